@@ -1,0 +1,84 @@
+"""Statistics as frozen snapshots: the owner thread replaces one whole, anybody reads it without a lock.
+
+Times are seconds, counts are packets unless the name says otherwise. `None` means unknown, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+IP_UDP_HEADER = {4: 28, 6: 48}
+"""Bytes of IP and UDP headers per datagram, by IP version (RFC 791, RFC 8200, RFC 768)."""
+
+
+def no_runs() -> dict[str, int]:
+    """Loss runs by length, all zero: how many holes of one, of two, of three and more packets."""
+    return {"1": 0, "2": 0, "3+": 0}
+
+
+@dataclass(frozen=True)
+class SenderStats:
+    """What one stream has sent: media and repair packets, RTP bytes of both, media time in seconds."""
+
+    packets: int = 0
+    fec_packets: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReceiverStats:
+    """What one stream has received and what was heard of it.
+
+    expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
+    in none of the four. `late` packets arrived (or were rebuilt) after their turn to be played.
+    """
+
+    received: int = 0
+    expected: int = 0
+    recovered: int = 0
+    late: int = 0
+    duplicate: int = 0
+    reordered: int = 0
+    loss_runs: Mapping[str, int] = field(default_factory=no_runs)
+    jitter: float | None = None
+    jitter_max: float | None = None
+    fec_packets: int = 0
+    fec_rejected: int = 0
+    frames_played: int = 0
+    concealed: int = 0
+    played_seconds: float = 0.0
+    concealed_seconds: float = 0.0
+    longest_gap: float = 0.0
+    underruns: int = 0
+    resyncs: int = 0
+    buffer: float | None = None
+    buffer_min: float | None = None
+    buffer_mean: float | None = None
+    buffer_max: float | None = None
+    target: float | None = None
+
+    @property
+    def lost(self) -> int:
+        """Media packets that never arrived on the network."""
+        return self.expected - self.received
+
+    @property
+    def lost_after_fec(self) -> int:
+        """Lost media packets that FEC did not rebuild in time."""
+        return self.lost - self.recovered
+
+
+@dataclass(frozen=True)
+class SessionStats:
+    """What the network side of one media port has seen, accepted or not; bytes count accepted datagrams."""
+
+    malformed: int = 0
+    foreign: int = 0
+    unknown_payload_type: int = 0
+    rtcp: int = 0
+    icmp_errors: int = 0
+    overruns: int = 0
+    bytes: int = 0
+    ip_bytes: int = 0
