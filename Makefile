@@ -1,0 +1,76 @@
+# make demo   set everything up and hear a call over a network that loses packets
+# make test   set everything up and run all tests     (make test ARGS="-m 'not interop'" runs some)
+# make lint   style, formatting and types
+# make clean  remove what the others made
+#
+# The first of demo, test and lint installs what is missing; after that none of them needs the network.
+# Another Python: make test PYTHON=python3.13 VENV=build/venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.requirements-stamp
+
+.PHONY: help demo test lint format system clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+demo: $(READY)
+	@$(RUN) -m tests.demo $(ARGS)
+
+test: $(READY)
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(READY)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+$(READY): requirements.txt tests/requirements.txt
+	@$(MAKE) --no-print-directory system
+	@echo "setting up $(VENV) ..."
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) -m pip install --disable-pip-version-check --quiet -r requirements.txt -r tests/requirements.txt
+	@touch $@
+
+# PyAudio is compiled here: a compiler, the headers of this very Python, and those of PortAudio. Only what is missing is
+# installed, and only if apt-get is here to do it.
+define FIND_MISSING
+import os, shutil, sysconfig
+from importlib.util import find_spec
+python = "python" + sysconfig.get_python_version()
+headers = ["/usr/include", "/usr/local/include", "/opt/homebrew/include", "/opt/local/include"]
+have = {
+    "gcc": any(map(shutil.which, ("cc", "gcc", "clang"))),
+    "libc6-dev": os.path.exists("/usr/include/stdio.h") or not shutil.which("apt-get"),
+    python + "-dev": os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")),
+    python + "-venv": find_spec("ensurepip") and find_spec("venv"),
+    "portaudio19-dev": any(os.path.exists(os.path.join(path, "portaudio.h")) for path in headers),
+}
+print(*(package for package in have if not have[package]))
+endef
+export FIND_MISSING
+
+system:
+	@missing=$$($(PYTHON) -c "$$FIND_MISSING") || exit 1; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "Please install what Debian calls: $$missing" >&2; \
+	    echo "(macOS: xcode-select --install; brew install portaudio), then run make again." >&2; exit 1; fi; \
+	as_root=; if [ "$$(id -u)" != 0 ]; then as_root=sudo; fi; \
+	if [ -n "$$as_root" ] && ! command -v sudo >/dev/null; then \
+	    echo "Please run as root: apt-get install $$missing" >&2; exit 1; fi; \
+	echo "installing system packages ($${as_root:+$$as_root }apt-get): $$missing"; \
+	$$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage heard.wav
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
