@@ -1,0 +1,116 @@
+"""The lexical ground of SIP header fields (RFC 3261 sections 7.3.1, 25.1): tokens, quotes, lists, parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from voip.errors import ProtocolError
+
+LWS = " \t"  # linear white space; folding has become a space before anything here sees a value
+MAX_DIGITS = 10  # of any integer in a header: enough for 2**32 - 1
+MAX_PORT = 65535
+BAD_REQUEST, UNSUPPORTED_SCHEME, VERSION_NOT_SUPPORTED, MESSAGE_TOO_LARGE = 400, 416, 505, 513
+
+_TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+TOKEN = re.compile(_TOKEN)
+QUOTED = re.compile(_QUOTED, re.DOTALL)
+# Wider than `token` on purpose: tags and branches of deployed phones hold "=", "/", ":" and "@".
+_BARE_VALUE = r'[^ \t;,"<>\r\n]+'
+BARE_VALUE = re.compile(_BARE_VALUE)
+_PARAMETER = re.compile(rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*(=)[ \t]*(?:({_QUOTED})|({_BARE_VALUE}))?)?", re.DOTALL)
+_ESCAPED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_TO_ESCAPE = re.compile(r'(["\\])')
+_LINE_BREAKS = re.compile(r"[\r\n]+")
+
+Parameters = dict[str, "str | None"]
+
+
+class SipParseError(ProtocolError):
+    """A SIP message or a part of it is malformed; `status` is what a request that holds it is to be answered with."""
+
+    def __init__(self, text: str, status: int = BAD_REQUEST) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def is_token(text: str) -> bool:
+    """Say whether the whole of `text` is one token (RFC 3261 section 25.1)."""
+    return TOKEN.fullmatch(text) is not None
+
+
+def quote(text: str) -> str:
+    """Write `text` as a quoted string; line breaks, which no header may hold, become spaces."""
+    return '"' + _TO_ESCAPE.sub(r"\\\1", _LINE_BREAKS.sub(" ", text)) + '"'
+
+
+def unquote(text: str) -> str:
+    """Read a quoted string, its quotes included."""
+    inner = text[1:-1]
+    return _ESCAPED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
+
+
+def split_list(text: str, separator: str = ",") -> list[str]:
+    """Split at `separator`, never inside quotes or <>; what is unbalanced stays whole; blank text holds no value."""
+    if separator not in text:
+        stripped = text.strip(LWS)
+        return [stripped] if stripped else []
+    if '"' not in text and "<" not in text:
+        return [piece.strip(LWS) for piece in text.split(separator)]
+    pieces: list[str] = []
+    special = re.compile(f'["<{separator}]')
+    start = position = 0
+    while found := special.search(text, position):
+        position = found.end()
+        if found[0] == separator:
+            pieces.append(text[start : found.start()].strip(LWS))
+            start = position
+        else:
+            position = _closing(text, found.start())
+    pieces.append(text[start:].strip(LWS))
+    return pieces
+
+
+def _closing(text: str, opening: int) -> int:
+    if text[opening] == "<":
+        return text.find(">", opening) + 1 or len(text)
+    quoted = QUOTED.match(text, opening)
+    return quoted.end() if quoted else len(text)
+
+
+def parse_parameters(text: str) -> Parameters:
+    """Read `;name=value;flag` (RFC 3261 section 7.3.1): names in lower case, values unquoted, None for a bare name."""
+    parameters: Parameters = {}
+    text = text.rstrip(LWS)
+    position = 0
+    while position < len(text):
+        found = _PARAMETER.match(text, position)
+        if found is None:
+            raise SipParseError(f"malformed parameters {text[position : position + 40]!r}")
+        name = found[1].lower()
+        if name in parameters:
+            raise SipParseError(f"parameter {name!r} appears twice")
+        quoted = found[3]
+        parameters[name] = unquote(quoted) if quoted else (found[4] or "") if found[2] else None
+        position = found.end()
+    return parameters
+
+
+def format_parameters(parameters: Mapping[str, str | None]) -> str:
+    """Write what `parse_parameters` reads; values are quoted where they must be."""
+    return "".join(f";{name}" if value is None else f";{name}={_value(value)}" for name, value in parameters.items())
+
+
+def _value(value: str) -> str:
+    return value if not value or BARE_VALUE.fullmatch(value) else quote(value)
+
+
+def parse_port(text: str | None) -> int | None:
+    """Read the digits after a host's colon; None when there are none."""
+    if text is None:
+        return None
+    port = int(text)
+    if not 0 < port <= MAX_PORT:
+        raise SipParseError(f"port {text} is out of range")
+    return port

@@ -1,0 +1,362 @@
+"""Header fields of SIP messages (RFC 3261 sections 7.3, 20): the ordered multi-map, Via, name-addr and CSeq values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from voip.sip.grammar import (
+    LWS,
+    MAX_DIGITS,
+    QUOTED,
+    Parameters,
+    SipParseError,
+    format_parameters,
+    parse_parameters,
+    parse_port,
+    quote,
+    split_list,
+    unquote,
+)
+from voip.sip.uri import HOST_PORT, SipUri, format_host, parse_host, parse_uri
+
+MAX_CSEQ = 2**31 - 1  # RFC 3261 section 8.1.1.5
+
+# RFC 3261 section 7.3.3 and the registry of header fields (RFC 3968).
+_COMPACT = {
+    "a": "Accept-Contact",
+    "b": "Referred-By",
+    "c": "Content-Type",
+    "d": "Request-Disposition",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "j": "Reject-Contact",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "n": "Identity-Info",
+    "o": "Event",
+    "r": "Refer-To",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
+    "x": "Session-Expires",
+    "y": "Identity",
+}
+# Fields whose values may share one line, separated by commas.
+_LISTS = (
+    "Accept",
+    "Accept-Contact",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Alert-Info",
+    "Allow",
+    "Allow-Events",
+    "Call-Info",
+    "Contact",
+    "Content-Encoding",
+    "Content-Language",
+    "Diversion",
+    "Error-Info",
+    "History-Info",
+    "In-Reply-To",
+    "P-Asserted-Identity",
+    "P-Preferred-Identity",
+    "Path",
+    "Proxy-Require",
+    "Reason",
+    "Record-Route",
+    "Reject-Contact",
+    "Require",
+    "Route",
+    "Security-Client",
+    "Security-Server",
+    "Security-Verify",
+    "Service-Route",
+    "Supported",
+    "Unsupported",
+    "Via",
+    "Warning",
+)
+_SINGLES = (
+    "Authorization",
+    "CSeq",
+    "Call-ID",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Type",
+    "Date",
+    "Event",
+    "Expires",
+    "From",
+    "MIME-Version",
+    "Max-Forwards",
+    "Min-Expires",
+    "Min-SE",
+    "Organization",
+    "Priority",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "RAck",
+    "RSeq",
+    "Refer-To",
+    "Referred-By",
+    "Replaces",
+    "Reply-To",
+    "Retry-After",
+    "SIP-ETag",
+    "SIP-If-Match",
+    "Server",
+    "Session-Expires",
+    "Subject",
+    "Subscription-State",
+    "Timestamp",
+    "To",
+    "User-Agent",
+    "WWW-Authenticate",
+)
+_LIST_NAMES = frozenset(_LISTS)
+_KNOWN = {name.lower(): name for name in _LISTS + _SINGLES} | _COMPACT
+# Names as people mostly write them are found without making lower case first.
+_SPELLINGS = _KNOWN | {name: name for name in _LISTS + _SINGLES} | {key.upper(): name for key, name in _COMPACT.items()}
+
+_VIA = re.compile(
+    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+{HOST_PORT}[ \t]*(;.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_CSEQ = re.compile(rf"([0-9]{{1,{MAX_DIGITS}}})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
+# The display name is tokens or a quoted string; what is not ASCII is tolerated unquoted.
+_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
+
+
+def canonical_name(name: str) -> str:
+    """The long, usual spelling of a header field's name; unknown names stay as they are."""
+    return _SPELLINGS.get(name) or _KNOWN.get(name.lower(), name)
+
+
+class Headers:
+    """Header fields in order; names are compared without regard to case, compact forms known by their long names."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields: list[tuple[str, str]] = []
+        for name, value in fields:
+            self.add(name, value)
+
+    @classmethod
+    def of_wire(cls, fields: list[tuple[str, str]]) -> Headers:
+        """Take over fields whose names are canonical and whose values hold no line break."""
+        headers = cls()
+        headers._fields = fields
+        return headers
+
+    def get(self, name: str) -> str | None:
+        """The first value, None if there is no such field (or it is an empty list)."""
+        values = self.get_all(name)
+        return values[0] if values else None
+
+    def get_all(self, name: str) -> list[str]:
+        """All values in order; fields that are lists (Via, Contact, Allow ...) are split at their commas."""
+        name = canonical_name(name)
+        lines = self.lines(name)
+        if name not in _LIST_NAMES:
+            return lines
+        return [value for line in lines for value in split_list(line)]
+
+    def lines(self, name: str) -> list[str]:
+        """The values as they stood, one for each line of the message, unsplit."""
+        name = canonical_name(name)
+        found = [value for field_name, value in self._fields if field_name == name]
+        if not found and name not in _SPELLINGS:
+            lower = name.lower()
+            found = [value for field_name, value in self._fields if field_name.lower() == lower]
+        return found
+
+    def add(self, name: str, value: str) -> None:
+        """Append a field; ValueError for a line break in it (which would make it two fields)."""
+        self._fields.append(_checked(name, value))
+
+    def prepend(self, name: str, value: str) -> None:
+        """Put a field before all others, as a new Via goes."""
+        self._fields.insert(0, _checked(name, value))
+
+    def set(self, name: str, value: str) -> None:
+        """Replace all fields of this name by one, in the place of the first, or append it."""
+        new = _checked(name, value)
+        places = self._places(name)
+        if not places:
+            self._fields.append(new)
+            return
+        self._fields[places[0]] = new
+        for place in reversed(places[1:]):
+            del self._fields[place]
+
+    def replace_first(self, name: str, value: str | None) -> None:
+        """Put `value` in the place of the first value of a list field (None: take it out); the others stay."""
+        places = self._places(name)
+        if not places:
+            if value is not None:
+                self.add(name, value)
+            return
+        field_name, line = self._fields[places[0]]
+        rest = split_list(line)[1:] if field_name in _LIST_NAMES else []
+        values = rest if value is None else [value, *rest]
+        if values:
+            self._fields[places[0]] = _checked(field_name, ", ".join(values))
+        else:
+            del self._fields[places[0]]
+
+    def remove(self, name: str) -> None:
+        """Remove all fields of this name, if there are any."""
+        for place in reversed(self._places(name)):
+            del self._fields[place]
+
+    def items(self) -> list[tuple[str, str]]:
+        """All fields as (name, line) in order."""
+        return list(self._fields)
+
+    def copy(self) -> Headers:
+        return Headers.of_wire(list(self._fields))
+
+    def _places(self, name: str) -> list[int]:
+        lower = canonical_name(name).lower()
+        return [place for place, (field_name, _) in enumerate(self._fields) if field_name.lower() == lower]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.lines(name))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._fields == other._fields
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Headers({self._fields!r})"
+
+
+def _checked(name: str, value: str) -> tuple[str, str]:
+    if "\n" in value or "\r" in value or "\n" in name or "\r" in name:
+        raise ValueError(f"a line break in header {name!r}")
+    return canonical_name(name), value
+
+
+class CSeq(NamedTuple):
+    """Number and method of a CSeq field (RFC 3261 section 20.16)."""
+
+    number: int
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> CSeq:
+        found = _CSEQ.fullmatch(text)
+        if found is None:
+            raise SipParseError(f"malformed CSeq {text[:80]!r}")
+        number = int(found[1])
+        if number > MAX_CSEQ:
+            raise SipParseError(f"CSeq {number} is out of range")
+        return cls(number, found[2])
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+@dataclass(slots=True)
+class NameAddr:
+    """A URI with a display name and header parameters, as in From, To, Contact and Route (RFC 3261 section 20.10)."""
+
+    uri: SipUri | str
+    display: str = ""
+    params: Parameters = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """Read one value, `"name" <uri>;params` or `uri;params`; SipParseError if it is malformed."""
+        text = text.strip(LWS)
+        display, rest = "", text
+        if text.startswith('"'):
+            quoted = QUOTED.match(text)
+            if quoted is None:
+                raise SipParseError(f"unterminated quotes in {text[:80]!r}")
+            display, rest = unquote(quoted[0]), text[quoted.end() :].lstrip(LWS)
+            if not rest.startswith("<"):
+                raise SipParseError(f"no <URI> after the name in {text[:80]!r}")
+        before, opening, inside = rest.partition("<")
+        if not opening:
+            return cls._parse_bare(rest)
+        if _DISPLAY.fullmatch(before) is None:
+            raise SipParseError(f"malformed display name {before[:80]!r}")
+        uri, closing, parameters = inside.partition(">")
+        if not closing:
+            raise SipParseError(f"unterminated <URI> in {text[:80]!r}")
+        return cls(parse_uri(uri), display or before.strip(LWS), parse_parameters(parameters) if parameters else {})
+
+    @classmethod
+    def _parse_bare(cls, text: str) -> NameAddr:
+        # Without <>, everything from the first ";" on belongs to the header, and "?" and "," may not appear.
+        end = text.find(";")
+        uri, parameters = (text, "") if end < 0 else (text[:end].rstrip(LWS), text[end:])
+        if "?" in uri or "," in uri:
+            raise SipParseError(f"a URI that needs <> has none: {text[:80]!r}")
+        return cls(parse_uri(uri), "", parse_parameters(parameters) if parameters else {})
+
+    @property
+    def tag(self) -> str | None:
+        return self.params.get("tag")
+
+    def __str__(self) -> str:
+        display = f"{quote(self.display)} " if self.display else ""
+        return f"{display}<{self.uri}>{format_parameters(self.params)}"
+
+
+@dataclass(slots=True)
+class Via:
+    """One Via value (RFC 3261 section 20.42, RFC 3581): transport, sent-by and parameters; IPv6 without brackets."""
+
+    protocol: str
+    host: str
+    port: int | None = None
+    params: Parameters = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """Read one value; SipParseError if it is malformed or not of SIP/2.0."""
+        found = _VIA.fullmatch(text)
+        if found is None:
+            raise SipParseError(f"malformed Via {text[:80]!r}")
+        protocol, host, port, parameters = found.groups()
+        return cls(protocol, parse_host(host), parse_port(port), parse_parameters(parameters) if parameters else {})
+
+    @property
+    def sent_by(self) -> str:
+        """`host` or `host:port` as it was written, IPv6 in brackets."""
+        return format_host(self.host, self.port)
+
+    @property
+    def branch(self) -> str | None:
+        return self.params.get("branch")
+
+    @property
+    def received(self) -> str | None:
+        """The address the request came from; IPv6 without brackets."""
+        received = self.params.get("received")
+        return received.strip("[]") if received else None
+
+    @property
+    def rport(self) -> int | None:
+        """The port the request came from, None if it is not filled in (`"rport" in via.params`: it was asked for)."""
+        rport = self.params.get("rport")
+        return int(rport) if rport and rport.isascii() and rport.isdigit() and len(rport) <= MAX_DIGITS else None
+
+    def __str__(self) -> str:
+        return f"SIP/2.0/{self.protocol} {self.sent_by}{format_parameters(self.params)}"

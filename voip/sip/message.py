@@ -1,0 +1,396 @@
+"""SIP messages: bytes to Request or Response and back (RFC 3261 sections 7, 8.2.6, 18.3 and 20)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from voip.sip.grammar import (
+    LWS,
+    MAX_DIGITS,
+    MESSAGE_TOO_LARGE,
+    VERSION_NOT_SUPPORTED,
+    SipParseError,
+    is_token,
+)
+from voip.sip.headers import CSeq, Headers, NameAddr, Via, canonical_name
+from voip.sip.uri import SipUri, parse_target, parse_uri, uri_equal
+
+__all__ = [
+    "REASONS",
+    "CSeq",
+    "Headers",
+    "NameAddr",
+    "Request",
+    "Response",
+    "SipMessage",
+    "SipParseError",
+    "SipUri",
+    "Via",
+    "parse_message",
+    "parse_target",
+    "salvage",
+    "uri_equal",
+]
+
+MAX_MESSAGE = 65536  # bytes of a datagram
+MAX_HEADER_SECTION = 8192  # bytes from the start line to the empty line
+MAX_HEADERS = 100
+MAX_MAX_FORWARDS = 255  # RFC 3261 section 20.22
+DEFAULT_MAX_FORWARDS = 70
+VERSION = "SIP/2.0"
+
+# RFC 3261 section 21, RFC 3262, 3265, 3329, 3903, 4028, 4412, 5393, 6442.
+REASONS = {
+    100: "Trying",
+    180: "Ringing",
+    181: "Call Is Being Forwarded",
+    182: "Queued",
+    183: "Session Progress",
+    199: "Early Dialog Terminated",
+    200: "OK",
+    202: "Accepted",
+    204: "No Notification",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Moved Temporarily",
+    305: "Use Proxy",
+    380: "Alternative Service",
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    410: "Gone",
+    412: "Conditional Request Failed",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    417: "Unknown Resource-Priority",
+    420: "Bad Extension",
+    421: "Extension Required",
+    422: "Session Interval Too Small",
+    423: "Interval Too Brief",
+    428: "Use Identity Header",
+    429: "Provide Referrer Identity",
+    433: "Anonymity Disallowed",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    483: "Too Many Hops",
+    484: "Address Incomplete",
+    485: "Ambiguous",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    489: "Bad Event",
+    491: "Request Pending",
+    493: "Undecipherable",
+    494: "Security Agreement Required",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Server Time-out",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+    580: "Precondition Failure",
+    600: "Busy Everywhere",
+    603: "Decline",
+    604: "Does Not Exist Anywhere",
+    606: "Not Acceptable",
+    607: "Unwanted",
+}
+
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_FOLD = re.compile(r"[ \t]*\n[ \t]+")
+_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
+_STATUS = re.compile(r"[1-6][0-9][0-9]")
+_NUMBER = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}")
+_CALL_ID = re.compile(r"[^\s,;]+")
+_MANDATORY = ("From", "To", "Call-ID", "CSeq")
+_AT_MOST_ONCE = ("Max-Forwards", "Content-Length", "Content-Type")
+_ANSWER_COPIES = ("From", "To", "Call-ID", "CSeq")
+_SALVAGED = ("Via", *_ANSWER_COPIES, "Timestamp")
+_SALVAGE_VIA = re.compile(r"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*[A-Za-z0-9]+[ \t]+[A-Za-z0-9._:\[\]\-]+", re.IGNORECASE)
+
+
+class SipMessage:
+    """What requests and responses share; the typed helpers raise SipParseError (a ProtocolError) if malformed."""
+
+    __slots__ = ()
+
+    headers: Headers
+    body: bytes
+
+    @property
+    def via(self) -> list[Via]:
+        return [Via.parse(value) for value in self.headers.get_all("Via")]
+
+    @property
+    def top_via(self) -> Via:
+        return Via.parse(self._one("Via"))
+
+    @property
+    def from_(self) -> NameAddr:
+        return NameAddr.parse(self._one("From"))
+
+    @property
+    def to(self) -> NameAddr:
+        return NameAddr.parse(self._one("To"))
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """The Contact values; the single `*` of a REGISTER has "*" as its URI."""
+        return _parse_contacts(self.headers.get_all("Contact"))
+
+    @property
+    def cseq(self) -> CSeq:
+        return CSeq.parse(self._one("CSeq"))
+
+    @property
+    def call_id(self) -> str:
+        call_id = self._one("Call-ID")
+        if _CALL_ID.fullmatch(call_id) is None:
+            raise SipParseError(f"malformed Call-ID {call_id[:80]!r}")
+        return call_id
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        return [NameAddr.parse(value) for value in self.headers.get_all("Route")]
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        return [NameAddr.parse(value) for value in self.headers.get_all("Record-Route")]
+
+    @property
+    def max_forwards(self) -> int:
+        """Max-Forwards, 70 where it is absent."""
+        text = self.headers.get("Max-Forwards")
+        return DEFAULT_MAX_FORWARDS if text is None else _parse_number("Max-Forwards", text, MAX_MAX_FORWARDS)
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body in lower case, without parameters: "application/sdp"; "" if it is not said."""
+        return (self.headers.get("Content-Type") or "").partition(";")[0].strip(LWS).replace(" ", "").lower()
+
+    def start_line(self) -> str:
+        raise NotImplementedError
+
+    def serialize(self) -> bytes:
+        """The bytes to send; Content-Length is that of the body, in its place or last."""
+        length = str(len(self.body))
+        lines = [self.start_line()]
+        missing = True
+        for name, value in self.headers:
+            if name == "Content-Length":
+                missing, value = False, length
+            lines.append(f"{name}: {value}")
+        if missing:
+            lines.append(f"Content-Length: {length}")
+        return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + self.body
+
+    def _one(self, name: str) -> str:
+        value = self.headers.get(name)
+        if value is None:
+            raise SipParseError(f"no {name}")
+        return value
+
+
+@dataclass(slots=True)
+class Request(SipMessage):
+    """A request; `uri` is its text where the scheme is neither sip nor sips."""
+
+    method: str
+    uri: SipUri | str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    def start_line(self) -> str:
+        return f"{self.method} {self.uri} {VERSION}"
+
+    def response(self, status: int, reason: str | None = None, to_tag: str | None = None) -> Response:
+        """The response with what RFC 3261 section 8.2.6 copies: all Via, From, To (with `to_tag` unless it has a tag),
+        Call-ID, CSeq, and for 100 the Timestamp. Fields that a salvaged request lacks are left out."""
+        headers = Headers()
+        for value in self.headers.lines("Via"):
+            headers.add("Via", value)
+        for name in (*_ANSWER_COPIES, "Timestamp") if status == 100 else _ANSWER_COPIES:
+            text = self.headers.get(name)
+            if text is not None:
+                headers.add(name, _tagged(text, to_tag) if name == "To" and to_tag else text)
+        phrase = REASONS.get(status, "Unknown") if reason is None else " ".join(reason.split())
+        return Response(status, phrase, headers)
+
+
+def _tagged(to: str, tag: str) -> str:
+    try:
+        present = NameAddr.parse(to).tag
+    except SipParseError:
+        present = None
+    return to if present else f"{to};tag={tag}"
+
+
+@dataclass(slots=True)
+class Response(SipMessage):
+    """A response; `reason` is for people, `status` (100 to 699) for programs."""
+
+    status: int
+    reason: str = ""
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    def start_line(self) -> str:
+        return f"{VERSION} {self.status} {self.reason}"
+
+
+def parse_message(data: bytes) -> Request | Response:
+    """Read one datagram; SipParseError (a ProtocolError, `.status` says how to answer a request) and nothing else."""
+    if len(data) > MAX_MESSAGE:
+        raise SipParseError("message of more than 64 kB", MESSAGE_TOO_LARGE)
+    data = data.lstrip(b"\r\n")
+    end = _HEADER_END.search(data, 0, MAX_HEADER_SECTION + 4)
+    if end is None or end.start() > MAX_HEADER_SECTION:
+        too_large = len(data) > MAX_HEADER_SECTION
+        raise SipParseError("no end of the headers", *([MESSAGE_TOO_LARGE] if too_large else []))
+    lines = _unfold(data[: end.start()]).split("\n")
+    if len(lines) > MAX_HEADERS + 1:
+        raise SipParseError(f"more than {MAX_HEADERS} headers", MESSAGE_TOO_LARGE)
+    message = _parse_start_line(lines[0])
+    message.headers = Headers.of_wire([_parse_header(line) for line in lines[1:]])
+    _check_fields(message)
+    message.body = _cut_body(message.headers, data[end.end() :])
+    return message
+
+
+def _unfold(section: bytes) -> str:
+    """The header section as text with "\\n" line ends and folded lines joined (RFC 3261 section 7.3.1)."""
+    text = section.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    if "\r" in text:
+        raise SipParseError("a CR without LF in the headers")
+    return _FOLD.sub(" ", text) if "\n " in text or "\n\t" in text else text
+
+
+def _parse_start_line(line: str) -> Request | Response:
+    if line[:4].upper() == "SIP/":
+        return _parse_status_line(line)
+    parts = line.split(" ")
+    if len(parts) != 3 or not is_token(parts[0]) or not _VERSION.fullmatch(parts[2]):
+        raise SipParseError(f"malformed request line {line[:80]!r}")
+    method, uri, version = parts
+    if version.upper() != VERSION:
+        raise SipParseError(f"unknown version {version[:20]!r}", VERSION_NOT_SUPPORTED)
+    target = parse_uri(uri)
+    if isinstance(target, SipUri) and target.headers:
+        raise SipParseError("headers in the request URI")
+    return Request(method, target)
+
+
+def _parse_status_line(line: str) -> Response:
+    version, _, rest = line.partition(" ")
+    status, _, reason = rest.partition(" ")
+    if version.upper() != VERSION:
+        raise SipParseError(f"unknown version {version[:20]!r}", VERSION_NOT_SUPPORTED)
+    if not _STATUS.fullmatch(status):
+        raise SipParseError(f"malformed status line {line[:80]!r}")
+    return Response(int(status), reason)
+
+
+def _parse_header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    name = name.rstrip(LWS)
+    if not colon or not is_token(name):
+        raise SipParseError(f"malformed header {line[:80]!r}")
+    return canonical_name(name), value.strip(LWS)
+
+
+def _check_fields(message: Request | Response) -> None:
+    """What every message must hold, well-formed and once (RFC 3261 section 8.1.1)."""
+    headers = message.headers
+    names = [name for name, _ in headers]
+    for name in _MANDATORY:
+        if names.count(name) != 1:
+            raise SipParseError(f"{'more than one' if name in names else 'no'} {name}")
+    for name in _AT_MOST_ONCE:
+        if names.count(name) > 1:
+            raise SipParseError(f"more than one {name}")
+    if not message.via:
+        raise SipParseError("no Via")
+    cseq, _ = message.cseq, message.call_id
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise SipParseError(f"CSeq is of {cseq.method[:40]!r}, the request is {message.method[:40]!r}")
+    _ = message.from_, message.to, message.max_forwards
+    # The rest is looked at only where it is: they decide where the next request goes.
+    _ = message.contacts, message.routes, message.record_routes
+
+
+def _cut_body(headers: Headers, rest: bytes) -> bytes:
+    """The body by Content-Length (RFC 3261 section 18.3); the field is made to say what was taken."""
+    text = headers.get("Content-Length")
+    length = len(rest) if text is None else _parse_number("Content-Length", text, MAX_MESSAGE)
+    if length > len(rest):
+        raise SipParseError(f"Content-Length {length}, but {len(rest)} bytes are there")
+    headers.set("Content-Length", str(length))
+    return rest[:length]
+
+
+def _parse_number(name: str, text: str, largest: int) -> int:
+    if not _NUMBER.fullmatch(text) or int(text) > largest:
+        raise SipParseError(f"{name} {text[:40]!r} is not a number up to {largest}")
+    return int(text)
+
+
+def _parse_contacts(values: list[str]) -> list[NameAddr]:
+    if "*" in values:
+        if len(values) > 1:
+            raise SipParseError("Contact * beside others")
+        return [NameAddr("*")]
+    return [NameAddr.parse(value) for value in values]
+
+
+def salvage(data: bytes) -> Request | None:
+    """From a malformed request keep what it takes to refuse it: Via, From, To, Call-ID, CSeq as far as they are there.
+
+    None where there is nothing to answer or nobody to answer to: responses, ACK, no CSeq, no usable top Via.
+    The fields kept are not checked: use `response()` only.
+    """
+    section = data[:MAX_HEADER_SECTION].lstrip(b"\r\n")
+    end = _HEADER_END.search(section)
+    text = section[: end.start() if end else len(section)].decode("utf-8", "surrogateescape")
+    lines = _FOLD.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
+    method, _, uri = lines[0].strip(LWS).partition(" ")
+    uri, _, version = uri.strip(LWS).rpartition(" ")
+    if not is_token(method) or method == "ACK" or not _VERSION.fullmatch(version):
+        return None
+    headers = _salvage_headers(lines[1 : MAX_HEADERS + 1])
+    if "CSeq" not in headers or not _salvage_via(headers):
+        return None
+    return Request(method, uri.strip(LWS), headers)
+
+
+def _salvage_headers(lines: list[str]) -> Headers:
+    headers = Headers()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        name = canonical_name(name.rstrip(LWS))
+        if colon and name in _SALVAGED and (name == "Via" or name not in headers):
+            headers.add(name, value.strip(LWS))
+    return headers
+
+
+def _salvage_via(headers: Headers) -> bool:
+    """Leave Via lines that can be read as they are; cut a broken first one to its sent-by and drop the rest."""
+    values = headers.get_all("Via")
+    try:
+        return bool([Via.parse(value) for value in values])
+    except SipParseError:
+        found = _SALVAGE_VIA.match(values[0])
+    if found is None:
+        return False
+    headers.set("Via", found[0])
+    return True

@@ -1,0 +1,194 @@
+"""SIP and SIPS URIs (RFC 3261 section 19.1): reading, writing, comparing, and the target of a command line."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote as percent_decode
+
+from voip.sip.grammar import MAX_DIGITS, Parameters, SipParseError, parse_port
+
+# Beyond the grammar "#" and what is not ASCII are let through in the user part: telephones send both unescaped.
+_USER_SAFE = "-_.!~*'()&=+$,;?/"
+_USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#%\x80-\U0010ffff]+"
+_PASSWORD = r"[A-Za-z0-9\-_.!~*'()&=+$,%]*"
+_HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
+_PARAMETER_TEXT = r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%\x80-\U0010ffff]+"
+_HEADER_TEXT = r"[A-Za-z0-9\-_.!~*'()\[\]/?:+$%=&]+"
+HOST_PORT = rf"({_HOST})(?:[ \t]*:[ \t]*([0-9]{{1,{MAX_DIGITS}}}))?"
+_SIP_URI = re.compile(
+    rf"(sips?):(?:({_USER})(?::({_PASSWORD}))?@)?({_HOST})(?::([0-9]{{1,{MAX_DIGITS}}}))?"
+    rf"((?:;{_PARAMETER_TEXT}(?:={_PARAMETER_TEXT})?)*)(?:\?({_HEADER_TEXT}))?",
+    re.IGNORECASE,
+)
+_OTHER_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):[^\s<>\"]+")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
+# RFC 3261 section 19.1.4: a parameter in only one of two URIs is passed over, but not one of these.
+_DECISIVE_PARAMETERS = ("user", "ttl", "method", "maddr", "transport")
+
+
+@dataclass(slots=True)
+class SipUri:
+    """A sip: or sips: URI. Its parts are as on the wire (escapes kept, so that it is sent back unchanged); IPv6 hosts
+    are held without their brackets. Names of parameters are in lower case; None is the value of one without "="."""
+
+    scheme: str = "sip"
+    user: str | None = None
+    host: str = ""
+    port: int | None = None
+    params: Parameters = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> SipUri:
+        """Read a URI; SipParseError (a ProtocolError) if it is not a well-formed sip: or sips: URI."""
+        found = _SIP_URI.fullmatch(text)
+        if found is None or ("%" in text and _BROKEN_ESCAPE.search(text)):
+            raise SipParseError(f"malformed SIP URI {text[:80]!r}")
+        scheme, user, password, host, port, params, headers = found.groups()
+        return cls(
+            scheme.lower(),
+            user,
+            parse_host(host),
+            parse_port(port),
+            _parse_uri_parameters(params) if params else {},
+            _parse_uri_headers(headers) if headers else {},
+            password,
+        )
+
+    @property
+    def username(self) -> str:
+        """The user part with its escapes decoded, for people to read; "" if there is none."""
+        return percent_decode(self.user or "", errors="surrogateescape")
+
+    @property
+    def host_port(self) -> str:
+        """`host` or `host:port`, IPv6 in brackets."""
+        return format_host(self.host, self.port)
+
+    def __str__(self) -> str:
+        userinfo = ""
+        if self.user is not None:
+            userinfo = self.user + ("@" if self.password is None else f":{self.password}@")
+        params = "".join(f";{name}" if value is None else f";{name}={value}" for name, value in self.params.items())
+        headers = "&".join(f"{name}={value}" for name, value in self.headers.items())
+        return f"{self.scheme}:{userinfo}{self.host_port}{params}{'?' + headers if headers else ''}"
+
+
+def parse_host(text: str) -> str:
+    """Check a host of a URI or Via and take off the brackets of an IPv6 reference."""
+    if text[0] != "[":
+        return text
+    try:
+        IPv6Address(text[1:-1])
+    except ValueError:
+        raise SipParseError(f"malformed IPv6 reference {text!r}") from None
+    return text[1:-1]
+
+
+def format_host(host: str, port: int | None = None) -> str:
+    """Write a host as URIs and Via do: IPv6 in brackets, the port only if there is one."""
+    text = f"[{host}]" if ":" in host and host[0] != "[" else host
+    return text if port is None else f"{text}:{port}"
+
+
+def _parse_uri_parameters(text: str) -> Parameters:
+    params: Parameters = {}
+    for piece in text[1:].split(";"):
+        name, equals, value = piece.partition("=")
+        name = name.lower()
+        if name in params:
+            raise SipParseError(f"URI parameter {name!r} appears twice")
+        params[name] = value if equals else None
+    return params
+
+
+def _parse_uri_headers(text: str) -> dict[str, str]:
+    headers = {}
+    for piece in text.split("&"):
+        name, equals, value = piece.partition("=")
+        if not name or not equals:
+            raise SipParseError(f"malformed header {piece!r} in a URI")
+        headers[name] = value
+    return headers
+
+
+def parse_uri(text: str) -> SipUri | str:
+    """Read any URI: a SipUri for sip: and sips:, the text itself for another scheme; SipParseError otherwise."""
+    if text[:4].lower() in ("sip:", "sips"):
+        found = _OTHER_URI.fullmatch(text)
+        if found is None or found[1].lower() in ("sip", "sips"):
+            return SipUri.parse(text)
+        return text
+    if _OTHER_URI.fullmatch(text) is None:
+        raise SipParseError(f"malformed URI {text[:80]!r}")
+    return text
+
+
+def uri_equal(a: SipUri | str, b: SipUri | str) -> bool:
+    """Compare by RFC 3261 section 19.1.4. URIs of other schemes are the same only if their text is."""
+    if isinstance(a, str) or isinstance(b, str):
+        return isinstance(a, str) and isinstance(b, str) and a == b
+    return (
+        (a.scheme, a.host.lower(), a.port) == (b.scheme, b.host.lower(), b.port)
+        and _normal(a.user) == _normal(b.user)
+        and _normal(a.password) == _normal(b.password)
+        and _same_parameters(a.params, b.params)
+        and _normal_items(a.headers) == _normal_items(b.headers)
+    )
+
+
+def _normal(text: str | None) -> str | None:
+    """Escapes of unreserved characters mean the same as the characters; those of others only as the same escapes."""
+    return text if text is None else _ESCAPE.sub(_normal_escape, text)
+
+
+def _normal_escape(found: re.Match[str]) -> str:
+    character = chr(int(found[1], 16))
+    return character if character in _UNRESERVED else found[0].upper()
+
+
+def _normal_items(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {(_normal(name) or "").lower(): (_normal(value) or "").lower() for name, value in values.items()}
+
+
+def _same_parameters(a: Parameters, b: Parameters) -> bool:
+    left, right = _normal_items(a), _normal_items(b)
+    if any((name in left) != (name in right) for name in _DECISIVE_PARAMETERS):
+        return False
+    return all(left[name] == right[name] for name in left.keys() & right.keys())
+
+
+def parse_target(text: str) -> SipUri:
+    """Read the target of a command line: host, host:port, [v6]:port, a bare IPv6 address, user@host or a SIP URI.
+
+    ValueError, with one line for the user, for anything else.
+    """
+    target = text.strip()
+    problem = ValueError(f"{text!r} is not a SIP address; write host, host:port, user@host or sip:user@host:port")
+    scheme = target.partition(":")[0].lower()
+    if scheme not in ("sip", "sips") or target.lower() == scheme:
+        if "://" in target or scheme in ("tel", "urn", "mailto"):
+            raise ValueError(f"{text!r}: only sip: and sips: addresses can be called")
+        target = "sip:" + _complete(target)
+    try:
+        uri = SipUri.parse(target)
+    except SipParseError:
+        raise problem from None
+    if uri.headers:
+        raise ValueError(f"{text!r}: headers in a SIP address are not supported; leave out all from the '?' on")
+    return uri
+
+
+def _complete(target: str) -> str:
+    user, at, host = target.rpartition("@")
+    with contextlib.suppress(ValueError):  # raised for a name, an IPv4 address, or a port: all as they are
+        host = f"[{IPv6Address(host)}]"
+    return percent_encode(user, safe=_USER_SAFE + "%:") + at + host
