@@ -1,0 +1,361 @@
+"""RTP packets, sequence numbers, reception statistics (RFC 3550 sections 5.1, 5.3.1, A.1, A.3, A.8; RFC 5761 4).
+
+Payload formats are in `voip.codecs`; which packets of a port belong to the call is `voip.session`'s to say.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from voip.errors import ProtocolError
+
+MAX_DATAGRAM = 1200
+"""UDP payload bytes; no packet of ours is larger, so that none is ever fragmented."""
+
+MAX_DROPOUT = 3000
+"""A sequence number this far ahead is a jump, not loss (RFC 3550 A.1)."""
+MAX_MISORDER = 100
+"""A sequence number this far behind is a jump, not reordering (RFC 3550 A.1)."""
+MAX_REPAIR_REACH = 110
+"""Packets that one repair packet can name (RFC 8627 section 4.2.2.1, the longest mask)."""
+
+_VERSION = 2
+_VERSION_BITS = _VERSION << 6
+_VERSION_MASK = 0xC0
+_PADDING_BIT = 0x20
+_EXTENSION_BIT = 0x10
+_CSRC_MASK = 0x0F
+_MARKER_BIT = 0x80
+_PAYLOAD_TYPE_MASK = 0x7F
+_HEADER = struct.Struct("!BBHII")
+_EXTENSION_HEADER = struct.Struct("!HH")
+_WORD = 4
+_MAX_CSRCS = 15
+
+_RTCP_TYPES = range(192, 224)  # RFC 5761 section 4
+
+_DUPLICATE_WINDOW = 1024  # packets behind the highest whose arrival is remembered
+_SETTLE_EVERY = 2 * _DUPLICATE_WINDOW
+_JITTER_GAIN = 16.0  # RFC 3550 A.8
+_TIMESTAMP_STEP = 1.0  # seconds; a larger change of transit time is a new media clock or a frozen sender, not jitter
+
+_unpack_header = _HEADER.unpack_from
+_pack_header = _HEADER.pack
+
+
+def unwrap(value: int, near: int, bits: int = 16) -> int:
+    """The integer nearest to `near` whose low `bits` bits are `value`; of two equally near ones the lower."""
+    half = 1 << (bits - 1)
+    return near + ((value - near + half) & ((1 << bits) - 1)) - half
+
+
+def is_rtcp(data: bytes) -> bool:
+    """Whether a datagram of a port that carries both is RTCP (RFC 5761 section 4)."""
+    return len(data) > 1 and data[1] in _RTCP_TYPES and data[0] & _VERSION_MASK == _VERSION_BITS
+
+
+@dataclass(slots=True)
+class RtpPacket:
+    """One RTP packet (RFC 3550 section 5.1); for every valid datagram, serialize(parse(datagram)) is the datagram.
+
+    `extension` is (profile, data of whole 32-bit words). `padding` holds the padding octets as they were, the final
+    count included. `recovered` marks a packet that FEC rebuilt; it is not on the wire.
+    """
+
+    payload_type: int
+    sequence_number: int
+    timestamp: int
+    ssrc: int
+    payload: bytes = b""
+    marker: bool = False
+    csrcs: tuple[int, ...] = ()
+    extension: tuple[int, bytes] | None = None
+    padding: bytes = b""
+    recovered: bool = False
+
+    @classmethod
+    def parse(cls, data: bytes) -> RtpPacket:
+        """Read a datagram; ProtocolError, and nothing else, if it is not one whole RTP packet."""
+        if len(data) < _HEADER.size:
+            raise ProtocolError(f"RTP packet of {len(data)} bytes: shorter than its header")
+        first, second, sequence_number, timestamp, ssrc = _unpack_header(data)
+        payload_type = second & _PAYLOAD_TYPE_MASK
+        marker = second >= _MARKER_BIT
+        if first == _VERSION_BITS:  # nearly every packet: no padding, extension or CSRC
+            return cls(payload_type, sequence_number, timestamp, ssrc, data[_HEADER.size :], marker)
+        if first & _VERSION_MASK != _VERSION_BITS:
+            raise ProtocolError(f"RTP version {first >> 6}")
+        csrcs, extension, start = _parse_header_options(data, first)
+        end = len(data) - _padding_size(data, start) if first & _PADDING_BIT else len(data)
+        payload, padding = data[start:end], data[end:]
+        return cls(payload_type, sequence_number, timestamp, ssrc, payload, marker, csrcs, extension, padding)
+
+    def serialize(self) -> bytes:
+        """The datagram; ValueError if a field does not fit its place."""
+        first, options = _VERSION_BITS, b""
+        second = self.payload_type | _MARKER_BIT if self.marker else self.payload_type
+        if self.payload_type > _PAYLOAD_TYPE_MASK:
+            raise ValueError(f"payload type {self.payload_type}: at most {_PAYLOAD_TYPE_MASK}")
+        try:
+            if self.csrcs or self.extension is not None:
+                first, options = _serialize_header_options(self.csrcs, self.extension)
+            if self.padding:
+                first |= _PADDING_BIT
+            header = _pack_header(first, second, self.sequence_number, self.timestamp, self.ssrc)
+        except struct.error as error:
+            raise ValueError(f"RTP header: {error}") from error
+        if self.padding and self.padding[-1] != len(self.padding):
+            raise ValueError("the last padding octet must count the padding octets")
+        return header + options + self.payload + self.padding
+
+
+class Packetizer:
+    """Sequence numbers and timestamps of one SSRC that we send; the caller chooses random first ones (section 5.1)."""
+
+    def __init__(self, ssrc: int, payload_type: int, sequence_number: int, timestamp: int) -> None:
+        self.ssrc = ssrc
+        self.payload_type = payload_type
+        self.sequence_number = sequence_number & 0xFFFF
+        self.timestamp = timestamp & 0xFFFFFFFF
+
+    def packetize(self, payloads: list[bytes], duration: int, *, marker: bool = False) -> list[RtpPacket]:
+        """The packets of one frame that lasts `duration` ticks: they share its timestamp, the last has the marker."""
+        packets = []
+        for payload in payloads:
+            packets.append(RtpPacket(self.payload_type, self.sequence_number, self.timestamp, self.ssrc, payload))
+            self.sequence_number = (self.sequence_number + 1) & 0xFFFF
+        if packets:
+            packets[-1].marker = marker
+        self.skip(duration)
+        return packets
+
+    def skip(self, duration: int) -> None:
+        """Media time passes (`duration` ticks) without packets."""
+        self.timestamp = (self.timestamp + duration) & 0xFFFFFFFF
+
+
+class ReceptionStats:
+    """What arrived of one media stream: RFC 3550 A.1 (extended numbers), A.3 (loss), A.8 (jitter, in seconds).
+
+    `received` counts distinct packets and `duplicate` further copies; `reordered` ones came with a number below the
+    highest. expected == received + lost always. A packet over 1000 behind is only counted as reordered: whether it
+    was lost is settled by then. After `restart` the sums go on.
+    """
+
+    __slots__ = (
+        "_arrival",
+        "_closed",
+        "_first",
+        "_floor",
+        "_high",
+        "_highest",
+        "_low",
+        "_origin",
+        "_runs",
+        "_timestamp",
+        "_window",
+        "clock_rate",
+        "duplicate",
+        "jitter",
+        "jitter_max",
+        "received",
+        "reordered",
+    )
+
+    def __init__(self, clock_rate: int) -> None:
+        self.clock_rate = clock_rate
+        self.received = 0
+        self.duplicate = 0
+        self.reordered = 0
+        self.jitter = 0.0
+        self.jitter_max = 0.0
+        self._closed = 0  # packets expected in the epochs before this one
+        self._runs = (0, 0, 0)  # settled runs of at least one, two, three lost packets
+        self._origin: int | None = None  # extended number that the epoch's first packet gets
+        self._first = 0  # of this epoch, extended: the first that arrived
+        self._highest = 0  # the highest that arrived
+        self._low = 0  # the expected range, both ends included
+        self._high = 0
+        self._floor = 0  # the lowest that the window remembers
+        self._window = 0  # bit i: packet `_high - i` has arrived; 0 only before the epoch's first packet
+        self._timestamp = 0
+        self._arrival: float | None = None
+
+    @property
+    def expected(self) -> int:
+        """Distinct packets that are known to have been sent."""
+        return self._closed + self._high - self._low + 1 if self._window else self._closed
+
+    @property
+    def lost(self) -> int:
+        """Expected packets that have not arrived."""
+        return self.expected - self.received
+
+    @property
+    def highest(self) -> int | None:
+        """The highest extended sequence number that arrived in this epoch."""
+        return self._highest if self._window else None
+
+    def in_window(self, sequence_number: int) -> bool:
+        """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""
+        ahead = (sequence_number - self._highest) & 0xFFFF
+        return ahead < MAX_DROPOUT or ahead > 0x10000 - MAX_MISORDER or not self._window
+
+    def receive(self, packet: RtpPacket, arrival: float) -> int:
+        """Count a packet that came at `arrival` (seconds); its extended sequence number, unique across epochs."""
+        if not self._window:
+            extended = self._begin(packet.sequence_number)
+        else:
+            extended = unwrap(packet.sequence_number, self._highest)
+            if extended > self._highest:
+                self._advance(extended)
+            elif not self._fill(extended):
+                return extended
+        self.received += 1
+        self._measure(packet.timestamp, arrival)
+        return extended
+
+    def known(self, extended: int) -> None:
+        """A packet with this extended number was sent (a repair packet names it): expect it, arrived or not.
+
+        Believed only within reach of one repair packet: before the epoch's first arrival or after its highest.
+        """
+        if not self._window or not self._first - MAX_REPAIR_REACH <= extended <= self._highest + MAX_REPAIR_REACH:
+            return
+        if extended > self._high:
+            self._window <<= extended - self._high
+            self._high = extended
+        elif extended < self._low and self._floor == self._low:
+            self._low = self._floor = extended
+
+    def restart(self, packet: RtpPacket) -> None:
+        """A new SSRC or a confirmed jump: the epoch that ends keeps its sums, `packet` will be the next one's first.
+
+        To be called just before `receive(packet, ...)`. No two epochs share an extended number.
+        """
+        self._runs = self._runs_so_far()
+        self._closed = self.expected
+        next_cycle = (self._highest >> 16) + 2  # a whole cycle apart: what is known around both ends cannot meet
+        self._origin = next_cycle << 16 | packet.sequence_number
+        self._window = 0
+        self._arrival = None
+
+    def loss_runs(self) -> dict[str, int]:
+        """How many holes of one, of two, and of three or more packets."""
+        one, two, three = self._runs_so_far()
+        return {"1": one - two, "2": two - three, "3+": three}
+
+    def _begin(self, sequence_number: int) -> int:
+        extended = sequence_number if self._origin is None else unwrap(sequence_number, self._origin)
+        self._first = self._highest = self._low = self._high = self._floor = extended
+        self._window = 1
+        return extended
+
+    def _advance(self, extended: int) -> None:
+        self._highest = extended
+        if extended > self._high:
+            self._window = self._window << (extended - self._high) | 1
+            self._high = extended
+            if extended - self._floor >= _SETTLE_EVERY:
+                self._settle()
+        else:
+            self._window |= 1 << (self._high - extended)
+
+    def _fill(self, extended: int) -> bool:
+        """Note a packet that is not ahead of all others; False if it adds nothing to what has been received."""
+        bit = 1 << (self._high - extended)
+        if self._window & bit:
+            self.duplicate += 1
+            return False
+        self.reordered += 1
+        if extended < self._floor:
+            if self._floor > self._low or extended < self._first - MAX_REPAIR_REACH:
+                return False
+            self._low = self._floor = extended
+        self._window |= bit
+        return True
+
+    def _settle(self) -> None:
+        """Count and forget the loss runs before the last packet that arrived over a window ago."""
+        old = self._window >> _DUPLICATE_WINDOW
+        age = _DUPLICATE_WINDOW + (old & -old).bit_length() - 1
+        if not old or age >= self._high - self._floor:
+            return
+        settled = _count_runs(self._window >> age, self._high - age - self._floor + 1)
+        self._runs = _add(self._runs, settled)
+        self._window &= (1 << (age + 1)) - 1
+        self._floor = self._high - age
+
+    def _runs_so_far(self) -> tuple[int, int, int]:
+        if not self._window:
+            return self._runs
+        return _add(self._runs, _count_runs(self._window, self._high - self._floor + 1))
+
+    def _measure(self, timestamp: int, arrival: float) -> None:
+        if self._arrival is not None:
+            ticks = unwrap(timestamp - self._timestamp, 0, 32)
+            change = abs(arrival - self._arrival - ticks / self.clock_rate)
+            if change < _TIMESTAMP_STEP:
+                self.jitter += (change - self.jitter) / _JITTER_GAIN
+                if self.jitter > self.jitter_max:
+                    self.jitter_max = self.jitter
+        self._timestamp = timestamp
+        self._arrival = arrival
+
+
+def _parse_header_options(data: bytes, first: int) -> tuple[tuple[int, ...], tuple[int, bytes] | None, int]:
+    """CSRCs, header extension and where the payload begins."""
+    start = _HEADER.size
+    csrc_count = first & _CSRC_MASK
+    end = start + csrc_count * _WORD
+    if end > len(data):
+        raise ProtocolError("RTP packet ends inside its CSRC list")
+    csrcs = struct.unpack_from(f"!{csrc_count}I", data, start)
+    if not first & _EXTENSION_BIT:
+        return csrcs, None, end
+    start = end + _EXTENSION_HEADER.size
+    if start > len(data):
+        raise ProtocolError("RTP packet ends inside its header extension")
+    profile, words = _EXTENSION_HEADER.unpack_from(data, end)
+    end = start + words * _WORD
+    if end > len(data):
+        raise ProtocolError("RTP packet ends inside its header extension")
+    return csrcs, (profile, data[start:end]), end
+
+
+def _serialize_header_options(csrcs: tuple[int, ...], extension: tuple[int, bytes] | None) -> tuple[int, bytes]:
+    """The first octet and what stands between the fixed header and the payload."""
+    if len(csrcs) > _MAX_CSRCS:
+        raise ValueError(f"{len(csrcs)} CSRCs: at most {_MAX_CSRCS} fit")
+    first = _VERSION_BITS | len(csrcs)
+    options = struct.pack(f"!{len(csrcs)}I", *csrcs)
+    if extension is None:
+        return first, options
+    profile, data = extension
+    if len(data) % _WORD or len(data) // _WORD > 0xFFFF:
+        raise ValueError(f"header extension of {len(data)} bytes: must be whole 32-bit words")
+    return first | _EXTENSION_BIT, options + _EXTENSION_HEADER.pack(profile, len(data) // _WORD) + data
+
+
+def _padding_size(data: bytes, start: int) -> int:
+    """Padding octets at the end of a packet whose payload begins at `start`, by its last octet."""
+    count = data[-1]
+    if not 0 < count <= len(data) - start:
+        raise ProtocolError(f"RTP padding of {count} octets in {len(data) - start}")
+    return count
+
+
+def _count_runs(window: int, length: int) -> tuple[int, int, int]:
+    """Runs of zero bits among the low `length` bits that are at least one, two, three long."""
+    missing = ~window & ((1 << length) - 1)
+    if not missing:
+        return 0, 0, 0
+    one = missing & ~(missing << 1)  # the lowest bit of each run
+    two = one & missing >> 1
+    three = two & missing >> 2
+    return one.bit_count(), two.bit_count(), three.bit_count()
+
+
+def _add(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
