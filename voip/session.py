@@ -1,0 +1,370 @@
+"""One media port's receive path: which datagrams are the call's (RFC 3550 section 5 and A.1, RFC 4961, RFC 5761).
+
+The order of the checks is the order of their cost and of trust: length, source address, RTP or RTCP, version and
+payload type, SSRC, sequence number. What fails one is counted and touches no later state.
+
+Whom to believe. The address in the peer's SDP is taken at once. Any other one (the peer is behind a NAT, or has
+moved) must first show a run of packets that only the peer, or somebody who hears it, can send, while the peer itself is
+silent. In the same way another SSRC, or a sequence number far from the last, waits until a second packet confirms it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from voip.errors import ProtocolError
+from voip.rtp import ReceptionStats, RtpPacket, is_rtcp, unwrap
+from voip.stats import IP_UDP_HEADER, SessionStats
+
+if TYPE_CHECKING:
+    from voip.sdp import NegotiatedMedia
+
+Address = tuple[str, int]
+
+SHORTEST_DATAGRAM = 8
+"""Bytes of the shortest datagram with a meaning here: an empty RTCP receiver report (RFC 3550 section 6.4.2)."""
+LONGEST_DATAGRAM = 8192
+"""Bytes of the longest RTP packet believed: 20 ms of L16 at 96 kHz in stereo are 7680. Bounds what anything stores."""
+
+LATCH_PACKETS = 5
+LATCH_SPREAD = 0.75 * (LATCH_PACKETS - 1)  # packet times that the run of a new address must last
+LATCH_MAX_STEP = 3  # a run may miss two packets in a row
+LATCH_HELD = 16  # of a run from the peer's first address: all of them are its first words
+REBIND_MAX_ADVANCE = 500  # packets
+CLOCK_TOLERANCE = 0.200  # seconds between media time and wall clock
+REBIND_SILENCE = 0.500  # seconds, if sequence number and timestamp go on from the old address
+TAKEOVER_SILENCE = 1.000  # seconds, if they only go on from one another
+CANDIDATE_SILENCE = 0.100  # seconds; before, another address is not even looked at: a flood costs next to nothing
+
+CONFIRM_PACKETS = 2  # RFC 3550 A.1: a jump is believed at the second packet in sequence
+CONFIRM_HELD = 16
+CONFIRM_SILENCE = 1.5  # packet times without a packet of the stream that is to be replaced
+
+_UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
+
+
+class RtpSession:
+    """Receives one media port, on the network thread. Never raises for what a peer sent: counts and drops.
+
+    `malformed`, `foreign` (another address), `unknown_payload_type`, `stray` (another SSRC, or a jump that nothing
+    confirmed) and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were handed out. `icmp_errors`
+    and `overruns` are for the socket's owner to count. `reception` is what the network brought, before repair.
+    """
+
+    def __init__(self, media: NegotiatedMedia) -> None:
+        self.media = media
+        self.reception = ReceptionStats(media.codec.clock_rate)
+        self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
+        self.malformed = 0
+        self.foreign = 0
+        self.unknown_payload_type = 0
+        self.stray = 0
+        self.rtcp = 0
+        self.icmp_errors = 0
+        self.overruns = 0
+        self.bytes_received = 0
+        self.ip_bytes = 0
+        self._signalled = _signalled_address(media)
+        self._latched: Address | None = None
+        self._source: Address | None = None  # the latched address exactly as the socket names it
+        self._ip_header = IP_UDP_HEADER[4]
+        self._spoke: float | None = None  # like last_heard, since the peer's address was signalled
+        self._candidate: _Run | None = None  # another address on its way to be believed
+        self._ssrc: int | None = None
+        self._repair_ssrc = media.remote_fec_ssrc
+        self._pending: _Run | None = None  # another SSRC, or a jump, on its way to be believed
+        self._accepted: tuple[float, int] | None = None  # when the last media packet came, and its timestamp
+
+    @property
+    def remote(self) -> Address:
+        """Where the peer's media comes from: the latched address, else the one its SDP gave. Any thread may ask."""
+        source = self._source
+        return self.media.remote if source is None else source
+
+    @property
+    def latched(self) -> bool:
+        """Whether media has been accepted from `remote`."""
+        return self._source is not None
+
+    @property
+    def ssrc(self) -> int | None:
+        """The SSRC of the peer's media, once known."""
+        return self._ssrc
+
+    @property
+    def stats(self) -> SessionStats:
+        """The counters as a snapshot."""
+        return SessionStats(
+            malformed=self.malformed,
+            foreign=self.foreign,
+            unknown_payload_type=self.unknown_payload_type,
+            rtcp=self.rtcp,
+            icmp_errors=self.icmp_errors,
+            overruns=self.overruns,
+            bytes=self.bytes_received,
+            ip_bytes=self.ip_bytes,
+        )
+
+    def update(self, media: NegotiatedMedia) -> None:
+        """Go on with what a re-INVITE agreed; the latch stays unless the peer signalled another address (no hold)."""
+        signalled = _signalled_address(media)
+        if signalled is not None and signalled != self._signalled:
+            self._signalled = signalled
+            if signalled != self._latched:
+                self._latched = self._source = self._candidate = self._spoke = None
+        if media.remote_fec_ssrc is not None:
+            self._repair_ssrc = media.remote_fec_ssrc
+        self.reception.clock_rate = media.codec.clock_rate
+        self.media = media
+
+    def receive_datagram(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
+        """The packets that this datagram makes available, media and repair, in order: mostly one, or none."""
+        if not SHORTEST_DATAGRAM <= len(data) <= LONGEST_DATAGRAM:
+            self.malformed += 1
+            return []
+        if source != self._source and not self._is_peer(source):
+            return self._receive_foreign(data, source, now)
+        if is_rtcp(data):
+            self._receive_rtcp(data, now)
+            return []
+        packet = self._parse(data)
+        if packet is None:
+            return []
+        self._hear(now)
+        if not self._is_expected(packet):
+            self.unknown_payload_type += 1
+            return []
+        if source != self._source:
+            self._latch(source)
+        return self._receive_rtp(_Arrival(packet, now, len(data)))
+
+    # -- source address -------------------------------------------------------------------------------------------
+
+    def _is_peer(self, source: Address) -> bool:
+        return _canonical(source) in (self._latched, self._signalled)
+
+    def _hear(self, now: float) -> None:
+        self.last_heard = self._spoke = now
+        self._candidate = None
+
+    def _latch(self, source: Address) -> None:
+        self._latched = _canonical(source)
+        self._source = source[:2]
+        self._ip_header = IP_UDP_HEADER[6 if ":" in self._latched[0] else 4]
+
+    def _receive_foreign(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
+        """Another address than the peer's: nothing of it passes until it has shown a whole run."""
+        self.foreign += 1
+        if not self.media.direction.receives:  # who sends what nobody asked for does not get our media either
+            return []
+        if self._spoke is not None and now - self._spoke < CANDIDATE_SILENCE:
+            return []
+        packet = None if is_rtcp(data) else self._parse(data)
+        if packet is None or not self._is_expected(packet):
+            return []
+        arrival = _Arrival(packet, now, len(data))
+        run = self._candidate
+        if packet.payload_type != self.media.payload_type:
+            if run is not None and run.source == source:
+                run.held.append(arrival)
+            return []
+        if self._wanted_ssrc() not in (None, packet.ssrc):
+            return []
+        if run is None or run.source != source or not self._extend_candidate(run, arrival):
+            run = self._candidate = _Run(arrival, source, LATCH_HELD if self._spoke is None else LATCH_PACKETS)
+        return self._adopt(run, now) if self._is_convincing(run, now) else []
+
+    def _extend_candidate(self, run: _Run, arrival: _Arrival) -> bool:
+        if not run.extend(arrival, LATCH_MAX_STEP, in_step=True):
+            return False
+        return self._keeps_time(run.last.timestamp - run.first.timestamp, arrival.time - run.began)
+
+    def _wanted_ssrc(self) -> int | None:
+        """The SSRC that another address must use: the one heard from the peer, else the announced one, else any."""
+        if self._spoke is None or self._ssrc is None:
+            return self.media.remote_ssrc
+        return self._ssrc
+
+    def _is_convincing(self, run: _Run, now: float) -> bool:
+        """Whether the run of another address is long and, if the peer has spoken before, its sequel."""
+        if run.count < LATCH_PACKETS or now - run.began < LATCH_SPREAD * self.media.ptime:
+            return False
+        if self._spoke is None or self._ssrc is None:
+            return True
+        silence = now - self._spoke
+        return silence >= TAKEOVER_SILENCE or (silence >= REBIND_SILENCE and self._goes_on(run, now))
+
+    def _goes_on(self, run: _Run, now: float) -> bool:
+        """Whether sequence numbers and timestamps of a run go on from what was last accepted."""
+        highest = self.reception.highest
+        if highest is None or self._accepted is None:
+            return False
+        first = unwrap(run.first.sequence_number, highest) - highest
+        last = unwrap(run.last.sequence_number, highest) - highest
+        accepted_at, timestamp = self._accepted
+        in_sequence = 0 < first <= last <= REBIND_MAX_ADVANCE
+        return in_sequence and self._keeps_time(run.last.timestamp - timestamp, now - accepted_at)
+
+    def _keeps_time(self, ticks: int, elapsed: float) -> bool:
+        media_time = unwrap(ticks, 0, 32) / self.media.codec.clock_rate
+        return abs(media_time - elapsed) <= CLOCK_TOLERANCE
+
+    def _adopt(self, run: _Run, now: float) -> list[RtpPacket]:
+        """Move to the address of a convincing run and hand out what it has brought."""
+        self._hear(now)
+        self._latch(run.source)
+        self.foreign -= len(run.held)
+        return [packet for arrival in run.held for packet in self._receive_rtp(arrival)]
+
+    # -- RTCP, version and payload type ---------------------------------------------------------------------------
+
+    def _receive_rtcp(self, data: bytes, now: float) -> None:
+        """RTCP of the peer: so far a sign of life."""
+        self.rtcp += 1
+        self._hear(now)
+
+    def _parse(self, data: bytes) -> RtpPacket | None:
+        try:
+            return RtpPacket.parse(data)
+        except ProtocolError:
+            self.malformed += 1
+            return None
+
+    def _is_expected(self, packet: RtpPacket) -> bool:
+        return packet.payload_type in (self.media.payload_type, self.media.fec_payload_type)
+
+    # -- SSRC and sequence number ---------------------------------------------------------------------------------
+
+    def _receive_rtp(self, arrival: _Arrival) -> list[RtpPacket]:
+        packet = arrival.packet
+        if packet.payload_type != self.media.payload_type:
+            return self._receive_repair(arrival)
+        if packet.ssrc != self._ssrc:
+            announced = self.media.remote_ssrc
+            if packet.ssrc == announced or (announced is None and self._ssrc is None):
+                return self._begin([arrival])
+            return self._confirm(arrival)
+        if not self.reception.in_window(packet.sequence_number):
+            return self._confirm(arrival)
+        self._drop_pending()
+        return [self._accept_media(arrival)]
+
+    def _receive_repair(self, arrival: _Arrival) -> list[RtpPacket]:
+        packet = arrival.packet
+        if packet.ssrc != self._repair_ssrc:
+            if not self._is_repair_source(packet):
+                self.stray += 1
+                return []
+            self._repair_ssrc = packet.ssrc
+        return [self._account(arrival)]
+
+    def _is_repair_source(self, packet: RtpPacket) -> bool:
+        """Whether an SSRC that no repair packet had yet may be the repair stream's (RFC 8627 section 4.2.1)."""
+        announced = self.media.remote_ssrc
+        protected = self._ssrc if self._ssrc is not None else announced
+        if self.media.remote_fec_ssrc is not None and announced in (None, protected):
+            return packet.ssrc == self.media.remote_fec_ssrc
+        if protected is None or packet.ssrc == protected:
+            return False
+        return protected in packet.csrcs if packet.csrcs else self._repair_ssrc is None
+
+    def _confirm(self, arrival: _Arrival) -> list[RtpPacket]:
+        """Another SSRC, or a sequence number far away: wait for the next of its kind (RFC 3550 A.1)."""
+        run = self._pending
+        if run is None or not run.extend(arrival, 1):
+            self._drop_pending()
+            run = self._pending = _Run(arrival, self.remote, CONFIRM_HELD)
+        if run.count < CONFIRM_PACKETS:
+            return []
+        if self._accepted is not None and arrival.time - self._accepted[0] < CONFIRM_SILENCE * self.media.ptime:
+            return []  # the stream of before is still there
+        return self._begin(list(run.held))
+
+    def _drop_pending(self) -> None:
+        if self._pending is not None:
+            self.stray += len(self._pending.held)
+            self._pending = None
+
+    def _begin(self, arrivals: list[_Arrival]) -> list[RtpPacket]:
+        """A stream begins, or goes on elsewhere, with these packets."""
+        first = arrivals[0].packet
+        if first.ssrc != self._ssrc:
+            as_announced = self.media.remote_ssrc in (None, first.ssrc)
+            self._repair_ssrc = self.media.remote_fec_ssrc if as_announced else None
+        self._ssrc = first.ssrc
+        self._pending = None
+        self.reception.restart(first)
+        return [self._accept_media(arrival) for arrival in arrivals]
+
+    def _accept_media(self, arrival: _Arrival) -> RtpPacket:
+        packet = arrival.packet
+        self.reception.receive(packet, arrival.time)
+        self._accepted = (arrival.time, packet.timestamp)
+        return self._account(arrival)
+
+    def _account(self, arrival: _Arrival) -> RtpPacket:
+        self.bytes_received += arrival.size
+        self.ip_bytes += arrival.size + self._ip_header
+        return arrival.packet
+
+
+class _Arrival(NamedTuple):
+    """A packet, when it came, and how long its datagram was."""
+
+    packet: RtpPacket
+    time: float
+    size: int
+
+
+class _Run:
+    """Packets in sequence, of one address and SSRC, that wait to be believed; holds the newest few."""
+
+    __slots__ = ("began", "count", "first", "held", "last", "source", "step")
+
+    def __init__(self, arrival: _Arrival, source: Address, limit: int) -> None:
+        self.source = source
+        self.began = arrival.time
+        self.first = self.last = arrival.packet
+        self.count = 1
+        self.step: float | None = None  # ticks from packet to packet
+        self.held = deque([arrival], limit)
+
+    def extend(self, arrival: _Arrival, max_step: int, *, in_step: bool = False) -> bool:
+        """Add a packet up to `max_step` after the last; False if it does not belong to the run.
+
+        `in_step`: timestamps must advance evenly. A copy or a slightly late packet is held but proves nothing.
+        """
+        packet, last = arrival.packet, self.last
+        if packet.ssrc != last.ssrc:
+            return False
+        ahead = unwrap(packet.sequence_number - last.sequence_number, 0)
+        if not -LATCH_MAX_STEP <= ahead <= max_step:
+            return False
+        if ahead > 0:
+            step = unwrap(packet.timestamp - last.timestamp, 0, 32) / ahead
+            if in_step and (step <= 0 or self.step not in (None, step)):
+                return False
+            self.step, self.last = step, packet
+            self.count += 1
+        self.held.append(arrival)
+        return True
+
+
+def _signalled_address(media: NegotiatedMedia) -> Address | None:
+    """Where the peer's SDP says that its media comes from; None if it says nothing (hold)."""
+    host, port = _canonical(media.remote)
+    return None if host in _UNSPECIFIED_HOSTS or port == 0 else (host, port)
+
+
+def _canonical(address: Address) -> Address:
+    """An address for comparison: IPv6 in its one short form without scope, IPv4 in IPv6 as IPv4 (RFC 5952, 4291)."""
+    host, port = address[0], address[1]
+    if ":" not in host:
+        return host, port
+    try:
+        parsed = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host, port
+    return str(parsed.ipv4_mapped or parsed), port
