@@ -28,8 +28,9 @@ MAX_PAYLOAD = 1140
 """Bytes of media payload such that a repair packet that protects it fits into a datagram of 1200."""
 PACKET_TIMES = (0.06, 0.04, 0.03, 0.02, 0.01, 0.005, 0.004, 0.002, 0.001)
 """Seconds of sound per packet to fall back to where the wanted time makes too large a packet."""
-PTIME_RANGE = (0.001, 0.2)
-"""Packet times that a peer may ask for, in seconds; RFC 3551 section 4.2 has receivers take up to 200 ms."""
+PTIME_RANGE = (0.0025, 0.2)
+"""Packet times that a peer may ask for, in seconds: 400 packets a second are enough to be asked for, and RFC 3551
+section 4.2 has receivers take up to 200 ms."""
 PROFILES = ("RTP/AVP", "RTP/AVPF")
 """Transport profiles that are spoken (RFC 3551, RFC 4585)."""
 FEC_NAME = "flexfec"
