@@ -64,7 +64,9 @@ class Program:
         report: Path | None = None,
         environment: dict[str, str] | None = None,
         stdin: int | IO[bytes] = subprocess.DEVNULL,
+        merged: bool = False,
     ) -> None:
+        """`merged`: lines of stdout are taken for lines of stderr."""
         self.name = name
         self.report_file = report
         self.lines: list[tuple[float, str]] = []  # (monotonic second, line of stderr)
@@ -74,8 +76,16 @@ class Program:
         with self._output.open("wb") as output:
             self.started = time.monotonic()
             self.process = subprocess.Popen(
-                command, cwd=folder, stdin=stdin, stdout=output, stderr=subprocess.PIPE, env=_environment(environment)
+                command,
+                cwd=folder,
+                stdin=stdin,
+                stdout=subprocess.PIPE if merged else output,
+                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+                env=_environment(environment),
             )
+        talk = self.process.stdout if merged else self.process.stderr
+        assert talk is not None
+        self._talk = talk
         self._reader = threading.Thread(target=self._read, name=f"stderr of {name}", daemon=True)
         self._reader.start()
 
@@ -137,8 +147,7 @@ class Program:
         return Outcome(status, self.stderr, self._output.read_bytes(), report)
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for raw in self.process.stderr:
+        for raw in self._talk:
             with self._news:
                 self.lines.append((time.monotonic(), raw.decode(errors="replace").rstrip("\n")))
                 self._news.notify_all()
@@ -148,10 +157,10 @@ class Program:
 
     def _close(self) -> None:
         self._reader.join()
-        for stream in (self.process.stderr, self.process.stdin):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        self._talk.close()
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
 
 
 class Receiver(Program):
