@@ -20,6 +20,7 @@ QUOTED = re.compile(_QUOTED, re.DOTALL)
 _BARE_VALUE = r'[^ \t;,"<>\r\n]+'
 BARE_VALUE = re.compile(_BARE_VALUE)
 _PARAMETER = re.compile(rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*(=)[ \t]*(?:({_QUOTED})|({_BARE_VALUE}))?)?", re.DOTALL)
+_SPECIAL = re.compile(r'["<,]')
 _ESCAPED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE = re.compile(r'(["\\])')
 _LINE_BREAKS = re.compile(r"[\r\n]+")
@@ -51,19 +52,18 @@ def unquote(text: str) -> str:
     return _ESCAPED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
 
 
-def split_list(text: str, separator: str = ",") -> list[str]:
-    """Split at `separator`, never inside quotes or <>; what is unbalanced stays whole; blank text holds no value."""
-    if separator not in text:
+def split_list(text: str) -> list[str]:
+    """Split at the commas, never inside quotes or <>; what is unbalanced stays whole; blank text holds no value."""
+    if "," not in text:
         stripped = text.strip(LWS)
         return [stripped] if stripped else []
     if '"' not in text and "<" not in text:
-        return [piece.strip(LWS) for piece in text.split(separator)]
+        return [piece.strip(LWS) for piece in text.split(",")]
     pieces: list[str] = []
-    special = re.compile(f'["<{separator}]')
     start = position = 0
-    while found := special.search(text, position):
+    while found := _SPECIAL.search(text, position):
         position = found.end()
-        if found[0] == separator:
+        if found[0] == ",":
             pieces.append(text[start : found.start()].strip(LWS))
             start = position
         else:

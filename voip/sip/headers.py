@@ -125,7 +125,7 @@ _KNOWN = {name.lower(): name for name in _LISTS + _SINGLES} | _COMPACT
 _SPELLINGS = _KNOWN | {name: name for name in _LISTS + _SINGLES} | {key.upper(): name for key, name in _COMPACT.items()}
 
 _VIA = re.compile(
-    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+{HOST_PORT}[ \t]*(;.*)?",
+    rf"SIP[ \t]*/[ \t]*([0-9]+\.[0-9]+)[ \t]*/[ \t]*([A-Za-z0-9\-.!%*_+`'~]+)[ \t]+{HOST_PORT}[ \t]*(;.*)?",
     re.IGNORECASE | re.DOTALL,
 )
 _CSEQ = re.compile(rf"([0-9]{{1,{MAX_DIGITS}}})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
@@ -327,15 +327,17 @@ class Via:
     host: str
     port: int | None = None
     params: Parameters = field(default_factory=dict)
+    version: str = "2.0"  # another one is only ever seen in a request that is answered with 505
 
     @classmethod
     def parse(cls, text: str) -> Via:
-        """Read one value; SipParseError if it is malformed or not of SIP/2.0."""
+        """Read one value; SipParseError if it is malformed."""
         found = _VIA.fullmatch(text)
         if found is None:
             raise SipParseError(f"malformed Via {text[:80]!r}")
-        protocol, host, port, parameters = found.groups()
-        return cls(protocol, parse_host(host), parse_port(port), parse_parameters(parameters) if parameters else {})
+        version, protocol, host, port, parameters = found.groups()
+        params = parse_parameters(parameters) if parameters else {}
+        return cls(protocol, parse_host(host), parse_port(port), params, version)
 
     @property
     def sent_by(self) -> str:
@@ -359,4 +361,4 @@ class Via:
         return int(rport) if rport and rport.isascii() and rport.isdigit() and len(rport) <= MAX_DIGITS else None
 
     def __str__(self) -> str:
-        return f"SIP/2.0/{self.protocol} {self.sent_by}{format_parameters(self.params)}"
+        return f"SIP/{self.version}/{self.protocol} {self.sent_by}{format_parameters(self.params)}"

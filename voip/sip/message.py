@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from voip.sip.grammar import (
+    BAD_REQUEST,
     LWS,
     MAX_DIGITS,
     MESSAGE_TOO_LARGE,
@@ -108,7 +109,7 @@ REASONS = {
 }
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_FOLD = re.compile(r"[ \t]*\n[ \t]+")
+_FOLD = re.compile(r"\n[ \t]+")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _STATUS = re.compile(r"[1-6][0-9][0-9]")
 _NUMBER = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}")
@@ -117,7 +118,9 @@ _MANDATORY = ("From", "To", "Call-ID", "CSeq")
 _AT_MOST_ONCE = ("Max-Forwards", "Content-Length", "Content-Type")
 _ANSWER_COPIES = ("From", "To", "Call-ID", "CSeq")
 _SALVAGED = ("Via", *_ANSWER_COPIES, "Timestamp")
-_SALVAGE_VIA = re.compile(r"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*[A-Za-z0-9]+[ \t]+[A-Za-z0-9._:\[\]\-]+", re.IGNORECASE)
+# The good beginning of a Via that goes wrong later: up to a parameter, or at least sent-by.
+_VIA_BEGINNING = re.compile(r"[^;,\"]+(?:;[^;,=\" ]+(?:=[^;,=\" ]+)?)*")
+_VIA_SENT_BY = re.compile(r"[^;,\"]+")
 
 
 class SipMessage:
@@ -230,10 +233,10 @@ class Request(SipMessage):
 
 def _tagged(to: str, tag: str) -> str:
     try:
-        present = NameAddr.parse(to).tag
+        tagged = "tag" in NameAddr.parse(to).params
     except SipParseError:
-        present = None
-    return to if present else f"{to};tag={tag}"
+        tagged = False
+    return to if tagged else f"{to};tag={tag}"
 
 
 @dataclass(slots=True)
@@ -256,8 +259,8 @@ def parse_message(data: bytes) -> Request | Response:
     data = data.lstrip(b"\r\n")
     end = _HEADER_END.search(data, 0, MAX_HEADER_SECTION + 4)
     if end is None or end.start() > MAX_HEADER_SECTION:
-        too_large = len(data) > MAX_HEADER_SECTION
-        raise SipParseError("no end of the headers", *([MESSAGE_TOO_LARGE] if too_large else []))
+        status = MESSAGE_TOO_LARGE if len(data) > MAX_HEADER_SECTION else BAD_REQUEST
+        raise SipParseError(f"no end of the headers within {MAX_HEADER_SECTION} bytes", status)
     lines = _unfold(data[: end.start()]).split("\n")
     if len(lines) > MAX_HEADERS + 1:
         raise SipParseError(f"more than {MAX_HEADERS} headers", MESSAGE_TOO_LARGE)
@@ -324,7 +327,10 @@ def _check_fields(message: Request | Response) -> None:
     cseq, _ = message.cseq, message.call_id
     if isinstance(message, Request) and cseq.method != message.method:
         raise SipParseError(f"CSeq is of {cseq.method[:40]!r}, the request is {message.method[:40]!r}")
-    _ = message.from_, message.to, message.max_forwards
+    for party in (message.from_, message.to):
+        if "tag" in party.params and not party.tag:
+            raise SipParseError("a tag without a value")
+    _ = message.max_forwards
     # The rest is looked at only where it is: they decide where the next request goes.
     _ = message.contacts, message.routes, message.record_routes
 
@@ -384,13 +390,23 @@ def _salvage_headers(lines: list[str]) -> Headers:
 
 
 def _salvage_via(headers: Headers) -> bool:
-    """Leave Via lines that can be read as they are; cut a broken first one to its sent-by and drop the rest."""
-    values = headers.get_all("Via")
-    try:
-        return bool([Via.parse(value) for value in values])
-    except SipParseError:
-        found = _SALVAGE_VIA.match(values[0])
-    if found is None:
+    """Leave the Via lines as they are if the first value can be read; else cut it to what can be and drop the rest."""
+    top = headers.get("Via")
+    if not top:
         return False
-    headers.set("Via", found[0])
+    if _is_via(top):
+        return True
+    for pattern in (_VIA_BEGINNING, _VIA_SENT_BY):
+        found = pattern.match(top)
+        if found and _is_via(found[0].rstrip(LWS)):
+            headers.set("Via", found[0].rstrip(LWS))
+            return True
+    return False
+
+
+def _is_via(text: str) -> bool:
+    try:
+        Via.parse(text)
+    except SipParseError:
+        return False
     return True
