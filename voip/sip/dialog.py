@@ -1,0 +1,177 @@
+"""Dialogs (RFC 3261 section 12): what makes two requests part of one call, and where the next one goes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voip.errors import ProtocolError
+from voip.sip.events import Address
+from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
+from voip.sip.transaction import MAX_FORWARDS, SIP_PORT
+
+DialogKey = tuple[str, str, str]
+"""Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
+Resolve = Callable[[str], "str | None"]
+"""From a host name to a literal address, None if there is none."""
+URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
+
+
+@dataclass
+class Dialog:
+    """The state of section 12.1. `local` and `remote` are the values of From and To of our requests, tags included."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    remote: str
+    local_cseq: int
+    remote_cseq: int | None
+    routes: list[NameAddr]
+    target: SipUri | str
+    peer: Address
+    """Where the peer's last message came from: the way back when its Contact cannot be reached."""
+    behind_nat: bool = False
+    """The peer's Contact is of a network that its packets do not come from."""
+
+    @classmethod
+    def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
+        """The dialog that we make by answering this INVITE (12.1.1)."""
+        contact = request.contacts[0].uri
+        routes = request.record_routes
+        return cls(
+            call_id=request.call_id,
+            local_tag=local_tag,
+            remote_tag=request.from_.tag or "",
+            local=f"{request.headers.lines('To')[0]};tag={local_tag}",
+            remote=request.headers.lines("From")[0],
+            local_cseq=0,
+            remote_cseq=request.cseq.number,
+            routes=routes,
+            target=contact,
+            peer=source,
+            behind_nat=not routes and _came_through_nat(request, contact, source),
+        )
+
+    @classmethod
+    def of_response(cls, request: Request, response: Response, source: Address) -> Dialog:
+        """The dialog that this 2xx to our INVITE makes (12.1.2)."""
+        contacts = response.contacts
+        return cls(
+            call_id=request.call_id,
+            local_tag=request.from_.tag or "",
+            remote_tag=response.to.tag or "",
+            local=request.headers.lines("From")[0],
+            remote=response.headers.lines("To")[0],
+            local_cseq=request.cseq.number,
+            remote_cseq=None,
+            routes=response.record_routes[::-1],
+            target=contacts[0].uri if contacts else request.uri,
+            peer=source,
+        )
+
+    @property
+    def key(self) -> DialogKey:
+        return self.call_id, self.local_tag, self.remote_tag
+
+    def refresh(self, message: Request | Response, source: Address) -> None:
+        """Learn from a message within the dialog that is proven to be the peer's (12.2.1.2, 12.2.2)."""
+        self.peer = source
+        if message.cseq.method == "INVITE" and message.contacts:
+            self.target = message.contacts[0].uri
+
+    def request(self, method: str, via: str, number: int | None = None) -> Request:
+        """A request within the dialog (12.2.1.1); `number`, or the next, is its CSeq."""
+        if number is None:
+            self.local_cseq += 1
+            number = self.local_cseq
+        uri, routes = self._addressed()
+        headers = Headers([("Via", via), ("Max-Forwards", MAX_FORWARDS)])
+        for route in routes:
+            headers.add("Route", route)
+        headers.add("From", self.local)
+        headers.add("To", self.remote)
+        headers.add("Call-ID", self.call_id)
+        headers.add("CSeq", f"{number} {method}")
+        return Request(method, uri, headers)
+
+    def destination(self, resolve: Resolve | None) -> Address:
+        """The next hop of our requests."""
+        if self.behind_nat:
+            return self.peer
+        return locate(self.routes[0].uri if self.routes else self.target, resolve) or self.peer
+
+    def _addressed(self) -> tuple[SipUri | str, list[str]]:
+        """Request-URI and Route values: loose routing, or strict where the first proxy knows no other (12.2.1.1)."""
+        if not self.routes:
+            return _bare(self.target), []
+        first = self.routes[0].uri
+        if isinstance(first, SipUri) and "lr" not in first.params:
+            rest = [str(route) for route in self.routes[1:]]
+            return _bare(first), [*rest, f"<{self.target}>"]
+        return _bare(self.target), [str(route) for route in self.routes]
+
+
+def locate(uri: SipUri | str, resolve: Resolve | None) -> Address | None:
+    """The address that a URI names, None if that takes a look-up that nobody does for us or that finds nothing."""
+    if not isinstance(uri, SipUri):
+        return None
+    host: str | None = uri.host
+    if not is_literal(uri.host):
+        host = resolve(uri.host) if resolve is not None else None
+    if host is None or not is_literal(host):
+        return None
+    parsed = ipaddress.ip_address(host)
+    if parsed.is_unspecified or parsed.is_multicast:
+        return None
+    return Address("udp", host, uri.port or SIP_PORT)
+
+
+def is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_public(host: str) -> bool:
+    """Whether anybody in the world may have this address, and so may have had it forged (private and local: no)."""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return True
+
+
+def redirect_target(response: Response) -> SipUri | None:
+    """The first place of a 3xx that we can call (8.1.3.4)."""
+    try:
+        uris = [contact.uri for contact in response.contacts]
+    except ProtocolError:
+        return None
+    for uri in uris:
+        if isinstance(uri, SipUri) and uri.scheme == "sip":
+            return _bare_sip(uri)
+    return None
+
+
+def _bare(uri: SipUri | str) -> SipUri | str:
+    return _bare_sip(uri) if isinstance(uri, SipUri) else uri
+
+
+def _bare_sip(uri: SipUri) -> SipUri:
+    """Without what no Request-URI may hold (19.1.1, table 1)."""
+    params = {name: value for name, value in uri.params.items() if name not in URI_ONLY_IN_CONTACT}
+    return SipUri(uri.scheme, uri.user, uri.host, uri.port, params)
+
+
+def _came_through_nat(request: Request, contact: SipUri | str, source: Address) -> bool:
+    """The caller itself sent this, from an address it does not know it has: its Contact leads nowhere."""
+    vias = request.via
+    return (
+        len(vias) == 1
+        and isinstance(contact, SipUri)
+        and all(is_literal(host) and host != source.host for host in (vias[0].host, contact.host))
+    )

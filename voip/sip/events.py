@@ -1,0 +1,111 @@
+"""What the user agent tells its owner, and the address of a message: frozen values without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from voip.sip.message import NameAddr
+
+
+class Address(NamedTuple):
+    """Where a message came from or goes to; `host` is a literal address without brackets."""
+
+    protocol: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class IncomingCall:
+    """Somebody calls: reply with `accept` or `reject`. An empty `offer` means that `accept` carries ours."""
+
+    call_id: str
+    caller: NameAddr
+    source: Address
+    offer: bytes
+
+
+@dataclass(frozen=True)
+class CallRinging:
+    """The callee has been reached and is being alerted (a provisional answer above 100)."""
+
+    call_id: str
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class CallAnswered:
+    """Our call was taken; the ACK is in the outbox already. `answer` is the body of the 2xx."""
+
+    call_id: str
+    answer: bytes
+    remote: Address
+
+
+@dataclass(frozen=True)
+class CallEstablished:
+    """The caller has acknowledged our 2xx; `answer` is the body of its ACK where ours was the offer, else empty."""
+
+    call_id: str
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class CallOffered:
+    """The peer wants to change the session (re-INVITE): reply with `accept` or `reject`. Empty: `accept` offers."""
+
+    call_id: str
+    offer: bytes
+
+
+@dataclass(frozen=True)
+class CallReanswered:
+    """The peer's answer to an offer of ours within the call."""
+
+    call_id: str
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class CallEnded:
+    """The call is over; told exactly once for each call.
+
+    `reason`: "local-bye", "remote-bye", "rejected", "no-answer", "cancelled", "no-ack", "redirect-loop", "timeout" or
+    "network". `status` and `phrase` are those of the response that decided, where there was one.
+    """
+
+    call_id: str
+    reason: str
+    status: int | None
+    phrase: str
+
+
+@dataclass(frozen=True)
+class PeerAlive:
+    """The peer has answered a `ping`."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
+class RequestRefused:
+    """Information: a request from `source` was refused with `status`, or (re-INVITE) `source` refused one of ours."""
+
+    source: Address
+    method: str
+    status: int
+
+
+Event = (
+    IncomingCall
+    | CallRinging
+    | CallAnswered
+    | CallEstablished
+    | CallOffered
+    | CallReanswered
+    | CallEnded
+    | PeerAlive
+    | RequestRefused
+)

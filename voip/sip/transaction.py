@@ -1,0 +1,356 @@
+"""The four transaction state machines of RFC 3261 section 17, with RFC 6026's Accepted states, over UDP.
+
+    INVITE client       CALLING -> PROCEEDING -> COMPLETED (3xx-6xx: ACK each copy, timer D) | ACCEPTED (2xx, timer M)
+    other client        TRYING -> PROCEEDING -> COMPLETED (timer K)
+    INVITE server       PROCEEDING -> COMPLETED (3xx-6xx: repeat, timers G, H) -> CONFIRMED (ACK came, timer I)
+                                   -> ACCEPTED (2xx: the dialog repeats it, timer L)
+    other server        TRYING -> PROCEEDING -> COMPLETED (repeat on demand, timer J)
+
+A transaction sends what must be repeated and tells its owner what is new. Timers A and E, B and F, and so on, have the
+letters of the RFC in the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from voip.sip.events import Address
+from voip.sip.message import Headers, Request, Response, Via
+from voip.sip.timers import GIVE_UP, T1, T2, T4, Timers
+
+BRANCH_COOKIE = "z9hG4bK"
+"""Start of each branch that is unique by itself (8.1.1.7)."""
+TRYING_AFTER = 0.2
+"""A server whose user is silent this long says 100 (17.2.1)."""
+SIP_PORT = 5060
+MAX_FORWARDS = "70"
+ServerKey = tuple[str, ...]
+
+
+class State(Enum):
+    CALLING = "calling"
+    TRYING = "trying"
+    PROCEEDING = "proceeding"
+    COMPLETED = "completed"
+    CONFIRMED = "confirmed"
+    ACCEPTED = "accepted"
+    TERMINATED = "terminated"
+
+
+@dataclass
+class Wire:
+    """What transactions and dialogs have of the world: messages to send, and deadlines."""
+
+    timers: Timers = field(default_factory=Timers)
+    outbox: list[tuple[bytes, Address]] = field(default_factory=list)
+
+    def send(self, data: bytes, destination: Address) -> None:
+        self.outbox.append((data, destination))
+
+
+# --- client -----------------------------------------------------------------------------------------------------------
+
+
+class ClientOwner(Protocol):
+    """Who sent the request. A response arrives here at most once, but for 1xx, and 2xx to INVITE."""
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None: ...
+
+    def on_no_response(self, transaction: ClientTransaction, now: float) -> None: ...
+
+
+class ClientTransaction:
+    """A request of ours (17.1); starts by sending it."""
+
+    def __init__(self, wire: Wire, request: Request, destination: Address, owner: ClientOwner) -> None:
+        self.request, self.destination, self.owner = request, destination, owner
+        self.key = client_key(request.via[0], request.method)
+        self.state = State.TRYING
+        self.on_end: Callable[[], object] = lambda: None
+        self.most_copies: int | None = None
+        """How often the request may be repeated by timer; None: as the RFC says."""
+        self._wire, self._timers = wire, wire.timers
+        self._data = request.serialize()
+        self._interval = T1
+        self._copies = 0
+
+    @property
+    def answered(self) -> bool:
+        """A final response has come, or nothing will."""
+        return self.state not in (State.CALLING, State.TRYING, State.PROCEEDING)
+
+    def start(self, now: float) -> None:
+        self.send_again()
+        self._timers.set(self, "retransmit", now + T1, self._retransmit)
+        self._timers.set(self, "give up", now + GIVE_UP, self._give_up)
+
+    def send_again(self) -> None:
+        """One copy of the request, timers untouched."""
+        self._wire.send(self._data, self.destination)
+
+    def receive(self, response: Response, source: Address, now: float) -> None:
+        if response.status < 200:
+            self._provisional(response, source, now)
+        else:
+            self._final(response, source, now)
+
+    def _provisional(self, response: Response, source: Address, now: float) -> None:
+        raise NotImplementedError
+
+    def _final(self, response: Response, source: Address, now: float) -> None:
+        raise NotImplementedError
+
+    def _retransmit(self, now: float) -> None:
+        raise NotImplementedError
+
+    def _give_up(self, now: float) -> None:  # timers B, F
+        self._terminate(now)
+        self.owner.on_no_response(self, now)
+
+    def _terminate(self, now: float) -> None:  # timers D, K, M
+        self.state = State.TERMINATED
+        self._timers.clear(self, "retransmit", "give up", "end")
+        self.on_end()
+
+
+class NonInviteClient(ClientTransaction):
+    """17.1.2: any request but INVITE and ACK."""
+
+    def _retransmit(self, now: float) -> None:  # timer E
+        if self.most_copies is not None and self._copies >= self.most_copies:
+            return
+        self._copies += 1
+        self.send_again()
+        self._interval = T2 if self.state is State.PROCEEDING else min(2 * self._interval, T2)
+        self._timers.set(self, "retransmit", now + self._interval, self._retransmit)
+
+    def _provisional(self, response: Response, source: Address, now: float) -> None:
+        if not self.answered:
+            self.state = State.PROCEEDING
+            self.owner.on_response(self, response, source, now)
+
+    def _final(self, response: Response, source: Address, now: float) -> None:
+        if self.answered:
+            return
+        self.state = State.COMPLETED
+        self._timers.clear(self, "retransmit", "give up")
+        self._timers.set(self, "end", now + T4, self._terminate)  # timer K
+        self.owner.on_response(self, response, source, now)
+
+
+class InviteClient(ClientTransaction):
+    """17.1.1 and RFC 6026 section 7.2: acknowledges refusals itself; 2xx are the dialog's to acknowledge."""
+
+    def __init__(self, wire: Wire, request: Request, destination: Address, owner: ClientOwner) -> None:
+        super().__init__(wire, request, destination, owner)
+        self.state = State.CALLING
+        self._ack = b""
+
+    def hush(self) -> None:
+        """Stop repeating the request; an answer that comes all the same is still told."""
+        self._timers.clear(self, "retransmit")
+
+    def _retransmit(self, now: float) -> None:  # timer A
+        self.send_again()
+        self._interval *= 2
+        self._timers.set(self, "retransmit", now + self._interval, self._retransmit)
+
+    def _provisional(self, response: Response, source: Address, now: float) -> None:
+        if self.answered:
+            return
+        self.state = State.PROCEEDING
+        self._timers.clear(self, "retransmit", "give up")
+        self.owner.on_response(self, response, source, now)
+
+    def _final(self, response: Response, source: Address, now: float) -> None:
+        if response.status < 300:
+            self._accepted(response, source, now)
+        elif self.state is State.COMPLETED:
+            self._wire.send(self._ack, self.destination)
+        elif not self.answered:
+            self._refused(response, source, now)
+
+    def _accepted(self, response: Response, source: Address, now: float) -> None:
+        if not self.answered:
+            self.state = State.ACCEPTED
+            self._timers.clear(self, "retransmit", "give up")
+            self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer M
+        if self.state is State.ACCEPTED:
+            self.owner.on_response(self, response, source, now)
+
+    def _refused(self, response: Response, source: Address, now: float) -> None:
+        self.state = State.COMPLETED
+        self._timers.clear(self, "retransmit", "give up")
+        self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer D
+        self._ack = self._make_ack(response).serialize()
+        self._wire.send(self._ack, self.destination)
+        self.owner.on_response(self, response, source, now)
+
+    def _make_ack(self, response: Response) -> Request:
+        """17.1.1.3: like the INVITE, its top Via alone, with the To of the response."""
+        old = self.request.headers
+        headers = Headers([("Via", str(self.request.via[0])), ("Max-Forwards", MAX_FORWARDS)])
+        for route in old.lines("Route"):
+            headers.add("Route", route)
+        headers.add("From", old.lines("From")[0])
+        headers.add("To", response.headers.lines("To")[0])
+        headers.add("Call-ID", self.request.call_id)
+        headers.add("CSeq", f"{self.request.cseq.number} ACK")
+        return Request("ACK", self.request.uri, headers)
+
+
+# --- server -----------------------------------------------------------------------------------------------------------
+
+
+class ServerTransaction:
+    """A request of a peer (17.2). `owner` is whoever will answer it, for CANCEL to find."""
+
+    def __init__(self, wire: Wire, request: Request, source: Address) -> None:
+        self.request, self.source = request, source
+        self.key = server_key(request)
+        self.merge_key = merge_key(request)
+        self.reply_to = reply_address(request.via[0], source)
+        self.state = State.TRYING
+        self.owner: object = None
+        self.to_tag = ""
+        self.size = 0
+        """Bytes of the request as it came."""
+        self.most_copies: int | None = None
+        """How often a final response may be repeated by timer; None: as the RFC says."""
+        self.on_end: Callable[[], object] = lambda: None
+        self._wire, self._timers = wire, wire.timers
+        self._reply = b""
+
+    @property
+    def answered(self) -> bool:
+        return self.state not in (State.TRYING, State.PROCEEDING)
+
+    def respond(self, response: Response, now: float) -> None:
+        """Send this response, once; no-op after a final one."""
+        raise NotImplementedError
+
+    def repeated(self) -> None:
+        """Another copy of the request has come."""
+        if self._reply:
+            self._wire.send(self._reply, self.reply_to)
+
+    def drop(self) -> None:
+        """Forget the transaction: a later copy of its request would count as new."""
+        self.state = State.TERMINATED
+        self._timers.clear(self, "trying", "retransmit", "give up", "end")
+        self.on_end()
+
+    def _send(self, response: Response) -> None:
+        self._reply = response.serialize()
+        self._wire.send(self._reply, self.reply_to)
+
+    def _terminate(self, now: float) -> None:  # timers H, I, J, L
+        self.drop()
+
+
+class NonInviteServer(ServerTransaction):
+    """17.2.2."""
+
+    def respond(self, response: Response, now: float) -> None:
+        if self.answered:
+            return
+        self._send(response)
+        if response.status < 200:
+            self.state = State.PROCEEDING
+            return
+        self.state = State.COMPLETED
+        self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer J
+
+
+class InviteServer(ServerTransaction):
+    """17.2.1 and RFC 6026 section 7.1: repeats refusals until their ACK; 2xx are the dialog's to repeat."""
+
+    def __init__(self, wire: Wire, request: Request, source: Address, now: float) -> None:
+        super().__init__(wire, request, source)
+        self.state = State.PROCEEDING
+        self._interval = T1
+        self._copies = 0
+        self._timers.set(self, "trying", now + TRYING_AFTER, self._trying)
+
+    def respond(self, response: Response, now: float) -> None:
+        if self.answered:
+            return
+        self._timers.clear(self, "trying")
+        self._send(response)
+        if response.status < 200:
+            return
+        if response.status < 300:
+            self.state = State.ACCEPTED
+            self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer L
+            return
+        self.state = State.COMPLETED
+        self._timers.set(self, "retransmit", now + T1, self._retransmit)
+        self._timers.set(self, "give up", now + GIVE_UP, self._terminate)  # timer H
+
+    def repeated(self) -> None:
+        if self.state in (State.PROCEEDING, State.COMPLETED):
+            super().repeated()
+
+    def acknowledge(self, now: float) -> bool:
+        """An ACK with the branch of this INVITE has come; False if it is for a 2xx, that is for the dialog."""
+        if self.state is State.COMPLETED:
+            self.state = State.CONFIRMED
+            self._timers.clear(self, "retransmit", "give up")
+            self._timers.set(self, "end", now + T4, self._terminate)  # timer I
+        return self.state is not State.ACCEPTED
+
+    def _trying(self, now: float) -> None:
+        self.respond(self.request.response(100), now)
+
+    def _retransmit(self, now: float) -> None:  # timer G
+        if self.most_copies is not None and self._copies >= self.most_copies:
+            return
+        self._copies += 1
+        super().repeated()
+        self._interval = min(2 * self._interval, T2)
+        self._timers.set(self, "retransmit", now + self._interval, self._retransmit)
+
+
+# --- matching and addressing ------------------------------------------------------------------------------------------
+
+
+def client_key(via: Via, method: str) -> tuple[str, str]:
+    """What a response is matched by (17.1.3)."""
+    return via.params.get("branch") or "", method
+
+
+def server_key(request: Request) -> ServerKey:
+    """What a request is matched by (17.2.3); an ACK matches the INVITE it acknowledges."""
+    via = request.via[0]
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.params.get("branch") or ""
+    if branch.startswith(BRANCH_COOKIE):
+        return branch, via.host.lower(), str(via.port or SIP_PORT), method
+    # RFC 2543 peers: what tells one request from another there.
+    cseq, tag = request.cseq, request.from_.tag or ""
+    return str(via), str(request.uri), tag, request.call_id, str(cseq.number), method
+
+
+def merge_key(request: Request) -> tuple[str, str, str]:
+    """Equal in two requests that are the same one, come by two ways (8.2.2.2)."""
+    return request.from_.tag or "", request.call_id, str(request.cseq)
+
+
+def reply_address(via: Via, source: Address) -> Address:
+    """Where a response goes (18.2.2, RFC 3581 section 4): always to the host that asked, whatever it claims to be."""
+    port = source.port if "rport" in via.params else via.port or SIP_PORT
+    return Address(source.protocol, source.host, port)
+
+
+def note_source(request: Request, source: Address) -> None:
+    """Fill `received` and `rport` of the top Via in (18.2.1, RFC 3581 section 4)."""
+    via = request.via[0]
+    wanted = "rport" in via.params
+    if wanted:
+        via.params["rport"] = str(source.port)
+    if wanted or via.host.lower() != source.host.lower():
+        via.params["received"] = source.host
+        request.headers.replace_first("Via", str(via))
