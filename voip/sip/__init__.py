@@ -1,0 +1,49 @@
+"""SIP over UDP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
+
+bytes          message (and grammar, uri, headers beneath it), auth (digest)
+state          timers, transaction (section 17), dialog (section 12), core (what calls share)
+calls          call (BYE, re-INVITE, 2xx until ACK), uac (calling), uas (answering)
+               agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
+"""
+
+from __future__ import annotations
+
+from voip.sip.agent import UserAgent
+from voip.sip.auth import Credentials
+from voip.sip.events import (
+    Address,
+    CallAnswered,
+    CallEnded,
+    CallEstablished,
+    CallOffered,
+    CallReanswered,
+    CallRinging,
+    Event,
+    IncomingCall,
+    PeerAlive,
+    RequestRefused,
+)
+from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, parse_message, parse_target
+
+__all__ = [
+    "Address",
+    "CallAnswered",
+    "CallEnded",
+    "CallEstablished",
+    "CallOffered",
+    "CallReanswered",
+    "CallRinging",
+    "Credentials",
+    "Event",
+    "IncomingCall",
+    "NameAddr",
+    "PeerAlive",
+    "Request",
+    "RequestRefused",
+    "Response",
+    "SipMessage",
+    "SipUri",
+    "UserAgent",
+    "parse_message",
+    "parse_target",
+]

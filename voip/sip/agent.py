@@ -1,0 +1,337 @@
+"""The user agent (RFC 3261 sections 8 and 18): sorts what arrives to transactions, dialogs and new calls.
+
+Bytes and times go in; bytes and events come out. It never raises for what a peer sent. Every method that names a call
+is a quiet no-op when that call, or its state, is gone: the peer may just have hung up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from voip.errors import ProtocolError
+from voip.sip.auth import Credentials
+from voip.sip.call import Call
+from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core, Local
+from voip.sip.dialog import Resolve, is_public
+from voip.sip.events import Address, Event, RequestRefused
+from voip.sip.limits import RateLimiter, is_scanner
+from voip.sip.message import Request, Response, SipParseError, SipUri, parse_message, salvage
+from voip.sip.transaction import (
+    InviteServer,
+    ServerTransaction,
+    client_key,
+    merge_key,
+    note_source,
+    server_key,
+)
+from voip.sip.uac import OutgoingCall
+from voip.sip.uas import SERVED, AnsweringCall, objection
+
+REQUEST_RATE, REQUEST_BURST, TOTAL_RATE = 15.0, 30.0, 100.0
+"""New requests a second that one host, and all together, get an answer to."""
+UNSERVED_RATE, UNSERVED_BURST = 1.0, 5.0
+"""The same for methods that are not served: nobody needs to be told often."""
+SPARE_CALLS = 8
+"""Calls kept beside `max_calls`: refused, ending, ended."""
+KEEP_ALIVE = b"\r\n\0 "
+"""What datagrams that only keep a NAT's mapping open consist of."""
+
+
+class UserAgent:
+    """Makes and answers calls over UDP.
+
+    `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
+    `allowed(host)` says who may call; `replaceable(call_id, caller)` whether a call that takes up the last room may be
+    dropped for a new `caller` (its peer is gone without a BYE); `resolve(name)` finds addresses, if it is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        local: Local,
+        user: str = "voip",
+        max_calls: int = 1,
+        accepts_calls: bool = True,
+        allowed: Callable[[str], bool] = lambda host: True,
+        credentials: Credentials | None = None,
+        product: str | None = None,
+        replaceable: Callable[[str, Address], bool] = lambda call_id, caller: False,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._core = Core(rng, local, user, product, resolve)
+        self._core.most_servers = max(self._core.most_servers, 2 * (max_calls + SPARE_CALLS))
+        self._max_calls, self._accepts_calls = max_calls, accepts_calls
+        self._allowed, self._replaceable, self._credentials = allowed, replaceable, credentials
+        self._calls: dict[str, Call] = {}
+        self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
+        self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
+        self.malformed = 0
+        """Datagrams that are no SIP message."""
+        self.ignored = 0
+        """Messages that belong to nothing: stray responses and ACKs."""
+        self.limited = 0
+        """Requests left unanswered because there were too many, or from a scanner."""
+
+    # --- what the user asks ---------------------------------------------------------------------------------------
+
+    def invite(
+        self, target: SipUri | str, offer: bytes, now: float, *, timeout: float = 10.0, display: str = ""
+    ) -> str:
+        """Call `target` with this offer; the call's id. ProtocolError if `target` is no SIP URI.
+
+        `timeout`: seconds without any answer until CallEnded("no-answer"); a telephone that rings has 30, at least.
+        """
+        uri = SipUri.parse(target) if isinstance(target, str) else target
+        call = OutgoingCall(self._core, uri, offer, timeout=timeout, display=display)
+        self._keep(call)
+        call.start(self._credentials, now)
+        return call.call_id
+
+    def ring(self, call_id: str, now: float) -> None:
+        """Tell the caller of an IncomingCall that the user is being asked (180)."""
+        call = self._calls.get(call_id)
+        if isinstance(call, AnsweringCall):
+            call.ring(now)
+
+    def accept(self, call_id: str, answer: bytes, now: float) -> None:
+        """Take an IncomingCall or a CallOffered: 200 with `answer` (our offer, where the peer made none)."""
+        if call_id in self._calls:
+            self._calls[call_id].accept(answer, now)
+
+    def reject(self, call_id: str, status: int, now: float, reason: str = "") -> None:
+        """Refuse an IncomingCall, which ends it, or a CallOffered, after which the session goes on as it was."""
+        if call_id in self._calls:
+            self._calls[call_id].reject(status, now, reason)
+
+    def reinvite(self, call_id: str, offer: bytes, now: float) -> None:
+        """Offer another session in a call that is up; CallReanswered, or RequestRefused, follows."""
+        if call_id in self._calls:
+            self._calls[call_id].reinvite(offer, now)
+
+    def hang_up(self, call_id: str, now: float, headers: Mapping[str, str] | None = None) -> None:
+        """End a call in whatever state it is: BYE (with `headers`), CANCEL, or 486; CallEnded follows."""
+        if call_id in self._calls:
+            self._calls[call_id].hang_up(now, headers or {})
+
+    def ping(self, call_id: str, now: float) -> None:
+        """Ask the peer of a call that is up whether it is there (OPTIONS): PeerAlive if so, nothing if not."""
+        if call_id in self._calls:
+            self._calls[call_id].ping(now)
+
+    def send_pending_byes(self, now: float) -> None:
+        """Queue one more copy of each BYE and CANCEL without an answer: the last chance before the program ends."""
+        for call in self._calls.values():
+            call.last_words(now)
+
+    # --- the world ------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram."""
+        if not data.strip(KEEP_ALIVE):
+            return
+        if self._is_flood(data, source, now):
+            self.limited += 1
+            return
+        try:
+            message = parse_message(data)
+            if isinstance(message, Request):
+                self._receive_request(message, source, len(data), now)
+            else:
+                self._receive_response(message, source, now)
+        except ProtocolError as error:
+            self.malformed += 1
+            self._refuse_malformed(data, source, error, now)
+
+    def messages_to_send(self, now: float) -> list[tuple[bytes, Address]]:
+        """Everything that has to be sent, in order; it is handed over once."""
+        messages, self._core.wire.outbox = self._core.wire.outbox, []
+        return messages
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` is due."""
+        return self._core.timers.next()
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due at `now`; harmless at any other time."""
+        self._core.timers.run(now)
+
+    def next_event(self) -> Event | None:
+        return self._core.events.popleft() if self._core.events else None
+
+    # --- responses ------------------------------------------------------------------------------------------------
+
+    def _receive_response(self, response: Response, source: Address, now: float) -> None:
+        vias = response.via
+        transaction = self._core.clients.get(client_key(vias[0], response.cseq.method))
+        if transaction is None or len(vias) != 1:  # 8.1.3.3: with two it is not for us
+            self.ignored += 1
+            return
+        transaction.receive(response, source, now)
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def _receive_request(self, request: Request, source: Address, size: int, now: float) -> None:
+        note_source(request, source)
+        known = self._core.servers.get(server_key(request))
+        if request.method == "ACK":
+            self._receive_ack(request, known, source, now)
+        elif known is not None:
+            known.repeated()
+        elif request.method == "CANCEL":
+            self._receive_cancel(request, source, size, now)
+        elif request.method in SERVED and (call := self._call_of(request)) is not None:
+            self._receive_in_dialog(call, request, source, size, now)
+        else:
+            self._receive_from_stranger(request, source, size, now)
+
+    def _receive_ack(self, request: Request, known: ServerTransaction | None, source: Address, now: float) -> None:
+        if isinstance(known, InviteServer) and known.acknowledge(now):
+            return
+        call = self._call_of(request)
+        if call is None:
+            self.ignored += 1
+        else:
+            call.receive_ack(request, source, now)
+
+    def _receive_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
+        """9.2: the INVITE that it names is found by its branch."""
+        invite = self._core.servers.get((*server_key(request)[:-1], "INVITE"))
+        if invite is None and not self._take_token(request, source, now):
+            return
+        transaction = self._core.serve(request, source, size, now)
+        if transaction is None:
+            return
+        if invite is None:
+            self._core.answer(transaction, 481, now)
+            return
+        transaction.to_tag = invite.to_tag
+        self._core.answer(transaction, 200, now)
+        if isinstance(invite.owner, Call) and not invite.answered:
+            invite.owner.receive_cancel(invite, now)
+
+    def _receive_in_dialog(self, call: Call, request: Request, source: Address, size: int, now: float) -> None:
+        transaction = self._core.serve(request, source, size, now)
+        if transaction is None:
+            return
+        refusal = objection(request)
+        if refusal is not None:
+            self._core.answer(transaction, refusal[0], now, fields=refusal[1])
+            return
+        call.receive_request(transaction, now)
+
+    def _receive_from_stranger(self, request: Request, source: Address, size: int, now: float) -> None:
+        """Outside of all dialogs: the order of the questions is that of section 8.2."""
+        if self._repeats_call(request):
+            self.ignored += 1
+            return
+        if not self._take_token(request, source, now):
+            return
+        transaction = self._core.serve(request, source, size, now)
+        if transaction is None:
+            return
+        if not self._allowed(source.host):
+            self._core.answer(transaction, 403, now)
+            return
+        refusal = objection(request)
+        if refusal is not None:
+            self._core.answer(transaction, refusal[0], now, fields=refusal[1])
+        elif request.to.tag or request.method == "BYE":
+            self._core.answer(transaction, 481, now)
+        elif self._is_merged(transaction):
+            self._core.answer(transaction, 482, now)
+        elif request.method == "OPTIONS":
+            self._answer_options(transaction, now)
+        else:
+            self._receive_call(transaction, now)
+
+    def _answer_options(self, transaction: ServerTransaction, now: float) -> None:
+        """11.2; to those who may have been forged, only as much as they have sent."""
+        fields = [] if is_public(transaction.source.host) else [ALLOW]
+        optional = [field for field in (ALLOW, ("Accept", SDP), ("Supported", "")) if field not in fields]
+        self._core.answer(transaction, 200, now, fields=fields, optional=optional)
+
+    def _receive_call(self, transaction: ServerTransaction, now: float) -> None:
+        if not self._accepts_calls:
+            self._core.answer(transaction, 480, now)
+            return
+        if not self._make_room(transaction.source, now):
+            self._core.answer(transaction, 486, now)
+            return
+        call_id = transaction.request.call_id
+        if call_id in self._calls:
+            call_id = f"{call_id}.{self._core.token(CALL_ID_BITS)}"
+        self._keep(AnsweringCall(self._core, call_id, transaction))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _keep(self, call: Call) -> None:
+        self._calls[call.call_id] = call
+        call.on_forgotten = partial(self._calls.pop, call.call_id, None)
+
+    def _call_of(self, request: Request) -> Call | None:
+        """The call in whose dialog this is: Call-ID and both tags must be right (12.2.2)."""
+        local_tag = request.to.tag
+        if not local_tag:
+            return None
+        key = request.call_id, local_tag, request.from_.tag or ""
+        return next((call for call in self._calls.values() if call.has_dialog(*key)), None)
+
+    def _repeats_call(self, request: Request) -> bool:
+        """An INVITE that made a call, after its transaction was forgotten."""
+        if request.method != "INVITE" or request.to.tag:
+            return False
+        key = merge_key(request)
+        if any(transaction.merge_key == key for transaction in self._core.servers.values()):
+            return False
+        return any(isinstance(call, AnsweringCall) and call.invited_by == key for call in self._calls.values())
+
+    def _is_merged(self, transaction: ServerTransaction) -> bool:
+        """The same request has come another way, and is being answered there (8.2.2.2)."""
+        others = self._core.servers.values()
+        return any(other is not transaction and other.merge_key == transaction.merge_key for other in others)
+
+    def _make_room(self, caller: Address, now: float) -> bool:
+        """Whether one more call may come in, if need be in place of one whose peer is gone."""
+        live = [call for call in self._calls.values() if call.live]
+        if len(live) >= self._max_calls:
+            gone = next((call for call in live if call.dialog and self._replaceable(call.call_id, caller)), None)
+            if gone is None:
+                return False
+            gone.give_up("timeout", None, "its peer is gone", now)
+        for call in list(self._calls.values()):
+            if len(self._calls) < self._max_calls + SPARE_CALLS:
+                break
+            if not call.live:
+                call.forget(now)
+        return True
+
+    def _is_flood(self, data: bytes, source: Address, now: float) -> bool:
+        """Whether this would only be dropped, so that it need not even be read; what names a call of ours is read."""
+        if self._requests.allows(source.host, now) or data[:4].upper() == b"SIP/":
+            return False
+        names = (name.partition(".")[0].encode("utf-8", "surrogateescape") for name in self._calls)
+        return not any(name in data for name in names)
+
+    def _take_token(self, request: Request, source: Address, now: float) -> bool:
+        """Whether this host may have an answer to one more request."""
+        served = request.method in SERVED
+        allowed = not is_scanner(request.headers.get("User-Agent")) and self._requests.take(source.host, now)
+        if not allowed or not (served or self._unserved.take(source.host, now)):
+            self.limited += 1
+            return False
+        return True
+
+    def _refuse_malformed(self, data: bytes, source: Address, error: ProtocolError, now: float) -> None:
+        """400 where enough of a request is left to answer it, else silence."""
+        request = salvage(data)
+        if request is None or not self._requests.take(source.host, now):
+            return
+        status = error.status if isinstance(error, SipParseError) else 400
+        try:
+            self._core.answer_stateless(request, source, status, len(data))
+        except ProtocolError:
+            return
+        self._core.events.append(RequestRefused(source, request.method, status))

@@ -1,0 +1,172 @@
+"""What the user agent and its calls share: who we are, randomness, transactions, events (RFC 3261 section 8)."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from voip.sip.dialog import Resolve, is_public
+from voip.sip.events import Address, Event, RequestRefused
+from voip.sip.message import Request, Response, SipUri
+from voip.sip.transaction import (
+    BRANCH_COOKIE,
+    ClientOwner,
+    ClientTransaction,
+    InviteClient,
+    InviteServer,
+    NonInviteClient,
+    NonInviteServer,
+    ServerKey,
+    ServerTransaction,
+    State,
+    Wire,
+    reply_address,
+)
+
+ALLOW = ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
+SDP = "application/sdp"
+TOKEN_BITS = 64
+"""Of tags and branches: nobody who does not see our packets can name our dialogs and transactions (19.3)."""
+CALL_ID_BITS = 128
+MOST_SERVERS = 64
+COPIES_TO_STRANGERS = 3
+"""How often a 2xx is repeated to a public address that has not shown that it is where the call comes from."""
+Local = Callable[[Address], "tuple[str, int]"]
+Fields = Iterable["tuple[str, str]"]
+
+# Which server transactions may be forgotten first when there are too many: those whose loss matters least.
+_EXPENDABLE = (State.CONFIRMED, State.COMPLETED, State.ACCEPTED)
+
+
+class Core:
+    """Transactions by key, calls by dialog, and what every message of ours needs."""
+
+    def __init__(
+        self, rng: random.Random, local: Local, user: str, product: str | None, resolve: Resolve | None
+    ) -> None:
+        self.wire = Wire()
+        self.timers = self.wire.timers
+        self.events: deque[Event] = deque()
+        self.rng, self.resolve = rng, resolve
+        self.clients: dict[tuple[str, str], ClientTransaction] = {}
+        self.servers: dict[ServerKey, ServerTransaction] = {}
+        self.most_servers = MOST_SERVERS
+        self._local, self._user, self._product = local, user, product
+        self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
+
+    # --- parts of messages ----------------------------------------------------------------------------------------
+
+    def token(self, bits: int = TOKEN_BITS) -> str:
+        return f"{self.rng.getrandbits(bits):0{bits // 4}x}"
+
+    def own_uri(self, remote: Address) -> SipUri:
+        host, port = self._local(remote)
+        return SipUri("sip", self._user, host, port)
+
+    def contact(self, remote: Address) -> str:
+        return f"<{self.own_uri(remote)}>"
+
+    def via(self, remote: Address) -> str:
+        """A Via with a new branch that asks for the address we are seen at (RFC 3581)."""
+        return f"SIP/2.0/UDP {self.own_uri(remote).host_port};rport;branch={BRANCH_COOKIE}{self.token()}"
+
+    # --- requests of ours -----------------------------------------------------------------------------------------
+
+    def send(
+        self, request: Request, destination: Address, owner: ClientOwner, now: float, most_copies: int | None = None
+    ) -> ClientTransaction:
+        """Begin a client transaction; its responses go to `owner`."""
+        if self._product is not None:
+            request.headers.set("User-Agent", self._product)
+        kind = InviteClient if request.method == "INVITE" else NonInviteClient
+        transaction = kind(self.wire, request, destination, owner)
+        key = transaction.key
+        self.clients[key] = transaction
+        transaction.on_end = partial(self.clients.pop, key, None)
+        transaction.most_copies = most_copies
+        transaction.start(now)
+        return transaction
+
+    # --- requests of others ---------------------------------------------------------------------------------------
+
+    def serve(self, request: Request, source: Address, size: int, now: float) -> ServerTransaction | None:
+        """Begin a server transaction for a request of `size` bytes; None (and a 503) if there are too many."""
+        if len(self.servers) >= self.most_servers and not self._forget_one():
+            self.answer_stateless(request, source, 503, size)
+            return None
+        transaction: ServerTransaction
+        if request.method == "INVITE":
+            transaction = InviteServer(self.wire, request, source, now)
+        else:
+            transaction = NonInviteServer(self.wire, request, source)
+        transaction.to_tag = self.token()
+        transaction.size = size
+        key = transaction.key
+        self.servers[key] = transaction
+        transaction.on_end = partial(self.servers.pop, key, None)
+        return transaction
+
+    def answer(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        now: float,
+        *,
+        reason: str | None = None,
+        fields: Fields = (),
+        optional: Fields = (),
+        body: bytes = b"",
+    ) -> Response:
+        """Respond; `optional` fields only as long as the response is no larger than its request."""
+        response = transaction.request.response(status, reason or None, transaction.to_tag)
+        for name, value in fields:
+            response.headers.add(name, value)
+        if body:
+            response.headers.set("Content-Type", SDP)
+            response.body = body
+        self._add_optional(response, optional, transaction.size)
+        if status >= 300:
+            self._note_refusal(transaction, status)
+        transaction.respond(response, now)
+        return response
+
+    def answer_stateless(self, request: Request, source: Address, status: int, size: int) -> None:
+        """Respond without remembering it (8.2.7): every copy of the request gets the same response."""
+        if request.method == "ACK":
+            return
+        seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
+        digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
+        data = request.response(status, None, digest.hexdigest()).serialize()
+        if len(data) <= size or not is_public(source.host):
+            self.wire.send(data, reply_address(request.via[0], source))
+
+    def _note_refusal(self, transaction: ServerTransaction, status: int) -> None:
+        if transaction.owner is None:  # else a call refuses, and its user knows
+            self.events.append(RequestRefused(transaction.source, transaction.request.method, status))
+        if is_public(transaction.source.host):
+            # The source may be forged. A copy of the request still fetches a copy of the response.
+            transaction.most_copies = 0
+
+    def _add_optional(self, response: Response, optional: Fields, size: int) -> None:
+        """Nobody is served a larger packet than the one that asked for it: it may have been asked in another's name."""
+        fields = list(optional)
+        if self._product is not None:
+            fields.append(("Server", self._product))
+        room = size - len(response.serialize())
+        for name, value in fields:
+            room -= len(name) + len(value) + len(": \r\n")
+            if room < 0:
+                return
+            response.headers.add(name, value)
+
+    def _forget_one(self) -> bool:
+        """Make room for a server transaction, at the cost of the oldest that has done its work."""
+        for state in _EXPENDABLE:
+            for transaction in self.servers.values():
+                if transaction.state is state:
+                    transaction.drop()
+                    return True
+        return False

@@ -1,0 +1,245 @@
+"""The calling side (RFC 3261 sections 8.1, 9.1 and 13.2): from INVITE to the dialog, or to the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voip.sip.auth import Credentials, authorization, strongest_challenge
+from voip.sip.call import Call, CallState, SentAck, make_ack
+from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core
+from voip.sip.dialog import Dialog, locate, redirect_target
+from voip.sip.events import Address, CallAnswered, CallRinging
+from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
+from voip.sip.timers import GIVE_UP
+from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, State
+
+RING_TIME = 30.0
+"""A telephone that rings is given this long, at least."""
+FOLLOWED = (300, 301, 302)
+CHALLENGES = {
+    401: ("WWW-Authenticate", "Authorization"),
+    407: ("Proxy-Authenticate", "Proxy-Authorization"),
+}
+CNONCE_BITS = 128
+MOST_BRANCHES = 8
+"""Of one INVITE that several have taken: the rest is left to give up by itself."""
+
+
+class OutgoingCall(Call):
+    """A call that we make. `_invite` is the INVITE that counts: redirects and challenges replace it."""
+
+    owns_call_id = True
+
+    def __init__(self, core: Core, target: SipUri, offer: bytes, *, timeout: float, display: str) -> None:
+        super().__init__(core, core.token(CALL_ID_BITS), CallState.CALLING)
+        self._target, self._session, self._timeout, self._display = target, offer, timeout, display
+        self._local_tag, self._from, self._number = core.token(), "", 0
+        self._invite: ClientTransaction | None = None
+        self._dialled_host = ""
+        self._credentials: Credentials | None = None
+        self._redirected = False
+        self._heard = False
+        self._ringing = False
+        self._alerted: tuple[int | None, str] = (None, "")
+        self._canceller: ClientTransaction | None = None
+        self._others: dict[str, SentAck] = {}
+
+    def start(self, credentials: Credentials | None, now: float) -> None:
+        self._credentials = credentials
+        destination = locate(self._target, self.core.resolve)
+        if destination is None:
+            self.end("network", None, f"cannot find the host {self._target.host}", now)
+            return
+        self._dialled_host = destination.host
+        self._from = str(NameAddr(self.core.own_uri(destination), self._display, {"tag": self._local_tag}))
+        self._send_invite(self._target, destination, [], now)
+
+    # --- what the user asks ---------------------------------------------------------------------------------------
+
+    def hang_up(self, now: float, headers: Mapping[str, str]) -> None:
+        if self.state is not CallState.CALLING:
+            super().hang_up(now, headers)
+        elif self._because is None:
+            self._bye_headers = headers
+            self._stop_calling(("cancelled", None, ""), now)
+
+    def last_words(self, now: float) -> None:
+        super().last_words(now)
+        if self._canceller is not None and self.state is CallState.CALLING and not self._canceller.answered:
+            self._canceller.send_again()
+
+    # --- the INVITE -----------------------------------------------------------------------------------------------
+
+    def _send_invite(self, uri: SipUri, destination: Address, extra: list[tuple[str, str]], now: float) -> None:
+        self._number += 1
+        headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
+        headers.add("From", self._from)
+        headers.add("To", f"<{self._target}>")
+        headers.add("Call-ID", self.call_id)
+        headers.add("CSeq", f"{self._number} INVITE")
+        headers.add("Contact", self.core.contact(destination))
+        headers.add(*ALLOW)
+        for name, value in extra:
+            headers.add(name, value)
+        if self._session:
+            headers.add("Content-Type", SDP)
+        self._invite = self.core.send(Request("INVITE", uri, headers, self._session), destination, self, now)
+        self.core.timers.set(self, "no answer", now + self._timeout, self._no_answer)
+
+    def _no_answer(self, now: float) -> None:
+        self._stop_calling(("no-answer", *self._alerted), now)
+
+    def _invite_proceeds(self) -> bool:
+        return self._invite is not None and self._invite.state is State.PROCEEDING
+
+    def _stop_calling(self, because: tuple[str, int | None, str], now: float) -> None:
+        """CANCEL, as soon as the callee has shown that it has the INVITE (9.1)."""
+        if self._because is not None or self.state is not CallState.CALLING:
+            return
+        self._because = because
+        self.core.timers.clear(self, "no answer")
+        if self._invite_proceeds():
+            self._cancel(now)
+        elif self._heard and because[0] == "cancelled":
+            self.core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
+        else:
+            # Nobody may be there at all. Should an answer come yet, it gets its CANCEL, or ACK and BYE.
+            if isinstance(self._invite, InviteClient):
+                self._invite.hush()
+            self.end(*because, now)
+
+    def _cancel(self, now: float) -> None:
+        """9.1: the INVITE's URI, top Via, Route, From, To, Call-ID and CSeq number."""
+        if self._canceller is not None or self._invite is None:
+            return
+        invite = self._invite.request
+        headers = Headers([("Via", str(invite.via[0])), ("Max-Forwards", MAX_FORWARDS)])
+        for name in ("From", "To", "Call-ID"):
+            headers.add(name, invite.headers.lines(name)[0])
+        headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        for name, value in self._bye_headers.items():
+            headers.set(name, value)
+        self._canceller = self.core.send(Request("CANCEL", invite.uri, headers), self._invite.destination, self, now)
+        self.core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
+
+    def _never_ended(self, now: float) -> None:
+        if self._because is not None:
+            self.end(*self._because, now)
+
+    # --- its responses --------------------------------------------------------------------------------------------
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        if transaction is not self._invite:
+            super().on_response(transaction, response, source, now)
+            return
+        self._heard = True
+        if response.status < 200:
+            self._on_progress(response, now)
+            return
+        self.core.timers.clear(self, "no answer", "cancelled")
+        if response.status < 300:
+            self._on_success(response, source, now)
+        elif self.state is CallState.CALLING:
+            self._on_failure(response, now)
+
+    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
+        if transaction is not self._invite:
+            super().on_no_response(transaction, now)
+        elif self.state is CallState.CALLING:
+            self.end(*(self._because or ("no-answer", None, "")), now)
+
+    def _on_progress(self, response: Response, now: float) -> None:
+        if self._because is not None:  # given up before this first sign of life
+            self._cancel(now)
+            return
+        alerted = (response.status, response.reason)
+        if response.status == 100 or alerted == self._alerted or self.state is not CallState.CALLING:
+            return
+        self._alerted = alerted
+        if not self._ringing:
+            self._ringing = True
+            self.core.timers.set(self, "no answer", now + max(self._timeout, RING_TIME), self._no_answer)
+        self.core.events.append(CallRinging(self.call_id, response.status, response.reason))
+
+    def _on_success(self, response: Response, source: Address, now: float) -> None:
+        assert self._invite is not None
+        tag = response.to.tag or ""
+        if self.dialog is not None and tag != self.dialog.remote_tag:
+            self._refuse_branch(tag, response, source, now)
+            return
+        if self.dialog is not None:
+            self._acknowledge(self._invite)
+            return
+        self.dialog = Dialog.of_response(self._invite.request, response, source)
+        self.proven = True
+        self._acknowledge(self._invite)
+        if self._because is not None:  # it was taken while we gave up
+            self.say_bye(now)
+        else:
+            self.state = CallState.UP
+            self.core.events.append(CallAnswered(self.call_id, response.body, source))
+
+    def _refuse_branch(self, tag: str, response: Response, source: Address, now: float) -> None:
+        """Another telephone has taken the call too (13.2.2.4): acknowledge it, and hang up."""
+        assert self._invite is not None
+        ack = self._others.get(tag)
+        if ack is None:
+            if len(self._others) >= MOST_BRANCHES:
+                return
+            dialog = Dialog.of_response(self._invite.request, response, source)
+            destination = dialog.destination(self.core.resolve)
+            data = make_ack(dialog, self._invite.request, self.core.via(destination)).serialize()
+            ack = self._others[tag] = SentAck(data, destination)
+            self.core.wire.send(ack.data, ack.destination)
+            self.core.send(dialog.request("BYE", self.core.via(destination)), destination, Nobody(), now)
+        else:
+            self.core.wire.send(ack.data, ack.destination)
+
+    def _on_failure(self, response: Response, now: float) -> None:
+        if self._because is not None:
+            self.end(*self._because, now)
+        elif response.status in FOLLOWED:
+            self._follow(response, now)
+        elif response.status in CHALLENGES and self._answer_challenge(response, now):
+            return
+        else:
+            self.end("rejected", response.status, response.reason, now)
+
+    def _follow(self, response: Response, now: float) -> None:
+        """Try the first place that a redirect names, once (8.1.3.4)."""
+        if self._redirected:
+            self.end("redirect-loop", response.status, response.reason, now)
+            return
+        uri = redirect_target(response)
+        destination = locate(uri, self.core.resolve) if uri is not None else None
+        if uri is None or destination is None:
+            self.end("rejected", response.status, response.reason, now)
+            return
+        self._redirected = True
+        self._send_invite(uri, destination, [], now)
+
+    def _answer_challenge(self, response: Response, now: float) -> bool:
+        """Prove who we are, once, and only to the host that was dialled; False if that is not possible."""
+        assert self._invite is not None
+        request, destination = self._invite.request, self._invite.destination
+        credentials, self._credentials = self._credentials, None
+        if credentials is None or destination.host != self._dialled_host or not isinstance(request.uri, SipUri):
+            return False
+        asked, answered = CHALLENGES[response.status]
+        challenge = strongest_challenge(response.headers.get_all(asked))
+        if challenge is None:
+            return False
+        cnonce = self.core.token(CNONCE_BITS)
+        proof = authorization(challenge, credentials, "INVITE", str(request.uri), 1, cnonce, request.body)
+        self._send_invite(request.uri, destination, [(answered, proof)], now)
+        return True
+
+
+class Nobody:
+    """Owner of requests whose responses do not matter."""
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        return
+
+    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
+        return
