@@ -3,7 +3,7 @@
 What is protected of a packet: P, X, CC, M, PT, its length beyond the fixed header, its timestamp, and everything
 behind the fixed header (CSRC list, header extension, payload, padding). The sequence number and the SSRC are not: a
 repair packet names them. A parity is one integer, little-endian in the order just given, so that shorter packets are
-padded with zeros by themselves; at 160 to 1200 bytes Python's integers XOR several times faster than arrays do.
+padded with zeros by themselves; at 160 to 1200 bytes Python's integers cost no more than arrays, their XOR far less.
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+"""Media and repair packets for the FEC tests: a stream that starts just below the wraps of its numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from voip.fec import FlexFecDecoder, FlexFecEncoder, Pattern, parse_pattern
+from voip.fec.flexfec import parse_repair
+from voip.rtp import RtpPacket
+
+MEDIA_SSRC, REPAIR_SSRC = 0x11223344, 0x55667788
+MEDIA_TYPE, REPAIR_TYPE = 96, 122
+FIRST_NUMBER = 65530
+FIRST_TIMESTAMP = 0xFFFFFFFF - 2000
+STEP = 480
+
+
+def media(index: int, *, size: int = 40) -> RtpPacket:
+    """The packet at this place of a stream that starts just below the wraps of its numbers."""
+    payload = random.Random(index).randbytes(size)
+    number, timestamp = (FIRST_NUMBER + index) & 0xFFFF, (FIRST_TIMESTAMP + index * STEP) & 0xFFFFFFFF
+    return RtpPacket(MEDIA_TYPE, number, timestamp, MEDIA_SSRC, payload, marker=index % 7 == 0)
+
+
+def pattern_of(text: str) -> Pattern:
+    pattern = parse_pattern(text)
+    assert pattern is not None
+    return pattern
+
+
+def encoder_of(text: str) -> FlexFecEncoder:
+    return FlexFecEncoder(
+        pattern_of(text),
+        payload_type=REPAIR_TYPE,
+        ssrc=REPAIR_SSRC,
+        media_ssrc=MEDIA_SSRC,
+        sequence_number=65534,
+    )
+
+
+def new_decoder(media_ssrc: int | None = MEDIA_SSRC) -> FlexFecDecoder:
+    return FlexFecDecoder(
+        media_ssrc=media_ssrc, media_payload_types=frozenset({MEDIA_TYPE}), fec_payload_type=REPAIR_TYPE
+    )
+
+
+def repair_over(packets: list[RtpPacket]) -> RtpPacket:
+    """One repair packet over all of these consecutive packets."""
+    encoder = encoder_of(f"sliding:{','.join(str(offset) for offset in range(len(packets)))}/{len(packets)}")
+    repairs = [repair for packet in packets for repair in encoder.protect(packet)]
+    assert len(repairs) == 1
+    return repairs[0]
+
+
+def positions_of(repair: RtpPacket, start: int = FIRST_NUMBER) -> list[int]:
+    """The places in the stream that a repair packet covers."""
+    header = parse_repair(repair.payload)
+    return [(header.base + position - start) & 0xFFFF for position in header.positions]
+
+
+def feed(decoder: FlexFecDecoder, packets: Iterable[RtpPacket]) -> list[RtpPacket]:
+    """Everything that comes out, after a trip over the wire."""
+    return [found for packet in packets for found in decoder.receive(RtpPacket.parse(packet.serialize()))]
+
+
+def rebuilt(packets: list[RtpPacket]) -> list[bytes]:
+    return [packet.serialize() for packet in packets if packet.recovered]
