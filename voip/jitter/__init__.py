@@ -1,0 +1,12 @@
+"""Which packet plays when (RFC 3550 section 6.4.1 has the terms; the policy is this program's own).
+
+buffer      JitterBuffer: packets in by arrival, out by the speaker's pull
+delays      the delay to aim at: fastest transit, quantile of the others
+ledger      what the listener got
+"""
+
+from voip.jitter.buffer import Arrival, Gap, JitterBuffer, Kind
+from voip.jitter.delays import DelayTarget, SlidingMinimum
+from voip.jitter.ledger import Ledger
+
+__all__ = ["Arrival", "DelayTarget", "Gap", "JitterBuffer", "Kind", "Ledger", "SlidingMinimum"]

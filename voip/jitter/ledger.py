@@ -1,0 +1,66 @@
+"""What the listener got: packets played, holes filled, silences that were nobody's fault."""
+
+from __future__ import annotations
+
+
+class Ledger:
+    """Counts of one stream's play-out, in packets and seconds.
+
+    Silence in a stream that has gone quiet is kept apart (`starving`) until the next packet tells what it was: lost or
+    late sound, or a pause of the sender. What follows the last packet is never counted.
+    """
+
+    def __init__(self) -> None:
+        self.played = 0
+        self.played_seconds = 0.0
+        self.concealed = 0
+        self.concealed_seconds = 0.0
+        self.longest_gap = 0.0
+        self.underruns = 0
+        self.resyncs = 0
+        self.late = 0
+        self.pending = 0.0
+        self._run = 0.0
+        self.delay: float | None = None
+        self.delay_min: float | None = None
+        self.delay_max: float | None = None
+        self._delay_sum = 0.0
+        self._delay_count = 0
+
+    def play(self, seconds: float) -> None:
+        """A packet is heard."""
+        self.played += 1
+        self.played_seconds += seconds
+        self._run = 0.0
+
+    def conceal(self, seconds: float, step: float) -> None:
+        """Sound is made up for `seconds`, where packets last `step`."""
+        self.concealed += max(1, round(seconds / step))
+        self.concealed_seconds += seconds
+        self._run += seconds
+        self.longest_gap = max(self.longest_gap, self._run)
+
+    def starve(self, seconds: float) -> None:
+        """Nothing is here to be played: loss, stall or pause."""
+        self.pending += seconds
+
+    def resume(self, missing: float, step: float) -> None:
+        """The stream goes on; `missing` seconds of it should have been heard while it starved."""
+        missing = min(missing, self.pending)
+        if missing > 0.0:
+            self.underruns += 1
+            self.conceal(missing, step)
+        self.pending = 0.0
+
+    def measure(self, delay: float) -> None:
+        """The play-out delay as it is now."""
+        self.delay = delay
+        self.delay_min = delay if self.delay_min is None else min(self.delay_min, delay)
+        self.delay_max = delay if self.delay_max is None else max(self.delay_max, delay)
+        self._delay_sum += delay
+        self._delay_count += 1
+
+    @property
+    def delay_mean(self) -> float | None:
+        """The mean of all measured delays."""
+        return self._delay_sum / self._delay_count if self._delay_count else None
