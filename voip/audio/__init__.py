@@ -1,0 +1,10 @@
+"""What is sent and what is heard: sound to datagrams, packets to sound.
+
+sender      AudioSender: reframe, encode, packetize, protect    Fanout: one sound, many senders
+receiver    AudioReceiver: repair, order, decode or conceal     Mixer: many receivers, one sound
+"""
+
+from voip.audio.receiver import AudioReceiver, Mixer
+from voip.audio.sender import AudioSender, Fanout
+
+__all__ = ["AudioReceiver", "AudioSender", "Fanout", "Mixer"]

@@ -1,0 +1,31 @@
+"""Sound from one format to another: sample rate and channels together."""
+
+from __future__ import annotations
+
+from voip.dsp import Pcm, Resampler, to_channels
+
+
+class Converter:
+    """Converts a stream from one (rate, channels) to another; equal formats pass through untouched."""
+
+    def __init__(self, source: tuple[int, int], target: tuple[int, int]) -> None:
+        """VoipError if the rates differ and no resampler is installed."""
+        self._channels = target[1]
+        self._narrow = min(source[1], target[1])  # resampled with the fewer channels
+        self._resampler = Resampler(source[0], target[0], self._narrow)
+        self._identity = source == target
+
+    def process(self, pcm: Pcm) -> Pcm:
+        """What is ready of the converted sound; possibly nothing yet."""
+        if self._identity:
+            return pcm
+        return to_channels(self._resampler.process(to_channels(pcm, self._narrow)), self._channels)
+
+    def flush(self) -> Pcm:
+        """What has been held back, at the end of the stream."""
+        return to_channels(self._resampler.flush(), self._channels)
+
+    @property
+    def delay(self) -> float:
+        """Seconds of sound held back."""
+        return self._resampler.delay

@@ -1,0 +1,270 @@
+"""Receiving: RTP packets in as they arrive, sound of the sink's format out as it is pulled.
+
+repair (FEC) -> jitter buffer -> decode or conceal -> convert. All on the thread that pulls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from voip.audio.convert import Converter
+from voip.audio.reception import Reception
+from voip.codecs import Decoder
+from voip.dsp import Pcm, level_dbfs, mix
+from voip.errors import ProtocolError
+from voip.jitter import Gap, JitterBuffer, Kind, Ledger
+from voip.rtp import RtpPacket
+from voip.sdp import NegotiatedMedia
+from voip.stats import ReceiverStats
+
+FEC_MARGIN = 0.015
+"""Seconds on top of the wait for a repair packet: a block of ours, and repair packets are sent a moment later."""
+LEAD_IN = 0.005
+"""Seconds of silence at a time before the stream starts: how exactly its start is timed."""
+QUIET = -45.0
+"""dBFS; in a packet below it nobody hears the play-out delay change."""
+SNAPSHOT_INTERVAL = 0.1
+"""Seconds between two statistics snapshots."""
+
+
+class AudioReceiver:
+    """One stream that we hear. `latency` is the play-out delay to begin with, `latency_max` the most to aim at."""
+
+    def __init__(
+        self, media: NegotiatedMedia, *, sample_rate: int, channels: int, latency: float, latency_max: float
+    ) -> None:
+        """`sample_rate` and `channels` of the sound that will be read."""
+        self.stats = ReceiverStats()
+        """Replaced whole while reading, about ten times a second and at the end."""
+        self.drained = False
+        """After `finish`: the last sample has been read."""
+        self._format = (sample_rate, channels)
+        self._latency, self._latency_max = latency, latency_max
+        self._ledger = Ledger()
+        self._ready: deque[Pcm] = deque()
+        self._ready_samples = 0
+        self._snapshot_at = float("-inf")
+        self._first_audio_at: float | None = None
+        self._finished = False
+        self._media = media
+        self._agree(media)
+        self._reception = Reception(media, self._buffer)
+
+    def put(self, packet: RtpPacket, arrival: float) -> None:
+        """Take in an accepted packet, media or repair, that arrived at `arrival`."""
+        if not self._finished:
+            self._reception.put(packet, arrival)
+
+    def read(self, samples: int, now: float) -> Pcm:
+        """The next `samples`, to be heard from `now` on: always exactly so many."""
+        while self._ready_samples < samples:
+            self._fetch(samples - self._ready_samples, now)
+        if now - self._snapshot_at >= SNAPSHOT_INTERVAL:
+            self._publish(now)
+        return self._take(samples)
+
+    def finish(self, now: float) -> None:
+        """No more packets will come: what is here is still to be read, to its last sample; then `drained` is True."""
+        self._finished = True
+        self._buffer.finish()
+        self._publish(now)
+
+    def update(self, media: NegotiatedMedia) -> None:
+        """The session was negotiated anew: hold, resumption, another codec."""
+        before, self._media = self._media, media
+        if media.codec != before.codec:
+            self._agree(media)
+        self._decoders.setdefault(media.payload_type, self._decoder)
+        self._buffer.held = not media.direction.receives
+        self._buffer.need(self._least_delay())
+        self._reception.renew(media, self._buffer)
+
+    def _agree(self, media: NegotiatedMedia) -> None:
+        """Make what depends on the codec."""
+        codec = media.codec
+        self._decoder: Decoder = codec.decoder()
+        self._decoders: dict[int, Decoder] = {media.payload_type: self._decoder}
+        self._ticks_per_sample = codec.clock_rate / codec.sample_rate
+        self._converter = Converter((codec.sample_rate, codec.channels), self._format)
+        self._buffer: JitterBuffer = JitterBuffer(
+            codec.clock_rate,
+            min_delay=self._least_delay(),
+            max_delay=self._latency_max,
+            step=media.ptime,
+            ledger=self._ledger,
+        )
+
+    def _least_delay(self) -> float:
+        media = self._media
+        if not media.fec or not media.repair_window:
+            return self._latency
+        # The window counts both the packet that is lost and the last one that its repair waits for.
+        return max(self._latency, media.repair_window - media.ptime + FEC_MARGIN)
+
+    def _fetch(self, wanted: int, now: float) -> None:
+        """Make more sound ready; about `wanted` samples, if there is nothing to play."""
+        rate = self._format[0]
+        ahead = self._ready_samples / rate + self._converter.delay
+        item = self._buffer.get(now, ahead)
+        if item is None:
+            self._idle(wanted)
+        elif isinstance(item, Gap):
+            self._fill(item)
+        else:
+            self._play(item, now + ahead)
+
+    def _idle(self, wanted: int) -> None:
+        """Nothing has begun yet, or all is over."""
+        tail = self._converter.flush() if self._buffer.drained else None
+        if tail is not None and len(tail):
+            self._append(tail)
+            return
+        if tail is not None and not self._ready_samples:
+            self.drained = True
+        lead_in = wanted if self._finished else min(wanted, max(1, round(LEAD_IN * self._format[0])))
+        self._append(np.zeros((lead_in, self._format[1]), np.int16))
+
+    def _fill(self, gap: Gap) -> None:
+        samples = round(gap.samples / self._ticks_per_sample)
+        following = gap.next_packet.payload if gap.next_packet is not None and gap.kind is Kind.LOSS else None
+        self._append(self._converter.process(self._decoder.conceal(samples, following)))
+
+    def _play(self, packet: RtpPacket, heard: float) -> None:
+        try:
+            pcm = self._decoders[packet.payload_type].decode(packet.payload)
+        except (ProtocolError, KeyError):
+            pcm = self._decoder.conceal(round(self._buffer.step / self._ticks_per_sample), None)
+            self._buffer.advance(self._buffer.step, played=False)
+        else:
+            self._buffer.advance(round(len(pcm) * self._ticks_per_sample))
+            self._buffer.quiet = self._buffer.seeks_quiet and level_dbfs(pcm) < QUIET
+            if self._first_audio_at is None:
+                self._first_audio_at = heard
+        self._append(self._converter.process(pcm))
+
+    def _append(self, pcm: Pcm) -> None:
+        if len(pcm):
+            self._ready.append(pcm)
+            self._ready_samples += len(pcm)
+
+    def _take(self, samples: int) -> Pcm:
+        ready = self._ready
+        self._ready_samples -= samples
+        if ready and len(ready[0]) == samples:
+            return ready.popleft()
+        parts: list[Pcm] = []
+        while samples:
+            first = ready.popleft()
+            if len(first) > samples:
+                ready.appendleft(first[samples:])
+                first = first[:samples]
+            parts.append(first)
+            samples -= len(first)
+        if not parts:
+            return np.zeros((0, self._format[1]), np.int16)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _publish(self, now: float) -> None:
+        self._snapshot_at = now
+        self.stats = self.snapshot()
+
+    def snapshot(self) -> ReceiverStats:
+        """The statistics as they are now. For the thread that reads; others look at `stats`."""
+        ledger, reception = self._ledger, self._reception
+        network = reception.stats
+        heard = network.received > 0
+        return ReceiverStats(
+            received=network.received,
+            expected=network.expected,
+            recovered=reception.recovered,
+            late=ledger.late,
+            duplicate=network.duplicate,
+            reordered=network.reordered,
+            loss_runs=network.loss_runs(),
+            jitter=network.jitter if heard else None,
+            jitter_max=network.jitter_max if heard else None,
+            fec_packets=reception.fec_packets,
+            fec_rejected=reception.fec_rejected,
+            frames_played=ledger.played,
+            concealed=ledger.concealed,
+            played_seconds=ledger.played_seconds,
+            concealed_seconds=ledger.concealed_seconds,
+            longest_gap=ledger.longest_gap,
+            underruns=ledger.underruns,
+            resyncs=ledger.resyncs,
+            buffer=ledger.delay,
+            buffer_min=ledger.delay_min,
+            buffer_mean=ledger.delay_mean,
+            buffer_max=ledger.delay_max,
+            target=self._buffer.target_delay if heard else None,
+            first_audio_at=self._first_audio_at,
+        )
+
+
+class Mixer:
+    """Many receivers to one sound of their common format. `stats` is replaced whole, about ten times a second."""
+
+    def __init__(self) -> None:
+        self.stats: dict[str, ReceiverStats] = {}
+        self._receivers: dict[str, AudioReceiver] = {}
+        self._finishing: dict[str, Callable[[ReceiverStats], object]] = {}
+        self._published_at = float("-inf")
+
+    @property
+    def idle(self) -> bool:
+        """No stream is being played."""
+        return not self._receivers
+
+    def add(self, key: str, receiver: AudioReceiver) -> None:
+        """A stream joins."""
+        self._receivers[key] = receiver
+        self._publish()
+
+    def put(self, key: str, packet: RtpPacket, arrival: float) -> None:
+        """A packet of a stream; unknown ones are ignored: their call may just have ended."""
+        if key in self._receivers:
+            self._receivers[key].put(packet, arrival)
+
+    def update(self, key: str, media: NegotiatedMedia) -> None:
+        """A stream was negotiated anew; unknown ones are ignored."""
+        if key in self._receivers:
+            self._receivers[key].update(media)
+
+    def finish(self, key: str, played_out: Callable[[ReceiverStats], object]) -> None:
+        """No more packets come: the stream is played to its end, removed, and its last figures handed out."""
+        if key in self._receivers:
+            self._finishing[key] = played_out
+        else:
+            played_out(self.stats.get(key, ReceiverStats()))
+
+    def remove(self, key: str) -> None:
+        """A stream leaves at once."""
+        self._receivers.pop(key, None)
+        self._finishing.pop(key, None)
+        self._publish()
+
+    def read(self, samples: int, now: float) -> Pcm:
+        """The next `samples` of all streams together; ValueError if there are none."""
+        for key in self._finishing:
+            self._receivers[key].finish(now)
+        blocks = [receiver.read(samples, now) for receiver in self._receivers.values()]
+        if self._finishing:
+            self._hand_out()
+        if now - self._published_at >= SNAPSHOT_INTERVAL:
+            self._published_at = now
+            self._publish()
+        if not blocks:
+            raise ValueError("nothing to mix")
+        return mix(blocks)
+
+    def _hand_out(self) -> None:
+        for key in [key for key in self._finishing if self._receivers[key].drained]:
+            played_out = self._finishing.pop(key)
+            played_out(self._receivers.pop(key).snapshot())
+            self._publish()
+
+    def _publish(self) -> None:
+        self.stats = {key: receiver.stats for key, receiver in self._receivers.items()}

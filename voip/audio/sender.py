@@ -1,0 +1,205 @@
+"""Sending: sound of any format in, RTP datagrams in sending order out (RFC 3550 section 5.1, RFC 3551 section 4.1)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+
+from voip.audio.convert import Converter
+from voip.dsp import Pcm
+from voip.fec import FlexFecEncoder, Pattern, create_encoder
+from voip.rtp import Packetizer, RtpPacket
+from voip.sdp import NegotiatedMedia
+from voip.stats import IP_UDP_HEADER, SenderStats
+
+Send = Callable[[bytes], None]
+
+
+class AudioSender:
+    """One stream that we send: reframe to the negotiated packet time, encode, packetize, protect.
+
+    `pattern` says which repair packets to send, to a peer that agreed to them; it may be replaced at any time.
+    """
+
+    def __init__(
+        self,
+        media: NegotiatedMedia,
+        *,
+        sample_rate: int,
+        channels: int,
+        rng: random.Random,
+        pattern: Pattern | None = None,
+    ) -> None:
+        """`sample_rate` and `channels` of the sound that will be written."""
+        self.stats = SenderStats()
+        """Replaced whole with every `write` that sends."""
+        self._format = (sample_rate, channels)
+        self._rng = rng
+        self._pattern = pattern
+        self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
+        self._fec: FlexFecEncoder | None = None
+        self._fec_terms: tuple[object, ...] = ()
+        self._marker = True  # the next packet begins a talk spurt
+        self._pending: list[Pcm] = []
+        self._pending_samples = 0
+        self._packets = self._fec_packets = self._bytes = self._ip_bytes = 0
+        self._seconds = 0.0
+        self._media: NegotiatedMedia | None = None
+        self._negotiate(media)
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """Which packets the repair packets cover."""
+        return self._pattern
+
+    @pattern.setter
+    def pattern(self, pattern: Pattern | None) -> None:
+        self._pattern = pattern
+        if self._fec is not None:
+            self._fec.pattern = pattern
+        else:
+            self._negotiate_fec()
+
+    def write(self, pcm: Pcm, now: float) -> list[bytes]:
+        """Take sound of any length; the datagrams that have become due, in sending order."""
+        self._push(self._converter.process(pcm))
+        if self._pending_samples < self._frame:
+            return []
+        sound = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        datagrams: list[bytes] = []
+        position = 0
+        while len(sound) - position >= self._frame:
+            datagrams += self._send(sound[position : position + self._frame])
+            position += self._frame
+        self._pending = [sound[position:]] if position < len(sound) else []
+        self._pending_samples = len(sound) - position
+        self._publish()
+        return datagrams
+
+    def finish(self, now: float) -> list[bytes]:
+        """The stream ends: the datagrams for what is left of it, a shorter packet if need be, and their repair."""
+        datagrams = self.write(self._converter.flush(), now)
+        if self._pending_samples:
+            datagrams += self._send(np.concatenate(self._pending))
+            self._pending, self._pending_samples = [], 0
+        if self._fec is not None:
+            datagrams += self._emit_repairs(self._fec.flush())
+        self._publish()
+        return datagrams
+
+    def update(self, media: NegotiatedMedia) -> None:
+        """The session was negotiated anew: from the next packet on."""
+        self._negotiate(media)
+
+    def _negotiate(self, media: NegotiatedMedia) -> None:
+        codec = media.codec
+        if self._media is None or codec != self._media.codec:
+            self._marker = True
+            self._encoder = codec.encoder()
+            self._converter = Converter(self._format, (codec.sample_rate, codec.channels))
+            self._pending, self._pending_samples = [], 0
+        self._media, self._codec, self._sends = media, codec, media.direction.sends
+        self._frame = max(1, round(media.ptime * codec.sample_rate))
+        self._header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
+        self._packetizer.payload_type = media.payload_type
+        self._packetizer.ssrc = media.ssrc
+        self._negotiate_fec()
+
+    def _negotiate_fec(self) -> None:
+        media = self._media
+        assert media is not None
+        terms = (media.fec, media.fec_payload_type, media.fec_ssrc, media.ssrc, self._pattern is not None)
+        if terms == self._fec_terms:
+            return
+        self._fec_terms = terms
+        self._fec = create_encoder(
+            media.fec,
+            self._pattern,
+            payload_type=media.fec_payload_type,
+            ssrc=media.fec_ssrc,
+            media_ssrc=media.ssrc,
+            sequence_number=self._rng.getrandbits(16),
+        )
+
+    def _push(self, pcm: Pcm) -> None:
+        if len(pcm):
+            self._pending.append(pcm)
+            self._pending_samples += len(pcm)
+
+    def _send(self, pcm: Pcm) -> list[bytes]:
+        codec = self._codec
+        duration = len(pcm) * codec.clock_rate // codec.sample_rate
+        if not self._sends:
+            self._packetizer.skip(duration)
+            self._marker = True
+            return []
+        packets = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=self._marker)
+        self._marker = False
+        self._seconds += len(pcm) / codec.sample_rate
+        datagrams: list[bytes] = []
+        for packet in packets:
+            data = packet.serialize()
+            self._packets += 1
+            self._count(data)
+            datagrams.append(data)
+            if self._fec is not None:
+                datagrams += self._emit_repairs(self._fec.protect(packet))
+        return datagrams
+
+    def _emit_repairs(self, packets: list[RtpPacket]) -> list[bytes]:
+        datagrams = [packet.serialize() for packet in packets]
+        for data in datagrams:
+            self._fec_packets += 1
+            self._count(data)
+        return datagrams
+
+    def _count(self, data: bytes) -> None:
+        self._bytes += len(data)
+        self._ip_bytes += len(data) + self._header
+
+    def _publish(self) -> None:
+        self.stats = SenderStats(self._packets, self._fec_packets, self._bytes, self._ip_bytes, self._seconds)
+
+
+class Fanout:
+    """One sound to any number of streams. `stats` is replaced whole whenever something is sent."""
+
+    def __init__(self) -> None:
+        self.stats: dict[str, SenderStats] = {}
+        self._streams: dict[str, tuple[AudioSender, Send]] = {}
+
+    def add(self, key: str, sender: AudioSender, send: Send) -> None:
+        """A stream joins; `send` puts one of its datagrams on the wire."""
+        self._streams[key] = (sender, send)
+        self._publish()
+
+    def update(self, key: str, media: NegotiatedMedia) -> None:
+        """A stream was negotiated anew; unknown ones are ignored: their call may just have ended."""
+        if key in self._streams:
+            self._streams[key][0].update(media)
+
+    def remove(self, key: str) -> None:
+        """A stream leaves; its last datagrams are sent."""
+        if key in self._streams:
+            sender, send = self._streams.pop(key)
+            for datagram in sender.finish(0.0):
+                send(datagram)
+            self._publish()
+
+    def write(self, pcm: Pcm, now: float) -> list[tuple[Send, bytes]]:
+        """Give a block to every stream: what to send, and how."""
+        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.write(pcm, now)]
+        if outgoing:
+            self._publish()
+        return outgoing
+
+    def finish(self, now: float) -> list[tuple[Send, bytes]]:
+        """The sound has ended: what is left to send."""
+        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.finish(now)]
+        self._publish()
+        return outgoing
+
+    def _publish(self) -> None:
+        self.stats = {key: sender.stats for key, (sender, _) in self._streams.items()}
