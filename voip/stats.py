@@ -19,11 +19,12 @@ def no_runs() -> dict[str, int]:
 
 @dataclass(frozen=True)
 class SenderStats:
-    """What one stream has sent: media and repair packets, RTP bytes of both, media time in seconds."""
+    """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too)."""
 
     packets: int = 0
     fec_packets: int = 0
     bytes: int = 0
+    ip_bytes: int = 0
     seconds: float = 0.0
 
 
@@ -32,7 +33,8 @@ class ReceiverStats:
     """What one stream has received and what was heard of it.
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
-    in none of the four. `late` packets arrived (or were rebuilt) after their turn to be played.
+    in none of the four. `first_audio_at`: the monotonic moment of the
+    first sound. `late` packets arrived (or were rebuilt) after their turn to be played.
     """
 
     received: int = 0
@@ -58,6 +60,7 @@ class ReceiverStats:
     buffer_mean: float | None = None
     buffer_max: float | None = None
     target: float | None = None
+    first_audio_at: float | None = None
 
     @property
     def lost(self) -> int:

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Call a receiver (or any SIP phone) and stream the microphone to it:  sender.py 192.168.1.20
+
+capture thread    microphone -> Fanout -> AudioSender (encode, packetize, FEC) -> socket, paced by the microphone
+network thread    sockets -> UserAgent (SIP), RtpSession; timers
+main thread       shows how it goes, waits for Ctrl+C, writes the report
+
+A call: INVITE -> CallAnswered -> Caller attaches an RtpSession and gives the capture thread an AudioSender; it ends
+by the end of the input, --duration, BYE from the other side, the media time-out or Ctrl+C (which sends BYE).
+"""
+
+import sys
+
+from voip import cli
+from voip.calls import Caller
+from voip.devices import open_source
+from voip.engine import Capture, Shutdown, Worker
+from voip.net import resolve
+from voip.sdp import Direction
+
+
+def main(options: cli.SenderOptions) -> int:
+    shutdown, console = Shutdown(), cli.console(options)
+    shutdown.catch_signals()
+
+    microphone = open_source(options.input, format=options.format, loop=options.loop)
+    capture = Capture(microphone, duration=options.duration)
+
+    network = cli.network(options)
+    network.listen(options.sip_port)
+    hosts = [resolve(target.host, options.bind) for target in options.targets]
+    agent = cli.user_agent(options, network, max_calls=len(hosts), accepts_calls=False)
+    settings = cli.call_settings(options, Direction.SENDONLY, microphone)
+    calls = Caller(network, agent, console, shutdown, settings, capture=capture)
+    for target, host in zip(options.targets, hosts, strict=True):
+        network.post(calls.dial, target, host)
+
+    with (
+        Worker("network", shutdown, network.run, shutdown.stopped),
+        Worker("capture", shutdown, capture.run, shutdown.requested, calls.on_input_end),
+    ):
+        cli.watch(options, calls, console, shutdown)
+    network.close()
+    return cli.finish("sender", options, calls, console, shutdown)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run("sender", cli.sender_options, main))

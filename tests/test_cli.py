@@ -1,0 +1,103 @@
+"""The command line as a contract: values with units, defaults, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voip import cli
+from voip.fec import parse_pattern
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("60ms", 0.06), ("2s", 2.0), ("1.5m", 90.0), ("1h", 3600.0), ("3", 3.0), (".5s", 0.5)]
+)
+def test_times_take_units(text: str, value: float) -> None:
+    assert cli.seconds(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "ms", "-1s", "1 fortnight", "1e3", "nan"])
+def test_a_wrong_time_is_a_usage_error_that_shows_how(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.sender_options([f"--latency={text}"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "60ms" in said
+    assert said.count("\n") == 1
+
+
+def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
+    options = cli.receiver_options([])
+    assert (options.sip_port, options.media_ports) == (5060, (5000, 5019))
+    assert (options.output, options.max_calls, options.once) == ("speaker", 1, False)
+    assert options.latency == pytest.approx(0.06)
+    assert options.fec == parse_pattern("4")
+
+
+def test_sender_defaults_call_this_machine_with_the_microphone() -> None:
+    options = cli.sender_options([])
+    assert [str(target) for target in options.targets] == ["sip:127.0.0.1"]
+    assert (options.input, options.sip_port, options.duration) == ("mic", 0, None)
+
+
+def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.receiver_options(["--outptu", "x.wav"])
+    assert stop.value.code == 2
+    assert "--output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--codec", "mp3"],
+        ["--fec", "many"],
+        ["--rtp-port", "70000"],
+        ["--format", "48000"],
+        ["--bind", "here"],
+        ["--dscp", "64"],
+        ["--latency", "1s", "--latency-max", "100ms"],
+        ["--ptime", "1s"],
+        ["--password-file", "/nowhere/at/all"],
+        ["sip:"],
+    ],
+)
+def test_a_bad_value_is_one_line_and_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.sender_options(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_private_and_loopback_callers_are_answered_and_others_are_not() -> None:
+    options = cli.receiver_options([])
+    for host in ("127.0.0.1", "10.1.2.3", "192.168.1.9", "172.31.0.1", "::1", "fd00::5", "fe80::1"):
+        assert options.allowed(host)
+    for host in ("8.8.8.8", "172.32.0.1", "2001:db8::1"):
+        assert not options.allowed(host)
+
+
+def test_allow_replaces_the_default_and_deny_answers_nobody() -> None:
+    options = cli.receiver_options(["--allow", "192.0.2.0/24", "--allow", "2001:db8::/32"])
+    assert options.allowed("192.0.2.7")
+    assert options.allowed("2001:db8::1")
+    assert not options.allowed("127.0.0.1")
+    assert not cli.receiver_options(["--answer", "deny"]).allowed("127.0.0.1")
+
+
+def test_the_password_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("s3cret\nnot this\n")
+    options = cli.sender_options(["--user", "alice", "--password-file", str(path)])
+    assert options.credentials is not None
+    assert (options.credentials.user, options.credentials.password) == ("alice", "s3cret")
+    assert "s3cret" not in repr(options)
+
+
+def test_several_targets_are_kept_in_order() -> None:
+    options = cli.sender_options(["10.0.0.1:5070", "sip:bob@10.0.0.2"])
+    assert [(target.host, target.port, target.user) for target in options.targets] == [
+        ("10.0.0.1", 5070, None),
+        ("10.0.0.2", None, "bob"),
+    ]

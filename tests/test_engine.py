@@ -1,0 +1,78 @@
+"""Mailboxes, the two steps of stopping, and workers whose failures are never survived half alive."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from voip.engine import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, PACKETS_BEHIND, Mailbox, Shutdown, Worker
+from voip.errors import DeviceError
+
+
+def test_a_mailbox_runs_calls_in_order_and_only_those_posted_before() -> None:
+    mailbox, seen = Mailbox(), list[int]()
+
+    def first() -> None:
+        seen.append(1)
+        mailbox.post(seen.append, 3)
+
+    mailbox.post(first)
+    mailbox.post(seen.append, 2)
+    mailbox.run()
+    assert seen == [1, 2]
+    mailbox.run()
+    assert seen == [1, 2, 3]
+
+
+def test_packets_are_dropped_and_counted_when_the_owner_is_far_behind_but_commands_never() -> None:
+    mailbox, seen = Mailbox(), list[int]()
+    for number in range(PACKETS_BEHIND + 100):
+        mailbox.post_packet(seen.append, number)
+    mailbox.post(seen.append, -1)
+    mailbox.run()
+    assert mailbox.overruns == PACKETS_BEHIND + 100 - len(seen) + 1
+    assert mailbox.overruns > 0
+    assert seen[-1] == -1
+
+
+def test_the_first_failure_gives_the_exit_status() -> None:
+    shutdown = Shutdown()
+    shutdown.request(EXIT_DEVICE, "no speaker")
+    shutdown.request(EXIT_BUG, "something else")
+    assert (shutdown.status, shutdown.error) == (EXIT_DEVICE, "no speaker")
+    assert shutdown.requested()
+    assert not shutdown.stopped()
+
+
+def test_a_second_interrupt_ends_the_waiting_with_its_own_status() -> None:
+    shutdown = Shutdown()
+    shutdown.interrupt(signal.SIGINT)
+    assert shutdown.requested()
+    assert not shutdown.impatient()
+    shutdown.interrupt(signal.SIGINT)
+    assert shutdown.impatient()
+    assert shutdown.status == EXIT_INTERRUPTED
+
+
+def test_a_device_failure_in_a_worker_stops_the_program_with_its_status() -> None:
+    shutdown = Shutdown()
+
+    def fail() -> None:
+        raise DeviceError("the disk is full")
+
+    with Worker("playback", shutdown, fail):
+        shutdown.wait(10.0)
+    assert (shutdown.status, shutdown.error) == (EXIT_DEVICE, "the disk is full")
+
+
+def test_a_bug_in_a_worker_is_shown_and_stops_the_program(capfd: pytest.CaptureFixture[str]) -> None:
+    shutdown = Shutdown()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with Worker("capture", shutdown, fail):
+        shutdown.wait(10.0)
+    assert shutdown.status == EXIT_BUG
+    assert "Traceback" in capfd.readouterr().err

@@ -1,0 +1,99 @@
+"""The network layer on loopback: ports, errors a user can act on, and its thread's mailbox and timers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from voip.net import Network, NetworkError, local_address_towards, resolve
+
+TIMEOUT = 10.0
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    network = Network(bind="127.0.0.1")
+    yield network
+    network.close()
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_media_ports_are_even_within_the_range_and_run_out_with_a_hint() -> None:
+    first = free_port() & ~3  # four ports nobody else is likely to take within these microseconds
+    network = Network(bind="127.0.0.1", media_ports=(first, first + 3))
+    opened = [network.open_media_port("127.0.0.1"), network.open_media_port("127.0.0.1")]
+    with pytest.raises(NetworkError, match="--rtp-port"):
+        network.open_media_port("127.0.0.1")
+    assert all(port.port % 2 == 0 and first <= port.port <= first + 3 for port in opened)
+    for port in opened:
+        port.close()
+    network.close()
+
+
+def test_a_taken_sip_port_is_one_line_that_says_what_to_do(network: Network) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with pytest.raises(NetworkError, match=f"{port} is taken.*--sip-port"):
+            network.listen(port)
+
+
+def test_an_address_of_another_machine_cannot_be_bound() -> None:
+    network = Network(bind="192.0.2.77")
+    with pytest.raises(NetworkError, match="--bind"):
+        network.listen(0)
+    network.close()
+
+
+def test_literal_addresses_resolve_to_themselves_and_nonsense_to_an_error() -> None:
+    assert resolve("127.0.0.1") == "127.0.0.1"
+    assert resolve("::1") == "::1"
+    with pytest.raises(NetworkError, match="cannot find"):
+        resolve("no-such-host.invalid")
+    with pytest.raises(NetworkError):
+        resolve("127.0.0.1", bind="::1")
+
+
+def test_the_address_told_to_a_peer_is_the_one_on_its_route_or_the_public_one(network: Network) -> None:
+    assert local_address_towards("127.0.0.1") == "127.0.0.1"
+    assert network.local_host("10.0.0.9") == "127.0.0.1"  # bound there
+    behind_nat = Network(public_address="203.0.113.5")
+    assert behind_nat.local_host("198.51.100.1") == "203.0.113.5"
+    behind_nat.close()
+
+
+def test_posted_calls_run_at_once_and_in_order_on_the_network_thread(network: Network) -> None:
+    stop, seen, done = threading.Event(), list[str](), threading.Event()
+
+    def on_timer() -> None:
+        seen.append("timer")
+        done.set()
+
+    thread = threading.Thread(target=network.run, args=(stop.is_set,))
+    thread.start()
+    network.post(seen.append, "first")
+    network.post(network.call_later, 0.0, on_timer)
+    network.post(seen.append, "second")
+    assert done.wait(TIMEOUT)
+    stop.set()
+    network.post(seen.append, "last")
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()
+    assert seen[:2] == ["first", "second"]
+    assert "timer" in seen
+
+
+def test_sending_to_nobody_is_counted_and_never_raised(network: Network) -> None:
+    port = network.open_media_port("127.0.0.1")
+    for destination in (("127.0.0.1", free_port()), ("0.0.0.0", 0), ("240.0.0.1", 9)):
+        port.send(destination, b"x")
+    assert port.unsent >= 1
+    port.close()

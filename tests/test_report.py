@@ -1,0 +1,116 @@
+"""The report as a contract: every field of the JSON layout, text within 80 columns, unknown is null and not 0."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+from voip import codecs
+from voip.report import CallRecord, Console, call_object, final_report, status_line, text_report
+from voip.sdp import Direction, NegotiatedMedia
+from voip.stats import ReceiverStats, SenderStats, SessionStats
+
+CALL_FIELDS = {
+    "call_id", "peer", "codec", "clock_rate", "channels", "ptime_ms", "encrypted", "start", "duration_s", "end_reason",
+    "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "timing", "fec", "tx", "remote", "quality",
+}  # fmt: skip
+RX_FIELDS = {
+    "received", "expected", "lost", "recovered", "lost_after_fec", "late", "duplicate", "reordered", "malformed",
+    "foreign", "bytes", "ip_bytes",
+}  # fmt: skip
+
+
+def media() -> NegotiatedMedia:
+    codec = codecs.find("L16", 48000, 1)
+    assert codec is not None
+    return NegotiatedMedia(
+        codec=codec,
+        payload_type=96,
+        local=("127.0.0.1", 5000),
+        remote=("127.0.0.1", 6000),
+        remote_rtcp=None,
+        rtcp_mux=True,
+        ptime=0.01,
+        direction=Direction.RECVONLY,
+        fec="flexfec",
+        fec_payload_type=97,
+        repair_window=0.03,
+        ssrc=1,
+        fec_ssrc=2,
+        remote_ssrc=3,
+        remote_fec_ssrc=4,
+    )
+
+
+def received() -> CallRecord:
+    rx = ReceiverStats(
+        received=123_456, expected=124_956, recovered=1391, late=26, duplicate=3, reordered=1140,
+        loss_runs={"1": 1371, "2": 57, "3+": 12}, jitter=0.0079, jitter_max=0.0312, fec_packets=31_000,
+        frames_played=124_800, concealed=135, played_seconds=1248.0, concealed_seconds=1.35, longest_gap=0.06,
+        underruns=0, resyncs=1, buffer=0.048, buffer_min=0.02, buffer_mean=0.05, buffer_max=0.2, target=0.06,
+    )  # fmt: skip
+    return CallRecord(
+        call_id="a@b", peer="sip:kitchen-loudspeaker@192.168.100.131:5060", incoming=True, media=media(),
+        start="2026-01-31T12:00:00Z", setup=0.0031, duration=1250.0, end_reason="remote-bye", rx=rx,
+        network=SessionStats(bytes=120_000_000, ip_bytes=124_000_000, foreign=2),
+    )  # fmt: skip
+
+
+def test_the_json_report_has_every_field_and_both_identities_hold() -> None:
+    report = final_report("receiver", "0.1.0", 0, None, (received(),))
+    assert set(report) == {"schema", "program", "version", "exit", "error", "calls"}
+    call: dict[str, Any] = json.loads(json.dumps(report))["calls"][0]
+    assert set(call) == CALL_FIELDS
+    rx = call["rx"]
+    assert set(rx) == RX_FIELDS
+    assert rx["expected"] == rx["received"] + rx["lost"]
+    assert rx["lost"] == rx["recovered"] + rx["lost_after_fec"]
+    assert call["timing"]["buffer_ms"] == {"min": 20.0, "mean": 50.0, "max": 200.0, "target": 60.0}
+
+
+def test_what_is_not_known_is_null_and_left_out_of_the_text() -> None:
+    call = call_object(CallRecord(call_id="x", peer="sip:a", incoming=False))
+    assert set(call) == CALL_FIELDS
+    assert call["codec"] is None
+    assert call["rx"] is None
+    assert call["timing"]["jitter_ms"] is None
+    bare = replace(received(), rx=ReceiverStats(), network=None)
+    assert "jitter" not in text_report(bare)
+    assert "buffer" not in text_report(bare)
+
+
+def test_the_text_fits_80_columns_and_uses_the_words_people_know() -> None:
+    sent = CallRecord(
+        call_id="x", peer="sip:10.0.0.9", incoming=False, media=media(), duration=60.0, end_reason="local-bye",
+        tx=SenderStats(packets=6000, fec_packets=1500, bytes=7_300_000, ip_bytes=7_500_000, seconds=60.0),
+    )  # fmt: skip
+    for call in (received(), sent):
+        for line in [*text_report(call).splitlines(), status_line(call)]:
+            assert len(line) < 80, line
+    text = text_report(received())
+    for word in ("received", "lost", "recovered", "underruns"):
+        assert word in text
+    assert "1000 kbit/s" in text_report(sent)
+
+
+def test_the_console_writes_only_when_pumped_and_json_lines_to_stdout() -> None:
+    talk, data = io.StringIO(), io.StringIO()
+    console = Console(lambda: 5.0, as_json=True, talk=talk, data=data)
+    console.say(0, "shown")
+    console.say(1, "only with -v")
+    console.event("listening", None, uri="sip:x")
+    assert talk.getvalue() == data.getvalue() == ""
+    console.pump()
+    assert talk.getvalue() == "shown\n"
+    assert json.loads(data.getvalue()) == {"schema": 1, "t": 0.0, "event": "listening", "call_id": None, "uri": "sip:x"}
+
+
+def test_quiet_keeps_errors() -> None:
+    talk = io.StringIO()
+    console = Console(lambda: 0.0, verbosity=-1, talk=talk, data=io.StringIO())
+    console.say(0, "hidden")
+    console.error("shown")
+    console.pump()
+    assert talk.getvalue() == "shown\n"

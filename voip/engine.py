@@ -1,0 +1,212 @@
+"""Threads and how they talk: mailboxes, shutdown, and the two threads that a sound device drives.
+
+Every piece of state has one owner thread. Others reach it by mailbox ("run this on your thread") or read a frozen
+snapshot; no lock is taken in a loop. The device is the clock: `Source.read` and `Sink.write` block until a block is
+due, nothing else sleeps.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+from voip.audio import AudioReceiver, Fanout, Mixer
+from voip.devices import Sink, Source
+from voip.errors import DeviceError, VoipError
+from voip.sdp import NegotiatedMedia
+
+SWITCH_INTERVAL = 0.0005
+"""Interpreter thread switch interval in seconds: at CPython's default of 5 ms a thread that wakes every 10 ms runs
+milliseconds late beside one busy thread."""
+
+PACKETS_BEHIND = 500
+"""Packets that may wait for their owner before new ones are dropped and counted: commands never are."""
+
+GOODBYE_STEP = 0.01
+BEGIN_POLL = 0.1
+"""Seconds between looks at a request to stop while no call is answered yet."""
+
+EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_DEVICE, EXIT_NETWORK = 0, 1, 2, 3, 4
+EXIT_NO_ANSWER, EXIT_REJECTED, EXIT_AUTHENTICATION, EXIT_NO_MEDIA, EXIT_INTERRUPTED = 5, 6, 7, 8, 130
+
+
+class Mailbox:
+    """Calls to be run, in order, on the thread that owns the mailbox."""
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self.overruns = 0
+
+    def post(self, function: Callable[..., object], *args: object) -> None:
+        """Run `function(*args)` on the owner's thread; never dropped."""
+        self._calls.append((function, args))
+
+    def post_packet(self, function: Callable[..., object], *args: object) -> None:
+        """As `post`, but dropped and counted in `overruns` when the owner has fallen far behind."""
+        if len(self._calls) > PACKETS_BEHIND:
+            self.overruns += 1
+            return
+        self.post(function, *args)
+
+    def run(self) -> None:
+        """Run what has been posted so far; called by the owner, between blocks."""
+        for _ in range(len(self._calls)):
+            function, args = self._calls.popleft()
+            function(*args)
+
+
+class Shutdown:
+    """Stopping in two steps: `request` asks (calls hang up, reports are made), `stop` ends the threads.
+
+    The first request gives the exit status and its error text. `interrupt` is the signal handler: the first signal is
+    a request, a second Ctrl+C stops all waiting.
+    """
+
+    def __init__(self) -> None:
+        self._requested, self._impatient, self._stopped = threading.Event(), threading.Event(), threading.Event()
+        self.status = EXIT_OK
+        self.error: str | None = None
+
+    def request(self, status: int = EXIT_OK, error: str | None = None) -> None:
+        if not self._requested.is_set() or (self.status == EXIT_OK and status != EXIT_OK):
+            self.status, self.error = status, error
+        self._requested.set()
+
+    def interrupt(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        if self._requested.is_set() and signum == signal.SIGINT:
+            self.status = EXIT_INTERRUPTED
+            self._impatient.set()
+        self._requested.set()
+
+    def requested(self) -> bool:
+        return self._requested.is_set()
+
+    def impatient(self) -> bool:
+        return self._impatient.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for a request; True when it has come."""
+        return self._requested.wait(timeout)
+
+    def pause(self) -> None:
+        """A short wait inside the goodbye, cut short by a second Ctrl+C."""
+        self._impatient.wait(GOODBYE_STEP)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def catch_signals(self) -> None:
+        """SIGINT, SIGTERM and (where it exists) SIGHUP ask to stop. Main thread only."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self.interrupt)
+
+
+class Worker(threading.Thread):
+    """A named thread around one loop; whatever escapes the loop stops the program with a fitting exit status."""
+
+    def __init__(self, name: str, shutdown: Shutdown, loop: Callable[..., None], *args: object) -> None:
+        super().__init__(name=name)
+        self._loop, self._args, self._shutdown = loop, args, shutdown
+
+    def run(self) -> None:
+        try:
+            self._loop(*self._args)
+        except DeviceError as error:
+            self._shutdown.request(EXIT_DEVICE, str(error))
+        except VoipError as error:
+            self._shutdown.request(EXIT_USAGE, str(error))
+        except Exception as error:  # a bug: said in full, and never survived half alive
+            traceback.print_exc()
+            self._shutdown.request(EXIT_BUG, f"{type(error).__name__} in the {self.name} thread (a bug): {error}")
+
+    def __enter__(self) -> Worker:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None:
+            self._shutdown.request(EXIT_BUG)
+            self._shutdown.stop()
+        self.join()
+
+
+def tune_interpreter() -> None:
+    """Make the interpreter fit for threads that wake every few milliseconds; called once at the start."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+class Playback:
+    """The playback thread's state: the sink and the mixer of what is heard. Others reach it through `mailbox`."""
+
+    def __init__(self, sink: Sink, *, latency: float, latency_max: float) -> None:
+        self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
+        self._latency, self._latency_max = latency, latency_max
+
+    def begin(self, key: str, media: NegotiatedMedia) -> None:
+        """A stream joins; a file that has no format yet takes the stream's own."""
+        self.sink.configure(media.codec.sample_rate, media.codec.channels)
+        receiver = AudioReceiver(
+            media,
+            sample_rate=self.sink.sample_rate,
+            channels=self.sink.channels,
+            latency=self._latency,
+            latency_max=self._latency_max,
+        )
+        self.mixer.add(key, receiver)
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """The loop: one block per turn, paced by the sink."""
+        try:
+            while not stopped():
+                self.mailbox.run()
+                if self.mixer.idle:
+                    self.sink.idle()
+                else:
+                    self.sink.write(self.mixer.read(self.sink.block, time.monotonic()))
+            self.mailbox.run()
+        finally:
+            self.sink.close()
+
+
+class Capture:
+    """The capture thread's state: the source and the streams that it feeds. Others reach it through `mailbox`."""
+
+    def __init__(self, source: Source, *, duration: float | None = None) -> None:
+        self.source, self.fanout, self.mailbox = source, Fanout(), Mailbox()
+        self.begin = threading.Event()
+        self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
+
+    def run(self, stopped: Callable[[], bool], at_end: Callable[[], object]) -> None:
+        """The loop, from `begin` on: one block per turn, paced by the source; `at_end` when nothing more is sent."""
+        try:
+            while not self.begin.wait(BEGIN_POLL) and not stopped():
+                pass
+            self.source.start()
+            while not stopped() and self._blocks_left != 0:
+                self.mailbox.run()
+                pcm = self.source.read()
+                if pcm is None:
+                    break
+                self._transmit(self.fanout.write(pcm, time.monotonic()))
+                if self._blocks_left is not None:
+                    self._blocks_left -= 1
+            self.mailbox.run()
+            self._transmit(self.fanout.finish(time.monotonic()))
+            at_end()
+        finally:
+            self.source.close()
+
+    @staticmethod
+    def _transmit(outgoing: list[tuple[Callable[[bytes], None], bytes]]) -> None:
+        for send, datagram in outgoing:
+            send(datagram)

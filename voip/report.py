@@ -1,0 +1,310 @@
+"""What people and programs are told: the text report, the JSON report, the status line, and the console they go to.
+
+Unknown figures are left out of the text and are null in JSON, never 0. Talk goes to stderr, data (JSON Lines) to
+stdout; only the main thread writes, the others hand their lines over.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from voip.sdp import NegotiatedMedia
+from voip.stats import ReceiverStats, SenderStats, SessionStats
+
+SCHEMA = 1
+"""Version of the JSON layout; it changes only when a field changes its meaning or goes."""
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE."""
+
+    call_id: str
+    peer: str
+    incoming: bool
+    start: str = ""
+    media: NegotiatedMedia | None = None
+    setup: float | None = None
+    first_audio: float | None = None
+    duration: float = 0.0
+    end_reason: str | None = None
+    rx: ReceiverStats | None = None
+    tx: SenderStats | None = None
+    network: SessionStats | None = None
+
+
+def final_report(
+    program: str, version: str, status: int, error: str | None, calls: tuple[CallRecord, ...]
+) -> dict[str, Any]:
+    """The object of `--report FILE` and of the `report` event."""
+    return {
+        "schema": SCHEMA,
+        "program": program,
+        "version": version,
+        "exit": status,
+        "error": error,
+        "calls": [call_object(call) for call in calls],
+    }
+
+
+def call_object(call: CallRecord) -> dict[str, Any]:
+    """One call as JSON: every field of the layout, `None` for what is not known."""
+    media, rx, tx = call.media, call.rx, call.tx
+    return {
+        "call_id": call.call_id,
+        "peer": call.peer,
+        "codec": media.codec.name.lower() if media else None,
+        "clock_rate": media.codec.clock_rate if media else None,
+        "channels": media.codec.channels if media else None,
+        "ptime_ms": _ms(media.ptime) if media else None,
+        "encrypted": False if media else None,
+        "start": call.start,
+        "duration_s": round(call.duration, 3),
+        "end_reason": call.end_reason,
+        "setup_ms": _ms(call.setup),
+        "first_audio_ms": _ms(call.first_audio),
+        "rx": _rx_object(rx, call.network) if rx else None,
+        "heard": _heard_object(rx) if rx else None,
+        "loss_runs": dict(rx.loss_runs) if rx else None,
+        "timing": _timing_object(rx),
+        "fec": _fec_object(media, rx, tx),
+        "tx": _tx_object(tx) if tx else None,
+        "remote": {"fraction_lost": None, "cumulative_lost": None, "jitter_ms": None},
+        "quality": {"r": None, "mos_lq": None, "mos_cq": None, "method": None},
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 1)
+
+
+def percent(part: float, whole: float) -> float:
+    """`part` of `whole` in percent; 0 of nothing is 0."""
+    return 100.0 * part / whole if whole else 0.0
+
+
+def _rx_object(rx: ReceiverStats, network: SessionStats | None) -> dict[str, Any]:
+    return {
+        "received": rx.received,
+        "expected": rx.expected,
+        "lost": rx.lost,
+        "recovered": rx.recovered,
+        "lost_after_fec": rx.lost_after_fec,
+        "late": rx.late,
+        "duplicate": rx.duplicate,
+        "reordered": rx.reordered,
+        "malformed": network.malformed if network else None,
+        "foreign": network.foreign if network else None,
+        "bytes": network.bytes if network else None,
+        "ip_bytes": network.ip_bytes if network else None,
+    }
+
+
+def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
+    return {
+        "frames_played": rx.frames_played,
+        "concealed": rx.concealed,
+        "concealed_pct": round(concealed_percent(rx), 3),
+        "longest_gap_ms": _ms(rx.longest_gap),
+        "underruns": rx.underruns,
+        "resyncs": rx.resyncs,
+    }
+
+
+def concealed_percent(rx: ReceiverStats) -> float:
+    """Share of the audio that was not played as it was sent."""
+    return percent(rx.concealed_seconds, rx.played_seconds + rx.concealed_seconds)
+
+
+def _timing_object(rx: ReceiverStats | None) -> dict[str, Any]:
+    if rx is None:
+        return {"jitter_ms": None, "jitter_max_ms": None, "rtt_ms": None, "buffer_ms": None, "clock_ppm": None}
+    depth = {"min": rx.buffer_min, "mean": rx.buffer_mean, "max": rx.buffer_max, "target": rx.target}
+    return {
+        "jitter_ms": _ms(rx.jitter),
+        "jitter_max_ms": _ms(rx.jitter_max),
+        "rtt_ms": None,
+        "buffer_ms": {name: _ms(value) for name, value in depth.items()},
+        "clock_ppm": None,
+    }
+
+
+def _fec_object(media: NegotiatedMedia | None, rx: ReceiverStats | None, tx: SenderStats | None) -> dict[str, Any]:
+    packets = (rx.fec_packets if rx else 0) + (tx.fec_packets if tx else 0)
+    of = (rx.received if rx else 0) + (tx.packets if tx else 0)
+    return {
+        "scheme": media.fec if media else None,
+        "packets": packets,
+        "overhead_pct": round(percent(packets, of), 2),
+        "recovered": rx.recovered if rx else None,
+        "rejected": rx.fec_rejected if rx else None,
+    }
+
+
+def _tx_object(tx: SenderStats) -> dict[str, Any]:
+    return {"packets": tx.packets, "fec_packets": tx.fec_packets, "bytes": tx.bytes, "ip_bytes": tx.ip_bytes}
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def clock_time(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def status_line(call: CallRecord) -> str:
+    """One line of at most 79 columns while a call runs."""
+    if call.rx is not None:
+        rx = call.rx
+        depth = f"  buffer {rx.buffer * 1e3:.0f} ms" if rx.buffer is not None else ""
+        return (
+            f"  {clock_time(call.duration)}  received {rx.received}  lost {rx.lost} "
+            f"({percent(rx.lost, rx.expected):.1f} %)  recovered {rx.recovered}{depth}"
+        )
+    tx = call.tx or SenderStats()
+    rate = 8 * tx.ip_bytes / call.duration / 1e3 if call.duration else 0.0
+    return f"  {clock_time(call.duration)}  sent {tx.packets} + {tx.fec_packets} FEC packets  {rate:.0f} kbit/s"
+
+
+END_TEXT = {
+    "local-bye": "ended by this side",
+    "remote-bye": "ended by the other side",
+    "media-timeout": "ended: nothing was heard from the other side any more",
+    "no-answer": "not answered",
+    "rejected": "refused",
+    "cancelled": "given up before it was answered",
+}
+
+
+def text_report(call: CallRecord) -> str:
+    """The report of one call for people, each line at most 79 columns."""
+    reason = END_TEXT.get(call.end_reason or "", call.end_reason or "not ended")
+    lines = [f"call {reason} after {clock_time(call.duration)}", f"  peer      {call.peer[:67]}"]
+    if call.tx is not None:
+        lines += _tx_lines(call, call.tx)
+    if call.rx is not None:
+        lines += _rx_lines(call, call.rx)
+    return "\n".join(lines)
+
+
+def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
+    rate = 8 * tx.ip_bytes / tx.seconds / 1e3 if tx.seconds else 0.0
+    fec = f" + {tx.fec_packets} FEC ({percent(tx.fec_packets, tx.packets):.1f} %)" if tx.fec_packets else ""
+    lines = [f"  sent      packets {tx.packets}{fec}   {rate:.0f} kbit/s with all headers"]
+    if call.network is not None and call.network.icmp_errors:
+        lines.append(f"  network   {call.network.icmp_errors} packets found nobody at the other end")
+    return lines
+
+
+def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
+    share = concealed_percent(rx)
+    lines = [
+        f"  packets   received {rx.received}   lost {rx.lost} ({percent(rx.lost, rx.expected):.2f} %)   "
+        f"recovered by FEC {rx.recovered}",
+        f"            lost after FEC {rx.lost_after_fec} ({percent(rx.lost_after_fec, rx.expected):.2f} %)   "
+        f"late {rx.late}",
+        f"            duplicate {rx.duplicate}   reordered {rx.reordered}",
+        f"  heard     {100 - share:.2f} % as sent   concealed {rx.concealed} packets   "
+        f"longest gap {rx.longest_gap * 1e3:.0f} ms",
+        f"            underruns {rx.underruns}   resyncs {rx.resyncs}",
+    ]
+    if rx.jitter is not None and rx.jitter_max is not None:
+        runs = rx.loss_runs
+        lines.append(
+            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})   "
+            f"loss bursts: {runs['1']} x1, {runs['2']} x2, {runs['3+']} x3+"
+        )
+    if rx.buffer_mean is not None and rx.buffer_max is not None:
+        lines.append(f"  delay     buffer {rx.buffer_mean * 1e3:.0f} ms on average (max {rx.buffer_max * 1e3:.0f})")
+    if call.network is not None:
+        network = call.network
+        strange = {"malformed": network.malformed, "foreign": network.foreign, "FEC rejected": rx.fec_rejected}
+        if any(strange.values()):
+            lines.append("  dropped   " + "   ".join(f"{name} {count}" for name, count in strange.items() if count))
+    return lines
+
+
+# --- console ----------------------------------------------------------------------------------------------------------
+
+
+class Console:
+    """Lines for people on stderr and JSON Lines on stdout. Any thread may hand over, `pump` (main thread) writes."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        verbosity: int = 0,
+        as_json: bool = False,
+        talk: TextIO | None = None,
+        data: TextIO | None = None,
+    ) -> None:
+        self._clock, self._begin = clock, clock()
+        self._verbosity, self._json = verbosity, as_json
+        self._talk, self._data = talk or sys.stderr, data or sys.stdout
+        self._lines: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._terminal = self._talk.isatty() and verbosity >= 0
+        self._status_shown = False
+
+    def say(self, level: int, text: str) -> None:
+        """A line for people, shown from `-v` (1) or `-vv` (2) on; 0 always, unless `-q`."""
+        if level <= self._verbosity:
+            self._lines.put(lambda: self._write(text))
+
+    def error(self, text: str) -> None:
+        """A line that is shown even with `-q`."""
+        self._lines.put(lambda: self._write(text))
+
+    def event(self, name: str, text: str | None, *, call_id: str | None = None, **fields: object) -> None:
+        """Something that happened: JSON with `--json`, `text` (if any) for people."""
+        if self._json:
+            moment = round(self._clock() - self._begin, 3)
+            line = {"schema": SCHEMA, "t": moment, "event": name, "call_id": call_id, **fields}
+            self._lines.put(lambda: self._write_json(line))
+        if text is not None:
+            self.say(0, text)
+
+    def call_ended(self, call: CallRecord) -> None:
+        """The end of a call, with its report."""
+        text = text_report(call) if call.rx or call.tx else None
+        self.event("ended", text, call_id=call.call_id, end_reason=call.end_reason, duration_s=round(call.duration, 3))
+
+    def statistics(self, calls: tuple[CallRecord, ...]) -> None:
+        """The regular `stats` events of running calls."""
+        for call in calls:
+            if call.media is not None and call.end_reason is None:
+                self.event("stats", None, **call_object(call))
+
+    def status(self, calls: tuple[CallRecord, ...]) -> None:
+        """Redraw the status line; nothing off a terminal. Main thread only."""
+        running = [call for call in calls if call.media is not None and call.end_reason is None]
+        if self._terminal and running:
+            self._talk.write(f"\r{status_line(running[-1])[:79]}\x1b[K")
+            self._talk.flush()
+            self._status_shown = True
+
+    def pump(self) -> None:
+        """Write what was handed over. Main thread only."""
+        while True:
+            try:
+                write = self._lines.get_nowait()
+            except queue.Empty:
+                return
+            write()
+
+    def _write(self, text: str) -> None:
+        if self._status_shown:
+            self._talk.write("\r\x1b[K")
+            self._status_shown = False
+        self._talk.write(text + "\n")
+        self._talk.flush()
+
+    def _write_json(self, line: dict[str, Any]) -> None:
+        self._data.write(json.dumps(line) + "\n")
+        self._data.flush()
