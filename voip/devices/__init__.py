@@ -1,0 +1,191 @@
+"""Where sound comes from and where it goes: microphone, speaker, WAV files, pipes, generated sound.
+
+Every Source and Sink is a clock: `read` and `write` return when a block of about 10 ms is due, and never wait for
+anything else. `open_source` and `open_sink` turn the words of the command line into one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from voip.devices import generate
+from voip.devices.card import Microphone, Speaker
+from voip.devices.files import RATES, RawSink, RawSource, WavReader, WavSink
+from voip.devices.paced import Clock, Fill, NullSink, PacedSource, Sleep
+from voip.devices.portaudio import MICROPHONE, SPEAKER, DeviceInfo, list_devices, opener
+from voip.dsp import Pcm
+from voip.errors import DeviceError
+
+__all__ = ["DeviceInfo", "Sink", "Source", "latency", "list_devices", "open_sink", "open_source"]
+
+INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"
+OUTPUTS = "speaker, speaker:NAME-OR-INDEX, FILE.wav, - (stdout) or null"
+DEFAULT_FORMAT = (48000, 1)
+
+
+class Source(Protocol):
+    """Sound coming in. All calls but the first come from one thread, `close` the last one."""
+
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def block(self) -> int:
+        """Samples per read, about 10 ms."""
+
+    @property
+    def description(self) -> str: ...
+    def start(self) -> None:
+        """Sound counts from now on."""
+
+    def read(self) -> Pcm | None:
+        """The next block when it is due; None: the input has ended. DeviceError if it cannot go on."""
+
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Sound going out. All calls come from one thread, `close` the last one; `available` may be read by any."""
+
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def block(self) -> int:
+        """Samples per write, about 10 ms; may change with `configure`."""
+
+    @property
+    def description(self) -> str: ...
+    @property
+    def available(self) -> bool:
+        """False while a device is gone; it is silent then, in real time."""
+
+    def configure(self, rate: int, channels: int) -> None:
+        """A stream of this format begins: files adopt the first one's, devices keep their own."""
+
+    def write(self, pcm: Pcm) -> None:
+        """Take a block and return when it is due. DeviceError if the output cannot go on."""
+
+    def idle(self) -> None:
+        """Let the time of a block pass while no call is up: a device is silent, a file does not grow."""
+
+    def close(self) -> None: ...
+
+
+def open_source(
+    spec: str,
+    *,
+    format: tuple[int, int] = DEFAULT_FORMAT,
+    loop: bool = False,
+    quiet: bool = True,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> Source:
+    """Open what `--input` names. `format`: rate and channels of `-`; `quiet`: hide what sound libraries print.
+
+    DeviceError, one line that says what exists and what to do, if that is impossible.
+    """
+    name, _, detail = spec.partition(":")
+    if name == "mic":
+        return Microphone(opener(detail, MICROPHONE, quiet=quiet), clock=clock, sleep=sleep)
+    if spec == "-":
+        return RawSource(_pipe(sys.stdin, "stdin"), *_checked(format), clock=clock, sleep=sleep)
+    fill = _generator(spec, loop=loop)
+    if fill is not None:
+        hertz = generate.RATE
+        return PacedSource(fill, rate=hertz, channels=1, description=f"{spec}, {hertz} Hz", clock=clock, sleep=sleep)
+    if not spec or not (_is_wav(spec) or Path(spec).exists()):
+        raise DeviceError(f"'{spec}' is not a sound source: {INPUTS}")
+    wav = WavReader(spec, loop=loop)
+    return PacedSource(
+        wav.read,
+        rate=wav.sample_rate,
+        channels=wav.channels,
+        description=f"{spec}, {wav.sample_rate} Hz",
+        on_close=wav.close,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def open_sink(
+    spec: str,
+    *,
+    format: tuple[int, int] = DEFAULT_FORMAT,
+    quiet: bool = True,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
+) -> Sink:
+    """Open what `--output` names. `format`: rate and channels of `-`; `quiet`: hide what sound libraries print.
+
+    DeviceError, one line that says what exists and what to do, if that is impossible.
+    """
+    name, _, detail = spec.partition(":")
+    if name == "speaker":
+        return Speaker(opener(detail, SPEAKER, quiet=quiet), clock=clock, sleep=sleep)
+    if spec == "-":
+        return RawSink(_pipe(sys.stdout, "stdout"), *_checked(format), clock=clock, sleep=sleep)
+    rate, channels = DEFAULT_FORMAT
+    if spec == "null":
+        return NullSink(rate=rate, channels=channels, description="null", clock=clock, sleep=sleep)
+    if not _is_wav(spec):
+        raise DeviceError(f"'{spec}' is not a place for sound: {OUTPUTS}")
+    return WavSink(spec, rate=rate, channels=channels, clock=clock, sleep=sleep)
+
+
+def latency(device: Source | Sink) -> float:
+    """Seconds that sound spends in the device beyond the block: 0 for files and pipes."""
+    return device.latency if isinstance(device, Microphone | Speaker) else 0.0
+
+
+def _generator(spec: str, *, loop: bool) -> Fill | None:
+    name, colon, detail = spec.partition(":")
+    if name == "tone":
+        return generate.tone(_hertz(detail) if colon else generate.TONE_HZ)
+    if spec == "silence":
+        return generate.silence()
+    if spec == "demo":
+        return generate.demo(loop=loop)
+    return None
+
+
+def _hertz(text: str) -> float:
+    highest = generate.RATE // 2
+    try:
+        frequency = float(text)
+    except ValueError:
+        frequency = 0.0
+    if not 0.0 < frequency < highest:
+        raise DeviceError(f"tone:{text}: the pitch is a number of Hz above 0 and below {highest}, e.g. tone:440")
+    return frequency
+
+
+def _is_wav(spec: str) -> bool:
+    return Path(spec).suffix.lower() in (".wav", ".wave")
+
+
+def _checked(format: tuple[int, int]) -> tuple[int, int]:
+    rate, channels = format
+    if rate not in RATES or channels not in (1, 2):
+        raise DeviceError(f"--format {rate}/{channels}: a rate from {RATES[0]} to {RATES[-1]} Hz, 1 or 2 channels")
+    return format
+
+
+def _pipe(stream: TextIO | None, name: str) -> int:
+    """The descriptor of stdin or stdout; sound on a terminal is a slip of the user."""
+    try:
+        fd = stream.fileno() if stream is not None else None
+    except OSError:
+        fd = None
+    if fd is None:
+        raise DeviceError(f"'-': {name} is closed")
+    if os.isatty(fd):
+        direction = "pipe 16-bit samples into it" if name == "stdin" else "pipe it into a program or a file"
+        raise DeviceError(f"'-': {name} is a terminal; {direction}")
+    return fd

@@ -1,0 +1,252 @@
+"""A microphone and a speaker that may go away and come back: the call goes on, with silence in their place.
+
+Two one-way blocking streams, each with the thread that reads or writes it as its only user; `close` is that thread's,
+too, after its loop: closing a stream that another thread is reading aborts the process. A device that fails is opened
+again every second. A device that stands still without an error is not waited for where it can be asked beforehand.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from voip.devices.paced import BLOCK_SECONDS, Clock, Pacer, Sleep, block_samples
+from voip.dsp import Pcm
+from voip.errors import DeviceError
+
+REOPEN_SECONDS = 1.0
+STALLED = 0.25
+"""Seconds without a block after which a device counts as standing still."""
+ASKABLE = sys.platform == "linux"
+"""Whether the device is asked if a block would wait. Measured on Linux only; elsewhere reading and writing block."""
+POLL = 0.001
+PATIENCE = 0.8
+"""Share of a block's time that is slept through before it is asked for every POLL seconds."""
+BACKLOG_BLOCKS = 3000
+"""Most blocks of old sound thrown away at once after a stand-still: half a minute."""
+TAIL_SECONDS = 0.1
+"""What the device and the sound server still hold when the last block is written; it is played before closing."""
+CLOSE_SECONDS = 0.5
+"""How long closing may take: a sound server that hangs must not keep the program from ending."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A stream that was opened, not yet started: PyAudio's object, what it was opened as, how to get rid of it."""
+
+    stream: Any
+    name: str
+    rate: int
+    channels: int
+    latency: float
+    close: Callable[[], None]
+
+
+Opener = Callable[["Opened | None"], Opened]
+"""Opens a device or raises DeviceError; given the lost one, the same again with the same rate and channels."""
+
+
+class SlipMeter:
+    """Counts how often a device lost its place against the clock: samples lost, or played dry.
+
+    PyAudio does not tell of an overflow without ending the stream. But the smallest lag of the samples behind the
+    clock within half a second never moves by more than the clocks' drift, unless samples are missing.
+    """
+
+    WINDOW = 50
+    TOLERANCE = BLOCK_SECONDS / 2
+
+    def __init__(self, rate: int) -> None:
+        self.slips = 0
+        self._rate = rate
+        self.restart()
+
+    def restart(self) -> None:
+        """The device was started anew."""
+        self._origin: float | None = None
+        self._samples = self._blocks = 0
+        self._lowest, self._before = float("inf"), float("inf")
+
+    def count(self, samples: int, now: float) -> None:
+        """A block was handed over."""
+        if self._origin is None:
+            self._origin = now
+        self._samples += samples
+        self._lowest = min(self._lowest, now - self._origin - self._samples / self._rate)
+        self._blocks += 1
+        if self._blocks == self.WINDOW:
+            self.slips += self._lowest - self._before > self.TOLERANCE
+            self._before, self._lowest, self._blocks = self._lowest, float("inf"), 0
+
+
+class Card:
+    """What both directions share. `failures` counts how often the device was lost or stood still."""
+
+    def __init__(
+        self,
+        open_device: Opener,
+        *,
+        askable: bool = ASKABLE,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        """DeviceError if there is no such device or it cannot be opened."""
+        self._open, self._askable, self._clock, self._sleep = open_device, askable, clock, sleep
+        opened = open_device(None)
+        self.sample_rate, self.channels, self.latency = opened.rate, opened.channels, opened.latency
+        self.block = block_samples(opened.rate)
+        self.description = f"{opened.name}, {opened.rate} Hz"
+        self.failures = 0
+        self._last = opened
+        self._opened: Opened | None = opened
+        self._started = self._absent = False
+        self._last_block = self._retry = 0.0
+        self._meter = SlipMeter(opened.rate)
+        self._pacer = Pacer(opened.rate, clock=clock, sleep=sleep)
+
+    @property
+    def available(self) -> bool:
+        """Whether the device is there and working."""
+        return not self._absent
+
+    @property
+    def xruns(self) -> int:
+        """How often samples were lost because they were not fetched in time, or missing because they came late."""
+        return self._meter.slips
+
+    def start(self) -> None:
+        """Let the device run. A device that fails to is lost, as later."""
+        self._started = True
+        self._last_block = self._clock()
+        self._meter.restart()
+        if self._opened is not None:
+            try:
+                self._opened.stream.start_stream()
+            except OSError:
+                self._lose()
+
+    def close(self) -> None:
+        """Give the device back; only after the last read or write, from the thread that made it. May be repeated."""
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        # A daemon, the only one: with a hanging sound server this call never returns, and the process has to end.
+        closing = threading.Thread(target=opened.close, name="closing a sound device", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
+
+    def _turn(self, move: Callable[[Any], T]) -> T | None:
+        """Exchange one block with the device; None, in real time, while it is not there."""
+        if not self._started:
+            self.start()
+        try:
+            if self._opened is not None and self._ready(self._opened.stream):
+                result = move(self._opened.stream)
+                self._last_block = self._clock()
+                self._meter.count(self.block, self._last_block)
+                self._absent = False
+                return result
+        except OSError:
+            self._lose()
+        self._stand_in()
+        return None
+
+    def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
+        """Samples that can be exchanged at once; negative: an error, which the exchange itself will raise."""
+        raise NotImplementedError
+
+    def _ready(self, stream: Any) -> bool:  # noqa: ANN401
+        """Whether a block can be exchanged: waits for it, but not for a device that stands still."""
+        if not self._askable:
+            return True
+        nap, now = PATIENCE * BLOCK_SECONDS, self._clock()
+        # A process that was frozen itself finds the limit passed: the device gets the time of a block nevertheless.
+        limit = now if self._absent else max(self._last_block + STALLED, now + 2 * BLOCK_SECONDS)
+        while 0 <= self._waiting(stream) < self.block:
+            if self._clock() >= limit:
+                return False
+            self._sleep(nap)
+            nap = POLL
+        return True
+
+    def _lose(self) -> None:
+        """The device has failed: let go of it, the library forgets what it knew of the sound server."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+        self._retry = self._clock() + REOPEN_SECONDS
+
+    def _stand_in(self) -> None:
+        """Let the time of one block pass in the device's place, and try to get it back."""
+        if not self._absent:
+            self._absent = True
+            self.failures += 1
+            self._pacer.start(self._last_block)
+        self._pacer.wait(self.block)
+        if self._opened is None and self._clock() >= self._retry:
+            self._retry = self._clock() + REOPEN_SECONDS
+            try:
+                self._opened = self._open(self._last)
+            except DeviceError:
+                return
+            self._last = self._opened
+            self.start()
+
+
+class Microphone(Card):
+    """A sound device as a Source. It never raises: lost samples are counted in `xruns`, a lost device is silent."""
+
+    def read(self) -> Pcm | None:
+        """The next block, as soon as it is there."""
+        data = self._turn(self._take)
+        if data is None:
+            return np.zeros((self.block, self.channels), np.int16)
+        return np.frombuffer(data, np.int16).reshape(-1, self.channels)
+
+    def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
+        return int(stream.get_read_available())
+
+    def _take(self, stream: Any) -> bytes:  # noqa: ANN401
+        data: bytes = stream.read(self.block, exception_on_overflow=False)
+        if self._clock() - self._last_block > STALLED:
+            # After a stand-still, of the device or of this process, old sound waits: on to what is said now.
+            self._meter.restart()
+            for _ in range(BACKLOG_BLOCKS):
+                before = self._clock()
+                data = stream.read(self.block, exception_on_overflow=False)
+                if self._clock() - before > BLOCK_SECONDS / 2:
+                    break
+        return data
+
+
+class Speaker(Card):
+    """A sound device as a Sink. It keeps its own format, and is silent while no call is up."""
+
+    def configure(self, rate: int, channels: int) -> None:
+        """Nothing: streams are converted to the device's format."""
+
+    def write(self, pcm: Pcm) -> None:
+        """Play a block, as soon as there is room for it."""
+        data = pcm.astype(np.int16, copy=False).tobytes()
+        self._turn(lambda stream: stream.write(data))
+
+    def idle(self) -> None:
+        """Play a block of silence."""
+        self.write(np.zeros((self.block, self.channels), np.int16))
+
+    def close(self) -> None:
+        """Play what was written, then give the device back; from the thread that wrote, after its last write."""
+        if self._started and self._opened is not None and not self._absent:
+            self._sleep(TAIL_SECONDS)
+        super().close()
+
+    def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
+        return int(stream.get_write_available())

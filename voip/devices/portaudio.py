@@ -1,0 +1,245 @@
+"""Sound devices through PortAudio: the only module that imports PyAudio, and only when a device is asked for.
+
+PortAudio's traps: a device index that does not exist is a segmentation fault, so it is checked; a handle made while
+the sound server was down never works, so every attempt begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from voip.devices.card import Opened, Opener
+from voip.devices.paced import block_samples
+from voip.devices.quiet import library_noise_hidden, mute_alsa
+from voip.errors import DeviceError
+
+COMMON_RATE = 48000
+"""Tried first on ALSA, where PortAudio reports 44100 Hz for every device that can do it, whatever its own rate is."""
+_library = threading.Lock()
+"""PortAudio's initialise, open, close and terminate may not run at the same time."""
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """One device as PortAudio sees it: channels each way, default rate in Hz, latencies in seconds."""
+
+    index: int
+    name: str
+    host_api: str
+    inputs: int
+    outputs: int
+    rate: int
+    input_latency: float
+    output_latency: float
+    default_input: bool
+    default_output: bool
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What differs between listening and playing."""
+
+    kind: str
+    option: str
+    instead: str
+    open_option: str
+    index_option: str
+    channels: Callable[[DeviceInfo], tuple[int, ...]]
+    is_default: Callable[[DeviceInfo], bool]
+
+
+MICROPHONE = Direction(
+    kind="microphone",
+    option="mic",
+    instead="--input FILE.wav, tone, demo or - (stdin)",
+    open_option="input",
+    index_option="input_device_index",
+    channels=lambda device: (1, 2)[: device.inputs],
+    is_default=lambda device: device.default_input,
+)
+SPEAKER = Direction(
+    kind="speaker",
+    option="speaker",
+    instead="--output FILE.wav, - (stdout) or null",
+    open_option="output",
+    index_option="output_device_index",
+    channels=lambda device: (2, 1) if device.outputs >= 2 else (1, 2)[: device.outputs],
+    is_default=lambda device: device.default_output,
+)
+
+
+# --- what exists ------------------------------------------------------------------------------------------------------
+
+
+def list_devices(*, quiet: bool = True) -> list[DeviceInfo]:
+    """Every sound device, none if there is none. DeviceError without PyAudio."""
+    with _library, _hidden(quiet):
+        audio = _pyaudio().PyAudio()
+        try:
+            return _devices(audio)
+        finally:
+            audio.terminate()
+
+
+def choose(devices: list[DeviceInfo], wanted: str, direction: Direction) -> DeviceInfo:
+    """The device meant by an index, a name or a part of it, or "" for the default. DeviceError if not exactly one."""
+    able = [device for device in devices if direction.channels(device)]
+    if not able:
+        raise DeviceError(f"no {direction.kind} found ({_catalogue(devices)}); connect one or use {direction.instead}")
+    if not wanted:
+        return next((device for device in able if direction.is_default(device)), able[0])
+    if wanted.isdecimal():
+        found = [device for device in able if device.index == int(wanted)]
+    else:
+        name = wanted.casefold()
+        found = [device for device in able if name in device.name.casefold()]
+        found = [device for device in found if device.name.casefold() == name] or found
+    if len(found) > 1:  # the same card shows up once for each driver interface of the system
+        home = choose(devices, "", direction).host_api
+        found = [device for device in found if device.host_api == home] or found
+    if len(found) == 1:
+        return found[0]
+    problem = "matches several" if found else "matches no"
+    hint = f"choose by number, e.g. {direction.option}:{(found or able)[0].index}"
+    raise DeviceError(f"'{wanted}' {problem} {direction.kind}{'s' * bool(found)} ({_catalogue(found or able)}); {hint}")
+
+
+def _catalogue(devices: list[DeviceInfo]) -> str:
+    return "there are: " + ", ".join(f"{d.index} {d.name}" for d in devices) if devices else "there is no sound device"
+
+
+def _devices(audio: Any) -> list[DeviceInfo]:  # noqa: ANN401 -- PyAudio has no types
+    defaults = [_default(audio.get_default_input_device_info), _default(audio.get_default_output_device_info)]
+    found = []
+    for index in range(audio.get_device_count()):
+        raw = audio.get_device_info_by_index(index)
+        found.append(
+            DeviceInfo(
+                index=index,
+                name=str(raw["name"]).strip(),
+                host_api=str(audio.get_host_api_info_by_index(raw["hostApi"])["name"]),
+                inputs=int(raw["maxInputChannels"]),
+                outputs=int(raw["maxOutputChannels"]),
+                rate=round(raw["defaultSampleRate"]),
+                input_latency=float(raw["defaultLowInputLatency"]),
+                output_latency=float(raw["defaultLowOutputLatency"]),
+                default_input=index == defaults[0],
+                default_output=index == defaults[1],
+            )
+        )
+    return found
+
+
+def _default(ask: Callable[[], Any]) -> int | None:
+    try:
+        return int(ask()["index"])
+    except OSError:
+        return None
+
+
+def _pyaudio() -> Any:  # noqa: ANN401 -- PyAudio has no types
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints there when its C part is missing
+            import pyaudio
+    except ImportError as error:
+        system = {"darwin": "brew install portaudio && ", "win32": ""}.get(
+            sys.platform, "apt-get install gcc python3-dev portaudio19-dev && "
+        )
+        raise DeviceError(
+            f"sound devices need PyAudio ({error}): {system}pip install PyAudio; "
+            f"without it: {MICROPHONE.instead}, {SPEAKER.instead}"
+        ) from None
+    return pyaudio
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def opener(wanted: str, direction: Direction, *, quiet: bool) -> Opener:
+    """How to open this device, the first time and again. Opened again it must be the same: name, rate and channels."""
+
+    def open_device(lost: Opened | None) -> Opened:
+        with _library, _hidden(quiet):
+            module = _pyaudio()
+            audio = module.PyAudio()
+            try:
+                # By name again: after unplugging, an index may mean another device.
+                name = lost.name if lost and wanted else wanted
+                device = choose(_devices(audio), name, direction)
+                stream, rate, channels = _open(module, audio, device, direction, lost)
+            except BaseException:
+                audio.terminate()
+                raise
+            latency = stream.get_input_latency() if direction is MICROPHONE else stream.get_output_latency()
+            return Opened(stream, device.name, rate, channels, latency, close=lambda: _close(audio, stream))
+
+    return open_device
+
+
+def _open(
+    module: Any,  # noqa: ANN401 -- PyAudio has no types
+    audio: Any,  # noqa: ANN401
+    device: DeviceInfo,
+    direction: Direction,
+    lost: Opened | None,
+) -> tuple[Any, int, int]:
+    """The stream at the first format that the device takes, with its rate and channels."""
+    reason = ""
+    for rate, channels in [(lost.rate, lost.channels)] if lost else _formats(device, direction):
+        arguments = {
+            "format": module.paInt16,
+            "rate": rate,
+            "channels": channels,
+            "frames_per_buffer": block_samples(rate),
+            direction.open_option: True,
+            direction.index_option: device.index,
+        }
+        stream, refusal = _attempt(audio, arguments)
+        if stream is not None:
+            return stream, rate, channels
+        reason = reason or refusal
+    raise DeviceError(
+        f"cannot open {direction.kind} {device.index} {device.name}: {reason}; "
+        f"is another program using it? See --list-devices, or use {direction.instead}"
+    )
+
+
+def _attempt(audio: Any, arguments: dict[str, Any]) -> tuple[Any, str]:  # noqa: ANN401 -- PyAudio has no types
+    """A stream that waits to be started, or None and the reason."""
+    try:
+        return audio.open(start=False, **arguments), ""
+    except OSError as error:
+        return None, str(error.args[-1])
+
+
+def _formats(device: DeviceInfo, direction: Direction) -> Iterator[tuple[int, int]]:
+    rates = [device.rate]
+    if device.host_api == "ALSA" and device.rate != COMMON_RATE:
+        rates.insert(0, COMMON_RATE)
+    for rate in rates:
+        for channels in direction.channels(device):
+            yield rate, channels
+
+
+def _close(audio: Any, stream: Any) -> None:  # noqa: ANN401 -- PyAudio has no types
+    with _library:
+        with contextlib.suppress(OSError):
+            stream.close()
+        with contextlib.suppress(OSError):
+            audio.terminate()
+
+
+@contextlib.contextmanager
+def _hidden(quiet: bool) -> Iterator[None]:
+    if not quiet:
+        yield
+        return
+    mute_alsa()
+    with library_noise_hidden():
+        yield
