@@ -175,6 +175,8 @@ class Call:
         """Stay no longer for what may still be under way."""
         self.end(*(self._because or LOCAL_BYE), now)
         self.core.timers.clear_all(self)
+        if self._offering is not None:
+            self._offering.drop()
         self.on_forgotten()
 
     def _forget_offers(self, now: float) -> None:
@@ -231,7 +233,7 @@ class Call:
             self.end("remote-bye", None, "", now)
 
     def _receive_options(self, transaction: ServerTransaction, now: float) -> None:
-        if self.live:
+        if not self.ended:
             self.core.answer(transaction, 200, now, fields=[ALLOW], optional=[("Accept", SDP), ("Supported", "")])
         else:
             self.core.answer(transaction, 481, now)

@@ -106,14 +106,18 @@ class ClientTransaction:
     def _retransmit(self, now: float) -> None:
         raise NotImplementedError
 
-    def _give_up(self, now: float) -> None:  # timers B, F
-        self._terminate(now)
-        self.owner.on_no_response(self, now)
-
-    def _terminate(self, now: float) -> None:  # timers D, K, M
+    def drop(self) -> None:
+        """Expect no response any more."""
         self.state = State.TERMINATED
         self._timers.clear(self, "retransmit", "give up", "end")
         self.on_end()
+
+    def _give_up(self, now: float) -> None:  # timers B, F
+        self.drop()
+        self.owner.on_no_response(self, now)
+
+    def _terminate(self, now: float) -> None:  # timers D, K, M
+        self.drop()
 
 
 class NonInviteClient(ClientTransaction):

@@ -68,6 +68,11 @@ class OutgoingCall(Call):
         if self._canceller is not None and self.state is CallState.CALLING and not self._canceller.answered:
             self._canceller.send_again()
 
+    def forget(self, now: float) -> None:
+        super().forget(now)
+        if self._invite is not None:
+            self._invite.drop()  # a callee that said 180, and then nothing for ever
+
     # --- the INVITE -----------------------------------------------------------------------------------------------
 
     def _send_invite(self, uri: SipUri, destination: Address, extra: list[tuple[str, str]], now: float) -> None:

@@ -1,0 +1,253 @@
+"""User agents in virtual time on a network that loses, repeats and overtakes by a seed, and a peer made of text."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from voip.sip import (
+    Address,
+    CallAnswered,
+    CallEnded,
+    CallEstablished,
+    CallOffered,
+    CallReanswered,
+    CallRinging,
+    Event,
+    IncomingCall,
+    PeerAlive,
+    Request,
+    RequestRefused,
+    Response,
+    UserAgent,
+    parse_message,
+)
+
+OFFER, ANSWER = b"v=0\r\ns=offer\r\n", b"v=0\r\ns=answer\r\n"
+BEGINNINGS = (IncomingCall, CallAnswered, CallRinging)
+FIRST_PORT = 5060
+
+Policy = Callable[["Phone", Event], None]
+
+
+def take_everything(phone: Phone, event: Event) -> None:
+    """A user who answers each call and agrees to each offer."""
+    if isinstance(event, IncomingCall | CallOffered):
+        phone.agent.accept(event.call_id, ANSWER if event.offer else OFFER, phone.lab.now)
+
+
+def do_nothing(phone: Phone, event: Event) -> None:
+    """A user who is not there."""
+
+
+class Phone:
+    """A user agent with an address and somebody who reacts to its events."""
+
+    def __init__(self, lab: Lab, host: str, port: int, policy: Policy, agent: UserAgent) -> None:
+        self.lab, self.address, self.policy, self.agent = lab, Address("udp", host, port), policy, agent
+        self.events: list[Event] = []
+        self.times: list[float] = []
+        self.begun: set[str] = set()
+
+    def call(self, other: Phone, timeout: float = 10.0) -> str:
+        target = f"sip:anyone@{other.address.host}:{other.address.port}"
+        call_id = self.agent.invite(target, OFFER, self.lab.now, timeout=timeout)
+        self.begun.add(call_id)
+        return call_id
+
+    def pump(self) -> None:
+        """Hand over events and messages until there are none."""
+        while True:
+            for data, destination in self.agent.messages_to_send(self.lab.now):
+                self.lab.send(data, self.address, destination)
+            event = self.agent.next_event()
+            if event is None:
+                return
+            self.events.append(event)
+            self.times.append(self.lab.now)
+            if isinstance(event, IncomingCall):
+                self.begun.add(event.call_id)
+            self.policy(self, event)
+
+    def names(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+    def of(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def ended(self) -> list[CallEnded]:
+        return [event for event in self.events if isinstance(event, CallEnded)]
+
+    def check(self) -> None:
+        """What must be true of the events of any run that has come to rest."""
+        for call_id in self.begun:
+            own = [event for event in self.events if getattr(event, "call_id", None) == call_id]
+            ends = [event for event in own if isinstance(event, CallEnded)]
+            assert len(ends) == 1, own
+            assert own[-1] is ends[0], own
+            for once in (IncomingCall, CallAnswered, CallEstablished):
+                assert len([event for event in own if isinstance(event, once)]) <= 1, own
+        known = (*BEGINNINGS, CallEstablished, CallOffered, CallReanswered, CallEnded, PeerAlive)
+        assert {event.call_id for event in self.events if isinstance(event, known)} <= self.begun
+
+    def check_empty(self) -> None:
+        """Nothing is kept of calls that are long over."""
+        core = self.agent._core
+        assert (len(self.agent._calls), len(core.clients), len(core.servers), len(core.timers)) == (0, 0, 0, 0)
+
+
+@dataclass
+class Lab:
+    """The network and its time. `trace` holds everything that was sent: time, source, destination, bytes."""
+
+    seed: int = 1
+    loss: float = 0.0
+    duplicate: float = 0.0
+    delay: float = 0.01
+    jitter: float = 0.0
+    now: float = 1000.0
+    phones: dict[Address, Phone] = field(default_factory=dict)
+    trace: list[tuple[float, Address, Address, bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._counter = itertools.count()
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self.drop: Callable[[bytes, Address, Address], bool] = lambda data, source, destination: False
+
+    def phone(self, host: str, policy: Policy = take_everything, port: int = FIRST_PORT, **options: object) -> Phone:
+        rng = random.Random(self._random.getrandbits(64))
+        agent = UserAgent(rng=rng, local=lambda remote: (host, port), **options)  # type: ignore[arg-type]
+        phone = Phone(self, host, port, policy, agent)
+        self.phones[phone.address] = phone
+        return phone
+
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something that many seconds from now."""
+        heapq.heappush(self._due, (self.now + seconds, next(self._counter), action))
+
+    def send(self, data: bytes, source: Address, destination: Address) -> None:
+        self.trace.append((self.now, source, destination, data))
+        if self.drop(data, source, destination):
+            return
+        for _ in range(1 + (self._random.random() < self.duplicate)):
+            if self._random.random() >= self.loss:
+                delay = self.delay + self._random.random() * self.jitter
+                self.at(delay, lambda: self._deliver(data, source, destination))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, and everything happen in it."""
+        end = self.now + seconds
+        self._pump()
+        while True:
+            timers = [(timer, phone) for phone in self.phones.values() if (timer := phone.agent.next_timer())]
+            timer = min((due for due, _ in timers), default=end + 1.0)
+            event = self._due[0][0] if self._due else end + 1.0
+            if min(timer, event) > end:
+                break
+            self.now = max(self.now, min(timer, event))
+            if event <= timer:
+                heapq.heappop(self._due)[2]()
+            else:
+                for _, phone in timers:
+                    phone.agent.handle_timer(self.now)
+            self._pump()
+        self.now = end
+
+    def sent(self, source: Phone, start: str) -> list[float]:
+        """When `source` sent messages that start like this."""
+        first = source.address
+        return [time for time, sender, _, data in self.trace if sender == first and data.startswith(start.encode())]
+
+    def _deliver(self, data: bytes, source: Address, destination: Address) -> None:
+        phone = self.phones.get(destination)
+        if phone is not None:
+            phone.agent.receive(data, source, self.now)
+
+    def _pump(self) -> None:
+        for phone in self.phones.values():
+            phone.pump()
+
+
+class TextPeer:
+    """A peer that says exactly what a test has it say, to one agent, and reads what that answers."""
+
+    def __init__(self, agent: UserAgent, host: str = "10.0.0.9", port: int = 5099) -> None:
+        self.agent, self.address, self.now = agent, Address("udp", host, port), 1000.0
+        self.tag, self.call_id, self.branches = "peer", f"text@{host}", itertools.count()
+
+    def request(
+        self,
+        method: str,
+        number: int = 1,
+        *,
+        to_tag: str = "",
+        branch: str = "",
+        uri: str = "sip:anyone@10.0.0.1",
+        lines: str = "",
+        body: bytes = b"",
+        contact: bool = True,
+        cseq: str = "",
+    ) -> bytes:
+        """The bytes of a request as a telephone would make it."""
+        here = f"{self.address.host}:{self.address.port}"
+        to_tag = to_tag and f";tag={to_tag}"
+        branch = branch or f"z9hG4bK{self.address.port}x{next(self.branches)}"
+        text = (
+            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch={branch};rport\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:text@{here}>;tag={self.tag}\r\nTo: <sip:anyone@10.0.0.1>{to_tag}\r\n"
+            f"Call-ID: {self.call_id}\r\nCSeq: {number} {cseq or method}\r\n"
+        )
+        if contact:
+            text += f"Contact: <sip:text@{here}>\r\n"
+        if body:
+            text += "Content-Type: application/sdp\r\n"
+        return f"{text}{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def response(
+        self, request: Request, status: int, *, tag: str = "theirs", lines: str = "", body: bytes = b""
+    ) -> bytes:
+        response = request.response(status, None, None if status == 100 else tag)
+        if status != 100:
+            response.headers.add("Contact", f"<sip:text@{self.address.host}:{self.address.port}>")
+        for line in lines.splitlines():
+            name, _, value = line.partition(":")
+            response.headers.add(name, value.strip())
+        if body:
+            response.headers.add("Content-Type", "application/sdp")
+            response.body = body
+        return response.serialize()
+
+    def say(self, data: bytes, now: float | None = None) -> list[Request | Response]:
+        """Send this; what comes back at once."""
+        self.now = self.now if now is None else now
+        self.agent.receive(data, self.address, self.now)
+        return self.hear()
+
+    def hear(self) -> list[Request | Response]:
+        return [parse_message(data) for data, _ in self.agent.messages_to_send(self.now)]
+
+    def wait(self, seconds: float) -> list[tuple[float, Request | Response]]:
+        """Let time pass: what was sent in it, with the seconds since its begin."""
+        start, heard = self.now, []
+        while (due := self.agent.next_timer()) is not None and due <= start + seconds:
+            self.now = max(self.now, due)
+            self.agent.handle_timer(self.now)
+            heard += [(self.now - start, message) for message in self.hear()]
+        self.now = start + seconds
+        return heard
+
+
+def events_of(agent: UserAgent) -> list[Event]:
+    found = []
+    while (event := agent.next_event()) is not None:
+        found.append(event)
+    return found
+
+
+def calls_of(agent: UserAgent) -> list[Event]:
+    """The events, without information on refusals."""
+    return [event for event in events_of(agent) if not isinstance(event, RequestRefused)]
