@@ -27,7 +27,7 @@ def main(options: cli.ReceiverOptions) -> int:
 
     network = cli.network(options)
     sip_port = network.listen(options.sip_port)
-    agent = cli.user_agent(options, network, max_calls=options.max_calls, allowed=options.allowed)
+    agent = cli.user_agent(network, max_calls=options.max_calls, allowed=options.allowed)
     settings = cli.call_settings(options, Direction.RECVONLY)
     calls = Answerer(network, agent, console, shutdown, settings, playback=playback, once=options.once)
     cli.announce(options, network, sip_port, speaker, console)

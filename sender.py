@@ -29,9 +29,18 @@ def main(options: cli.SenderOptions) -> int:
     network = cli.network(options)
     network.listen(options.sip_port)
     hosts = [resolve(target.host, options.bind) for target in options.targets]
-    agent = cli.user_agent(options, network, max_calls=len(hosts), accepts_calls=False)
+    agent = cli.user_agent(network, max_calls=len(hosts), accepts_calls=False, credentials=options.credentials)
     settings = cli.call_settings(options, Direction.SENDONLY, microphone)
-    calls = Caller(network, agent, console, shutdown, settings, capture=capture)
+    calls = Caller(
+        network,
+        agent,
+        console,
+        shutdown,
+        settings,
+        capture=capture,
+        name=options.name,
+        connect_timeout=options.connect_timeout,
+    )
     for target, host in zip(options.targets, hosts, strict=True):
         network.post(calls.dial, target, host)
 

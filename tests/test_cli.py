@@ -20,7 +20,7 @@ def test_times_take_units(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["", "ms", "-1s", "1 fortnight", "1e3", "nan"])
 def test_a_wrong_time_is_a_usage_error_that_shows_how(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.sender_options([f"--latency={text}"])
+        cli.receiver_options([f"--latency={text}"])
     assert stop.value.code == 2
     said = capsys.readouterr().err
     assert "60ms" in said
@@ -57,15 +57,25 @@ def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[s
         ["--format", "48000"],
         ["--bind", "here"],
         ["--dscp", "64"],
-        ["--latency", "1s", "--latency-max", "100ms"],
         ["--ptime", "1s"],
-        ["--password-file", "/nowhere/at/all"],
+        ["--user", "alice", "--password-file", "/nowhere/at/all"],
+        ["--user", "alice"],
         ["sip:"],
     ],
 )
 def test_a_bad_value_is_one_line_and_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.sender_options(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--latency", "1s", "--latency-max", "100ms"], ["--max-calls", "0"]])
+def test_a_bad_value_of_the_receiver_is_one_line_and_exit_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.receiver_options(arguments)
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -49,6 +49,7 @@ from voip.sip import (
     CallRinging,
     IncomingCall,
     PeerAlive,
+    RequestRefused,
     SipUri,
     UserAgent,
 )
@@ -87,7 +88,6 @@ class CallSettings:
 
     capabilities: Capabilities
     media_timeout: float
-    connect_timeout: float
     pattern: Pattern | None
 
 
@@ -113,7 +113,12 @@ class CallKeeper:
         return not self.calls
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
-        return {CallOffered: self.on_offered, CallEnded: self.on_ended, PeerAlive: self.on_alive}
+        return {
+            CallOffered: self.on_offered,
+            CallEnded: self.on_ended,
+            PeerAlive: self.on_alive,
+            RequestRefused: self.on_refused,
+        }
 
     def hang_up_all(self) -> None:
         for call_id in list(self.calls):
@@ -151,6 +156,9 @@ class CallKeeper:
         call = self.calls.get(event.call_id)
         if call is not None:
             call.heard_at = self.network.now()
+
+    def on_refused(self, event: RequestRefused) -> None:
+        self.console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
 
     def on_ended(self, event: CallEnded) -> None:
         """Signalling is over; media may still be played to its end, then `_close` follows."""
@@ -356,6 +364,8 @@ class Answerer(CallKeeper):
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:
             mailbox.post_packet(put, call_id, packet, arrival)
+            if self.console.shows_packets:
+                self.console.packet("received", packet)
 
         self.network.attach(call.port, call.session, on_packet)
 
@@ -394,9 +404,11 @@ class Caller(CallKeeper):
         settings: CallSettings,
         *,
         capture: Capture,
+        name: str,
+        connect_timeout: float,
     ) -> None:
         super().__init__(network, agent, console, shutdown, settings)
-        self.capture = capture
+        self.capture, self.name, self.connect_timeout = capture, name, connect_timeout
         self._final: dict[str, SenderStats] = {}
         network.on_send_error = self.on_send_error
 
@@ -408,10 +420,11 @@ class Caller(CallKeeper):
         call = self._new_call(CallRecord(call_id="", peer=str(target), incoming=False), host)
         call.offer = make_offer(self.capabilities, call.endpoint)
         now = self.network.now()
-        call_id = self.agent.invite(target, call.offer.serialize(), now, timeout=self.settings.connect_timeout)
+        body = call.offer.serialize()
+        call_id = self.agent.invite(target, body, now, timeout=self.connect_timeout, display=self.name)
         call.record = replace(call.record, call_id=call_id)
         self.calls[call_id] = call
-        self.console.say(1, f"calling {target}")
+        self.console.say(0, f"calling {target}   {self.capture.source.description}")
 
     def on_input_end(self) -> None:
         """Capture thread: everything has been sent."""
@@ -451,6 +464,8 @@ class Caller(CallKeeper):
 
         def send(datagram: bytes) -> None:  # capture thread
             port.send(session.remote, datagram)
+            if self.console.shows_packets:
+                self.console.packet("sent", RtpPacket.parse(datagram))
 
         self.capture.mailbox.post(self._feed, call_id, call.media, send)
 

@@ -64,17 +64,12 @@ class CommonOptions:
     codecs: tuple[str, ...]
     ptime: float
     fec: Pattern | None
-    latency: float
-    latency_max: float
     format: tuple[int, int]
     sip_port: int
     bind: str | None
     public_address: str | None
     media_ports: tuple[int, int] | None
     dscp: int
-    name: str
-    credentials: Credentials | None
-    connect_timeout: float
     media_timeout: float
     verbosity: int
     json: bool
@@ -85,6 +80,8 @@ class CommonOptions:
 @dataclass(frozen=True)
 class ReceiverOptions(CommonOptions):
     output: str
+    latency: float
+    latency_max: float
     max_calls: int
     allow: tuple[IpNetwork, ...]
     answer: bool
@@ -99,6 +96,9 @@ class ReceiverOptions(CommonOptions):
 @dataclass(frozen=True)
 class SenderOptions(CommonOptions):
     input: str
+    name: str
+    credentials: Credentials | None
+    connect_timeout: float
     loop: bool
     duration: float | None
     targets: tuple[SipUri, ...]
@@ -209,6 +209,8 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         default="speaker",
         help="speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout), null  [speaker]",
     )
+    sound.add_argument("--latency", metavar="TIME", type=seconds, default=0.06, help="least play-out delay  [60ms]")
+    sound.add_argument("--latency-max", metavar="TIME", type=seconds, default=0.5, help="never beyond  [500ms]")
     answering = parser.add_argument_group("answering")
     answering.add_argument("--max-calls", metavar="N", type=int, default=1, help="more callers get 486 Busy Here  [1]")
     answering.add_argument(
@@ -218,10 +220,16 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
     _common(parser, sound, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
+    if found.latency_max < found.latency:
+        parser.error("--latency-max is below --latency")
+    if found.max_calls < 1:
+        parser.error("--max-calls: at least 1")
     allow = tuple(found.allow or map(ipaddress.ip_network, LOCAL_NETWORKS))
     return ReceiverOptions(
         **_common_values(found),
         output=found.output,
+        latency=found.latency,
+        latency_max=found.latency_max,
         max_calls=found.max_calls,
         allow=allow,
         answer=found.answer == "auto",
@@ -249,11 +257,21 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     )
     sound.add_argument("--loop", action=argparse.BooleanOptionalAction, default=False, help="repeat a file")
     sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="hang up after TIME")
+    calling = parser.add_argument_group("calling")
+    calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name shown to the other side")
+    calling.add_argument("--user", metavar="U", help="user for digest authentication")
+    calling.add_argument("--password-file", metavar="FILE", help="file whose first line is the password")
+    calling.add_argument(
+        "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="wait so long for an answer  [10s]"
+    )
     _common(parser, sound, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
     return SenderOptions(
         **_common_values(found),
         input=found.input,
+        name=found.name,
+        credentials=_credentials(parser, found),
+        connect_timeout=found.connect_timeout,
         loop=found.loop,
         duration=found.duration,
         targets=tuple(found.targets or [parse_target("127.0.0.1")]),
@@ -276,7 +294,12 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
     sound.add_argument("-l", "--list-devices", action="store_true", help="list microphones and speakers, and exit")
     coding = parser.add_argument_group("coding")
     coding.add_argument(
-        "-c", "--codec", metavar="LIST", type=codec_names, default=KNOWN_CODECS, help=f"[{','.join(KNOWN_CODECS)}]"
+        "-c",
+        "--codec",
+        metavar="LIST",
+        type=codec_names,
+        default=KNOWN_CODECS,
+        help=f"in order of preference  [{','.join(KNOWN_CODECS)}]",
     )
     coding.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
     coding.add_argument(
@@ -287,18 +310,17 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
         help="off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over it and those 1 and 3 "
         "before; + separates several sets)  [4]",
     )
-    coding.add_argument("--latency", metavar="TIME", type=seconds, default=0.06, help="play-out delay  [60ms]")
-    coding.add_argument(
-        "--latency-max", metavar="TIME", type=seconds, default=0.5, help="it never passes this  [500ms]"
-    )
-    _signalling(parser.add_argument_group("SIP"), sip_port)
     network = parser.add_argument_group("network")
+    network.add_argument(
+        "-p", "--sip-port", metavar="PORT", type=int, default=sip_port, help=f"local UDP port  [{sip_port or 'any'}]"
+    )
     network.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address  [all]")
     network.add_argument("--rtp-port", metavar="PORT[-PORT]", type=ports, default=media_ports, help=f"[{media_text}]")
     network.add_argument("--public-address", metavar="ADDR", type=ip_address, help="what peers are told, behind a NAT")
     network.add_argument("--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="packet marking  [ef]")
-    network.add_argument("--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="[10s]")
-    network.add_argument("--media-timeout", metavar="TIME", type=seconds, default=20.0, help="[20s]")
+    network.add_argument(
+        "--media-timeout", metavar="TIME", type=seconds, default=20.0, help="end a call whose peer is silent  [20s]"
+    )
     output = parser.add_argument_group("output")
     output.add_argument("-q", "--quiet", action="store_true", help="errors alone")
     output.add_argument("-v", "--verbose", action="count", default=0, help="decisions; -vv: every packet")
@@ -308,38 +330,28 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
     output.add_argument("--version", action="version", version=f"%(prog)s {voip.__version__}")
 
 
-def _signalling(group: Group, sip_port: int) -> None:
-    group.add_argument(
-        "-p", "--sip-port", metavar="PORT", type=int, default=sip_port, help=f"local UDP port  [{sip_port or 'any'}]"
-    )
-    group.add_argument("--from", metavar="NAME", dest="name", default="", help="name shown to the other side")
-    group.add_argument("--user", metavar="U", help="user for digest authentication")
-    group.add_argument("--password-file", metavar="FILE", help="file whose first line is the password")
-
-
 def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     found = parser.parse_args(argv)
     if found.list_devices:
         sys.exit(show_devices(as_json=found.json))
     if not 0 <= found.sip_port <= 65535:
         parser.error(f"--sip-port {found.sip_port}: ports go up to 65535")
-    if found.latency_max < found.latency:
-        parser.error("--latency-max is below --latency")
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
-    found.credentials = None
-    if found.user or found.password_file:
-        try:
-            found.credentials = Credentials(found.user or "", _password(found.password_file))
-        except OSError as error:
-            parser.error(f"--password-file {found.password_file}: {error.strerror}")
     return found
 
 
-def _password(path: str | None) -> str:
-    if path is None:
-        return ""
-    return Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | None:
+    """User and password; None without a user."""
+    if found.user is None and found.password_file is None:
+        return None
+    if found.user is None or found.password_file is None:
+        parser.error("--user and --password-file go together")
+    try:
+        lines = Path(found.password_file).read_text(encoding="utf-8").splitlines() or [""]
+    except (OSError, UnicodeDecodeError) as error:
+        parser.error(f"--password-file {found.password_file}: {getattr(error, 'strerror', 'not a text')}")
+    return Credentials(found.user, lines[0])
 
 
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
@@ -347,17 +359,12 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "codecs": found.codec,
         "ptime": found.ptime,
         "fec": found.fec,
-        "latency": found.latency,
-        "latency_max": found.latency_max,
         "format": found.format,
         "sip_port": found.sip_port,
         "bind": found.bind,
         "public_address": found.public_address,
         "media_ports": found.rtp_port,
         "dscp": found.dscp,
-        "name": found.name,
-        "credentials": found.credentials,
-        "connect_timeout": found.connect_timeout,
         "media_timeout": found.media_timeout,
         "verbosity": -1 if found.quiet else found.verbose,
         "json": found.json,
@@ -476,21 +483,21 @@ def network(options: CommonOptions) -> Network:
 
 
 def user_agent(
-    options: CommonOptions,
     network: Network,
     *,
     max_calls: int,
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
+    credentials: Credentials | None = None,
 ) -> UserAgent:
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip_address,
-        user=options.credentials.user if options.credentials else "voip",
+        user=credentials.user if credentials else "voip",
         max_calls=max_calls,
         accepts_calls=accepts_calls,
         allowed=allowed,
-        credentials=options.credentials,
+        credentials=credentials,
     )
 
 
@@ -505,13 +512,12 @@ def call_settings(options: CommonOptions, direction: Direction, source: Source |
         codecs=offered,
         direction=direction,
         ptime=options.ptime,
-        fec=options.fec is not None or not direction.sends,
+        fec=options.fec is not None,
         repair_window=window,
     )
     return CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
-        connect_timeout=options.connect_timeout,
         pattern=options.fec,
     )
 

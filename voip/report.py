@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from voip.rtp import RtpPacket
 from voip.sdp import NegotiatedMedia
 from voip.stats import ReceiverStats, SenderStats, SessionStats
 
+PACKETS_SHOWN = 2
+"""Verbosity (-vv) from which on every packet has its line."""
 SCHEMA = 1
 """Version of the JSON layout; it changes only when a field changes its meaning or goes."""
 
@@ -158,6 +161,14 @@ def clock_time(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def length(seconds: float) -> str:
+    """`4.9 s`, `12m07s` or `2h05m`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole // 60}m{whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h{whole // 60 % 60:02}m"
+
+
 def status_line(call: CallRecord) -> str:
     """One line of at most 79 columns while a call runs."""
     if call.rx is not None:
@@ -185,7 +196,7 @@ END_TEXT = {
 def text_report(call: CallRecord) -> str:
     """The report of one call for people, each line at most 79 columns."""
     reason = END_TEXT.get(call.end_reason or "", call.end_reason or "not ended")
-    lines = [f"call {reason} after {clock_time(call.duration)}", f"  peer      {call.peer[:67]}"]
+    lines = [f"call {reason} after {length(call.duration)}", f"  peer      {call.peer[:67]}"]
     if call.tx is not None:
         lines += _tx_lines(call, call.tx)
     if call.rx is not None:
@@ -256,6 +267,19 @@ class Console:
         """A line for people, shown from `-v` (1) or `-vv` (2) on; 0 always, unless `-q`."""
         if level <= self._verbosity:
             self._lines.put(lambda: self._write(text))
+
+    @property
+    def shows_packets(self) -> bool:
+        """Whether `packet` is worth calling: `-vv`."""
+        return self._verbosity >= PACKETS_SHOWN
+
+    def packet(self, verb: str, packet: RtpPacket) -> None:
+        """A line for one packet."""
+        self.say(
+            PACKETS_SHOWN,
+            f"{verb} PT {packet.payload_type:3} seq {packet.sequence_number:5} time {packet.timestamp:10} "
+            f"{len(packet.payload):4} bytes{' marker' if packet.marker else ''}",
+        )
 
     def error(self, text: str) -> None:
         """A line that is shown even with `-q`."""
