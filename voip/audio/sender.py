@@ -64,23 +64,11 @@ class AudioSender:
 
     def write(self, pcm: Pcm, now: float) -> list[bytes]:
         """Take sound of any length; the datagrams that have become due, in sending order."""
-        self._push(self._converter.process(pcm))
-        if self._pending_samples < self._frame:
-            return []
-        sound = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
-        datagrams: list[bytes] = []
-        position = 0
-        while len(sound) - position >= self._frame:
-            datagrams += self._send(sound[position : position + self._frame])
-            position += self._frame
-        self._pending = [sound[position:]] if position < len(sound) else []
-        self._pending_samples = len(sound) - position
-        self._publish()
-        return datagrams
+        return self._cut(self._converter.process(pcm))
 
     def finish(self, now: float) -> list[bytes]:
         """The stream ends: the datagrams for what is left of it, a shorter packet if need be, and their repair."""
-        datagrams = self.write(self._converter.flush(), now)
+        datagrams = self._cut(self._converter.flush())
         if self._pending_samples:
             datagrams += self._send(np.concatenate(self._pending))
             self._pending, self._pending_samples = [], 0
@@ -123,10 +111,23 @@ class AudioSender:
             sequence_number=self._rng.getrandbits(16),
         )
 
-    def _push(self, pcm: Pcm) -> None:
+    def _cut(self, pcm: Pcm) -> list[bytes]:
+        """Send what makes whole packets together with what was left before."""
         if len(pcm):
             self._pending.append(pcm)
             self._pending_samples += len(pcm)
+        if self._pending_samples < self._frame:
+            return []
+        sound = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        datagrams: list[bytes] = []
+        position = 0
+        while len(sound) - position >= self._frame:
+            datagrams += self._send(sound[position : position + self._frame])
+            position += self._frame
+        self._pending = [sound[position:]] if position < len(sound) else []
+        self._pending_samples = len(sound) - position
+        self._publish()
+        return datagrams
 
     def _send(self, pcm: Pcm) -> list[bytes]:
         codec = self._codec
