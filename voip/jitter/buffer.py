@@ -21,7 +21,11 @@ FLOOR_WINDOW = 10.0
 PHASE_WINDOW = 0.3
 """Seconds over which the reader's punctuality is judged: its earliest pull counts, late ones are made up for."""
 BAND = 0.020
-"""Seconds of deviation from the target that are left alone (at least a packet)."""
+"""Seconds of deviation from the target that are left alone (too much: at least a packet)."""
+URGENT = 0.030
+"""Seconds that the delay may lack while a quiet place to lengthen it is sought."""
+EDGE = 0.005
+"""Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
 LEAST_WAIT = 0.002
 """Seconds; a smaller lack of delay is not worth an interruption."""
 JUMP = 0.150
@@ -43,7 +47,7 @@ LATE_SPAN = 0.08
 LATE_PACKETS = 3
 """And at least so many of them."""
 POLL = 0.005
-"""Seconds of silence at a time while waiting to start over."""
+"""Seconds of silence at a time while waiting to start over; the shortest piece in which a hole is filled."""
 CAPACITY = 1024
 """Packets that are kept, and whose numbers are remembered."""
 RELATED = 3000
@@ -331,7 +335,7 @@ class JitterBuffer:
                 return before
             return None
         position = (heard - floor - self._target.value) * self._clock
-        if queue[0].timestamp > position and not self._finishing:
+        if queue[0].timestamp > position + 1 and not self._finishing:
             if before is not None:
                 self.ledger.starve(POLL)
             return before
@@ -375,14 +379,13 @@ class JitterBuffer:
         return self._shrink(-lack, heard)
 
     def _grow(self, lack: float) -> Gap | None:
-        band = max(BAND, self._step / self._clock)
-        if self._risen:
+        if self._risen or self._delay < self._ahead + EDGE:
             self._risen = False
             if lack < LEAST_WAIT:
                 return None
-        elif lack <= band:
+        elif lack <= BAND:
             return None
-        elif lack <= 2 * band and not self.quiet and self._hole() == 0:
+        elif lack <= URGENT and not self.quiet and self._hole() == 0:
             self.seeks_quiet = True
             return None
         samples = round(lack * self._clock)
@@ -449,12 +452,13 @@ class JitterBuffer:
         """The packet whose turn it is, or what stands in for it."""
         assert self._play is not None
         clock = self._clock
+        piece = max(self._step, round(POLL * clock))
         if not self._queue:
-            self._starved += self._step
-            self._covered += self._step
-            self._play += self._step
-            self.ledger.starve(self._step / clock)
-            return Gap(self._step, None, Kind.STARVED)
+            self._starved += piece
+            self._covered += piece
+            self._play += piece
+            self.ledger.starve(piece / clock)
+            return Gap(piece, None, Kind.STARVED)
         if self.ledger.pending:
             self._resume()
         self._starved = 0
@@ -467,7 +471,7 @@ class JitterBuffer:
             self._covered = 0
             return item.packet
         missing = self._missing()
-        samples = hole if hole < self._step * 3 // 2 else self._step
+        samples = hole if hole < piece * 3 // 2 else piece
         self._covered += samples
         self._play += samples
         if missing:

@@ -92,11 +92,12 @@ class DelayTarget:
         elapsed = 0.0 if self._updated is None else now - self._updated
         self._updated = now
         ordered = self._sorted
-        wanted = self.lowest
+        wanted = bottom = min(max(self.lowest, self.MARGIN + extra), self.highest)
         if len(ordered) >= self.ENOUGH:
             needed = self._quantile(floor) + self.MARGIN + extra
-            wanted = min(max(needed, self.lowest), self.highest)
+            wanted = min(max(needed, bottom), self.highest)
         missed, self._missed = self._missed, False
+        self.value = max(self.value, bottom)
         if wanted < self.value:
             self.value = max(wanted, self.value - self.FALL * max(elapsed, 0.0))
         elif missed and wanted > self.value:
