@@ -18,6 +18,10 @@ from voip.sdp import Direction, NegotiatedMedia
 from voip.stats import ReceiverStats
 
 
+TAMPERING = {"": 20, "drop": 2, "sequence": 1, "time": 1, "size": 1, "ssrc": 0.1, "type": 1}
+"""What may happen to a packet, and how often."""
+
+
 def sender(agreed: NegotiatedMedia, rate: int = 8000, channels: int = 1, fec: str = "off") -> AudioSender:
     return AudioSender(agreed, sample_rate=rate, channels=channels, rng=Wrapping(1), pattern=parse_pattern(fec))
 
@@ -251,7 +255,7 @@ def test_no_packet_can_break_the_receiver_or_its_accounts(seed: int) -> None:
     target, source, now = receiver(agreed), sender(agreed, fec="4"), 0.0
     for _ in range(2000):
         for packet in send(source, noise(0.01)):
-            for kind in rng.choices("ok drop sequence time size ssrc type".split(), (20, 2, 1, 1, 1, 0.1, 1)):
+            for kind in rng.choices(list(TAMPERING), list(TAMPERING.values())):
                 if kind == "sequence":
                     packet.sequence_number = rng.getrandbits(16)
                 elif kind == "time":
