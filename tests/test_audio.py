@@ -17,7 +17,6 @@ from voip.rtp import MAX_DATAGRAM, RtpPacket
 from voip.sdp import Direction, NegotiatedMedia
 from voip.stats import ReceiverStats
 
-
 TAMPERING = {"": 20, "drop": 2, "sequence": 1, "time": 1, "size": 1, "ssrc": 0.1, "type": 1}
 """What may happen to a packet, and how often."""
 
