@@ -99,6 +99,8 @@ class VirtualSound:
         self._start("pulseaudio", "-n", "-F", str(self._home / "server.pa"), *options)
         self._wait_until(lambda: "heard_by_microphone.monitor" in self._ask("list", "short", "sources"))
         heard = [self._home / sink for sink in SINKS]
+        for file in heard:
+            file.unlink(missing_ok=True)
         for file, sink in zip(heard, SINKS, strict=True):
             form = ["--raw", "--format=u8", "--rate=8000", "--channels=1"]
             self._start("parec", f"--device={sink}.monitor", "--latency-msec=5", *form, str(file))
@@ -116,8 +118,10 @@ class VirtualSound:
         """Meanwhile the microphone hears this file."""
         command = ["paplay", "--device=heard_by_microphone", "--latency-msec=20", str(wav)]
         with subprocess.Popen(command, env=self.environment) as player:
-            yield
-            player.kill()
+            try:
+                yield
+            finally:
+                player.kill()
 
     @contextlib.contextmanager
     def recording(self, raw: Path) -> Iterator[None]:
@@ -125,9 +129,11 @@ class VirtualSound:
         form = ["--format=s16le", f"--rate={RATE}", "--channels=1", "--raw"]
         command = ["parec", "--device=played_by_speaker.monitor", "--latency-msec=20", *form]
         with raw.open("wb") as file, subprocess.Popen(command, env=self.environment, stdout=file) as recorder:
-            self._wait_until(lambda: raw.stat().st_size > 0)
-            yield
-            recorder.terminate()
+            try:
+                self._wait_until(lambda: raw.stat().st_size > 0)
+                yield
+            finally:
+                recorder.terminate()
 
     def _start(self, *command: str) -> None:
         null = subprocess.DEVNULL
