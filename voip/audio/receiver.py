@@ -263,8 +263,9 @@ class Mixer:
     def _hand_out(self) -> None:
         for key in [key for key in self._finishing if self._receivers[key].drained]:
             played_out = self._finishing.pop(key)
-            played_out(self._receivers.pop(key).snapshot())
-            self._publish()
+            final = self._receivers.pop(key).snapshot()
+            self._publish()  # first: whoever is told must not find older figures here
+            played_out(final)
 
     def _publish(self) -> None:
         self.stats = {key: receiver.stats for key, receiver in self._receivers.items()}
