@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.test_devices import pitch, write_wav
+from tests.sound import pitch, write_wav
 from tests.virtual_sound import ALSA, RATE, VirtualSound, require
 from voip.devices import generate
 from voip.dsp import Pcm, level_dbfs
