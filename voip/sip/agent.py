@@ -13,8 +13,8 @@ from functools import partial
 from voip.errors import ProtocolError
 from voip.sip.auth import Credentials
 from voip.sip.call import Call
-from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core, Local
-from voip.sip.dialog import Resolve, is_public
+from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
+from voip.sip.dialog import Resolve
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import Request, Response, SipParseError, SipUri, parse_message, salvage
@@ -27,7 +27,7 @@ from voip.sip.transaction import (
     server_key,
 )
 from voip.sip.uac import OutgoingCall
-from voip.sip.uas import SERVED, AnsweringCall, objection
+from voip.sip.uas import SERVED, UNSERVED, AnsweringCall, Refusal, objection
 
 REQUEST_RATE, REQUEST_BURST, TOTAL_RATE = 15.0, 30.0, 100.0
 """New requests a second that one host, and all together, get an answer to."""
@@ -218,9 +218,9 @@ class UserAgent:
             return
         refusal = objection(request)
         if refusal is not None:
-            self._core.answer(transaction, refusal[0], now, fields=refusal[1])
-            return
-        call.receive_request(transaction, now)
+            self._refuse(transaction, refusal, now)
+        else:
+            call.receive_request(transaction, now)
 
     def _receive_from_stranger(self, request: Request, source: Address, size: int, now: float) -> None:
         """Outside of all dialogs: the order of the questions is that of section 8.2."""
@@ -237,21 +237,19 @@ class UserAgent:
             return
         refusal = objection(request)
         if refusal is not None:
-            self._core.answer(transaction, refusal[0], now, fields=refusal[1])
+            self._refuse(transaction, refusal, now)
         elif request.to.tag or request.method == "BYE":
             self._core.answer(transaction, 481, now)
         elif self._is_merged(transaction):
             self._core.answer(transaction, 482, now)
         elif request.method == "OPTIONS":
-            self._answer_options(transaction, now)
+            self._core.answer(transaction, 200, now, optional=[("Accept", SDP), ("Supported", "")], allow=True)
         else:
             self._receive_call(transaction, now)
 
-    def _answer_options(self, transaction: ServerTransaction, now: float) -> None:
-        """11.2; to those who may have been forged, only as much as they have sent."""
-        fields = [] if is_public(transaction.source.host) else [ALLOW]
-        optional = [field for field in (ALLOW, ("Accept", SDP), ("Supported", "")) if field not in fields]
-        self._core.answer(transaction, 200, now, fields=fields, optional=optional)
+    def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
+        status, fields = refusal
+        self._core.answer(transaction, status, now, fields=fields, allow=status in UNSERVED)
 
     def _receive_call(self, transaction: ServerTransaction, now: float) -> None:
         if not self._accepts_calls:

@@ -155,8 +155,7 @@ class Call:
             request.headers.set(name, value)
         stranger = not self.proven and is_public(self.dialog.peer.host)
         destination = self._destination() if self.proven else self.dialog.peer
-        copies = COPIES_TO_STRANGERS if stranger else None
-        self._bye = self.core.send(request, destination, self, now, copies)
+        self._bye = self.core.send(request, destination, self, now, 0 if stranger else None)
 
     def end(self, reason: str, status: int | None, phrase: str, now: float) -> None:
         """Tell the user, once."""
@@ -234,7 +233,7 @@ class Call:
 
     def _receive_options(self, transaction: ServerTransaction, now: float) -> None:
         if not self.ended:
-            self.core.answer(transaction, 200, now, fields=[ALLOW], optional=[("Accept", SDP), ("Supported", "")])
+            self.core.answer(transaction, 200, now, optional=[("Accept", SDP), ("Supported", "")], allow=True)
         else:
             self.core.answer(transaction, 481, now)
 
@@ -258,8 +257,10 @@ class Call:
     def _send_2xx(self, transaction: ServerTransaction, body: bytes, *, first: bool, now: float) -> None:
         request = transaction.request
         fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
-        fields += [("Contact", self.core.contact(transaction.source)), ALLOW]
-        response = self.core.answer(transaction, 200, now, fields=fields, body=body)
+        fields.append(("Contact", self.core.contact(transaction.source)))
+        response = self.core.answer(transaction, 200, now, fields=fields, allow=True, body=body)
+        if not self.proven and is_public(transaction.source.host):
+            transaction.most_copies = 0
         waiting = Unacknowledged(transaction, response.serialize(), first)
         self._unacknowledged[waiting.number] = waiting
         timers = self.core.timers

@@ -32,8 +32,9 @@ TOKEN_BITS = 64
 """Of tags and branches: nobody who does not see our packets can name our dialogs and transactions (19.3)."""
 CALL_ID_BITS = 128
 MOST_SERVERS = 64
-COPIES_TO_STRANGERS = 3
-"""How often a 2xx is repeated to a public address that has not shown that it is where the call comes from."""
+COPIES_TO_STRANGERS = 1
+"""How often a 2xx is repeated by timer to a public address that has not shown that the call comes from there. Each
+copy of the INVITE fetches one more; so whoever is called in another's name sends little to that other."""
 Local = Callable[[Address], "tuple[str, int]"]
 Fields = Iterable["tuple[str, str]"]
 
@@ -118,16 +119,21 @@ class Core:
         reason: str | None = None,
         fields: Fields = (),
         optional: Fields = (),
+        allow: bool = False,
         body: bytes = b"",
     ) -> Response:
-        """Respond; `optional` fields only as long as the response is no larger than its request."""
+        """Respond; with `optional` fields only while the response is no larger than its request, and with Allow, if
+        that is called for, to strangers only then."""
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
+        stranger = is_public(transaction.source.host)
+        if allow and not stranger:
+            response.headers.add(*ALLOW)
         if body:
             response.headers.set("Content-Type", SDP)
             response.body = body
-        self._add_optional(response, optional, transaction.size)
+        self._add_optional(response, [ALLOW, *optional] if allow and stranger else optional, transaction.size)
         if status >= 300:
             self._note_refusal(transaction, status)
         transaction.respond(response, now)

@@ -58,7 +58,6 @@ class Dialog:
     @classmethod
     def of_response(cls, request: Request, response: Response, source: Address) -> Dialog:
         """The dialog that this 2xx to our INVITE makes (12.1.2)."""
-        contacts = response.contacts
         return cls(
             call_id=request.call_id,
             local_tag=request.from_.tag or "",
@@ -68,7 +67,7 @@ class Dialog:
             local_cseq=request.cseq.number,
             remote_cseq=None,
             routes=response.record_routes[::-1],
-            target=contacts[0].uri if contacts else request.uri,
+            target=_contact_of(response) or request.uri,
             peer=source,
         )
 
@@ -79,8 +78,8 @@ class Dialog:
     def refresh(self, message: Request | Response, source: Address) -> None:
         """Learn from a message within the dialog that is proven to be the peer's (12.2.1.2, 12.2.2)."""
         self.peer = source
-        if message.cseq.method == "INVITE" and message.contacts:
-            self.target = message.contacts[0].uri
+        if message.cseq.method == "INVITE":
+            self.target = _contact_of(message) or self.target
 
     def request(self, method: str, via: str, number: int | None = None) -> Request:
         """A request within the dialog (12.2.1.1); `number`, or the next, is its CSeq."""
@@ -155,6 +154,13 @@ def redirect_target(response: Response) -> SipUri | None:
         if isinstance(uri, SipUri) and uri.scheme == "sip":
             return _bare_sip(uri)
     return None
+
+
+def _contact_of(message: Request | Response) -> SipUri | None:
+    """The place that the sender can be reached at, if it says one that we understand."""
+    contacts = message.contacts
+    uri = contacts[0].uri if contacts else None
+    return uri if isinstance(uri, SipUri) else None
 
 
 def _bare(uri: SipUri | str) -> SipUri | str:

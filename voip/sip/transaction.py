@@ -295,7 +295,9 @@ class InviteServer(ServerTransaction):
         self._timers.set(self, "give up", now + GIVE_UP, self._terminate)  # timer H
 
     def repeated(self) -> None:
-        if self.state in (State.PROCEEDING, State.COMPLETED):
+        # A 2xx comes again by the dialog's timer, and only to those it is kept from here.
+        frugal = self.state is State.ACCEPTED and self.most_copies is not None
+        if frugal or self.state in (State.PROCEEDING, State.COMPLETED):
             super().repeated()
 
     def acknowledge(self, now: float) -> bool:

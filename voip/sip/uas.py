@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voip.sip.call import LOCAL_BYE, Call, CallState, Unacknowledged
-from voip.sip.core import ALLOW, SDP, Core, Fields
+from voip.sip.core import SDP, Core, Fields
 from voip.sip.dialog import Dialog
 from voip.sip.events import CallEstablished, IncomingCall
 from voip.sip.message import Request, SipUri
@@ -14,6 +14,7 @@ from voip.sip.transaction import ServerTransaction, merge_key
 SERVED = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
 UNDERSTOOD = ("INFO", "MESSAGE", "NOTIFY", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE")
 """Methods that are standards, and not allowed here: 405. All others are 501 (8.2.1)."""
+UNSERVED = (405, 501)
 Refusal = tuple[int, Fields]
 """Status and header fields of the response."""
 
@@ -21,7 +22,7 @@ Refusal = tuple[int, Fields]
 def objection(request: Request) -> Refusal | None:
     """What the standard has against this request, in the order of section 8.2; None if it is good."""
     if request.method not in SERVED:
-        return (405 if request.method in UNDERSTOOD else 501), [ALLOW]
+        return UNSERVED[request.method not in UNDERSTOOD], []
     if not isinstance(request.uri, SipUri) or request.uri.scheme != "sip":
         return 416, []
     required = request.headers.get_all("Require")
