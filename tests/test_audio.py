@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.harness import FEC_PAYLOAD_TYPE, Wrapping, check, l16, media, noise
+from tests.harness import FEC_PAYLOAD_TYPE, Wrapping, check, l16, locate, media, noise
 from voip.audio import AudioReceiver, AudioSender, Fanout, Mixer
 from voip.dsp import Pcm
 from voip.fec import parse_pattern
@@ -328,6 +328,26 @@ def test_a_finished_stream_is_played_out_and_hands_over_its_figures() -> None:
     mixer.put("call", RtpPacket(96, 0, 0, 0), 1.0)
     mixer.update("call", media())
     mixer.remove("call")
+
+
+def test_packets_that_the_goodbye_has_overtaken_are_still_heard() -> None:
+    sound = noise(0.2)
+    packets = send(sender(media()), sound)
+    target = receiver(media())
+    heard, now = [], 0.0
+    for packet in packets[:8]:
+        target.put(packet, now)
+        heard.append(target.read(160, now))
+        now += 0.02
+    target.finish(now)
+    for packet in packets[8:]:
+        target.put(packet, now)
+    while not target.drained:
+        heard.append(target.read(80, now))
+        now += 0.01
+    result = np.concatenate(heard)
+    assert np.array_equal(result[locate(result, sound) :][: len(sound)], sound)
+    assert target.snapshot().received == 10
 
 
 def test_to_finish_a_stream_that_is_gone_hands_over_empty_figures() -> None:

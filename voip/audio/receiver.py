@@ -54,8 +54,11 @@ class AudioReceiver:
         self._reception = Reception(media, self._buffer)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
-        """Take in an accepted packet, media or repair, that arrived at `arrival`."""
-        if not self._finished:
+        """Take in an accepted packet, media or repair, that arrived at `arrival`: also after `finish`, until drained.
+
+        The network may let the end of the signalling overtake the last of the sound.
+        """
+        if not self.drained:
             self._reception.put(packet, arrival)
 
     def read(self, samples: int, now: float) -> Pcm:
@@ -67,7 +70,7 @@ class AudioReceiver:
         return self._take(samples)
 
     def finish(self, now: float) -> None:
-        """No more packets will come: what is here is still to be read, to its last sample; then `drained` is True."""
+        """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True."""
         self._finished = True
         self._buffer.finish()
         self._publish(now)
