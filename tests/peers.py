@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import wave
 from collections import Counter
@@ -17,6 +18,7 @@ from tests.processes import LOOPBACK, PATIENCE, Outcome, Program, free_ports, un
 _BARESIP_MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules")
 _BARESIP_READY = "baresip is ready"
 _BARESIP_MODULE_NAMES = ("l16.so", "g711.so", "sndfile.so")  # the last one records what was heard
+_CAPTURE_ENDS = b"the capture ends here"
 _LIFETIME = 60  # seconds after which a forgotten phone ends by itself
 
 
@@ -168,5 +170,8 @@ def capture(folder: Path, sip_port: int, media_ports: range) -> Iterator[Capture
         if program.process.poll() is not None:
             raise AssertionError(f"tshark cannot capture:\n{program.stderr}")
         yield Capture(file, sip_port)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
+            marker.sendto(_CAPTURE_ENDS, (LOOPBACK, media_ports[-1]))
+        until(lambda: _CAPTURE_ENDS in file.read_bytes(), "everything captured is written")
         program.stop()
         program.finish()

@@ -139,9 +139,15 @@ class Scenario:
         line: str = "",
         timeout: int = 0,
         keep_from: str = "",
+        authorized: str = "",
     ) -> "Scenario":
-        """A request comes in; patterns that its body and its text must show, a variable that keeps its From."""
+        """A request comes in, with patterns that its body and its text must show.
+
+        Variables: one that keeps its From, one that tells whether USER gave PASSWORD."""
         checks = self._checks(body, None) + (self._check(line, 'search_in="msg"') if line else "")
+        if authorized:
+            self._variables.append(authorized)
+            checks += f'<verifyauth assign_to="{authorized}" username="{USER}" password="{PASSWORD}"/>'
         if keep_from:
             checks += self._check(".*", 'search_in="hdr" header="From:"', keep_from)
         attributes = {"request": method, "rrs": "true" if routes else "", "timeout": str(timeout or "")}
@@ -157,7 +163,9 @@ class Scenario:
         sequence: str = "[last_CSeq:]",
         again: bool | None = None,
     ) -> "Scenario":
-        """A response such as "486 Busy Here" to the last request; final ones to INVITE are repeated until the ACK."""
+        """A response such as "486 Busy Here" to the last request; final ones to INVITE are repeated until the ACK.
+
+        `headers` stand in place of our Contact."""
         lines = [
             f"SIP/2.0 {status}",
             "[last_Via:]",
@@ -165,8 +173,7 @@ class Scenario:
             "[last_To:]" + (";tag=to[pid]n[call_number]" if tag else ""),
             "[last_Call-ID:]",
             sequence,
-            f"Contact: <{_OURSELVES}>",
-            *headers,
+            *(headers or [f"Contact: <{_OURSELVES}>"]),
         ]
         repeated = status[0] != "1" if again is None else again
         return self._message(lines, body, {"retrans": "500" if repeated else ""})
@@ -180,9 +187,8 @@ class Scenario:
     def goto(self, name: str, *, if_set: str = "") -> "Scenario":
         return self._step("nop", {"next": name, "test": if_set})
 
-    def action(self, xml: str, *, sets: str = "") -> "Scenario":
-        """Something sipp does: exec, verifyauth...; a variable that it sets must be named."""
-        self._variables += [sets] if sets else []
+    def action(self, xml: str) -> "Scenario":
+        """Something that sipp does by itself."""
         return self._step("nop", {}, xml)
 
     @property
@@ -354,8 +360,8 @@ def _redirects() -> Scenario:
 
 def _challenges() -> Scenario:
     challenge = 'WWW-Authenticate: Digest realm="here",nonce="8f2d61a95c04",qop="auth",algorithm=MD5'
-    scenario = _called().reply("401 Unauthorized", headers=[challenge]).asked("ACK").asked("INVITE", line="CSeq: [2-9]")
-    scenario.action(f'<verifyauth assign_to="right" username="{USER}" password="{PASSWORD}"/>', sets="right")
+    scenario = _called().reply("401 Unauthorized", headers=[challenge]).asked("ACK")
+    scenario.asked("INVITE", line="CSeq: [2-9]", authorized="right")
     scenario.goto("right", if_set="right")
     scenario.reply("403 Forbidden").asked("ACK").action('<error message="the digest response is wrong or missing"/>')
     return _until_bye(scenario.label("right"))
@@ -417,7 +423,7 @@ class Verdict:
 
 
 class Sipp:
-    """A running sipp; `finish` waits for its verdict."""
+    """A running sipp; `finish` waits for its verdict, leaving the `with` block ends it in any case."""
 
     def __init__(self, scenario: Scenario, folder: Path, *arguments: str, host: str, seconds: float) -> None:
         (folder / "scenario.xml").write_text(scenario.xml)
@@ -431,16 +437,22 @@ class Sipp:
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=self._screen, stderr=subprocess.STDOUT
         )
 
+    def __enter__(self) -> "Sipp":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
     def finish(self) -> Verdict:
         try:
             status = self.process.wait(self._seconds + _GRACE)
         except subprocess.TimeoutExpired:
             status = -1
-        self.close()
+        self._close()
         errors = self._log("errors.log") or self._log("screen.log")[-500:]
         return Verdict("" if status == 0 else f"sipp ended with {status}: {errors}", self._log("messages.log"))
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -456,7 +468,8 @@ def run_uac(name: str, folder: Path, target: str, *, host: str, port: int, secon
     scenario = UAC[name]()
     rate = ["-r", str(scenario.calls), "-l", str(scenario.calls)]
     arguments = [target, "-s", "receiver", "-p", str(port), "-mp", str(port + 2), *rate]
-    return Sipp(scenario, folder, *arguments, host=host, seconds=seconds).finish()
+    with Sipp(scenario, folder, *arguments, host=host, seconds=seconds) as running:
+        return running.finish()
 
 
 def run_uas(name: str, folder: Path, *, host: str, port: int, seconds: float = 40.0) -> Sipp:

@@ -1,7 +1,8 @@
 """How much of one WAV arrived in another: python -m tests.wavdiff SENT.wav HEARD.wav
 
 The two have the same rate. HEARD is aligned on SENT by cross-correlation of their mono mixes; what SENT has and HEARD
-does not reach to counts as not compared. Signal to noise is over what is compared, at the level that fits best.
+does not reach to, and digital silence at the end of HEARD, counts as not compared. Signal to noise is over what is
+compared, at the level that fits best.
 """
 
 import json
@@ -71,6 +72,8 @@ def compare(sent: Samples, heard: Samples, rate: int) -> Difference:
     """Align and compare; both (samples, channels), channels are averaged where their number differs."""
     if sent.shape[1] != heard.shape[1]:
         sent, heard = (np.rint(each.mean(axis=1, keepdims=True)).astype(np.int16) for each in (sent, heard))
+    sounding_samples = np.flatnonzero(heard.any(axis=1))
+    heard = heard[: sounding_samples[-1] + 1 if len(sounding_samples) else 0]
     lag = _lag(sent.mean(axis=1), heard.mean(axis=1))
     a, b = sent[max(0, -lag) :], heard[max(0, lag) :]
     length = min(len(a), len(b))
@@ -112,7 +115,7 @@ def _lag(sent: Wave, heard: Wave) -> int:
 
 def _levels(samples: Samples, frame: int) -> Wave:
     whole = len(samples) // frame
-    blocks = samples[: whole * frame].astype(np.float64).reshape(whole, -1)
+    blocks = samples[: whole * frame].astype(np.float64).reshape(whole, frame * samples.shape[1])
     levels: Wave = np.sqrt((blocks * blocks).mean(axis=1))
     return levels
 
