@@ -22,7 +22,7 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.console(options)
     shutdown.catch_signals()
 
-    speaker = open_sink(options.output, format=options.format)
+    speaker = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
     playback = Playback(speaker, latency=options.latency, latency_max=options.latency_max)
 
     network = cli.network(options)
@@ -36,9 +36,9 @@ def main(options: cli.ReceiverOptions) -> int:
         Worker("network", shutdown, network.run, shutdown.stopped),
         Worker("playback", shutdown, playback.run, shutdown.stopped),
     ):
-        cli.watch(options, calls, console, shutdown)
+        cli.watch(options, calls, speaker, console, shutdown)
     network.close()
-    return cli.finish("receiver", options, calls, console, shutdown)
+    return cli.finish("receiver", options, calls, speaker, console, shutdown)
 
 
 if __name__ == "__main__":

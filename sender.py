@@ -23,13 +23,14 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.console(options)
     shutdown.catch_signals()
 
-    microphone = open_source(options.input, format=options.format, loop=options.loop)
+    quiet = options.hides_library_noise
+    microphone = open_source(options.input, format=options.format, loop=options.loop, quiet=quiet)
     capture = Capture(microphone, duration=options.duration)
 
     network = cli.network(options)
     network.listen(options.sip_port)
-    hosts = [resolve(target.host, options.bind) for target in options.targets]
-    agent = cli.user_agent(network, max_calls=len(hosts), accepts_calls=False, credentials=options.credentials)
+    hosts = {target.host: resolve(target.host, options.bind) for target in options.targets}
+    agent = cli.user_agent(network, accepts_calls=False, credentials=options.credentials, resolve=hosts.get)
     settings = cli.call_settings(options, Direction.SENDONLY, microphone)
     calls = Caller(
         network,
@@ -41,16 +42,16 @@ def main(options: cli.SenderOptions) -> int:
         name=options.name,
         connect_timeout=options.connect_timeout,
     )
-    for target, host in zip(options.targets, hosts, strict=True):
-        network.post(calls.dial, target, host)
+    for target in options.targets:
+        network.post(calls.dial, target, hosts[target.host])
 
     with (
         Worker("network", shutdown, network.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, calls.on_input_end),
     ):
-        cli.watch(options, calls, console, shutdown)
+        cli.watch(options, calls, microphone, console, shutdown)
     network.close()
-    return cli.finish("sender", options, calls, console, shutdown)
+    return cli.finish("sender", options, calls, microphone, console, shutdown)
 
 
 if __name__ == "__main__":

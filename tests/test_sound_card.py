@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import processes
 from tests.sound import pitch, write_wav
 from tests.virtual_sound import ALSA, RATE, VirtualSound, require
 from voip.devices import generate
@@ -157,6 +158,41 @@ sink.close()
         assert child.returncode == 0, errors
     assert "Traceback" not in errors
     assert paces == pytest.approx([1.0, 1.0, 1.0], abs=0.3)
+
+
+def test_a_call_goes_from_microphone_to_speaker_with_both_scripts(sound: VirtualSound, tmp_path: Path) -> None:
+    fill = generate.tone(440)
+    said = write_wav(tmp_path / "said.wav", fill(15 * RATE))
+    environment = sound.environment
+    with (
+        processes.receiver(tmp_path, "--output", "speaker", "--once", environment=environment) as receiver,
+        sound.speaking(said),
+        sound.recording(tmp_path / "played"),
+        processes.sender(
+            tmp_path, receiver.target, "--input", "mic", "--duration", "4s", environment=environment
+        ) as sender,
+    ):
+        sent, heard = sender.finish(), receiver.finish()
+    assert (sent.status, heard.status) == (0, 0)
+    assert heard.call["rx"]["lost"] == 0
+    assert heard.call["rx"]["received"] == sent.call["tx"]["packets"] >= 350
+    played = np.fromfile(tmp_path / "played", "<i2").reshape(-1, 1)
+    assert_tone(played, 440.0, RATE)
+
+
+def test_a_receiver_whose_speaker_is_gone_refuses_calls_politely(tmp_path: Path) -> None:
+    require()
+    with VirtualSound() as sound:
+        environment = sound.environment
+        with processes.receiver(tmp_path, "--output", "speaker", environment=environment) as receiver:
+            sound.kill_server()
+            receiver.wait_for("is gone")
+            with processes.sender(tmp_path, receiver.target, "--duration", "1s") as sender:
+                refused = sender.finish()
+            receiver.stop()
+            receiver.finish()
+    assert refused.status == 5
+    assert "480" in refused.stderr
 
 
 REFUSED = """

@@ -59,6 +59,8 @@ WATCH_INTERVAL = 0.25
 """Seconds between looks at the media time-out and at the statistics."""
 PINGS_PER_TIMEOUT = 4
 """A silent peer is asked this many times (OPTIONS in the dialog) before its media time-out."""
+ABANDONED_AFTER = 0.5
+"""Seconds without a packet after which a call makes room for a new one of the same host."""
 UNAUTHORIZED = (401, 407)
 UNAVAILABLE = (408, 480)
 
@@ -305,9 +307,19 @@ class Answerer(CallKeeper):
     ) -> None:
         super().__init__(network, agent, console, shutdown, settings)
         self.playback, self.once = playback, once
+        agent.replaceable = self._is_abandoned
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return super().handlers() | {IncomingCall: self.on_incoming, CallEstablished: self.on_established}
+
+    def _is_abandoned(self, call_id: str, caller: Address) -> bool:
+        """Whether a new call from the same host shows that this one's sender was restarted without a BYE."""
+        call = self.calls.get(call_id)
+        if call is None or call.session is None or call.established is None or caller.host != call.remote_host:
+            return False
+        due = call.media is not None and call.media.direction.receives
+        heard = max(call.established, call.session.last_heard or 0.0)
+        return due and self.network.now() - heard > ABANDONED_AFTER
 
     def on_incoming(self, event: IncomingCall) -> None:
         peer = str(event.caller.uri)
@@ -501,7 +513,8 @@ class Caller(CallKeeper):
 def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
     """The exit status that the end of a call means for its caller, and the line that says what to do."""
     peer = call.record.peer
-    if ending is None or ending.reason in ("local-bye", "remote-bye", "cancelled"):
+    gone = ending is not None and ending.reason == "timeout"  # 481: the other side has ended the call already
+    if ending is None or gone or ending.reason in ("local-bye", "remote-bye", "cancelled"):
         return EXIT_OK, ""
     if ending.reason == "media-timeout":
         return EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}"

@@ -21,12 +21,12 @@ from typing import Any, NoReturn, TypeVar
 import voip
 from voip import codecs
 from voip.calls import CallKeeper, CallSettings
-from voip.devices import DeviceInfo, Sink, Source, list_devices
+from voip.devices import DeviceInfo, Sink, Source, faults, list_devices
 from voip.engine import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, Shutdown, tune_interpreter
 from voip.errors import DeviceError, VoipError
 from voip.fec import Pattern, parse_pattern
 from voip.net import DSCP_EF, Network, NetworkError
-from voip.report import CallRecord, Console, final_report
+from voip.report import PACKETS_SHOWN, CallRecord, Console, final_report
 from voip.sdp import Capabilities, Direction, effective_ptime
 from voip.sip import Credentials, SipUri, UserAgent, parse_target
 
@@ -37,6 +37,8 @@ ANY_PUBLIC_HOST = "192.0.2.1"
 """RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
+PUMP_INTERVAL = 0.1
+"""Seconds until a line that another thread has handed over is on the terminal."""
 STATUS_INTERVAL = 1.0
 LOCAL_NETWORKS = (
     "127.0.0.0/8",  # RFC 1122
@@ -75,6 +77,11 @@ class CommonOptions:
     json: bool
     report: str | None
     stats_interval: float
+
+    @property
+    def hides_library_noise(self) -> bool:
+        """Whether what sound libraries print is kept away: up to -v."""
+        return self.verbosity < PACKETS_SHOWN
 
 
 @dataclass(frozen=True)
@@ -403,16 +410,24 @@ def _device_line(device: DeviceInfo) -> str:
 # --- around the threads -----------------------------------------------------------------------------------------------
 
 
-def watch(options: CommonOptions, calls: CallKeeper, console: Console, shutdown: Shutdown) -> None:
+def watch(
+    options: CommonOptions, calls: CallKeeper, device: Source | Sink, console: Console, shutdown: Shutdown
+) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
-    elapsed = 0.0
-    while not shutdown.wait(STATUS_INTERVAL):
-        elapsed += STATUS_INTERVAL
-        console.status(calls.records)
-        if elapsed >= options.stats_interval:
-            elapsed = 0.0
+    now = calls.network.now()
+    next_status, next_statistics, available = now, now + options.stats_interval, True
+    while not shutdown.wait(PUMP_INTERVAL):
+        now = calls.network.now()
+        if device.available != available:
+            available = device.available
+            console.say(0, f"{device.description} is {'back' if available else 'gone: silence until it is back'}")
+        if now >= next_statistics:
+            next_statistics += options.stats_interval
             console.statistics(calls.records)
         console.pump()
+        if now >= next_status:
+            next_status += STATUS_INTERVAL
+            console.status(calls.records)
     calls.network.post(calls.hang_up_all)
     deadline = calls.network.now() + GOODBYE_TIMEOUT
     while not calls.idle and calls.network.now() < deadline and not shutdown.impatient():
@@ -424,8 +439,17 @@ def watch(options: CommonOptions, calls: CallKeeper, console: Console, shutdown:
     calls.network.post(lambda: None)
 
 
-def finish(program: str, options: CommonOptions, calls: CallKeeper, console: Console, shutdown: Shutdown) -> int:
+def finish(
+    program: str,
+    options: CommonOptions,
+    calls: CallKeeper,
+    device: Source | Sink,
+    console: Console,
+    shutdown: Shutdown,
+) -> int:
     """After every thread has ended: the final report, and the exit status."""
+    if trouble := faults(device):
+        console.say(0, f"{device.description}: {trouble}")
     _report(program, options, console, shutdown.status, shutdown.error, calls.records)
     return shutdown.status
 
@@ -485,11 +509,13 @@ def network(options: CommonOptions) -> Network:
 def user_agent(
     network: Network,
     *,
-    max_calls: int,
+    max_calls: int = 1,
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
     credentials: Credentials | None = None,
+    resolve: Callable[[str], str | None] | None = None,
 ) -> UserAgent:
+    """A user agent on this network. `resolve` gives the literal addresses of host names."""
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip_address,
@@ -498,6 +524,7 @@ def user_agent(
         accepts_calls=accepts_calls,
         allowed=allowed,
         credentials=credentials,
+        resolve=resolve,
     )
 
 

@@ -186,6 +186,7 @@ def status_line(call: CallRecord) -> str:
 END_TEXT = {
     "local-bye": "ended by this side",
     "remote-bye": "ended by the other side",
+    "timeout": "ended by the other side",
     "media-timeout": "ended: nothing was heard from the other side any more",
     "no-answer": "not answered",
     "rejected": "refused",

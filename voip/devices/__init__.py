@@ -20,7 +20,7 @@ from voip.devices.portaudio import MICROPHONE, SPEAKER, DeviceInfo, list_devices
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
-__all__ = ["DeviceInfo", "Sink", "Source", "latency", "list_devices", "open_sink", "open_source"]
+__all__ = ["DeviceInfo", "Sink", "Source", "faults", "latency", "list_devices", "open_sink", "open_source"]
 
 INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"
 OUTPUTS = "speaker, speaker:NAME-OR-INDEX, FILE.wav, - (stdout) or null"
@@ -40,6 +40,10 @@ class Source(Protocol):
 
     @property
     def description(self) -> str: ...
+    @property
+    def available(self) -> bool:
+        """False while a device is gone; it is silent then, in real time. May be read by any thread."""
+
     def start(self) -> None:
         """Sound counts from now on."""
 
@@ -142,6 +146,17 @@ def open_sink(
 def latency(device: Source | Sink) -> float:
     """Seconds that sound spends in the device beyond the block: 0 for files and pipes."""
     return device.latency if isinstance(device, Microphone | Speaker) else 0.0
+
+
+def faults(device: Source | Sink) -> str:
+    """What went wrong between us and the device so far, in words; empty if nothing did."""
+    counted = {
+        "times lost": getattr(device, "failures", 0),
+        "overruns or underruns of the sound card": getattr(device, "xruns", 0),
+        "blocks that stdin did not have in time": getattr(device, "starved", 0),
+        "blocks that stdout did not take in time": getattr(device, "dropped", 0),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counted.items() if count)
 
 
 def _generator(spec: str, *, loop: bool) -> Fill | None:

@@ -288,6 +288,7 @@ class RawSource:
     """
 
     latency = 0.0
+    available = True
 
     def __init__(
         self, fd: int, rate: int, channels: int, *, clock: Clock = time.monotonic, sleep: Sleep = time.sleep

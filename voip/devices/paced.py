@@ -64,6 +64,7 @@ class PacedSource:
     """A sound computed or stored, in real time: a Source."""
 
     latency = 0.0
+    available = True
 
     def __init__(
         self,

@@ -64,7 +64,8 @@ class UserAgent:
         self._core = Core(rng, local, user, product, resolve)
         self._core.most_servers = max(self._core.most_servers, 2 * (max_calls + SPARE_CALLS))
         self._max_calls, self._accepts_calls = max_calls, accepts_calls
-        self._allowed, self._replaceable, self._credentials = allowed, replaceable, credentials
+        self._allowed, self._credentials = allowed, credentials
+        self.replaceable = replaceable
         self._calls: dict[str, Call] = {}
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
@@ -295,7 +296,7 @@ class UserAgent:
         """Whether one more call may come in, if need be in place of one whose peer is gone."""
         live = [call for call in self._calls.values() if call.live]
         if len(live) >= self._max_calls:
-            gone = next((call for call in live if call.dialog and self._replaceable(call.call_id, caller)), None)
+            gone = next((call for call in live if call.dialog and self.replaceable(call.call_id, caller)), None)
             if gone is None:
                 return False
             gone.give_up("timeout", None, "its peer is gone", now)
