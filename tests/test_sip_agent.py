@@ -276,7 +276,7 @@ def test_a_second_caller_is_busy_until_the_first_has_gone() -> None:
 
 def test_a_call_whose_peer_is_gone_makes_room_for_a_new_one() -> None:
     lab = Lab()
-    callee = lab.phone(CALLEE, replaceable=lambda call_id, caller: caller.host == CALLER)
+    callee = lab.phone(CALLEE, replaceable=lambda call_id, source, caller: source.host == CALLER)
     first, second = lab.phone(CALLER, port=6000), lab.phone(CALLER, port=6001)
     first.call(callee)
     lab.run(1.0)

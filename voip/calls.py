@@ -48,6 +48,7 @@ from voip.sip import (
     CallOffered,
     CallRinging,
     IncomingCall,
+    NameAddr,
     PeerAlive,
     RequestRefused,
     SipUri,
@@ -60,7 +61,7 @@ WATCH_INTERVAL = 0.25
 PINGS_PER_TIMEOUT = 4
 """A silent peer is asked this many times (OPTIONS in the dialog) before its media time-out."""
 ABANDONED_AFTER = 0.5
-"""Seconds without a packet after which a call makes room for a new one of the same host."""
+"""Seconds since its last packet after which a call makes room for a new one of the same caller and host."""
 UNAUTHORIZED = (401, 407)
 UNAVAILABLE = (408, 480)
 
@@ -71,6 +72,7 @@ class Call:
 
     record: CallRecord
     remote_host: str
+    caller_user: str | None
     began: float
     endpoint: Endpoint
     port: MediaPort
@@ -193,7 +195,7 @@ class CallKeeper:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _new_call(self, record: CallRecord, remote_host: str) -> Call:
+    def _new_call(self, record: CallRecord, remote_host: str, caller_user: str | None = None) -> Call:
         """A call with its media port; NetworkError when there is none."""
         port = self.network.open_media_port(remote_host)
         endpoint = Endpoint(
@@ -207,7 +209,7 @@ class CallKeeper:
         )
         now = self.network.now()
         record = replace(record, start=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        return Call(record, remote_host, now, endpoint, port)
+        return Call(record, remote_host, caller_user, now, endpoint, port)
 
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
@@ -312,14 +314,14 @@ class Answerer(CallKeeper):
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return super().handlers() | {IncomingCall: self.on_incoming, CallEstablished: self.on_established}
 
-    def _is_abandoned(self, call_id: str, caller: Address) -> bool:
-        """Whether a new call from the same host shows that this one's sender was restarted without a BYE."""
+    def _is_abandoned(self, call_id: str, source: Address, caller: NameAddr) -> bool:
+        """Whether a new call of the same caller shows that this one's sender was restarted without a BYE."""
         call = self.calls.get(call_id)
-        if call is None or call.session is None or call.established is None or caller.host != call.remote_host:
+        if call is None or call.media is None or call.session is None or call.session.last_heard is None:
             return False
-        due = call.media is not None and call.media.direction.receives
-        heard = max(call.established, call.session.last_heard or 0.0)
-        return due and self.network.now() - heard > ABANDONED_AFTER
+        same = source.host == call.remote_host and getattr(caller.uri, "user", None) == call.caller_user
+        silent = self.network.now() - call.session.last_heard
+        return same and call.media.direction.receives and silent > ABANDONED_AFTER
 
     def on_incoming(self, event: IncomingCall) -> None:
         peer = str(event.caller.uri)
@@ -329,7 +331,7 @@ class Answerer(CallKeeper):
         try:
             if not self.playback.sink.available:
                 raise NegotiationError("the speaker is gone", status=480)
-            call = self._new_call(record, event.source.host)
+            call = self._new_call(record, event.source.host, getattr(event.caller.uri, "user", None))
             self._answer(event, call)
         except (ProtocolError, NegotiationError, NetworkError) as error:
             status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
@@ -422,6 +424,7 @@ class Caller(CallKeeper):
         super().__init__(network, agent, console, shutdown, settings)
         self.capture, self.name, self.connect_timeout = capture, name, connect_timeout
         self._final: dict[str, SenderStats] = {}
+        self._worst: tuple[int, str] = (EXIT_OK, "")
         network.on_send_error = self.on_send_error
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
@@ -504,10 +507,11 @@ class Caller(CallKeeper):
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         status, error = outcome(call, ending)
-        if status != EXIT_OK:
+        if status != EXIT_OK and self.calls:
             self.console.say(0, error)
+        self._worst = self._worst if self._worst[0] else (status, error)
         if not self.calls:
-            self.shutdown.request(status, error or None)
+            self.shutdown.request(self._worst[0], self._worst[1] or None)
 
 
 def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
 from voip.sip.dialog import Resolve
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.limits import RateLimiter, is_scanner
-from voip.sip.message import Request, Response, SipParseError, SipUri, parse_message, salvage
+from voip.sip.message import NameAddr, Request, Response, SipParseError, SipUri, parse_message, salvage
 from voip.sip.transaction import (
     InviteServer,
     ServerTransaction,
@@ -43,8 +43,8 @@ class UserAgent:
     """Makes and answers calls over UDP.
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
-    `allowed(host)` says who may call; `replaceable(call_id, caller)` whether a call that takes up the last room may be
-    dropped for a new `caller` (its peer is gone without a BYE); `resolve(name)` finds addresses, if it is given.
+    `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
+    may be dropped for a new one (its peer is gone without a BYE); `resolve(name)` finds addresses, if it is given.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class UserAgent:
         allowed: Callable[[str], bool] = lambda host: True,
         credentials: Credentials | None = None,
         product: str | None = None,
-        replaceable: Callable[[str, Address], bool] = lambda call_id, caller: False,
+        replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
         resolve: Resolve | None = None,
     ) -> None:
         self._core = Core(rng, local, user, product, resolve)
@@ -256,7 +256,7 @@ class UserAgent:
         if not self._accepts_calls:
             self._core.answer(transaction, 480, now)
             return
-        if not self._make_room(transaction.source, now):
+        if not self._make_room(transaction, now):
             self._core.answer(transaction, 486, now)
             return
         call_id = transaction.request.call_id
@@ -292,11 +292,13 @@ class UserAgent:
         others = self._core.servers.values()
         return any(other is not transaction and other.merge_key == transaction.merge_key for other in others)
 
-    def _make_room(self, caller: Address, now: float) -> bool:
+    def _make_room(self, invite: ServerTransaction, now: float) -> bool:
         """Whether one more call may come in, if need be in place of one whose peer is gone."""
         live = [call for call in self._calls.values() if call.live]
         if len(live) >= self._max_calls:
-            gone = next((call for call in live if call.dialog and self.replaceable(call.call_id, caller)), None)
+            source, caller = invite.source, invite.request.from_
+            replaceable = (call for call in live if call.dialog and self.replaceable(call.call_id, source, caller))
+            gone = next(replaceable, None)
             if gone is None:
                 return False
             gone.give_up("timeout", None, "its peer is gone", now)
