@@ -6,7 +6,9 @@ stdout; only the main thread writes, the others hand their lines over.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
 import sys
 from collections.abc import Callable
@@ -259,7 +261,7 @@ class Console:
     ) -> None:
         self._clock, self._begin = clock, clock()
         self._verbosity, self._json = verbosity, as_json
-        self._talk, self._data = talk or sys.stderr, data or sys.stdout
+        self._talk, self._data = talk or sys.stderr or _nowhere(), data or sys.stdout or _nowhere()
         self._lines: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._terminal = self._talk.isatty() and verbosity >= 0
         self._status_shown = False
@@ -310,8 +312,7 @@ class Console:
         """Redraw the status line; nothing off a terminal. Main thread only."""
         running = [call for call in calls if call.media is not None and call.end_reason is None]
         if self._terminal and running:
-            self._talk.write(f"\r{status_line(running[-1])[:79]}\x1b[K")
-            self._talk.flush()
+            _put(self._talk, f"\r{status_line(running[-1])[:79]}\x1b[K")
             self._status_shown = True
 
     def pump(self) -> None:
@@ -324,12 +325,26 @@ class Console:
             write()
 
     def _write(self, text: str) -> None:
-        if self._status_shown:
-            self._talk.write("\r\x1b[K")
-            self._status_shown = False
-        self._talk.write(text + "\n")
-        self._talk.flush()
+        erase = "\r\x1b[K" if self._status_shown else ""
+        self._status_shown = False
+        _put(self._talk, f"{erase}{text}\n")
 
     def _write_json(self, line: dict[str, Any]) -> None:
-        self._data.write(json.dumps(line) + "\n")
-        self._data.flush()
+        _put(self._data, json.dumps(line) + "\n")
+
+
+def _nowhere() -> TextIO:
+    """In place of a stream that was closed before the program began."""
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write at once. A reader that has gone (a closed terminal, `| head`) is no reason to end: nobody hears the rest."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError):  # what is still buffered is tried again when Python ends
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
