@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -114,3 +115,13 @@ def test_quiet_keeps_errors() -> None:
     console.error("shown")
     console.pump()
     assert talk.getvalue() == "shown\n"
+
+
+def test_talk_whose_reader_has_gone_is_dropped_and_nothing_fails() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as talk:  # closing it would raise if anything were left in it
+        console = Console(lambda: 0.0, talk=talk, data=io.StringIO())
+        console.say(0, "call ended")
+        console.error("and more")
+        console.pump()

@@ -22,7 +22,15 @@ import voip
 from voip import codecs
 from voip.calls import CallKeeper, CallSettings
 from voip.devices import DeviceInfo, Sink, Source, faults, list_devices
-from voip.engine import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, Shutdown, tune_interpreter
+from voip.engine import (
+    EXIT_DEVICE,
+    EXIT_NETWORK,
+    EXIT_OK,
+    EXIT_USAGE,
+    Shutdown,
+    fill_standard_streams,
+    tune_interpreter,
+)
 from voip.errors import DeviceError, VoipError
 from voip.fec import Pattern, parse_pattern
 from voip.net import DSCP_EF, Network, NetworkError
@@ -456,6 +464,7 @@ def finish(
 
 def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOptions], int]) -> int:
     """Run a script: its options, then `main`. Errors that a user can act on are one line and an exit status."""
+    fill_standard_streams()
     options = parse()
     try:
         return main(options)

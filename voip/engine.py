@@ -7,6 +7,7 @@ due, nothing else sleeps.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ milliseconds late beside one busy thread."""
 PACKETS_BEHIND = 500
 """Packets that may wait for their owner before new ones are dropped and counted: commands never are."""
 
+LAST_STANDARD_STREAM = 2
 GOODBYE_STEP = 0.01
 BEGIN_POLL = 0.1
 """Seconds between looks at a request to stop while no call is answered yet."""
@@ -143,6 +145,14 @@ class Worker(threading.Thread):
 def tune_interpreter() -> None:
     """Make the interpreter fit for threads that wake every few milliseconds; called once at the start."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+def fill_standard_streams() -> None:
+    """Open what is closed of stdin, stdout and stderr, or the first sockets would take their numbers."""
+    fd = os.open(os.devnull, os.O_RDWR)
+    while fd <= LAST_STANDARD_STREAM:
+        fd = os.open(os.devnull, os.O_RDWR)
+    os.close(fd)
 
 
 class Playback:

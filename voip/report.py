@@ -339,12 +339,12 @@ def _nowhere() -> TextIO:
 
 
 def _put(stream: TextIO, text: str) -> None:
-    """Write at once. A reader that has gone (a closed terminal, `| head`) is no reason to end: nobody hears the rest."""
+    """Write at once. A reader that has gone (a closed terminal, `| head`) is no reason to end a call."""
     try:
         stream.write(text)
         stream.flush()
     except OSError:
-        with contextlib.suppress(OSError):  # what is still buffered is tried again when Python ends
+        with contextlib.suppress(OSError):  # else what is still buffered makes the exit status 120
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
