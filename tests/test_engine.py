@@ -76,3 +76,19 @@ def test_a_bug_in_a_worker_is_shown_and_stops_the_program(capfd: pytest.CaptureF
         shutdown.wait(10.0)
     assert shutdown.status == EXIT_BUG
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_sighup_asks_to_stop_unless_nohup_has_switched_it_off() -> None:
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    shutdown = Shutdown()
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        shutdown.catch_signals()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a shell script
+        shutdown.catch_signals()
+        assert signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGINT) == shutdown.interrupt
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -107,10 +107,12 @@ class Shutdown:
         return self._stopped.is_set()
 
     def catch_signals(self) -> None:
-        """SIGINT, SIGTERM and (where it exists) SIGHUP ask to stop. Main thread only."""
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self.interrupt)
+        """SIGINT, SIGTERM and, unless `nohup` started us, SIGHUP ask to stop. Main thread only."""
+        signal.signal(signal.SIGINT, self.interrupt)
+        signal.signal(signal.SIGTERM, self.interrupt)
+        hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+        if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+            signal.signal(hang_up, self.interrupt)
 
 
 class Worker(threading.Thread):
