@@ -97,3 +97,10 @@ def test_sending_to_nobody_is_counted_and_never_raised(network: Network) -> None
         port.send(destination, b"x")
     assert port.unsent >= 1
     port.close()
+
+
+def test_what_was_posted_before_the_stop_is_still_run(network: Network) -> None:
+    seen: list[str] = []
+    network.post(seen.append, "last words")
+    network.run(lambda: True)
+    assert seen == ["last words"]

@@ -241,14 +241,15 @@ class Network:
         heapq.heappush(self._calls_later, (self.now() + delay, next(self._sequence), function))
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """The loop of the network thread, until `stopped()`; `post` wakes it to look."""
+        """The loop of the network thread, until `stopped()` and all that was posted before; `post` wakes it to look."""
         while not stopped():
             self._run_posted()
             self._run_timers()
             self._exchange_sip()
             for key, _ in self._selector.select(self._time_to_sleep()):
                 key.data()
-            self._exchange_sip()
+        self._run_posted()
+        self._exchange_sip()
 
     def close(self) -> None:
         """Close every socket; after the thread has ended."""
