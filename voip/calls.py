@@ -83,7 +83,6 @@ class Call:
     established: float | None = None
     ended: float | None = None
     pinged: float = 0.0
-    timed_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class CallKeeper:
     def on_ended(self, event: CallEnded) -> None:
         """Signalling is over; media may still be played to its end, then `_close` follows."""
         call = self.calls.get(event.call_id)
-        if call is None:
+        if call is None or event.call_id in self._endings:  # the first reason counts, not what becomes of our BYE
             return
         self._endings[event.call_id] = event
         call.ended = self.network.now()
@@ -253,7 +252,6 @@ class CallKeeper:
         heard = [call.established, call.session.last_heard, call.heard_at]
         silent = now - max(moment for moment in heard if moment is not None)
         if silent > self.settings.media_timeout:
-            call.timed_out = True
             self.agent.hang_up(call_id, now)
             self.on_ended(
                 CallEnded(call_id, "media-timeout", None, f"nothing heard for {self.settings.media_timeout:g} s")
@@ -403,7 +401,8 @@ class Answerer(CallKeeper):
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         if self.once and call.media is not None and not self.calls:
-            self.shutdown.request(EXIT_NO_MEDIA if call.timed_out else EXIT_OK)
+            status, error = outcome(call, ending)
+            self.shutdown.request(status, error or None)
 
 
 class Caller(CallKeeper):
@@ -468,8 +467,7 @@ class Caller(CallKeeper):
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
         for call_id, call in list(self.calls.items()):
             if call.remote_host == address.host and call.media is None:
-                self.shutdown.request(EXIT_NETWORK, f"cannot reach {address.host}: {error.strerror}")
-                self._close(call_id)
+                self.on_ended(CallEnded(call_id, "network", None, f"cannot reach {address.host}: {error.strerror}"))
 
     def _begin_media(self, call_id: str, call: Call) -> None:
         assert call.media is not None
@@ -522,6 +520,8 @@ def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
         return EXIT_OK, ""
     if ending.reason == "media-timeout":
         return EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}"
+    if ending.reason == "network":
+        return EXIT_NETWORK, ending.phrase
     if ending.reason == "no-answer":
         if ending.status:
             return EXIT_NO_ANSWER, f"{peer} rings, but nobody answers"
