@@ -31,7 +31,7 @@ def main(options: cli.SenderOptions) -> int:
     network.listen(options.sip_port)
     hosts = {target.host: resolve(target.host, options.bind) for target in options.targets}
     agent = cli.user_agent(network, accepts_calls=False, credentials=options.credentials, resolve=hosts.get)
-    settings = cli.call_settings(options, Direction.SENDONLY, microphone)
+    settings = cli.call_settings(options, Direction.SENDRECV, microphone)
     calls = Caller(
         network,
         agent,

@@ -97,6 +97,9 @@ class CallSettings:
 class CallKeeper:
     """What both sides of a call have in common; a subclass says where the media comes from or goes to."""
 
+    LISTENS = True
+    """Whether a peer that may send is expected to."""
+
     def __init__(
         self, network: Network, agent: UserAgent, console: Console, shutdown: Shutdown, settings: CallSettings
     ) -> None:
@@ -256,7 +259,7 @@ class CallKeeper:
             self.on_ended(
                 CallEnded(call_id, "media-timeout", None, f"nothing heard for {self.settings.media_timeout:g} s")
             )
-        elif not call.media.direction.receives:
+        elif not (self.LISTENS and call.media.direction.receives):
             # Nothing is due from this peer, so its silence says nothing: ask it.
             pause = self.settings.media_timeout / PINGS_PER_TIMEOUT
             if silent > pause and now - call.pinged > pause:
@@ -406,7 +409,13 @@ class Answerer(CallKeeper):
 
 
 class Caller(CallKeeper):
-    """The sender's side: calls its targets and feeds those that answer."""
+    """The sender's side: calls its targets and feeds those that answer.
+
+    It offers both directions, as a phone does whose user only speaks: many phones take a sendonly offer for being put
+    on hold (RFC 3264 section 8.4) and play nothing. What they send back is not played.
+    """
+
+    LISTENS = False
 
     def __init__(
         self,
