@@ -1,6 +1,6 @@
 """The main job, to be heard: both scripts call each other on this machine over a network that loses packets.
 
-    python -m tests.demo [--loss 0.1] [--jitter-ms 20] [--fec SPEC] [--no-play]        (make demo)
+    python -m tests.demo [--loss 0.1] [--jitter-ms 10] [--fec SPEC] [--no-play]        (make demo)
 
 receiver.py and sender.py run as two processes; tests/relay.py stands between them. What arrived is left in heard.wav
 and, where there is a speaker, played.
@@ -68,7 +68,7 @@ def call(options: argparse.Namespace, folder: Path, *, lossy: bool) -> tuple[Out
     ports = free_ports()
     sip_port, media_ports = ports
     target = f"{RECEIVER_ALIAS if lossy else LOOPBACK}:{sip_port}"
-    fec = ["--fec", options.fec] if options.fec else []
+    fec = ["--fec", options.fec]
     far_address, near_address = (
         (["--public-address", alias] if lossy else []) for alias in (RECEIVER_ALIAS, SENDER_ALIAS)
     )
@@ -115,7 +115,10 @@ def conclude(output: Path, rx: Json, dropped: int | None) -> None:
     if dropped is not None:
         say(f"The network dropped {dropped} media packets.")
     say(f"Of {rx['expected']} packets {rx['lost']} were lost; {rx['recovered']} of these were rebuilt from the others.")
-    say(f"{rx['lost_after_fec']} could not be: there you hear the sound before, carried on.")
+    if rx["lost_after_fec"]:
+        say(f"{rx['lost_after_fec']} could not be: there you hear the sound before, carried on.")
+    else:
+        say("Nothing is missing from what you hear.")
     say(f"Listen to it: {output.name}")
 
 
@@ -157,9 +160,9 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         prog="python -m tests.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--loss", type=float, default=0.1, help="share of packets lost, 0..1")
-    parser.add_argument("--jitter-ms", type=float, default=20.0, help="mean of the random delay")
+    parser.add_argument("--jitter-ms", type=float, default=10.0, help="mean of the random delay")
     parser.add_argument("--seed", type=int, default=1, help="of the network's dice")
-    parser.add_argument("--fec", help="as sender.py takes it; default: as by default")
+    parser.add_argument("--fec", default="sliding:0,1,3/1", help="as sender.py takes it  [%(default)s]")
     parser.add_argument("--output", type=Path, default=Path("heard.wav"))
     parser.add_argument("--play", action=argparse.BooleanOptionalAction, default=True, help="on the speaker, if any")
     parser.add_argument("--play-file", type=Path, help=argparse.SUPPRESS)
