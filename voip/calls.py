@@ -8,6 +8,7 @@ is in `records`, a tuple of frozen values that is replaced whole.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -62,6 +63,8 @@ PINGS_PER_TIMEOUT = 4
 """A silent peer is asked this many times (OPTIONS in the dialog) before its media time-out."""
 ABANDONED_AFTER = 0.5
 """Seconds since its last packet after which a call makes room for a new one of the same caller and host."""
+RECORDS_KEPT = 1000
+"""Ended calls that the final report holds: the last ones."""
 UNAUTHORIZED = (401, 407)
 UNAVAILABLE = (408, 480)
 
@@ -94,7 +97,7 @@ class CallSettings:
     pattern: Pattern | None
 
 
-class CallKeeper:
+class CallKeeper(ABC):
     """What both sides of a call have in common; a subclass says where the media comes from or goes to."""
 
     LISTENS = True
@@ -180,20 +183,25 @@ class CallKeeper:
 
     # --- what a side has to provide -------------------------------------------------------------------------------
 
+    @abstractmethod
     def _begin_media(self, call_id: str, call: Call) -> None:
-        raise NotImplementedError
+        """The call is agreed on: let its media flow."""
 
+    @abstractmethod
     def _change_media(self, call_id: str, media: NegotiatedMedia) -> None:
-        raise NotImplementedError
+        """The call was negotiated anew."""
 
+    @abstractmethod
     def _end_media(self, call_id: str) -> None:
-        raise NotImplementedError
+        """Signalling is over: see to the rest of the media, then `_close`."""
 
+    @abstractmethod
     def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
-        raise NotImplementedError
+        """What is known of the media so far."""
 
+    @abstractmethod
     def _over(self, call: Call, ending: CallEnded | None) -> None:
-        raise NotImplementedError
+        """The call is closed and reported."""
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -288,7 +296,7 @@ class CallKeeper:
         call.record = replace(self._snapshot(call_id, call), end_reason=reason)
         del self.calls[call_id]
         self.network.detach(call.port)
-        self._ended += (call.record,)
+        self._ended = (*self._ended, call.record)[-RECORDS_KEPT:]
         self._publish()
         self.console.call_ended(call.record)
         self._over(call, ending)
