@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -87,7 +88,7 @@ class SlipMeter:
             self._before, self._lowest, self._blocks = self._lowest, float("inf"), 0
 
 
-class Card:
+class Card(ABC):
     """What both directions share. `failures` counts how often the device was lost or stood still."""
 
     def __init__(
@@ -159,9 +160,9 @@ class Card:
         self._stand_in()
         return None
 
+    @abstractmethod
     def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
         """Samples that can be exchanged at once; negative: an error, which the exchange itself will raise."""
-        raise NotImplementedError
 
     def _ready(self, stream: Any) -> bool:  # noqa: ANN401
         """Whether a block can be exchanged: waits for it, but not for a device that stands still."""

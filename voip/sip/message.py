@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from voip.sip.grammar import (
@@ -123,7 +124,7 @@ _VIA_BEGINNING = re.compile(r"[^;,\"]+(?:;[^;,=\" ]+(?:=[^;,=\" ]+)?)*")
 _VIA_SENT_BY = re.compile(r"[^;,\"]+")
 
 
-class SipMessage:
+class SipMessage(ABC):
     """What requests and responses share; the typed helpers raise SipParseError (a ProtocolError) if malformed."""
 
     __slots__ = ()
@@ -182,8 +183,9 @@ class SipMessage:
         """The media type of the body in lower case, without parameters: "application/sdp"; "" if it is not said."""
         return (self.headers.get("Content-Type") or "").partition(";")[0].strip(LWS).replace(" ", "").lower()
 
+    @abstractmethod
     def start_line(self) -> str:
-        raise NotImplementedError
+        """The first line, without its end."""
 
     def serialize(self) -> bytes:
         """The bytes to send; Content-Length is that of the body, in its place or last."""

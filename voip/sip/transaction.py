@@ -12,6 +12,7 @@ letters of the RFC in the code.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -62,7 +63,7 @@ class ClientOwner(Protocol):
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None: ...
 
 
-class ClientTransaction:
+class ClientTransaction(ABC):
     """A request of ours (17.1); starts by sending it."""
 
     def __init__(self, wire: Wire, request: Request, destination: Address, owner: ClientOwner) -> None:
@@ -97,14 +98,17 @@ class ClientTransaction:
         else:
             self._final(response, source, now)
 
+    @abstractmethod
     def _provisional(self, response: Response, source: Address, now: float) -> None:
-        raise NotImplementedError
+        """A 1xx has come."""
 
+    @abstractmethod
     def _final(self, response: Response, source: Address, now: float) -> None:
-        raise NotImplementedError
+        """A final response has come."""
 
+    @abstractmethod
     def _retransmit(self, now: float) -> None:
-        raise NotImplementedError
+        """The timer says that the request is to be sent again."""
 
     def drop(self) -> None:
         """Expect no response any more."""
@@ -209,7 +213,7 @@ class InviteClient(ClientTransaction):
 # --- server -----------------------------------------------------------------------------------------------------------
 
 
-class ServerTransaction:
+class ServerTransaction(ABC):
     """A request of a peer (17.2). `owner` is whoever will answer it, for CANCEL to find."""
 
     def __init__(self, wire: Wire, request: Request, source: Address) -> None:
@@ -232,9 +236,9 @@ class ServerTransaction:
     def answered(self) -> bool:
         return self.state not in (State.TRYING, State.PROCEEDING)
 
+    @abstractmethod
     def respond(self, response: Response, now: float) -> None:
         """Send this response, once; no-op after a final one."""
-        raise NotImplementedError
 
     def repeated(self) -> None:
         """Another copy of the request has come."""
