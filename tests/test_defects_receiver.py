@@ -10,7 +10,8 @@ import itertools
 import random
 import signal
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -159,93 +160,110 @@ def test_a04_fifty_random_datagrams_change_nothing(tmp_path: Path) -> None:
     assert heard.outcome.call["rx"]["foreign"] == 50
 
 
-def paused(folder: Path, ports: tuple[int, range], *, clock_runs: bool) -> Heard:
-    """A stream with a late duplicate after 65 packets, and then a pause in which the media clock runs, or does not."""
-    folder = folder / f"clock runs {clock_runs}"
+def paused(stream: Stream, *, clock_runs: bool) -> None:
+    """A late duplicate after 65 packets, and then a pause in which the media clock runs, or does not."""
+    stream.send(45)
+    duplicate = stream.next()
+    stream.throw(duplicate)
+    stream.send(20)
+    stream.throw(duplicate)
+    stream.pace.wait(0.5)
+    stream.timestamp += round(0.5 * RATE) if clock_runs else 0
+    stream.send(75)
+
+
+def reordered(stream: Stream) -> None:
+    """An exponential delay of 30 ms on average for each packet, of its own."""
+    rng = random.Random(6)
+    packets = [stream.prepare() for _ in range(300)]
+    wire = [(number * PTIME + rng.expovariate(1 / 0.03), packet) for number, packet in enumerate(packets)]
+    heapq.heapify(wire)
+    due = 0.0
+    while wire:
+        out, packet = heapq.heappop(wire)
+        stream.pace.wait(out - due)
+        due = out
+        stream.throw(packet)
+
+
+def reported(stream: Stream) -> None:
+    """RTCP between the packets, and a pause."""
+
+    def report(number: int) -> None:
+        if number % 10 == 5:
+            stream.throw(sender_report(stream.ssrc, stream.timestamp, number, number * 320))
+
+    stream.between = report
+    stream.send(40)
+    stream.pace.wait(0.5)  # what turned the report's place in the buffer into silence for ever
+    stream.send(40)
+
+
+def jumping(stream: Stream, *, clock_jumps: bool) -> None:
+    """The sequence numbers jump by 500 after 50 packets."""
+    stream.send(50)
+    stream.sequence += 500
+    stream.timestamp += 500 * PACKET if clock_jumps else 0
+    stream.send(70)
+
+
+STREAMS: dict[str, Callable[[Stream], None]] = {
+    "a05, clock stops": partial(paused, clock_runs=False),
+    "a05, clock runs": partial(paused, clock_runs=True),
+    "a06": reordered,
+    "a07": reported,
+    "a08, clock goes on": partial(jumping, clock_jumps=False),
+    "a08, clock jumps": partial(jumping, clock_jumps=True),
+}
+
+
+def one_call(folder: Path, name: str, ports: tuple[int, range]) -> Heard:
+    folder = folder / name
     folder.mkdir()
     with scene(folder, ports=ports) as call:
-        stream = call.stream
-        stream.send(45)
-        duplicate = stream.next()
-        stream.throw(duplicate)
-        stream.send(20)
-        stream.throw(duplicate)
-        stream.pace.wait(0.5)
-        if clock_runs:
-            stream.timestamp += round(0.5 * RATE)
-        stream.send(75)
+        STREAMS[name](call.stream)
         return call.end()
 
 
-def test_a05_a_late_duplicate_and_a_pause_are_over_within_a_second(tmp_path: Path) -> None:
-    one, other = different_ports(2)
-    for heard in together(
-        lambda: paused(tmp_path, one, clock_runs=True), lambda: paused(tmp_path, other, clock_runs=False)
-    ):
-        assert heard.share(0, 66) >= GOOD
-        assert heard.share(66 + 50) >= GOOD  # a second after the pause, at the latest
-        assert heard.share(66) >= GOOD
-        assert heard.outcome.call["rx"]["duplicate"] == 1
-        assert heard.outcome.call["rx"]["lost"] == 0
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Heard]:
+    """These streams, each to a receiver of its own, all at the same time."""
+    folder = tmp_path_factory.mktemp("calls")
+    ports = different_ports(len(STREAMS))
+    jobs = [partial(one_call, folder, name, own) for name, own in zip(STREAMS, ports, strict=True)]
+    return dict(zip(STREAMS, together(*jobs), strict=True))
 
 
-def test_a06_reordering_by_30_ms_costs_less_than_half_a_percent(tmp_path: Path) -> None:
-    rng = random.Random(6)
-    with scene(tmp_path) as call:
-        stream = call.stream
-        packets = [stream.prepare() for _ in range(300)]
-        wire = [(number * PTIME + rng.expovariate(1 / 0.03), packet) for number, packet in enumerate(packets)]
-        heapq.heapify(wire)
-        due = 0.0
-        while wire:
-            out, packet = heapq.heappop(wire)
-            stream.pace.wait(out - due)
-            due = out
-            stream.throw(packet)
-        heard = call.end()
+@pytest.mark.parametrize("name", ["a05, clock stops", "a05, clock runs"])
+def test_a05_a_late_duplicate_and_a_pause_are_over_within_a_second(calls: dict[str, Heard], name: str) -> None:
+    heard = calls[name]
+    assert heard.share(0, 66) >= GOOD
+    assert heard.share(66 + 50) >= GOOD  # a second after the pause, at the latest
+    assert heard.share(66) >= GOOD
+    assert heard.outcome.call["rx"]["duplicate"] == 1
+    assert heard.outcome.call["rx"]["lost"] == 0
+
+
+def test_a06_reordering_by_30_ms_costs_less_than_half_a_percent(calls: dict[str, Heard]) -> None:
+    heard = calls["a06"]
     rx = heard.outcome.call["rx"]
     assert (rx["received"], rx["lost"]) == (300, 0)
     assert rx["reordered"] > 50
     assert heard.share() > 0.995
 
 
-def test_a07_rtcp_on_the_rtp_port_is_no_audio(tmp_path: Path) -> None:
-    with scene(tmp_path) as call:
-        stream = call.stream
-
-        def report(number: int) -> None:
-            if number % 10 == 5:
-                stream.throw(sender_report(stream.ssrc, stream.timestamp, number, number * 320))
-
-        stream.between = report
-        stream.send(40)
-        stream.pace.wait(0.5)  # what turned the report's place in the buffer into silence for ever
-        stream.send(40)
-        heard = call.end()
+def test_a07_rtcp_on_the_rtp_port_is_no_audio(calls: dict[str, Heard]) -> None:
+    heard = calls["a07"]
     assert heard.outcome.call["rx"]["received"] == 80
     assert heard.outcome.call["rx"]["malformed"] == 0
     assert heard.share() >= GOOD
 
 
-def jumping(folder: Path, ports: tuple[int, range], *, clock_jumps: bool) -> Heard:
-    """A stream whose sequence numbers jump by 500 after 50 packets."""
-    folder = folder / f"clock jumps {clock_jumps}"
-    folder.mkdir()
-    with scene(folder, ports=ports) as call:
-        call.stream.send(50)
-        call.stream.sequence += 500
-        call.stream.timestamp += 500 * PACKET if clock_jumps else 0
-        call.stream.send(70)
-        return call.end()
-
-
-def test_a08_a_jump_by_500_plays_on(tmp_path: Path) -> None:
-    one, other = different_ports(2)
-    for heard in together(
-        lambda: jumping(tmp_path, one, clock_jumps=True), lambda: jumping(tmp_path, other, clock_jumps=False)
-    ):
-        assert heard.share(0, 40) >= GOOD  # what waits to be played at the jump may be left out
-        assert heard.share(50) >= GOOD
+@pytest.mark.parametrize("name", ["a08, clock goes on", "a08, clock jumps"])
+def test_a08_a_jump_by_500_plays_on(calls: dict[str, Heard], name: str) -> None:
+    heard = calls[name]
+    assert heard.share(0, 40) >= GOOD  # what waits to be played at the jump may be left out
+    assert heard.share(50) >= GOOD
 
 
 # --- callers ----------------------------------------------------------------------------------------------------------
