@@ -59,6 +59,21 @@ def received() -> CallRecord:
     )  # fmt: skip
 
 
+def test_whatever_was_dropped_is_told_with_its_reason() -> None:
+    call = received()
+    assert call.rx is not None
+    assert text_report(call).splitlines()[-1] == "  dropped   foreign 2"
+    one = replace(call, network=SessionStats(unknown_payload_type=1))
+    assert text_report(one).splitlines()[-1] == "  dropped   unknown type 1"
+    network = SessionStats(malformed=123_456, foreign=234_567, unknown_payload_type=345_678)
+    lines = text_report(replace(call, network=network, rx=replace(call.rx, fec_rejected=456_789))).splitlines()
+    assert lines[-2:] == [
+        "  dropped   malformed 123456   foreign 234567   unknown type 345678",
+        "            FEC rejected 456789",
+    ]
+    assert "dropped" not in text_report(replace(call, network=SessionStats()))
+
+
 def test_the_json_report_has_every_field_and_both_identities_hold() -> None:
     report = final_report("receiver", "0.1.0", 0, None, (received(),))
     assert set(report) == {"schema", "program", "version", "exit", "error", "calls"}

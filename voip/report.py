@@ -185,6 +185,9 @@ def status_line(call: CallRecord) -> str:
     return f"  {clock_time(call.duration)}  sent {tx.packets} + {tx.fec_packets} FEC packets  {rate:.0f} kbit/s"
 
 
+DROPPED_IN_A_LINE = 3
+"""Reasons why packets were dropped, with their numbers, that fit into a line."""
+
 END_TEXT = {
     "local-bye": "ended by this side",
     "remote-bye": "ended by the other side",
@@ -236,12 +239,19 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
         )
     if rx.buffer_mean is not None and rx.buffer_max is not None:
         lines.append(f"  delay     buffer {rx.buffer_mean * 1e3:.0f} ms on average (max {rx.buffer_max * 1e3:.0f})")
-    if call.network is not None:
-        network = call.network
-        strange = {"malformed": network.malformed, "foreign": network.foreign, "FEC rejected": rx.fec_rejected}
-        if any(strange.values()):
-            lines.append("  dropped   " + "   ".join(f"{name} {count}" for name, count in strange.items() if count))
-    return lines
+    return lines + (_dropped_lines(call.network, rx) if call.network is not None else [])
+
+
+def _dropped_lines(network: SessionStats, rx: ReceiverStats) -> list[str]:
+    strange = {
+        "malformed": network.malformed,
+        "foreign": network.foreign,
+        "unknown type": network.unknown_payload_type,
+        "FEC rejected": rx.fec_rejected,
+    }
+    found = [f"{name} {count}" for name, count in strange.items() if count]
+    rows = ["   ".join(found[start : start + DROPPED_IN_A_LINE]) for start in range(0, len(found), DROPPED_IN_A_LINE)]
+    return [f"  {'' if index else 'dropped':10}{row}" for index, row in enumerate(rows)]
 
 
 # --- console ----------------------------------------------------------------------------------------------------------
