@@ -8,4 +8,10 @@ drivers         devices (microphone, speaker, files), net (sockets, timers)
 assembly        engine (threads), calls (signalling to media), report, cli
 """
 
+import os
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # read by numpy's import, which else starts idle threads on each core
+
 __version__ = "0.1.0"
