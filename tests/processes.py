@@ -1,8 +1,7 @@
 """Start sender.py and receiver.py as real processes and collect what they leave behind.
 
-    with receiver(tmp_path, "--output", "heard.wav", "--once") as far:
-        with sender(tmp_path, far.target, "--duration", "2s") as near:
-            sent, heard = near.finish(), far.finish()
+    with receiver(tmp_path, "--once") as far, sender(tmp_path, far.target, "--duration", "2s") as near:
+        sent, heard = near.finish(), far.finish()
     assert sent.status == heard.status == 0 and heard.call["rx"]["lost"] == 0
 
 Nothing here knows the program's modules: only its options, exit codes, terminal lines and report file.
@@ -144,6 +143,7 @@ class Program:
         report = None
         if self.report_file is not None and self.report_file.exists():
             report = json.loads(self.report_file.read_text())
+            assert_sound(report, status)
         return Outcome(status, self.stderr, self._output.read_bytes(), report)
 
     def _read(self) -> None:
@@ -185,14 +185,18 @@ def receiver(
     environment: dict[str, str] | None = None,
     ports: tuple[int, range] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
+    through: tuple[str, ...] = (),
 ) -> Iterator[Receiver]:
-    """receiver.py on free ports, started up unless `ready` is None. Output is `null` unless an option says more."""
+    """receiver.py on free ports, started up unless `ready` is None. Output is `null` unless an option says more.
+
+    `through`: the program that starts it, such as `nohup`, with its arguments.
+    """
     report = folder / f"{name}.json"
     sip_port, media_ports = ports or free_ports(host)
     given = list(arguments)
     if not _has(given, "-o", "--output"):
         given += ["--output", "null"]
-    command = [sys.executable, str(ROOT / "receiver.py"), "--bind", host, "--sip-port", str(sip_port)]
+    command = [*through, sys.executable, str(ROOT / "receiver.py"), "--bind", host, "--sip-port", str(sip_port)]
     command += ["--rtp-port", f"{media_ports[0]}-{media_ports[-1]}", "--report", str(report), *given]
     with Receiver(command, folder=folder, name=name, report=report, environment=environment, stdin=stdin) as program:
         program.host, program.sip_port, program.media_ports = host, sip_port, media_ports
@@ -210,13 +214,15 @@ def sender(
     host: str = LOOPBACK,
     environment: dict[str, str] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
+    through: tuple[str, ...] = (),
 ) -> Iterator[Program]:
-    """sender.py calling `target`. Input is a tone unless an option says more."""
+    """sender.py calling `target`. Input is a tone unless an option says more. `through` as for `receiver`."""
     report = folder / f"{name}.json"
     given = list(arguments)
     if not _has(given, "-i", "--input"):
         given += ["--input", "tone"]
-    command = [sys.executable, str(ROOT / "sender.py"), target, "--bind", host, "--report", str(report), *given]
+    command = [*through, sys.executable, str(ROOT / "sender.py"), target]
+    command += ["--bind", host, "--report", str(report), *given]
     with Program(command, folder=folder, name=name, report=report, environment=environment, stdin=stdin) as program:
         yield program
 
@@ -244,6 +250,15 @@ def assert_identities(call: Json) -> None:
     rx = call["rx"]
     assert rx["expected"] == rx["received"] + rx["lost"], rx
     assert rx["lost"] == rx["recovered"] + rx["lost_after_fec"], rx
+
+
+def assert_sound(report: Json, status: int) -> None:
+    """What holds in every report, whatever happened."""
+    assert report["exit"] == status, report
+    assert (report["error"] is None) == (status in (0, 130)), report
+    for call in report["calls"]:
+        if call["rx"] is not None:
+            assert_identities(call)
 
 
 def _has(arguments: list[str], *names: str) -> bool:

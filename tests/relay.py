@@ -147,12 +147,14 @@ class Relay:
         seed: int = 1,
         spare_ports: frozenset[int] = frozenset(),
         impair: str = "all",
+        tap: Callable[[str, bytes], None] = lambda kind, data: None,
     ) -> None:
+        """`tap` is shown every datagram that comes in, with its kind."""
         self._receiver = _Side(route.receiver, route.receiver_alias)
         self._sender = _Side(route.sender, route.sender_alias)
         self._forward = Direction(forward, f"forward {seed}")
         self._back = Direction(back, f"back {seed}")
-        self._spare_ports, self._impair = spare_ports, impair
+        self._spare_ports, self._impair, self._tap = spare_ports, impair, tap
         self._encodings = dict(STATIC_ENCODINGS)
         self._waiting: list[tuple[float, int, bytes, socket.socket, Address, Count]] = []
         self._order = 0
@@ -197,6 +199,7 @@ class Relay:
             except OSError:  # nothing left to read, or the answer to a datagram that nobody was there for
                 return
             kind = self._kind(data)
+            self._tap(kind, data)
             if kind == "sip":
                 self._learn(data, source)
             spared = bool(self._spare_ports & {port, source_port}) or not self._impairs(kind)
