@@ -47,7 +47,7 @@ def main(options: cli.SenderOptions) -> int:
 
     with (
         Worker("network", shutdown, network.run, shutdown.stopped),
-        Worker("capture", shutdown, capture.run, shutdown.requested, calls.on_input_end),
+        Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, calls.on_input_end),
     ):
         cli.watch(options, calls, microphone, console, shutdown)
     network.close()

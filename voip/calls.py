@@ -439,7 +439,6 @@ class Caller(CallKeeper):
     ) -> None:
         super().__init__(network, agent, console, shutdown, settings)
         self.capture, self.name, self.connect_timeout = capture, name, connect_timeout
-        self._final: dict[str, SenderStats] = {}
         self._worst: tuple[int, str] = (EXIT_OK, "")
         network.on_send_error = self.on_send_error
 
@@ -511,14 +510,20 @@ class Caller(CallKeeper):
         self.capture.mailbox.post(self.capture.fanout.update, call_id, media)
 
     def _end_media(self, call_id: str) -> None:
-        stats = self.capture.fanout.stats.get(call_id)
-        if stats is not None:
-            self._final[call_id] = stats
-        self.capture.mailbox.post(self.capture.fanout.remove, call_id)
-        self._close(call_id)
+        self.capture.mailbox.post(self._starve, call_id)
+
+    def _starve(self, call_id: str) -> None:
+        """Capture thread: the stream leaves."""
+        self.network.post(self._starved, call_id, self.capture.fanout.remove(call_id))
+
+    def _starved(self, call_id: str, stats: SenderStats | None) -> None:
+        call = self.calls.get(call_id)
+        if call is not None:
+            call.record = replace(call.record, tx=stats)
+            self._close(call_id)
 
     def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
-        return None, self._final.pop(call_id, None) or self.capture.fanout.stats.get(call_id)
+        return None, self.capture.fanout.stats.get(call_id)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         status, error = outcome(call, ending)

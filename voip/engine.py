@@ -7,7 +7,9 @@ due, nothing else sleeps.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
@@ -31,6 +33,8 @@ PACKETS_BEHIND = 500
 
 LAST_STANDARD_STREAM = 2
 GOODBYE_STEP = 0.01
+REST = 0.01
+"""Seconds between looks at the mailbox once the input has ended."""
 BEGIN_POLL = 0.1
 """Seconds between looks at a request to stop while no call is answered yet."""
 
@@ -67,44 +71,57 @@ class Shutdown:
     """Stopping in two steps: `request` asks (calls hang up, reports are made), `stop` ends the threads.
 
     The first request gives the exit status and its error text. `interrupt` is the signal handler: the first signal is
-    a request, a second Ctrl+C stops all waiting.
+    a request, Ctrl+C after a signal stops all waiting. `wait` and `pause` are for one thread, the main one.
+
+    No locks and no `threading.Event`: a handler runs between any two steps of the main thread, and would wait for ever
+    for a lock that is held by what it has interrupted. `SimpleQueue.put` is made for that.
     """
 
     def __init__(self) -> None:
-        self._requested, self._impatient, self._stopped = threading.Event(), threading.Event(), threading.Event()
+        self._requested = self._signalled = self._impatient = self._stopped = False
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.status = EXIT_OK
         self.error: str | None = None
 
     def request(self, status: int = EXIT_OK, error: str | None = None) -> None:
-        if not self._requested.is_set() or (self.status == EXIT_OK and status != EXIT_OK):
+        if not self._requested or (self.status == EXIT_OK and status != EXIT_OK):
             self.status, self.error = status, error
-        self._requested.set()
+        self._requested = True
+        self._news.put(None)
 
     def interrupt(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        if self._requested.is_set() and signum == signal.SIGINT:
+        if self._signalled and signum == signal.SIGINT:
             self.status = EXIT_INTERRUPTED
-            self._impatient.set()
-        self._requested.set()
+            self._impatient = True
+        self._signalled = self._requested = True
+        self._news.put(None)
 
     def requested(self) -> bool:
-        return self._requested.is_set()
+        return self._requested
 
     def impatient(self) -> bool:
-        return self._impatient.is_set()
+        return self._impatient
 
     def wait(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for a request; True when it has come."""
-        return self._requested.wait(timeout)
+        if not self._requested:
+            self._rest(timeout)
+        return self._requested
 
     def pause(self) -> None:
         """A short wait inside the goodbye, cut short by a second Ctrl+C."""
-        self._impatient.wait(GOODBYE_STEP)
+        if not self._impatient:
+            self._rest(GOODBYE_STEP)
+
+    def _rest(self, timeout: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._news.get(timeout=timeout)
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._stopped = True
 
     def stopped(self) -> bool:
-        return self._stopped.is_set()
+        return self._stopped
 
     def catch_signals(self) -> None:
         """SIGINT, SIGTERM and, unless `nohup` started us, SIGHUP ask to stop. Main thread only."""
@@ -195,28 +212,39 @@ class Capture:
 
     def __init__(self, source: Source, *, duration: float | None = None) -> None:
         self.source, self.fanout, self.mailbox = source, Fanout(), Mailbox()
-        self.begin = threading.Event()
+        self.begin, self._rest = threading.Event(), threading.Event()
         self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
 
-    def run(self, stopped: Callable[[], bool], at_end: Callable[[], object]) -> None:
-        """The loop, from `begin` on: one block per turn, paced by the source; `at_end` when nothing more is sent."""
+    def run(self, silenced: Callable[[], bool], stopped: Callable[[], bool], at_end: Callable[[], object]) -> None:
+        """The thread: sends from `begin` until `silenced` or the end of the input, then `at_end`; ends with `stopped`.
+
+        Until then it still serves its mailbox, which is how the last figures of a stream are asked for.
+        """
         try:
-            while not self.begin.wait(BEGIN_POLL) and not stopped():
+            while not self.begin.wait(BEGIN_POLL) and not silenced():
                 pass
-            self.source.start()
-            while not stopped() and self._blocks_left != 0:
-                self.mailbox.run()
-                pcm = self.source.read()
-                if pcm is None:
-                    break
-                self._transmit(self.fanout.write(pcm, time.monotonic()))
-                if self._blocks_left is not None:
-                    self._blocks_left -= 1
+            if not silenced():
+                self._send(silenced)
             self.mailbox.run()
             self._transmit(self.fanout.finish(time.monotonic()))
-            at_end()
         finally:
             self.source.close()
+        at_end()
+        while not stopped():
+            self.mailbox.run()
+            self._rest.wait(REST)
+
+    def _send(self, silenced: Callable[[], bool]) -> None:
+        """One block per turn, paced by the source."""
+        self.source.start()
+        while not silenced() and self._blocks_left != 0:
+            self.mailbox.run()
+            pcm = self.source.read()
+            if pcm is None:
+                return
+            self._transmit(self.fanout.write(pcm, time.monotonic()))
+            if self._blocks_left is not None:
+                self._blocks_left -= 1
 
     @staticmethod
     def _transmit(outgoing: list[tuple[Callable[[bytes], None], bytes]]) -> None:

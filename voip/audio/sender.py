@@ -181,13 +181,15 @@ class Fanout:
         if key in self._streams:
             self._streams[key][0].update(media)
 
-    def remove(self, key: str) -> None:
-        """A stream leaves; its last datagrams are sent."""
-        if key in self._streams:
-            sender, send = self._streams.pop(key)
-            for datagram in sender.finish(0.0):
-                send(datagram)
-            self._publish()
+    def remove(self, key: str) -> SenderStats | None:
+        """A stream leaves; its last datagrams are sent. Its final figures; None for an unknown one."""
+        if key not in self._streams:
+            return None
+        sender, send = self._streams.pop(key)
+        for datagram in sender.finish(0.0):
+            send(datagram)
+        self._publish()
+        return sender.stats
 
     def write(self, pcm: Pcm, now: float) -> list[tuple[Send, bytes]]:
         """Give a block to every stream: what to send, and how."""
