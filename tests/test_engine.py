@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import faulthandler
+import random
 import signal
 
 import pytest
 
 from voip.engine import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, PACKETS_BEHIND, Mailbox, Shutdown, Worker
 from voip.errors import DeviceError
+
+PATIENCE = 120.0
 
 
 def test_a_mailbox_runs_calls_in_order_and_only_those_posted_before() -> None:
@@ -92,3 +96,29 @@ def test_sighup_asks_to_stop_unless_nohup_has_switched_it_off() -> None:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def test_a_signal_at_any_moment_ends_the_waiting() -> None:
+    """A handler that took a lock would now and then find it held by the very thread that it has interrupted."""
+    rng, current = random.Random(1), Shutdown()
+    before = signal.signal(signal.SIGALRM, lambda number, frame: current.interrupt(number, frame))
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)  # nothing else gets out of such a wait
+    try:
+        for _ in range(1000):
+            current = Shutdown()
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0001, 0.0006))
+            while not current.wait(0.00005):
+                pass
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_ctrl_c_while_the_program_ends_by_itself_is_no_second_one() -> None:
+    shutdown = Shutdown()
+    shutdown.request()
+    shutdown.interrupt(signal.SIGINT)
+    assert (shutdown.impatient(), shutdown.status) == (False, 0)
+    shutdown.interrupt(signal.SIGINT)
+    assert (shutdown.impatient(), shutdown.status) == (True, EXIT_INTERRUPTED)
