@@ -10,8 +10,7 @@ assembly        engine (threads), calls (signalling to media), report, cli
 
 import os
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # read by numpy's import, which else starts idle threads on each core
+# Read when numpy is imported, which else starts a thread for each processor that has nothing to do here.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __version__ = "0.1.0"
