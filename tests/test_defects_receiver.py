@@ -127,7 +127,6 @@ def test_a03_a_flexfec_body_longer_than_the_audio_with_a_member_missing_is_dropp
     assert agreed.outcome.call["rx"]["lost"] == 1
 
 
-@pytest.mark.xfail(reason="a repair packet is believed what it says of up to 110 packets that are still to come")
 def test_a03_a_strange_fec_packet_does_not_make_packets_count_as_lost(tmp_path: Path) -> None:
     ((sip_port, media_ports),) = different_ports(1)
     heard = bad_repair(tmp_path, TOO_LONG, (sip_port, media_ports), fec=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voip.fec import FlexFecDecoder, create_decoder
 from voip.jitter import Arrival, JitterBuffer
-from voip.rtp import ReceptionStats, RtpPacket, unwrap
+from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
 from voip.sdp import NegotiatedMedia
 
 REMEMBERED = 1024
@@ -38,6 +38,9 @@ class Reception:
         self._buffer = buffer
         self.stats.clock_rate = media.codec.clock_rate
         self._fec_payload_type = media.fec_payload_type if media.fec else None
+        # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
+        window = round(media.repair_window / media.ptime)
+        self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
         terms = (media.fec, media.fec_payload_type, media.payload_type, media.remote_ssrc)
         if terms == self._fec_terms:
             return
@@ -89,7 +92,9 @@ class Reception:
         highest = self.stats.highest
         if highest is not None:
             for name in self._fec.last_named:
-                self.stats.known(unwrap(name, highest))
+                extended = unwrap(name, highest)
+                if extended <= highest + self._believed:
+                    self.stats.known(extended)
         for available in rebuilt:
             self._pass_on(available, arrival)
 
