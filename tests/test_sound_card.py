@@ -213,6 +213,16 @@ def test_a_device_that_does_not_exist_is_refused_and_those_that_do_are_named(sou
     assert "\n" not in text
 
 
+@pytest.mark.parametrize("configuration", ["", None])
+def test_an_alsa_without_configuration_is_no_crash(tmp_path: Path, configuration: str | None) -> None:
+    require()
+    if configuration is not None:
+        (tmp_path / "alsa.conf").write_text(configuration)
+    text = run(REFUSED, dict(os.environ) | {"ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf")}, "speaker")
+    assert "there is no sound device" in text
+    assert "\n" not in text
+
+
 @pytest.mark.parametrize("spec", ["mic", "speaker", "mic:0", "speaker:x"])
 def test_without_a_sound_server_one_line_says_what_to_do_instead(tmp_path: Path, spec: str) -> None:
     require()

@@ -1,17 +1,20 @@
 """Sound devices through PortAudio: the only module that imports PyAudio, and only when a device is asked for.
 
-PortAudio's traps: a device index that does not exist is a segmentation fault, so it is checked; a handle made while
-the sound server was down never works, so every attempt begins anew.
+PortAudio's traps: a device index that does not exist is a segmentation fault and an ALSA without configuration an
+abort, so both are looked at first; a handle made while the sound server was down never works, so every attempt begins
+anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from voip.devices.card import Opened, Opener
@@ -21,6 +24,8 @@ from voip.errors import DeviceError
 
 COMMON_RATE = 48000
 """Tried first on ALSA, where PortAudio reports 44100 Hz for every device that can do it, whatever its own rate is."""
+ALSA_CONFIG = "/usr/share/alsa/alsa.conf"
+"""Where libasound2 looks unless ALSA_CONFIG_PATH says otherwise."""
 _library = threading.Lock()
 """PortAudio's initialise, open, close and terminate may not run at the same time."""
 
@@ -155,7 +160,21 @@ def _pyaudio() -> Any:  # noqa: ANN401 -- PyAudio has no types
             f"sound devices need PyAudio ({error}): {system}pip install PyAudio; "
             f"without it: {MICROPHONE.instead}, {SPEAKER.instead}"
         ) from None
+    if sys.platform == "linux" and not _alsa_is_configured():
+        raise DeviceError(
+            f"there is no sound device: ALSA is not configured here (apt-get install libasound2-data); "
+            f"without it: {MICROPHONE.instead}, {SPEAKER.instead}"
+        )
     return pyaudio
+
+
+def _alsa_is_configured() -> bool:
+    """Whether ALSA knows of anything at all: PortAudio aborts the process where it does not."""
+    for name in os.environ.get("ALSA_CONFIG_PATH", ALSA_CONFIG).split(":"):
+        with contextlib.suppress(OSError):
+            if b"pcm" in Path(name).read_bytes():
+                return True
+    return False
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
