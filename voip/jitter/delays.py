@@ -44,7 +44,7 @@ class DelayTarget:
 
     WINDOW = 10.0
     """Seconds of history."""
-    QUANTILE = 0.997
+    QUANTILE = 0.998
     """Share of the packets that should be in time."""
     MARGIN = 0.005
     """Seconds on top of the quantile."""
