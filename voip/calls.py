@@ -382,11 +382,12 @@ class Answerer(CallKeeper):
     def _begin_media(self, call_id: str, call: Call) -> None:
         assert call.media is not None
         assert call.session is not None
-        mailbox, put = self.playback.mailbox, self.playback.mixer.put
+        mailbox, put, session = self.playback.mailbox, self.playback.mixer.put, call.session
         mailbox.post(self.playback.begin, call_id, call.media)
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:
             mailbox.post_packet(put, call_id, packet, arrival)
+            session.overruns = mailbox.overruns
             if self.console.shows_packets:
                 self.console.packet("received", packet)
 

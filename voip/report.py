@@ -247,6 +247,7 @@ def _dropped_lines(network: SessionStats, rx: ReceiverStats) -> list[str]:
         "malformed": network.malformed,
         "foreign": network.foreign,
         "unknown type": network.unknown_payload_type,
+        "overruns": network.overruns,
         "FEC rejected": rx.fec_rejected,
     }
     found = [f"{name} {count}" for name, count in strange.items() if count]
