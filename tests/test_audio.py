@@ -350,6 +350,20 @@ def test_packets_that_the_goodbye_has_overtaken_are_still_heard() -> None:
     assert target.snapshot().received == 10
 
 
+def test_what_a_burst_at_the_start_brings_too_much_of_is_left_out_and_counted() -> None:
+    target = receiver(media())
+    for packet in send(sender(media()), noise(0.4)):
+        target.put(packet, 0.0)
+    now = 0.0
+    for _ in range(60):
+        target.read(80, now)
+        now += 0.01
+    stats = target.snapshot()
+    assert stats.received == 20
+    assert stats.skipped > 0
+    assert stats.frames_played + stats.skipped + stats.late == 20
+
+
 def test_to_finish_a_stream_that_is_gone_hands_over_empty_figures() -> None:
     final: list[ReceiverStats] = []
     Mixer().finish("nobody", final.append)

@@ -71,6 +71,8 @@ def test_drifting_clocks_do_not_let_the_delay_grow_or_run_out_in_an_hour(ppm: fl
     assert stats.buffer_min > 0.02
     assert stats.buffer_max < 0.13
     assert stats.concealed_seconds < 1.5 * 3600 * 100e-6 + 0.1
+    assert stats.skipped_seconds < 1.5 * 3600 * 100e-6 + 0.1
+    assert (stats.skipped > 0) == (ppm > 0), "a slow listener leaves out, a fast one makes up"
 
 
 # -- loss -------------------------------------------------------------------------------------------------------------
@@ -263,6 +265,8 @@ def test_a_frozen_receiver_is_back_at_its_delay_within_half_a_second(seconds: fl
     assert result.stats.resyncs == 1
     assert result.stats.target == 0.06
     assert result.share_missing() == pytest.approx(seconds / 15, abs=0.005)
+    assert result.stats.skipped == pytest.approx(seconds / 0.02, abs=2)
+    assert result.stats.frames_played + result.stats.skipped + result.stats.late == result.stats.received
 
 
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 3.0])

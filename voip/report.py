@@ -114,6 +114,7 @@ def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
     return {
         "frames_played": rx.frames_played,
         "concealed": rx.concealed,
+        "skipped": rx.skipped,
         "concealed_pct": round(concealed_percent(rx), 3),
         "longest_gap_ms": _ms(rx.longest_gap),
         "underruns": rx.underruns,
@@ -122,8 +123,14 @@ def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
 
 
 def concealed_percent(rx: ReceiverStats) -> float:
-    """Share of the audio that was not played as it was sent."""
+    """Share of what was heard that was made up."""
     return percent(rx.concealed_seconds, rx.played_seconds + rx.concealed_seconds)
+
+
+def altered_percent(rx: ReceiverStats) -> float:
+    """Share of the audio that was not played as it was sent: made up, or left out to shorten the delay."""
+    altered = rx.concealed_seconds + rx.skipped_seconds
+    return percent(altered, rx.played_seconds + altered)
 
 
 def _timing_object(rx: ReceiverStats | None) -> dict[str, Any]:
@@ -220,7 +227,7 @@ def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
 
 
 def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
-    share = concealed_percent(rx)
+    share = altered_percent(rx)
     lines = [
         f"  packets   received {rx.received}   lost {rx.lost} ({percent(rx.lost, rx.expected):.2f} %)   "
         f"recovered by FEC {rx.recovered}",
@@ -229,7 +236,7 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
         f"            duplicate {rx.duplicate}   reordered {rx.reordered}",
         f"  heard     {100 - share:.2f} % as sent   concealed {rx.concealed} packets   "
         f"longest gap {rx.longest_gap * 1e3:.0f} ms",
-        f"            underruns {rx.underruns}   resyncs {rx.resyncs}",
+        f"            skipped {rx.skipped} packets   underruns {rx.underruns}   resyncs {rx.resyncs}",
     ]
     if rx.jitter is not None and rx.jitter_max is not None:
         runs = rx.loss_runs

@@ -33,8 +33,8 @@ class ReceiverStats:
     """What one stream has received and what was heard of it.
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
-    in none of the four. `first_audio_at`: the monotonic moment of the
-    first sound. `late` packets arrived (or were rebuilt) after their turn to be played.
+    in none of the four. `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were
+    left out to shorten the delay. `first_audio_at` is the monotonic moment of the first sound.
     """
 
     received: int = 0
@@ -50,8 +50,10 @@ class ReceiverStats:
     fec_rejected: int = 0
     frames_played: int = 0
     concealed: int = 0
+    skipped: int = 0
     played_seconds: float = 0.0
     concealed_seconds: float = 0.0
+    skipped_seconds: float = 0.0
     longest_gap: float = 0.0
     underruns: int = 0
     resyncs: int = 0

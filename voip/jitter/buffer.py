@@ -341,7 +341,7 @@ class JitterBuffer:
             return before
         tolerated = max(round(BAND * self._clock), self._step)
         while len(queue) > 1 and queue[0].timestamp + tolerated < position and not self._finishing:
-            del queue[0]
+            self._drop_first()
         self._play = queue[0].timestamp
         self._last_sequence = queue[0].sequence - 1
         self._covered = 0
@@ -423,7 +423,7 @@ class JitterBuffer:
             self.seeks_quiet = True
             return None
         self._skipped_at = heard
-        self._last_sequence = self._queue.pop(0).sequence
+        self._drop_first()
         self._leave_out(self._step)
         return Gap(0, self._next_packet(), Kind.JOIN)
 
@@ -435,12 +435,17 @@ class JitterBuffer:
         position = self._play + round(excess * self._clock)
         queue = self._queue
         while queue and queue[0].timestamp + self._step // 2 <= position:
-            self._last_sequence = queue.pop(0).sequence
+            self._drop_first()
             self._covered = 0
         if queue and queue[0].timestamp < position + self._step:
             position = queue[0].timestamp
         self._leave_out(position - self._play)
         return Gap(0, self._next_packet(), Kind.JOIN)
+
+    def _drop_first(self) -> None:
+        """The packet that is next will not be heard."""
+        self._last_sequence = self._queue.pop(0).sequence
+        self.ledger.skip(self._step / self._clock)
 
     def _leave_out(self, samples: int) -> None:
         assert self._play is not None

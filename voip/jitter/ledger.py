@@ -19,6 +19,8 @@ class Ledger:
         self.underruns = 0
         self.resyncs = 0
         self.late = 0
+        self.skipped = 0
+        self.skipped_seconds = 0.0
         self.pending = 0.0
         self._run = 0.0
         self.delay: float | None = None
@@ -39,6 +41,11 @@ class Ledger:
         self.concealed_seconds += seconds
         self._run += seconds
         self.longest_gap = max(self.longest_gap, self._run)
+
+    def skip(self, seconds: float) -> None:
+        """A packet that was here is left out, so that the delay becomes shorter."""
+        self.skipped += 1
+        self.skipped_seconds += seconds
 
     def starve(self, seconds: float) -> None:
         """Nothing is here to be played: loss, stall or pause."""
