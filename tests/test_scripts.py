@@ -5,6 +5,7 @@ says how often the endings are repeated that are to hold every time.
 """
 
 import contextlib
+import json
 import os
 import pty
 import signal
@@ -468,3 +469,21 @@ def test_the_first_media_packet_leaves_soon_after_the_start(tmp_path: Path) -> N
             assert_clean(near.finish())
     tell("first packet", seconds, 0.6)
     assert statistics.median(seconds) < ALLOWED_START
+
+
+def test_json_lines_tell_a_program_what_happens_and_end_with_the_report(tmp_path: Path) -> None:
+    with receiver(tmp_path, "--once", "--json", "--stats-interval", "200ms") as far:
+        with sender(tmp_path, far.target, "--duration", "1s", "--quiet", "--json") as near:
+            sent = near.finish()
+        heard = far.finish()
+    for outcome, first in ((sent, {"device", "established"}), (heard, {"listening", "device", "incoming"})):
+        events = [json.loads(line) for line in outcome.stdout.splitlines()]
+        names = [event["event"] for event in events]
+        assert first <= set(names[: len(first)])
+        assert names[-2:] == ["ended", "report"]
+        assert all(event["schema"] == 1 and event["t"] >= 0 for event in events)
+        assert {name: events[-1][name] for name in ("program", "exit", "calls")} == {
+            name: (outcome.report or {})[name] for name in ("program", "exit", "calls")
+        }
+    assert b'"event": "stats"' in heard.stdout
+    assert sent.stderr == ""

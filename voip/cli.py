@@ -422,6 +422,7 @@ def watch(
     options: CommonOptions, calls: CallKeeper, device: Source | Sink, console: Console, shutdown: Shutdown
 ) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
+    console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
     now = calls.network.now()
     next_status, next_statistics, available = now, now + options.stats_interval, True
     while not shutdown.wait(PUMP_INTERVAL):
@@ -489,6 +490,7 @@ def _report(
     report = final_report(program, voip.__version__, status, error, calls)
     if error:
         console.error(f"{program}.py: {error}")
+        console.event("error", None, error=error, exit=status)
     if options.report is not None:
         try:
             Path(options.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
