@@ -172,7 +172,7 @@ class Receiver(Program):
 
     @property
     def target(self) -> str:
-        return f"{self.host}:{self.sip_port}"
+        return f"[{self.host}]:{self.sip_port}" if ":" in self.host else f"{self.host}:{self.sip_port}"
 
 
 @contextlib.contextmanager

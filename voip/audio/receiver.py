@@ -46,6 +46,7 @@ class AudioReceiver:
         self._ledger = Ledger()
         self._ready: deque[Pcm] = deque()
         self._ready_samples = 0
+        self._now = 0.0
         self._snapshot_at = float("-inf")
         self._first_audio_at: float | None = None
         self._finished = False
@@ -63,6 +64,7 @@ class AudioReceiver:
 
     def read(self, samples: int, now: float) -> Pcm:
         """The next `samples`, to be heard from `now` on: always exactly so many."""
+        self._now = now
         while self._ready_samples < samples:
             self._fetch(samples - self._ready_samples, now)
         if now - self._snapshot_at >= SNAPSHOT_INTERVAL:
@@ -79,6 +81,7 @@ class AudioReceiver:
         """The session was negotiated anew: hold, resumption, another codec."""
         before, self._media = self._media, media
         if media.codec != before.codec:
+            self._make_all_ready()
             self._agree(media)
         self._decoders.setdefault(media.payload_type, self._decoder)
         self._buffer.held = not media.direction.receives
@@ -100,6 +103,13 @@ class AudioReceiver:
             ledger=self._ledger,
         )
 
+    def _make_all_ready(self) -> None:
+        """What is here of the old codec is heard before the new one: its time ends where that one's begins."""
+        self._buffer.finish()
+        while (item := self._buffer.get(self._now, self._ready_samples / self._format[0])) is not None:
+            self._take_in(item, self._now)
+        self._append(self._converter.flush())
+
     def _least_delay(self) -> float:
         media = self._media
         if not media.fec or not media.repair_window:
@@ -114,10 +124,14 @@ class AudioReceiver:
         item = self._buffer.get(now, ahead)
         if item is None:
             self._idle(wanted)
-        elif isinstance(item, Gap):
+        else:
+            self._take_in(item, now + ahead)
+
+    def _take_in(self, item: RtpPacket | Gap, heard: float) -> None:
+        if isinstance(item, Gap):
             self._fill(item)
         else:
-            self._play(item, now + ahead)
+            self._play(item, heard)
 
     def _idle(self, wanted: int) -> None:
         """Nothing has begun yet, or all is over."""
