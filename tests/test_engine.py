@@ -8,8 +8,9 @@ import signal
 
 import pytest
 
-from voip.engine import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, PACKETS_BEHIND, Mailbox, Shutdown, Worker
+from voip.engine import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, PACKETS_BEHIND, Mailbox, Shutdown, Worker
 from voip.errors import DeviceError
+from voip.net import NetworkError
 
 PATIENCE = 120.0
 
@@ -68,6 +69,17 @@ def test_a_device_failure_in_a_worker_stops_the_program_with_its_status() -> Non
     with Worker("playback", shutdown, fail):
         shutdown.wait(10.0)
     assert (shutdown.status, shutdown.error) == (EXIT_DEVICE, "the disk is full")
+
+
+def test_a_network_failure_in_a_worker_is_one_of_the_network() -> None:
+    shutdown = Shutdown()
+
+    def fail() -> None:
+        raise NetworkError("no free media port")
+
+    with Worker("network", shutdown, fail):
+        shutdown.wait(10.0)
+    assert (shutdown.status, shutdown.error) == (EXIT_NETWORK, "no free media port")
 
 
 def test_a_bug_in_a_worker_is_shown_and_stops_the_program(capfd: pytest.CaptureFixture[str]) -> None:

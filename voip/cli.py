@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 import voip
 from voip import codecs
 from voip.calls import CallKeeper, CallSettings
-from voip.devices import DeviceInfo, Sink, Source, faults, list_devices
+from voip.devices import Device, DeviceInfo, Sink, Source, faults, list_devices
 from voip.engine import (
     EXIT_DEVICE,
     EXIT_NETWORK,
@@ -418,9 +418,7 @@ def _device_line(device: DeviceInfo) -> str:
 # --- around the threads -----------------------------------------------------------------------------------------------
 
 
-def watch(
-    options: CommonOptions, calls: CallKeeper, device: Source | Sink, console: Console, shutdown: Shutdown
-) -> None:
+def watch(options: CommonOptions, calls: CallKeeper, device: Device, console: Console, shutdown: Shutdown) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
     now = calls.network.now()
@@ -452,7 +450,7 @@ def finish(
     program: str,
     options: CommonOptions,
     calls: CallKeeper,
-    device: Source | Sink,
+    device: Device,
     console: Console,
     shutdown: Shutdown,
 ) -> int:

@@ -22,6 +22,7 @@ from types import FrameType, TracebackType
 from voip.audio import AudioReceiver, Fanout, Mixer
 from voip.devices import Sink, Source
 from voip.errors import DeviceError, VoipError
+from voip.net import NetworkError
 from voip.sdp import NegotiatedMedia
 
 SWITCH_INTERVAL = 0.0005
@@ -144,6 +145,8 @@ class Worker(threading.Thread):
             self._loop(*self._args)
         except DeviceError as error:
             self._shutdown.request(EXIT_DEVICE, str(error))
+        except NetworkError as error:
+            self._shutdown.request(EXIT_NETWORK, str(error))
         except VoipError as error:
             self._shutdown.request(EXIT_USAGE, str(error))
         except Exception as error:  # a bug: said in full, and never survived half alive

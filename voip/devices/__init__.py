@@ -20,15 +20,15 @@ from voip.devices.portaudio import MICROPHONE, SPEAKER, DeviceInfo, list_devices
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
-__all__ = ["DeviceInfo", "Sink", "Source", "faults", "latency", "list_devices", "open_sink", "open_source"]
+__all__ = ["Device", "DeviceInfo", "Sink", "Source", "faults", "latency", "list_devices", "open_sink", "open_source"]
 
 INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"
 OUTPUTS = "speaker, speaker:NAME-OR-INDEX, FILE.wav, - (stdout) or null"
 DEFAULT_FORMAT = (48000, 1)
 
 
-class Source(Protocol):
-    """Sound coming in. All calls but the first come from one thread, `close` the last one."""
+class Device(Protocol):
+    """What sources and sinks share. All calls but the first come from one thread, `close` the last one."""
 
     @property
     def sample_rate(self) -> int: ...
@@ -36,7 +36,7 @@ class Source(Protocol):
     def channels(self) -> int: ...
     @property
     def block(self) -> int:
-        """Samples per read, about 10 ms."""
+        """Samples per turn, about 10 ms; a sink's may change with `configure`."""
 
     @property
     def description(self) -> str: ...
@@ -44,31 +44,21 @@ class Source(Protocol):
     def available(self) -> bool:
         """False while a device is gone; it is silent then, in real time. May be read by any thread."""
 
+    def close(self) -> None: ...
+
+
+class Source(Device, Protocol):
+    """Sound coming in."""
+
     def start(self) -> None:
         """Sound counts from now on."""
 
     def read(self) -> Pcm | None:
         """The next block when it is due; None: the input has ended. DeviceError if it cannot go on."""
 
-    def close(self) -> None: ...
 
-
-class Sink(Protocol):
-    """Sound going out. All calls come from one thread, `close` the last one; `available` may be read by any."""
-
-    @property
-    def sample_rate(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def block(self) -> int:
-        """Samples per write, about 10 ms; may change with `configure`."""
-
-    @property
-    def description(self) -> str: ...
-    @property
-    def available(self) -> bool:
-        """False while a device is gone; it is silent then, in real time."""
+class Sink(Device, Protocol):
+    """Sound going out."""
 
     def configure(self, rate: int, channels: int) -> None:
         """A stream of this format begins: files adopt the first one's, devices keep their own."""
@@ -78,8 +68,6 @@ class Sink(Protocol):
 
     def idle(self) -> None:
         """Let the time of a block pass while no call is up: a device is silent, a file does not grow."""
-
-    def close(self) -> None: ...
 
 
 def open_source(
@@ -143,12 +131,12 @@ def open_sink(
     return WavSink(spec, rate=rate, channels=channels, clock=clock, sleep=sleep)
 
 
-def latency(device: Source | Sink) -> float:
+def latency(device: Device) -> float:
     """Seconds that sound spends in the device beyond the block: 0 for files and pipes."""
     return device.latency if isinstance(device, Microphone | Speaker) else 0.0
 
 
-def faults(device: Source | Sink) -> str:
+def faults(device: Device) -> str:
     """What went wrong between us and the device so far, in words; empty if nothing did."""
     counted = {
         "times lost": getattr(device, "failures", 0),
