@@ -19,13 +19,51 @@ def no_runs() -> dict[str, int]:
 
 @dataclass(frozen=True)
 class SenderStats:
-    """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too)."""
+    """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too).
+
+    `payload_bytes` and `fec_payload_bytes` are without any header, as sender reports count (RFC 3550 section 6.4.1).
+    `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent.
+    """
 
     packets: int = 0
     fec_packets: int = 0
     bytes: int = 0
     ip_bytes: int = 0
     seconds: float = 0.0
+    payload_bytes: int = 0
+    fec_payload_bytes: int = 0
+    timestamp: int | None = None
+    timestamp_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Which packets of a stream have arrived: flag i is for sequence number `first` + i (modulo 2^16)."""
+
+    first: int
+    flags: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class PathReport:
+    """What the peer's newest RTCP compound says of one stream that we send, before any repair.
+
+    `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
+    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `discarded` (0 to 1), `delay` and `delay_max`
+    of the peer's jitter buffer are from its VoIP metrics (section 4.7).
+    """
+
+    at: float
+    fraction_lost: float
+    cumulative_lost: int
+    highest: int
+    jitter: float
+    rtt: float | None = None
+    media: Arrivals | None = None
+    repair: Arrivals | None = None
+    discarded: float | None = None
+    delay: float | None = None
+    delay_max: float | None = None
 
 
 @dataclass(frozen=True)
