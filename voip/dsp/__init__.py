@@ -1,0 +1,15 @@
+"""Sound as arrays: sample-rate conversion, channel layout, concealment, level, mixing. Arrays in, arrays out.
+
+Sound is an int16 array of shape (samples, channels) everywhere in this package.
+
+pcm         Pcm: the type, its level, channel layout, mixing
+resample    Resampler: from one sample rate to another
+pitch       the period of a sound
+conceal     Concealer: what fills a hole
+"""
+
+from voip.dsp.conceal import Concealer
+from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Pcm, level_dbfs, mix, to_channels
+from voip.dsp.resample import Resampler
+
+__all__ = ["FULL_SCALE", "SILENCE_DBFS", "Concealer", "Pcm", "Resampler", "level_dbfs", "mix", "to_channels"]

@@ -1,0 +1,59 @@
+"""Sound as arrays: the type, its level, channel layout, mixing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pcm = NDArray[np.int16]
+"""Sound: int16, shape (samples, channels)."""
+Floats = NDArray[np.float32]
+"""Sound in the making, on the scale of int16."""
+
+FULL_SCALE = 32768.0
+"""The level that 0 dBFS stands for."""
+SILENCE_DBFS = -100.0
+"""What level_dbfs gives for digital silence, in place of minus infinity: below the 16-bit noise floor of -98 dBFS."""
+
+_INT16 = np.iinfo(np.int16)
+
+
+def to_channels(pcm: Pcm, channels: int) -> Pcm:
+    """The same sound with that many channels: copies of one, or the mean of all. The same array if nothing changes."""
+    if pcm.shape[1] == channels:
+        return pcm
+    mono = pcm if pcm.shape[1] == 1 else (pcm.sum(axis=1, dtype=np.int32, keepdims=True) // pcm.shape[1])
+    return np.repeat(mono.astype(np.int16), channels, axis=1)
+
+
+def level_dbfs(pcm: Pcm) -> float:
+    """RMS level over all channels in dB of full scale; a full-scale sine is -3.0, silence is SILENCE_DBFS."""
+    if not pcm.size:
+        return SILENCE_DBFS
+    flat = pcm.astype(np.float64).ravel()
+    power = float(flat @ flat) / flat.size / FULL_SCALE**2
+    return max(10.0 * math.log10(power), SILENCE_DBFS) if power > 0.0 else SILENCE_DBFS
+
+
+def mix(blocks: Sequence[Pcm]) -> Pcm:
+    """The sum of at least one block of equal shape, held at full scale where it would overflow."""
+    if len(blocks) == 1:
+        return blocks[0]
+    total = blocks[0].astype(np.int32)
+    for block in blocks[1:]:
+        total += block
+    return np.clip(total, _INT16.min, _INT16.max).astype(np.int16)
+
+
+def ramp(length: int) -> Floats:
+    """Weights that rise from just above 0 to just below 1, shape (length, 1)."""
+    return np.linspace(0.0, 1.0, length + 2, dtype=np.float32)[1:-1, None]
+
+
+def to_int16(sound: NDArray[Any]) -> Pcm:
+    """Rounded, and held at full scale where it would overflow."""
+    return np.asarray(np.clip(np.rint(sound), _INT16.min, _INT16.max), np.int16)
