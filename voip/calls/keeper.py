@@ -1,0 +1,260 @@
+"""What both sides of a call have in common: its port, its media, its watch and its end."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from voip.engine import Shutdown
+from voip.errors import NegotiationError, ProtocolError
+from voip.fec import Pattern
+from voip.net import MediaPort, Network
+from voip.report import CallRecord, Console
+from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, make_answer, make_offer
+from voip.session import RtpSession
+from voip.sip import CallEnded, CallOffered, PeerAlive, RequestRefused, UserAgent
+from voip.stats import ReceiverStats, SenderStats
+
+WATCH_INTERVAL = 0.25
+"""Seconds between looks at the media time-out and at the statistics."""
+PINGS_PER_TIMEOUT = 4
+"""A silent peer is asked this many times (OPTIONS in the dialog) before its media time-out."""
+RECORDS_KEPT = 1000
+"""Ended calls that the final report holds: the last ones."""
+
+
+@dataclass
+class Call:
+    """One call, owned by the network thread."""
+
+    record: CallRecord
+    remote_host: str
+    caller_user: str | None
+    began: float
+    endpoint: Endpoint
+    port: MediaPort
+    offer: SessionDescription | None = None
+    media: NegotiatedMedia | None = None
+    session: RtpSession | None = None
+    heard_at: float | None = None
+    established: float | None = None
+    ended: float | None = None
+    pinged: float = 0.0
+
+
+@dataclass(frozen=True)
+class CallSettings:
+    """What the options say of every call; times in seconds."""
+
+    capabilities: Capabilities
+    media_timeout: float
+    pattern: Pattern | None
+
+
+class CallKeeper(ABC):
+    """What both sides of a call have in common; a subclass says where the media comes from or goes to."""
+
+    LISTENS = True
+    """Whether a peer that may send is expected to."""
+
+    def __init__(
+        self, network: Network, agent: UserAgent, console: Console, shutdown: Shutdown, settings: CallSettings
+    ) -> None:
+        self.network, self.agent, self.console, self.shutdown = network, agent, console, shutdown
+        self.settings, self.capabilities = settings, settings.capabilities
+        self.rng: random.Random = random.SystemRandom()
+        self.calls: dict[str, Call] = {}
+        self.records: tuple[CallRecord, ...] = ()
+        self._ended: tuple[CallRecord, ...] = ()
+        self._endings: dict[str, CallEnded] = {}
+        network.serve(agent, self.handlers())
+        network.post(self._watch)
+
+    @property
+    def idle(self) -> bool:
+        """No call is up, ringing or being played to its end; readable from any thread."""
+        return not self.calls
+
+    def handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            CallOffered: self.on_offered,
+            CallEnded: self.on_ended,
+            PeerAlive: self.on_alive,
+            RequestRefused: self.on_refused,
+        }
+
+    def hang_up_all(self) -> None:
+        for call_id in list(self.calls):
+            self.agent.hang_up(call_id, self.network.now())
+
+    def last_words(self) -> None:
+        """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
+        self.agent.send_pending_byes(self.network.now())
+        self.network.flush()
+        for call_id in list(self.calls):
+            self._close(call_id)
+
+    # --- events common to both sides ------------------------------------------------------------------------------
+
+    def on_offered(self, event: CallOffered) -> None:
+        """A re-INVITE: hold, resume, another address or codec (RFC 3264 section 8)."""
+        call = self.calls.get(event.call_id)
+        if call is None or call.media is None:
+            return
+        call.endpoint = replace(call.endpoint, session_version=call.endpoint.session_version + 1)
+        try:
+            if event.offer:
+                offer = SessionDescription.parse(event.offer)
+                answer, media = make_answer(offer, self.capabilities, call.endpoint)
+                self._update(event.call_id, call, media)
+            else:
+                answer = call.offer = make_offer(self.capabilities, call.endpoint)
+        except (ProtocolError, NegotiationError) as error:
+            self.agent.reject(event.call_id, getattr(error, "status", 488), self.network.now())
+            self.console.say(1, f"refused a changed offer of {call.record.peer}: {error}")
+            return
+        self.agent.accept(event.call_id, answer.serialize(), self.network.now())
+
+    def on_alive(self, event: PeerAlive) -> None:
+        call = self.calls.get(event.call_id)
+        if call is not None:
+            call.heard_at = self.network.now()
+
+    def on_refused(self, event: RequestRefused) -> None:
+        self.console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
+
+    def on_ended(self, event: CallEnded) -> None:
+        """Signalling is over; media may still be played to its end, then `_close` follows."""
+        call = self.calls.get(event.call_id)
+        if call is None or event.call_id in self._endings:  # the first reason counts, not what becomes of our BYE
+            return
+        self._endings[event.call_id] = event
+        call.ended = self.network.now()
+        if call.media is None:
+            self._close(event.call_id)
+        else:
+            self._end_media(event.call_id)
+
+    # --- what a side has to provide -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _begin_media(self, call_id: str, call: Call) -> None:
+        """The call is agreed on: let its media flow."""
+
+    @abstractmethod
+    def _change_media(self, call_id: str, media: NegotiatedMedia) -> None:
+        """The call was negotiated anew."""
+
+    @abstractmethod
+    def _end_media(self, call_id: str) -> None:
+        """Signalling is over: see to the rest of the media, then `_close`."""
+
+    @abstractmethod
+    def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
+        """What is known of the media so far."""
+
+    @abstractmethod
+    def _over(self, call: Call, ending: CallEnded | None) -> None:
+        """The call is closed and reported."""
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _new_call(self, record: CallRecord, remote_host: str, caller_user: str | None = None) -> Call:
+        """A call with its media port; NetworkError when there is none."""
+        port = self.network.open_media_port(remote_host)
+        endpoint = Endpoint(
+            host=port.host,
+            port=port.port,
+            ssrc=self.rng.getrandbits(32),
+            fec_ssrc=self.rng.getrandbits(32),
+            cname=f"{self.rng.getrandbits(96):024x}",
+            session_id=self.rng.getrandbits(31),
+            session_version=1,
+        )
+        now = self.network.now()
+        record = replace(record, start=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return Call(record, remote_host, caller_user, now, endpoint, port)
+
+    def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
+        """Offer and answer agree: media flows from here on."""
+        now = self.network.now()
+        call.media, call.session, call.established = media, RtpSession(media), now
+        call.record = replace(call.record, media=media, setup=now - call.began)
+        self._begin_media(call_id, call)
+        codec = media.codec
+        fec = f"FEC {media.fec}" if media.fec else "no FEC"
+        self.console.event(
+            "established",
+            f"call {'from' if call.record.incoming else 'to'} {call.record.peer}\n"
+            f"  {codec.name.lower()} {codec.clock_rate} Hz, {codec.channels} ch, {media.ptime * 1e3:g} ms packets, "
+            f"{fec}, not encrypted",
+            call_id=call_id,
+            peer=call.record.peer,
+            codec=codec.name.lower(),
+        )
+
+    def _update(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
+        if media == call.media or call.session is None:
+            return
+        self.console.say(1, f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}")
+        call.media = media
+        call.record = replace(call.record, media=media)
+        call.heard_at = self.network.now()
+        call.session.update(media)
+        self._change_media(call_id, media)
+
+    def _watch(self) -> None:
+        now = self.network.now()
+        for call_id, call in list(self.calls.items()):
+            self._watch_call(call_id, call, now)
+        self._publish()
+        self.network.call_later(WATCH_INTERVAL, self._watch)
+
+    def _watch_call(self, call_id: str, call: Call, now: float) -> None:
+        """End a call whose peer is gone; ask a silent one whether it is still there."""
+        if call.established is None or call.session is None or call.media is None or call_id in self._endings:
+            return
+        heard = [call.established, call.session.last_heard, call.heard_at]
+        silent = now - max(moment for moment in heard if moment is not None)
+        if silent > self.settings.media_timeout:
+            self.agent.hang_up(call_id, now)
+            self.on_ended(
+                CallEnded(call_id, "media-timeout", None, f"nothing heard for {self.settings.media_timeout:g} s")
+            )
+        elif not (self.LISTENS and call.media.direction.receives):
+            # Nothing is due from this peer, so its silence says nothing: ask it.
+            pause = self.settings.media_timeout / PINGS_PER_TIMEOUT
+            if silent > pause and now - call.pinged > pause:
+                call.pinged = now
+                self.agent.ping(call_id, now)
+
+    def _snapshot(self, call_id: str, call: Call) -> CallRecord:
+        rx, tx = self._statistics(call_id)
+        network = call.session.stats if call.session is not None else call.record.network
+        if network is not None:
+            network = replace(network, icmp_errors=call.port.icmp_errors)
+        rx, tx = rx or call.record.rx, tx or call.record.tx
+        first_audio = None if rx is None or rx.first_audio_at is None else rx.first_audio_at - call.began
+        duration = 0.0 if call.established is None else (call.ended or self.network.now()) - call.established
+        return replace(call.record, rx=rx, tx=tx, network=network, first_audio=first_audio, duration=duration)
+
+    def _publish(self) -> None:
+        live = tuple(self._snapshot(call_id, call) for call_id, call in self.calls.items())
+        self.records = self._ended + live
+
+    def _close(self, call_id: str) -> None:
+        """The last of a call: its port is closed, its report made."""
+        call = self.calls[call_id]
+        ending = self._endings.pop(call_id, None)
+        reason = ending.reason if ending is not None else "local-bye"
+        call.record = replace(self._snapshot(call_id, call), end_reason=reason)
+        del self.calls[call_id]
+        self.network.detach(call.port)
+        self._ended = (*self._ended, call.record)[-RECORDS_KEPT:]
+        self._publish()
+        self.console.call_ended(call.record)
+        self._over(call, ending)
