@@ -1,4 +1,4 @@
-"""Sound as arrays: sample-rate conversion, channel layout, concealment, level, mixing. Arrays in, arrays out.
+"""Sound as arrays: sample-rate conversion, channel layout, concealment, tempo, level, mixing. Arrays in, arrays out.
 
 Sound is an int16 array of shape (samples, channels) everywhere in this package.
 
@@ -6,10 +6,22 @@ pcm         Pcm: the type, its level, channel layout, mixing
 resample    Resampler: from one sample rate to another
 pitch       the period of a sound
 conceal     Concealer: what fills a hole
+timescale   TimeScaler: longer and shorter without another pitch
 """
 
 from voip.dsp.conceal import Concealer
 from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Pcm, level_dbfs, mix, to_channels
 from voip.dsp.resample import Resampler
+from voip.dsp.timescale import TimeScaler
 
-__all__ = ["FULL_SCALE", "SILENCE_DBFS", "Concealer", "Pcm", "Resampler", "level_dbfs", "mix", "to_channels"]
+__all__ = [
+    "FULL_SCALE",
+    "SILENCE_DBFS",
+    "Concealer",
+    "Pcm",
+    "Resampler",
+    "TimeScaler",
+    "level_dbfs",
+    "mix",
+    "to_channels",
+]

@@ -57,13 +57,23 @@ class Concealer:
 
     def join(self, pcm: Pcm) -> Pcm:
         """The block as it is to be played: cross-faded from the concealment if one went before. Remembers it."""
-        if self._loop is not None and len(pcm):
-            length = min(len(pcm), self._samples(self.JOIN))
-            rise = ramp(length)
-            faded = self._continuation(length) * (1 - rise) + pcm[:length] * rise
-            pcm = np.concatenate((to_int16(faded), pcm[length:]))
+        pcm = self.fade_in(pcm)
         self.good(pcm)
         return pcm
+
+    def fade_in(self, pcm: Pcm) -> Pcm:
+        """As `join`, but does not remember the block: it is still to be worked on."""
+        if self._loop is None or not len(pcm):
+            return pcm
+        length = min(len(pcm), self._samples(self.JOIN))
+        rise = ramp(length)
+        faded = self._continuation(length) * (1 - rise) + pcm[:length] * rise
+        return np.concatenate((to_int16(faded), pcm[length:]))
+
+    def past(self, samples: int) -> Pcm:
+        """What was played last, at most so many samples."""
+        recent = np.concatenate(self._history) if self._history else np.zeros((0, self._channels), np.int16)
+        return recent[max(0, len(recent) - samples) :]
 
     def _samples(self, seconds: float) -> int:
         return max(1, round(seconds * self._rate))
