@@ -51,7 +51,8 @@ def mix(blocks: Sequence[Pcm]) -> Pcm:
 
 def ramp(length: int) -> Floats:
     """Weights that rise from just above 0 to just below 1 without a corner, shape (length, 1)."""
-    return 0.5 - 0.5 * np.cos(np.linspace(0.0, math.pi, length + 2, dtype=np.float32)[1:-1, None])
+    angle = np.linspace(0.0, math.pi, length + 2, dtype=np.float32)[1:-1, None]
+    return np.asarray(0.5 - 0.5 * np.cos(angle), np.float32)
 
 
 def to_int16(sound: NDArray[Any]) -> Pcm:
