@@ -1,0 +1,126 @@
+"""What one run over the wire came to, as plain figures, and the medians of several."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.bench.quality import Quality
+from tests.bench.running import ROOT, LogLine
+
+Figures = dict[str, Any]
+
+RESULTS = ROOT / "docs" / "benchmarks.json"
+"""Where results are kept, so that tables and pictures can be made again."""
+BIN = 5.0
+"""Seconds over which the bit rate is averaged where it is shown over time."""
+
+
+def rtp_begin(log: Sequence[LogLine], clock_rate: int, ptime: float) -> float | None:
+    """The monotonic moment at which the first sample was spoken, as the media packets at the near end tell.
+
+    A packet cannot be sent before its last sample was spoken. The earliest packet of the first two seconds counts, so
+    that a slow start does not pass for speed later.
+    """
+    first = next((line for line in log if line.direction == "near>far" and line.kind.startswith("rtp ")), None)
+    if first is None:
+        return None
+    begins = []
+    for line in log:
+        if line.direction == first.direction and line.kind == first.kind and line.at < first.at + 2.0:
+            ahead = (line.timestamp - first.timestamp + (1 << 31)) % (1 << 32) - (1 << 31)
+            begins.append(line.at - ahead / clock_rate - ptime)
+    return min(begins)
+
+
+def media_kind(log: Sequence[LogLine]) -> str | None:
+    """The payload type that the sender began with: its media, not its repair packets."""
+    return next((line.kind for line in log if line.direction == "near>far" and line.kind.startswith("rtp ")), None)
+
+
+def kbps(log: Iterable[LogLine], direction: str, span: tuple[float, float]) -> float:
+    """Kilobits per second of RTP and RTCP in this direction between two moments, IP and UDP headers included."""
+    begin, end = span
+    size = sum(line.size for line in log if line.direction == direction and begin <= line.at < end)
+    return 8e-3 * size / (end - begin)
+
+
+def wire_figures(summary: Mapping[str, Any], log: Sequence[LogLine], seconds: float) -> Figures:
+    """Bit rates and true losses, from the wire's log; all of them of the first `seconds` of media."""
+    kind = media_kind(log)
+    if kind is None:
+        return {}
+    begin = next(line.at for line in log if line.kind == kind)
+    span = (begin, begin + seconds)
+    media = [line for line in log if line.kind == kind and line.direction == "near>far"]
+    forth = [line for line in log if line.direction == "near>far"]
+    kinds = sorted({line.kind for line in forth})
+    trip = [summary[name]["delay_ms"] for name in ("near>far", "far>near")]
+    return {
+        "kbps": kbps(forth, "near>far", span),
+        "kbps_back": kbps(log, "far>near", span),
+        "kbps_of": {each: kbps((line for line in forth if line.kind == each), "near>far", span) for each in kinds},
+        "kbps_over_time": [
+            kbps(forth, "near>far", (begin + at * BIN, begin + (at + 1) * BIN)) for at in range(int(seconds / BIN))
+        ],
+        "media_packets": len(media),
+        "true_loss_pct": 100.0 * sum(not line.delays for line in media) / len(media),
+        "true_rtt_ms": None if None in trip else sum(trip),
+        "wire_late_ms": summary["lateness_ms"].get("p99"),
+    }
+
+
+def quality_figures(quality: Quality, offset: float | None) -> Figures:
+    """Those of the recording; `offset`: seconds to add to the delay from file to file for that from mouth to ear."""
+    figures = asdict(quality)
+    for name in ("delay", "delay_min", "delay_max"):
+        known = figures[name] is not None and offset is not None
+        figures[name] = figures[name] + 1e3 * (offset or 0.0) if known else None
+    return figures
+
+
+def median(runs: Sequence[Figures]) -> Figures:
+    """The median of each figure over several runs of a row; lists and dictionaries item by item, the rest dropped."""
+    merged: Figures = {}
+    for name in runs[0]:
+        value = _middle([run[name] for run in runs if run.get(name) is not None])
+        if value is not None:
+            merged[name] = value
+    return merged
+
+
+def _middle(values: Sequence[Any]) -> object:
+    if not values:
+        return None
+    if all(isinstance(value, int | float) for value in values):
+        return round(statistics.median(values), 3)
+    if all(isinstance(value, dict) for value in values):
+        return median(values)
+    if all(isinstance(value, list) for value in values):
+        return [_middle(items) for items in zip(*values, strict=False)]
+    return None
+
+
+def stored() -> dict[str, Any]:
+    """All results so far."""
+    if not RESULTS.exists():
+        return {}
+    found: dict[str, Any] = json.loads(RESULTS.read_text())
+    return found
+
+
+def store(path: Sequence[str], value: object) -> None:
+    """Put a result at `path` (section, program, row) of the file."""
+    results = stored()
+    place = results
+    for name in path[:-1]:
+        place = place.setdefault(name, {})
+    place[path[-1]] = value
+    RESULTS.parent.mkdir(exist_ok=True)
+    temporary = Path(f"{RESULTS}.new")
+    temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    temporary.replace(RESULTS)

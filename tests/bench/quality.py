@@ -1,0 +1,323 @@
+"""What is left of speech: REFERENCE.wav against RECEIVED.wav.
+
+    python -m tests.bench quality speech.wav heard.wav
+
+First the delay is followed through the call: half a second of the reference every tenth second is looked for in what
+was received, and of all the places that each may have come to, the likeliest sequence is taken (dynamic programming:
+a good match is worth more than a steady delay, but of two equal ones the steady one wins). So drift, steps and
+stretches of an adaptive buffer are no errors, and neither a hole nor a repeated phrase leads astray.
+
+Then each active 20 ms frame of the reference is looked up around that delay. It is missing if its place is quiet (25 dB
+below it) or holds something else (correlation under 0.5 between 150 and 3400 Hz). PESQ-WB (ITU-T P.862.2) is the mean
+over pieces of about eight seconds, cut in pauses, each at its own delay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.sound import RATE, Wave, at_rate, load
+
+Mask = NDArray[np.bool_]
+Lags = NDArray[np.int64]
+
+FRAME = RATE // 50
+"""Samples of 20 ms: what is missing is counted in these."""
+PIECE = 8.0
+"""Seconds that PESQ judges at a time: the standard is validated for 8 to 12 s."""
+
+_WINDOW, _HOP = 25 * FRAME, 5 * FRAME  # half a second, every tenth
+_CANDIDATES = 6  # places that one window may have come to
+_APART = RATE // 500  # samples between two of them: 2 ms
+_SEARCH = round(0.7 * RATE)  # samples around the middle delay that are searched
+_STEP_COST, _DRIFT_COST = 0.3, 4.0  # of a change of delay at all; and per second of change; a match is worth 0 to 1
+_ACTIVE = 10 ** (-35 / 10)  # energy below the loud third's at which a frame is a pause
+_QUIET = 10 ** (-25 / 10)
+_SAME = 0.5  # correlation
+_FINE = RATE // 400  # 2.5 ms: what a frame may be off the track
+_BAND = (150.0, 3400.0)  # Hz: where speech codecs keep the wave
+_PAD = RATE // 10  # samples of context that PESQ gets at both ends of a piece
+_SILENT = 1e-4  # peak of a recording in which nothing is
+_CLICK = 2.5  # times as sharp a bend as the reference has nearby
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What became of the speech. Shares are percent of the active frames, delays milliseconds from file to file."""
+
+    pesq: float | None
+    missing: float
+    silent: float
+    other: float
+    delay: float | None
+    delay_min: float | None
+    delay_max: float | None
+    longest_gap: float
+    gaps: int
+    clicks: int
+    head: float
+    tail: float
+
+
+NOTHING = Quality(1.0, 100.0, 100.0, 0.0, None, None, None, 0.0, 0, 0, 0.0, 0.0)
+"""When nothing of the reference is found."""
+
+
+def band_pass(samples: Wave) -> Wave:
+    """Only what is between the edges of `_BAND`, in phase."""
+    size = 1 << (len(samples) + 2048).bit_length()
+    frequency = np.fft.rfftfreq(size, 1 / RATE)
+    low, high = _BAND
+    gain = np.clip(2 * frequency / low - 1, 0, 1) * np.clip((1.2 * high - frequency) / (0.2 * high), 0, 1)
+    filtered: Wave = np.fft.irfft(np.fft.rfft(samples, size) * gain, size)[: len(samples)]
+    return filtered
+
+
+def piece(samples: Wave, start: int, length: int) -> Wave:
+    """`length` samples from `start` on; silence where there are none."""
+    out = np.zeros(length)
+    first, last = max(start, 0), min(start + length, len(samples))
+    if last > first:
+        out[first - start : last - start] = samples[first:last]
+    return out
+
+
+def correlations(wanted: Wave, there: Wave) -> Wave:
+    """Correlation, -1 to 1, of `wanted` with each stretch of `there` of its length."""
+    size = 1 << (len(there) + len(wanted) - 1).bit_length()
+    count = len(there) - len(wanted) + 1
+    product = np.fft.irfft(np.fft.rfft(there, size) * np.conj(np.fft.rfft(wanted, size)), size)[:count]
+    sums = np.concatenate([[0.0], np.cumsum(there * there)])
+    own = float(wanted @ wanted)
+    energy = np.maximum(sums[len(wanted) :] - sums[: -len(wanted)], 1e-3 * own)
+    result: Wave = product / np.sqrt(energy * own + 1e-18)
+    return result
+
+
+def overall_lag(reference: Wave, received: Wave) -> int:
+    """The one shift of `received` against `reference` that fits best."""
+    size = 1 << (len(reference) + len(received)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(received, size) * np.conj(np.fft.rfft(reference, size)), size)
+    best = int(np.argmax(product))
+    return best - size if best > size // 2 else best
+
+
+def activity(reference: Wave) -> Mask:
+    """Which 20 ms frames of (filtered) speech are no pause."""
+    frames = len(reference) // FRAME
+    energy = (reference[: frames * FRAME].reshape(frames, FRAME) ** 2).mean(axis=1)
+    loud = np.sort(energy)[-max(1, frames // 3) :].mean()
+    mask: Mask = energy > loud * _ACTIVE
+    return mask
+
+
+@dataclass(frozen=True)
+class Track:
+    """The delay through the call: `lags` in samples at the frames `at` (middles of windows that were found)."""
+
+    at: Lags
+    lags: Lags
+
+    def around(self, frame: int) -> tuple[int, int]:
+        """The least and the largest of the delays before and after a frame."""
+        after = int(np.searchsorted(self.at, frame))
+        before, after = max(0, after - 1), min(after, len(self.at) - 1)
+        a, b = int(self.lags[before]), int(self.lags[after])
+        return min(a, b), max(a, b)
+
+    def nearest(self, frames: Lags) -> Lags:
+        """The delay at each of these frames."""
+        middles = (self.at[1:] + self.at[:-1]) / 2
+        nearest: Lags = self.lags[np.searchsorted(middles, frames)]
+        return nearest
+
+
+def follow(reference: Wave, received: Wave, active: Mask) -> Track | None:
+    """Find the delay all along; both filtered. None: nothing of the reference is there."""
+    middle = overall_lag(reference, received)
+    places: list[int] = []
+    options: list[tuple[Lags, Wave]] = []
+    for start in range(0, len(reference) - _WINDOW + 1, _HOP):
+        frame = start // FRAME
+        if active[frame : frame + _WINDOW // FRAME].sum() < _WINDOW // FRAME // 4:
+            continue
+        there = piece(received, start + middle - _SEARCH, _WINDOW + 2 * _SEARCH)
+        match = correlations(reference[start : start + _WINDOW], there)
+        peaks = _peaks(match)
+        places.append(frame + _WINDOW // FRAME // 2)
+        options.append((peaks + middle - _SEARCH, match[peaks]))
+    if not places:
+        return None
+    lags, matches = _likeliest(options)
+    found = matches > _SAME
+    if not found.any():
+        return None
+    return Track(np.array(places)[found], lags[found])
+
+
+def _peaks(match: Wave) -> Lags:
+    """Where the best few places are, each at least `_APART` from the others."""
+    left = match.copy()
+    found: list[int] = []
+    for _ in range(_CANDIDATES):
+        best = int(np.argmax(left))
+        found.append(best)
+        left[max(0, best - _APART) : best + _APART + 1] = -1.0
+    return np.array(found, dtype=np.int64)
+
+
+def _likeliest(options: list[tuple[Lags, Wave]]) -> tuple[Lags, Wave]:
+    """One lag of each window so that matches are good and changes few: Viterbi's algorithm."""
+    scores = options[0][1]
+    back: list[Lags] = []
+    for (before, _), (lags, match) in itertools.pairwise(options):
+        change = np.abs(lags[:, None] - before[None, :])
+        cost = np.where(change > _APART, _STEP_COST, 0.0) + _DRIFT_COST * change / RATE
+        total = scores[None, :] - cost
+        back.append(np.argmax(total, axis=1).astype(np.int64))
+        scores = total.max(axis=1) + match
+    choice = int(np.argmax(scores))
+    chosen = [choice]
+    for step in reversed(back):
+        choice = int(step[choice])
+        chosen.append(choice)
+    chosen.reverse()
+    lags = np.array([option[0][index] for option, index in zip(options, chosen, strict=True)])
+    matches = np.array([option[1][index] for option, index in zip(options, chosen, strict=True)])
+    return lags, matches
+
+
+def look_up(reference: Wave, received: Wave, active: Mask, track: Track) -> tuple[Wave, Wave]:
+    """For each active frame the best correlation near its place, and the energy there against its own."""
+    match, energy = np.zeros(len(active)), np.zeros(len(active))
+    for frame in np.flatnonzero(active):
+        least, most = track.around(int(frame))
+        start = int(frame) * FRAME
+        wanted = reference[start : start + FRAME]
+        there = piece(received, start + least - _FINE, FRAME + most - least + 2 * _FINE)
+        all_of_them = correlations(wanted, there)
+        best = int(np.argmax(all_of_them))
+        match[frame] = all_of_them[best]
+        got = there[best : best + FRAME]
+        energy[frame] = float(got @ got) / (float(wanted @ wanted) + 1e-12)
+    return match, energy
+
+
+def runs(mask: Mask) -> Lags:
+    """(begin, end) of each run of True, shape (runs, 2)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return edges.reshape(-1, 2)
+
+
+def cuts(energy: Wave, first: int, last: int) -> list[int]:
+    """Frames at which to cut between `first` and `last`, in the quietest tenth of a second near each `PIECE`."""
+    frames = round(PIECE * RATE / FRAME)
+    smooth = np.convolve(energy, np.ones(5) / 5, "same")
+    found = [first]
+    while last - found[-1] > 1.5 * frames:
+        begin, end = found[-1] + 7 * frames // 8, found[-1] + 9 * frames // 8
+        found.append(begin + int(np.argmin(smooth[begin:end])))
+    return [*found, last]
+
+
+def pesq_of(reference: Wave, received: Wave, places: list[int], track: Track) -> float | None:
+    """Mean PESQ-WB over the pieces between `places` (frames), of both at full band; None without the module."""
+    try:
+        from pesq import NoUtterancesError, pesq
+    except ImportError:
+        return None
+    scores = []
+    for begin, end in itertools.pairwise(places):
+        lag = int(np.median(track.nearest(np.arange(begin, end))))
+        length = (end - begin) * FRAME + 2 * _PAD
+        wanted = piece(reference, begin * FRAME - _PAD, length)
+        got = piece(received, begin * FRAME - _PAD + lag, length)
+        try:
+            scores.append(float(pesq(RATE, wanted.astype(np.float32), got.astype(np.float32), "wb")))
+        except NoUtterancesError:
+            scores.append(1.0)
+    return float(np.mean(scores))
+
+
+def clicks_of(reference: Wave, received: Wave, span: tuple[int, int], track: Track, gain: float) -> int:
+    """Frames with a bend of the wave far sharper than any that the reference has within 40 ms."""
+    first, last = span
+    bend = np.abs(np.diff(reference, 2, append=[0.0, 0.0])) * np.sqrt(gain)
+    frames = len(reference) // FRAME
+    sharpest = bend[: frames * FRAME].reshape(frames, FRAME).max(axis=1)
+    near = np.array([sharpest[max(0, frame - 2) : frame + 3].max() for frame in range(frames)])
+    least = 0.02 * np.sqrt(gain) * float(np.percentile(np.abs(reference), 99.9))
+    there = np.abs(np.diff(received, 2, append=[0.0, 0.0]))
+    lags = track.nearest(np.arange(first, last))
+    peaks = [
+        piece(there, frame * FRAME + int(lag), FRAME).max() for frame, lag in zip(range(first, last), lags, strict=True)
+    ]
+    return len(runs(np.array(peaks) > np.maximum(_CLICK * near[first:last], least)))
+
+
+def measure(reference: Wave, received: Wave, *, with_pesq: bool = True) -> Quality:
+    """Judge what was received; both mono at `RATE`, full scale 1. Speech cut at either end is told apart."""
+    if len(received) < RATE // 2 or float(np.abs(received).max()) < _SILENT:
+        return NOTHING
+    wanted, got = band_pass(reference), band_pass(received)
+    active = activity(wanted)
+    track = follow(wanted, got, active)
+    if track is None:
+        return NOTHING
+    match, energy = look_up(wanted, got, active, track)
+    well = active & (match > 0.8)
+    gain = float(np.median(energy[well])) if well.any() else 1.0
+    silent = active & (energy < gain * _QUIET)
+    other = active & ~silent & (match < _SAME)
+    good = np.flatnonzero(active & ~silent & ~other)
+    if not len(good):
+        return NOTHING
+    first, last = int(good[0]), int(good[-1]) + 1
+    inside = np.zeros(len(active), dtype=bool)
+    inside[first:last] = True
+    holes = runs((silent | other) & inside)
+    share = 100.0 / float((active & inside).sum())
+    frame_energy = (wanted[: len(active) * FRAME].reshape(-1, FRAME) ** 2).mean(axis=1)
+    places = cuts(frame_energy, first, last)
+    to_ms = 1e3 / RATE
+    return Quality(
+        pesq=pesq_of(reference, received, places, track) if with_pesq else None,
+        missing=share * float(((silent | other) & inside).sum()),
+        silent=share * float((silent & inside).sum()),
+        other=share * float((other & inside).sum()),
+        delay=to_ms * float(np.median(track.nearest(np.arange(first, last)))),
+        delay_min=to_ms * float(track.lags.min()),
+        delay_max=to_ms * float(track.lags.max()),
+        longest_gap=20.0 * float(max((end - begin for begin, end in holes), default=0)),
+        gaps=len(holes),
+        clicks=clicks_of(reference, received, (first, last), track, gain),
+        head=20.0 * float(active[:first].sum()),
+        tail=20.0 * float(active[last:].sum()),
+    )
+
+
+def measure_files(reference: Path, received: Path, *, with_pesq: bool = True) -> Quality:
+    """`measure` of two 16-bit WAV files of any rate."""
+    return measure(at_rate(*load(reference)), at_rate(*load(received)), with_pesq=with_pesq)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `python -m tests.bench quality`."""
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("received", type=Path)
+    parser.add_argument("--no-pesq", action="store_true")
+
+
+def run(options: argparse.Namespace) -> int:
+    """The `quality` command."""
+    result = measure_files(options.reference, options.received, with_pesq=not options.no_pesq)
+    sys.stdout.write(json.dumps(asdict(result)) + "\n")
+    return 0
