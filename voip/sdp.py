@@ -163,14 +163,20 @@ class MediaDescription:
             return None
         return codecs.find(*encoding) if encoding else codecs.static(number)
 
-    def parameter(self, payload_type: str, name: str) -> str | None:
-        """One name=value of the fmtp of a format."""
+    def parameters(self, payload_type: str) -> str:
+        """The fmtp of a format, "" if it has none."""
         for value in self.values("fmtp"):
             number, _, parameters = value.partition(" ")
-            for item in parameters.split(";") if number == payload_type else ():
-                key, equals, content = item.strip().partition("=")
-                if equals and key.strip().lower() == name:
-                    return content.strip()
+            if number == payload_type:
+                return parameters.strip()
+        return ""
+
+    def parameter(self, payload_type: str, name: str) -> str | None:
+        """One name=value of the fmtp of a format."""
+        for item in self.parameters(payload_type).split(";"):
+            key, equals, content = item.strip().partition("=")
+            if equals and key.strip().lower() == name:
+                return content.strip()
         return None
 
 
@@ -271,12 +277,13 @@ def make_answer(
     offered, choice, codec = _choose(offer, capabilities)
     fec = _fec_format(offered) if _uses_fec(capabilities) else None
     mux = offered.value("rtcp-mux") is not None
+    codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
     agreed = _Agreed(offer, offered, codec, int(choice), _payload_type(fec), mux, capabilities.direction)
     negotiated = _negotiated(agreed, capabilities, endpoint)
     media = MediaDescription("audio", endpoint.port, offered.profile, [])
     for number in offered.formats:
         if number == choice:
-            _add_format(media, number, codec)
+            _add_format(media, number, negotiated.codec)
         elif number == fec:
             _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
             _add_fec(media, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
@@ -308,16 +315,27 @@ def accept_answer(
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
     sends = offer.direction(ours).sends
     number, fec = (their_number, their_fec) if sends else (our_number, our_fec)
+    codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
     agreed = _Agreed(answer, theirs, codec, int(number), _payload_type(fec), mux, offer.direction(ours))
     return _negotiated(agreed, capabilities, endpoint)
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:
-    """Seconds of sound per packet: ptime, or the largest of PACKET_TIMES below it that fits into max_payload bytes."""
-    for candidate in (ptime, *(time for time in PACKET_TIMES if time < ptime)):
-        if codec.encoded_size(round(codec.sample_rate * candidate)) <= max_payload:
+    """Seconds of sound per packet: ptime, or the largest below it that the codec has and that fits into max_payload.
+
+    Codecs that take any time have PACKET_TIMES below it.
+    """
+    times = codec.packet_times or (ptime, *PACKET_TIMES)
+    for candidate in times:
+        if candidate <= ptime and codec.encoded_size(round(codec.sample_rate * candidate)) <= max_payload:
             return candidate
-    return PACKET_TIMES[-1]
+    return times[-1]
+
+
+def _agreed_codec(codec: Codec, remote_fmtp: str, capabilities: Capabilities) -> Codec:
+    """What both sides' format parameters make of a codec."""
+    ours = next((known for known in capabilities.codecs if known.name == codec.name), codec)
+    return codec.negotiated(ours, remote_fmtp, sends=capabilities.direction.sends)
 
 
 @dataclass(frozen=True)
@@ -467,8 +485,9 @@ def _printable(text: str) -> str:
 
 def _add_format(media: MediaDescription, number: str, codec: Codec) -> None:
     media.formats.append(number)
-    channels = "" if codec.channels == 1 else f"/{codec.channels}"
-    media.attributes.append(("rtpmap", f"{number} {codec.name}/{codec.clock_rate}{channels}"))
+    channels = codec.rtpmap_channels or codec.channels
+    suffix = "" if channels == 1 else f"/{channels}"
+    media.attributes.append(("rtpmap", f"{number} {codec.name}/{codec.clock_rate}{suffix}"))
     if codec.fmtp:
         media.attributes.append(("fmtp", f"{number} {codec.fmtp}"))
 

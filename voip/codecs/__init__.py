@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from voip.codecs import opus as _opus
 from voip.codecs import pcm as _pcm
 from voip.dsp import Pcm
 
-__all__ = ["NAMES", "Codec", "Decoder", "Encoder", "Pcm", "find", "offerable", "static"]
+__all__ = ["NAMES", "Codec", "Decoder", "Encoder", "Pcm", "find", "missing", "offerable", "static"]
 
 
 class Encoder(Protocol):
@@ -20,6 +21,12 @@ class Encoder(Protocol):
 
     def encode(self, pcm: Pcm) -> bytes:
         """The payload for these samples."""
+
+    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
+        """Prepare for losses of this fraction of packets that nothing else repairs; by in-band FEC, where there is one.
+
+        May be called between any two payloads.
+        """
 
 
 class Decoder(Protocol):
@@ -29,15 +36,17 @@ class Decoder(Protocol):
         """The samples of one payload, joined smoothly to a concealed hole before it; ProtocolError if undecodable."""
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples in place of a lost payload; the payload after the hole may help where it is known."""
+        """That many samples in place of lost payloads; the payload right behind them may help, where it is known."""
 
 
 @dataclass(frozen=True)
 class Codec:
     """One payload format: what a=rtpmap says of it, and how to make its encoder and decoder.
 
-    clock_rate counts RTP timestamps, sample_rate is that of the sound. payload_type is the static number of RFC 3551
-    or None for a dynamic one.
+    clock_rate counts RTP timestamps; sample_rate and channels are those of the sound. payload_type is the static number
+    of RFC 3551 or None for a dynamic one. rtpmap_channels is what a=rtpmap says where that is not channels. fmtp are
+    our format parameters, remote_fmtp the peer's. bitrate (bit/s) and packet_times (seconds) are None where the format
+    leaves no choice, or any.
     """
 
     name: str
@@ -47,6 +56,10 @@ class Codec:
     payload_type: int | None = None
     fmtp: str = ""
     default_ptime: float = 0.02
+    rtpmap_channels: int | None = None
+    remote_fmtp: str = ""
+    bitrate: int | None = None
+    packet_times: tuple[float, ...] | None = None
 
     def encoder(self) -> Encoder:
         """A fresh encoder."""
@@ -60,8 +73,15 @@ class Codec:
         """Payload bytes for that many samples (of all channels): an upper bound."""
         return _module(self.name).encoded_size(self, samples)
 
+    def negotiated(self, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+        """What the parameters of both sides make of this format; `ours` is the codec that we are willing to use.
+
+        `sends`: whether we send at all.
+        """
+        return _module(self.name).negotiated(self, ours, remote_fmtp, sends=sends)
+
     def __str__(self) -> str:
-        return f"{self.name}/{self.clock_rate}/{self.channels}"
+        return f"{self.name}/{self.clock_rate}/{self.rtpmap_channels or self.channels}"
 
 
 class Implementation(Protocol):
@@ -75,8 +95,20 @@ class Implementation(Protocol):
     def STATIC(self) -> Mapping[int, tuple[str, int, int]]:
         """Static payload types: name, clock rate, channels."""
 
-    def sample_rate(self, name: str, clock_rate: int, channels: int) -> int | None:
-        """The rate of the sound in this format; None if there is no such format."""
+    def missing(self) -> str | None:
+        """None if it works here, else a line that says what to install."""
+
+    def complete(self, codec: Codec) -> Codec | None:
+        """The codec as an rtpmap names it, completed by what its name implies; None if there is no such format."""
+
+    def formats(self, name: str, sample_rate: int, channels: int) -> Sequence[tuple[int, int]]:
+        """Clock rate and channels (as of rtpmap) of the formats to offer when the device has this rate and channels."""
+
+    def offered(self, codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
+        """The codec with the parameters to offer when the device has this rate and these channels."""
+
+    def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+        """What both sides' parameters make of the format."""
 
     def encoder(self, codec: Codec) -> Encoder:
         """A fresh encoder."""
@@ -88,26 +120,20 @@ class Implementation(Protocol):
         """Upper bound of payload bytes."""
 
 
-MODULES: tuple[Implementation, ...] = (_pcm,)
+MODULES: tuple[Implementation, ...] = (_opus, _pcm)
 
 NAMES = tuple(name for module in MODULES for name in module.NAMES)
 """Encoding names that are known, in order of preference."""
 
-COMMON_L16 = ((48000, 1), (44100, 1), (16000, 1), (8000, 1))
-"""Rates and channels of L16 that are offered besides the device's own: what other programs are able to take."""
-
 
 def find(name: str, clock_rate: int, channels: int) -> Codec | None:
     """The codec with this encoding name (in any case), clock rate and channels; None if it is not known."""
-    for module in MODULES:
-        for known in module.NAMES:
-            if known.lower() == name.lower():
-                sample_rate = module.sample_rate(known, clock_rate, channels)
-                if sample_rate is None:
-                    return None
-                number = _static_number(module, (known, clock_rate, channels))
-                return Codec(known, clock_rate, sample_rate, channels, number)
-    return None
+    known = _known(name)
+    if known is None:
+        return None
+    module = _module(known)
+    number = next((number for number, text in module.STATIC.items() if text == (known, clock_rate, channels)), None)
+    return module.complete(Codec(known, clock_rate, clock_rate, channels, number))
 
 
 def static(payload_type: int) -> Codec | None:
@@ -118,25 +144,36 @@ def static(payload_type: int) -> Codec | None:
     return None
 
 
-def offerable(names: Sequence[str], sample_rate: int, channels: int) -> list[Codec]:
+def missing(name: str) -> str | None:
+    """None if the codec of this name works here, else a line that says what to install. May load a library."""
+    known = _known(name)
+    return f"unknown codec {name!r}" if known is None else _module(known).missing()
+
+
+def offerable(names: Sequence[str], sample_rate: int, channels: int, bitrate: int | None = None) -> list[Codec]:
     """What to offer for these codec names, in their order, when the device has this rate and these channels.
 
-    L16 comes at the device's own rate first, then at COMMON_L16. ValueError for a name that is not known.
+    `bitrate` (bit/s) is for those that leave a choice. ValueError for a name that is not known.
     """
     found: list[Codec] = []
     for name in names:
-        if name.upper() not in NAMES:
+        known = _known(name)
+        if known is None:
             raise ValueError(f"unknown codec {name!r}; known: {', '.join(NAMES).lower()}")
-        formats = ((sample_rate, channels), *COMMON_L16) if name.upper() == "L16" else ((8000, 1),)
-        for clock_rate, count in formats:
-            codec = find(name, clock_rate, count)
-            if codec and codec not in found:
+        module = _module(known)
+        for clock_rate, count in module.formats(known, sample_rate, channels):
+            codec = find(known, clock_rate, count)
+            if codec is None:
+                continue
+            codec = module.offered(codec, sample_rate, channels, bitrate)
+            if codec not in found:
                 found.append(codec)
     return found
 
 
-def _static_number(module: Implementation, description: tuple[str, int, int]) -> int | None:
-    return next((number for number, known in module.STATIC.items() if known == description), None)
+def _known(name: str) -> str | None:
+    """The name as it is written in SDP."""
+    return next((known for known in NAMES if known.lower() == name.lower()), None)
 
 
 def _module(name: str) -> Implementation:

@@ -44,9 +44,33 @@ _A_INVERT = 0x55
 _A_SEGMENT_ENDS = np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF, 0xFFF])
 
 
-def sample_rate(name: str, clock_rate: int, channels: int) -> int | None:
-    """The rate of the sound; None if this rate or these channels are out of range."""
-    return clock_rate if name in NAMES and clock_rate in RATES and channels in CHANNELS else None
+COMMON_L16 = ((48000, 1), (44100, 1), (16000, 1), (8000, 1))
+"""Rates and channels of L16 that are offered besides the device's own: what other programs are able to take."""
+
+
+def missing() -> str | None:
+    """Nothing has to be installed."""
+    return None
+
+
+def complete(codec: Codec) -> Codec | None:
+    """The format that an rtpmap names; None if this rate or these channels are out of range."""
+    return codec if codec.clock_rate in RATES and codec.channels in CHANNELS else None
+
+
+def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+    """Clock rates and channels to offer: of L16 the device's own first, then COMMON_L16."""
+    return ((sample_rate, channels), *COMMON_L16) if name == "L16" else ((8000, 1),)
+
+
+def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
+    """The format itself: it has no parameters."""
+    return codec
+
+
+def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+    """The format itself: it has no parameters."""
+    return codec
 
 
 def encoder(codec: Codec) -> L16Encoder | G711Encoder:
@@ -64,7 +88,14 @@ def encoded_size(codec: Codec, samples: int) -> int:
     return samples * codec.channels * (2 if codec.name == "L16" else 1)
 
 
-class L16Encoder:
+class _Encoder:
+    """What encoders without memory share."""
+
+    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
+        """Losses change nothing: each payload stands for itself."""
+
+
+class L16Encoder(_Encoder):
     """Samples as big-endian words, channels interleaved."""
 
     def encode(self, pcm: Pcm) -> bytes:
@@ -72,7 +103,7 @@ class L16Encoder:
         return pcm.astype(_BIG_ENDIAN).tobytes()
 
 
-class G711Encoder:
+class G711Encoder(_Encoder):
     """One byte per sample by table, channels interleaved."""
 
     def __init__(self, name: str) -> None:

@@ -1,0 +1,242 @@
+"""Opus (RFC 6716) and its RTP payload format (RFC 7587): wide-band speech and music at 6 to 510 kbit/s.
+
+On the wire it is always opus/48000/2 (RFC 7587 section 7), whatever channels and bandwidth a packet has: those are in
+each packet, and a decoder takes them all. The format parameters only tell wishes and limits (section 6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voip.codecs import libopus
+from voip.dsp import Pcm
+from voip.errors import ProtocolError, VoipError
+
+if TYPE_CHECKING:
+    from voip.codecs import Codec
+
+NAMES = ("opus",)
+STATIC: Mapping[int, tuple[str, int, int]] = {}
+
+SAMPLE_RATE = 48000
+RTPMAP_CHANNELS = 2
+PACKET_TIMES = (0.12, 0.1, 0.08, 0.06, 0.04, 0.02, 0.01, 0.005, 0.0025)
+"""Seconds that a packet may last (RFC 6716 section 3.2), as libopus makes them."""
+GRAIN = SAMPLE_RATE // 400
+"""Samples in 2.5 ms: what is concealed comes in multiples of it."""
+PIECE = 960
+"""Samples that are concealed at a time: 20 ms, the longest that all of libopus' modes continue in one step."""
+
+DEFAULT_BITRATE = 24000
+"""Bit/s. PESQ 4.46 for speech, and 40 kbit/s on the wire with 20 ms packets."""
+BITRATES = (6000, 510000)
+"""RFC 7587 section 6.1, maxaveragebitrate."""
+COMPLEXITY = 9
+"""Of libopus' 0 to 10; see tests/measure_codecs.py for what each costs and gains."""
+PEAK = 1.25
+PEAK_BYTES = 100
+"""A packet may have PEAK times the bytes of the bit rate and PEAK_BYTES more: the room of a variable bit rate."""
+
+_MOST_PARAMETERS = 32
+_FRAMES = tuple(sorted(round(SAMPLE_RATE * seconds) for seconds in PACKET_TIMES))
+
+
+def missing() -> str | None:
+    """None if the library is here, else how to get it."""
+    try:
+        libopus.load()
+    except VoipError as error:
+        return str(error)
+    return None
+
+
+def complete(codec: Codec) -> Codec | None:
+    """The format that an rtpmap names; None for all but 48000/2."""
+    if (codec.clock_rate, codec.channels) != (SAMPLE_RATE, RTPMAP_CHANNELS):
+        return None
+    return replace(codec, channels=1, rtpmap_channels=RTPMAP_CHANNELS, packet_times=PACKET_TIMES, fmtp=_fmtp())
+
+
+def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+    """Clock rate and channels to offer: the only ones there are."""
+    return ((SAMPLE_RATE, RTPMAP_CHANNELS),)
+
+
+def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
+    """The format as it is offered for sound of this rate and these channels."""
+    fmtp = _fmtp(sends_stereo=channels > 1, capture_rate=sample_rate)
+    return replace(codec, channels=min(channels, 2), fmtp=fmtp, bitrate=bitrate)
+
+
+def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+    """What both sides' parameters make of the format, for one who sends or only receives (RFC 7587 section 7.1).
+
+    Stereo is sent where we have it and the peer prefers it, and received where the peer announces it.
+    """
+    theirs = parameters(remote_fmtp)
+    if sends:
+        channels = 2 if ours.channels == 2 and theirs.get("stereo") == "1" else 1
+        fmtp = ours.fmtp
+    else:
+        channels = 2 if theirs.get("sprop-stereo") == "1" else 1
+        fmtp = _fmtp(receives_stereo=channels == 2)
+    return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
+
+
+def encoder(codec: Codec) -> OpusEncoder:
+    """A fresh encoder."""
+    return OpusEncoder(codec)
+
+
+def decoder(codec: Codec) -> OpusDecoder:
+    """A fresh decoder."""
+    return OpusDecoder(codec)
+
+
+def encoded_size(codec: Codec, samples: int) -> int:
+    """The most payload bytes for that many samples."""
+    return _most_bytes(_bitrate(codec, parameters(codec.remote_fmtp)), samples)
+
+
+def parameters(fmtp: str) -> dict[str, str]:
+    """Names, in lower case, and values of a=fmtp; what is not name=value is passed over."""
+    found: dict[str, str] = {}
+    for item in fmtp.split(";")[:_MOST_PARAMETERS]:
+        name, equals, value = item.partition("=")
+        if equals:
+            found.setdefault(name.strip().lower(), value.strip())
+    return found
+
+
+def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_rate: int = SAMPLE_RATE) -> str:
+    """Our side's parameters: we decode in-band FEC always."""
+    words = [f"stereo={int(receives_stereo)}", f"sprop-stereo={int(sends_stereo)}", "useinbandfec=1"]
+    if capture_rate < SAMPLE_RATE:
+        words.append(f"sprop-maxcapturerate={capture_rate}")
+    return ";".join(words)
+
+
+def _number(theirs: Mapping[str, str], name: str) -> int | None:
+    text = theirs.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
+def _bitrate(codec: Codec, theirs: Mapping[str, str]) -> int:
+    """Bit/s to encode at: ours, and not more than the peer allows."""
+    wanted, limit = codec.bitrate or DEFAULT_BITRATE, _number(theirs, "maxaveragebitrate") or BITRATES[1]
+    return min(max(min(wanted, limit), BITRATES[0]), BITRATES[1])
+
+
+def _most_bytes(bitrate: int, samples: int) -> int:
+    return round(PEAK * bitrate / 8 * samples / SAMPLE_RATE) + PEAK_BYTES
+
+
+class OpusEncoder:
+    """Sound at 48 kHz to packets. It looks `delay` seconds ahead; its settings may change between two packets."""
+
+    def __init__(self, codec: Codec) -> None:
+        """VoipError without the library."""
+        theirs = parameters(codec.remote_fmtp)
+        self._bitrate = _bitrate(codec, theirs)
+        self._peer_recovers = theirs.get("useinbandfec") == "1"
+        self._native = libopus.Encoder(codec.channels)
+        self._native.set(libopus.SET_BITRATE, self._bitrate)
+        self._native.set(libopus.SET_COMPLEXITY, COMPLEXITY)
+        self._native.set(libopus.SET_VBR, int(theirs.get("cbr") != "1"))
+        self._native.set(libopus.SET_MAX_BANDWIDTH, _bandwidth(_number(theirs, "maxplaybackrate")))
+
+    @property
+    def delay(self) -> float:
+        """Seconds by which decoded sound comes after what was encoded."""
+        return self._native.get(libopus.GET_LOOKAHEAD) / SAMPLE_RATE
+
+    @property
+    def bitrate(self) -> int:
+        """Bit/s on average."""
+        return self._bitrate
+
+    def encode(self, pcm: Pcm) -> bytes:
+        """The payload for these samples: as many as a packet may have, or fewer, which silence then follows."""
+        samples = next((frame for frame in _FRAMES if frame >= len(pcm)), None)
+        if samples is None:
+            raise ValueError(f"{len(pcm)} samples do not fit into one Opus packet")
+        if samples > len(pcm):
+            pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
+        return self._native.encode(pcm, _most_bytes(self._bitrate, samples))
+
+    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
+        """Prepare for losses: this fraction of packets will be missing, after what other means repair.
+
+        With in-band FEC each packet repeats the one before at a lower rate, to a peer that said it makes use of it.
+        """
+        percent = min(100, max(0, round(100 * fraction)))
+        if fraction > 0.0:
+            percent = max(1, percent)
+        self._native.set(libopus.SET_PACKET_LOSS_PERC, percent)
+        self._native.set(libopus.SET_INBAND_FEC, int(in_band_fec and percent > 0 and self._peer_recovers))
+
+
+def _bandwidth(rate: int | None) -> int:
+    """The widest band that a peer who plays at this rate makes use of."""
+    for enough, number in libopus.BANDWIDTHS:
+        if rate is not None and rate <= enough:
+            return number
+    return libopus.BANDWIDTHS[-1][1]
+
+
+class OpusDecoder:
+    """Packets of any duration, mode and channels to sound at 48 kHz."""
+
+    def __init__(self, codec: Codec) -> None:
+        """VoipError without the library."""
+        self._native = libopus.Decoder(codec.channels)
+        self._last = PIECE
+        self._surplus: Pcm = np.zeros((0, codec.channels), np.int16)
+
+    def decode(self, payload: bytes) -> Pcm:
+        """The samples of one payload; ProtocolError if it is no packet. An empty one is concealed: nothing was sent."""
+        if not payload:
+            return self.conceal(self._last, None)
+        pcm = self._native.decode(payload)
+        self._last = len(pcm)
+        over, self._surplus = self._surplus, self._surplus[:0]
+        if not len(over):
+            return pcm
+        # The decoder is this much ahead of the time that was to be concealed.
+        length = min(len(over), len(pcm))
+        rise = np.linspace(0.0, 1.0, length + 2)[1:-1, None]
+        joined = over[:length] * (1 - rise) + pcm[:length] * rise
+        return np.concatenate((np.rint(joined).astype(np.int16), pcm[length:]))
+
+    def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
+        """That many samples in place of lost ones; the last frame from in-band FEC of the payload right behind them."""
+        wanted = samples - len(self._surplus)
+        parts = [self._surplus]
+        if wanted > 0:
+            parts += self._make(-(-wanted // GRAIN) * GRAIN, next_payload)
+        made = np.concatenate(parts)
+        self._surplus = made[samples:]
+        return made[:samples]
+
+    def _make(self, samples: int, next_payload: bytes | None) -> list[Pcm]:
+        """A multiple of GRAIN samples, in pieces."""
+        recovered = 0
+        if next_payload and libopus.has_in_band_fec(next_payload):
+            recovered = libopus.samples_per_frame(next_payload)
+            if recovered > samples:
+                recovered = 0
+        plain = samples - recovered
+        parts = [self._native.conceal(min(PIECE, plain - start)) for start in range(0, plain, PIECE)]
+        if recovered and next_payload:
+            parts.append(self._recover(next_payload, recovered))
+        return parts
+
+    def _recover(self, payload: bytes, samples: int) -> Pcm:
+        try:
+            return self._native.recover(payload, samples)
+        except ProtocolError:
+            return self._native.conceal(samples)
