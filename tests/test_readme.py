@@ -24,7 +24,7 @@ def commands() -> list[tuple[str, str]]:
 def test_a_command_in_the_readme_is_understood(
     script: str, arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "list_devices", list)
+    monkeypatch.setattr("voip.cli.listing.list_devices", list)
     parse = cli.receiver_options if script == "receiver" else cli.sender_options
     status: object = 0
     try:

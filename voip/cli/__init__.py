@@ -1,0 +1,30 @@
+"""The command line of both scripts.
+
+values      what is written after an option
+options     the options, as frozen dataclasses
+listing     --list-devices
+wiring      from options to objects
+running     what both scripts do around their threads
+"""
+
+from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
+from voip.cli.running import finish, run, watch
+from voip.cli.values import seconds
+from voip.cli.wiring import announce, call_settings, console, network, user_agent
+
+__all__ = [
+    "CommonOptions",
+    "ReceiverOptions",
+    "SenderOptions",
+    "announce",
+    "call_settings",
+    "console",
+    "finish",
+    "network",
+    "receiver_options",
+    "run",
+    "seconds",
+    "sender_options",
+    "user_agent",
+    "watch",
+]

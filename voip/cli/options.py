@@ -1,0 +1,292 @@
+"""The options of both scripts, as frozen dataclasses. Names and defaults are a contract with people and programs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import ipaddress
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import voip
+from voip.cli.listing import show_devices
+from voip.cli.values import (
+    KNOWN_CODECS,
+    IpNetwork,
+    codec_names,
+    dscp_value,
+    fec_pattern,
+    ip_address,
+    ip_network,
+    pcm_format,
+    ports,
+    seconds,
+    sip_target,
+)
+from voip.engine import EXIT_USAGE
+from voip.fec import Pattern
+from voip.net import DSCP_EF
+from voip.report import PACKETS_SHOWN
+from voip.sip import Credentials, SipUri, parse_target
+
+SIP_PORT = 5060
+"""RFC 3261 section 19.1.2."""
+RECEIVER_MEDIA_PORTS = (5000, 5019)
+LOCAL_NETWORKS = (
+    "127.0.0.0/8",  # RFC 1122
+    "10.0.0.0/8",  # RFC 1918
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",  # RFC 3927
+    "100.64.0.0/10",  # RFC 6598
+    "::1/128",  # RFC 4291
+    "fe80::/10",
+    "fc00::/7",  # RFC 4193
+)
+"""Callers that are answered unless --allow says otherwise: loopback, private and link-local addresses."""
+
+Group = argparse._ArgumentGroup
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """What both scripts take; times in seconds."""
+
+    codecs: tuple[str, ...]
+    ptime: float
+    fec: Pattern | None
+    format: tuple[int, int]
+    sip_port: int
+    bind: str | None
+    public_address: str | None
+    media_ports: tuple[int, int] | None
+    dscp: int
+    media_timeout: float
+    verbosity: int
+    json: bool
+    report: str | None
+    stats_interval: float
+
+    @property
+    def hides_library_noise(self) -> bool:
+        """Whether what sound libraries print is kept away: up to -v."""
+        return self.verbosity < PACKETS_SHOWN
+
+
+@dataclass(frozen=True)
+class ReceiverOptions(CommonOptions):
+    output: str
+    latency: float
+    latency_max: float
+    max_calls: int
+    allow: tuple[IpNetwork, ...]
+    answer: bool
+    once: bool
+
+    def allowed(self, host: str) -> bool:
+        """Whether a caller at this address is answered."""
+        address = ipaddress.ip_address(host)
+        return self.answer and any(address in network for network in self.allow)
+
+
+@dataclass(frozen=True)
+class SenderOptions(CommonOptions):
+    input: str
+    name: str
+    credentials: Credentials | None
+    connect_timeout: float
+    loop: bool
+    duration: float | None
+    targets: tuple[SipUri, ...]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line and name the nearest known option."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"unrecognized arguments: (\S+)", message)
+        if wrong is not None:
+            known = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(wrong[1].partition("=")[0], known, n=1)
+            message = f"unknown option {wrong[1]}" + (f", did you mean {near[0]}?" if near else "")
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+
+def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
+    """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
+    parser = _parser("receiver.py", "Wait for SIP calls and play what they send.")
+    sound = parser.add_argument_group("sound")
+    sound.add_argument(
+        "-o",
+        "--output",
+        metavar="SPEC",
+        default="speaker",
+        help="speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout), null  [speaker]",
+    )
+    sound.add_argument("--latency", metavar="TIME", type=seconds, default=0.06, help="least play-out delay  [60ms]")
+    sound.add_argument("--latency-max", metavar="TIME", type=seconds, default=0.5, help="never beyond  [500ms]")
+    answering = parser.add_argument_group("answering")
+    answering.add_argument("--max-calls", metavar="N", type=int, default=1, help="more callers get 486 Busy Here  [1]")
+    answering.add_argument(
+        "--allow", metavar="CIDR", type=ip_network, action="append", help="who is answered  [private addresses]"
+    )
+    answering.add_argument("--answer", choices=("auto", "deny"), default="auto", help="[auto]")
+    answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
+    _common(parser, sound, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
+    found = _parsed(parser, argv)
+    if found.latency_max < found.latency:
+        parser.error("--latency-max is below --latency")
+    if found.max_calls < 1:
+        parser.error("--max-calls: at least 1")
+    allow = tuple(found.allow or map(ipaddress.ip_network, LOCAL_NETWORKS))
+    return ReceiverOptions(
+        **_common_values(found),
+        output=found.output,
+        latency=found.latency,
+        latency_max=found.latency_max,
+        max_calls=found.max_calls,
+        allow=allow,
+        answer=found.answer == "auto",
+        once=found.once,
+    )
+
+
+def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
+    """The options of sender.py; exits by itself for --help, --version, --list-devices and usage errors."""
+    parser = _parser("sender.py", "Call TARGET and stream to it what the microphone hears.")
+    parser.add_argument(
+        "targets",
+        metavar="TARGET",
+        nargs="*",
+        type=sip_target,
+        help="host[:port] or sip:[user@]host[:port]  [127.0.0.1]",
+    )
+    sound = parser.add_argument_group("sound")
+    sound.add_argument(
+        "-i",
+        "--input",
+        metavar="SPEC",
+        default="mic",
+        help="mic, mic:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdin), tone[:HZ], silence, demo  [mic]",
+    )
+    sound.add_argument("--loop", action=argparse.BooleanOptionalAction, default=False, help="repeat a file")
+    sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="hang up after TIME")
+    calling = parser.add_argument_group("calling")
+    calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name shown to the other side")
+    calling.add_argument("--user", metavar="U", help="user for digest authentication")
+    calling.add_argument("--password-file", metavar="FILE", help="file whose first line is the password")
+    calling.add_argument(
+        "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="wait so long for an answer  [10s]"
+    )
+    _common(parser, sound, sip_port=0, media_ports=None)
+    found = _parsed(parser, argv)
+    return SenderOptions(
+        **_common_values(found),
+        input=found.input,
+        name=found.name,
+        credentials=_credentials(parser, found),
+        connect_timeout=found.connect_timeout,
+        loop=found.loop,
+        duration=found.duration,
+        targets=tuple(found.targets or [parse_target("127.0.0.1")]),
+    )
+
+
+def _parser(program: str, description: str) -> Parser:
+    return Parser(
+        prog=program,
+        description=description,
+        allow_abbrev=False,
+        epilog="Times take units: 60ms, 2s, 5m. Exit codes: 0 ended, 2 usage, 3 sound device or file, 4 network, "
+        "5 no answer, 6 refused, 7 authentication, 8 media lost.",
+    )
+
+
+def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[int, int] | None) -> None:
+    media_text = f"{media_ports[0]}-{media_ports[1]}" if media_ports else "any"
+    sound.add_argument("--format", metavar="RATE/CHANNELS", type=pcm_format, default=(48000, 1), help="of -  [48000/1]")
+    sound.add_argument("-l", "--list-devices", action="store_true", help="list microphones and speakers, and exit")
+    coding = parser.add_argument_group("coding")
+    coding.add_argument(
+        "-c",
+        "--codec",
+        metavar="LIST",
+        type=codec_names,
+        default=KNOWN_CODECS,
+        help=f"in order of preference  [{','.join(KNOWN_CODECS)}]",
+    )
+    coding.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
+    coding.add_argument(
+        "--fec",
+        metavar="SPEC",
+        type=fec_pattern,
+        default="4",
+        help="off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over it and those 1 and 3 "
+        "before; + separates several sets)  [4]",
+    )
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "-p", "--sip-port", metavar="PORT", type=int, default=sip_port, help=f"local UDP port  [{sip_port or 'any'}]"
+    )
+    network.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address  [all]")
+    network.add_argument("--rtp-port", metavar="PORT[-PORT]", type=ports, default=media_ports, help=f"[{media_text}]")
+    network.add_argument("--public-address", metavar="ADDR", type=ip_address, help="what peers are told, behind a NAT")
+    network.add_argument("--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="packet marking  [ef]")
+    network.add_argument(
+        "--media-timeout", metavar="TIME", type=seconds, default=20.0, help="end a call whose peer is silent  [20s]"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("-q", "--quiet", action="store_true", help="errors alone")
+    output.add_argument("-v", "--verbose", action="count", default=0, help="decisions; -vv: every packet")
+    output.add_argument("--json", action="store_true", help="JSON Lines on stdout")
+    output.add_argument("--report", metavar="FILE", help="write the final report as JSON")
+    output.add_argument("--stats-interval", metavar="TIME", type=seconds, default=5.0, help="of --json  [5s]")
+    output.add_argument("--version", action="version", version=f"%(prog)s {voip.__version__}")
+
+
+def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    found = parser.parse_args(argv)
+    if found.list_devices:
+        sys.exit(show_devices(as_json=found.json))
+    if not 0 <= found.sip_port <= 65535:
+        parser.error(f"--sip-port {found.sip_port}: ports go up to 65535")
+    if not 0.001 <= found.ptime <= 0.2:
+        parser.error("--ptime: between 1ms and 200ms")
+    return found
+
+
+def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | None:
+    """User and password; None without a user."""
+    if found.user is None and found.password_file is None:
+        return None
+    if found.user is None or found.password_file is None:
+        parser.error("--user and --password-file go together")
+    try:
+        lines = Path(found.password_file).read_text(encoding="utf-8").splitlines() or [""]
+    except (OSError, UnicodeDecodeError) as error:
+        parser.error(f"--password-file {found.password_file}: {getattr(error, 'strerror', 'not a text')}")
+    return Credentials(found.user, lines[0])
+
+
+def _common_values(found: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "codecs": found.codec,
+        "ptime": found.ptime,
+        "fec": found.fec,
+        "format": found.format,
+        "sip_port": found.sip_port,
+        "bind": found.bind,
+        "public_address": found.public_address,
+        "media_ports": found.rtp_port,
+        "dscp": found.dscp,
+        "media_timeout": found.media_timeout,
+        "verbosity": -1 if found.quiet else found.verbose,
+        "json": found.json,
+        "report": found.report,
+        "stats_interval": found.stats_interval,
+    }

@@ -1,0 +1,106 @@
+"""What both scripts do around their threads: watch, say goodbye, report; which exit status an error has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import voip
+from voip.calls import CallKeeper
+from voip.cli.options import CommonOptions
+from voip.cli.wiring import console as make_console
+from voip.devices import Device, faults
+from voip.engine import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, Shutdown, fill_standard_streams
+from voip.errors import DeviceError, VoipError
+from voip.net import NetworkError
+from voip.report import CallRecord, Console, final_report
+
+GOODBYE_TIMEOUT = 1.0
+"""Seconds that the answer to our BYE may take once the program was told to stop."""
+PUMP_INTERVAL = 0.1
+"""Seconds until a line that another thread has handed over is on the terminal."""
+STATUS_INTERVAL = 1.0
+
+AnyOptions = TypeVar("AnyOptions", bound=CommonOptions)
+
+
+def watch(options: CommonOptions, calls: CallKeeper, device: Device, console: Console, shutdown: Shutdown) -> None:
+    """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
+    console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
+    now = calls.network.now()
+    next_status, next_statistics, available = now, now + options.stats_interval, True
+    while not shutdown.wait(PUMP_INTERVAL):
+        now = calls.network.now()
+        if device.available != available:
+            available = device.available
+            console.say(0, f"{device.description} is {'back' if available else 'gone: silence until it is back'}")
+        if now >= next_statistics:
+            next_statistics += options.stats_interval
+            console.statistics(calls.records)
+        console.pump()
+        if now >= next_status:
+            next_status += STATUS_INTERVAL
+            console.status(calls.records)
+    calls.network.post(calls.hang_up_all)
+    deadline = calls.network.now() + GOODBYE_TIMEOUT
+    while not calls.idle and calls.network.now() < deadline and not shutdown.impatient():
+        shutdown.pause()
+    if not calls.idle:
+        calls.network.post(calls.last_words)
+        shutdown.pause()
+    shutdown.stop()
+    calls.network.post(lambda: None)
+
+
+def finish(
+    program: str,
+    options: CommonOptions,
+    calls: CallKeeper,
+    device: Device,
+    console: Console,
+    shutdown: Shutdown,
+) -> int:
+    """After every thread has ended: the final report, and the exit status."""
+    if trouble := faults(device):
+        console.say(0, f"{device.description}: {trouble}")
+    _report(program, options, console, shutdown.status, shutdown.error, calls.records)
+    return shutdown.status
+
+
+def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOptions], int]) -> int:
+    """Run a script: its options, then `main`. Errors that a user can act on are one line and an exit status."""
+    fill_standard_streams()
+    options = parse()
+    try:
+        return main(options)
+    except DeviceError as error:
+        status, text = EXIT_DEVICE, str(error)
+    except NetworkError as error:
+        status, text = EXIT_NETWORK, str(error)
+    except VoipError as error:
+        status, text = EXIT_USAGE, str(error)
+    _report(program, options, make_console(options), status, text, ())
+    return status
+
+
+def _report(
+    program: str,
+    options: CommonOptions,
+    console: Console,
+    status: int,
+    error: str | None,
+    calls: tuple[CallRecord, ...],
+) -> None:
+    report = final_report(program, voip.__version__, status, error, calls)
+    if error:
+        console.error(f"{program}.py: {error}")
+        console.event("error", None, error=error, exit=status)
+    if options.report is not None:
+        try:
+            Path(options.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        except OSError as problem:
+            console.error(f"{program}.py: cannot write {options.report}: {problem.strerror}")
+    console.event("report", None, **report)
+    console.pump()

@@ -1,0 +1,88 @@
+"""What is written after an option, to values: times, ports, codecs, addresses. A wrong one says how to write it."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import re
+
+from voip import codecs
+from voip.fec import Pattern, parse_pattern
+from voip.net import DSCP_EF
+from voip.sip import SipUri, parse_target
+
+KNOWN_CODECS = tuple(name.lower() for name in codecs.NAMES)
+"""Names of --codec, best first."""
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def seconds(text: str) -> float:
+    """`60ms`, `2s`, `1.5m`, `1h` or a bare number of seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h)?", text.strip().lower())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write 60ms, 2s, 5m or 1h")
+    return float(match[1]) * {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
+
+
+def ports(text: str) -> tuple[int, int]:
+    """`5000` or `5000-5019`."""
+    match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
+    first = int(match[1]) if match else -1
+    last = int(match[2] or first) if match else -1
+    if not 0 < first <= last <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port range: write 5000-5019")
+    return first, max(last, first + 1) if last == first else last
+
+
+def pcm_format(text: str) -> tuple[int, int]:
+    """`48000/1`: sample rate and channels."""
+    match = re.fullmatch(r"(\d{4,6})/([12])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a format: write RATE/CHANNELS, such as 48000/1")
+    return int(match[1]), int(match[2])
+
+
+def codec_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in KNOWN_CODECS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"{text!r}: known codecs are {', '.join(KNOWN_CODECS)}")
+    return names
+
+
+def fec_pattern(text: str) -> Pattern | None:
+    try:
+        return parse_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def dscp_value(text: str) -> int:
+    named = {"ef": DSCP_EF, "off": 0}
+    if text.lower() in named:
+        return named[text.lower()]
+    if text.isdigit() and int(text) < 64:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a code point: write ef, off or 0 to 63")
+
+
+def ip_network(text: str) -> IpNetwork:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a network: write 192.0.2.0/24 or 0.0.0.0/0") from error
+
+
+def ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from error
+
+
+def sip_target(text: str) -> SipUri:
+    try:
+        return parse_target(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
