@@ -213,7 +213,7 @@ class Call:
         agreed: NegotiatedMedia | None = None,
         *,
         fec: str = "off",
-        latency: float = 0.06,
+        latency: float | None = 0.06,
         latency_max: float = 0.5,
         skew_ppm: float = 0.0,
         sink: tuple[int, int] | None = None,
@@ -333,7 +333,7 @@ def call(
     link: Link | None = None,
     agreed: NegotiatedMedia | None = None,
     fec: str = "off",
-    latency: float = 0.06,
+    latency: float | None = 0.06,
     latency_max: float = 0.5,
 ) -> CallResult:
     """A whole call of noise, from first to last sample."""

@@ -180,7 +180,7 @@ def fill_standard_streams() -> None:
 class Playback:
     """The playback thread's state: the sink and the mixer of what is heard. Others reach it through `mailbox`."""
 
-    def __init__(self, sink: Sink, *, latency: float, latency_max: float) -> None:
+    def __init__(self, sink: Sink, *, latency: float | None, latency_max: float) -> None:
         self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
         self._latency, self._latency_max = latency, latency_max
 

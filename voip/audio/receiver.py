@@ -1,6 +1,7 @@
 """Receiving: RTP packets in as they arrive, sound of the sink's format out as it is pulled.
 
-repair (FEC) -> jitter buffer -> decode or conceal -> convert. All on the thread that pulls.
+repair (FEC) -> jitter buffer -> decode or conceal -> time-scale -> convert (and follow the sender's clock).
+All on the thread that pulls.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from voip.audio.convert import Converter
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
-from voip.dsp import Pcm, level_dbfs, mix
+from voip.dsp import Pcm, TimeScaler, mix
 from voip.errors import ProtocolError
 from voip.jitter import Gap, JitterBuffer, Kind, Ledger
 from voip.rtp import RtpPacket
@@ -24,17 +25,19 @@ FEC_MARGIN = 0.015
 """Seconds on top of the wait for a repair packet: a block of ours, and repair packets are sent a moment later."""
 LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
-QUIET = -45.0
-"""dBFS; in a packet below it nobody hears the play-out delay change."""
+FIRST_DELAY = 0.060
+"""Seconds of play-out delay to begin with, if nothing is asked for: it serves 20 ms packets, two of them repaired."""
+LEAST_DELAY = 0.025
+"""Seconds of play-out delay that are kept then, however good the network: a packet and a moment of a busy machine."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
 
 
 class AudioReceiver:
-    """One stream that we hear. `latency` is the play-out delay to begin with, `latency_max` the most to aim at."""
+    """One stream that we hear. `latency` is the least play-out delay (None: as the network needs), `latency_max` the most."""
 
     def __init__(
-        self, media: NegotiatedMedia, *, sample_rate: int, channels: int, latency: float, latency_max: float
+        self, media: NegotiatedMedia, *, sample_rate: int, channels: int, latency: float | None, latency_max: float
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be read."""
         self.stats = ReceiverStats()
@@ -99,9 +102,13 @@ class AudioReceiver:
             codec.clock_rate,
             min_delay=self._least_delay(),
             max_delay=self._latency_max,
+            first_delay=FIRST_DELAY if self._latency is None else None,
             step=media.ptime,
             ledger=self._ledger,
         )
+        self._buffer.patient = self._latency is None
+        self._scaler = TimeScaler(codec.channels, codec.sample_rate)
+        self._rate = codec.sample_rate
 
     def _make_all_ready(self) -> None:
         """What is here of the old codec is heard before the new one: its time ends where that one's begins."""
@@ -112,6 +119,8 @@ class AudioReceiver:
 
     def _least_delay(self) -> float:
         media = self._media
+        if self._latency is None:
+            return LEAST_DELAY
         if not media.fec or not media.repair_window:
             return self._latency
         # The window counts both the packet that is lost and the last one that its repair waits for.
@@ -146,8 +155,13 @@ class AudioReceiver:
 
     def _fill(self, gap: Gap) -> None:
         samples = round(gap.samples / self._ticks_per_sample)
-        following = gap.next_packet.payload if gap.next_packet is not None and gap.kind is Kind.LOSS else None
-        self._append(self._converter.process(self._decoder.conceal(samples, following)))
+        if gap.kind is Kind.JOIN:
+            self._scaler.join()
+        elif gap.kind is Kind.WAIT:
+            self._append(self._converter.process(self._scaler.extend(samples)))
+        else:
+            following = gap.next_packet.payload if gap.next_packet is not None and gap.kind is Kind.LOSS else None
+            self._hear(self._decoder.conceal(samples, following))
 
     def _play(self, packet: RtpPacket, heard: float) -> None:
         try:
@@ -157,10 +171,17 @@ class AudioReceiver:
             self._buffer.advance(self._buffer.step, played=False)
         else:
             self._buffer.advance(round(len(pcm) * self._ticks_per_sample))
-            self._buffer.quiet = self._buffer.seeks_quiet and level_dbfs(pcm) < QUIET
             if self._first_audio_at is None:
                 self._first_audio_at = heard
-        self._append(self._converter.process(pcm))
+        self._hear(pcm)
+
+    def _hear(self, pcm: Pcm) -> None:
+        """Sound of the stream, as long as the jitter buffer would like it to be."""
+        buffer = self._buffer
+        scaled = self._scaler.process(pcm, round(buffer.wish * self._rate), urgent=buffer.urgent)
+        if len(scaled) != len(pcm):
+            buffer.scaled((len(scaled) - len(pcm)) / self._rate)
+        self._append(self._converter.process(scaled))
 
     def _append(self, pcm: Pcm) -> None:
         if len(pcm):

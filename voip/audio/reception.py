@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from voip.fec import FlexFecDecoder, create_decoder
 from voip.jitter import Arrival, JitterBuffer
 from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
@@ -9,6 +11,10 @@ from voip.sdp import NegotiatedMedia
 
 REMEMBERED = 1024
 """Rebuilt packets whose own arrival would still be noticed."""
+
+
+REACHES = 32
+"""Repair packets whose reach is remembered: some hundred milliseconds, so that a change of pattern soon counts."""
 
 
 class Reception:
@@ -22,6 +28,7 @@ class Reception:
         self.recovered = 0
         self.fec_packets = 0
         self._rebuilt: dict[int, None] = {}  # extended sequence numbers
+        self._reaches: deque[int] = deque(maxlen=REACHES)
         self._ssrc: int | None = None
         self._rejected_before = 0
         self._fec: FlexFecDecoder | None = None
@@ -89,6 +96,7 @@ class Reception:
         if self._fec is None:
             return
         rebuilt = self._fec.receive(packet)
+        self._learn_reach(self._fec.last_named)
         highest = self.stats.highest
         if highest is not None:
             for name in self._fec.last_named:
@@ -97,6 +105,12 @@ class Reception:
                     self.stats.known(extended)
         for available in rebuilt:
             self._pass_on(available, arrival)
+
+    def _learn_reach(self, named: tuple[int, ...]) -> None:
+        """How far back the sender's repair packets look: the most of the last few."""
+        if named:
+            self._reaches.append((named[-1] - named[0]) & 0xFFFF)
+            self._buffer.reach = max(self._reaches)
 
     def _pass_on(self, packet: RtpPacket, arrival: float) -> None:
         outcome = self._buffer.put(packet, arrival)

@@ -3,7 +3,8 @@
 Play-out is a position on the stream's own time line, the extended RTP timestamp, and moves only by what is taken out.
 The *transit* of a packet is arrival - timestamp, the *floor* the smallest transit of the last seconds, and what is
 heard now was sent (now - position) ago: that, less the floor, is the *delay*. It is left alone while it is within a
-band around the target, so that a stream without trouble is played sample by sample.
+band around the target, so that a stream without trouble is played sample by sample; otherwise `wish` says how much
+longer or shorter the reader should make the sound, and `scaled` hears what it has done.
 """
 
 from __future__ import annotations
@@ -14,26 +15,19 @@ from enum import Enum
 
 from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.ledger import Ledger
+from voip.jitter.pace import Pace
 from voip.rtp import RtpPacket, unwrap
 
 FLOOR_WINDOW = 10.0
 """Seconds over which the smallest transit is taken: clocks that drift by 200 ppm move 2 ms in it."""
-PHASE_WINDOW = 0.3
-"""Seconds over which the reader's punctuality is judged: its earliest pull counts, late ones are made up for."""
-BAND = 0.020
-"""Seconds of deviation from the target that are left alone (too much: at least a packet)."""
-URGENT = 0.030
-"""Seconds that the delay may lack while a quiet place to lengthen it is sought."""
-EDGE = 0.005
-"""Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
-LEAST_WAIT = 0.002
-"""Seconds; a smaller lack of delay is not worth an interruption."""
 JUMP = 0.150
 """Seconds of delay too much that are dropped at once, not packet by packet."""
-SKIP_INTERVAL = 0.25
-"""Seconds between two packets left out to shorten the delay."""
-PATIENCE = 0.75
-"""Seconds to wait for a quiet packet before leaving out any."""
+LATE_START = 0.020
+"""Seconds by which the first packet may be behind its time and still be where play-out begins (at least a packet)."""
+HOLD = 0.060
+"""Seconds of waiting for one packet, sound being made up meanwhile: what is longer than that sounds like a hole."""
+HOLD_MARGIN = 0.010
+"""Seconds that the repair packet which is waited for may be slower than the fastest packets."""
 FADED = 0.1
 """Seconds without packets after which what is heard is silence."""
 TIMELINE_STEP = 1.0
@@ -100,18 +94,30 @@ class JitterBuffer:
     """
 
     def __init__(
-        self, clock_rate: int, *, min_delay: float, max_delay: float, step: float = 0.02, ledger: Ledger | None = None
+        self,
+        clock_rate: int,
+        *,
+        min_delay: float,
+        max_delay: float,
+        first_delay: float | None = None,
+        step: float = 0.02,
+        ledger: Ledger | None = None,
     ) -> None:
-        """`step`: seconds that a packet is expected to last."""
+        """`first_delay` is aimed at in the beginning; `step`: seconds that a packet is expected to last."""
         self.ledger = ledger or Ledger()
-        self.quiet = False
-        """Set by the reader after a packet that was asked for with `seeks_quiet`: a good place to wait or to skip."""
-        self.seeks_quiet = False
+        self.wish = 0.0
+        """Seconds by which the reader should make the sound longer (shorter: negative); `scaled` says it has."""
+        self.urgent = False
+        """Whether that matters more than that nobody hears it."""
+        self.patient = False
+        """Whether to hold play-out for a packet that may still come; the delay then grows by as much."""
+        self.reach = 0
+        """Packets that follow a lost one until the last repair packet that can rebuild it; 0: there are none."""
         self.held = False
         """Set while the stream is on hold: silence is then nobody's fault."""
         self._clock = clock_rate
         self._step = max(1, round(step * clock_rate))
-        self._target = DelayTarget(min_delay, max_delay)
+        self._target = DelayTarget(min_delay, max_delay, first_delay)
         self._floor = SlidingMinimum(FLOOR_WINDOW)
         self._early: float | None = None
         self._queue: list[_Item] = []
@@ -126,16 +132,9 @@ class JitterBuffer:
         self._starved = 0  # ticks since the queue ran dry
         self._stalled = False
         self._finishing = False
-        # The reader's phase: now - position - shift, where shift sums up what play-out itself has left out or added.
-        self._phase = SlidingMinimum(PHASE_WINDOW)
-        self._shift = 0.0
-        self._measured: float | None = None
-        self._steady_since = 0.0
-        self._delay = 0.0
-        self._ahead = 0.0
+        self._pace = Pace()
         self._risen = False
-        self._shrinking = False
-        self._skipped_at = float("-inf")
+        self._waited = 0.0  # seconds that play-out has been held at this place
 
     @property
     def target_delay(self) -> float:
@@ -145,7 +144,7 @@ class JitterBuffer:
     @property
     def depth(self) -> float:
         """Seconds of delay over the floor."""
-        return self._delay
+        return self._pace.delay
 
     @property
     def step(self) -> int:
@@ -296,6 +295,10 @@ class JitterBuffer:
         else:
             self.ledger.conceal(seconds, seconds)
 
+    def scaled(self, seconds: float) -> None:
+        """The reader has made the sound so much longer, or shorter (negative)."""
+        self._pace.shift(seconds)
+
     def _settle_run(self) -> None:
         """Start over with packets that are on another time line, or late for good."""
         run, floor = self._run, self._floor.value
@@ -339,71 +342,43 @@ class JitterBuffer:
             if before is not None:
                 self.ledger.starve(POLL)
             return before
-        tolerated = max(round(BAND * self._clock), self._step)
+        tolerated = max(round(LATE_START * self._clock), self._step)
         while len(queue) > 1 and queue[0].timestamp + tolerated < position and not self._finishing:
             self._drop_first()
         self._play = queue[0].timestamp
         self._last_sequence = queue[0].sequence - 1
         self._covered = 0
-        self._phase.clear()
-        self._shift = 0.0
-        self._steady_since = heard
+        self._pace.restart(heard)
         self._measured = None
         return None
 
     def _measure(self, heard: float, ahead: float) -> None:
         assert self._play is not None
-        if self._measured is not None and heard - self._measured > PHASE_WINDOW:
-            self._steady_since = heard
-        self._measured = heard
-        self._phase.add(heard - self._play / self._clock - self._shift, heard)
-        # What is taken out ahead of its time must be here earlier. The most of the recent past counts.
-        self._ahead = max(ahead, 0.99 * self._ahead)
-        phase, floor = self._phase.value, self._floor.value
-        if phase is None or floor is None:
+        floor = self._floor.value
+        if floor is None:
             return
-        self._risen |= self._target.update(floor, heard, self._ahead)
-        self._delay = phase + self._shift - floor
-        self.ledger.measure(self._delay)
+        pace = self._pace
+        pace.measure(heard, self._play / self._clock, ahead, floor)
+        self._risen |= self._target.update(floor, heard, pace.ahead)
+        self.ledger.measure(pace.delay)
 
     def _adjust(self, heard: float) -> Gap | None:
-        """Lengthen or shorten the delay, if that is due now."""
-        lack = self._target.value - self._delay
-        self.seeks_quiet = False
-        if lack > 0.0:
-            self._shrinking = False
-            return self._grow(lack)
+        """Say how much longer or shorter the sound should become; skip silence and what is far too much."""
+        pace, target = self._pace, self._target.value
+        self.wish = pace.wish(target, at_once=self._risen)
+        self.urgent = pace.is_urgent(self.wish) or (self._risen and self.wish > 0.0)
+        if self.wish >= 0.0:
+            self._risen &= self.wish > 0.0
+            return None
         self._risen = False
-        if heard - self._steady_since < PHASE_WINDOW:
+        if not pace.is_steady(heard):
+            self.wish = 0.0
             return None
-        return self._shrink(-lack, heard)
+        return self._shorten(-self.wish)
 
-    def _grow(self, lack: float) -> Gap | None:
-        if self._risen or self._delay < self._ahead + EDGE:
-            self._risen = False
-            if lack < LEAST_WAIT:
-                return None
-        elif lack <= BAND:
-            return None
-        elif lack <= URGENT and not self.quiet and self._hole() == 0:
-            self.seeks_quiet = True
-            return None
-        samples = round(lack * self._clock)
-        self._shift += samples / self._clock
-        if self._queue:
-            self.ledger.conceal(lack, self._step / self._clock)
-        else:
-            self.ledger.starve(lack)
-        return Gap(samples, self._next_packet(), Kind.WAIT)
-
-    def _shrink(self, excess: float, heard: float) -> Gap | None:
+    def _shorten(self, excess: float) -> Gap | None:
         if excess > JUMP:
             return self._jump(excess)
-        step = self._step / self._clock
-        band = max(BAND, step)
-        self._shrinking = excess > (step if self._shrinking else band)
-        if not self._shrinking:
-            return None
         if not self._queue:
             if self._starved > FADED * self._clock:
                 self._leave_out(round(excess * self._clock))
@@ -411,21 +386,8 @@ class JitterBuffer:
         pause = self._hole() - self._missing()
         if pause > 0:
             self._leave_out(min(pause, round(excess * self._clock)))
-            return None
-        return self._skip(excess > 3 * band, heard)
-
-    def _skip(self, urgent: bool, heard: float) -> Gap | None:
-        """Leave out one packet, if one can be spared here."""
-        since = heard - self._skipped_at
-        if since < SKIP_INTERVAL or self._hole() or len(self._queue) < 2:
-            return None
-        if not self.quiet and since < PATIENCE and not urgent:
-            self.seeks_quiet = True
-            return None
-        self._skipped_at = heard
-        self._drop_first()
-        self._leave_out(self._step)
-        return Gap(0, self._next_packet(), Kind.JOIN)
+            self.wish = 0.0
+        return None
 
     def _jump(self, excess: float) -> Gap:
         """Drop the excess at once; what it had done to the transit times says nothing of the times to come."""
@@ -450,14 +412,15 @@ class JitterBuffer:
     def _leave_out(self, samples: int) -> None:
         assert self._play is not None
         self._play += samples
-        self._shift -= samples / self._clock
-        self._delay -= samples / self._clock
+        self._pace.shift(-samples / self._clock)
 
     def _next(self) -> RtpPacket | Gap:
         """The packet whose turn it is, or what stands in for it."""
         assert self._play is not None
         clock = self._clock
         piece = max(self._step, round(POLL * clock))
+        if self.patient and self._may_come():
+            return self._wait()
         if not self._queue:
             self._starved += piece
             self._covered += piece
@@ -471,6 +434,7 @@ class JitterBuffer:
         item = self._queue[0]
         if not hole:
             del self._queue[0]
+            self._waited = 0.0
             self._play = item.timestamp
             self._last_sequence = item.sequence
             self._covered = 0
@@ -482,6 +446,29 @@ class JitterBuffer:
         if missing:
             self.ledger.conceal(samples / clock, self._step / clock)
         return Gap(samples, item.packet, Kind.LOSS if missing else Kind.PAUSE)
+
+    def _may_come(self) -> bool:
+        """Whether the packet whose turn it is may still come, or be rebuilt, before holding on is worse than a hole."""
+        if self._finishing or self.held or self._starved or self._covered or self._waited >= HOLD:
+            return False
+        if self._pace.delay >= self._target.highest:
+            return False
+        if not self._queue:
+            return True
+        if not self._hole() or not self._missing():
+            return False
+        # The last repair packet for it comes with the packet `reach` after it, at the latest.
+        hope = max(self.reach * self._step / self._clock, self._target.needed) + HOLD_MARGIN
+        return self._pace.delay - self._pace.ahead < hope
+
+    def _wait(self) -> Gap:
+        """Hold play-out for a moment: sound is added where the missing packet would be heard."""
+        if not self._waited:
+            self._target.missed()
+        self._waited += POLL
+        self._pace.shift(POLL)
+        self.ledger.wait(POLL)
+        return Gap(round(POLL * self._clock), None, Kind.WAIT)
 
     def _hole(self) -> int:
         """Ticks from here to the next packet; less than half a packet is none; one packet if there is none."""

@@ -59,10 +59,13 @@ class DelayTarget:
     FALL = 0.01
     """Seconds per second by which the target comes down."""
 
-    def __init__(self, lowest: float, highest: float) -> None:
+    def __init__(self, lowest: float, highest: float, first: float | None = None) -> None:
+        """`first`: the delay to begin with; the lowest without one."""
         self.lowest = min(lowest, highest)
         self.highest = highest
-        self.value = self.lowest
+        self.value = self.lowest if first is None else min(max(first, self.lowest), highest)
+        self.needed = 0.0
+        """What nearly all packets of the last seconds have needed, whether or not `value` has followed."""
         self._history: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
         self._missed = False
@@ -86,6 +89,7 @@ class DelayTarget:
         self._history.clear()
         self._sorted.clear()
         self._missed = False
+        self.needed = 0.0
 
     def update(self, floor: float, now: float, extra: float) -> bool:
         """Bring `value` up to date, given the fastest transit and `extra` seconds; whether it had to rise."""
@@ -94,8 +98,8 @@ class DelayTarget:
         ordered = self._sorted
         wanted = bottom = min(max(self.lowest, self.MARGIN + extra), self.highest)
         if len(ordered) >= self.ENOUGH:
-            needed = self._quantile(floor) + self.MARGIN + extra
-            wanted = min(max(needed, bottom), self.highest)
+            self.needed = self._quantile(floor)
+            wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.highest)
         missed, self._missed = self._missed, False
         self.value = max(self.value, bottom)
         if wanted < self.value:

@@ -22,6 +22,7 @@ class Ledger:
         self.skipped = 0
         self.skipped_seconds = 0.0
         self.pending = 0.0
+        self._waited = 0.0
         self._run = 0.0
         self.delay: float | None = None
         self.delay_min: float | None = None
@@ -31,6 +32,9 @@ class Ledger:
 
     def play(self, seconds: float) -> None:
         """A packet is heard."""
+        if self._waited:
+            self.conceal(self._waited, seconds)
+            self._waited = 0.0
         self.played += 1
         self.played_seconds += seconds
         self._run = 0.0
@@ -41,6 +45,10 @@ class Ledger:
         self.concealed_seconds += seconds
         self._run += seconds
         self.longest_gap = max(self.longest_gap, self._run)
+
+    def wait(self, seconds: float) -> None:
+        """Sound is made up while the next packet is waited for: counted when it, or one after it, is heard."""
+        self._waited += seconds
 
     def skip(self, seconds: float) -> None:
         """A packet that was here is left out, so that the delay becomes shorter."""

@@ -1,0 +1,91 @@
+"""How far play-out is behind the fastest packets, and how much longer or shorter the sound should become.
+
+The reader pulls a little late now and then and makes up for it by pulling twice: its earliest pulls of the last moment
+say where play-out stands, as the earliest packets say what the network needs.
+"""
+
+from __future__ import annotations
+
+from voip.jitter.delays import SlidingMinimum
+
+PHASE_WINDOW = 0.3
+"""Seconds over which the reader's punctuality is judged: its earliest pull counts, late ones are made up for."""
+BAND = 0.0101
+"""Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
+over 10 ms, the usual block of a device and a step of many packet times."""
+FAR = 0.040
+"""Seconds of deviation at which it matters more that the delay gets right than that nobody hears how."""
+CLOSE = 0.002
+"""Seconds of deviation at which a correction that has begun ends."""
+EDGE = 0.005
+"""Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
+AHEAD_MEMORY = 0.99
+"""What is left, at the next pull, of the most that was taken out ahead of its time."""
+
+
+class Pace:
+    """The delay of play-out over the fastest packets, and the wish for another one. Seconds throughout."""
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        """How long the fastest packets wait for their turn."""
+        self.ahead = 0.0
+        """How long before its turn a packet is taken out, at most and of late."""
+        # now - position - shift, where shift sums up what play-out itself has left out or added
+        self._phase = SlidingMinimum(PHASE_WINDOW)
+        self._shift = 0.0
+        self._measured: float | None = None
+        self._steady_since = 0.0
+        self._direction = 0
+
+    def restart(self, heard: float) -> None:
+        """Play-out begins, at another place."""
+        self._phase.clear()
+        self._shift = 0.0
+        self._steady_since = heard
+        self._direction = 0
+
+    def measure(self, heard: float, position: float, ahead: float, floor: float) -> None:
+        """What is at `position` of the stream will be heard at `heard`; the fastest packets take `floor`."""
+        if self._measured is not None and heard - self._measured > PHASE_WINDOW:
+            self._steady_since = heard
+        self._measured = heard
+        self._phase.add(heard - position - self._shift, heard)
+        # What is taken out ahead of its time must be here earlier. The most of the recent past counts.
+        self.ahead = max(ahead, AHEAD_MEMORY * self.ahead)
+        phase = self._phase.value
+        assert phase is not None
+        self.delay = phase + self._shift - floor
+
+    @property
+    def phase(self) -> float | None:
+        """Reader's time minus the position that it would have reached without any correction of ours."""
+        return self._phase.value
+
+    def shift(self, seconds: float) -> None:
+        """Play-out has added so much sound of its own, or left out (negative)."""
+        self._shift += seconds
+        self.delay += seconds
+
+    def is_steady(self, heard: float) -> bool:
+        """Whether the reader has been pulling regularly for long enough to say that the delay is too long."""
+        return heard - self._steady_since >= PHASE_WINDOW
+
+    def wish(self, target: float, *, at_once: bool) -> float:
+        """Seconds by which the sound should become longer (shorter: negative); 0.0 while the delay is near its target.
+
+        `at_once`: the target has just risen, because packets came too late.
+        """
+        lack = target - self.delay
+        direction = 1 if lack > 0.0 else -1
+        going_on = direction == self._direction or (at_once and lack > 0.0)
+        if abs(lack) <= (CLOSE if going_on else BAND):
+            self._direction = 0
+            return 0.0
+        self._direction = direction
+        return lack
+
+    def is_urgent(self, wish: float) -> bool:
+        """Whether that wish should be fulfilled even where the sound does not lend itself to it."""
+        on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
+        return abs(wish) > FAR or (wish > 0.0 and on_edge)
