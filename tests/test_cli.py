@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from voip import cli
-from voip.fec import parse_pattern
 
 
 @pytest.mark.parametrize(
@@ -31,8 +30,9 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     options = cli.receiver_options([])
     assert (options.sip_port, options.media_ports) == (5060, (5000, 5019))
     assert (options.output, options.max_calls, options.once) == ("speaker", 1, False)
-    assert options.latency == pytest.approx(0.06)
-    assert options.fec == parse_pattern("4")
+    assert options.latency is None
+    assert (options.fec, options.fec_max, options.bitrate) == ("auto", 200_000.0, 24_000)
+    assert options.codecs == ("opus", "l16", "pcmu", "pcma")
 
 
 def test_sender_defaults_call_this_machine_with_the_microphone() -> None:

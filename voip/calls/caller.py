@@ -11,12 +11,16 @@ from voip.calls.ending import outcome
 from voip.calls.keeper import Call, CallKeeper, CallSettings
 from voip.engine import EXIT_OK, EXIT_REJECTED, Capture, Shutdown
 from voip.errors import NegotiationError, ProtocolError
+from voip.fec import Pattern
 from voip.net import Network
 from voip.report import CallRecord, Console
 from voip.rtp import RtpPacket
 from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_offer
 from voip.sip import Address, CallAnswered, CallEnded, CallRinging, SipUri, UserAgent
 from voip.stats import ReceiverStats, SenderStats
+
+UNSTEERED_PATTERN = Pattern.block(4)
+"""What is sent under `auto` while nothing steers it."""
 
 
 class Caller(CallKeeper):
@@ -103,9 +107,10 @@ class Caller(CallKeeper):
 
     def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
         """Capture thread: the stream joins."""
-        source = self.capture.source
+        source, fec = self.capture.source, self.settings.fec
+        pattern = UNSTEERED_PATTERN if isinstance(fec, str) else fec
         sender = AudioSender(
-            media, sample_rate=source.sample_rate, channels=source.channels, rng=self.rng, pattern=self.settings.pattern
+            media, sample_rate=source.sample_rate, channels=source.channels, rng=self.rng, pattern=pattern
         )
         self.capture.fanout.add(call_id, sender, send)
 

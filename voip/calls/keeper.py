@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
@@ -48,11 +48,15 @@ class Call:
 
 @dataclass(frozen=True)
 class CallSettings:
-    """What the options say of every call; times in seconds."""
+    """What the options say of every call; times in seconds.
+
+    fec: which repair packets to send, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s.
+    """
 
     capabilities: Capabilities
     media_timeout: float
-    pattern: Pattern | None
+    fec: Pattern | Literal["auto"] | None
+    fec_max: float
 
 
 class CallKeeper(ABC):

@@ -10,18 +10,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import voip
+from voip import codecs
 from voip.cli.listing import show_devices
 from voip.cli.values import (
+    AUTO,
     KNOWN_CODECS,
     IpNetwork,
+    bit_rate,
     codec_names,
     dscp_value,
-    fec_pattern,
+    fec_choice,
     ip_address,
     ip_network,
+    latency,
     pcm_format,
     ports,
     seconds,
@@ -36,6 +40,8 @@ from voip.sip import Credentials, SipUri, parse_target
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
 RECEIVER_MEDIA_PORTS = (5000, 5019)
+BITRATES = (6000, 510000)
+"""Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 LOCAL_NETWORKS = (
     "127.0.0.0/8",  # RFC 1122
     "10.0.0.0/8",  # RFC 1918
@@ -54,11 +60,13 @@ Group = argparse._ArgumentGroup
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """What both scripts take; times in seconds."""
+    """What both scripts take; times in seconds, rates in bit/s."""
 
     codecs: tuple[str, ...]
+    bitrate: int
     ptime: float
-    fec: Pattern | None
+    fec: Pattern | Literal["auto"] | None
+    fec_max: float
     format: tuple[int, int]
     sip_port: int
     bind: str | None
@@ -80,7 +88,7 @@ class CommonOptions:
 @dataclass(frozen=True)
 class ReceiverOptions(CommonOptions):
     output: str
-    latency: float
+    latency: float | None
     latency_max: float
     max_calls: int
     allow: tuple[IpNetwork, ...]
@@ -128,7 +136,13 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         default="speaker",
         help="speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout), null  [speaker]",
     )
-    sound.add_argument("--latency", metavar="TIME", type=seconds, default=0.06, help="least play-out delay  [60ms]")
+    sound.add_argument(
+        "--latency",
+        metavar="auto|TIME",
+        type=latency,
+        default=AUTO,
+        help="least play-out delay; auto: what the network needs  [auto]",
+    )
     sound.add_argument("--latency-max", metavar="TIME", type=seconds, default=0.5, help="never beyond  [500ms]")
     answering = parser.add_argument_group("answering")
     answering.add_argument("--max-calls", metavar="N", type=int, default=1, help="more callers get 486 Busy Here  [1]")
@@ -139,7 +153,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
     _common(parser, sound, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
-    if found.latency_max < found.latency:
+    if found.latency is not None and found.latency_max < found.latency:
         parser.error("--latency-max is below --latency")
     if found.max_calls < 1:
         parser.error("--max-calls: at least 1")
@@ -217,17 +231,22 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
         "--codec",
         metavar="LIST",
         type=codec_names,
-        default=KNOWN_CODECS,
         help=f"in order of preference  [{','.join(KNOWN_CODECS)}]",
+    )
+    coding.add_argument(
+        "--bitrate", metavar="BPS", type=bit_rate, default="24k", help="of codecs that leave a choice: opus  [24k]"
     )
     coding.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
     coding.add_argument(
         "--fec",
         metavar="SPEC",
-        type=fec_pattern,
-        default="4",
-        help="off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over it and those 1 and 3 "
-        "before; + separates several sets)  [4]",
+        type=fec_choice,
+        default=AUTO,
+        help="auto (as losses need), off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over "
+        "it and those 1 and 3 before; + separates several sets)  [auto]",
+    )
+    coding.add_argument(
+        "--fec-max", metavar="BPS", type=bit_rate, default="200k", help="most that repair packets may take  [200k]"
     )
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -257,7 +276,20 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--sip-port {found.sip_port}: ports go up to 65535")
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
+    if not BITRATES[0] <= found.bitrate <= BITRATES[1]:
+        parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
+    found.codec = _usable_codecs(parser, found)
     return found
+
+
+def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]:
+    """The codecs that are asked for; without a wish all that work here, and a line about those that do not."""
+    missing = {name: reason for name in found.codec or KNOWN_CODECS if (reason := codecs.missing(name)) is not None}
+    if missing and found.codec:
+        parser.error(f"--codec: {next(iter(missing.values()))}")
+    if missing and not found.quiet:
+        print(f"{parser.prog}: without {', '.join(missing)}: {'; '.join(missing.values())}", file=sys.stderr)
+    return tuple(name for name in found.codec or KNOWN_CODECS if name not in missing)
 
 
 def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | None:
@@ -276,8 +308,10 @@ def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | Non
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
     return {
         "codecs": found.codec,
+        "bitrate": round(found.bitrate),
         "ptime": found.ptime,
         "fec": found.fec,
+        "fec_max": found.fec_max,
         "format": found.format,
         "sip_port": found.sip_port,
         "bind": found.bind,

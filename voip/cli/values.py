@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
+from typing import Literal
 
 from voip import codecs
 from voip.fec import Pattern, parse_pattern
@@ -13,6 +14,9 @@ from voip.sip import SipUri, parse_target
 
 KNOWN_CODECS = tuple(name.lower() for name in codecs.NAMES)
 """Names of --codec, best first."""
+
+AUTO: Literal["auto"] = "auto"
+"""What is left to the program to decide."""
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -23,6 +27,19 @@ def seconds(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time: write 60ms, 2s, 5m or 1h")
     return float(match[1]) * {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
+
+
+def latency(text: str) -> float | None:
+    """A time, or None for `auto`."""
+    return None if text.strip().lower() == AUTO else seconds(text)
+
+
+def bit_rate(text: str) -> float:
+    """`24000`, `32k` or `1.5M`: bits per second."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kM]?)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a bit rate: write 24000 or 24k")
+    return float(match[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[match[2]]
 
 
 def ports(text: str) -> tuple[int, int]:
@@ -51,7 +68,10 @@ def codec_names(text: str) -> tuple[str, ...]:
     return names
 
 
-def fec_pattern(text: str) -> Pattern | None:
+def fec_choice(text: str) -> Pattern | Literal["auto"] | None:
+    """A pattern of repair packets, None for `off`, or `auto`."""
+    if text.strip().lower() == AUTO:
+        return AUTO
     try:
         return parse_pattern(text)
     except ValueError as error:

@@ -18,6 +18,8 @@ from voip.sip import Credentials, UserAgent
 
 ANY_PUBLIC_HOST = "192.0.2.1"
 """RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
+ADAPTIVE_REPAIR_WINDOW = 0.24
+"""Seconds that are announced where the pattern changes during a call: 12 packets of 20 ms, for the widest pattern."""
 
 
 def console(options: CommonOptions) -> Console:
@@ -59,10 +61,11 @@ def user_agent(
 def call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
     """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
-    offered = tuple(codecs.offerable(options.codecs, rate, channels))
+    offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
     window = 0.0
     if options.fec is not None and direction.sends:
-        window = options.fec.window * effective_ptime(offered[0], options.ptime)
+        ptime = effective_ptime(offered[0], options.ptime)
+        window = ADAPTIVE_REPAIR_WINDOW if isinstance(options.fec, str) else options.fec.window * ptime
     capabilities = Capabilities(
         codecs=offered,
         direction=direction,
@@ -73,7 +76,8 @@ def call_settings(options: CommonOptions, direction: Direction, source: Source |
     return CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
-        pattern=options.fec,
+        fec=options.fec,
+        fec_max=options.fec_max,
     )
 
 
@@ -82,12 +86,13 @@ def announce(options: ReceiverOptions, network: Network, sip_port: int, speaker:
     host = network.local_host(ANY_PUBLIC_HOST)
     written = f"[{host}]" if ":" in host else host
     first, last = options.media_ports or (0, 0)
+    latency = "auto" if options.latency is None else f"{options.latency * 1e3:g} ms"
     port = "" if sip_port == SIP_PORT else f":{sip_port}"
     console.event(
         "listening",
         f"receiver  waiting for a call   sip:{written}:{sip_port} (udp)\n"
         f"          open in the firewall: UDP {sip_port} and {first}-{last}\n"
-        f"speaker   {speaker.description}   latency {options.latency * 1e3:g} ms\n"
+        f"speaker   {speaker.description}   latency {latency}\n"
         f"on the other machine:  ./sender.py {written}{port}",
         uri=f"sip:{written}:{sip_port}",
         media_ports=[first, last],
