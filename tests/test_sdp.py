@@ -109,6 +109,7 @@ def test_rtcp_goes_to_the_next_port_the_named_port_or_the_media_port() -> None:
     answer, media = make_answer(vector("baresip-default"), RECEIVER, BOB)
     assert (media.rtcp_mux, media.remote_rtcp) == (True, ("192.0.2.2", 10090))
     assert answer.media[0].value("rtcp-mux") == ""
+    assert [answer.media[0].value(name) for name in ("rtcp-rsize", "rtcp-xr")] == ["", None]  # as asked
     last = make_answer(offer("m=audio 65535 RTP/AVP 0"), RECEIVER, BOB)
     assert last[1].remote_rtcp is None
     assert last[0].media[0].value("rtcp-mux") is None
@@ -140,6 +141,8 @@ def test_our_offer_names_codecs_in_order_with_static_and_dynamic_numbers() -> No
         "a=ssrc:572662306 cname:alice@192.0.2.1",
         "a=ssrc-group:FEC-FR 286331153 572662306",
         "a=rtcp-mux",
+        "a=rtcp-rsize",
+        "a=rtcp-xr:pkt-loss-rle rcvr-rtt=all voip-metrics",
     ]
 
 
@@ -152,6 +155,8 @@ def test_sender_and_receiver_agree_on_all_that_both_know() -> None:
     assert sender.remote == receiver.local == ("192.0.2.2", 5000)
     assert receiver.remote == sender.local == ("192.0.2.1", 5002)
     assert sender.rtcp_mux is receiver.rtcp_mux is True
+    assert sender.rtcp_rsize is receiver.rtcp_rsize is True
+    assert sender.rtcp_xr == receiver.rtcp_xr == {"pkt-loss-rle", "rcvr-rtt", "voip-metrics"}
     assert (receiver.remote_ssrc, receiver.remote_fec_ssrc) == (sender.ssrc, sender.fec_ssrc)
     assert (sender.remote_ssrc, sender.remote_fec_ssrc) == (None, None)
     assert sender.repair_window == receiver.repair_window == 0.08

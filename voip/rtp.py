@@ -146,6 +146,7 @@ class ReceptionStats:
     __slots__ = (
         "_arrival",
         "_closed",
+        "_closed_received",
         "_first",
         "_floor",
         "_high",
@@ -157,6 +158,7 @@ class ReceptionStats:
         "_window",
         "clock_rate",
         "duplicate",
+        "epoch",
         "jitter",
         "jitter_max",
         "received",
@@ -170,7 +172,10 @@ class ReceptionStats:
         self.reordered = 0
         self.jitter = 0.0
         self.jitter_max = 0.0
+        self.epoch = 0
+        """How often it was restarted."""
         self._closed = 0  # packets expected in the epochs before this one
+        self._closed_received = 0  # and received
         self._runs = (0, 0, 0)  # settled runs of at least one, two, three lost packets
         self._origin: int | None = None  # extended number that the epoch's first packet gets
         self._first = 0  # of this epoch, extended: the first that arrived
@@ -196,6 +201,30 @@ class ReceptionStats:
     def highest(self) -> int | None:
         """The highest extended sequence number that arrived in this epoch."""
         return self._highest if self._window else None
+
+    @property
+    def floor(self) -> int:
+        """The lowest extended number of this epoch whose arrival `arrivals` still knows."""
+        return self._floor
+
+    @property
+    def epoch_received(self) -> int:
+        """Distinct packets of this epoch."""
+        return self.received - self._closed_received
+
+    @property
+    def epoch_lost(self) -> int:
+        """Packets of this epoch that have not arrived."""
+        return self.expected - self._closed - self.epoch_received
+
+    @property
+    def epoch_highest(self) -> int:
+        """The highest number of this epoch, extended from the cycle in which it began, as report blocks name it."""
+        return self._highest - (self._first & ~0xFFFF)
+
+    def arrivals(self, first: int, end: int) -> tuple[bool, ...]:
+        """Which of the extended numbers `first` to `end` - 1 have arrived: numbers from `floor` to `highest`."""
+        return tuple(bool(self._window >> (self._high - number) & 1) for number in range(first, end))
 
     def in_window(self, sequence_number: int) -> bool:
         """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""
@@ -236,6 +265,8 @@ class ReceptionStats:
         """
         self._runs = self._runs_so_far()
         self._closed = self.expected
+        self._closed_received = self.received
+        self.epoch += 1
         next_cycle = (self._highest >> 16) + 2  # a whole cycle apart: what is known around both ends cannot meet
         self._origin = next_cycle << 16 | packet.sequence_number
         self._window = 0

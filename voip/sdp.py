@@ -37,6 +37,8 @@ FEC_NAME = "flexfec"
 """The encoding name of RFC 8627; flexfec-03 of its drafts is another format."""
 FEC_GROUP = "FEC-FR"
 """How an ssrc-group is called that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
+RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
+"""The extended reports that we want of a peer (RFC 3611 section 5.1)."""
 ACCEPTED_REPAIR_WINDOW = 0.2
 """Seconds that one who only receives announces, as RFC 8627 section 5.1 wants a repair-window of everybody."""
 
@@ -108,7 +110,7 @@ class NegotiatedMedia:
 
     payload_type and fec_payload_type are used in both directions. remote is where we send to; direction is ours.
     repair_window (seconds) is the peer's when we only receive, else our own. The remote SSRCs are None when the peer
-    did not announce them.
+    did not announce them. rtcp_rsize: both take RTCP of reduced size; rtcp_xr: the extended reports the peer wants.
     """
 
     codec: Codec
@@ -126,6 +128,8 @@ class NegotiatedMedia:
     fec_ssrc: int = 0
     remote_ssrc: int | None = None
     remote_fec_ssrc: int | None = None
+    rtcp_rsize: bool = False
+    rtcp_xr: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -263,7 +267,7 @@ def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescrip
         _add_fec(media, str(next(dynamic)), capabilities.codecs[0].clock_rate, window)
     ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime)
     _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
-    media.attributes.append(("rtcp-mux", None))
+    media.attributes += [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
     return _session(endpoint, [media])
 
 
@@ -288,8 +292,8 @@ def make_answer(
             _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
             _add_fec(media, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.ptime)
-    if mux:
-        media.attributes.append(("rtcp-mux", None))
+    asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
+    media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
     lines = [media if line is offered else _refused(line) for line in offer.media]
     answer = _session(endpoint, lines)
     answer.timing = offer.timing  # RFC 3264 section 6: the time line of the answer equals that of the offer
@@ -375,6 +379,8 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         fec_ssrc=endpoint.fec_ssrc,
         remote_ssrc=remote_ssrc,
         remote_fec_ssrc=None if fec is None else remote_fec_ssrc,
+        rtcp_rsize=media.value("rtcp-rsize") is not None,
+        rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
     )
 
 

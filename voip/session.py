@@ -11,10 +11,13 @@ silent. In the same way another SSRC, or a sequence number far from the last, wa
 from __future__ import annotations
 
 import ipaddress
+import random
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from voip.errors import ProtocolError
+from voip.rtcp import RtcpExchange, Terms
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp, unwrap
 from voip.stats import IP_UDP_HEADER, SessionStats
 
@@ -42,6 +45,7 @@ CONFIRM_PACKETS = 2  # RFC 3550 A.1: a jump is believed at the second packet in 
 CONFIRM_HELD = 16
 CONFIRM_SILENCE = 1.5  # packet times without a packet of the stream that is to be replaced
 
+LAST_PORT = 65535
 _UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
 
 
@@ -50,18 +54,39 @@ class RtpSession:
 
     `malformed`, `foreign` (another address), `unknown_payload_type`, `stray` (another SSRC, or a jump that nothing
     confirmed) and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were handed out. `icmp_errors`
-    and `overruns` are for the socket's owner to count. `reception` is what the network brought, before repair.
+    and `overruns` are for the socket's owner to count. `reception` is what the network brought, before repair, and
+    `repair_reception` the same for repair packets. `rtcp_exchange` is None unless a CNAME was given: no RTCP is sent.
     """
 
-    def __init__(self, media: NegotiatedMedia) -> None:
+    def __init__(
+        self,
+        media: NegotiatedMedia,
+        *,
+        cname: str | None = None,
+        ntp_offset: float = 0.0,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`ntp_offset` makes monotonic seconds such since 1900; `rng` spreads reports over time."""
         self.media = media
         self.reception = ReceptionStats(media.codec.clock_rate)
+        self.repair_reception = ReceptionStats(media.codec.clock_rate)
+        self.rtcp_exchange: RtcpExchange | None = None
+        if cname is not None:
+            self.rtcp_exchange = RtcpExchange(
+                _rtcp_terms(media),
+                cname,
+                self.reception,
+                self.repair_reception,
+                ntp_offset=ntp_offset,
+                rng=rng or random.Random(),
+            )
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
         self.malformed = 0
         self.foreign = 0
         self.unknown_payload_type = 0
         self.stray = 0
         self.rtcp = 0
+        self.rtcp_ip_bytes = 0
         self.icmp_errors = 0
         self.overruns = 0
         self.bytes_received = 0
@@ -74,6 +99,7 @@ class RtpSession:
         self._candidate: _Run | None = None  # another address on its way to be believed
         self._ssrc: int | None = None
         self._repair_ssrc = media.remote_fec_ssrc
+        self._repair_jump: int | None = None  # a repair packet's number far from the others
         self._pending: _Run | None = None  # another SSRC, or a jump, on its way to be believed
         self._accepted: tuple[float, int] | None = None  # when the last media packet came, and its timestamp
 
@@ -96,7 +122,10 @@ class RtpSession:
     @property
     def stats(self) -> SessionStats:
         """The counters as a snapshot."""
-        return SessionStats(
+        exchange = self.rtcp_exchange
+        told = SessionStats() if exchange is None else exchange.stats(self._ip_header)
+        return replace(
+            told,
             malformed=self.malformed,
             foreign=self.foreign,
             unknown_payload_type=self.unknown_payload_type,
@@ -105,6 +134,7 @@ class RtpSession:
             overruns=self.overruns,
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,
+            rtcp_ip_bytes=self.rtcp_ip_bytes,
         )
 
     def update(self, media: NegotiatedMedia) -> None:
@@ -116,19 +146,21 @@ class RtpSession:
                 self._latched = self._source = self._candidate = self._spoke = None
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
-        self.reception.clock_rate = media.codec.clock_rate
+        self.reception.clock_rate = self.repair_reception.clock_rate = media.codec.clock_rate
         self.media = media
+        if self.rtcp_exchange is not None:
+            self.rtcp_exchange.terms = _rtcp_terms(media)
 
     def receive_datagram(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
         """The packets that this datagram makes available, media and repair, in order: mostly one, or none."""
         if not SHORTEST_DATAGRAM <= len(data) <= LONGEST_DATAGRAM:
             self.malformed += 1
             return []
+        if is_rtcp(data):
+            self._receive_rtcp(data, source, now)
+            return []
         if source != self._source and not self._is_peer(source):
             return self._receive_foreign(data, source, now)
-        if is_rtcp(data):
-            self._receive_rtcp(data, now)
-            return []
         packet = self._parse(data)
         if packet is None:
             return []
@@ -161,7 +193,7 @@ class RtpSession:
             return []
         if self._spoke is not None and now - self._spoke < CANDIDATE_SILENCE:
             return []
-        packet = None if is_rtcp(data) else self._parse(data)
+        packet = self._parse(data)
         if packet is None or not self._is_expected(packet):
             return []
         arrival = _Arrival(packet, now, len(data))
@@ -220,10 +252,62 @@ class RtpSession:
 
     # -- RTCP, version and payload type ---------------------------------------------------------------------------
 
-    def _receive_rtcp(self, data: bytes, now: float) -> None:
-        """RTCP of the peer: so far a sign of life."""
+    @property
+    def rtcp_destination(self) -> Address | None:
+        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold.
+
+        A peer that turned out to be elsewhere than its SDP said is taken to have its RTCP port there above the other.
+        """
+        host, port = self.remote
+        if self.media.rtcp_mux:
+            named: Address | None = (host, port)
+        elif self.latched and self._latched != self._signalled:
+            named = (host, port + 1)
+        else:
+            named = self.media.remote_rtcp or (host, port + 1)
+        return None if named is None or named[0] in _UNSPECIFIED_HOSTS or not 0 < named[1] <= LAST_PORT else named
+
+    def rtcp_to_send(self, now: float) -> list[bytes]:
+        """RTCP that is due, for `rtcp_destination`."""
+        if self.rtcp_exchange is None or self.rtcp_destination is None:
+            return []
+        return self.rtcp_exchange.datagrams_to_send(now, self.ip_bytes)
+
+    def rtcp_farewell(self, now: float) -> list[bytes]:
+        """The last RTCP of the call, once."""
+        if self.rtcp_exchange is None or self.rtcp_destination is None:
+            return []
+        return self.rtcp_exchange.farewell(now)
+
+    def next_timer(self) -> float | None:
+        """When `rtcp_to_send` may have something."""
+        if self.rtcp_exchange is None or self.rtcp_destination is None:
+            return None
+        return self.rtcp_exchange.next_timer()
+
+    def _receive_rtcp(self, data: bytes, source: Address, now: float) -> None:
+        """RTCP of the peer: a sign of life, and its reports."""
+        if not self._is_rtcp_peer(source):
+            self.foreign += 1
+            return
         self.rtcp += 1
-        self._hear(now)
+        self.rtcp_ip_bytes += len(data) + self._ip_header
+        if self.rtcp_exchange is not None and not self.rtcp_exchange.receive(data, now):
+            self.malformed += 1
+            return
+        if self._is_peer(source):
+            self._hear(now)
+        else:
+            self.last_heard = now  # from a port of its own it says nothing of where the peer's media comes from
+
+    def _is_rtcp_peer(self, source: Address) -> bool:
+        """Whether the peer's RTCP may come from there: its RTP port, the one above, or the one its SDP named."""
+        if source == self._source or self._is_peer(source):
+            return True
+        host, port = _canonical(source)
+        if self.media.remote_rtcp is not None and (host, port) == _canonical(self.media.remote_rtcp):
+            return True
+        return (host, port - 1) in (self._latched, self._signalled)
 
     def _parse(self, data: bytes) -> RtpPacket | None:
         try:
@@ -258,7 +342,23 @@ class RtpSession:
                 self.stray += 1
                 return []
             self._repair_ssrc = packet.ssrc
+        self._count_repair(arrival)
         return [self._account(arrival)]
+
+    def _count_repair(self, arrival: _Arrival) -> None:
+        """For the reports: every repair packet is handed out, whatever its number."""
+        packet, reception = arrival.packet, self.repair_reception
+        exchange = self.rtcp_exchange
+        if exchange is not None and exchange.repair.ssrc != packet.ssrc:
+            exchange.repair.ssrc = packet.ssrc
+            reception.restart(packet)
+        elif not reception.in_window(packet.sequence_number):
+            previous, self._repair_jump = self._repair_jump, packet.sequence_number
+            if previous is None or packet.sequence_number != (previous + 1) & 0xFFFF:
+                return
+            reception.restart(packet)
+        self._repair_jump = None
+        reception.receive(packet, arrival.time)
 
     def _is_repair_source(self, packet: RtpPacket) -> bool:
         """Whether an SSRC that no repair packet had yet may be the repair stream's (RFC 8627 section 4.2.1)."""
@@ -302,6 +402,9 @@ class RtpSession:
         packet = arrival.packet
         self.reception.receive(packet, arrival.time)
         self._accepted = (arrival.time, packet.timestamp)
+        if self.rtcp_exchange is not None:
+            self.rtcp_exchange.media.ssrc = packet.ssrc
+            self.rtcp_exchange.heard(arrival.time)
         return self._account(arrival)
 
     def _account(self, arrival: _Arrival) -> RtpPacket:
@@ -350,6 +453,17 @@ class _Run:
             self.count += 1
         self.held.append(arrival)
         return True
+
+
+def _rtcp_terms(media: NegotiatedMedia) -> Terms:
+    return Terms(
+        ssrc=media.ssrc,
+        repair_ssrc=media.fec_ssrc if media.fec and media.direction.sends else None,
+        clock_rate=media.codec.clock_rate,
+        ptime=media.ptime,
+        reduced_size=media.rtcp_rsize,
+        extended=media.rtcp_xr,
+    )
 
 
 def _signalled_address(media: NegotiatedMedia) -> Address | None:

@@ -72,7 +72,8 @@ class ReceiverStats:
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
     in none of the four. `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were
-    left out to shorten the delay. `first_audio_at` is the monotonic moment of the first sound.
+    left out to shorten the delay. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much
+    faster than ours the sender's clock runs, in millionths.
     """
 
     received: int = 0
@@ -101,6 +102,7 @@ class ReceiverStats:
     buffer_max: float | None = None
     target: float | None = None
     first_audio_at: float | None = None
+    clock_ppm: float | None = None
 
     @property
     def lost(self) -> int:
@@ -115,7 +117,12 @@ class ReceiverStats:
 
 @dataclass(frozen=True)
 class SessionStats:
-    """What the network side of one media port has seen, accepted or not; bytes count accepted datagrams."""
+    """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
+
+    `rtcp` counts RTCP datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the
+    round trip by RTCP (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our
+    media, and `path_packets` how many we had sent when it came.
+    """
 
     malformed: int = 0
     foreign: int = 0
@@ -125,3 +132,10 @@ class SessionStats:
     overruns: int = 0
     bytes: int = 0
     ip_bytes: int = 0
+    rtcp_ip_bytes: int = 0
+    rtcp_sent: int = 0
+    rtcp_sent_ip_bytes: int = 0
+    rtt: float | None = None
+    rtt_min: float | None = None
+    path: PathReport | None = None
+    path_packets: int = 0

@@ -12,7 +12,7 @@ from voip.dsp import Pcm
 from voip.fec import FlexFecEncoder, Pattern, create_encoder
 from voip.rtp import Packetizer, RtpPacket
 from voip.sdp import NegotiatedMedia
-from voip.stats import IP_UDP_HEADER, SenderStats
+from voip.stats import IP_UDP_HEADER, PathReport, SenderStats
 
 Send = Callable[[bytes], None]
 
@@ -45,7 +45,12 @@ class AudioSender:
         self._pending: list[Pcm] = []
         self._pending_samples = 0
         self._packets = self._fec_packets = self._bytes = self._ip_bytes = 0
-        self._seconds = 0.0
+        self._payload_bytes = self._fec_payload_bytes = 0
+        self._timestamp: int | None = None
+        self._timestamp_at: float | None = None
+        self._seconds = self._now = 0.0
+        self.path: PathReport | None = None
+        """The newest that the peer has told of this stream."""
         self._media: NegotiatedMedia | None = None
         self._negotiate(media)
 
@@ -64,6 +69,7 @@ class AudioSender:
 
     def write(self, pcm: Pcm, now: float) -> list[bytes]:
         """Take sound of any length; the datagrams that have become due, in sending order."""
+        self._now = now
         return self._cut(self._converter.process(pcm))
 
     def finish(self, now: float) -> list[bytes]:
@@ -80,6 +86,10 @@ class AudioSender:
     def update(self, media: NegotiatedMedia) -> None:
         """The session was negotiated anew: from the next packet on."""
         self._negotiate(media)
+
+    def report(self, report: PathReport) -> None:
+        """The peer has told how this stream fares."""
+        self.path = report
 
     def _negotiate(self, media: NegotiatedMedia) -> None:
         codec = media.codec
@@ -143,6 +153,8 @@ class AudioSender:
         for packet in packets:
             data = packet.serialize()
             self._packets += 1
+            self._payload_bytes += len(packet.payload)
+            self._timestamp, self._timestamp_at = packet.timestamp, self._now
             self._count(data)
             datagrams.append(data)
             if self._fec is not None:
@@ -151,8 +163,9 @@ class AudioSender:
 
     def _emit_repairs(self, packets: list[RtpPacket]) -> list[bytes]:
         datagrams = [packet.serialize() for packet in packets]
-        for data in datagrams:
+        for packet, data in zip(packets, datagrams, strict=True):
             self._fec_packets += 1
+            self._fec_payload_bytes += len(packet.payload)
             self._count(data)
         return datagrams
 
@@ -161,7 +174,17 @@ class AudioSender:
         self._ip_bytes += len(data) + self._header
 
     def _publish(self) -> None:
-        self.stats = SenderStats(self._packets, self._fec_packets, self._bytes, self._ip_bytes, self._seconds)
+        self.stats = SenderStats(
+            packets=self._packets,
+            fec_packets=self._fec_packets,
+            bytes=self._bytes,
+            ip_bytes=self._ip_bytes,
+            seconds=self._seconds,
+            payload_bytes=self._payload_bytes,
+            fec_payload_bytes=self._fec_payload_bytes,
+            timestamp=self._timestamp,
+            timestamp_at=self._timestamp_at,
+        )
 
 
 class Fanout:
@@ -180,6 +203,11 @@ class Fanout:
         """A stream was negotiated anew; unknown ones are ignored: their call may just have ended."""
         if key in self._streams:
             self._streams[key][0].update(media)
+
+    def report(self, key: str, report: PathReport) -> None:
+        """The peer of a stream has told how it fares; unknown ones are ignored."""
+        if key in self._streams:
+            self._streams[key][0].report(report)
 
     def remove(self, key: str) -> SenderStats | None:
         """A stream leaves; its last datagrams are sent. Its final figures; None for an unknown one."""

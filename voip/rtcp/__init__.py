@@ -1,0 +1,13 @@
+"""RTCP (RFC 3550 section 6; RFC 5506, 5761; extended reports: RFC 3611).
+
+packets     reports, descriptions, BYE; compounds to bytes and back
+xr          extended reports
+timing      when to report
+incoming    what we say of the peer's streams        bursts     where loss comes together
+roundtrip   time stamps and their echo
+exchange    RtcpExchange: all of it for one call
+"""
+
+from voip.rtcp.exchange import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, RtcpExchange, Terms
+
+__all__ = ["LOSS_RLE", "METRICS", "ROUND_TRIP", "SUMMARY", "RtcpExchange", "Terms"]

@@ -1,0 +1,110 @@
+"""When to report (RFC 3550 sections 6.2, 6.3 and A.7): the interval that keeps RTCP to its share of the bandwidth.
+
+The algorithm for a session of two, with a shorter minimum than the RFC's five seconds: its reduced minimum (section
+6.2) of 360 over the bandwidth in kbit/s is of the same order. While there is loss to report that is about one report
+a second; a report may be early once between two regular ones, as in RFC 4585 section 3.5.2.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+MEMBERS = 2
+"""We and the peer."""
+BANDWIDTH_SHARE = 0.05
+"""Of the session's bandwidth, for the reports of all members together (RFC 3550 section 6.2)."""
+LEAST_SESSION_BANDWIDTH = 64_000.0
+"""Bits per second to take the share of at least: a thinner stream is not worth slower reports."""
+FIRST_MINIMUM, BUSY_MINIMUM, CALM_MINIMUM = 0.5, 1.0, 2.0
+"""Seconds between reports at least: before the first, while there is something to tell, and else.
+
+Randomised they become 0.2 to 0.6, 0.4 to 1.2 and 0.8 to 2.5 seconds."""
+EARLY_AFTER = 0.3
+"""Seconds after the last report from which on an early one may follow."""
+EARLY_SPREAD = 0.2
+"""Seconds over which early reports are spread (RFC 4585 section 3.5.2: the dithering interval)."""
+FIRST_SIZE = 150.0
+"""Bytes that the first compound probably has, IP and UDP headers included (RFC 3550 section 6.3.2)."""
+
+_COMPENSATION = math.e - 1.5  # timer reconsideration makes intervals this much too long (RFC 3550 section 6.3.1)
+_SIZE_GAIN = 16.0  # RFC 3550 section 6.3.3
+
+
+class ReportTimer:
+    """The transmission timer of one member. `session_bandwidth` (bit/s) and `busy` may be set at any time."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.session_bandwidth = LEAST_SESSION_BANDWIDTH
+        self.busy = False
+        self.average_size = FIRST_SIZE
+        self._rng = rng
+        self._next: float | None = None
+        self._last = 0.0
+        self._first = True
+        self._early = False  # the report that is due next is an early one
+        self._may_be_early = True
+
+    @property
+    def next(self) -> float | None:
+        """When to look again; None before `start` and after `stop`."""
+        return self._next
+
+    def start(self, now: float) -> None:
+        """The session begins; nothing if it has."""
+        if self._next is None:
+            self._last = now
+            self._next = now + self._interval()
+
+    def stop(self) -> None:
+        """No more reports."""
+        self._next = None
+
+    def is_due(self, now: float) -> bool:
+        """Whether to report now. What was planned is reconsidered first (RFC 3550 section 6.3.6)."""
+        if self._next is None or now < self._next:
+            return False
+        if self._early:
+            return True
+        self._next = self._last + self._interval()
+        return self._next <= now
+
+    def hurry(self, now: float) -> None:
+        """There is news: report soon, if the last report was not early itself."""
+        if self._next is None or self._first or not self._may_be_early:
+            return
+        soon = max(now, self._last + EARLY_AFTER) + EARLY_SPREAD * self._rng.random()
+        if soon < self._next:
+            self._next = soon
+            self._early = True
+
+    def sent(self, size: int, now: float) -> None:
+        """A compound of `size` bytes, headers of IP and UDP included, was sent: the next one is planned."""
+        self._measure(size)
+        self._first = False
+        self._may_be_early = not self._early
+        # Two reports, of which one was early, take no more than their share (RFC 4585 section 3.5.2).
+        room = 2 * self._share() - (now - self._last) if self._early else 0.0
+        self._early = False
+        self._last = now
+        self._next = now + max(self._interval(), room)
+
+    def received(self, size: int) -> None:
+        """A compound of the peer came; `size` as for `sent`."""
+        self._measure(size)
+
+    def _measure(self, size: int) -> None:
+        self.average_size += (size - self.average_size) / _SIZE_GAIN
+
+    def _regular(self) -> float:
+        """The deterministic interval (RFC 3550 section 6.3.1)."""
+        minimum = FIRST_MINIMUM if self._first else BUSY_MINIMUM if self.busy else CALM_MINIMUM
+        return max(minimum, self._share())
+
+    def _share(self) -> float:
+        """The interval at which the reports of all members take their share of the bandwidth."""
+        bandwidth = BANDWIDTH_SHARE * max(self.session_bandwidth, LEAST_SESSION_BANDWIDTH) / 8
+        return MEMBERS * self.average_size / bandwidth
+
+    def _interval(self) -> float:
+        return self._regular() * (0.5 + self._rng.random()) / _COMPENSATION

@@ -1,0 +1,237 @@
+"""Extended reports (RFC 3611): loss run lengths, receiver reference time and its echo, statistics, VoIP metrics.
+
+Parsers give a value or raise ProtocolError. Blocks of other types, and known ones of a length that is not theirs, are
+read over.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from voip.errors import ProtocolError
+from voip.stats import Arrivals
+
+MAX_SPAN = 4096
+"""Packets that a loss RLE block may speak of to be unfolded here: ten seconds of the fastest stream."""
+UNKNOWN = 127
+"""What stands for an unknown level, R factor or MOS in the VoIP metrics (RFC 3611 section 4.7)."""
+GMIN = 16
+"""Packets that must arrive between two lost ones for them to belong to no common burst (RFC 3611 section 4.7.2)."""
+
+_BLOCK_HEADER = struct.Struct("!BBH")
+_SSRC = struct.Struct("!I")
+_SPAN = struct.Struct("!IHH")
+_NTP = struct.Struct("!Q")
+_ECHO = struct.Struct("!III")
+_SUMMARY = struct.Struct("!IHHIIIIII4B")
+_METRICS = struct.Struct("!I4BHHHH4B4BBBHHH")
+_WORD = 4
+_BITS = 15  # packets in a bit vector chunk
+_LONGEST_RUN = (1 << 14) - 1
+_VECTOR, _RUN_OF_ONES = 0x8000, 0x4000
+_SHORTEST_RUN = 2 * _BITS  # a run takes one chunk, as bit vectors it would take more than two
+_CONCEALS, _ADAPTS = 3 << 6, 3 << 4  # standard concealment, adaptive jitter buffer (RFC 3611 section 4.7.6)
+
+
+@dataclass(frozen=True)
+class LossRle:
+    """Which packets from `begin` up to, not with, `end` arrived (section 4.1), in 16-bit chunks as on the wire."""
+
+    TYPE: ClassVar[int] = 1
+    ssrc: int
+    begin: int
+    end: int
+    chunks: tuple[int, ...]
+    thinning: int = 0
+
+    @classmethod
+    def of(cls, ssrc: int, arrivals: Arrivals) -> LossRle:
+        """The block for these packets."""
+        end = (arrivals.first + len(arrivals.flags)) & 0xFFFF
+        return cls(ssrc, arrivals.first & 0xFFFF, end, _fold(arrivals.flags))
+
+    def arrivals(self) -> Arrivals | None:
+        """The packets one by one; None if the block is thinned, too long, or does not cover what it says it does."""
+        span = (self.end - self.begin) & 0xFFFF
+        if self.thinning or span > MAX_SPAN:
+            return None
+        flags: list[bool] = []
+        for chunk in self.chunks:
+            if not chunk or len(flags) >= span:
+                break
+            flags += _unfold(chunk)
+        return Arrivals(self.begin, tuple(flags[:span])) if len(flags) >= span else None
+
+    def serialize(self) -> bytes:
+        """The block; the chunks are filled up to whole words with a null chunk."""
+        chunks = self.chunks + (0,) * (len(self.chunks) % 2)
+        body = _SPAN.pack(self.ssrc, self.begin, self.end) + struct.pack(f"!{len(chunks)}H", *chunks)
+        return _block(self.TYPE, self.thinning, body)
+
+
+@dataclass(frozen=True)
+class ReferenceTime:
+    """When a receiver sent this, by its own clock (section 4.4): `ntp` as in a sender report."""
+
+    TYPE: ClassVar[int] = 4
+    ntp: int
+
+    def serialize(self) -> bytes:
+        """The block."""
+        return _block(self.TYPE, 0, _NTP.pack(self.ntp))
+
+
+@dataclass(frozen=True)
+class ReferenceEcho:
+    """The last reference times heard (section 4.5): (SSRC, middle 32 bits of its NTP time, delay in 1/65536 s)."""
+
+    TYPE: ClassVar[int] = 5
+    echoes: tuple[tuple[int, int, int], ...]
+
+    def serialize(self) -> bytes:
+        """The block."""
+        return _block(self.TYPE, 0, b"".join(_ECHO.pack(*echo) for echo in self.echoes))
+
+
+@dataclass(frozen=True)
+class StatisticsSummary:
+    """Lost and duplicate packets from `begin` up to, not with, `end` (section 4.6); None: not told."""
+
+    TYPE: ClassVar[int] = 6
+    ssrc: int
+    begin: int
+    end: int
+    lost: int | None
+    duplicate: int | None
+
+    def serialize(self) -> bytes:
+        """The block, without jitter and hop limits."""
+        told = (self.lost is not None) << 7 | (self.duplicate is not None) << 6
+        counts = (self.lost or 0, self.duplicate or 0)
+        return _block(self.TYPE, told, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 8))
+
+
+@dataclass(frozen=True)
+class VoipMetrics:
+    """How a stream fares at its listener (section 4.7): shares in 1/256, times in milliseconds, as on the wire.
+
+    Levels, echo loss, R factors and MOS are sent as unknown. The buffer's three delays are its nominal one, the
+    current maximum and the absolute maximum.
+    """
+
+    TYPE: ClassVar[int] = 7
+    ssrc: int
+    loss_rate: int = 0
+    discard_rate: int = 0
+    burst_density: int = 0
+    gap_density: int = 0
+    burst_duration: int = 0
+    gap_duration: int = 0
+    round_trip: int = 0
+    end_system_delay: int = 0
+    buffer_nominal: int = 0
+    buffer_maximum: int = 0
+    buffer_absolute: int = 0
+
+    def serialize(self) -> bytes:
+        """The block."""
+        body = _METRICS.pack(
+            self.ssrc, self.loss_rate, self.discard_rate, self.burst_density, self.gap_density,
+            self.burst_duration, self.gap_duration, self.round_trip, self.end_system_delay,
+            UNKNOWN, UNKNOWN, UNKNOWN, GMIN,
+            UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+            _CONCEALS | _ADAPTS, 0, self.buffer_nominal, self.buffer_maximum, self.buffer_absolute,
+        )  # fmt: skip
+        return _block(self.TYPE, 0, body)
+
+
+Block = LossRle | ReferenceTime | ReferenceEcho | StatisticsSummary | VoipMetrics
+
+
+@dataclass(frozen=True)
+class ExtendedReport:
+    """One XR packet: who reports, and the blocks that are known here."""
+
+    ssrc: int
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def parse(cls, body: bytes) -> ExtendedReport:
+        """What follows the common header; ProtocolError if its blocks do not fill it."""
+        if len(body) < _SSRC.size:
+            raise ProtocolError("RTCP extended report ends before its SSRC")
+        blocks: list[Block] = []
+        start = _SSRC.size
+        while start < len(body):
+            if start + _BLOCK_HEADER.size > len(body):
+                raise ProtocolError("RTCP extended report ends inside a block header")
+            block_type, specific, words = _BLOCK_HEADER.unpack_from(body, start)
+            end = start + (words + 1) * _WORD
+            if end > len(body):
+                raise ProtocolError("RTCP extended report ends inside a block")
+            block = _parse_block(block_type, specific, body[start + _WORD : end])
+            if block is not None:
+                blocks.append(block)
+            start = end
+        return cls(_SSRC.unpack_from(body)[0], tuple(blocks))
+
+    def body(self) -> bytes:
+        """What follows the common header."""
+        return _SSRC.pack(self.ssrc) + b"".join(block.serialize() for block in self.blocks)
+
+
+def _block(block_type: int, specific: int, body: bytes) -> bytes:
+    return _BLOCK_HEADER.pack(block_type, specific, len(body) // _WORD) + body
+
+
+def _parse_block(block_type: int, specific: int, body: bytes) -> Block | None:
+    if block_type == LossRle.TYPE and len(body) >= _SPAN.size:
+        ssrc, begin, end = _SPAN.unpack_from(body)
+        chunks = struct.unpack_from(f"!{(len(body) - _SPAN.size) // 2}H", body, _SPAN.size)
+        return LossRle(ssrc, begin, end, chunks, specific & 0x0F)
+    if block_type == ReferenceTime.TYPE and len(body) == _NTP.size:
+        return ReferenceTime(*_NTP.unpack(body))
+    if block_type == ReferenceEcho.TYPE and len(body) % _ECHO.size == 0:
+        return ReferenceEcho(tuple((ssrc, last, delay) for ssrc, last, delay in _ECHO.iter_unpack(body)))
+    if block_type == StatisticsSummary.TYPE and len(body) == _SUMMARY.size:
+        ssrc, begin, end, lost, duplicate, *_ = _SUMMARY.unpack(body)
+        told = (lost if specific & 0x80 else None, duplicate if specific & 0x40 else None)
+        return StatisticsSummary(ssrc, begin, end, *told)
+    if block_type == VoipMetrics.TYPE and len(body) == _METRICS.size:
+        fields = _METRICS.unpack(body)
+        return VoipMetrics(*fields[:9], *fields[-3:])
+    return None
+
+
+def _fold(flags: Sequence[bool]) -> tuple[int, ...]:
+    """Flags as chunks: long runs by their length, the rest as bit vectors; a vector may reach beyond the end."""
+    chunks: list[int] = []
+    start = 0
+    while start < len(flags):
+        run = _run_length(flags, start)
+        if run >= _SHORTEST_RUN or start + run == len(flags):
+            chunks.append((_RUN_OF_ONES if flags[start] else 0) | run)
+            start += run
+        else:
+            bits = flags[start : start + _BITS]
+            vector = sum(flag << (_BITS - 1 - index) for index, flag in enumerate(bits))
+            chunks.append(_VECTOR | vector)
+            start += _BITS
+    return tuple(chunks)
+
+
+def _run_length(flags: Sequence[bool], start: int) -> int:
+    end = min(len(flags), start + _LONGEST_RUN)
+    stop = start + 1
+    while stop < end and flags[stop] == flags[start]:
+        stop += 1
+    return stop - start
+
+
+def _unfold(chunk: int) -> list[bool]:
+    if chunk & _VECTOR:
+        return [bool(chunk >> (_BITS - 1 - index) & 1) for index in range(_BITS)]
+    return [bool(chunk & _RUN_OF_ONES)] * (chunk & _LONGEST_RUN)
