@@ -195,20 +195,27 @@ def _likeliest(options: list[tuple[Lags, Wave]]) -> tuple[Lags, Wave]:
     return lags, matches
 
 
-def look_up(reference: Wave, received: Wave, active: Mask, track: Track) -> tuple[Wave, Wave]:
-    """For each active frame the best correlation near its place, and the energy there against its own."""
-    match, energy = np.zeros(len(active)), np.zeros(len(active))
+def look_up(reference: Wave, received: Wave, active: Mask, track: Track) -> Wave:
+    """For each active frame the best correlation near its place; both filtered."""
+    match = np.zeros(len(active))
     for frame in np.flatnonzero(active):
         least, most = track.around(int(frame))
         start = int(frame) * FRAME
         wanted = reference[start : start + FRAME]
         there = piece(received, start + least - _FINE, FRAME + most - least + 2 * _FINE)
-        all_of_them = correlations(wanted, there)
-        best = int(np.argmax(all_of_them))
-        match[frame] = all_of_them[best]
-        got = there[best : best + FRAME]
-        energy[frame] = float(got @ got) / (float(wanted @ wanted) + 1e-12)
-    return match, energy
+        match[frame] = correlations(wanted, there).max()
+    return match
+
+
+def energies(reference: Wave, received: Wave, active: Mask, track: Track) -> Wave:
+    """For each active frame the energy at its very place against its own; full band."""
+    ratio = np.zeros(len(active))
+    lags = track.nearest(np.arange(len(active)))
+    for frame in np.flatnonzero(active):
+        start = int(frame) * FRAME
+        wanted, got = reference[start : start + FRAME], piece(received, start + int(lags[frame]), FRAME)
+        ratio[frame] = float(got @ got) / (float(wanted @ wanted) + 1e-12)
+    return ratio
 
 
 def runs(mask: Mask) -> Lags:
@@ -218,9 +225,9 @@ def runs(mask: Mask) -> Lags:
 
 
 def cuts(energy: Wave, first: int, last: int) -> list[int]:
-    """Frames at which to cut between `first` and `last`, in the quietest tenth of a second near each `PIECE`."""
+    """Frames at which to cut between `first` and `last`, in the quietest fifth of a second near each `PIECE`."""
     frames = round(PIECE * RATE / FRAME)
-    smooth = np.convolve(energy, np.ones(5) / 5, "same")
+    smooth = np.convolve(energy, np.ones(10) / 10, "same")
     found = [first]
     while last - found[-1] > 1.5 * frames:
         begin, end = found[-1] + 7 * frames // 8, found[-1] + 9 * frames // 8
@@ -272,7 +279,7 @@ def measure(reference: Wave, received: Wave, *, with_pesq: bool = True) -> Quali
     track = follow(wanted, got, active)
     if track is None:
         return NOTHING
-    match, energy = look_up(wanted, got, active, track)
+    match, energy = look_up(wanted, got, active, track), energies(reference, received, active, track)
     well = active & (match > 0.8)
     gain = float(np.median(energy[well])) if well.any() else 1.0
     silent = active & (energy < gain * _QUIET)
