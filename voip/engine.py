@@ -182,7 +182,7 @@ class Playback:
 
     def __init__(self, sink: Sink, *, latency: float | None, latency_max: float) -> None:
         self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
-        self._latency, self._latency_max = latency, latency_max
+        self._latency, self.latency_max = latency, latency_max
 
     def begin(self, key: str, media: NegotiatedMedia) -> None:
         """A stream joins; a file that has no format yet takes the stream's own."""
@@ -192,7 +192,7 @@ class Playback:
             sample_rate=self.sink.sample_rate,
             channels=self.sink.channels,
             latency=self._latency,
-            latency_max=self._latency_max,
+            latency_max=self.latency_max,
         )
         self.mixer.add(key, receiver)
 

@@ -1,7 +1,7 @@
 """The network thread: sockets, timers, and nothing that knows a protocol.
 
-It drives a `UserAgent` over UDP (RFC 3261 section 18), one `RtpSession` per media port, and whatever was asked to be
-called later. Everything it owns is touched on its thread only; `post` is the way in.
+It drives a `UserAgent` over UDP (RFC 3261 section 18), one `RtpSession` per media port with its RTCP, and whatever was
+asked to be called later. Everything it owns is touched on its thread only; `post` is the way in.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from voip.errors import VoipError
+from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
 from voip.sip import Address, Event, UserAgent
@@ -107,8 +108,15 @@ class MediaPort:
     unsent: int = 0
 
     def send(self, destination: tuple[str, int], datagram: bytes) -> None:
+        self._send(self.rtp, destination, datagram)
+
+    def send_rtcp(self, destination: tuple[str, int], datagram: bytes, *, shared: bool) -> None:
+        """`shared`: RTCP has no port of its own (RFC 5761)."""
+        self._send(self.rtp if shared or self.rtcp is None else self.rtcp, destination, datagram)
+
+    def _send(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
         try:
-            self.rtp.sendto(datagram, destination)
+            sock.sendto(datagram, destination)
         except ConnectionRefusedError:
             self.icmp_errors += 1
         except OSError:  # no buffer, no route for now: RTP is lost like on any wire, the media time-out decides
@@ -118,6 +126,12 @@ class MediaPort:
         self.rtp.close()
         if self.rtcp is not None:
             self.rtcp.close()
+
+
+class _Attached(NamedTuple):
+    port: MediaPort
+    session: RtpSession
+    on_packet: OnPacket
 
 
 class Network:
@@ -139,12 +153,15 @@ class Network:
         self._calls_later: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = itertools.count()
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._attached: list[_Attached] = []
         self._local_cache: dict[str, str] = {}
         self._sleeper, self._waker = socket.socketpair()
         self._sleeper.setblocking(False)
         self._waker.setblocking(False)
         self._selector.register(self._sleeper, selectors.EVENT_READ, self._wake_up)
         self.on_send_error: Callable[[Address, OSError], None] = lambda address, error: None
+        self.ntp_offset = time.time() - time.monotonic() + NTP_UNIX_OFFSET
+        """Seconds since 1900 at the moment 0 of `now`, by the wall clock as it was at the start."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -214,14 +231,25 @@ class Network:
         raise NetworkError(f"no free media port among {self._media_ports}; choose others with --rtp-port")
 
     def attach(self, port: MediaPort, session: RtpSession, on_packet: OnPacket) -> None:
-        """From now on what `port` receives goes through `session`, and what that accepts to `on_packet`."""
+        """From now on what `port` receives goes through `session`, what that accepts to `on_packet`; RTCP is sent."""
+        attached = _Attached(port, session, on_packet)
+        self._attached.append(attached)
         for sock in (port.rtp, port.rtcp):
             if sock is not None:
-                callback = partial(self._receive_media, sock, session, on_packet)
-                self._selector.register(sock, selectors.EVENT_READ, callback)
+                self._selector.register(sock, selectors.EVENT_READ, partial(self._receive_media, sock, attached))
+
+    def say_goodbye(self, port: MediaPort, session: RtpSession) -> None:
+        """Send the last RTCP of a call, with BYE; once."""
+        self._send_rtcp(port, session, session.rtcp_farewell(self.now()))
 
     def detach(self, port: MediaPort) -> None:
-        """Close the port; unknown and closed ones are none of our business."""
+        """Take what has come last and close the port; unknown and closed ones are none of our business."""
+        for attached in self._attached:
+            if attached.port is port:
+                for sock in (port.rtp, port.rtcp):
+                    if sock is not None:
+                        self._receive_media(sock, attached)
+        self._attached = [attached for attached in self._attached if attached.port is not port]
         for sock in (port.rtp, port.rtcp):
             if sock is not None:
                 with contextlib.suppress(KeyError, ValueError):
@@ -265,6 +293,7 @@ class Network:
 
     def _time_to_sleep(self) -> float:
         due = [self._agent.next_timer() if self._agent else None]
+        due += [attached.session.next_timer() for attached in self._attached]
         if self._calls_later:
             due.append(self._calls_later[0][0])
         soonest = min((time for time in due if time is not None), default=None)
@@ -285,6 +314,17 @@ class Network:
             due = self._agent.next_timer()
             if due is not None and due <= now:
                 self._agent.handle_timer(now)
+        for port, session, _ in self._attached:
+            due = session.next_timer()
+            if due is not None and due <= now:
+                self._send_rtcp(port, session, session.rtcp_to_send(now))
+
+    def _send_rtcp(self, port: MediaPort, session: RtpSession, datagrams: list[bytes]) -> None:
+        destination = session.rtcp_destination
+        if destination is None:
+            return
+        for datagram in datagrams:
+            port.send_rtcp(destination, datagram, shared=session.media.rtcp_mux)
 
     def _exchange_sip(self) -> None:
         """Hand the agent's events to their handlers and its messages to the wire, until it has neither."""
@@ -324,7 +364,7 @@ class Network:
             self._agent.receive(data, Address("udp", _plain(source[0]), source[1]), self.now())
             self._exchange_sip()
 
-    def _receive_media(self, sock: socket.socket, session: RtpSession, on_packet: OnPacket) -> None:
+    def _receive_media(self, sock: socket.socket, attached: _Attached) -> None:
         for _ in range(DATAGRAMS_PER_TURN):
             try:
                 data, source = sock.recvfrom(LARGEST_DATAGRAM)
@@ -335,8 +375,8 @@ class Network:
                     return
                 continue
             arrival = time.monotonic()
-            for packet in session.receive_datagram(data, (_plain(source[0]), source[1]), arrival):
-                on_packet(packet, arrival)
+            for packet in attached.session.receive_datagram(data, (_plain(source[0]), source[1]), arrival):
+                attached.on_packet(packet, arrival)
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):

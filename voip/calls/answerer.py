@@ -12,6 +12,7 @@ from voip.engine import Playback, Shutdown
 from voip.errors import NegotiationError, ProtocolError
 from voip.net import Network, NetworkError
 from voip.report import CallRecord, Console
+from voip.rtcp import RtcpExchange
 from voip.rtp import RtpPacket
 from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_answer, make_offer
 from voip.sip import Address, CallEnded, CallEstablished, IncomingCall, NameAddr, UserAgent
@@ -97,6 +98,10 @@ class Answerer(CallKeeper):
             self._agreed(event.call_id, call, media)
         else:
             self._update(event.call_id, call, media)
+
+    def _report_on(self, call_id: str, exchange: RtcpExchange) -> None:
+        super()._report_on(call_id, exchange)
+        exchange.buffer_limit = self.playback.latency_max
 
     def _begin_media(self, call_id: str, call: Call) -> None:
         assert call.media is not None

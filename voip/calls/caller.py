@@ -14,6 +14,7 @@ from voip.errors import NegotiationError, ProtocolError
 from voip.fec import Pattern
 from voip.net import Network
 from voip.report import CallRecord, Console
+from voip.rtcp import RtcpExchange
 from voip.rtp import RtpPacket
 from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_offer
 from voip.sip import Address, CallAnswered, CallEnded, CallRinging, SipUri, UserAgent
@@ -91,6 +92,12 @@ class Caller(CallKeeper):
         for call_id, call in list(self.calls.items()):
             if call.remote_host == address.host and call.media is None:
                 self.on_ended(CallEnded(call_id, "network", None, f"cannot reach {address.host}: {error.strerror}"))
+
+    def _report_on(self, call_id: str, exchange: RtcpExchange) -> None:
+        super()._report_on(call_id, exchange)
+        mailbox, fanout = self.capture.mailbox, self.capture.fanout
+        exchange.on_report = lambda report: mailbox.post(fanout.report, call_id, report)
+        exchange.start(self.network.now())
 
     def _begin_media(self, call_id: str, call: Call) -> None:
         assert call.media is not None

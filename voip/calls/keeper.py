@@ -14,6 +14,7 @@ from voip.errors import NegotiationError, ProtocolError
 from voip.fec import Pattern
 from voip.net import MediaPort, Network
 from voip.report import CallRecord, Console
+from voip.rtcp import RtcpExchange
 from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, make_answer, make_offer
 from voip.session import RtpSession
 from voip.sip import CallEnded, CallOffered, PeerAlive, RequestRefused, UserAgent
@@ -92,7 +93,8 @@ class CallKeeper(ABC):
         }
 
     def hang_up_all(self) -> None:
-        for call_id in list(self.calls):
+        for call_id, call in list(self.calls.items()):
+            self._say_goodbye(call)
             self.agent.hang_up(call_id, self.network.now())
 
     def last_words(self) -> None:
@@ -138,6 +140,7 @@ class CallKeeper(ABC):
             return
         self._endings[event.call_id] = event
         call.ended = self.network.now()
+        self._say_goodbye(call)
         if call.media is None:
             self._close(event.call_id)
         else:
@@ -186,7 +189,10 @@ class CallKeeper(ABC):
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
         now = self.network.now()
-        call.media, call.session, call.established = media, RtpSession(media), now
+        call.media, call.established = media, now
+        call.session = RtpSession(media, cname=call.endpoint.cname, ntp_offset=self.network.ntp_offset, rng=self.rng)
+        if call.session.rtcp_exchange is not None:
+            self._report_on(call_id, call.session.rtcp_exchange)
         call.record = replace(call.record, media=media, setup=now - call.began)
         self._begin_media(call_id, call)
         codec = media.codec
@@ -201,6 +207,11 @@ class CallKeeper(ABC):
             codec=codec.name.lower(),
         )
 
+    def _report_on(self, call_id: str, exchange: RtcpExchange) -> None:
+        """Give the call's RTCP the figures that it reports."""
+        exchange.receiver_stats = lambda: self._statistics(call_id)[0]
+        exchange.sender_stats = lambda: self._statistics(call_id)[1]
+
     def _update(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         if media == call.media or call.session is None:
             return
@@ -210,6 +221,11 @@ class CallKeeper(ABC):
         call.heard_at = self.network.now()
         call.session.update(media)
         self._change_media(call_id, media)
+
+    def _say_goodbye(self, call: Call) -> None:
+        """The last RTCP: what the call came to. Only SIP ends it."""
+        if call.session is not None:
+            self.network.say_goodbye(call.port, call.session)
 
     def _watch(self) -> None:
         now = self.network.now()
@@ -255,9 +271,9 @@ class CallKeeper(ABC):
         call = self.calls[call_id]
         ending = self._endings.pop(call_id, None)
         reason = ending.reason if ending is not None else "local-bye"
+        self.network.detach(call.port)
         call.record = replace(self._snapshot(call_id, call), end_reason=reason)
         del self.calls[call_id]
-        self.network.detach(call.port)
         self._ended = (*self._ended, call.record)[-RECORDS_KEPT:]
         self._publish()
         self.console.call_ended(call.record)

@@ -9,5 +9,6 @@ exchange    RtcpExchange: all of it for one call
 """
 
 from voip.rtcp.exchange import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, RtcpExchange, Terms
+from voip.rtcp.roundtrip import NTP_UNIX_OFFSET
 
-__all__ = ["LOSS_RLE", "METRICS", "ROUND_TRIP", "SUMMARY", "RtcpExchange", "Terms"]
+__all__ = ["LOSS_RLE", "METRICS", "NTP_UNIX_OFFSET", "ROUND_TRIP", "SUMMARY", "RtcpExchange", "Terms"]
