@@ -9,7 +9,7 @@ import numpy as np
 
 from voip.audio.convert import Converter
 from voip.dsp import Pcm
-from voip.fec import FlexFecEncoder, Pattern, create_encoder
+from voip.fec import FecController, FlexFecEncoder, Pattern, create_encoder
 from voip.rtp import Packetizer, RtpPacket
 from voip.sdp import NegotiatedMedia
 from voip.stats import IP_UDP_HEADER, PathReport, SenderStats
@@ -20,7 +20,8 @@ Send = Callable[[bytes], None]
 class AudioSender:
     """One stream that we send: reframe to the negotiated packet time, encode, packetize, protect.
 
-    `pattern` says which repair packets to send, to a peer that agreed to them; it may be replaced at any time.
+    `pattern` says which repair packets to send, to a peer that agreed to them; it may be replaced at any time. With a
+    `control` that is done here, as the peer's reports ask for it.
     """
 
     def __init__(
@@ -31,13 +32,20 @@ class AudioSender:
         channels: int,
         rng: random.Random,
         pattern: Pattern | None = None,
+        control: FecController | None = None,
+        on_decision: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        """`sample_rate` and `channels` of the sound that will be written."""
+        """`sample_rate` and `channels` of the sound that will be written.
+
+        `control` chooses the pattern in place of `pattern`; `on_decision` gets a line for people with each change.
+        """
         self.stats = SenderStats()
         """Replaced whole with every `write` that sends."""
         self._format = (sample_rate, channels)
         self._rng = rng
-        self._pattern = pattern
+        self._control = control
+        self._on_decision = on_decision
+        self._pattern = control.pattern if control is not None else pattern
         self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
         self._fec: FlexFecEncoder | None = None
         self._fec_terms: tuple[object, ...] = ()
@@ -90,6 +98,11 @@ class AudioSender:
     def report(self, report: PathReport) -> None:
         """The peer has told how this stream fares."""
         self.path = report
+        if self._control is None:
+            return
+        self._steer(self._control.report(report))
+        if self._fec is None:
+            self._encoder.set_loss(self._control.channel.loss, in_band_fec=True)
 
     def _negotiate(self, media: NegotiatedMedia) -> None:
         codec = media.codec
@@ -99,6 +112,8 @@ class AudioSender:
             self._converter = Converter(self._format, (codec.sample_rate, codec.channels))
             self._pending, self._pending_samples = [], 0
         self._media, self._codec, self._sends = media, codec, media.direction.sends
+        if self._control is not None:
+            self._control.ptime = media.ptime
         self._frame = max(1, round(media.ptime * codec.sample_rate))
         self._header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._packetizer.payload_type = media.payload_type
@@ -155,7 +170,7 @@ class AudioSender:
             self._packets += 1
             self._payload_bytes += len(packet.payload)
             self._timestamp, self._timestamp_at = packet.timestamp, self._now
-            self._count(data)
+            self._count(packet, data, repair=False)
             datagrams.append(data)
             if self._fec is not None:
                 datagrams += self._emit_repairs(self._fec.protect(packet))
@@ -166,12 +181,21 @@ class AudioSender:
         for packet, data in zip(packets, datagrams, strict=True):
             self._fec_packets += 1
             self._fec_payload_bytes += len(packet.payload)
-            self._count(data)
+            self._count(packet, data, repair=True)
         return datagrams
 
-    def _count(self, data: bytes) -> None:
+    def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:
+        size = len(data) + self._header
         self._bytes += len(data)
-        self._ip_bytes += len(data) + self._header
+        self._ip_bytes += size
+        if self._control is not None:
+            self._steer(self._control.sent(packet.sequence_number, size, self._now, repair=repair))
+
+    def _steer(self, reason: str | None) -> None:
+        """The controller may have decided anew."""
+        if reason is not None and self._fec is not None and self._control is not None:
+            self.pattern = self._control.pattern
+            self._on_decision(reason)
 
     def _publish(self) -> None:
         self.stats = SenderStats(

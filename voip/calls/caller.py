@@ -11,7 +11,7 @@ from voip.calls.ending import outcome
 from voip.calls.keeper import Call, CallKeeper, CallSettings
 from voip.engine import EXIT_OK, EXIT_REJECTED, Capture, Shutdown
 from voip.errors import NegotiationError, ProtocolError
-from voip.fec import Pattern
+from voip.fec import FecController
 from voip.net import Network
 from voip.report import CallRecord, Console
 from voip.rtcp import RtcpExchange
@@ -19,9 +19,6 @@ from voip.rtp import RtpPacket
 from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_offer
 from voip.sip import Address, CallAnswered, CallEnded, CallRinging, SipUri, UserAgent
 from voip.stats import ReceiverStats, SenderStats
-
-UNSTEERED_PATTERN = Pattern.block(4)
-"""What is sent under `auto` while nothing steers it."""
 
 
 class Caller(CallKeeper):
@@ -115,9 +112,14 @@ class Caller(CallKeeper):
     def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
         """Capture thread: the stream joins."""
         source, fec = self.capture.source, self.settings.fec
-        pattern = UNSTEERED_PATTERN if isinstance(fec, str) else fec
         sender = AudioSender(
-            media, sample_rate=source.sample_rate, channels=source.channels, rng=self.rng, pattern=pattern
+            media,
+            sample_rate=source.sample_rate,
+            channels=source.channels,
+            rng=self.rng,
+            pattern=None if isinstance(fec, str) else fec,
+            control=FecController(self.settings.fec_max, ptime=media.ptime) if isinstance(fec, str) else None,
+            on_decision=lambda reason: self.console.say(1, reason),
         )
         self.capture.fanout.add(call_id, sender, send)
 

@@ -1,16 +1,18 @@
-"""Forward error correction by XOR parity: patterns, and the schemes that put it on the wire (RFC 8627).
+"""Forward error correction by XOR parity: patterns, their choice, and the schemes that put it on the wire (RFC 8627).
 
 A scheme is a module with an encoder and a decoder; the name that SDP negotiates selects it here.
 """
 
 from __future__ import annotations
 
+from voip.fec.control import FecController
 from voip.fec.decoder import FlexFecDecoder
 from voip.fec.flexfec import FlexFecEncoder
 from voip.fec.pattern import Pattern, parse_pattern
 
 __all__ = [
     "FLEXFEC",
+    "FecController",
     "FlexFecDecoder",
     "FlexFecEncoder",
     "Pattern",

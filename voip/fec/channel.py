@@ -1,0 +1,244 @@
+"""What the path does to our packets, by the peer's reports: loss, how long it lasts at a time, and jitter.
+
+Media and repair packets have one fate on the wire, so their loss is looked at in the order in which they were sent.
+The statistics are those of a two-state chain (Gilbert): how much is lost, and how much more likely a loss is where the
+frame before has been hit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from voip.rtp import unwrap
+from voip.stats import Arrivals, PathReport
+
+RING = 2048
+"""Packets of each stream that a report can speak of."""
+MAX_FRAMES = 1024
+"""Media packets, with their repair packets, that wait for a report: 20 s of 20 ms packets."""
+MEMORY = 20.0
+"""Seconds after which a report no longer counts."""
+RECENT = 3.0
+"""Seconds within which a change of the path shows."""
+SETTLING = 6.0
+"""Times the jitter: a packet that young may still be under way, and is not judged."""
+DOUBT = 1.5
+"""Standard errors by which a short look at the path may be wrong; one in fifteen is further off on either side."""
+CERTAIN_JUMP = 1.5
+"""Times the loss so far: what was seen before a rise like this says nothing of the path as it is now."""
+MIN_MEMORY = 0.05
+"""Less correlation than this from one frame to the next is none."""
+SHORT_OUTAGE = 0.5
+"""Outage in frames that hits several packets of one frame, and seldom those of the next."""
+SHORT_CORRELATION = 0.3
+"""Correlation within frames from which losses are outages, if short ones."""
+_INDEX = RING - 1
+
+
+class Channel(NamedTuple):
+    """A path: share of packets lost, mean outage in frames (0: each packet has its own fate), jitter in frames.
+
+    `burst` is the mean run of lost packets on the wire, for people.
+    """
+
+    loss: float
+    outage: float = 0.0
+    jitter: float = 0.0
+    burst: float = 1.0
+
+    def worse(self, factor: float) -> Channel:
+        """A path of that many times the loss and the jitter."""
+        return self._replace(loss=min(1.0, self.loss * factor), jitter=self.jitter * factor)
+
+
+class _Sent:
+    __slots__ = ("arrived", "frame", "number")
+
+    def __init__(self, number: int, frame: int) -> None:
+        self.number = number
+        self.frame = frame
+        self.arrived: bool | None = None  # None: no report has spoken of it
+
+
+@dataclass
+class Losses:
+    """Counts over some of the packets sent, in wire order; they add up."""
+
+    sent: int = 0
+    lost: int = 0
+    runs: int = 0
+    hit: float = 0.0  # shares of frames that were lost, where the next frame is known
+    hit_again: float = 0.0  # those times the share of the next frame
+    pairs: int = 0  # packets lost that have a packet behind them in their frame
+    pairs_lost: int = 0  # which was lost, too
+
+    def __iadd__(self, other: Losses) -> Losses:
+        self.sent += other.sent
+        self.lost += other.lost
+        self.runs += other.runs
+        self.hit += other.hit
+        self.hit_again += other.hit_again
+        self.pairs += other.pairs
+        self.pairs_lost += other.pairs_lost
+        return self
+
+    @property
+    def rate(self) -> float:
+        """Share lost."""
+        return self.lost / self.sent if self.sent else 0.0
+
+    @property
+    def surely(self) -> float:
+        """Share lost at least, with so few losses seen: a run of them counts once."""
+        return self.rate * max(0.0, 1.0 - DOUBT / math.sqrt(self.runs)) if self.runs else 0.0
+
+    @property
+    def burst(self) -> float:
+        """Mean run of lost packets on the wire."""
+        return self.lost / self.runs if self.runs else 1.0
+
+    @property
+    def outage(self) -> float:
+        """Mean outage in frames, by how the correlation of losses fades from one frame to the next."""
+        rate = self.rate
+        memory = _correlation(self.hit_again, self.hit, rate)
+        if memory > MIN_MEMORY:
+            return -1.0 / ((1.0 - rate) * math.log(min(memory, 0.95)))
+        within = _correlation(self.pairs_lost, self.pairs, rate)
+        return SHORT_OUTAGE if within > SHORT_CORRELATION else 0.0
+
+
+def total(parts: Iterable[Losses]) -> Losses:
+    """The sum."""
+    summed = Losses()
+    for part in parts:
+        summed += part
+    return summed
+
+
+def _correlation(again: float, of: float, rate: float) -> float:
+    """By how much a loss foretells another one (0 to 1), as far as so few losses can tell."""
+    if of <= 0.0 or rate >= 1.0:
+        return 0.0
+    share = again / of
+    doubt = math.sqrt(max(share * (1.0 - share), 0.05) / of)
+    return max(0.0, (share - doubt - rate) / (1.0 - rate))
+
+
+class ChannelEstimator:
+    """Packets sent and reports about them in; the `Channel` out.
+
+    Loss: the mean over MEMORY, or more where the newest reports leave no doubt of it. Jitter: likewise.
+    """
+
+    def __init__(self, ptime: float) -> None:
+        self.ptime = ptime
+        self.judged = Losses()
+        """All packets that reports have spoken of."""
+        self._media: list[_Sent | None] = [None] * RING
+        self._repair: list[_Sent | None] = [None] * RING
+        self._frames: deque[list[_Sent]] = deque(maxlen=MAX_FRAMES)
+        self._frame = 0
+        self._seen: deque[tuple[float, Losses, float]] = deque()  # moment, losses since the report before, jitter
+        self._last_share: float | None = None  # of the newest frame judged that was lost
+        self._last_lost = False
+        self._highest: int | None = None
+
+    def sent(self, number: int, *, repair: bool) -> None:
+        """A packet goes out; in wire order."""
+        if repair and self._frames:
+            entry = self._repair[number & _INDEX] = _Sent(number, self._frame)
+            self._frames[-1].append(entry)
+        elif not repair:
+            self._frame += 1
+            entry = self._media[number & _INDEX] = _Sent(number, self._frame)
+            self._frames.append([entry])
+
+    def report(self, report: PathReport) -> None:
+        """What the peer says."""
+        if report.media is not None:
+            newest = max(_mark(self._media, report.media), _mark(self._repair, report.repair))
+            losses = self._judge(newest - self._unsettled(report.jitter))
+        else:
+            losses = self._guess(report)
+        self._highest = report.highest
+        self.judged += losses
+        self._seen.append((report.at, losses, report.jitter))
+        self._forget(report.at - MEMORY)
+        if self._since(report.at - RECENT).surely > CERTAIN_JUMP * total(part for _, part, _ in self._seen).rate:
+            self._forget(report.at - RECENT)
+
+    @property
+    def channel(self) -> Channel:
+        """The path as far as it is known; no loss before the first report."""
+        if not self._seen:
+            return Channel(0.0)
+        at, newest, jitter = self._seen[-1]
+        remembered = total(part for _, part, _ in self._seen)
+        loss = max(remembered.rate, self._since(at - RECENT).surely, newest.surely)
+        mean = sum(part for _, _, part in self._seen) / len(self._seen)
+        return Channel(loss, remembered.outage, max(mean, jitter / DOUBT) / self.ptime, remembered.burst)
+
+    def _unsettled(self, jitter: float) -> int:
+        """Frames at the end of a report whose packets may still come."""
+        return 1 + math.ceil(SETTLING * jitter / self.ptime)
+
+    def _judge(self, until: int) -> Losses:
+        """Count the packets up to this frame that have not been counted yet."""
+        losses = Losses()
+        while self._frames and self._frames[0][0].frame <= until:
+            told = [entry.arrived for entry in self._frames.popleft() if entry.arrived is not None]
+            if told:
+                self._count(losses, told)
+            else:
+                self._last_share = None
+        return losses
+
+    def _count(self, losses: Losses, told: list[bool]) -> None:
+        """One frame's packets, in wire order."""
+        lost = [not arrived for arrived in told]
+        share = sum(lost) / len(lost)
+        losses.sent += len(lost)
+        losses.lost += sum(lost)
+        losses.pairs += sum(lost[:-1])
+        losses.pairs_lost += sum(first and second for first, second in pairwise(lost))
+        for now in lost:
+            losses.runs += now and not self._last_lost
+            self._last_lost = now
+        if self._last_share is not None:
+            losses.hit += self._last_share
+            losses.hit_again += self._last_share * share
+        self._last_share = share
+
+    def _guess(self, report: PathReport) -> Losses:
+        """Without a loss pattern: the fraction, over the packets since the report before, one by one."""
+        before = self._highest
+        sent = self._frame if before is None else unwrap(report.highest, before, 32) - before
+        sent = min(max(sent, 0), MAX_FRAMES)
+        lost = round(report.fraction_lost * sent)
+        self._frames.clear()
+        return Losses(sent=sent, lost=lost, runs=lost)
+
+    def _since(self, moment: float) -> Losses:
+        return total(part for at, part, _ in self._seen if at > moment)
+
+    def _forget(self, moment: float) -> None:
+        while len(self._seen) > 1 and self._seen[0][0] <= moment:
+            self._seen.popleft()
+
+
+def _mark(ring: list[_Sent | None], arrivals: Arrivals | None) -> int:
+    """Note which packets have arrived; the newest frame among them."""
+    newest = 0
+    if arrivals is not None:
+        for number, arrived in enumerate(arrivals.flags, arrivals.first):
+            entry = ring[number & _INDEX]
+            if entry is not None and entry.number == number & 0xFFFF:
+                entry.arrived = arrived
+                newest = max(newest, entry.frame)
+    return newest

@@ -1,0 +1,239 @@
+"""Adaptive FEC: the cheapest pattern that the path needs, by the reports of the peer.
+
+Up within one report; down one step at a time, and only when less has been enough for a while. It starts with a strong
+pattern, because nothing is known yet, and gives that up as soon as enough packets have arrived without loss.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from voip.fec.channel import Channel, ChannelEstimator
+from voip.fec.pattern import Pattern
+from voip.fec.prediction import Rung, ladder
+from voip.stats import PathReport
+
+LIMIT = 0.001
+"""Share of media packets missing at their turn that is good enough: one in a thousand, concealed, is not heard."""
+BUDGETS = (0.06, 0.08, 0.1, 0.16, 0.25)
+"""Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
+a cheaper pattern."""
+START = "sliding:0,1,3+0,2,5/1"
+"""The pattern of the first seconds: rebuilds 20 % random loss within 60 ms."""
+BLIND = "sliding:0,1,2,5/2"
+"""The pattern towards a peer that sends no reports: rebuilds 5 % random loss within 100 ms."""
+LEAST_LOSS = 0.01
+"""A path is never believed to lose less: the first loss comes without notice."""
+CLEAN_START = 150
+"""Packets that arrived, all of them, before the strong pattern of the start is given up at once."""
+SILENCE = 5.0
+"""Seconds without a report after which the pattern no longer relies on reports."""
+PAUSE = 1.0
+"""Seconds without a packet of ours after which no report can be expected yet."""
+HOLD = 6.0
+"""Seconds for which less has to be enough before a step down. With the 20 s for which loss is remembered, the way down
+the whole ladder takes less than a minute."""
+MARGIN = 1.25
+"""Times the loss and jitter at which less has to be enough."""
+TOLERANCE = 1.5
+"""Times the missing share of the best choice, and of LIMIT, with which a pattern stays."""
+REPAIR_EXTRA = 24
+"""Bytes by which a repair packet exceeds the largest packet that it covers: CSRC, FlexFEC header, the middle mask."""
+SIZES = 50
+"""Media packets whose largest says how large repair packets become."""
+
+
+class Choice(NamedTuple):
+    """A rung, the wait in seconds that it was chosen for, and the share that it leaves missing then."""
+
+    rung: Rung
+    wait: float
+    missing: float
+
+
+class FecController:
+    """Which repair packets to send now: `pattern`, None if not even the lightest stays within the maximum.
+
+    It has to be told of every packet sent, in wire order, and of every report. Both may change the pattern; if so they
+    return one line that says why.
+    """
+
+    def __init__(self, max_rate: float, *, ptime: float = 0.02) -> None:
+        """`max_rate`: bits per second that repair packets may take on the wire, all headers included."""
+        self.max_rate = max_rate
+        self._rungs = ladder()
+        self._ptime = ptime
+        self._estimator = ChannelEstimator(ptime)
+        self._current: Rung | None = self._find(START)
+        self._sizes: deque[int] = deque(maxlen=SIZES)
+        self._largest = 0
+        self._first_at: float | None = None  # moment of the first packet, or of the first one after a pause
+        self._last_at = 0.0
+        self._heard_at: float | None = None
+        self._starting = True
+        self._delay_max: float | None = None
+        self._enough_since: float | None = None  # less than the current pattern has been enough
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """Which packets the repair packets should cover."""
+        return self._current.pattern if self._current is not None else None
+
+    @property
+    def channel(self) -> Channel:
+        """The path as the reports describe it."""
+        return self._estimator.channel
+
+    @property
+    def ptime(self) -> float:
+        """Seconds per packet; a new value means a new stream, of which nothing is known yet."""
+        return self._ptime
+
+    @ptime.setter
+    def ptime(self, ptime: float) -> None:
+        if ptime != self._ptime:
+            self._ptime = ptime
+            self._estimator = ChannelEstimator(ptime)
+
+    def sent(self, number: int, size: int, now: float, *, repair: bool) -> str | None:
+        """A packet goes out, of this size with all headers."""
+        self._estimator.sent(number, repair=repair)
+        if repair:
+            return None
+        self._measure(size)
+        if self._first_at is None or now - self._last_at > PAUSE:
+            self._first_at = now
+        self._last_at = now
+        if self._current is not None and not self._affordable(self._current.pattern):
+            return self._limit()
+        if now - max(self._first_at, self._heard_at or 0.0) > SILENCE:
+            return self._without_reports()
+        return None
+
+    def report(self, report: PathReport) -> str | None:
+        """A report of the peer has come."""
+        self._heard_at = report.at
+        self._delay_max = report.delay_max
+        self._estimator.report(report)
+        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
+        if not affordable:
+            return None
+        channel = self.channel
+        channel = channel._replace(loss=max(channel.loss, LEAST_LOSS))
+        wanted = self._choose(affordable, channel)
+        if self._current is None or self._insufficient(self._current, wanted, channel):
+            self._enough_since = None
+            return self._take(wanted)
+        less = self._choose(affordable, channel.worse(MARGIN))
+        if less.rung.pattern.overhead >= self._current.pattern.overhead:
+            self._enough_since = None
+            return None
+        return self._come_down(less, affordable, report.at)
+
+    def _come_down(self, less: Choice, affordable: list[Rung], now: float) -> str | None:
+        """Less would be enough, with a margin: take the next step when that has been so for a while."""
+        if self._starting and self._estimator.judged.sent >= CLEAN_START:
+            self._starting = False
+            if not self._estimator.judged.lost:
+                return self._take(less)
+        if self._enough_since is None:
+            self._enough_since = now
+        if now - self._enough_since < HOLD:
+            return None
+        self._enough_since = now
+        assert self._current is not None
+        cost = self._current.pattern.overhead
+        steps = [rung for rung in affordable if less.rung.pattern.overhead <= rung.pattern.overhead < cost]
+        next_cost = steps[-1].pattern.overhead
+        if next_cost == less.rung.pattern.overhead:
+            return self._take(less)
+        step = (rung for rung in steps if rung.pattern.overhead == next_cost)
+        return self._take(self._best(step, self.channel, less.wait))
+
+    def _choose(self, rungs: list[Rung], channel: Channel) -> Choice:
+        """The cheapest that is good enough after the shortest wait; else, after the longest, nearly the best."""
+        waits = [wait for wait in BUDGETS if self._delay_max is None or wait <= self._delay_max] or [BUDGETS[0]]
+        for wait in waits:
+            good = [rung for rung in rungs if self._missing(rung, channel, wait) < LIMIT]
+            if good:
+                cost = good[0].pattern.overhead
+                return self._best((rung for rung in good if rung.pattern.overhead == cost), channel, wait)
+        best = self._best(rungs, channel, waits[-1])
+        near = [rung for rung in rungs if self._missing(rung, channel, waits[-1]) <= best.missing * TOLERANCE]
+        cost = near[0].pattern.overhead
+        return self._best((rung for rung in near if rung.pattern.overhead == cost), channel, waits[-1])
+
+    def _best(self, rungs: Iterable[Rung], channel: Channel, wait: float) -> Choice:
+        """The one that leaves least missing."""
+        missing, _, rung = min((self._missing(rung, channel, wait), i, rung) for i, rung in enumerate(rungs))
+        return Choice(rung, wait, missing)
+
+    def _missing(self, rung: Rung, channel: Channel, wait: float) -> float:
+        return rung.missing(channel, wait / self._ptime + 1e-6)
+
+    def _insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
+        """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
+        if wanted.rung is current or wanted.rung.pattern.overhead < current.pattern.overhead:
+            return False
+        return self._missing(current, channel, wanted.wait) > TOLERANCE * max(wanted.missing, LIMIT)
+
+    def _take(self, choice: Choice) -> str | None:
+        """Change over; the line that says so."""
+        before, self._current = self._current, choice.rung
+        if before is choice.rung:
+            return None
+        channel = self.channel
+        return (
+            f"{_direction(before, choice.rung)}: {100 * channel.loss:.2g} % loss in bursts of {channel.burst:.1f}, "
+            f"jitter {1e3 * channel.jitter * self._ptime:.0f} ms; "
+            f"predicted missing {100 * choice.missing:.2g} % at {1e3 * choice.wait:.0f} ms"
+        )
+
+    def _without_reports(self) -> str | None:
+        """No report for a while: either the peer sends none, or they are lost with the rest."""
+        wanted = self._find(START if self._heard_at is not None else BLIND)
+        self._starting = False
+        before = self._current
+        if not self._affordable(wanted.pattern) or before is None or before is wanted:
+            return None
+        if self._heard_at is not None and wanted.pattern.overhead <= before.pattern.overhead:
+            return None
+        self._current = wanted
+        return f"{_direction(before, wanted)}: no report for {SILENCE:.0f} s"
+
+    def _limit(self) -> str | None:
+        """The packets have grown: the strongest pattern that stays within the maximum."""
+        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
+        before, self._current = self._current, None
+        if not affordable:
+            return f"FEC off: the lightest pattern would pass {self.max_rate / 1e3:g} kbit/s"
+        channel = self.channel
+        self._current = self._choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
+        return f"{_direction(before, self._current)}: more would pass {self.max_rate / 1e3:g} kbit/s"
+
+    def _measure(self, size: int) -> None:
+        sizes = self._sizes
+        leaves = sizes[0] if len(sizes) == SIZES else 0
+        sizes.append(size)
+        if size >= self._largest:
+            self._largest = size
+        elif leaves == self._largest:
+            self._largest = max(sizes)
+
+    def _affordable(self, pattern: Pattern) -> bool:
+        """Whether its repair packets stay within the maximum, if they are as large as the largest lately would need."""
+        return pattern.overhead * (self._largest + REPAIR_EXTRA) * 8 / self._ptime <= self.max_rate
+
+    def _find(self, text: str) -> Rung:
+        return next(rung for rung in self._rungs if str(rung.pattern) == text)
+
+
+def _direction(before: Rung | None, after: Rung) -> str:
+    """`FEC up to PATTERN (2 per packet, reach 5)`."""
+    old = before.pattern.overhead if before is not None else 0.0
+    new = after.pattern.overhead
+    way = "up" if new > old else "down" if new < old else "over"
+    share = f"{new:g} per packet" if new >= 1 else f"{100 * new:.0f} %"
+    return f"FEC {way} to {after.pattern} ({share}, reach {after.pattern.reach})"
