@@ -3,10 +3,22 @@
 buffer      JitterBuffer: packets in by arrival, out by the speaker's pull
 delays      the delay to aim at: fastest transit, quantile of the others
 ledger      what the listener got
+drift       how fast the sender's clock runs, and the resampling ratio that follows
 """
 
 from voip.jitter.buffer import Arrival, Gap, JitterBuffer, Kind
 from voip.jitter.delays import DelayTarget, SlidingMinimum
+from voip.jitter.drift import DriftCorrection, DriftEstimator
 from voip.jitter.ledger import Ledger
 
-__all__ = ["Arrival", "DelayTarget", "Gap", "JitterBuffer", "Kind", "Ledger", "SlidingMinimum"]
+__all__ = [
+    "Arrival",
+    "DelayTarget",
+    "DriftCorrection",
+    "DriftEstimator",
+    "Gap",
+    "JitterBuffer",
+    "Kind",
+    "Ledger",
+    "SlidingMinimum",
+]
