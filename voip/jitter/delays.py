@@ -36,26 +36,27 @@ class SlidingMinimum:
 
 
 class DelayTarget:
-    """The delay to play with: what nearly all packets of the last seconds would have needed, within bounds.
+    """The delay to play with: the one at which waiting longer costs more than what it would save, within bounds.
 
-    `add` takes each packet's transit up to the moment it became known, by arrival or by repair. The target rises to
-    the quantile only after packets have missed their turn (`missed`): where none do, a longer delay buys nothing.
+    `add` takes each packet's transit up to the moment it became known, by arrival or by repair. The target rises only
+    after packets have missed their turn (`missed`): where none do, a longer delay buys nothing.
     """
 
     WINDOW = 10.0
     """Seconds of history."""
-    QUANTILE = 0.998
-    """Share of the packets that should be in time."""
+    PRICE = 10.0
+    """Seconds of delay that all packets missing would be worth: 10 ms of delay may be spent to save one in a thousand.
+    With it the tail of exponential jitter of 30 ms is cut at 0.3 %; a repair chain that takes a second is not waited for."""
     MARGIN = 0.005
     """Seconds on top of the quantile."""
     ENOUGH = 10
     """Packets before the history says anything."""
     RESOLVED = 330
-    """Packets from which on the quantile can be seen; before, it is guessed from a lower one."""
+    """Packets from which on the tail can be seen; before, it is guessed from a quantile."""
     LOWER = 0.9
-    """The lower quantile."""
+    """That quantile."""
     TAIL = 2.5
-    """How much further than the lower quantile the other one lies where transits spread exponentially."""
+    """How much further than the quantile the end of the tail lies where transits spread exponentially."""
     FALL = 0.01
     """Seconds per second by which the target comes down."""
 
@@ -65,7 +66,7 @@ class DelayTarget:
         self.highest = highest
         self.value = self.lowest if first is None else min(max(first, self.lowest), highest)
         self.needed = 0.0
-        """What nearly all packets of the last seconds have needed, whether or not `value` has followed."""
+        """What the packets of the last seconds would have needed, whether or not `value` has followed."""
         self._history: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
         self._missed = False
@@ -98,7 +99,7 @@ class DelayTarget:
         ordered = self._sorted
         wanted = bottom = min(max(self.lowest, self.MARGIN + extra), self.highest)
         if len(ordered) >= self.ENOUGH:
-            self.needed = self._quantile(floor)
+            self.needed = self._worthwhile(floor)
             wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.highest)
         missed, self._missed = self._missed, False
         self.value = max(self.value, bottom)
@@ -109,9 +110,16 @@ class DelayTarget:
             return True
         return missed
 
-    def _quantile(self, floor: float) -> float:
-        ordered, last = self._sorted, len(self._sorted) - 1
-        spread = ordered[int(self.QUANTILE * last)] - floor
-        if last < self.RESOLVED:
-            return max(spread, self.TAIL * (ordered[int(self.LOWER * last)] - floor))
-        return spread
+    def _worthwhile(self, floor: float) -> float:
+        """The spread of transits that it pays to wait for."""
+        ordered = self._sorted
+        count = len(ordered)
+        price = self.PRICE / count  # of one more packet missing
+        best = least = ordered[-1] - floor
+        for missing in range(1, min(count, int(least / price) + 1)):
+            spread = ordered[-1 - missing] - floor
+            if spread + missing * price < least:
+                best, least = spread, spread + missing * price
+        if count <= self.RESOLVED:
+            return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - floor))
+        return best
