@@ -11,11 +11,11 @@ from typing import Any
 from voip import codecs
 from voip.report import CallRecord, Console, call_object, final_report, status_line, text_report
 from voip.sdp import Direction, NegotiatedMedia
-from voip.stats import ReceiverStats, SenderStats, SessionStats
+from voip.stats import PathReport, ReceiverStats, SenderStats, SessionStats
 
 CALL_FIELDS = {
     "call_id", "peer", "codec", "clock_rate", "channels", "ptime_ms", "encrypted", "start", "duration_s", "end_reason",
-    "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "timing", "fec", "tx", "remote", "quality",
+    "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "timing", "fec", "tx", "remote", "rtcp", "quality",
 }  # fmt: skip
 RX_FIELDS = {
     "received", "expected", "lost", "recovered", "lost_after_fec", "late", "duplicate", "reordered", "malformed",
@@ -95,6 +95,30 @@ def test_what_is_not_known_is_null_and_left_out_of_the_text() -> None:
     bare = replace(received(), rx=ReceiverStats(), network=None)
     assert "jitter" not in text_report(bare)
     assert "buffer" not in text_report(bare)
+
+
+def test_what_the_other_side_reports_is_told_in_both_forms() -> None:
+    path = PathReport(at=1.0, fraction_lost=0.5, cumulative_lost=412, highest=70_000, jitter=0.0031)
+    network = SessionStats(
+        rtt=0.0244, rtt_min=0.0239, path=path, path_packets=36_350, rtcp=60, rtcp_ip_bytes=9000, rtcp_sent=61,
+        rtcp_sent_ip_bytes=12_000,
+    )  # fmt: skip
+    tx = SenderStats(packets=36_352, seconds=727.0)
+    sent = CallRecord(call_id="x", peer="sip:a", incoming=False, duration=727.0, tx=tx, network=network)
+    call = call_object(sent)
+    assert call["remote"] == {"fraction_lost": 0.01133, "cumulative_lost": 412, "jitter_ms": 3.1}
+    assert (call["timing"]["rtt_ms"], call["timing"]["rtt_min_ms"]) == (24.4, 23.9)
+    assert call["rtcp"] == {"sent": 61, "sent_ip_bytes": 12_000, "received": 60, "received_ip_bytes": 9000}
+    lines = text_report(sent).splitlines()
+    assert "  arrived   the other side lost 412 (1.13 %)   jitter 3.1 ms" in lines
+    assert "  network   round trip 24.4 ms" in lines
+    heard = text_report(replace(received(), network=network)).splitlines()
+    assert "  delay     buffer 50 ms on average (max 200)   round trip 24.4 ms" in heard
+    more = replace(network, path=replace(path, cumulative_lost=-3))  # copies: more came than was sent
+    assert call_object(replace(sent, network=more))["remote"]["fraction_lost"] == 0.0
+    silent = call_object(replace(sent, network=SessionStats()))
+    assert silent["remote"] == {"fraction_lost": None, "cumulative_lost": None, "jitter_ms": None}
+    assert silent["timing"]["rtt_ms"] is None
 
 
 def test_the_text_fits_80_columns_and_uses_the_words_people_know() -> None:

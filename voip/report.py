@@ -76,10 +76,11 @@ def call_object(call: CallRecord) -> dict[str, Any]:
         "rx": _rx_object(rx, call.network) if rx else None,
         "heard": _heard_object(rx) if rx else None,
         "loss_runs": dict(rx.loss_runs) if rx else None,
-        "timing": _timing_object(rx),
+        "timing": _timing_object(rx, call.network),
         "fec": _fec_object(media, rx, tx),
         "tx": _tx_object(tx) if tx else None,
-        "remote": {"fraction_lost": None, "cumulative_lost": None, "jitter_ms": None},
+        "remote": _remote_object(call.network),
+        "rtcp": _rtcp_object(call.network) if call.network else None,
         "quality": {"r": None, "mos_lq": None, "mos_cq": None, "method": None},
     }
 
@@ -133,16 +134,43 @@ def altered_percent(rx: ReceiverStats) -> float:
     return percent(altered, rx.played_seconds + altered)
 
 
-def _timing_object(rx: ReceiverStats | None) -> dict[str, Any]:
-    if rx is None:
-        return {"jitter_ms": None, "jitter_max_ms": None, "rtt_ms": None, "buffer_ms": None, "clock_ppm": None}
-    depth = {"min": rx.buffer_min, "mean": rx.buffer_mean, "max": rx.buffer_max, "target": rx.target}
+def _timing_object(rx: ReceiverStats | None, network: SessionStats | None) -> dict[str, Any]:
+    known = rx or ReceiverStats()
+    depth = {"min": known.buffer_min, "mean": known.buffer_mean, "max": known.buffer_max, "target": known.target}
     return {
-        "jitter_ms": _ms(rx.jitter),
-        "jitter_max_ms": _ms(rx.jitter_max),
-        "rtt_ms": None,
-        "buffer_ms": {name: _ms(value) for name, value in depth.items()},
-        "clock_ppm": None,
+        "jitter_ms": _ms(known.jitter),
+        "jitter_max_ms": _ms(known.jitter_max),
+        "rtt_ms": _ms(network.rtt) if network else None,
+        "rtt_min_ms": _ms(network.rtt_min) if network else None,
+        "buffer_ms": {name: _ms(value) for name, value in depth.items()} if rx else None,
+        "clock_ppm": None if known.clock_ppm is None else round(known.clock_ppm, 1),
+    }
+
+
+def _remote_object(network: SessionStats | None) -> dict[str, Any]:
+    """What the other side said of our media; the fraction is of the whole call."""
+    if network is None or network.path is None:
+        return {"fraction_lost": None, "cumulative_lost": None, "jitter_ms": None}
+    lost = network.path.cumulative_lost
+    return {
+        "fraction_lost": round(remote_share(network), 5),
+        "cumulative_lost": lost,
+        "jitter_ms": _ms(network.path.jitter),
+    }
+
+
+def remote_share(network: SessionStats) -> float:
+    """Share (0 to 1) of our media packets that the other side has lost since the call began; 0 without a report."""
+    lost = network.path.cumulative_lost if network.path else 0
+    return min(1.0, max(0.0, lost / network.path_packets)) if network.path_packets else 0.0
+
+
+def _rtcp_object(network: SessionStats) -> dict[str, Any]:
+    return {
+        "sent": network.rtcp_sent,
+        "sent_ip_bytes": network.rtcp_sent_ip_bytes,
+        "received": network.rtcp,
+        "received_ip_bytes": network.rtcp_ip_bytes,
     }
 
 
@@ -221,6 +249,12 @@ def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
     rate = 8 * tx.ip_bytes / tx.seconds / 1e3 if tx.seconds else 0.0
     fec = f" + {tx.fec_packets} FEC ({percent(tx.fec_packets, tx.packets):.1f} %)" if tx.fec_packets else ""
     lines = [f"  sent      packets {tx.packets}{fec}   {rate:.0f} kbit/s with all headers"]
+    if call.network is not None and call.network.path is not None:
+        path, share = call.network.path, 100 * remote_share(call.network)
+        told = f"the other side lost {path.cumulative_lost} ({share:.2f} %)   jitter {path.jitter * 1e3:.1f} ms"
+        lines.append(f"  arrived   {told}")
+    if call.network is not None and call.network.rtt is not None:
+        lines.append(f"  network   round trip {call.network.rtt * 1e3:.1f} ms")
     if call.network is not None and call.network.icmp_errors:
         lines.append(f"  network   {call.network.icmp_errors} packets found nobody at the other end")
     return lines
@@ -244,8 +278,13 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
             f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})   "
             f"loss bursts: {runs['1']} x1, {runs['2']} x2, {runs['3+']} x3+"
         )
+    delays = []
     if rx.buffer_mean is not None and rx.buffer_max is not None:
-        lines.append(f"  delay     buffer {rx.buffer_mean * 1e3:.0f} ms on average (max {rx.buffer_max * 1e3:.0f})")
+        delays.append(f"buffer {rx.buffer_mean * 1e3:.0f} ms on average (max {rx.buffer_max * 1e3:.0f})")
+    if call.network is not None and call.network.rtt is not None:
+        delays.append(f"round trip {call.network.rtt * 1e3:.1f} ms")
+    if delays:
+        lines.append(f"  delay     {'   '.join(delays)}")
     return lines + (_dropped_lines(call.network, rx) if call.network is not None else [])
 
 
