@@ -228,9 +228,9 @@ def test_b09_payload_type_0_is_mulaw_and_l16_is_big_endian(tmp_path: Path) -> No
     levels = np.array([from_mulaw(code) for code in range(256)], np.int16)
     said = np.random.default_rng(9).choice(levels, RATE)
     save(tmp_path / "said.wav", said, RATE)
-    heard = {}
+    heard, options = {}, ("--input", "said.wav", "--codec", "l16,pcmu", "--fec", "off")
     for payload_type in (PCMU, None):
-        with raw_peer() as peer, sender(tmp_path, peer.target, "--input", "said.wav", "--fec", "off") as near:
+        with raw_peer() as peer, sender(tmp_path, peer.target, *options) as near:
             peer.take_call(None if payload_type is None else (payload_type,))
             packets = peer.media(50)
             peer.answer(peer.wait("BYE "), 200, "OK")
@@ -245,7 +245,7 @@ def test_b09_what_a_sender_says_is_what_a_receiver_plays(tmp_path: Path) -> None
     save(tmp_path / "said.wav", said, RATE)
     with (
         receiver(tmp_path, "--once", "--output", "heard.wav", "--latency", "200ms", ports=free_ports()) as far,
-        sender(tmp_path, far.target, "--input", "said.wav") as near,
+        sender(tmp_path, far.target, "--input", "said.wav", "--codec", "l16") as near,
     ):
         ended(near)
         finish(far)

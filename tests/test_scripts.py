@@ -457,7 +457,7 @@ def test_the_reader_of_the_talk_may_leave_while_the_call_goes_on(tmp_path: Path)
         heard = far.finish()
     for outcome in (sent, heard):
         assert_clean(outcome)
-    assert heard.call["rx"]["received"] == sent.call["tx"]["packets"] > 50
+    assert heard.call["rx"]["received"] == sent.call["tx"]["packets"] >= 50
 
 
 def test_the_first_media_packet_leaves_soon_after_the_start(tmp_path: Path) -> None:
