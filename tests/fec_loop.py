@@ -7,7 +7,9 @@ real encoder and decoder; what is simulated is the wire and the peer's reports.
 from __future__ import annotations
 
 import heapq
+import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,8 +25,10 @@ FLOOR = 0.02
 """Seconds that the wire takes at least."""
 BACK = 0.04
 """Seconds that a report takes."""
-REPORTED = 3.0
-"""Seconds that the loss pattern of a report reaches back."""
+REPORTED = 2
+"""Reports that speak of each packet."""
+LATE = 4.0
+"""Times the jitter that a packet may still be under way: no report speaks of it yet."""
 SPACING = 0.0003
 """Seconds between the packets that leave together."""
 START = 1000.0
@@ -81,6 +85,7 @@ class Peer:
         self._first: dict[bool, int] = {}
         self._transit: float | None = None
         self._reported = (0, 0)
+        self._ends: dict[bool, deque[int]] = {repair: deque(maxlen=REPORTED) for repair in (False, True)}
 
     def receive(self, data: bytes, sent_at: float, now: float) -> None:
         packet = RtpPacket.parse(data)
@@ -98,12 +103,14 @@ class Peer:
         for found in self.decoder.receive(packet):
             self.known.setdefault(found.sequence_number, now)
 
-    def arrivals(self, repair: bool, frames: float) -> Arrivals | None:
+    def arrivals(self, repair: bool, per_frame: float) -> Arrivals | None:
         if repair not in self._highest:
             return None
-        highest = self._highest[repair]
-        first = max(self._first[repair], highest - round(frames))
-        flags = tuple(number in self._arrived[repair] for number in range(first, highest + 1))
+        ends = self._ends[repair]
+        first = ends[0] if ends else self._first[repair]
+        end = max(first, self._highest[repair] + 1 - 2 - math.ceil(LATE * self.jitter / PTIME * per_frame))
+        ends.append(end)
+        flags = tuple(number in self._arrived[repair] for number in range(first, end))
         return Arrivals(first & 0xFFFF, flags)
 
     def report(self, at: float) -> PathReport | None:
@@ -114,7 +121,6 @@ class Peer:
         lost = expected - len(self._arrived[False])
         before, self._reported = self._reported, (expected, lost)
         new = max(1, expected - before[0])
-        frames = REPORTED / PTIME
         per_frame = max(1.0, len(self._arrived[True]) / expected)
         return PathReport(
             at=at,
@@ -122,8 +128,8 @@ class Peer:
             cumulative_lost=lost,
             highest=highest,
             jitter=self.jitter,
-            media=self.arrivals(False, frames),
-            repair=self.arrivals(True, frames * per_frame),
+            media=self.arrivals(False, 1.0),
+            repair=self.arrivals(True, per_frame),
         )
 
 

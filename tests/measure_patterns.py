@@ -21,28 +21,36 @@ from voip.fec import Pattern, parse_pattern
 LADDER = (
     "10",
     "5",
+    "4",
     "sliding:0,1,2,3/3",
     "sliding:0,1,2,3,6,8/3",
-    "sliding:4,8,12/3",
     "sliding:0,1,3/2",
     "sliding:0,1,2,5/2",
     "sliding:0,1,2,5,8/2",
-    "sliding:1,5,12/2",
+    "sliding:0,5,12/2",
     "sliding:0,1/1",
     "sliding:0,2,3/1",
     "sliding:0,2,3,8/1",
-    "sliding:1,3,12/1",
+    "sliding:0,1,2,4,12/1",
+    "sliding:0,3,12/1",
     "sliding:1,3+0,3+0,1,2/2",
     "sliding:1,2,7+1,3,4,5,8+0,2,8/2",
-    "sliding:0,1,3+0,2,5/1",
+    "sliding:11+12+3,6,10,12/2",
     "sliding:0,1+0,2,3/1",
+    "sliding:0,1,3+0,2,5/1",
+    "sliding:0,1,4+0,2,3/1",
+    "sliding:1,2,5+5/1",
+    "sliding:0,1,6+0,3,5,6/1",
+    "sliding:2,6+8/1",
+    "sliding:0,12+0,1,3,9/1",
+    "sliding:0,8+0,2,4,7+0,1,2/1",
 )
 """Found by a random search, for each number of repair packets: for short waits at random loss and at jitter, for
 longer ones at outages of 20 to 100 ms, and in between."""
-LOSSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+LOSSES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 OUTAGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
-JITTERS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0)
-WAITS = (1, 2, 3, 4, 5, 8, 12)
+JITTERS = (0.5, 1.0, 2.0, 3.0, 5.0)
+WAITS = (1, 2, 3, 4, 5, 6, 8, 12)
 
 STEPS_PER_DECADE = 20
 """A number n says 10^(-n/20)."""
@@ -81,7 +89,7 @@ def tables(pattern: Pattern, packets: int, seed: int) -> tuple[list[str], list[s
         return known_at(pattern, lossy(loss, outage), 0.0)
 
     def by_jitter(loss: float, jitter: float) -> Times:
-        return known_at(pattern, lossy(loss, 0.0), rng.exponential(jitter, shape) if jitter else 0.0)
+        return known_at(pattern, lossy(loss, 0.0), rng.exponential(jitter, shape))
 
     return list(figures(pattern, OUTAGES, by_outage)), list(figures(pattern, JITTERS, by_jitter))
 

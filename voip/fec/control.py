@@ -15,19 +15,24 @@ from voip.fec.pattern import Pattern
 from voip.fec.prediction import Rung, ladder
 from voip.stats import PathReport
 
-LIMIT = 0.001
-"""Share of media packets missing at their turn that is good enough: one in a thousand, concealed, is not heard."""
-BUDGETS = (0.06, 0.08, 0.1, 0.16, 0.25)
+LIMIT = 0.0005
+"""Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is not heard; half of
+that leaves room for what the estimate of the path is off."""
+AMPLE = 2.0
+"""Repair packets for each media packet that are the most, unless even they leave more than DESPERATE missing."""
+DESPERATE = 0.01
+"""Share missing from which more than AMPLE is sent."""
+BUDGETS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
 START = "sliding:0,1,3+0,2,5/1"
 """The pattern of the first seconds: rebuilds 20 % random loss within 60 ms."""
 BLIND = "sliding:0,1,2,5/2"
 """The pattern towards a peer that sends no reports: rebuilds 5 % random loss within 100 ms."""
-LEAST_LOSS = 0.01
+LEAST_LOSS = 0.007
 """A path is never believed to lose less: the first loss comes without notice."""
-CLEAN_START = 150
-"""Packets that arrived, all of them, before the strong pattern of the start is given up at once."""
+CLEAN_START = 450
+"""Packets that arrived, all of them, before the strong pattern of the start is given up at once: 3 s of it."""
 SILENCE = 5.0
 """Seconds without a report after which the pattern no longer relies on reports."""
 PAUSE = 1.0
@@ -38,7 +43,9 @@ the whole ladder takes less than a minute."""
 MARGIN = 1.25
 """Times the loss and jitter at which less has to be enough."""
 TOLERANCE = 1.5
-"""Times the missing share of the best choice, and of LIMIT, with which a pattern stays."""
+"""Times the missing share of the best choice, and of LIMIT, with which a cheaper pattern stays."""
+EQUAL_TOLERANCE = 3.0
+"""The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 REPAIR_EXTRA = 24
 """Bytes by which a repair packet exceeds the largest packet that it covers: CSRC, FlexFEC header, the middle mask."""
 SIZES = 50
@@ -117,17 +124,18 @@ class FecController:
         self._heard_at = report.at
         self._delay_max = report.delay_max
         self._estimator.report(report)
-        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
-        if not affordable:
-            return None
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, LEAST_LOSS))
+        affordable = self._candidates(channel)
+        if not affordable:
+            return None
         wanted = self._choose(affordable, channel)
         if self._current is None or self._insufficient(self._current, wanted, channel):
             self._enough_since = None
             return self._take(wanted)
         less = self._choose(affordable, channel.worse(MARGIN))
-        if less.rung.pattern.overhead >= self._current.pattern.overhead:
+        cheaper = less.rung.pattern.overhead < self._current.pattern.overhead
+        if not cheaper or self._insufficient(less.rung, wanted, channel):
             self._enough_since = None
             return None
         return self._come_down(less, affordable, report.at)
@@ -152,6 +160,14 @@ class FecController:
         step = (rung for rung in steps if rung.pattern.overhead == next_cost)
         return self._take(self._best(step, self.channel, less.wait))
 
+    def _candidates(self, channel: Channel) -> list[Rung]:
+        """What the maximum allows, and the path deserves: the cheapest first."""
+        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
+        modest = [rung for rung in affordable if rung.pattern.overhead <= AMPLE]
+        if not modest or self._choose(modest, channel).missing > DESPERATE:
+            return affordable
+        return modest
+
     def _choose(self, rungs: list[Rung], channel: Channel) -> Choice:
         """The cheapest that is good enough after the shortest wait; else, after the longest, nearly the best."""
         waits = [wait for wait in BUDGETS if self._delay_max is None or wait <= self._delay_max] or [BUDGETS[0]]
@@ -175,9 +191,11 @@ class FecController:
 
     def _insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
         """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
-        if wanted.rung is current or wanted.rung.pattern.overhead < current.pattern.overhead:
+        more = wanted.rung.pattern.overhead - current.pattern.overhead
+        if wanted.rung is current or more < 0.0:
             return False
-        return self._missing(current, channel, wanted.wait) > TOLERANCE * max(wanted.missing, LIMIT)
+        tolerance = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
+        return self._missing(current, channel, wanted.wait) > tolerance * max(wanted.missing, LIMIT)
 
     def _take(self, choice: Choice) -> str | None:
         """Change over; the line that says so."""

@@ -13,7 +13,10 @@ from voip.fec.tables import JITTERS, LOSSES, OUTAGES, PREDICTED, WAITS
 
 STEPS_PER_DECADE = 20
 """A table's number n says 10^(-n/20)."""
+QUIET = 0.25
+"""Jitter in packet times that does not count: less than that is in the programs' own timing."""
 _LOG_LOSSES = [math.log(loss) for loss in LOSSES]
+_JITTERS = (QUIET, *JITTERS)
 
 
 class Rung:
@@ -31,14 +34,18 @@ class Rung:
             return min(1.0, channel.loss + math.exp(-wait / max(channel.jitter, 1e-9)))
         outages, jitters = self._tables
         lost = _interpolated(outages[column], channel.loss, OUTAGES, channel.outage)
-        if not channel.jitter:
+        if channel.jitter <= QUIET:
             return lost
-        return max(lost, _interpolated(jitters[column], channel.loss, JITTERS, channel.jitter))
+        return max(lost, _interpolated(jitters[column], channel.loss, _JITTERS, channel.jitter))
 
     @cached_property
     def _tables(self) -> tuple[list[list[list[int]]], list[list[list[int]]]]:
-        outages, jitters = self._texts
-        return [_rows(text, len(OUTAGES)) for text in outages], [_rows(text, len(JITTERS)) for text in jitters]
+        outages = [_rows(text, len(OUTAGES)) for text in self._texts[0]]
+        jitters = [_rows(text, len(JITTERS)) for text in self._texts[1]]
+        for still, shaken in zip(outages, jitters, strict=True):
+            for row, without in zip(shaken, still, strict=True):
+                row.insert(0, without[0])  # random loss, no jitter
+        return outages, jitters
 
 
 def ladder() -> list[Rung]:
