@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from voip import cli
+from voip.fec import parse_pattern
+from voip.sdp import Direction
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,39 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     assert options.codecs == ("opus", "l16", "pcmu", "pcma")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("24000", 24_000.0), ("32k", 32_000.0), ("1.5M", 1_500_000.0), (".5M", 500_000.0)]
+)
+def test_bit_rates_take_units(text: str, value: float) -> None:
+    assert cli.sender_options(["--fec-max", text]).fec_max == value
+
+
+def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
+    options = cli.receiver_options(["--fec", "4", "--latency", "80ms", "--codec", "PCMU,opus", "--bitrate", "64k"])
+    assert options.fec == parse_pattern("4")
+    assert (options.latency, options.codecs, options.bitrate) == (0.08, ("pcmu", "opus"), 64_000)
+    options = cli.receiver_options(["--fec", "off", "--latency", "auto"])
+    assert (options.fec, options.latency) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("fec", "used", "window"), [("auto", "auto", 0.24), ("4", parse_pattern("4"), 0.08), ("off", None, 0.0)]
+)
+def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: object, window: float) -> None:
+    settings = cli.call_settings(cli.sender_options(["--fec", fec]), Direction.SENDRECV)
+    assert settings.fec == used
+    assert settings.capabilities.fec is (used is not None)
+    assert settings.capabilities.repair_window == pytest.approx(window)
+    assert settings.fec_max == 200_000.0
+
+
+def test_the_bit_rate_reaches_the_codec() -> None:
+    settings = cli.call_settings(cli.sender_options(["--bitrate", "40k", "--codec", "opus,l16"]), Direction.SENDRECV)
+    opus, l16, *_ = settings.capabilities.codecs
+    assert (opus.name, opus.bitrate) == ("opus", 40_000)
+    assert (l16.name, l16.bitrate) == ("L16", None)
+
+
 def test_sender_defaults_call_this_machine_with_the_microphone() -> None:
     options = cli.sender_options([])
     assert [str(target) for target in options.targets] == ["sip:127.0.0.1"]
@@ -53,6 +88,10 @@ def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[s
     [
         ["--codec", "mp3"],
         ["--fec", "many"],
+        ["--fec-max", "much"],
+        ["--bitrate", "5k"],
+        ["--bitrate", "600k"],
+        ["--bitrate", "-1"],
         ["--rtp-port", "70000"],
         ["--format", "48000"],
         ["--bind", "here"],

@@ -6,6 +6,7 @@ each packet, and a decoder takes them all. The format parameters only tell wishe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -84,7 +85,14 @@ def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> C
     else:
         channels = 2 if theirs.get("sprop-stereo") == "1" else 1
         fmtp = _fmtp(receives_stereo=channels == 2)
-    return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
+    return replace(
+        codec,
+        channels=channels,
+        fmtp=fmtp,
+        remote_fmtp=remote_fmtp,
+        bitrate=ours.bitrate,
+        packet_times=_packet_times(theirs),
+    )
 
 
 def encoder(codec: Codec) -> OpusEncoder:
@@ -123,6 +131,13 @@ def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_
 def _number(theirs: Mapping[str, str], name: str) -> int | None:
     text = theirs.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
+def _packet_times(theirs: Mapping[str, str]) -> tuple[float, ...]:
+    """Those that the peer takes. Its limits are attributes of their own by RFC 7587; many write them in here."""
+    least, most = _number(theirs, "minptime") or 0, _number(theirs, "maxptime") or 1000
+    # Whole milliseconds, rounded up: 3 is 2.5 (RFC 7587 section 6.1).
+    return tuple(time for time in PACKET_TIMES if least <= math.ceil(1000 * time) <= most) or PACKET_TIMES
 
 
 def _bitrate(codec: Codec, theirs: Mapping[str, str]) -> int:
