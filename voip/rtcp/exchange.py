@@ -250,6 +250,8 @@ class RtcpExchange:
         """A datagram of the peer; False if it is malformed. A copy of the last one says nothing new."""
         try:
             compound = packets.parse(data, reduced_size=self.terms.reduced_size)
+        except packets.NotCompound:
+            return True  # read over: whether it is RTCP at all is not certain enough to act on it
         except ProtocolError:
             return False
         if data == self._last_data:

@@ -113,6 +113,10 @@ class Goodbye:
         return packet(GOODBYE, len(self.ssrcs), b"".join(_SSRC.pack(ssrc) for ssrc in self.ssrcs))
 
 
+class NotCompound(ProtocolError):
+    """Well-formed packets without a report before them: some phones keep their port open or say BYE that way."""
+
+
 Packet = SenderReport | ReceiverReport | SourceDescription | Goodbye | ExtendedReport
 
 
@@ -134,12 +138,12 @@ def serialize(packets: list[Packet]) -> bytes:
 def parse(data: bytes, *, reduced_size: bool = False) -> list[Packet]:
     """The packets of a datagram that are known here; ProtocolError if it breaks a rule of RFC 3550 A.2.
 
-    `reduced_size`: it need not begin with a report (RFC 5506).
+    `reduced_size`: it need not begin with a report (RFC 5506); else that is NotCompound.
     """
     packets: list[Packet] = []
-    for index, (packet_type, count, body) in enumerate(_split(data)):
+    for index, (packet_type, count, body) in enumerate(list(_split(data))):
         if index == 0 and not reduced_size and packet_type not in (SENDER_REPORT, RECEIVER_REPORT):
-            raise ProtocolError(f"RTCP compound that begins with type {packet_type}")
+            raise NotCompound(f"RTCP compound that begins with type {packet_type}")
         if packet_type == SENDER_REPORT:
             packets.append(_parse_sender_report(count, body))
         elif packet_type == RECEIVER_REPORT:
