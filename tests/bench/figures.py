@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -20,13 +22,13 @@ BIN = 5.0
 """Seconds over which the bit rate is averaged where it is shown over time."""
 
 
-def rtp_begin(log: Sequence[LogLine], clock_rate: int, ptime: float) -> float | None:
-    """The monotonic moment at which the first sample was spoken, as the media packets at the near end tell.
+def rtp_begin(log: Sequence[LogLine], clock_rate: int, ptime: float, direction: str = "near>far") -> float | None:
+    """The monotonic moment at which the first sample was spoken, as the media packets that enter the wire tell.
 
     A packet cannot be sent before its last sample was spoken. The earliest packet of the first two seconds counts, so
     that a slow start does not pass for speed later.
     """
-    first = next((line for line in log if line.direction == "near>far" and line.kind.startswith("rtp ")), None)
+    first = next((line for line in log if line.direction == direction and line.kind.startswith("rtp ")), None)
     if first is None:
         return None
     begins = []
@@ -114,13 +116,18 @@ def stored() -> dict[str, Any]:
 
 
 def store(path: Sequence[str], value: object) -> None:
-    """Put a result at `path` (section, program, row) of the file."""
-    results = stored()
-    place = results
-    for name in path[:-1]:
-        place = place.setdefault(name, {})
-    place[path[-1]] = value
+    """Put a result at `path` (section, program, row) of the file. Two benchmarks may do so at once."""
     RESULTS.parent.mkdir(exist_ok=True)
-    temporary = Path(f"{RESULTS}.new")
-    temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-    temporary.replace(RESULTS)
+    folder = os.open(RESULTS.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        results = stored()
+        place = results
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+        place[path[-1]] = value
+        temporary = Path(f"{RESULTS}.new")
+        temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+        temporary.replace(RESULTS)
+    finally:
+        os.close(folder)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tests.bench.rows import Row
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 20.0
 """Seconds for what should take one or two."""
-_NICE_END = 5.0  # seconds between asking a program to end and making it
+_NICE_END = 2.0  # seconds between asking a program to end and making it
 _TICK = 0.02
 
 
@@ -92,24 +92,28 @@ class Job:
                 self._ended = Ended(code, usage.ru_utime + usage.ru_stime)
         return self._ended
 
-    def finish(self, timeout: float) -> Ended:
+    def finish(self, timeout: float, *, kill: bool = True) -> Ended:
         """Wait for its end; BenchError, and it is killed, if that takes longer."""
         end = time.monotonic() + timeout
         while (ended := self.poll()) is None:
             if time.monotonic() > end:
-                self._process.kill()
-                os.waitpid(self._process.pid, 0)
-                self._process.returncode = -signal.SIGKILL
-                self._ended = Ended(-signal.SIGKILL, 0.0)
+                if kill:
+                    self._process.kill()
+                    os.waitpid(self._process.pid, 0)
+                    self._process.returncode = -signal.SIGKILL
+                    self._ended = Ended(-signal.SIGKILL, 0.0)
                 raise BenchError(f"{self.name} did not end within {timeout:.0f} s:\n{self.talk[-2000:]}")
             time.sleep(_TICK)
         return ended
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> Ended:
-        """Ask it to end, and wait for that."""
-        if (ended := self.poll()) is not None:
-            return ended
-        self._process.send_signal(number)
+        """Ask it to end, again if need be, and wait for that."""
+        for _ in range(2):  # ffmpeg hears the first one only when the next packet comes
+            if (ended := self.poll()) is not None:
+                return ended
+            self._process.send_signal(number)
+            with contextlib.suppress(BenchError):
+                return self.finish(_NICE_END, kill=False)
         return self.finish(_NICE_END)
 
     def wait_for(self, text: str, timeout: float = PATIENCE) -> None:
@@ -202,10 +206,3 @@ def parse_line(line: str) -> LogLine:
     at, direction, kind, sequence, timestamp, size, delays = line.split("\t")
     times = tuple(float(delay) / 1e3 for delay in delays.split(",") if delay)
     return LogLine(float(at), direction, kind, int(sequence), int(timestamp), int(size), times)
-
-
-@contextlib.contextmanager
-def jobs() -> Iterator[contextlib.ExitStack]:
-    """What is started here ends with the block, the last first."""
-    with contextlib.ExitStack() as stack:
-        yield stack
