@@ -1,4 +1,4 @@
-"""What a call costs: processor seconds (user + system) of each script for a minute of L16, 48 kHz mono, with FEC.
+"""What a call costs: processor seconds (user + system) of each script for a minute of sound, with FEC.
 
     python -m tests.measure_cost --seconds 60
 
@@ -53,14 +53,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=MINUTE, help="length of the call  [60]")
     parser.add_argument("--input", default="tone", help="of the sender  [tone]")
     parser.add_argument("--output", default="null", help="of the receiver  [null]")
-    parser.add_argument("--fec", default="4", help="of the sender  [4]")
+    parser.add_argument("--codec", default="opus", help="of the sender  [opus]")
+    parser.add_argument("--fec", default="auto", help="of the sender  [auto]")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         ends = measure(
             Path(folder),
             options.seconds,
             ["--output", options.output],
-            ["--input", options.input, "--fec", options.fec],
+            ["--input", options.input, "--codec", options.codec, "--fec", options.fec],
         )
     for name, cost in ends.items():
         call = cost.outcome.call
