@@ -36,6 +36,7 @@ class Incoming:
         self._reported = (0.0, 0)  # when that was, and the highest number then
         self._ends: deque[int] = deque(maxlen=REPORTED_TWICE)
         self._span: tuple[int, int] | None = None  # of the extended numbers to speak of
+        self._new = 0  # where of them those begin that no compound has spoken of
         self._duplicate = 0
         self._settled: int | None = None  # where `bursts` goes on
 
@@ -66,10 +67,10 @@ class Incoming:
         return LossRle.of(self.ssrc, Arrivals(first & 0xFFFF, self.reception.arrivals(first, end)))
 
     def summary(self) -> StatisticsSummary | None:
-        """Counts over the same packets; duplicates are those since the last compound."""
+        """Lost packets and further copies since the last compound; None if there is nothing to speak of."""
         if self.ssrc is None or self._span is None:
             return None
-        first, end = self._span
+        first, end = self._new, self._span[1]
         lost = self.reception.arrivals(first, end).count(False)
         return StatisticsSummary(self.ssrc, first & 0xFFFF, end & 0xFFFF, lost, self._duplicate)
 
@@ -92,6 +93,7 @@ class Incoming:
         self._span = (first, end) if first < end else None
         if self._span is None:
             return
+        self._new = max(first, min(end, self._ends[-1])) if self._ends else first
         self._ends.append(end)
         settled = first if self._settled is None else max(first, self._settled)
         self.bursts.feed(self.reception.arrivals(settled, end))
