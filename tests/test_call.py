@@ -59,22 +59,6 @@ def test_a_sink_with_large_blocks_hears_the_same() -> None:
     untroubled(both.end())
 
 
-@pytest.mark.parametrize("ppm", [100, -100])
-def test_drifting_clocks_do_not_let_the_delay_grow_or_run_out_in_an_hour(ppm: float) -> None:
-    both = Call(agreed=media(ptime=0.06), skew_ppm=ppm, block=0.06)
-    for _ in range(60):
-        both.talk(SOUND)
-    stats = both.receiver.snapshot()
-    assert (stats.underruns, stats.resyncs, stats.late) == (0, 0, 0)
-    assert stats.buffer_min is not None
-    assert stats.buffer_max is not None
-    assert stats.buffer_min > 0.02
-    assert stats.buffer_max < 0.13
-    assert stats.concealed_seconds < 1.5 * 3600 * 100e-6 + 0.1
-    assert stats.skipped_seconds < 1.5 * 3600 * 100e-6 + 0.1
-    assert (stats.skipped > 0) == (ppm > 0), "a slow listener leaves out, a fast one makes up"
-
-
 # -- loss -------------------------------------------------------------------------------------------------------------
 
 

@@ -120,3 +120,17 @@ def test_after_a_freeze_sound_is_back_at_once_and_the_delay_within_five_seconds(
     assert result.stats.resyncs <= 1
     assert settles(result, after=15 + seconds)
     assert result.stats.frames_played > (30 - 10) / 0.02 - seconds / 0.02 - 10
+
+
+@pytest.mark.parametrize("ppm", [200.0, -200.0, 50.0])
+def test_a_drifting_clock_is_measured_and_followed_so_that_nothing_is_left_out_or_made_up(ppm: float) -> None:
+    both = Call(fec=LIGHT, latency=None, skew_ppm=ppm, sink=(48000, 1))
+    for _ in range(10):
+        both.talk(SOUND)
+    stats = both.receiver.snapshot()
+    assert stats.clock_ppm == pytest.approx(ppm, abs=3)
+    assert (stats.concealed, stats.skipped, stats.late, stats.underruns, stats.resyncs) == (0, 0, 0, 0, 0)
+    settled = [snapshot.buffer for snapshot in both.snapshots[1200:] if snapshot.buffer is not None]
+    target = stats.target
+    assert target is not None
+    assert max(abs(buffer - target) for buffer in settled) <= 0.010

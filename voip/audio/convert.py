@@ -13,12 +13,9 @@ class Converter:
         self._channels = target[1]
         self._narrow = min(source[1], target[1])  # resampled with the fewer channels
         self._resampler = Resampler(source[0], target[0], self._narrow)
-        self._identity = source == target
 
     def process(self, pcm: Pcm) -> Pcm:
         """What is ready of the converted sound; possibly nothing yet."""
-        if self._identity:
-            return pcm
         return to_channels(self._resampler.process(to_channels(pcm, self._narrow)), self._channels)
 
     def flush(self) -> Pcm:
@@ -29,3 +26,12 @@ class Converter:
     def delay(self) -> float:
         """Seconds of sound held back."""
         return self._resampler.delay
+
+    @property
+    def ratio(self) -> float:
+        """How many samples go in for each one that nominally should; see `Resampler.ratio`."""
+        return self._resampler.ratio
+
+    @ratio.setter
+    def ratio(self, ratio: float) -> None:
+        self._resampler.ratio = ratio

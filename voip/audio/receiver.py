@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
@@ -34,7 +35,10 @@ SNAPSHOT_INTERVAL = 0.1
 
 
 class AudioReceiver:
-    """One stream that we hear. `latency` is the least play-out delay (None: as the network needs), `latency_max` the most."""
+    """One stream that we hear.
+
+    `latency` is the least play-out delay, None: whatever the network needs; `latency_max` is the most.
+    """
 
     def __init__(
         self, media: NegotiatedMedia, *, sample_rate: int, channels: int, latency: float | None, latency_max: float
@@ -54,6 +58,7 @@ class AudioReceiver:
         self._first_audio_at: float | None = None
         self._finished = False
         self._media = media
+        self._clock = ClockFollower(media.codec.clock_rate)
         self._agree(media)
         self._reception = Reception(media, self._buffer)
 
@@ -64,13 +69,17 @@ class AudioReceiver:
         """
         if not self.drained:
             self._reception.put(packet, arrival)
+            if packet.payload_type in self._decoders:
+                self._clock.packet(packet, arrival)
 
     def read(self, samples: int, now: float) -> Pcm:
         """The next `samples`, to be heard from `now` on: always exactly so many."""
         self._now = now
+        self._clock.pull(samples / self._format[0], now)
         while self._ready_samples < samples:
             self._fetch(samples - self._ready_samples, now)
         if now - self._snapshot_at >= SNAPSHOT_INTERVAL:
+            self._follow_clock(now)
             self._publish(now)
         return self._take(samples)
 
@@ -86,6 +95,7 @@ class AudioReceiver:
         if media.codec != before.codec:
             self._make_all_ready()
             self._agree(media)
+            self._clock.renew(media.codec.clock_rate)
         self._decoders.setdefault(media.payload_type, self._decoder)
         self._buffer.held = not media.direction.receives
         self._buffer.need(self._least_delay())
@@ -129,8 +139,9 @@ class AudioReceiver:
     def _fetch(self, wanted: int, now: float) -> None:
         """Make more sound ready; about `wanted` samples, if there is nothing to play."""
         rate = self._format[0]
-        ahead = self._ready_samples / rate + self._converter.delay
-        item = self._buffer.get(now, ahead)
+        held = self._converter.delay
+        ahead = self._ready_samples / rate + held
+        item = self._buffer.get(now, ahead, held + (self._ready_samples + wanted) / rate)
         if item is None:
             self._idle(wanted)
         else:
@@ -182,6 +193,12 @@ class AudioReceiver:
         if len(scaled) != len(pcm):
             buffer.scaled((len(scaled) - len(pcm)) / self._rate)
         self._append(self._converter.process(scaled))
+
+    def _follow_clock(self, now: float) -> None:
+        """Take in as much sound as the sender makes, neither more nor less."""
+        ratio = self._clock.ratio(self._buffer.depth - self._buffer.target_delay, now)
+        if ratio != self._converter.ratio:
+            self._converter.ratio = ratio
 
     def _append(self, pcm: Pcm) -> None:
         if len(pcm):
@@ -241,6 +258,7 @@ class AudioReceiver:
             buffer_max=ledger.delay_max,
             target=self._buffer.target_delay if heard else None,
             first_audio_at=self._first_audio_at,
+            clock_ppm=self._clock.ppm,
         )
 
 

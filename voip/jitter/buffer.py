@@ -69,7 +69,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """`samples` (of the RTP clock) to be made up; `next_packet` is the one after the gap, where it is here."""
+    """`samples` (of the RTP clock) to be made up; `next_packet` is the one right behind them, where it is here."""
 
     samples: int
     next_packet: RtpPacket | None
@@ -261,10 +261,11 @@ class JitterBuffer:
 
     # -- packets out -------------------------------------------------------------------------------------------------
 
-    def get(self, now: float, ahead: float = 0.0) -> RtpPacket | Gap | None:
+    def get(self, now: float, ahead: float = 0.0, lead: float = 0.0) -> RtpPacket | Gap | None:
         """What to play next: a packet, or sound to be made up. None: no stream yet, or nothing left of it.
 
-        `ahead`: seconds after `now` at which it will be heard, because of what has been taken out already.
+        `ahead`: seconds after `now` at which it will be heard, because of what has been taken out already; `lead`: what
+        that may come to, as the reader's blocks and the packets shift against each other.
         """
         heard = now + ahead
         if self._run:
@@ -276,7 +277,7 @@ class JitterBuffer:
             waiting = self._start(heard)
             if self._play is None:
                 return waiting
-        self._measure(heard, ahead)
+        self._measure(heard, ahead, max(ahead, lead))
         if not self._finishing:
             adjustment = self._adjust(heard)
             if adjustment is not None:
@@ -352,14 +353,14 @@ class JitterBuffer:
         self._measured = None
         return None
 
-    def _measure(self, heard: float, ahead: float) -> None:
+    def _measure(self, heard: float, ahead: float, lead: float) -> None:
         assert self._play is not None
         floor = self._floor.value
         if floor is None:
             return
         pace = self._pace
         pace.measure(heard, self._play / self._clock, ahead, floor)
-        self._risen |= self._target.update(floor, heard, pace.ahead)
+        self._risen |= self._target.update(floor, heard, pace.ahead, lead)
         self.ledger.measure(pace.delay)
 
     def _adjust(self, heard: float) -> Gap | None:
@@ -445,7 +446,8 @@ class JitterBuffer:
         self._play += samples
         if missing:
             self.ledger.conceal(samples / clock, self._step / clock)
-        return Gap(samples, item.packet, Kind.LOSS if missing else Kind.PAUSE)
+        following = item.packet if samples == hole else None  # its in-band FEC is of the packet right before it
+        return Gap(samples, following, Kind.LOSS if missing else Kind.PAUSE)
 
     def _may_come(self) -> bool:
         """Whether the packet whose turn it is may still come, or be rebuilt, before holding on is worse than a hole."""

@@ -46,7 +46,7 @@ class DelayTarget:
     """Seconds of history."""
     PRICE = 10.0
     """Seconds of delay that all packets missing would be worth: 10 ms of delay may be spent to save one in a thousand.
-    With it the tail of exponential jitter of 30 ms is cut at 0.3 %; a repair chain that takes a second is not waited for."""
+    The tail of exponential jitter of 30 ms is cut at 0.3 %, and a repair chain that takes long is not waited for."""
     MARGIN = 0.005
     """Seconds on top of the quantile."""
     ENOUGH = 10
@@ -92,12 +92,15 @@ class DelayTarget:
         self._missed = False
         self.needed = 0.0
 
-    def update(self, floor: float, now: float, extra: float) -> bool:
-        """Bring `value` up to date, given the fastest transit and `extra` seconds; whether it had to rise."""
+    def update(self, floor: float, now: float, extra: float, least: float = 0.0) -> bool:
+        """Bring `value` up to date, given the fastest transit; whether it had to rise.
+
+        `extra` seconds come on top of what packets need; the delay is never below `least` and a margin.
+        """
         elapsed = 0.0 if self._updated is None else now - self._updated
         self._updated = now
         ordered = self._sorted
-        wanted = bottom = min(max(self.lowest, self.MARGIN + extra), self.highest)
+        wanted = bottom = min(max(self.lowest, self.MARGIN + max(extra, least)), self.highest)
         if len(ordered) >= self.ENOUGH:
             self.needed = self._worthwhile(floor)
             wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.highest)

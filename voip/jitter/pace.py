@@ -46,7 +46,10 @@ class Pace:
         self._direction = 0
 
     def measure(self, heard: float, position: float, ahead: float, floor: float) -> None:
-        """What is at `position` of the stream will be heard at `heard`; the fastest packets take `floor`."""
+        """What is at `position` of the stream, taken out `ahead` of its time, will be heard at `heard`.
+
+        The fastest packets take `floor`.
+        """
         if self._measured is not None and heard - self._measured > PHASE_WINDOW:
             self._steady_since = heard
         self._measured = heard
