@@ -6,6 +6,7 @@ pcm         Pcm: the type, its level, channel layout, mixing
 resample    Resampler: from one sample rate to another
 pitch       the period of a sound
 conceal     Concealer: what fills a hole
+background  the noise into which that fades
 timescale   TimeScaler: longer and shorter without another pitch
 """
 

@@ -1,11 +1,13 @@
-"""Packet loss concealment."""
+"""Packet loss concealment by repetition of pitch periods, as in ITU-T G.711 Appendix I; any rate, no added delay."""
 
 from __future__ import annotations
 
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
+from voip.dsp.background import Background
 from voip.dsp.pcm import Floats, Pcm, ramp, to_int16
 from voip.dsp.pitch import best_lag
 
@@ -13,14 +15,19 @@ from voip.dsp.pitch import best_lag
 class Concealer:
     """Fills holes in a stream with its own recent past, so that a short one is hardly heard.
 
-    The pitch period that matches the end of the history best is repeated, in phase, and fades to silence; several
-    `conceal` in a row continue one fade. `join` takes the first block after a hole, and any other block as well.
+    The pitch period that matches the end of the history best is repeated, in phase; two and then three periods as the
+    hole gets longer, which buzzes less. It fades into noise like the background. Several `conceal` in a row continue
+    one fade. `join` takes the first block after a hole, and any other block as well.
     """
 
     FULL = 0.010
     """Seconds of a hole concealed at full level."""
+    SINGLE = 0.020
+    """Seconds of a hole in which one period is repeated; two periods for as long, then three."""
+    NOISE = 0.020
+    """Seconds of a hole after which the background begins to be heard."""
     SILENT = 0.060
-    """Seconds of a hole after which nothing is left of the fade."""
+    """Seconds of a hole after which nothing is left of the repetition: it loses a fifth of the level each 10 ms."""
     JOIN = 0.004
     """Seconds of cross-fade from concealment into the next good block."""
     MIN_PERIOD = 0.005
@@ -29,6 +36,8 @@ class Concealer:
     """Longest repeated stretch in seconds: one period of a 66 Hz voice."""
     TEMPLATE = 0.008
     """Seconds at the end of the history that the repeated stretch must resemble."""
+    PERIODS = 3
+    """Periods that are repeated in a long hole."""
     SMOOTH = 0.002
     """Seconds of cross-fade from the end of the repeated stretch back to its start."""
     SEARCH_RATE = 8000
@@ -39,14 +48,18 @@ class Concealer:
         self._rate = sample_rate
         self._history: deque[Pcm] = deque()
         self._remembered = 0
-        self._needed = self._samples(self.MAX_PERIOD + max(self.TEMPLATE, self.SMOOTH)) + 1
-        self._loop: Floats | None = None
+        self._needed = self._samples(self.PERIODS * self.MAX_PERIOD + max(self.TEMPLATE, self.SMOOTH)) + 1
+        self._searched = self._samples(self.MAX_PERIOD + max(self.TEMPLATE, self.SMOOTH)) + 1
+        self._background = Background(channels, sample_rate)
+        self._noise: Floats | None = None  # None: not needed yet
+        self._loops: list[Floats] = []  # one period and more; none: no hole
         self._step: Floats = np.zeros(channels, np.float32)
         self._position = 0
 
     def good(self, pcm: Pcm) -> None:
         """Remembers a block that is played as it was received."""
-        self._loop = None
+        self._loops = []
+        self._background.hear(pcm)
         self._remember(pcm)
 
     def conceal(self, samples: int) -> Pcm:
@@ -63,7 +76,7 @@ class Concealer:
 
     def fade_in(self, pcm: Pcm) -> Pcm:
         """As `join`, but does not remember the block: it is still to be worked on."""
-        if self._loop is None or not len(pcm):
+        if not self._loops or not len(pcm):
             return pcm
         length = min(len(pcm), self._samples(self.JOIN))
         rise = ramp(length)
@@ -86,39 +99,52 @@ class Concealer:
 
     def _continuation(self, samples: int) -> Floats:
         """What follows the last sample played, faded as far as the hole has gone."""
-        if self._loop is None:
+        if not self._loops:
             self._begin()
-        assert self._loop is not None
-        silent = self._samples(self.SILENT)
+        full, noisy, silent = (self._samples(seconds) for seconds in (self.FULL, self.NOISE, self.SILENT))
         where = np.arange(self._position, self._position + samples)
         self._position += samples
-        if where[0] >= silent if samples else True:
-            return np.zeros((samples, self._channels), np.float32)
-        full = self._samples(self.FULL)
-        gain = np.clip((silent - where) / np.float32(silent - full), 0.0, 1.0).astype(np.float32)
-        step = np.clip(1.0 - where / np.float32(self._samples(self.SMOOTH)), 0.0, 1.0).astype(np.float32)
-        sound = self._loop[where % len(self._loop)] + step[:, None] * self._step
-        return np.asarray(sound * gain[:, None], np.float32)
+        sound = np.zeros((samples, self._channels), np.float32)
+        if self._position - samples < silent:
+            gain = np.clip((silent - where) / np.float32(silent - full), 0.0, 1.0).astype(np.float32)
+            sound += self._repeated(where) * gain[:, None]
+        if self._position > noisy:
+            if self._noise is None:
+                self._noise = self._background.noise()
+            rise = np.clip((where - noisy) / np.float32(silent - noisy), 0.0, 1.0).astype(np.float32)
+            sound += self._noise[where % len(self._noise)] * rise[:, None]
+        return sound
+
+    def _repeated(self, where: NDArray[np.int64]) -> Floats:
+        """The past again: one period, from SINGLE on two, and so on; cross-faded where it changes, always in phase."""
+        single, smooth = self._samples(self.SINGLE), np.float32(self._samples(self.SMOOTH))
+        period = len(self._loops[0])
+        step = np.clip(1.0 - where / smooth, 0.0, 1.0).astype(np.float32)
+        sound = self._loops[0][where % period] + step[:, None] * self._step
+        for number, loop in enumerate(self._loops[1:], 1):
+            begin = number * single
+            if not len(where) or where[-1] < begin:
+                break
+            rise = np.clip((where - begin) / smooth, 0.0, 1.0).astype(np.float32)[:, None]
+            sound = sound * (1.0 - rise) + loop[(where - begin // period * period) % len(loop)] * rise
+        return np.asarray(sound, np.float32)
 
     def _begin(self) -> None:
-        """Cuts the stretch to repeat out of the history, and makes its end run smoothly into its start."""
+        """Cuts the stretches to repeat out of the history."""
         self._position = 0
+        self._noise = None
         smooth = self._samples(self.SMOOTH)
         if self._remembered <= smooth + 1:
-            self._loop = np.zeros((1, self._channels), np.float32)
+            self._loops = [np.zeros((1, self._channels), np.float32)]
             self._step = np.zeros(self._channels, np.float32)
             return
         past = np.concatenate(self._history)[-self._needed :].astype(np.float32)
-        period = self._period(past.mean(axis=1))
-        loop = past[-period:].copy()
+        period = self._period(past[-self._searched :].mean(axis=1))
         # Where the last sample played and the one a period before differ, the start carries the difference and lets
         # it decay: the first sample then follows the last as its forerunner followed the one before it.
         self._step = past[-1] - past[-1 - period]
-        length = min(smooth, period, len(past) - period)
-        rise = ramp(length)
-        before = past[len(past) - period - length : len(past) - period]
-        loop[period - length :] = loop[period - length :] * (1 - rise) + before * rise
-        self._loop = loop
+        lengths = range(period, min(self.PERIODS * period, len(past) - 1) + 1, period)
+        self._loops = [_seamless(past, length, smooth) for length in lengths]
 
     def _period(self, past: Floats) -> int:
         """The lag, in samples, at which the past resembles its own end most."""
@@ -129,3 +155,13 @@ class Concealer:
         coarse = past[len(past) % stride :].reshape(-1, stride).mean(axis=1)
         lag = stride * best_lag(coarse, template // stride, shortest // stride, longest // stride)
         return best_lag(past, template, max(shortest, lag - stride), min(longest, lag + stride))
+
+
+def _seamless(past: Floats, length: int, smooth: int) -> Floats:
+    """The end of the past, with its own end running smoothly into its start."""
+    loop: Floats = past[-length:].copy()
+    smooth = min(smooth, length, len(past) - length)
+    rise = ramp(smooth)
+    before = past[len(past) - length - smooth : len(past) - length]
+    loop[length - smooth :] = loop[length - smooth :] * (1 - rise) + before * rise
+    return loop
