@@ -294,11 +294,12 @@ CALLS = {
 
 def relayed_with_a_freeze(folder: Path, far: Receiver, out: RawPeer) -> tuple[list[Samples], list[float]]:
     """The packets of a sender.py that is frozen after a second, handed on to the receiver, and when."""
+    options = ("--input", "said.wav", "--codec", "l16", "--fec", "off")
     said = np.random.default_rng(13).integers(1, 12000, 20 * RATE).astype(np.int16)
     save(folder / "said.wav", said, RATE)
     sent: list[Samples] = []
     moments: list[float] = []
-    with raw_peer() as near, sender(folder, near.target, "--input", "said.wav", "--fec", "off") as program:
+    with raw_peer() as near, sender(folder, near.target, *options) as program:
         near.take_call()
         dialog = out.call((far.host, far.sip_port))
         steps = [(1.0, signal.SIGSTOP), (1.0 + FREEZE, signal.SIGCONT), (1.0 + FREEZE + AFTERWARDS, signal.SIGINT)]
