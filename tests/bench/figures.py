@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import statistics
@@ -117,6 +116,8 @@ def stored() -> dict[str, Any]:
 
 def store(path: Sequence[str], value: object) -> None:
     """Put a result at `path` (section, program, row) of the file. Two benchmarks may do so at once."""
+    import fcntl
+
     RESULTS.parent.mkdir(exist_ok=True)
     folder = os.open(RESULTS.parent, os.O_RDONLY)
     try:

@@ -93,7 +93,7 @@ def _gst(coder: str, protect: str, recover: str, *, decode: str = "", payload: i
     def call(row: Row, wire: WireJob, folder: Path) -> Heard:
         near = (
             "filesrc location=speech.wav ! wavparse ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=1 "
-            f"! opusenc {coder} audio-type=voice frame-size=20 "
+            f"! opusenc {coder} bitrate-type=vbr audio-type=voice frame-size=20 "
             f"! rtpopuspay pt={_MEDIA_PT} ssrc={_SSRC} ! {protect} udpsink host={wire.far_address} port={_PORT}"
         )
         caps = f"application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload={payload},ssrc=(uint){_SSRC}"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import fcntl
 import heapq
 import json
 import os
@@ -217,6 +216,8 @@ def _libc_call(name: str, *arguments: int) -> None:
 
 def new_host(address: str) -> tuple[int, int]:
     """A network namespace with this address: descriptors of the namespace and of the far end of its interface."""
+    import fcntl  # there is none on Windows, where the rest of this module can still be tested
+
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         _libc_call("unshare", _CLONE_NEWNET)
