@@ -167,6 +167,22 @@ def test_a_jump_is_faded_over(kind: str) -> None:
     assert sharpest(np.concatenate(before + after)) <= 1.5 * sharpest(sound)
 
 
+@pytest.mark.parametrize("change", [-480, 480])
+@pytest.mark.parametrize("length", [0.006, 0.0125, 0.0171])
+def test_a_joint_is_brought_in_phase_within_the_wish(length: float, change: int) -> None:
+    sound, scaler = tone(48000, hertz=210), TimeScaler(1, 48000)
+    for first in range(0, 48000, 960):
+        scaler.process(sound[first : first + 960], 0)
+    made_up = round(48000 * length)
+    scaler.extend(made_up)
+    out = scaler.process(sound[48000:48960], change)
+    period = 48000 / 210
+    grown = made_up + len(out) - 960
+    assert abs(grown - period * round(grown / period)) < 5
+    loud = [np.abs(piece.astype(int)).max() for piece in np.array_split(out[: len(out) // 238 * 238], len(out) // 238)]
+    assert min(loud) > 0.75 * 12000  # out of phase, the cross-fade would have a hole
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from(["process", "extend", "join"]), st.integers(0, 3000), st.integers(-4000, 4000))),

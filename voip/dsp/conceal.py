@@ -83,6 +83,20 @@ class Concealer:
         faded = self._continuation(length) * (1 - rise) + pcm[:length] * rise
         return np.concatenate((to_int16(faded), pcm[length:]))
 
+    @property
+    def joining(self) -> bool:
+        """The next block will be cross-faded from what was made up."""
+        return bool(self._loops)
+
+    def ahead(self, samples: int) -> Floats:
+        """What `conceal` would give next."""
+        if not self._loops:
+            self._begin()
+        position = self._position
+        sound = self._continuation(samples)
+        self._position = position
+        return sound
+
     def past(self, samples: int) -> Pcm:
         """What was played last, at most so many samples."""
         recent = np.concatenate(self._history) if self._history else np.zeros((0, self._channels), np.int16)

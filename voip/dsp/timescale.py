@@ -53,12 +53,17 @@ class TimeScaler:
         length of what is returned tells how much of it was done: nothing, a pitch period, or several; never more than
         the wish. `urgent`: joints that may be heard are better than none.
         """
-        out = self._tail.fade_in(pcm)
         self._credit = min(self._credit + self.TEMPO * len(pcm), float(self._longest))
-        if change and len(pcm):
+        more = 0
+        if change and self._tail.joining:
+            more, pcm = self._aligned(pcm, change)
+            change -= more
+        before = self._tail.conceal(more) if more > 0 else None
+        out = self._tail.fade_in(pcm)
+        if change and len(out):
             out = self._scaled(out, change, self.ALIKE_URGENT if urgent else self.ALIKE)
         self._tail.good(out)
-        return out
+        return out if before is None else np.concatenate((before, out))
 
     def extend(self, samples: int) -> Pcm:
         """`samples` of made-up sound after the last block, put in while waiting; the next block goes on from there."""
@@ -83,6 +88,24 @@ class TimeScaler:
         sound = np.concatenate((past, pcm)).astype(np.float32)
         scaled = self._shorter if change < 0 else self._longer
         return scaled(sound, len(past), limit, alike)
+
+    def _aligned(self, pcm: Pcm, change: int) -> tuple[int, Pcm]:
+        """At a joint: how much made-up sound more, or fewer samples of the block, brings both in phase; and the block.
+
+        Within the wish, and less than a pitch period.
+        """
+        length = self._samples(Concealer.JOIN)
+        limit = min(abs(change), self._longest, len(pcm) - length)
+        if limit < 1:
+            return 0, pcm
+        if change > 0:
+            window, template = self._tail.ahead(limit + length), pcm[:length].astype(np.float32)
+        else:
+            window, template = pcm[: limit + length].astype(np.float32), self._tail.ahead(length)
+        offset, likeness = best_offset(window, template, self._rate, -self.FAVOUR)
+        if likeness < self.ALIKE_URGENT:
+            return 0, pcm
+        return (offset, pcm) if change > 0 else (-offset, pcm[offset:])
 
     def _quiet(self, pcm: Pcm, change: int) -> Pcm:
         """Exactly as wished, as far as the block reaches."""
