@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from voip.dsp.background import Background
 from voip.dsp.pcm import Floats, Pcm, ramp, to_int16
-from voip.dsp.pitch import best_lag
+from voip.dsp.pitch import best_offset
 
 
 class Concealer:
@@ -40,8 +40,6 @@ class Concealer:
     """Periods that are repeated in a long hole."""
     SMOOTH = 0.002
     """Seconds of cross-fade from the end of the repeated stretch back to its start."""
-    SEARCH_RATE = 8000
-    """The period is searched at about this rate, then refined."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._channels = channels
@@ -153,7 +151,7 @@ class Concealer:
             self._step = np.zeros(self._channels, np.float32)
             return
         past = np.concatenate(self._history)[-self._needed :].astype(np.float32)
-        period = self._period(past[-self._searched :].mean(axis=1))
+        period = self._period(past[-self._searched :])
         # Where the last sample played and the one a period before differ, the start carries the difference and lets
         # it decay: the first sample then follows the last as its forerunner followed the one before it.
         self._step = past[-1] - past[-1 - period]
@@ -162,13 +160,12 @@ class Concealer:
 
     def _period(self, past: Floats) -> int:
         """The lag, in samples, at which the past resembles its own end most."""
-        stride = max(1, self._rate // self.SEARCH_RATE)
         template = min(self._samples(self.TEMPLATE), len(past) // 3)
         longest = min(self._samples(self.MAX_PERIOD), len(past) - template - 1)
         shortest = min(self._samples(self.MIN_PERIOD), longest)
-        coarse = past[len(past) % stride :].reshape(-1, stride).mean(axis=1)
-        lag = stride * best_lag(coarse, template // stride, shortest // stride, longest // stride)
-        return best_lag(past, template, max(shortest, lag - stride), min(longest, lag + stride))
+        end = len(past) - template
+        window = past[end - longest : len(past) - shortest]
+        return longest - best_offset(window, past[end:], self._rate, 0.0)[0]
 
 
 def _seamless(past: Floats, length: int, smooth: int) -> Floats:
