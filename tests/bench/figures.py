@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -106,6 +108,20 @@ def _middle(values: Sequence[Any]) -> object:
     return None
 
 
+def machine() -> dict[str, Any]:
+    """The class of this machine, for the reader of results."""
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    return {
+        "cpu": processor,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
 def stored() -> dict[str, Any]:
     """All results so far."""
     if not RESULTS.exists():
@@ -127,6 +143,7 @@ def store(path: Sequence[str], value: object) -> None:
         for name in path[:-1]:
             place = place.setdefault(name, {})
         place[path[-1]] = value
+        results["machine"] = machine()
         temporary = Path(f"{RESULTS}.new")
         temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
         temporary.replace(RESULTS)

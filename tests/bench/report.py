@@ -1,0 +1,267 @@
+"""docs/benchmarks.md and its pictures, from the results that `--save` has put into docs/benchmarks.json.
+
+python -m tests.bench report
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tests.bench.draw import Axis, Picture, Series
+from tests.bench.figures import RESULTS, stored
+from tests.bench.others import BITRATE, FEC_BITRATE, LATENCY, RIVALS
+from tests.bench.ours import over_bounds
+from tests.bench.rows import DELAY, ROWS, Row
+
+OURS = "this program"
+_RANDOM = {"clean": 0.0, "loss5": 5.0, "loss10": 10.0, "loss20": 20.0, "loss30": 30.0}  # row: percent
+_JITTER = {"clean": 0.0, "jitter30": 30.0, "jitter60": 60.0}  # row: milliseconds
+
+Results = Mapping[str, Any]
+Cell = Callable[[Mapping[str, Any]], str]
+
+HEAD = """# Benchmarks
+
+What is left of speech after a bad network, measured with the real programs as separate processes, everything at its
+default: `./receiver.py` and `./sender.py TARGET --input speech.wav`. This page is written by `python -m tests.bench
+report` from [benchmarks.json](benchmarks.json).
+"""
+
+METHOD = f"""## How it is measured
+
+**The wire.** Two network namespaces joined in user space (`tests/bench/wire.py`): it reads every IP packet from one
+host and hands it to the other, or does not. Every packet takes {1e3 * DELAY:.0f} ms; random losses are independent;
+bursts are a Gilbert channel counted in packets; outages are exponential periods of time in which nothing passes;
+jitter is an exponential delay drawn for each packet alone, so that packets overtake one another. Both directions
+suffer alike, media, repair packets and RTCP; only SIP is spared. Everything is drawn from a seed.
+
+**The sound.** A minute of prompts of Debian's `asterisk-core-sounds-en-g722` (16 kHz) at -26 dB. Figures of other
+speech differ by 0.1 to 0.2 PESQ; so do those of another seed.
+
+**PESQ** is PESQ-WB (ITU-T P.862.2), 1 to 4.64, the mean over pieces of about eight seconds. Opus at {
+    BITRATE // 1000
+} kbit/s without any network reaches about 4.4 with this speech. PESQ was not made for time-scaling, and hears
+it.
+
+**Missing** is the share of the active 20 ms frames of the speech in whose place there is nothing, or something else
+(correlation under 0.5 between 150 and 3400 Hz): what was concealed is missing, too.
+
+**Delay** is from mouth to ear beyond the wire's {1e3 * DELAY:.0f} ms, the median of the call: a sample is spoken 20
+ms before the packet that begins with it can enter the wire, and heard when the receiver hands it to its output. It
+contains the packet, the coder, the play-out buffer, and none of what sound cards add.
+
+**kbit/s** is what entered the wire from the sender, IP and UDP headers, repair packets and RTCP included.
+
+**CPU** is user and system time of each process, its start included, for a minute of call.
+"""
+
+COMMANDS = """## The commands
+
+    make bench                                     # virtual time; and, as root on Linux, one row of each over the wire
+    python -m tests.bench ours --runs 3 --save     # all rows, about 50 minutes; as root
+    python -m tests.bench others --save            # GStreamer, ffmpeg, baresip, as far as installed; about 50 minutes
+    python -m tests.bench virtual --seeds 3 --save
+    python -m tests.bench report                   # this page and its pictures
+    python -m tests.bench wire --loss 0.1 --jitter-ms 30    # the wire alone, to try programs by hand
+    python -m tests.bench quality SENT.wav HEARD.wav
+
+They need `pip install -r tests/bench/requirements.txt` (PESQ; a C compiler) and `apt-get install iproute2 util-linux
+ffmpeg asterisk-core-sounds-en-g722`; the other programs `gstreamer1.0-tools gstreamer1.0-plugins-base
+gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on Debian.
+"""
+
+_RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}
+kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which lives on part of the bits). None of the others adapts:
+protection is chosen before the call, and so is the play-out delay, {LATENCY} ms here. GStreamer and ffmpeg run
+without SIP or RTCP as plain pipelines; an application that embeds them may do better. ffmpeg has no play-out clock,
+so no delay. baresip's delay and processor time are those of a phone whose microphone hears its speaker.
+"""
+
+
+def number(key: str, digits: int) -> Cell:
+    """A cell: the figure, or a dash."""
+
+    def cell(figures: Mapping[str, Any]) -> str:
+        value = figures.get(key)
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    return cell
+
+
+def both(first: Cell, second: Cell) -> Cell:
+    """Two figures in one cell."""
+    return lambda figures: f"{first(figures)} / {second(figures)}"
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    rows = [list(heads), ["---", *["---:"] * (len(heads) - 1)], *map(list, lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def machine_text(machine: Mapping[str, Any]) -> str:
+    return (
+        f"Measured on {machine['cores']} cores of {machine['cpu']}, {machine['system']}, "
+        f"Python {machine['python']}, one call at a time.\n"
+    )
+
+
+def ours_table(results: Mapping[str, Any]) -> str:
+    """Our rows, those that miss what the rows ask for with a note."""
+    cells: dict[str, Cell] = {
+        "PESQ-WB": number("pesq", 2),
+        "missing %": number("missing", 2),
+        "longest gap ms": number("longest_gap", 0),
+        "delay ms": number("delay", 0),
+        "kbit/s": number("kbps", 0),
+        "CPU s/min, sender / receiver": both(number("cpu_near", 1), number("cpu_far", 1)),
+    }
+    rows = [row for row in ROWS if row.name in results]
+    lines = [[row.title, *(cell(results[row.name]) for cell in cells.values()), _aim(row, results)] for row in rows]
+    return table(["network", *cells, "aim"], lines)
+
+
+def _aim(row: Row, results: Mapping[str, Any]) -> str:
+    bounds = row.bounds
+    if bounds == type(bounds)():
+        return ""
+    missed = over_bounds(row, results[row.name])
+    return f"missed: {', '.join(missed)}" if missed else "reached"
+
+
+def truth_table(results: Mapping[str, Any]) -> str:
+    """What the sender's report says of the far side, and what the wire knows."""
+    cells: dict[str, Cell] = {
+        "round trip, told": number("rtt_ms", 1),
+        "true ms": number("true_rtt_ms", 1),
+        "loss, told": number("told_loss_pct", 2),
+        "true %": number("true_loss_pct", 2),
+    }
+    rows = [row for row in ROWS if row.name in results and results[row.name].get("rtt_ms") is not None]
+    return table(
+        ["network", *cells], [[row.title, *(cell(results[row.name]) for cell in cells.values())] for row in rows]
+    )
+
+
+def others_table(results: Results) -> str:
+    """One table for each row that anybody else ran."""
+    cells: dict[str, Cell] = {
+        "PESQ-WB": number("pesq", 2),
+        "missing %": number("missing", 2),
+        "delay ms": number("delay", 0),
+        "kbit/s": number("kbps", 0),
+        "CPU s/min, sender / receiver": both(number("cpu_near", 1), number("cpu_far", 1)),
+    }
+    parts = []
+    for row in ROWS:
+        found = [(title, figures[row.name]) for title, figures in programs(results) if row.name in figures]
+        if any(title != OURS for title, _ in found):
+            lines = [[title, *(cell(figures) for cell in cells.values())] for title, figures in found]
+            parts.append(f"### {row.title}\n\n{table(['program', *cells], lines)}")
+    return "\n".join(parts)
+
+
+def programs(results: Results) -> list[tuple[str, Mapping[str, Any]]]:
+    """Ours and the others with their rows, as far as there are any."""
+    titles = {rival.name: rival.title for rival in RIVALS}
+    found = [(OURS, results["ours"])] if "ours" in results else []
+    others = results.get("others", {})
+    return found + [(title, others[name]) for name, title in titles.items() if name in others]
+
+
+def virtual_table(results: Mapping[str, Any]) -> str:
+    """Virtual time beside the limits."""
+    cells: dict[str, Cell] = {
+        "PESQ-WB": number("pesq", 2),
+        "missing %": number("missing", 2),
+        "delay ms": number("delay", 0),
+        "kbit/s": number("kbps", 0),
+        "repair packets": number("overhead", 2),
+        "packets left lost %": number("lost_after_fec_pct", 3),
+        "without FEC %": number("no_fec_pct", 1),
+        "late at a fixed delay %": number("late_pct", 1),
+        "ideal block %": number("block_pct", 3),
+        "ideal code %": number("ideal_pct", 3),
+    }
+    rows = [row for row in ROWS if row.name in results]
+    return table(
+        ["network", *cells], [[row.title, *(cell(results[row.name]) for cell in cells.values())] for row in rows]
+    )
+
+
+_VIRTUAL_NOTE = """Both ends with real packets, real Opus and real RTCP, where the network and the clocks are
+numbers: the same on every machine, and free of other processes. Beside it what is possible. Without FEC the loss is
+what it is, and a buffer with a fixed delay as long as ours was loses what comes late. Both codes have as many
+repair packets as were sent here on average, and as long a wait: the ideal block is whole when any packets as many
+as its media have come, for independent losses in closed form; the ideal code remembers everything, and each repair
+packet solves for one lost packet. Missing counts the transitions of time-scaling, too; packets left lost do not.
+"""
+
+
+def pictures(results: Results) -> dict[str, str]:
+    """SVG files by name: loss and jitter against quality, jitter against delay."""
+    loss = Axis("packets lost at random (%)", (0, 5, 10, 20, 30))
+    jitter = Axis("mean jitter (ms, exponential)", (0, 30, 60))
+    quality = Axis("PESQ-WB (1 to 4.64)", (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5))
+    delay = Axis("delay from mouth to ear beyond the wire (ms)", (0, 50, 100, 150, 200, 250))
+    wanted = (
+        ("benchmarks-loss.svg", "Random loss against speech quality", loss, quality, _RANDOM, "pesq"),
+        ("benchmarks-jitter.svg", "Jitter against speech quality", jitter, quality, _JITTER, "pesq"),
+        ("benchmarks-delay.svg", "Jitter against delay", jitter, delay, _JITTER, "delay"),
+    )
+    drawn = {}
+    for name, title, x, y, rows, key in wanted:
+        lines = tuple(line for line in _lines(results, rows, key) if len(line.points) > 1)
+        if lines:
+            drawn[name] = Picture(title, x, y, lines).svg()
+    return drawn
+
+
+def _lines(results: Results, rows: Mapping[str, float], key: str) -> list[Series]:
+    lines = []
+    for title, figures in programs(results):
+        points = [(x, figures[row][key]) for row, x in rows.items() if figures.get(row, {}).get(key) is not None]
+        lines.append(Series(title.replace("GStreamer, Opus", "GStreamer").replace(" with in-band", ","), tuple(points)))
+    return lines
+
+
+def document(results: Results) -> str:
+    """The page."""
+    parts = [HEAD]
+    drawn = pictures(results)
+    parts += [f"![{name.split('-')[1][:-4]}]({name})\n" for name in drawn]
+    if "ours" in results:
+        parts += ["## Over a wire\n", ours_table(results["ours"])]
+        runs = min(figures.get("runs", 1) for figures in results["ours"].values())
+        parts.append(f"Medians of {runs} calls.\n" if runs > 1 else "One call each.\n")
+        parts += ["What RTCP tells the sender, and what the wire knows:\n", truth_table(results["ours"])]
+    else:
+        parts.append("Nothing has been measured yet: `python -m tests.bench ours --save`.\n")
+    if "others" in results:
+        parts += ["## Beside other programs\n", _RIVAL_NOTE, others_table(results)]
+    if "virtual" in results:
+        parts += ["## In virtual time, beside what is possible\n", _VIRTUAL_NOTE, virtual_table(results["virtual"])]
+    parts.append(METHOD)
+    if "machine" in results:
+        parts.append(machine_text(results["machine"]))
+    parts.append(COMMANDS)
+    return "\n".join(parts)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`python -m tests.bench report` has none."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """The `report` command."""
+    results = stored()
+    folder = RESULTS.parent
+    folder.mkdir(exist_ok=True)
+    (folder / "benchmarks.md").write_text(document(results))
+    for name, text in pictures(results).items():
+        (folder / name).write_text(text)
+    sys.stdout.write(f"written: {folder / 'benchmarks.md'}\n")
+    return 0
