@@ -113,7 +113,7 @@ class Peer:
         flags = tuple(number in self._arrived[repair] for number in range(first, end))
         return Arrivals(first & 0xFFFF, flags)
 
-    def report(self, at: float) -> PathReport | None:
+    def report(self, at: float, delay_max: float | None) -> PathReport | None:
         if False not in self._highest:
             return None
         highest = self._highest[False]
@@ -130,6 +130,7 @@ class Peer:
             jitter=self.jitter,
             media=self.arrivals(False, 1.0),
             repair=self.arrivals(True, per_frame),
+            delay_max=delay_max,
         )
 
 
@@ -176,6 +177,7 @@ class Loop:
         self.rng = random.Random(seed)
         self.wire, self.back, self.jitter = wire, back, jitter
         self.reports = True
+        self.delay_max: float | None = None
         self.control = control or FecController(max_rate, ptime=PTIME)
         self.encoder = FlexFecEncoder(
             self.control.pattern,
@@ -235,7 +237,7 @@ class Loop:
         if self.reports and self.now >= self._report_at:
             self._report_at = self.now + self.rng.uniform(0.8, 1.2)
             self._deliver(self.now)
-            report = self.peer.report(self.now + BACK)
+            report = self.peer.report(self.now + BACK, self.delay_max)
             if report is not None and not self.back(self.now):
                 self._order += 1
                 heapq.heappush(self._coming, (report.at, self._order, report))

@@ -31,6 +31,8 @@ DOUBT = 1.5
 """Standard errors by which a short look at the path may be wrong; one in fifteen is further off on either side."""
 CERTAIN_JUMP = 1.5
 """Times the loss so far: what was seen before a rise like this says nothing of the path as it is now."""
+CHANCE = 1.5
+"""Standard errors by which losses have to be correlated before they are believed to be."""
 MIN_MEMORY = 0.05
 """Less correlation than this from one frame to the next is none."""
 SHORT_OUTAGE = 0.5
@@ -122,12 +124,12 @@ def total(parts: Iterable[Losses]) -> Losses:
 
 
 def _correlation(again: float, of: float, rate: float) -> float:
-    """By how much a loss foretells another one (0 to 1), as far as so few losses can tell."""
+    """By how much a loss foretells another one (0 to 1); 0 as long as that might be by chance."""
     if of <= 0.0 or rate >= 1.0:
         return 0.0
     share = again / of
     doubt = math.sqrt(max(share * (1.0 - share), 0.05) / of)
-    return max(0.0, (share - doubt - rate) / (1.0 - rate))
+    return (share - rate) / (1.0 - rate) if share - CHANCE * doubt > rate else 0.0
 
 
 class ChannelEstimator:

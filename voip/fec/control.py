@@ -25,9 +25,9 @@ DESPERATE = 0.01
 BUDGETS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
-START = "sliding:0,1,3+0,2,5/1"
-"""The pattern of the first seconds: rebuilds 20 % random loss within 60 ms."""
-BLIND = "sliding:0,1,2,5/2"
+START = "sliding:0,1,8+0,2,3,12/1"
+"""The pattern of the first seconds: rebuilds 20 % random loss within 60 ms, and most outages of 60 ms in time."""
+BLIND = "sliding:0,1,3,8/2"
 """The pattern towards a peer that sends no reports: rebuilds 5 % random loss within 100 ms."""
 LEAST_LOSS = 0.007
 """A path is never believed to lose less: the first loss comes without notice."""
@@ -37,13 +37,15 @@ SILENCE = 5.0
 """Seconds without a report after which the pattern no longer relies on reports."""
 PAUSE = 1.0
 """Seconds without a packet of ours after which no report can be expected yet."""
-HOLD = 6.0
+HOLD = 4.0
 """Seconds for which less has to be enough before a step down. With the 20 s for which loss is remembered, the way down
 the whole ladder takes less than a minute."""
 MARGIN = 1.25
 """Times the loss and jitter at which less has to be enough."""
 TOLERANCE = 1.5
 """Times the missing share of the best choice, and of LIMIT, with which a cheaper pattern stays."""
+NEARLY = 1.2
+"""Times the missing share of the best, where none is good enough, with which a cheaper pattern is preferred."""
 EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 REPAIR_EXTRA = 24
@@ -177,7 +179,7 @@ class FecController:
                 cost = good[0].pattern.overhead
                 return self._best((rung for rung in good if rung.pattern.overhead == cost), channel, wait)
         best = self._best(rungs, channel, waits[-1])
-        near = [rung for rung in rungs if self._missing(rung, channel, waits[-1]) <= best.missing * TOLERANCE]
+        near = [rung for rung in rungs if self._missing(rung, channel, waits[-1]) <= best.missing * NEARLY]
         cost = near[0].pattern.overhead
         return self._best((rung for rung in near if rung.pattern.overhead == cost), channel, waits[-1])
 
