@@ -1,6 +1,9 @@
 # make demo   set everything up and hear a call over a network that loses packets
 # make test   set everything up and run all tests     (make test ARGS="-m 'not interop'" runs some)
 # make lint   style, formatting and types
+# make bench  what is left of speech on bad networks: in virtual time, and as root on Linux with real processes
+#             (a quarter of an hour; make bench-others, an hour: other programs over the same wire; make bench-system:
+#             install what both need; ARGS="--row loss10 --save": options of them all)
 # make clean  remove what the others made
 #
 # The first of demo, test and lint installs what is missing; after that none of them needs the network.
@@ -12,8 +15,9 @@ ARGS ?=
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.requirements-stamp
+BENCH_READY := $(VENV)/.bench-stamp
 
-.PHONY: help demo test lint format system clean
+.PHONY: help demo test lint format system clean bench bench-others bench-system
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -32,6 +36,24 @@ lint: $(READY)
 format: $(READY)
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+bench: $(BENCH_READY)
+	@$(RUN) -m tests.bench virtual $(ARGS)
+	@$(RUN) -m tests.bench ours --if-possible $(ARGS)
+
+bench-others: $(BENCH_READY)
+	@$(RUN) -m tests.bench others --if-possible $(ARGS)
+
+$(BENCH_READY): tests/bench/requirements.txt $(READY)
+	@$(RUN) -m pip install --disable-pip-version-check --quiet -r tests/bench/requirements.txt
+	@touch $@
+
+bench-system:
+	@as_root=; if [ "$$(id -u)" != 0 ]; then as_root=sudo; fi; \
+	$$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends iproute2 util-linux \
+	    ffmpeg asterisk-core-sounds-en-g722 baresip gstreamer1.0-tools gstreamer1.0-plugins-base \
+	    gstreamer1.0-plugins-good >/dev/null
 
 $(READY): requirements.txt tests/requirements.txt
 	@$(MAKE) --no-print-directory system

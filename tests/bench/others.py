@@ -21,13 +21,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench.figures import Figures, median, quality_figures, rtp_begin, store, wire_figures
-from tests.bench.ours import heads, line
+from tests.bench.ours import add_if_possible, heads, line, ready
 from tests.bench.quality import measure
 from tests.bench.rows import ROWS, Row, find
 from tests.bench.running import BenchError, Job, Listener, LogLine, WireJob
 from tests.bench.sound import Wave, at_rate, load, save
-from tests.bench.speech import add_speech_option, chosen, write_reference
-from tests.bench.wire import available
+from tests.bench.speech import add_speech_option, write_reference
 
 BITRATE = 24000
 """Bits per second of Opus, as in our programs by default."""
@@ -299,18 +298,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
     parser.add_argument("--keep", type=Path, help="leave recordings and the wire's log in this folder")
     parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
+    add_if_possible(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """The `others` command."""
-    if problem := available():
-        sys.stderr.write(f"{problem}\n")
-        return 1
-    try:
-        speech = chosen(options.speech)
-    except ValueError as reason:
-        sys.stderr.write(f"{reason}\n")
-        return 1
+    speech = ready(options)
+    if speech is None:
+        return 0 if options.if_possible else 1
     rows = options.row or [row for row in ROWS if row.name in SOME_ROWS]
     for rival in RIVALS:
         if options.program and rival.name not in options.program:
