@@ -8,7 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from voip import codecs
 from voip.net import Network, NetworkError, local_address_towards, resolve
+from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription, parse, serialize
+from voip.sdp import NegotiatedMedia
+from voip.session import RtpSession
 
 TIMEOUT = 10.0
 
@@ -104,3 +108,64 @@ def test_what_was_posted_before_the_stop_is_still_run(network: Network) -> None:
     network.post(seen.append, "last words")
     network.run(lambda: True)
     assert seen == ["last words"]
+
+
+def rtcp_from(sock: socket.socket) -> tuple[list[Packet], int]:
+    """The next compound that comes, and the port it comes from."""
+    sock.settimeout(TIMEOUT)
+    data, source = sock.recvfrom(2000)
+    return parse(data), source[1]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_rtcp_goes_and_comes_by_the_port_it_was_given(network: Network, shared: bool) -> None:
+    rtp, rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    for sock in (rtp, rtcp):
+        sock.bind(("127.0.0.1", 0))
+    codec = codecs.find("PCMU", 8000, 1)
+    assert codec is not None
+    port = network.open_media_port("127.0.0.1")
+    remote, named = rtp.getsockname(), rtcp.getsockname()
+    media = NegotiatedMedia(codec, 0, ("127.0.0.1", port.port), remote, named, rtcp_mux=shared, ssrc=77)
+    session, stop, told = (
+        RtpSession(media, cname="us", ntp_offset=network.ntp_offset),
+        threading.Event(),
+        threading.Event(),
+    )
+    assert session.rtcp_exchange is not None
+    session.rtcp_exchange.on_report = lambda report: told.set()
+    session.rtcp_exchange.start(network.now())
+    network.attach(port, session, lambda packet, arrival: None)
+    thread = threading.Thread(target=network.run, args=(stop.is_set,))
+    thread.start()
+    ours = port.port if shared else port.port + 1
+    theirs = rtp if shared else rtcp
+    try:
+        assert rtcp_from(theirs) == ([ReceiverReport(77), SourceDescription(((77, "us"),))], ours)
+        theirs.sendto(serialize([ReceiverReport(5, (ReportBlock(77, 0, 0, 9, 0),))]), ("127.0.0.1", ours))
+        assert told.wait(TIMEOUT)
+        network.post(network.say_goodbye, port, session)
+        while Goodbye((77,)) not in rtcp_from(theirs)[0]:
+            pass
+    finally:
+        stop.set()
+        network.post(network.detach, port)
+        thread.join(TIMEOUT)
+        rtp.close()
+        rtcp.close()
+    assert not thread.is_alive()
+    assert session.stats.rtcp == 1
+
+
+def test_what_has_come_before_a_port_is_closed_is_taken_in(network: Network) -> None:
+    port = network.open_media_port("127.0.0.1")
+    codec = codecs.find("PCMU", 8000, 1)
+    assert codec is not None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        local = ("127.0.0.1", port.port)
+        session = RtpSession(NegotiatedMedia(codec, 0, local, peer.getsockname(), rtcp_mux=True, ssrc=77), cname="us")
+        network.attach(port, session, lambda packet, arrival: None)
+        peer.sendto(serialize([ReceiverReport(5)]), local)
+        network.detach(port)
+    assert session.stats.rtcp == 1

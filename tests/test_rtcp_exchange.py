@@ -222,6 +222,25 @@ def test_the_last_compound_has_the_last_figures_and_bye_and_ends_nothing() -> No
     assert all(who == "near" for moment, who, _ in call.reports if moment > call.now - 4.9)
 
 
+def test_a_call_too_short_for_a_report_ends_with_one_and_without_bye() -> None:
+    call = Call(Link(lose=lambda index: index == 3), Link())
+    call.run(0.15)
+    assert moments_of(call, "far") == []
+    (last,) = call.far.rtcp_farewell(call.now)
+    call.carry_report("far", last, call.back)
+    call.run(0.1)
+    assert find(call.compounds("far")[0][1], Goodbye) == []
+    assert call.told[-1].cumulative_lost == 1
+    near = call.near.rtcp_farewell(call.now)
+    assert len(near) == 1
+    call.carry_report("near", near[0], call.forth)
+    assert find(call.compounds("near")[-1][1], Goodbye) == [Goodbye((SSRC, REPAIR_SSRC))]
+
+
+def moments_of(call: Call, who: str) -> list[float]:
+    return [moment for moment, end, _ in call.reports if end == who]
+
+
 def test_nothing_is_sent_before_media_or_after_the_end_or_to_a_peer_on_hold() -> None:
     call = Call(Link(), Link(), one_media=False)
     call.sending = False

@@ -148,12 +148,17 @@ class RtcpExchange:
         return [self._count(packets.serialize(self._compound(now)), now)]
 
     def farewell(self, now: float) -> list[bytes]:
-        """The last compound, with BYE (RFC 3550 section 6.3.7); nothing if there was none before, or a BYE."""
-        if self._ended or not self.sent:
+        """The last compound, once, with the last figures; nothing where media never flowed.
+
+        Who has sent nothing at all must not say BYE (RFC 3550 section 6.3.7).
+        """
+        if self._ended or self._began is None:
             self._ended = True
             return []
-        sources = (self.terms.ssrc,) if self.terms.repair_ssrc is None else (self.terms.ssrc, self.terms.repair_ssrc)
-        compound = [*self._compound(now, full=True), Goodbye(sources)]
+        sent, compound = self.sender_stats(), self._compound(now, full=True)
+        if self.sent or (sent is not None and sent.packets):
+            ours = (self.terms.ssrc, self.terms.repair_ssrc)
+            compound.append(Goodbye(tuple(ssrc for ssrc in ours if ssrc is not None)))
         self._ended = True
         return [self._count(packets.serialize(compound), now)]
 
