@@ -124,3 +124,15 @@ def test_sender_calls_baresip_which_hangs_up(tmp_path: Path) -> None:
     assert outcome.call["end_reason"] == "remote-bye"
     assert_heard("L16", said, phone.heard, seconds=0.5)
     assert_bye(phone, from_phone=True)
+
+
+def test_its_rtcp_on_a_port_of_its_own_tells_what_it_lost_and_the_round_trip(tmp_path: Path) -> None:
+    with (
+        baresip(tmp_path, "PCMU/8000/1") as phone,
+        sender(tmp_path, phone.target, "--codec", "pcmu", "--duration", "7s") as near,
+    ):
+        sent = near.finish()
+        phone.finish_quietly()
+    assert sent.call["remote"]["cumulative_lost"] == 0
+    assert sent.call["timing"]["rtt_ms"] < 50
+    assert sent.call["rtcp"]["received"] >= 2

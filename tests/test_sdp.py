@@ -433,6 +433,7 @@ def test_writing_and_reading_again_changes_nothing(path: Path) -> None:
 
 TOKENS = ["RTP/AVP", "RTP/SAVP", "IN", "IP4", "IP6", "192.0.2.9", "::", "audio", "video", "4000", "0", "96", "-", "x"]
 ATTRIBUTES = ["rtpmap:96 L16/48000/2", "rtpmap:96 flexfec/8000", "fmtp:96 repair-window=9", "ptime:1", "recvonly"]
+ATTRIBUTES += ["rtcp-rsize", "rtcp-xr:", "rtcp-xr:voip-metrics rcvr-rtt=all:= pkt-loss-rle=12 voip-metrics", "rtcp-xr"]
 ATTRIBUTES += ["rtcp:1", "rtcp-mux", "ssrc:1 cname:x", "ssrc-group:FEC-FR 1 2", "rtpmap:", "rtpmap:96 /", ":", ""]
 WORDS = st.lists(st.sampled_from(TOKENS) | st.text(max_size=6), max_size=7).map(" ".join)
 LINES = st.one_of(
