@@ -222,6 +222,20 @@ def test_the_last_compound_has_the_last_figures_and_bye_and_ends_nothing() -> No
     assert all(who == "near" for moment, who, _ in call.reports if moment > call.now - 4.9)
 
 
+def test_a_peer_that_says_bye_is_told_at_once_and_once_what_became_of_its_last_packets() -> None:
+    call = Call(random_loss(TEN_PERCENT), Link())
+    call.run(20)
+    call.sending = False
+    (last,) = call.near.rtcp_farewell(call.now)
+    for _ in range(3):
+        call.carry_report("near", last, call.forth)
+    said = call.now
+    call.run(0.1)
+    assert call.told[-1].cumulative_lost == len(call.lost) == call.far.reception.lost
+    assert call.told[-1].at == pytest.approx(said + 0.06)
+    assert len([moment for moment in moments_of(call, "far") if moment > said]) == 1
+
+
 def test_a_call_too_short_for_a_report_ends_with_one_and_without_bye() -> None:
     call = Call(Link(lose=lambda index: index == 3), Link())
     call.run(0.15)

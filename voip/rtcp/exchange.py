@@ -286,8 +286,9 @@ class RtcpExchange:
                 del self._sender_reports[next(iter(self._sender_reports))]
         elif isinstance(part, SourceDescription):
             self.peer_cname = part.cnames[0][1] if part.cnames else self.peer_cname
-        elif isinstance(part, Goodbye):
+        elif isinstance(part, Goodbye) and not self.peer_left:
             self.peer_left = True
+            self.timer.at_once(now)  # the peer still hears what became of its last packets
         elif isinstance(part, xr.ExtendedReport):
             for block in part.blocks:
                 if isinstance(block, xr.ReferenceTime):

@@ -78,6 +78,11 @@ class ReportTimer:
             self._next = soon
             self._early = True
 
+    def at_once(self, now: float) -> None:
+        """Report now, whatever was planned; for what happens once in a call."""
+        if self._next is not None:
+            self._next, self._early = now, True
+
     def sent(self, size: int, now: float) -> None:
         """A compound of `size` bytes, headers of IP and UDP included, was sent: the next one is planned."""
         self._measure(size)
