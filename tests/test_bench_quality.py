@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.bench.figures import kbps, median, quality_figures, rtp_begin
+from tests.bench.figures import kbps, median, quality_figures, reaction, rtp_begin
 from tests.bench.quality import FRAME, NOTHING, cuts, measure, piece, runs
+from tests.bench.rows import find
 from tests.bench.running import LogLine
 from tests.bench.sound import RATE, Wave, stretch
 
@@ -170,6 +171,17 @@ def test_bit_rates_are_of_the_span_alone() -> None:
     log = [line(float(at), size=125) for at in range(10)]
     assert kbps(log, "near>far", (2.0, 6.0)) == pytest.approx(1.0)
     assert kbps(log, "far>near", (2.0, 6.0)) == 0.0
+
+
+def test_the_reaction_to_steps_is_counted_in_seconds_from_each() -> None:
+    def size(second: int) -> int:
+        return 250 if 64 <= second < 131 else 125
+
+    log = [line(100.0 + n / 10, size=size(n // 10)) for n in range(1800)]
+    assert reaction(log, find("steps")) == {"calm_kbps": 10.0, "busy_kbps": 20.0, "up_s": 4, "down_s": 11}
+    for_ever = [line(100.0 + n / 10, size=250 if n >= 640 else 125) for n in range(1800)]
+    assert reaction(for_ever, find("steps"))["down_s"] is None
+    assert reaction(log, find("clean")) == {}
 
 
 def test_the_delay_from_mouth_to_ear_adds_the_offset_of_the_files() -> None:

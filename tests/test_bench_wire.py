@@ -5,6 +5,7 @@ import math
 import random
 import statistics
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -177,4 +178,6 @@ def test_rows_are_named_once_and_found() -> None:
 
 def test_the_loss_of_a_row_is_that_over_its_whole_length() -> None:
     assert find("steps").loss == pytest.approx(0.2 / 3)
+    assert replace(find("steps"), seconds=30.0).loss == 0.0
+    assert replace(find("steps"), seconds=80.0).loss == pytest.approx(0.05)
     assert Row("r", "r", (Step(0.0, Impairment(loss=0.3)),)).loss == pytest.approx(0.3)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.quality import Quality
+from tests.bench.rows import Row
 from tests.bench.running import ROOT, LogLine
 
 Figures = dict[str, Any]
@@ -75,6 +76,26 @@ def wire_figures(summary: Mapping[str, Any], log: Sequence[LogLine], seconds: fl
         "true_rtt_ms": None if None in trip else sum(trip),
         "wire_late_ms": summary["lateness_ms"].get("p99"),
     }
+
+
+def reaction(log: Sequence[LogLine], row: Row) -> Figures:
+    """Seconds from the first step of a row until more is sent, and from the second until that is given back.
+
+    Bit rates are of whole seconds. Up: the first with nine tenths of what the end of that step has. Down: the
+    first of ten in a row with no more than a tenth above the end of the step before both. An end is a third of a step.
+    """
+    kind = media_kind(log)
+    if kind is None or len(row.steps) != 3:
+        return {}
+    begin = next(line.at for line in log if line.kind == kind)
+    forth = [line for line in log if line.direction == "near>far"]
+    rates = [kbps(forth, "near>far", (begin + at, begin + at + 1)) for at in range(int(row.seconds))]
+    first, second = (int(step.at) for step in row.steps[1:])
+    calm, busy = (statistics.mean(rates[end - (second - first) // 3 : end]) for end in (first, second))
+    up = next((at - first for at in range(first, second) if rates[at] >= 0.9 * busy), None)
+    ends = range(second, len(rates) - 9)
+    down = next((at - second for at in ends if max(rates[at : at + 10]) <= 1.1 * calm), None)
+    return {"calm_kbps": calm, "busy_kbps": busy, "up_s": up, "down_s": down}
 
 
 def quality_figures(quality: Quality, offset: float | None) -> Figures:

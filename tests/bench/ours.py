@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import Figures, median, quality_figures, rtp_begin, store, wire_figures
+from tests.bench.figures import Figures, median, quality_figures, reaction, rtp_begin, store, wire_figures
 from tests.bench.quality import measure
 from tests.bench.rows import ROWS, Row, find
 from tests.bench.running import ROOT, BenchError, Job, Listener, WireJob
@@ -62,6 +62,7 @@ def run_row(row: Row, seed: int, setup: Setup) -> Figures:
         return {
             **quality_figures(quality, offset),
             **wire_figures(summary, log, row.seconds),
+            **reaction(log, row),
             **costs,
             **report_figures(near, far),
         }
@@ -126,7 +127,7 @@ COLUMNS = ("pesq", "missing", "longest_gap", "delay", "delay_max", "kbps", "cpu_
 
 def heads() -> str:
     """The first line of the table."""
-    more = ("rtt/true ms", "told/true loss %", "buffer ms")
+    more = ("rtt/true ms", "told/true loss %", "buffer ms", "wire late ms")
     names = ("PESQ", "miss %", "gap ms", "delay", "max ms", "kbit/s", "cpu s/m", "cpu far")
     return f"{'row':24}" + "".join(f"{name:>9}" for name in names) + "  " + "  ".join(more)
 
@@ -141,7 +142,8 @@ def line(name: str, figures: Figures) -> str:
     digits = {"pesq": 3, "missing": 2, "cpu_near": 2, "cpu_far": 2, "kbps": 1}
     cells = "".join(f"{cell(key, digits.get(key, 0)):>9}" for key in COLUMNS)
     loss = f"{cell('told_loss_pct', 2)}/{cell('true_loss_pct', 2)}"
-    return f"{name:24}{cells}  {cell('rtt_ms', 1)}/{cell('true_rtt_ms', 1)}  {loss}  {cell('buffer_ms', 0)}"
+    more = (f"{cell('rtt_ms', 1)}/{cell('true_rtt_ms', 1)}", loss, cell("buffer_ms", 0), cell("wire_late_ms", 1))
+    return f"{name:24}{cells}  {'  '.join(more)}"
 
 
 def over_bounds(row: Row, figures: Figures) -> list[str]:
@@ -227,6 +229,8 @@ def _tell(row: Row, calls: Sequence[concurrent.futures.Future[Figures]], options
         return False
     figures = {**median(runs), "runs": len(runs), "codec": runs[0]["codec"]}
     missed = over_bounds(row, figures)
+    if "up_s" in figures or "down_s" in figures:
+        missed.append(f"up after {figures.get('up_s')} s, down after {figures.get('down_s')} s")
     sys.stdout.write(line(row.name, figures) + (f"   <- {', '.join(missed)}" if missed else "") + "\n")
     sys.stdout.flush()
     if options.save:

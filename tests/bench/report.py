@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.bench.draw import Axis, Picture, Series
-from tests.bench.figures import RESULTS, stored
+from tests.bench.figures import BIN, RESULTS, stored
 from tests.bench.others import BITRATE, FEC_BITRATE, LATENCY, RIVALS
 from tests.bench.ours import over_bounds
 from tests.bench.rows import DELAY, ROWS, Row
@@ -212,12 +212,28 @@ def pictures(results: Results) -> dict[str, str]:
         ("benchmarks-jitter.svg", "Jitter against speech quality", jitter, quality, _JITTER, "pesq"),
         ("benchmarks-delay.svg", "Jitter against delay", jitter, delay, _JITTER, "delay"),
     )
-    drawn = {}
+    drawn = steps_picture(results)
     for name, title, x, y, rows, key in wanted:
         lines = tuple(line for line in _lines(results, rows, key) if len(line.points) > 1)
         if lines:
             drawn[name] = Picture(title, x, y, lines).svg()
     return drawn
+
+
+def steps_picture(results: Results) -> dict[str, str]:
+    """What is sent while the loss goes from 0 to 20 % and back."""
+    rates = results.get("ours", {}).get("steps", {}).get("kbps_over_time")
+    if not rates:
+        return {}
+    points = tuple(((at + 0.5) * BIN, rate) for at, rate in enumerate(rates))
+    loss = tuple((at, value) for at, value in ((0, 0), (60, 0), (60, 20), (120, 20), (120, 0), (180, 0)))
+    picture = Picture(
+        "Sent while the loss goes from 0 to 20 % and back",
+        Axis("time (s)", (0, 30, 60, 90, 120, 150, 180)),
+        Axis("on the wire (kbit/s)", (0, 50, 100, 150, 200)),
+        (Series(f"{OURS} (kbit/s)", points), Series("loss (%)", loss)),
+    )
+    return {"benchmarks-steps.svg": picture.svg()}
 
 
 def _lines(results: Results, rows: Mapping[str, float], key: str) -> list[Series]:
@@ -228,13 +244,24 @@ def _lines(results: Results, rows: Mapping[str, float], key: str) -> list[Series
     return lines
 
 
+def _steps_text(figures: Mapping[str, Any]) -> str:
+    if figures.get("up_s") is None:
+        return ""
+    down = figures.get("down_s")
+    back = f"{down:.0f} s after its end" if down is not None else "not within the minute after its end"
+    return (
+        f"Where the loss goes from 0 to 20 % and back, more is sent within {figures['up_s'] + 1:.0f} s of its "
+        f"beginning, and {figures['calm_kbps']:.0f} kbit/s again {back}.\n"
+    )
+
+
 def document(results: Results) -> str:
     """The page."""
     parts = [HEAD]
     drawn = pictures(results)
     parts += [f"![{name.split('-')[1][:-4]}]({name})\n" for name in drawn]
     if "ours" in results:
-        parts += ["## Over a wire\n", ours_table(results["ours"])]
+        parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
         runs = min(figures.get("runs", 1) for figures in results["ours"].values())
         parts.append(f"Medians of {runs} calls.\n" if runs > 1 else "One call each.\n")
         parts += ["What RTCP tells the sender, and what the wire knows:\n", truth_table(results["ours"])]

@@ -69,8 +69,8 @@ class Row:
     def loss(self) -> float:
         """Long-run share over the whole row, 0 to 1."""
         ends = [*(step.at for step in self.steps[1:]), self.seconds]
-        parts = zip(self.steps, ends, strict=True)
-        return sum((end - step.at) * step.impairment.loss for step, end in parts) / self.seconds
+        parts = ((step, min(end, self.seconds) - step.at) for step, end in zip(self.steps, ends, strict=True))
+        return sum(max(0.0, length) * step.impairment.loss for step, length in parts) / self.seconds
 
 
 def _row(name: str, title: str, impairment: Impairment, bounds: Bounds) -> Row:
