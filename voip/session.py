@@ -72,14 +72,8 @@ class RtpSession:
         self.repair_reception = ReceptionStats(media.codec.clock_rate)
         self.rtcp_exchange: RtcpExchange | None = None
         if cname is not None:
-            self.rtcp_exchange = RtcpExchange(
-                _rtcp_terms(media),
-                cname,
-                self.reception,
-                self.repair_reception,
-                ntp_offset=ntp_offset,
-                rng=rng or random.Random(),
-            )
+            both, rng = (self.reception, self.repair_reception), rng or random.Random()
+            self.rtcp_exchange = RtcpExchange(_rtcp_terms(media), cname, *both, ntp_offset=ntp_offset, rng=rng)
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
         self.malformed = 0
         self.foreign = 0
