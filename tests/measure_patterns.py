@@ -43,7 +43,7 @@ LADDER = (
     "sliding:0,1,6+0,3,5,6/1",
     "sliding:2,6+8/1",
     "sliding:0,12+0,1,3,9/1",
-    "sliding:0,1,3,12+0,1,8+0,3/1",
+    "sliding:0,1,7,11+1,3+0,3,12+0,1,2,7,12+1,2,7,8,12/2",
 )
 """Found by a random search, for each number of repair packets: for short waits at random loss and at jitter, for
 longer ones at outages of 20 to 100 ms, and for all of them at once. Those of wide reach come first: where two are as

@@ -68,7 +68,7 @@ def test_no_fec_is_no_pattern(text: str) -> None:
     [
         *("", "49", "-1", "4.5", "auto", "²", "9" * 5000),
         *("sliding:", "sliding:1,,2", "sliding:0,110", "sliding:1/0", "sliding:1/111", "sliding:1/x", "sliding:1+/1"),
-        *("sliding:0+1+2+3+4", "sliding {} every 1", "sliding {1} every"),
+        *("sliding:0+1+2+3+4+5", "sliding {} every 1", "sliding {1} every"),
     ],
 )
 def test_a_pattern_that_makes_no_sense_is_refused_in_one_line(text: str) -> None:

@@ -18,10 +18,6 @@ from voip.stats import PathReport
 LIMIT = 0.0005
 """Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is not heard; half of
 that leaves room for what the estimate of the path is off."""
-AMPLE = 2.0
-"""Repair packets for each media packet that are the most, unless even they leave more than DESPERATE missing."""
-DESPERATE = 0.01
-"""Share missing from which more than AMPLE is sent."""
 BUDGETS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
@@ -128,7 +124,7 @@ class FecController:
         self._estimator.report(report)
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, LEAST_LOSS))
-        affordable = self._candidates(channel)
+        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
         if not affordable:
             return None
         wanted = self._choose(affordable, channel)
@@ -161,14 +157,6 @@ class FecController:
             return self._take(less)
         step = (rung for rung in steps if rung.pattern.overhead == next_cost)
         return self._take(self._best(step, self.channel, less.wait))
-
-    def _candidates(self, channel: Channel) -> list[Rung]:
-        """What the maximum allows, and the path deserves: the cheapest first."""
-        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
-        modest = [rung for rung in affordable if rung.pattern.overhead <= AMPLE]
-        if not modest or self._choose(modest, channel).missing > DESPERATE:
-            return affordable
-        return modest
 
     def _choose(self, rungs: list[Rung], channel: Channel) -> Choice:
         """The cheapest that is good enough after the shortest wait; else, after the longest, nearly the best."""

@@ -14,7 +14,7 @@ MASK_REACH = 110
 """Packets that one repair packet can name: the longest mask (RFC 8627 section 4.2.2.1)."""
 MAX_BLOCK = 48
 """Packets of a block at most: one more would only add delay, since two losses in a block defeat it."""
-MAX_SETS = 4
+MAX_SETS = 5
 """Repair packets after one media packet at most: more than that is flooding a path that is already losing."""
 
 _LONG_SETS = re.compile(r"\{([^{}]*)\}")
