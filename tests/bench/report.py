@@ -60,7 +60,7 @@ contains the packet, the coder, the play-out buffer, and none of what sound card
 
 COMMANDS = """## The commands
 
-    make bench                                     # virtual time; and, as root on Linux, one row of each over the wire
+    make bench                                     # all rows in virtual time and, as root on Linux, over the wire
     python -m tests.bench ours --runs 3 --save     # all rows, about 50 minutes; as root
     python -m tests.bench others --save            # GStreamer, ffmpeg, baresip, as far as installed; about 50 minutes
     python -m tests.bench virtual --seeds 3 --save
@@ -240,7 +240,7 @@ def _lines(results: Results, rows: Mapping[str, float], key: str) -> list[Series
     lines = []
     for title, figures in programs(results):
         points = [(x, figures[row][key]) for row, x in rows.items() if figures.get(row, {}).get(key) is not None]
-        lines.append(Series(title.replace("GStreamer, Opus", "GStreamer").replace(" with in-band", ","), tuple(points)))
+        lines.append(Series(_short(title), tuple(points)))
     return lines
 
 
@@ -253,6 +253,13 @@ def _steps_text(figures: Mapping[str, Any]) -> str:
         f"Where the loss goes from 0 to 20 % and back, more is sent within {figures['up_s'] + 1:.0f} s of its "
         f"beginning, and {figures['calm_kbps']:.0f} kbit/s again {back}.\n"
     )
+
+
+def _short(title: str) -> str:
+    """For a legend: all of them send Opus."""
+    for long, short in ((", Opus 32k with", ","), (", Opus", ""), (", distance", ""), (", 100 %", "")):
+        title = title.replace(long, short)
+    return title
 
 
 def document(results: Results) -> str:
