@@ -46,8 +46,8 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 REPAIR_EXTRA = 24
 """Bytes by which a repair packet exceeds the largest packet that it covers: CSRC, FlexFEC header, the middle mask."""
-SIZES = 50
-"""Media packets whose largest says how large repair packets become."""
+SIZES = 100
+"""Packets of either kind whose mean size says how large repair packets become."""
 
 
 class Choice(NamedTuple):
@@ -56,6 +56,24 @@ class Choice(NamedTuple):
     rung: Rung
     wait: float
     missing: float
+
+
+class _Sizes:
+    """The mean size of the newest packets."""
+
+    def __init__(self) -> None:
+        self._sizes: deque[int] = deque(maxlen=SIZES)
+        self._sum = 0
+
+    def add(self, size: int) -> None:
+        if len(self._sizes) == SIZES:
+            self._sum -= self._sizes[0]
+        self._sizes.append(size)
+        self._sum += size
+
+    @property
+    def mean(self) -> float:
+        return self._sum / max(1, len(self._sizes))
 
 
 class FecController:
@@ -72,8 +90,7 @@ class FecController:
         self._ptime = ptime
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START)
-        self._sizes: deque[int] = deque(maxlen=SIZES)
-        self._largest = 0
+        self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
         self._first_at: float | None = None  # moment of the first packet, or of the first one after a pause
         self._last_at = 0.0
         self._heard_at: float | None = None
@@ -106,8 +123,9 @@ class FecController:
         """A packet goes out, of this size with all headers."""
         self._estimator.sent(number, repair=repair)
         if repair:
+            self._repair_sizes.add(size)
             return None
-        self._measure(size)
+        self._media_sizes.add(size)
         if self._first_at is None or now - self._last_at > PAUSE:
             self._first_at = now
         self._last_at = now
@@ -221,18 +239,10 @@ class FecController:
         self._current = self._choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
         return f"{_direction(before, self._current)}: more would pass {self.max_rate / 1e3:g} kbit/s"
 
-    def _measure(self, size: int) -> None:
-        sizes = self._sizes
-        leaves = sizes[0] if len(sizes) == SIZES else 0
-        sizes.append(size)
-        if size >= self._largest:
-            self._largest = size
-        elif leaves == self._largest:
-            self._largest = max(sizes)
-
     def _affordable(self, pattern: Pattern) -> bool:
-        """Whether its repair packets stay within the maximum, if they are as large as the largest lately would need."""
-        return pattern.overhead * (self._largest + REPAIR_EXTRA) * 8 / self._ptime <= self.max_rate
+        """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
+        size = max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
+        return pattern.overhead * size * 8 / self._ptime <= self.max_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._rungs if str(rung.pattern) == text)
