@@ -43,6 +43,8 @@ _ACTIVE = 10 ** (-35 / 10)  # energy below the loud third's at which a frame is 
 _QUIET = 10 ** (-25 / 10)
 _SAME = 0.5  # correlation
 _FINE = RATE // 400  # 2.5 ms: what a frame may be off the track
+_SLOPE = RATE // 100  # 10 ms from one window to the next are a slope; any more, a step: nothing is looked for between
+_LOST = 15  # frames from one window to the next that was found
 _BAND = (150.0, 3400.0)  # Hz: where speech codecs keep the wave
 _PAD = RATE // 10  # samples of context that PESQ gets at both ends of a piece
 _SILENT = 1e-4  # peak of a recording in which nothing is
@@ -126,12 +128,19 @@ class Track:
     at: Lags
     lags: Lags
 
-    def around(self, frame: int) -> tuple[int, int]:
-        """The least and the largest of the delays before and after a frame."""
+    def around(self, frame: int) -> list[tuple[int, int]]:
+        """Ranges of delay in which a frame may be: from the one before it to the one after it; of a step, both.
+
+        Where the track was lost for a while only the nearer one counts: of several places in voiced speech one always
+        looks right.
+        """
         after = int(np.searchsorted(self.at, frame))
         before, after = max(0, after - 1), min(after, len(self.at) - 1)
-        a, b = int(self.lags[before]), int(self.lags[after])
-        return min(a, b), max(a, b)
+        if self.at[after] - self.at[before] > _LOST:
+            nearer = int(self.lags[before if 2 * frame < self.at[before] + self.at[after] else after])
+            return [(nearer, nearer)]
+        least, most = sorted((int(self.lags[before]), int(self.lags[after])))
+        return [(least, most)] if most - least <= _SLOPE else [(least, least), (most, most)]
 
     def nearest(self, frames: Lags) -> Lags:
         """The delay at each of these frames."""
@@ -199,11 +208,11 @@ def look_up(reference: Wave, received: Wave, active: Mask, track: Track) -> Wave
     """For each active frame the best correlation near its place; both filtered."""
     match = np.zeros(len(active))
     for frame in np.flatnonzero(active):
-        least, most = track.around(int(frame))
         start = int(frame) * FRAME
         wanted = reference[start : start + FRAME]
-        there = piece(received, start + least - _FINE, FRAME + most - least + 2 * _FINE)
-        match[frame] = correlations(wanted, there).max()
+        for least, most in track.around(int(frame)):
+            there = piece(received, start + least - _FINE, FRAME + most - least + 2 * _FINE)
+            match[frame] = max(match[frame], correlations(wanted, there).max())
     return match
 
 
