@@ -273,6 +273,17 @@ def test_reports_that_stop_are_a_hint_of_loss() -> None:
     assert overhead(loop.control) <= 1 / 3
 
 
+def test_a_peer_that_reports_seldom_is_not_missed() -> None:
+    control = FecController(200e3)
+    lines = []
+    for frame in range(3000):
+        now = frame * PTIME
+        lines.append(control.sent(frame, 100, now, repair=False))
+        if frame % 350 == 200:  # every 7 s
+            control.report(PathReport(now, 0.0, 0, frame, 0.0))
+    assert [line for line in lines if line is not None] == []
+
+
 def test_a_stream_that_rests_expects_no_report() -> None:
     control = FecController(200e3)
     for frame in range(200):

@@ -30,7 +30,13 @@ LEAST_LOSS = 0.007
 CLEAN_START = 450
 """Packets that arrived, all of them, before the strong pattern of the start is given up at once: 3 s of it."""
 SILENCE = 5.0
-"""Seconds without a report after which the pattern no longer relies on reports."""
+"""Seconds without any report after which none is expected."""
+OVERDUE = 3.0
+"""Seconds after which a report is missed, at least: three in a row that are lost say that much is lost."""
+PATIENCE = 1.5
+"""Times the longest of the last intervals between reports after which one is missed: peers report every 1 to 8 s."""
+INTERVALS = 8
+"""Intervals between reports that are remembered."""
 PAUSE = 1.0
 """Seconds without a packet of ours after which no report can be expected yet."""
 HOLD = 4.0
@@ -94,6 +100,8 @@ class FecController:
         self._first_at: float | None = None  # moment of the first packet, or of the first one after a pause
         self._last_at = 0.0
         self._heard_at: float | None = None
+        self._intervals: deque[float] = deque(maxlen=INTERVALS)
+        self._before_silence: Rung | None = None
         self._starting = True
         self._delay_max: float | None = None
         self._enough_since: float | None = None  # less than the current pattern has been enough
@@ -131,12 +139,14 @@ class FecController:
         self._last_at = now
         if self._current is not None and not self._affordable(self._current.pattern):
             return self._limit()
-        if now - max(self._first_at, self._heard_at or 0.0) > SILENCE:
+        if now - max(self._first_at, self._heard_at or 0.0) > self._patience:
             return self._without_reports()
         return None
 
     def report(self, report: PathReport) -> str | None:
         """A report of the peer has come."""
+        if self._heard_at is not None:
+            self._intervals.append(report.at - self._heard_at)
         self._heard_at = report.at
         self._delay_max = report.delay_max
         self._estimator.report(report)
@@ -146,6 +156,9 @@ class FecController:
         if not affordable:
             return None
         wanted = self._choose(affordable, channel)
+        resumed, self._before_silence = self._before_silence, None
+        if resumed in affordable and not self._insufficient(resumed, wanted, channel):
+            return self._take(Choice(resumed, wanted.wait, self._missing(resumed, channel, wanted.wait)))
         if self._current is None or self._insufficient(self._current, wanted, channel):
             self._enough_since = None
             return self._take(wanted)
@@ -155,6 +168,11 @@ class FecController:
             self._enough_since = None
             return None
         return self._come_down(less, affordable, report.at)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that the next report may take."""
+        return max(OVERDUE, PATIENCE * max(self._intervals)) if self._intervals else SILENCE
 
     def _come_down(self, less: Choice, affordable: list[Rung], now: float) -> str | None:
         """Less would be enough, with a margin: take the next step when that has been so for a while."""
@@ -227,7 +245,9 @@ class FecController:
         if self._heard_at is not None and wanted.pattern.overhead <= before.pattern.overhead:
             return None
         self._current = wanted
-        return f"{_direction(before, wanted)}: no report for {SILENCE:.0f} s"
+        if self._heard_at is not None:
+            self._before_silence = before  # to go on with if it was only the reports that were lost
+        return f"{_direction(before, wanted)}: no report for {self._patience:.1f} s"
 
     def _limit(self) -> str | None:
         """The packets have grown: the strongest pattern that stays within the maximum."""
