@@ -142,7 +142,8 @@ def _ffmpeg(row: Row, wire: WireJob, folder: Path) -> Heard:
     opus = ["-c:a", "libopus", "-b:a", str(BITRATE), "-application", "voip", "-frame_duration", "20"]
     near = [*quiet, "-re", "-i", "speech.wav", *opus, "-payload_type", str(_MEDIA_PT), "-f", "rtp"]
     far = [*quiet, "-protocol_whitelist", "file,udp,rtp", "-max_delay", str(LATENCY * 1000), "-i", "call.sdp"]
-    far += ["-af", "aresample=async=1", "-ar", str(_CLOCK), "-ac", "1", "-f", "s16le", "pipe:1"]
+    fill = "aresample=async=1:min_hard_comp=0.01"  # silence in place of what is lost, or all after it would come early
+    far += ["-af", fill, "-ar", str(_CLOCK), "-ac", "1", "-f", "s16le", "pipe:1"]
     target = f"rtp://{wire.far_address}:{_PORT}"
     return _piped(row, ([*wire.near, *near, target], [*wire.far, *far]), folder, clocked=False)
 
