@@ -30,10 +30,11 @@ _MARK = 4.0  # radius
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its name in the legend and points (x, y)."""
+    """One line: its name in the legend and points (x, y); `style` keeps its colour the same in all pictures."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+    style: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Picture:
             *self._axes(),
         ]
         for index, series in enumerate(self.series):
-            body += self._line(index, series)
-            body += self._legend(index, series.name)
+            body += self._line(series)
+            body += self._legend(index, series)
         return "\n".join([*body, "</svg>"]) + "\n"
 
     def at(self, x: float, y: float) -> tuple[float, float]:
@@ -104,31 +105,36 @@ class Picture:
         )
         return parts
 
-    def _line(self, index: int, series: Series) -> list[str]:
-        colour, dash = COLOURS[index % len(COLOURS)], _DASHES[index % len(_DASHES)]
+    def _line(self, series: Series) -> list[str]:
+        colour, dash = _look(series)
         points = [self.at(x, y) for x, y in series.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
         line = f'<polyline class="line" stroke="{colour}"{dashes} points="{path}"/>'
-        return [line, *(_mark(index, x, y) for x, y in points)]
+        return [line, *(_mark(series.style, x, y) for x, y in points)]
 
-    def _legend(self, index: int, name: str) -> list[str]:
+    def _legend(self, index: int, series: Series) -> list[str]:
         left, y = WIDTH - _RIGHT + 16, _TOP + 10 + 24 * index
-        colour, dash = COLOURS[index % len(COLOURS)], _DASHES[index % len(_DASHES)]
+        colour, dash = _look(series)
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
         return [
             f'<line class="line" stroke="{colour}"{dashes} x1="{left}" y1="{y}" x2="{left + 30}" y2="{y}"/>',
-            _mark(index, left + 15.0, float(y)),
-            f'<text x="{left + 38}" y="{y + 4}">{escape(name)}</text>',
+            _mark(series.style, left + 15.0, float(y)),
+            f'<text x="{left + 38}" y="{y + 4}">{escape(series.name)}</text>',
         ]
 
 
-def _mark(index: int, x: float, y: float) -> str:
+def _look(series: Series) -> tuple[str, str]:
+    """Colour and dashes."""
+    return COLOURS[series.style % len(COLOURS)], _DASHES[series.style % len(_DASHES)]
+
+
+def _mark(style: int, x: float, y: float) -> str:
     """Circles, squares and diamonds in turn: colours alone do not tell everybody the lines apart."""
-    colour, r = COLOURS[index % len(COLOURS)], _MARK
-    if index % 3 == 0:
+    colour, r = COLOURS[style % len(COLOURS)], _MARK
+    if style % 3 == 0:
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:g}" fill="{colour}"/>'
-    if index % 3 == 1:
+    if style % 3 == 1:
         return f'<rect x="{x - r:.1f}" y="{y - r:.1f}" width="{2 * r:g}" height="{2 * r:g}" fill="{colour}"/>'
     corners = f"{x:.1f},{y - r - 1:.1f} {x + r + 1:.1f},{y:.1f} {x:.1f},{y + r + 1:.1f} {x - r - 1:.1f},{y:.1f}"
     return f'<polygon points="{corners}" fill="{colour}"/>'
