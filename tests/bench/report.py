@@ -74,11 +74,11 @@ gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on
 """
 
 _RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}
-kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which lives on part of the bits). None of the others adapts: protection is
-chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program spends more where much is lost, up
+kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which lives on part of the bits). None of the others adapts: protection
+is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program spends more where much is lost, up
 to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain pipelines that wait for
 nothing but their jitter buffer; an application built on them may do better. ffmpeg has no play-out clock, so no delay,
-and conceals nothing. baresip's delay and processor time are those of a phone whose microphone hears its speaker.
+and what is lost is silence there. baresip's delay and processor time are those of a phone whose microphone hears its speaker.
 """
 
 
@@ -193,6 +193,9 @@ def virtual_table(results: Mapping[str, Any]) -> str:
     )
 
 
+_TRUTH_NOTE = """What RTCP tells the sender, and what the wire knows. The true round trip is the mean over all packets;
+with jitter, that of the few packets that RTCP measures is another.
+"""
 _VIRTUAL_NOTE = """Both ends with real packets, real Opus and real RTCP, where the network and the clocks are
 numbers: the same on every machine, and free of other processes. Beside it what is possible. Without FEC the loss is
 what it is, and a buffer with a fixed delay as long as ours was loses what comes late. Both codes have as many
@@ -273,11 +276,7 @@ def document(results: Results) -> str:
         parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
         runs = min(figures.get("runs", 1) for figures in results["ours"].values())
         parts.append(f"Medians of {runs} calls.\n" if runs > 1 else "One call each.\n")
-        parts += [
-            "What RTCP tells the sender, and what the wire knows (of the round trip the mean over all packets; with jitter, that "
-            "of a few reports is another):\n",
-            truth_table(results["ours"]),
-        ]
+        parts += [_TRUTH_NOTE, truth_table(results["ours"])]
     else:
         parts.append("Nothing has been measured yet: `python -m tests.bench ours --save`.\n")
     if "others" in results:
