@@ -75,10 +75,11 @@ gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on
 
 _RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}
 kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which lives on part of the bits). None of the others adapts: protection
-is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program spends more where much is lost, up
-to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain pipelines that wait for
+is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program spends more where much is lost,
+up to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain pipelines that wait for
 nothing but their jitter buffer; an application built on them may do better. ffmpeg has no play-out clock, so no delay,
-and what is lost is silence there. baresip's delay and processor time are those of a phone whose microphone hears its speaker.
+and what is lost is silence there. baresip's delay and processor time are those of a phone whose microphone hears its
+speaker.
 """
 
 
