@@ -121,7 +121,7 @@ class DriftEstimator:
         weights = np.ones(len(table))
         for _ in range(self.ROUNDS):
             slope, leverage, residuals = _slope(times, values, routes, weights)
-            spread = max(self.NOISE, 1.5 * float(np.median(np.abs(residuals))))
+            spread = max(self.NOISE, 1.5 * _median(np.abs(residuals)))
             weights = 1.0 / (1.0 + np.square(np.maximum(residuals, 0.0) / spread))
         self._line = float(origin + times[-1]), float(first + values[-1] - residuals[-1]), slope
         self._spread = spread
@@ -143,6 +143,12 @@ def _slope(
     leverage = float(weights @ (x * x))
     slope = float(weights @ (x * y)) / leverage if leverage > 0.0 else 0.0
     return slope, leverage, y - slope * x
+
+
+def _median(values: _Doubles) -> float:
+    """As numpy's own, which first imports masked arrays: 10 ms on the thread that plays."""
+    ordered = np.sort(values)
+    return float(ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2.0
 
 
 def _standard_error(residuals: _Doubles, weights: _Doubles, leverage: float, noise: float) -> float:
