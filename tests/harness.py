@@ -13,10 +13,10 @@ from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, find
 from voip.dsp import Pcm
 from voip.fec import Pattern, parse_pattern
-from voip.rtp import RtpPacket
+from voip.rtp import RtpPacket, is_rtcp
 from voip.sdp import NegotiatedMedia
 from voip.session import RtpSession
-from voip.stats import ReceiverStats, SenderStats
+from voip.stats import IP_UDP_HEADER, ReceiverStats, SenderStats
 
 BLOCK = 0.01
 """Seconds that both devices handle at a time."""
@@ -39,12 +39,15 @@ class Link:
         jitter: float = 0.0,
         loss: float = 0.0,
         burst: float = 1.0,
+        outage: float = 0.0,
         duplicate: float = 0.0,
         reorder: bool = True,
         drop: Callable[[RtpPacket], bool] | None = None,
         seed: int = 1,
     ) -> None:
-        self.delay, self.jitter, self.loss, self.burst, self.duplicate = delay, jitter, loss, burst, duplicate
+        self.delay, self.jitter, self.duplicate = delay, jitter, duplicate
+        self.loss, self.burst, self.outage = loss, burst, outage
+        """The share lost; mean packets of a burst; or mean seconds of an outage."""
         self.reorder = reorder
         self.drop = drop
         self.lost = 0
@@ -53,6 +56,9 @@ class Link:
         """Media packets that went in."""
         self.blocked_until: float | None = None
         """Until then nothing comes out; then all at once."""
+        self.ip_bytes = 0
+        """Bytes that went in, with headers."""
+        self._turn: float | None = None  # when the outage ends, or the next one begins
         self._rng = random.Random(seed)
         self._bad = False
         self._order = 0
@@ -60,10 +66,11 @@ class Link:
         self._wire: list[tuple[float, int, bytes]] = []
 
     def send(self, datagram: bytes, now: float) -> None:
-        packet = RtpPacket.parse(datagram)
-        media = packet.payload_type != FEC_PAYLOAD_TYPE
+        packet = None if is_rtcp(datagram) else RtpPacket.parse(datagram)
+        media = packet is not None and packet.payload_type != FEC_PAYLOAD_TYPE
         self.offered += media
-        if self._loses() or (self.drop is not None and self.drop(packet)):
+        self.ip_bytes += len(datagram) + IP_UDP_HEADER[4]
+        if self._loses(now) or (self.drop is not None and packet is not None and self.drop(packet)):
             self.lost += media
             return
         for _ in range(2 if self.duplicate and self._rng.random() < self.duplicate else 1):
@@ -81,14 +88,26 @@ class Link:
             out, _, datagram = heapq.heappop(self._wire)
             yield datagram, out if self.blocked_until is None else max(out, self.blocked_until)
 
-    def _loses(self) -> bool:
+    def _loses(self, now: float) -> bool:
         if not self.loss:
             return False
+        if self.outage:
+            return self._is_out(now)
         if self.burst <= 1.0:
             return self._rng.random() < self.loss
         leave = 1.0 / self.burst
         enter = leave * self.loss / (1.0 - self.loss)
         self._bad = self._rng.random() >= leave if self._bad else self._rng.random() < enter
+        return self._bad
+
+    def _is_out(self, now: float) -> bool:
+        """Exponential good and bad periods."""
+        good = self.outage * (1.0 - self.loss) / self.loss
+        if self._turn is None:
+            self._turn = now + self._rng.expovariate(1.0 / good)
+        while now >= self._turn:
+            self._bad = not self._bad
+            self._turn += self._rng.expovariate(1.0 / (self.outage if self._bad else good))
         return self._bad
 
 
@@ -207,6 +226,9 @@ def check(stats: ReceiverStats) -> None:
 class Call:
     """Both ends of a call over a link, block by block; a test may meddle between the blocks."""
 
+    source_rate = 0
+    """Samples a second of the sound that is sent; 0: the codec's."""
+
     def __init__(
         self,
         link: Link | None = None,
@@ -223,6 +245,7 @@ class Call:
         self.media = agreed or media(fec=fec)
         self.link = link or Link()
         self.rate, self.channels = self.media.codec.sample_rate, self.media.codec.channels
+        self.source_rate = self.source_rate or self.rate
         self.sink = sink or (self.rate, self.channels)
         self.pattern: Pattern | None = parse_pattern(fec)
         self.now = 1000.0
@@ -243,11 +266,13 @@ class Call:
 
     def new_sender(self, rng: random.Random) -> AudioSender:
         """A sender that has just started."""
-        return AudioSender(self.media, sample_rate=self.rate, channels=self.channels, rng=rng, pattern=self.pattern)
+        return AudioSender(
+            self.media, sample_rate=self.source_rate, channels=self.channels, rng=rng, pattern=self.pattern
+        )
 
     def talk(self, sound: Pcm) -> None:
         """Send `sound` and hear what comes, block by block."""
-        block = round(self.block * self.rate)
+        block = round(self.block * self.source_rate)
         for start in range(0, len(sound), block):
             piece = sound[start : start + block]
             self.speak(piece)

@@ -15,7 +15,7 @@ from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
-from voip.dsp import Pcm, TimeScaler, mix
+from voip.dsp import Pcm, TimeScaler, level_dbfs, mix
 from voip.errors import ProtocolError
 from voip.jitter import Gap, JitterBuffer, Kind, Ledger
 from voip.rtp import RtpPacket
@@ -26,12 +26,17 @@ FEC_MARGIN = 0.015
 """Seconds on top of the wait for a repair packet: a block of ours, and repair packets are sent a moment later."""
 LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
-FIRST_DELAY = 0.060
-"""Seconds of play-out delay to begin with, if nothing is asked for: it serves 20 ms packets, two of them repaired."""
+LOSSY_DELAY = 0.075
+"""Seconds of play-out delay to begin with, and while packets are lost, if nothing is asked for: repair packets of three
+packets later are in time."""
+LOSS_MEMORY = 20.0
+"""Seconds after the last loss for which that holds."""
 LEAST_DELAY = 0.025
 """Seconds of play-out delay that are kept then, however good the network: a packet and a moment of a busy machine."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
+SETTLED = 5
+"""Snapshots after which a packet that is not here counts as lost."""
 
 
 class AudioReceiver:
@@ -57,6 +62,8 @@ class AudioReceiver:
         self._snapshot_at = float("-inf")
         self._first_audio_at: float | None = None
         self._finished = False
+        self._lost, self._lost_at = 0, float("-inf")
+        self._missing: deque[int] = deque(maxlen=SETTLED)  # packets that have not come, at the last snapshots
         self._media = media
         self._clock = ClockFollower(media.codec.clock_rate)
         self._agree(media)
@@ -79,6 +86,7 @@ class AudioReceiver:
         while self._ready_samples < samples:
             self._fetch(samples - self._ready_samples, now)
         if now - self._snapshot_at >= SNAPSHOT_INTERVAL:
+            self._watch_loss(now)
             self._follow_clock(now)
             self._publish(now)
         return self._take(samples)
@@ -112,7 +120,7 @@ class AudioReceiver:
             codec.clock_rate,
             min_delay=self._least_delay(),
             max_delay=self._latency_max,
-            first_delay=FIRST_DELAY if self._latency is None else None,
+            first_delay=LOSSY_DELAY if self._latency is None else None,
             step=media.ptime,
             ledger=self._ledger,
         )
@@ -130,7 +138,8 @@ class AudioReceiver:
     def _least_delay(self) -> float:
         media = self._media
         if self._latency is None:
-            return LEAST_DELAY
+            recent = self._now - self._lost_at < LOSS_MEMORY
+            return LOSSY_DELAY if recent else LEAST_DELAY
         if not media.fec or not media.repair_window:
             return self._latency
         # The window counts both the packet that is lost and the last one that its repair waits for.
@@ -189,10 +198,22 @@ class AudioReceiver:
     def _hear(self, pcm: Pcm) -> None:
         """Sound of the stream, as long as the jitter buffer would like it to be."""
         buffer = self._buffer
-        scaled = self._scaler.process(pcm, round(buffer.wish * self._rate), urgent=buffer.urgent)
+        change = round(buffer.wish * self._rate)
+        if change and buffer.in_pauses and level_dbfs(pcm) > TimeScaler.QUIET:
+            change = 0
+        scaled = self._scaler.process(pcm, change, urgent=buffer.urgent)
         if len(scaled) != len(pcm):
             buffer.scaled((len(scaled) - len(pcm)) / self._rate)
         self._append(self._converter.process(scaled))
+
+    def _watch_loss(self, now: float) -> None:
+        """Where packets are lost and repaired, leave time for that."""
+        self._missing.append(self._reception.stats.lost)
+        lost = min(self._missing)  # what is merely late has come by then
+        if self._media.fec and lost > self._lost:
+            self._lost_at = now
+        self._lost = lost
+        self._buffer.need(self._least_delay())
 
     def _follow_clock(self, now: float) -> None:
         """Take in as much sound as the sender makes, neither more nor less."""

@@ -109,6 +109,8 @@ class JitterBuffer:
         """Seconds by which the reader should make the sound longer (shorter: negative); `scaled` says it has."""
         self.urgent = False
         """Whether that matters more than that nobody hears it."""
+        self.in_pauses = False
+        """Whether it should be done where there is silence."""
         self.patient = False
         """Whether to hold play-out for a packet that may still come; the delay then grows by as much."""
         self.reach = 0
@@ -368,6 +370,7 @@ class JitterBuffer:
         pace, target = self._pace, self._target.value
         self.wish = pace.wish(target, at_once=self._risen)
         self.urgent = pace.is_urgent(self.wish) or (self._risen and self.wish > 0.0)
+        self.in_pauses = pace.can_wait(self.wish)
         if self.wish >= 0.0:
             self._risen &= self.wish > 0.0
             return None

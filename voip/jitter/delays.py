@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
+import numpy as np
+
 
 class SlidingMinimum:
     """The smallest of the values of the last `window` seconds; the latest is always among them."""
@@ -42,11 +44,17 @@ class DelayTarget:
     after packets have missed their turn (`missed`): where none do, a longer delay buys nothing.
     """
 
-    WINDOW = 10.0
+    WINDOW = 30.0
     """Seconds of history."""
-    PRICE = 10.0
-    """Seconds of delay that all packets missing would be worth: 10 ms of delay may be spent to save one in a thousand.
-    The tail of exponential jitter of 30 ms is cut at 0.3 %, and a repair chain that takes long is not waited for."""
+    PRICE = 2000.0
+    """Seconds of delay that all packets being late by a second would be worth: 40 ms may be spent to save one packet in
+    a thousand that would be late by 20 ms. Where packets are held on for, that is how much sound is made up."""
+    SHORTEST = 1500
+    """Packets that the history counts as at least, 30 s of 20 ms each: one stall says little of the next 30 s."""
+    LATE = 0.05
+    """Share of packets that may be worth less than the wait for them."""
+    LATEST = 0.1
+    """Seconds; to be later than that is no worse."""
     MARGIN = 0.005
     """Seconds on top of the quantile."""
     ENOUGH = 10
@@ -57,6 +65,8 @@ class DelayTarget:
     """That quantile."""
     TAIL = 2.5
     """How much further than the quantile the end of the tail lies where transits spread exponentially."""
+    INTERVAL = 0.25
+    """Seconds between two looks at the history, where nothing is late."""
     FALL = 0.01
     """Seconds per second by which the target comes down."""
 
@@ -71,6 +81,7 @@ class DelayTarget:
         self._sorted: list[float] = []
         self._missed = False
         self._updated: float | None = None
+        self._judged = float("-inf")
 
     def add(self, transit: float, at: float) -> None:
         """Note a packet that became known at `at`, `transit` after the time that its timestamp stands for."""
@@ -101,10 +112,12 @@ class DelayTarget:
         self._updated = now
         ordered = self._sorted
         wanted = bottom = min(max(self.lowest, self.MARGIN + max(extra, least)), self.highest)
-        if len(ordered) >= self.ENOUGH:
-            self.needed = self._worthwhile(floor)
-            wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.highest)
         missed, self._missed = self._missed, False
+        if len(ordered) >= self.ENOUGH:
+            if missed or now - self._judged >= self.INTERVAL:
+                self._judged = now
+                self.needed = self._worthwhile(floor)
+            wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.highest)
         self.value = max(self.value, bottom)
         if wanted < self.value:
             self.value = max(wanted, self.value - self.FALL * max(elapsed, 0.0))
@@ -114,15 +127,12 @@ class DelayTarget:
         return missed
 
     def _worthwhile(self, floor: float) -> float:
-        """The spread of transits that it pays to wait for."""
+        """The spread of transits that it pays to wait for: one that there was, among the last LATE of all."""
         ordered = self._sorted
         count = len(ordered)
-        price = self.PRICE / count  # of one more packet missing
-        best = least = ordered[-1] - floor
-        for missing in range(1, min(count, int(least / price) + 1)):
-            spread = ordered[-1 - missing] - floor
-            if spread + missing * price < least:
-                best, least = spread, spread + missing * price
+        tail = np.array(ordered[-max(2, round(self.LATE * count)) :])
+        lateness = np.clip(tail[None, :] - tail[:, None], 0.0, self.LATEST).sum(axis=1)
+        best = float(tail[np.argmin(tail + self.PRICE / max(count, self.SHORTEST) * lateness)]) - floor
         if count <= self.RESOLVED:
             return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - floor))
         return best

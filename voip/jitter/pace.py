@@ -19,6 +19,8 @@ CLOSE = 0.002
 """Seconds of deviation at which a correction that has begun ends."""
 EDGE = 0.005
 """Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
+PATIENCE = 4.0
+"""Seconds for which only pauses are made shorter while the delay is too long: people mostly pause more often."""
 AHEAD_MEMORY = 0.99
 """What is left, at the next pull, of the most that was taken out ahead of its time."""
 
@@ -37,6 +39,7 @@ class Pace:
         self._measured: float | None = None
         self._steady_since = 0.0
         self._direction = 0
+        self._since = 0.0
 
     def restart(self, heard: float) -> None:
         """Play-out begins, at another place."""
@@ -85,8 +88,14 @@ class Pace:
         if abs(lack) <= (CLOSE if going_on else BAND):
             self._direction = 0
             return 0.0
-        self._direction = direction
+        if direction != self._direction:
+            self._direction, self._since = direction, self._measured or 0.0
         return lack
+
+    def can_wait(self, wish: float) -> bool:
+        """Whether there is time to fulfil the wish where there is silence."""
+        since = (self._measured or 0.0) - self._since
+        return -FAR < wish < 0.0 and since < PATIENCE
 
     def is_urgent(self, wish: float) -> bool:
         """Whether that wish should be fulfilled even where the sound does not lend itself to it."""
