@@ -446,6 +446,8 @@ def test_an_encoder_hears_of_losses_that_no_repair_packet_makes_good() -> None:
     told: list[tuple[float, bool]] = []
 
     class Encoder:
+        sample_rate = 8000
+
         def encode(self, pcm: Pcm) -> bytes:
             return bytes(60)
 

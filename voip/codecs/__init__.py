@@ -19,6 +19,10 @@ __all__ = ["NAMES", "Codec", "Decoder", "Encoder", "Pcm", "find", "missing", "of
 class Encoder(Protocol):
     """Sound to payloads, for one stream."""
 
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of the sound that it takes."""
+
     def encode(self, pcm: Pcm) -> bytes:
         """The payload for these samples."""
 
@@ -61,9 +65,9 @@ class Codec:
     bitrate: int | None = None
     packet_times: tuple[float, ...] | None = None
 
-    def encoder(self) -> Encoder:
-        """A fresh encoder."""
-        return _module(self.name).encoder(self)
+    def encoder(self, source_rate: int | None = None) -> Encoder:
+        """A fresh encoder, for sound that has that many samples a second if the format can take it as it is."""
+        return _module(self.name).encoder(self, source_rate or self.sample_rate)
 
     def decoder(self) -> Decoder:
         """A fresh decoder."""
@@ -110,8 +114,8 @@ class Implementation(Protocol):
     def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
         """What both sides' parameters make of the format."""
 
-    def encoder(self, codec: Codec) -> Encoder:
-        """A fresh encoder."""
+    def encoder(self, codec: Codec, source_rate: int) -> Encoder:
+        """A fresh encoder; for sound of that rate, if there is one."""
 
     def decoder(self, codec: Codec) -> Decoder:
         """A fresh decoder."""

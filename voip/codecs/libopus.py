@@ -110,13 +110,13 @@ def _let_find(folder: Path) -> None:
 
 
 class Encoder:
-    """One encoder of libopus, at 48 kHz."""
+    """One encoder of libopus."""
 
-    def __init__(self, channels: int, application: int = APPLICATION_VOIP) -> None:
+    def __init__(self, channels: int, sample_rate: int = SAMPLE_RATE, application: int = APPLICATION_VOIP) -> None:
         """VoipError if the library is missing or refuses."""
         self._library, self._channels = load(), channels
         error = _int()
-        handle = self._library.opus_encoder_create(SAMPLE_RATE, channels, application, ctypes.byref(error))
+        handle = self._library.opus_encoder_create(sample_rate, channels, application, ctypes.byref(error))
         if not handle:
             raise VoipError(f"libopus: {_text(error.value)}")
         self._handle: int = handle

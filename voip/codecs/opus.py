@@ -24,6 +24,8 @@ NAMES = ("opus",)
 STATIC: Mapping[int, tuple[str, int, int]] = {}
 
 SAMPLE_RATE = 48000
+ENCODING_RATES = (8000, 12000, 16000, 24000, 48000)
+"""Sample rates that encoders take (RFC 6716 section 2.1); the stream is the same."""
 RTPMAP_CHANNELS = 2
 PACKET_TIMES = (0.12, 0.1, 0.08, 0.06, 0.04, 0.02, 0.01, 0.005, 0.0025)
 """Seconds that a packet may last (RFC 6716 section 3.2), as libopus makes them."""
@@ -96,9 +98,9 @@ def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> C
     )
 
 
-def encoder(codec: Codec) -> OpusEncoder:
-    """A fresh encoder."""
-    return OpusEncoder(codec)
+def encoder(codec: Codec, source_rate: int) -> OpusEncoder:
+    """A fresh encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
+    return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)
 
 
 def decoder(codec: Codec) -> OpusDecoder:
@@ -152,14 +154,15 @@ def _most_bytes(bitrate: int, samples: int) -> int:
 
 
 class OpusEncoder:
-    """Sound at 48 kHz to packets. It looks `delay` seconds ahead; its settings may change between two packets."""
+    """Sound to packets. It looks `delay` seconds ahead; its settings may change between two packets."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, sample_rate: int = SAMPLE_RATE) -> None:
         """VoipError without the library."""
+        self.sample_rate = sample_rate
         theirs = parameters(codec.remote_fmtp)
         self._bitrate = _bitrate(codec, theirs)
         self._peer_recovers = theirs.get("useinbandfec") == "1"
-        self._native = libopus.Encoder(codec.channels)
+        self._native = libopus.Encoder(codec.channels, sample_rate)
         self._native.set(libopus.SET_BITRATE, self._bitrate)
         self.set_complexity(COMPLEXITY)
         self._native.set(libopus.SET_VBR, int(theirs.get("cbr") != "1"))
@@ -168,7 +171,7 @@ class OpusEncoder:
     @property
     def delay(self) -> float:
         """Seconds by which decoded sound comes after what was encoded."""
-        return self._native.get(libopus.GET_LOOKAHEAD) / SAMPLE_RATE
+        return self._native.get(libopus.GET_LOOKAHEAD) / self.sample_rate
 
     @property
     def bitrate(self) -> int:
@@ -177,12 +180,14 @@ class OpusEncoder:
 
     def encode(self, pcm: Pcm) -> bytes:
         """The payload for these samples: as many as a packet may have, or fewer, which silence then follows."""
-        samples = next((frame for frame in _FRAMES if frame >= len(pcm)), None)
-        if samples is None:
+        slower = SAMPLE_RATE // self.sample_rate
+        frame = next((frame for frame in _FRAMES if frame >= len(pcm) * slower), None)
+        if frame is None:
             raise ValueError(f"{len(pcm)} samples do not fit into one Opus packet")
+        samples = frame // slower
         if samples > len(pcm):
             pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
-        return self._native.encode(pcm, _most_bytes(self._bitrate, samples))
+        return self._native.encode(pcm, _most_bytes(self._bitrate, frame))
 
     def set_complexity(self, complexity: int) -> None:
         """0 to 10: more processor time for better sound."""

@@ -73,9 +73,9 @@ def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> C
     return codec
 
 
-def encoder(codec: Codec) -> L16Encoder | G711Encoder:
-    """A fresh encoder."""
-    return L16Encoder() if codec.name == "L16" else G711Encoder(codec.name)
+def encoder(codec: Codec, source_rate: int) -> L16Encoder | G711Encoder:
+    """A fresh encoder, for the format's own rate."""
+    return L16Encoder(codec) if codec.name == "L16" else G711Encoder(codec)
 
 
 def decoder(codec: Codec) -> L16Decoder | G711Decoder:
@@ -90,6 +90,9 @@ def encoded_size(codec: Codec, samples: int) -> int:
 
 class _Encoder:
     """What encoders without memory share."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.sample_rate = codec.sample_rate
 
     def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
         """Losses change nothing: each payload stands for itself."""
@@ -106,8 +109,9 @@ class L16Encoder(_Encoder):
 class G711Encoder(_Encoder):
     """One byte per sample by table, channels interleaved."""
 
-    def __init__(self, name: str) -> None:
-        self._table = encode_table(name)
+    def __init__(self, codec: Codec) -> None:
+        super().__init__(codec)
+        self._table = encode_table(codec.name)
 
     def encode(self, pcm: Pcm) -> bytes:
         """The payload for these samples."""
