@@ -14,6 +14,7 @@ from tests.wavdiff import compare
 from voip import codecs
 from voip.codecs import Codec, Pcm, opus
 from voip.rtp import RtpPacket
+from voip.stats import PathReport
 
 pytestmark = pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing()))
 
@@ -41,8 +42,7 @@ def called(
     bitrate: int = 24000,
 ) -> CallResult:
     both = Call(Link(loss=loss, drop=drop), media(known(bitrate), fec=fec), fec=fec, latency=0.1)
-    if in_band:
-        both.sender._encoder.set_loss(loss, in_band_fec=True)
+    both.sender.report(PathReport(both.now, loss if in_band else 0.0, 0, 65536, 0.0))
     both.talk(spoken)
     return both.end()
 

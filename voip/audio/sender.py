@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from voip.audio.convert import Converter
+from voip.audio.in_band import ExpectedLoss
 from voip.dsp import Pcm
 from voip.fec import FecController, FlexFecEncoder, Pattern, create_encoder
 from voip.rtp import Packetizer, RtpPacket
@@ -49,6 +50,8 @@ class AudioSender:
         self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
         self._fec: FlexFecEncoder | None = None
         self._fec_terms: tuple[object, ...] = ()
+        self._expected_loss = ExpectedLoss()
+        self._prepared_for: float | None = None
         self._marker = True  # the next packet begins a talk spurt
         self._pending: list[Pcm] = []
         self._pending_samples = 0
@@ -98,23 +101,23 @@ class AudioSender:
     def report(self, report: PathReport) -> None:
         """The peer has told how this stream fares."""
         self.path = report
-        if self._control is None:
-            return
-        self._steer(self._control.report(report))
-        if self._fec is None:
-            self._encoder.set_loss(self._control.channel.loss, in_band_fec=True)
+        self._expected_loss.report(report)
+        if self._control is not None:
+            self._steer(self._control.report(report))
 
     def _negotiate(self, media: NegotiatedMedia) -> None:
         codec = media.codec
         if self._media is None or codec != self._media.codec:
             self._marker = True
-            self._encoder = codec.encoder()
-            self._converter = Converter(self._format, (codec.sample_rate, codec.channels))
+            self._encoder = codec.encoder(self._format[0])
+            self._prepared_for = None
+            self._rate = self._encoder.sample_rate
+            self._converter = Converter(self._format, (self._rate, codec.channels))
             self._pending, self._pending_samples = [], 0
         self._media, self._codec, self._sends = media, codec, media.direction.sends
         if self._control is not None:
             self._control.ptime = media.ptime
-        self._frame = max(1, round(media.ptime * codec.sample_rate))
+        self._frame = max(1, round(media.ptime * self._rate))
         self._header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._packetizer.payload_type = media.payload_type
         self._packetizer.ssrc = media.ssrc
@@ -156,14 +159,15 @@ class AudioSender:
 
     def _send(self, pcm: Pcm) -> list[bytes]:
         codec = self._codec
-        duration = len(pcm) * codec.clock_rate // codec.sample_rate
+        duration = len(pcm) * codec.clock_rate // self._rate
         if not self._sends:
             self._packetizer.skip(duration)
             self._marker = True
             return []
+        self._prepare()
         packets = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=self._marker)
         self._marker = False
-        self._seconds += len(pcm) / codec.sample_rate
+        self._seconds += len(pcm) / self._rate
         datagrams: list[bytes] = []
         for packet in packets:
             data = packet.serialize()
@@ -175,6 +179,14 @@ class AudioSender:
             if self._fec is not None:
                 datagrams += self._emit_repairs(self._fec.protect(packet))
         return datagrams
+
+    def _prepare(self) -> None:
+        """Let the encoder add in-band FEC, while packets are lost that the peer cannot have rebuilt."""
+        repaired = self._fec is not None and self._pattern is not None
+        loss = 0.0 if repaired else self._expected_loss.at(self._now)
+        if loss != self._prepared_for:
+            self._prepared_for = loss
+            self._encoder.set_loss(loss, in_band_fec=True)
 
     def _emit_repairs(self, packets: list[RtpPacket]) -> list[bytes]:
         datagrams = [packet.serialize() for packet in packets]
