@@ -11,6 +11,7 @@ import errno
 import heapq
 import ipaddress
 import itertools
+import math
 import selectors
 import socket
 import time
@@ -269,12 +270,19 @@ class Network:
         heapq.heappush(self._calls_later, (self.now() + delay, next(self._sequence), function))
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """The loop of the network thread, until `stopped()` and all that was posted before; `post` wakes it to look."""
+        """The loop of the network thread, until `stopped()` and all that was posted before; `post` wakes it to look.
+
+        After media alone, which wakes it a hundred times a second, there is nothing new for the user agent to say.
+        """
         while not stopped():
-            self._run_posted()
-            self._run_timers()
-            self._exchange_sip()
-            for key, _ in self._selector.select(self._time_to_sleep()):
+            if self._posted:
+                self._run_posted()
+                self._exchange_sip()
+            left = self._next_due() - self.now()
+            if left <= 0.0:
+                self._run_timers()
+                self._exchange_sip()
+            for key, _ in self._selector.select(0.0 if self._posted else min(max(left, 0.0), LONGEST_SLEEP)):
                 key.data()
         self._run_posted()
         self._exchange_sip()
@@ -291,15 +299,12 @@ class Network:
         """Send what the user agent still has to say. Network thread only."""
         self._exchange_sip()
 
-    def _time_to_sleep(self) -> float:
-        due = [self._agent.next_timer() if self._agent else None]
-        due += [attached.session.next_timer() for attached in self._attached]
-        if self._calls_later:
-            due.append(self._calls_later[0][0])
-        soonest = min((time for time in due if time is not None), default=None)
-        if self._posted:
-            return 0.0
-        return LONGEST_SLEEP if soonest is None else min(LONGEST_SLEEP, max(0.0, soonest - self.now()))
+    def _next_due(self) -> float:
+        """When the first of all timers is due."""
+        due = [self._calls_later[0][0]] if self._calls_later else []
+        due += [] if self._agent is None or (timer := self._agent.next_timer()) is None else [timer]
+        due += [timer for attached in self._attached if (timer := attached.session.next_timer()) is not None]
+        return min(due, default=math.inf)
 
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):
