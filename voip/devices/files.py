@@ -31,6 +31,8 @@ CHANNELS = range(1, 33)
 
 PIECE = 65536
 """Bytes of a chunk read at a time."""
+AHEAD_SECONDS = 0.1
+"""Sound that is read at a time, and not block by block: from files only, a pipe may be no faster than the sound."""
 
 PATCH_SECONDS = 1.0
 """How often the header of a WAV file being written is brought up to date: what a killed program loses at most."""
@@ -57,12 +59,21 @@ class WavReader:
         self._start = self._size = self._left = 0
         try:
             self._read_header()
+            self._ahead: Pcm = np.zeros((0, self.channels), np.int16)
+            self._piece = round(AHEAD_SECONDS * self.sample_rate) if self._file.seekable() else 0
         except (OSError, DeviceError) as error:
             self._file.close()
             raise error if isinstance(error, DeviceError) else self._unreadable(error) from None
 
     def read(self, samples: int) -> Pcm:
         """The next samples: fewer at the end of the file, unless it loops."""
+        if len(self._ahead) < samples:
+            more = self._load(max(samples - len(self._ahead), self._piece))
+            self._ahead = np.concatenate([self._ahead, more])
+        pcm, self._ahead = self._ahead[:samples], self._ahead[samples:]
+        return pcm
+
+    def _load(self, samples: int) -> Pcm:
         pcm = self._read_once(samples)
         while self._loop and len(pcm) < samples:
             self._file.seek(self._start)
