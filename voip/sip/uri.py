@@ -20,7 +20,7 @@ _HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 _PARAMETER_TEXT = r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%\x80-\U0010ffff]+"
 _HEADER_TEXT = r"[A-Za-z0-9\-_.!~*'()\[\]/?:+$%=&]+"
 HOST_PORT = rf"({_HOST})(?:[ \t]*:[ \t]*([0-9]{{1,{MAX_DIGITS}}}))?"
-# Not with IGNORECASE, which takes the whole of Unicode into account, and 20 ms of each start.
+# Not with IGNORECASE, which walks through all of Unicode: 10 ms of each start.
 _SIP_URI = re.compile(
     rf"([Ss][Ii][Pp][Ss]?):(?:({_USER})(?::({_PASSWORD}))?@)?({_HOST})(?::([0-9]{{1,{MAX_DIGITS}}}))?"
     rf"((?:;{_PARAMETER_TEXT}(?:={_PARAMETER_TEXT})?)*)(?:\?({_HEADER_TEXT}))?",
