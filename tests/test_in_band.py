@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
 
-from tests.harness import Wrapping, media, noise
+from tests.harness import Call, CallResult, Link, Wrapping, media, noise
 from tests.voice import voice
 from voip import codecs
 from voip.audio import AudioSender
 from voip.audio.in_band import LEAST, MEMORY, MOST, SILENCE, ExpectedLoss
-from voip.codecs import Codec, Pcm, libopus, opus
+from voip.codecs import Codec, Decoder, Pcm, libopus, opus
 from voip.fec import FecController, Pattern, parse_pattern
-from voip.rtp import RtpPacket
+from voip.rtp import RtpPacket, unwrap
 from voip.stats import PathReport
 
 pytestmark = pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing()))
@@ -137,3 +138,104 @@ def test_another_codec_begins_with_what_was_known_of_the_path() -> None:
     talk.report(0.1)
     talk.sender.update(media(known("useinbandfec=1;stereo=0")))
     assert talk.carried() > 0.5
+
+
+@dataclass(frozen=True)
+class Counting(Codec):
+    """Opus whose decoder counts how holes were filled."""
+
+    def decoder(self) -> Decoder:
+        return CountingDecoder(super().decoder())
+
+
+class CountingDecoder:
+    counts: Counter[str] = Counter()
+
+    def __init__(self, plain: Decoder) -> None:
+        self._plain = plain
+        self.counts.clear()
+
+    def decode(self, payload: bytes) -> Pcm:
+        return self._plain.decode(payload)
+
+    def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
+        whole = samples >= 960 and next_payload is not None and libopus.has_in_band_fec(next_payload)
+        self.counts["repeated" if whole else "unknown" if next_payload is None else "made up"] += 1
+        return self._plain.conceal(samples, next_payload)
+
+
+@dataclass
+class Lossy:
+    """A call over a lossy link without repair packets; `likeness`: correlation of what was heard for lost packets."""
+
+    result: CallResult
+    single: int  # packets lost of which the next one came
+    counts: Counter[str]
+    likeness: float
+
+
+SECONDS = 12.0
+
+
+def lossy(share: float, *, told: bool = True, latency: float | None = None, jitter: float = 0.0) -> Lossy:
+    plain = known()
+    codec = Counting(**{field.name: getattr(plain, field.name) for field in fields(plain)})
+    came: set[int] = set()
+    first = Wrapping(3).getrandbits(16)
+
+    def note(packet: RtpPacket) -> bool:
+        gone = rng.random() < share
+        if not gone:
+            came.add(unwrap(packet.sequence_number, first) - first)
+        return gone
+
+    rng = random.Random(5)
+    both = SpokenCall(Link(drop=note, jitter=jitter), media(codec), latency=latency, sink=(RATE, 1))
+    sound = voice(RATE, SECONDS)
+    for at in range(0, len(sound), RATE):
+        both.sender.report(PathReport(both.now, share if told else 0.0, 0, 65536, 0.0))
+        both.talk(sound[at : at + RATE])
+    result = both.end()
+    lost = [i for i in range(1, round(SECONDS * 50) - 1) if i not in came]
+    single = [i for i in lost if i + 1 in came]
+    return Lossy(result, len(single), Counter(CountingDecoder.counts), likeness(result, [i for i in single if i > 250]))
+
+
+class SpokenCall(Call):
+    source_rate = RATE
+
+
+def likeness(result: CallResult, frames: list[int]) -> float:
+    """The mean of the best normalized correlation of these frames with what was heard at about their time."""
+    frame, reach = RATE // 50, RATE // 5
+    best = []
+    for number in frames:
+        wanted = result.sent[number * frame :][:frame, 0].astype(float)
+        heard = result.heard[number * frame :][: frame + reach, 0].astype(float)
+        if len(heard) < frame + reach:
+            continue
+        products = np.correlate(heard, wanted, "valid")
+        energy = np.convolve(heard * heard, np.ones(frame), "valid")
+        best.append(np.max(products / np.sqrt(np.maximum(energy * (wanted @ wanted), 1.0))))
+    return float(np.mean(best))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_a_lost_packet_is_heard_from_the_one_behind_it(share: float) -> None:
+    helped, plain = lossy(share), lossy(share, told=False)
+    assert helped.result.stats.lost == plain.result.stats.lost
+    # The next one is here when it is needed: play-out has waited for it, or needed not.
+    assert helped.counts["unknown"] <= helped.result.stats.lost - helped.single
+    # An encoder repeats nothing but speech.
+    assert helped.counts["repeated"] >= 0.7 * helped.single
+    assert plain.counts["repeated"] == 0
+    assert helped.likeness > plain.likeness + 0.02, (helped.likeness, plain.likeness)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_where_nothing_rebuilds_packets_the_delay_makes_room_for_the_next_one(told: bool) -> None:
+    stats = lossy(0.05, told=told).result.stats
+    assert stats.buffer_mean is not None
+    assert 0.045 < stats.buffer_mean < 0.075
+    assert stats.concealed_seconds <= 0.02 * stats.lost + 1e-6  # nothing more is made up, as by holding on
+    assert (stats.late, stats.underruns) == (0, 0)
