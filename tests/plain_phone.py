@@ -27,12 +27,13 @@ _LARGEST = 65535
 class Phone:
     """It listens from the start on; `target` is where it is called, `seen` all SIP and `media` all RTP that came."""
 
-    def __init__(self, *, status: int = 200, mute_after: str = "") -> None:
+    def __init__(self, *, status: int = 200, mute_after: str = "", fmtp: str = "") -> None:
         """`status`: what an INVITE is answered with (180: it rings for ever); after a request of the method
-        `mute_after` came, that and all others stay unanswered."""
+        `mute_after` came, that and all others stay unanswered. `fmtp`: format parameters in its SDP."""
         self.seen: list[tuple[float, str]] = []
         self.media: list[tuple[float, bytes]] = []
         self._status, self._mute_after, self._muted = status, mute_after, False
+        self._fmtp = fmtp
         self._sip, self._rtp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         for opened in (self._sip, self._rtp):
             opened.bind((LOOPBACK, 0))
@@ -150,6 +151,7 @@ class Phone:
         port = self._rtp.getsockname()[1]
         lines = ["v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0"]
         lines += [f"m=audio {port} RTP/AVP {payload_type}", f"a=rtpmap:{payload_type} {encoding}"]
+        lines += [f"a=fmtp:{payload_type} {self._fmtp}"] if self._fmtp else []
         return CRLF.join([*lines, ""])
 
     def _request(self, method: str, target: str, call_id: str, to: str, body: str) -> str:
@@ -169,9 +171,9 @@ class Phone:
 
 
 @contextlib.contextmanager
-def phone(*, status: int = 200, mute_after: str = "") -> Iterator[Phone]:
+def phone(*, status: int = 200, mute_after: str = "", fmtp: str = "") -> Iterator[Phone]:
     """A phone for the time of a test."""
-    made = Phone(status=status, mute_after=mute_after)
+    made = Phone(status=status, mute_after=mute_after, fmtp=fmtp)
     try:
         yield made
     finally:

@@ -136,3 +136,14 @@ def test_a_drifting_clock_is_measured_and_followed_so_that_nothing_is_left_out_o
     target = stats.target
     assert target is not None
     assert max(abs(buffer - target) for buffer in settled) <= 0.010
+
+
+def test_jitter_of_30_ms_is_followed_without_any_repair() -> None:
+    both = automatic(Link(jitter=0.03, seed=2), "off")
+    talk(both, 0, 10)
+    adapted = both.receiver.snapshot()
+    talk(both, 10, 60)
+    stats = both.end().stats
+    assert stats.late - adapted.late < 0.005 * 2500
+    assert stats.concealed_seconds - adapted.concealed_seconds < 0.005 * 50
+    assert (stats.lost, stats.skipped - adapted.skipped, stats.resyncs) == (0, 0, 0)
