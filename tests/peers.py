@@ -38,6 +38,7 @@ class Baresip(Program):
 
     folder: Path
     target: str
+    media_ports: range
 
     @property
     def heard(self) -> Path:
@@ -76,6 +77,7 @@ def baresip(folder: Path, codec: str, *, dial: str = "", plays: Path | None = No
         command = ["stdbuf", "-oL", *command]
     environment = {"HOME": str(home)}
     with Baresip(command, folder=home, name="baresip", environment=environment, merged=True) as phone:
+        phone.media_ports = media_ports
         phone.folder, phone.target = home, f"sip:peer@{LOOPBACK}:{sip_port}"
         phone.wait_for(_BARESIP_READY)
         yield phone
@@ -96,6 +98,7 @@ def _configuration(home: Path, sip_port: int, media_ports: range, plays: Path | 
         f"snd_path {home / 'recordings'}",
         "menu_bell no",
         "statmode_default off",
+        "opus_inbandfec yes",
     ]
     if plays is not None:
         with wave.open(str(plays)) as file:

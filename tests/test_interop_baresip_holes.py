@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.peers import baresip
+from tests.peers import Capture, baresip, capture
 from tests.processes import receiver, sender
 from tests.voice import voice
 from tests.wavdiff import compare_files, load, save, speechlike
+from voip.codecs import libopus
+from voip.dsp import Resampler
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
 SECONDS = 20.0
+SPEECH_RATE = 16_000
 PIECE = 5.0  # seconds of voice, over and over
 QUIET = 16  # largest sample of silence: the codecs' own noise; the quietest of what is said is ten times as loud
 HOLE = 0.010  # seconds of silence that are a hole
@@ -25,7 +28,11 @@ CODECS = {"opus": ("opus/48000/2", "opus", 48_000), "PCMU": ("PCMU/8000/1", "pcm
 def said(codec: str, folder: Path) -> Path:
     """A recording without a pause."""
     file, rate = folder / "said.wav", CODECS[codec][2]
-    sound = np.tile(voice(rate, PIECE), (round(SECONDS / PIECE), 1)) if codec == "opus" else speechlike(rate, SECONDS)
+    if codec == "opus":  # of the bandwidth of speech: what is wider is not coded as speech
+        wide = Resampler(SPEECH_RATE, rate, 1).process(voice(SPEECH_RATE, PIECE))
+        sound = np.tile(wide, (round(SECONDS / PIECE), 1))
+    else:
+        sound = speechlike(rate, SECONDS)
     save(file, sound, rate)
     return file
 
@@ -44,7 +51,11 @@ def test_what_baresip_hears_of_us_is_what_was_said(codec: str, tmp_path: Path) -
     assert longest_silence(file) < HOLE
     name, ours, _ = CODECS[codec]
     with baresip(tmp_path, name) as phone:
-        with sender(tmp_path, phone.target, "--input", str(file), "--codec", ours) as near:
+        ports = int(phone.target.rpartition(":")[2]), phone.media_ports
+        with (
+            capture(tmp_path, *ports) as captured,
+            sender(tmp_path, phone.target, "--input", str(file), "--codec", ours) as near,
+        ):
             outcome = near.finish(2 * SECONDS)
         phone.finish_quietly()
     assert outcome.status == 0, outcome.stderr
@@ -54,6 +65,8 @@ def test_what_baresip_hears_of_us_is_what_was_said(codec: str, tmp_path: Path) -
     assert difference.snr >= SNR[codec], difference
     assert longest_silence(phone.heard) < HOLE
     assert outcome.call["remote"]["cumulative_lost"] == 0
+    if codec == "opus":
+        assert_in_band_fec_ends(captured)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -77,3 +90,12 @@ def test_what_we_hear_of_baresip_has_no_hole(codec: str, tmp_path: Path) -> None
     heard, rate = load(tmp_path / "heard.wav")
     assert len(heard) / rate >= SECONDS - CUT
     assert longest_silence(tmp_path / "heard.wav") < HOLE
+
+
+def assert_in_band_fec_ends(captured: Capture) -> None:
+    """It is sent until the phone's first report says that nothing is lost, 6.2 s after the beginning at the latest."""
+    payloads = [bytes.fromhex(line) for line in captured.read("-Y", "rtp", "-T", "fields", "-e", "rtp.payload")]
+    repeats = [libopus.has_in_band_fec(payload) for payload in payloads]
+    assert len(repeats) >= 50 * (SECONDS - CUT)
+    assert sum(repeats[:50]) > 25, [line for line in captured.read("-Y", "sdp", "-V") if "fmtp" in line]
+    assert not any(repeats[50 * 8 :])
