@@ -136,7 +136,7 @@ def test_the_delay_comes_down_again_when_the_jitter_ends() -> None:
     both.talk(part(0, 15))
     risen = both.receiver.snapshot().buffer
     both.link.jitter = 0.0
-    both.talk(part(15, 45))
+    both.talk(part(0, 60))
     stats = both.end().stats
     assert risen is not None
     assert risen > 0.12

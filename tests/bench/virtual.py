@@ -25,7 +25,7 @@ from tests.bench.figures import Figures, median, quality_figures, store
 from tests.bench.limits import PTIME, block_code, ideal, late
 from tests.bench.quality import Quality, measure
 from tests.bench.rows import ROWS, Row, find
-from tests.bench.sound import RATE, Wave, stretch
+from tests.bench.sound import RATE, Wave, at_rate, stretch
 from tests.bench.speech import add_speech_option, chosen
 from tests.rtcp_lab import RECEIVER, SENDER, medias
 from voip.audio import AudioReceiver, AudioSender
@@ -41,6 +41,8 @@ FEC_MAX = 200e3
 """Bits per second, the default of --fec-max."""
 LATENCY_MAX = 0.5
 """Seconds, the default of --latency-max."""
+HEARD_RATE = 48000
+"""Hz, of what is heard: what most sound cards have, and Opus' own, so that no resampling adds to the delay."""
 _START = 1000.0
 _NTP_OFFSET = 3_900_000_000.0
 _END = 1.5  # seconds in which the last packets come and are played
@@ -78,9 +80,9 @@ def opus() -> Codec:
 class TwoWayCall:
     """Sender and receiver with FEC, play-out and RTCP as they are by default, over a row of the matrix."""
 
-    def __init__(self, row: Row, seed: int) -> None:
-        codec = opus()
-        near, far = medias(codec=codec, payload_type=96, ptime=PTIME)
+    def __init__(self, row: Row, seed: int, codec: Codec | None = None) -> None:
+        """`codec`: another than the default."""
+        near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME)
         self.now = _START
         self.forth = Direction(Path(row.steps, f"{seed} near"), SENDER)
         self.back = Direction(Path(row.steps, f"{seed} far"), RECEIVER)
@@ -94,7 +96,7 @@ class TwoWayCall:
             control=FecController(FEC_MAX, ptime=PTIME),
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
-        self.receiver = AudioReceiver(far, sample_rate=RATE, channels=1, latency=None, latency_max=LATENCY_MAX)
+        self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)
         self.decisions: list[tuple[float, str]] = []
         self._begin_rtcp()
 
@@ -110,10 +112,15 @@ class TwoWayCall:
 
     def talk(self, sound: Pcm) -> Pcm:
         """Send it all; what was heard until then and shortly after."""
+        silence = np.zeros((0, 1), dtype=np.int16)
+        heard = [self.talk_on(sound)] if len(sound) else []
+        heard += [self._block(silence)[:, 0] for _ in range(round(_END / BLOCK))]
+        return np.concatenate(heard)
+
+    def talk_on(self, sound: Pcm) -> Pcm:
+        """Send some of it; what was heard meanwhile."""
         block = round(BLOCK * RATE)
         heard = [self._block(sound[at : at + block, np.newaxis]) for at in range(0, len(sound), block)]
-        silence = np.zeros((0, 1), dtype=np.int16)
-        heard += [self._block(silence) for _ in range(round(_END / BLOCK))]
         return np.concatenate(heard)[:, 0]
 
     def _block(self, piece: Pcm) -> Pcm:
@@ -129,7 +136,7 @@ class TwoWayCall:
             self.forth.send(datagram, self.now)
         for datagram in self.far.rtcp_to_send(self.now):
             self.back.send(datagram, self.now)
-        return self.receiver.read(round(BLOCK * RATE), self.now)
+        return self.receiver.read(round(BLOCK * HEARD_RATE), self.now)
 
 
 def run_row(row: Row, seed: int, speech: Wave | None) -> Figures:
@@ -138,7 +145,7 @@ def run_row(row: Row, seed: int, speech: Wave | None) -> Figures:
     call = TwoWayCall(row, seed)
     heard = call.talk(np.clip(np.rint(reference * 32768), -32768, 32767).astype(np.int16))
     # A block is written when it has been spoken, and what is read then is heard from that moment on.
-    quality = measure(reference, heard / 32768.0, with_pesq=speech is not None)
+    quality = measure(reference, at_rate(heard / 32768.0, HEARD_RATE), with_pesq=speech is not None)
     sent, stats, network = call.sender.stats, call.receiver.snapshot(), call.near.stats
     told = network.path
     return {

@@ -13,6 +13,7 @@ import numpy as np
 
 from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
+from voip.audio.losses import LossWatch
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
 from voip.dsp import Pcm, TimeScaler, level_dbfs, mix
@@ -29,14 +30,20 @@ LEAD_IN = 0.005
 LOSSY_DELAY = 0.075
 """Seconds of play-out delay to begin with, and while packets are lost, if nothing is asked for: repair packets of three
 packets later are in time."""
-LOSS_MEMORY = 20.0
-"""Seconds after the last loss for which that holds."""
+NEXT_MARGIN = 0.030
+"""Seconds of play-out delay on top of a packet time while packets are lost that nothing rebuilds: the next packet is
+here then when the lost one is due, and may repeat it (Opus in-band FEC). At 5 % loss, PESQ 3.51 against 3.13 with
+LEAST_DELAY; without in-band FEC 2.73 against 2.51, as less is held on for."""
+BURSTY_DELAY = 0.135
+"""The same while losses come in bursts: repair packets of six packets later are in time."""
+OUTAGE = 1.2
+"""Packets by which runs of losses are longer than chance makes them, where the network fails for tens of milliseconds."""
+OUTAGE_DELAY = 0.255
+"""The same then: repair packets of twelve packets later are in time."""
 LEAST_DELAY = 0.025
 """Seconds of play-out delay that are kept then, however good the network: a packet and a moment of a busy machine."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
-SETTLED = 5
-"""Snapshots after which a packet that is not here counts as lost."""
 
 
 class AudioReceiver:
@@ -62,8 +69,7 @@ class AudioReceiver:
         self._snapshot_at = float("-inf")
         self._first_audio_at: float | None = None
         self._finished = False
-        self._lost, self._lost_at = 0, float("-inf")
-        self._missing: deque[int] = deque(maxlen=SETTLED)  # packets that have not come, at the last snapshots
+        self._losses = LossWatch()
         self._media = media
         self._clock = ClockFollower(media.codec.clock_rate)
         self._agree(media)
@@ -138,8 +144,14 @@ class AudioReceiver:
     def _least_delay(self) -> float:
         media = self._media
         if self._latency is None:
-            recent = self._now - self._lost_at < LOSS_MEMORY
-            return LOSSY_DELAY if recent else LEAST_DELAY
+            if not self._losses.recent(self._now):
+                return LEAST_DELAY
+            if not media.fec:
+                return media.ptime + NEXT_MARGIN
+            clustering = self._losses.clustering(self._now)
+            if not clustering:
+                return LOSSY_DELAY
+            return BURSTY_DELAY if clustering < OUTAGE else OUTAGE_DELAY
         if not media.fec or not media.repair_window:
             return self._latency
         # The window counts both the packet that is lost and the last one that its repair waits for.
@@ -207,12 +219,8 @@ class AudioReceiver:
         self._append(self._converter.process(scaled))
 
     def _watch_loss(self, now: float) -> None:
-        """Where packets are lost and repaired, leave time for that."""
-        self._missing.append(self._reception.stats.lost)
-        lost = min(self._missing)  # what is merely late has come by then
-        if self._media.fec and lost > self._lost:
-            self._lost_at = now
-        self._lost = lost
+        """Where packets are lost, leave time for what makes them good."""
+        self._losses.look(self._reception.stats, now)
         self._buffer.need(self._least_delay())
 
     def _follow_clock(self, now: float) -> None:

@@ -369,8 +369,8 @@ class JitterBuffer:
         """Say how much longer or shorter the sound should become; skip silence and what is far too much."""
         pace, target = self._pace, self._target.value
         self.wish = pace.wish(target, at_once=self._risen)
-        self.urgent = pace.is_urgent(self.wish) or (self._risen and self.wish > 0.0)
-        self.in_pauses = pace.can_wait(self.wish)
+        self.urgent = pace.is_urgent(self.wish, late=self._risen)
+        self.in_pauses = not self.urgent and pace.can_wait
         if self.wish >= 0.0:
             self._risen &= self.wish > 0.0
             return None

@@ -46,14 +46,16 @@ class DelayTarget:
 
     WINDOW = 30.0
     """Seconds of history."""
-    PRICE = 2000.0
-    """Seconds of delay that all packets being late by a second would be worth: 40 ms may be spent to save one packet in
-    a thousand that would be late by 20 ms. Where packets are held on for, that is how much sound is made up."""
+    PRICE = 1000.0
+    """Seconds of delay that all packets being late by a second would be worth: 20 ms may be spent to save one packet in
+    a thousand that would be late by 30 ms. Where packets are held on for, that is how much sound is made up."""
     SHORTEST = 1500
     """Packets that the history counts as at least, 30 s of 20 ms each: one stall says little of the next 30 s."""
     LATE = 0.05
     """Share of packets that may be worth less than the wait for them."""
-    LATEST = 0.1
+    FREE = 0.01
+    """Seconds of lateness that cost nothing: so little made-up sound is not heard."""
+    LATEST = 0.06
     """Seconds; to be later than that is no worse."""
     MARGIN = 0.005
     """Seconds on top of the quantile."""
@@ -131,7 +133,7 @@ class DelayTarget:
         ordered = self._sorted
         count = len(ordered)
         tail = np.array(ordered[-max(2, round(self.LATE * count)) :])
-        lateness = np.clip(tail[None, :] - tail[:, None], 0.0, self.LATEST).sum(axis=1)
+        lateness = np.clip(tail[None, :] - tail[:, None] - self.FREE, 0.0, self.LATEST).sum(axis=1)
         best = float(tail[np.argmin(tail + self.PRICE / max(count, self.SHORTEST) * lateness)]) - floor
         if count <= self.RESOLVED:
             return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - floor))

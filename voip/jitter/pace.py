@@ -20,7 +20,9 @@ CLOSE = 0.002
 EDGE = 0.005
 """Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
 PATIENCE = 4.0
-"""Seconds for which only pauses are made shorter while the delay is too long: people mostly pause more often."""
+"""Seconds for which only pauses are made longer or shorter, unless packets are late: people mostly pause more often."""
+LONG = 15.0
+"""Seconds after which the delay gets right whatever the sound: noise and music have neither pauses nor a pitch."""
 AHEAD_MEMORY = 0.99
 """What is left, at the next pull, of the most that was taken out ahead of its time."""
 
@@ -92,12 +94,19 @@ class Pace:
             self._direction, self._since = direction, self._measured or 0.0
         return lack
 
-    def can_wait(self, wish: float) -> bool:
+    @property
+    def can_wait(self) -> bool:
         """Whether there is time to fulfil the wish where there is silence."""
-        since = (self._measured or 0.0) - self._since
-        return -FAR < wish < 0.0 and since < PATIENCE
+        return self._waited < PATIENCE
 
-    def is_urgent(self, wish: float) -> bool:
-        """Whether that wish should be fulfilled even where the sound does not lend itself to it."""
+    def is_urgent(self, wish: float, *, late: bool) -> bool:
+        """Whether that wish should be fulfilled even where the sound does not lend itself to it; `late`: packets are."""
         on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
-        return abs(wish) > FAR or (wish > 0.0 and on_edge)
+        if wish > 0.0 and (late or on_edge):
+            return True
+        return self._waited > (PATIENCE if abs(wish) > FAR else LONG)
+
+    @property
+    def _waited(self) -> float:
+        """Seconds since the present wish came up."""
+        return (self._measured or 0.0) - self._since

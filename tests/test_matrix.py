@@ -1,0 +1,113 @@
+"""The matrix in virtual time: whole calls with everything at its default, and the bounds that they must keep.
+
+Opus, adaptive FEC and play-out, RTCP both ways. What a call sounds like is measured by `make bench`; here it counts how
+much of what was sent was never heard, and what the delay was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tests.bench.rows import ROWS, STEPS, Row, find
+from tests.bench.sound import RATE, stretch
+from tests.bench.virtual import TwoWayCall, noise
+from voip.codecs import static
+from voip.dsp import Pcm
+from voip.stats import ReceiverStats
+
+STEADY = ROWS[:-1]
+"""The rows of one condition throughout."""
+SEEDS = 20
+BEYOND_BUFFER = 0.0265
+"""Seconds of mouth-to-ear delay that are not the jitter buffer's: a packet, and the encoder's look-ahead of 6.5 ms."""
+NO_PAUSES = 1.15
+"""Times the bound that the delay may be here: the sound is noise, in which there is nowhere to shorten it unheard."""
+
+
+def talk(call: TwoWayCall, seconds: float) -> float:
+    """Talk; the median of the jitter buffer's delay, looked at each second."""
+    delays = []
+    everything = sound(seconds)
+    for at in range(0, len(everything), RATE):
+        call.talk_on(everything[at : at + RATE])
+        delays.append(call.receiver.stats.buffer or 0.0)
+    call.talk(everything[:0])
+    return float(np.median(delays))
+
+
+def sound(seconds: float) -> Pcm:
+    return np.clip(np.rint(stretch(noise(), seconds) * 32768), -32768, 32767).astype(np.int16)
+
+
+def missing(stats: ReceiverStats) -> float:
+    """Percent of the packets sent that were never heard."""
+    return 100.0 * (stats.expected - stats.frames_played) / stats.expected
+
+
+def made_up(stats: ReceiverStats) -> float:
+    """Percent of what was heard that no packet brought."""
+    return 100.0 * stats.concealed_seconds / (stats.played_seconds + stats.concealed_seconds)
+
+
+def check_sums(stats: ReceiverStats) -> None:
+    assert stats.expected == stats.received + stats.lost
+    assert stats.lost == stats.recovered + stats.lost_after_fec
+
+
+@pytest.mark.parametrize("row", STEADY, ids=[row.name for row in STEADY])
+def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(row: Row) -> None:
+    call = TwoWayCall(row, seed=1)
+    delay = talk(call, row.seconds)
+    stats, bounds = call.receiver.snapshot(), row.bounds
+    check_sums(stats)
+    if bounds.missing is not None:
+        assert missing(stats) <= 0.75 * bounds.missing
+        assert made_up(stats) <= bounds.missing + 0.5
+    else:
+        assert missing(stats) <= 0.1
+    if bounds.delay is not None:
+        assert delay + BEYOND_BUFFER <= NO_PAUSES * bounds.delay / 1e3
+    if bounds.kbps is not None:
+        assert 8e-3 * call.forth.size / row.seconds <= bounds.kbps
+    network = call.near.stats
+    assert network.rtt is not None
+    if not row.impairment.jitter:
+        assert network.rtt == pytest.approx(2 * row.impairment.delay, abs=0.003)
+
+
+@pytest.mark.parametrize("row", STEADY, ids=[row.name for row in STEADY])
+def test_none_of_twenty_seeds_is_worse_than_twice_the_bound(row: Row) -> None:
+    pcmu = static(0)
+    assert pcmu is not None
+    short = replace(row, seconds=30.0)
+    for seed in range(100, 100 + SEEDS):
+        call = TwoWayCall(short, seed, codec=pcmu)
+        delay = talk(call, short.seconds)
+        stats = call.receiver.snapshot()
+        check_sums(stats)
+        assert missing(stats) <= 2 * (row.bounds.missing or 0.25), f"seed {seed}"
+        if row.bounds.delay is not None:
+            assert delay + BEYOND_BUFFER <= 2 * row.bounds.delay / 1e3, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_loss_that_comes_and_goes_is_answered_within_three_seconds_and_forgotten_within_a_minute(seed: int) -> None:
+    begins, ends = (step.at for step in STEPS[1:])
+    row = find("steps")
+    call = TwoWayCall(row, seed)
+    speech = sound(1.0)
+    sizes = [0]
+    for _ in range(round(row.seconds)):
+        call.talk_on(speech)
+        sizes.append(call.forth.size)
+    rates = [8e-3 * (after - before) for before, after in pairwise(sizes)]
+    calm = float(np.mean(rates[round(begins) - 10 : round(begins)]))
+    assert calm < 70
+    up = next(second for second in range(round(begins), len(rates)) if rates[second] > 1.5 * calm)
+    assert up + 1 - begins <= 4, "in the second after the third, at the latest, more is sent"
+    assert float(np.mean(rates[-5:])) < 1.1 * calm
+    assert rates[round(ends) + 1] > 1.2 * calm, "what protects is not given up at once"
