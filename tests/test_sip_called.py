@@ -264,6 +264,14 @@ def test_who_hangs_up_before_the_ack_says_bye_only_after_it() -> None:
     assert [event.reason for event in calls_of(peer.agent) if isinstance(event, CallEnded)] == ["local-bye"]
 
 
+def test_who_hung_up_while_the_ack_is_missing_is_free_for_the_next_caller() -> None:
+    agent = receiver()
+    gone = TextPeer(agent)
+    ring(gone)
+    agent.hang_up(gone.call_id, gone.now)
+    assert ring(TextPeer(agent, "10.0.0.10")) is not None
+
+
 def test_a_program_that_must_end_before_the_ack_says_bye_at_once() -> None:
     peer = TextPeer(receiver())
     ring(peer)

@@ -294,7 +294,7 @@ class UserAgent:
 
     def _make_room(self, invite: ServerTransaction, now: float) -> bool:
         """Whether one more call may come in, if need be in place of one whose peer is gone."""
-        live = [call for call in self._calls.values() if call.live]
+        live = [call for call in self._calls.values() if call.takes_room]
         if len(live) >= self._max_calls:
             source, caller = invite.source, invite.request.from_
             replaceable = (call for call in live if call.dialog and self.replaceable(call.call_id, source, caller))
@@ -305,7 +305,7 @@ class UserAgent:
         for call in list(self._calls.values()):
             if len(self._calls) < self._max_calls + SPARE_CALLS:
                 break
-            if not call.live:
+            if not call.takes_room:
                 call.forget(now)
         return True
 

@@ -92,8 +92,13 @@ class Call:
 
     @property
     def live(self) -> bool:
-        """It is up or on its way there: it takes up room."""
+        """It is up or on its way there."""
         return self.state not in (CallState.ENDING, CallState.ENDED)
+
+    @property
+    def takes_room(self) -> bool:
+        """It counts when another one comes in: not so where we have hung up, and only the ACK is still to come."""
+        return self.live and (self.state is not CallState.ANSWERED or self._because is None)
 
     def has_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
         return self.dialog is not None and self.dialog.key == (call_id, local_tag, remote_tag)
