@@ -10,7 +10,7 @@ from voip.rtp import ReceptionStats
 
 MEMORY = 20.0
 """Seconds for which a loss counts."""
-SETTLED = 0.5
+SETTLED = 1.5
 """Seconds after which a packet that is not here counts as lost: what is merely late has come by then."""
 ENOUGH = 16
 """Losses that say whether they come together."""

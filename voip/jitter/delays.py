@@ -46,7 +46,7 @@ class DelayTarget:
 
     WINDOW = 30.0
     """Seconds of history."""
-    PRICE = 1000.0
+    PRICE = 2000.0
     """Seconds of delay that all packets being late by a second would be worth: 20 ms may be spent to save one packet in
     a thousand that would be late by 30 ms. Where packets are held on for, that is how much sound is made up."""
     SHORTEST = 1500
@@ -55,13 +55,13 @@ class DelayTarget:
     """Share of packets that may be worth less than the wait for them."""
     FREE = 0.01
     """Seconds of lateness that cost nothing: so little made-up sound is not heard."""
-    LATEST = 0.06
+    LATEST = 0.03
     """Seconds; to be later than that is no worse."""
-    MARGIN = 0.005
+    MARGIN = 0.003
     """Seconds on top of the quantile."""
     ENOUGH = 10
     """Packets before the history says anything."""
-    RESOLVED = 330
+    RESOLVED = 1400
     """Packets from which on the tail can be seen; before, it is guessed from a quantile."""
     LOWER = 0.9
     """That quantile."""
