@@ -79,6 +79,7 @@ def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(r
         assert network.rtt == pytest.approx(2 * row.impairment.delay, abs=0.003)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", STEADY, ids=[row.name for row in STEADY])
 def test_none_of_twenty_seeds_is_worse_than_twice_the_bound(row: Row) -> None:
     pcmu = static(0)
@@ -94,6 +95,7 @@ def test_none_of_twenty_seeds_is_worse_than_twice_the_bound(row: Row) -> None:
             assert delay + BEYOND_BUFFER <= 2 * row.bounds.delay / 1e3, f"seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_loss_that_comes_and_goes_is_answered_within_three_seconds_and_forgotten_within_a_minute(seed: int) -> None:
     begins, ends = (step.at for step in STEPS[1:])

@@ -28,6 +28,11 @@ class Converter:
         return self._resampler.delay
 
     @property
+    def delay_to_come(self) -> float:
+        """Seconds by which `delay` will rise when `ratio` leaves 1."""
+        return self._resampler.delay_to_come
+
+    @property
     def ratio(self) -> float:
         """How many samples go in for each one that nominally should; see `Resampler.ratio`."""
         return self._resampler.ratio

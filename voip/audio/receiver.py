@@ -37,7 +37,7 @@ LEAST_DELAY; without in-band FEC 2.73 against 2.51, as less is held on for."""
 BURSTY_DELAY = 0.135
 """The same while losses come in bursts: repair packets of six packets later are in time."""
 OUTAGE = 1.2
-"""Packets by which runs of losses are longer than chance makes them, where the network fails for tens of milliseconds."""
+"""Packets by which runs of losses exceed what chance makes them, where the network fails for tens of milliseconds."""
 OUTAGE_DELAY = 0.255
 """The same then: repair packets of twelve packets later are in time."""
 LEAST_DELAY = 0.025
@@ -70,6 +70,7 @@ class AudioReceiver:
         self._first_audio_at: float | None = None
         self._finished = False
         self._losses = LossWatch()
+        self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._media = media
         self._clock = ClockFollower(media.codec.clock_rate)
         self._agree(media)
@@ -162,7 +163,7 @@ class AudioReceiver:
         rate = self._format[0]
         held = self._converter.delay
         ahead = self._ready_samples / rate + held
-        item = self._buffer.get(now, ahead, held + (self._ready_samples + wanted) / rate)
+        item = self._buffer.get(now, ahead, held + self._reserve + (self._ready_samples + wanted) / rate)
         if item is None:
             self._idle(wanted)
         else:
@@ -225,9 +226,13 @@ class AudioReceiver:
 
     def _follow_clock(self, now: float) -> None:
         """Take in as much sound as the sender makes, neither more nor less."""
-        ratio = self._clock.ratio(self._buffer.depth - self._buffer.target_delay, now)
-        if ratio != self._converter.ratio:
-            self._converter.ratio = ratio
+        buffer, converter = self._buffer, self._converter
+        ratio = self._clock.ratio(buffer.depth - buffer.target_delay, now)
+        if ratio == converter.ratio:
+            return
+        self._reserve = converter.delay_to_come  # packets must be here earlier then: make room for that first
+        if not self._reserve or buffer.has_room_for(self._reserve):
+            converter.ratio, self._reserve = ratio, 0.0
 
     def _append(self, pcm: Pcm) -> None:
         if len(pcm):

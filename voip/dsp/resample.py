@@ -23,8 +23,10 @@ class Resampler:
     """Bound of `ratio`: the filter is built for it."""
     SLEW = 480
     """Samples in which the filter glides from one ratio to the next: 10 ms at 48 kHz."""
+    LOOK_AHEAD = 240
+    """Samples that the filter holds back where the rates are equal."""
     PRIMING = 1024
-    """Samples of the past that the filter is filled with when it is switched in: it looks 240 ahead and behind."""
+    """Samples of the past that fill the filter when it is switched in: it looks LOOK_AHEAD ahead and behind."""
     JOIN = 96
     """Samples of cross-fade when the filter is switched in: it shifts the sound by 1.6 samples."""
 
@@ -86,6 +88,11 @@ class Resampler:
         self._direct, self._skip = None, 0
         self._held = 0.0
         return tail
+
+    @property
+    def delay_to_come(self) -> float:
+        """Seconds by which `delay` will rise when `ratio` leaves 1."""
+        return self.LOOK_AHEAD / self._from_rate if self._stream is None else 0.0
 
     @property
     def delay(self) -> float:

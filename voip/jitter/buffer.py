@@ -15,7 +15,7 @@ from enum import Enum
 
 from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.ledger import Ledger
-from voip.jitter.pace import Pace
+from voip.jitter.pace import EDGE, Pace
 from voip.rtp import RtpPacket, unwrap
 
 FLOOR_WINDOW = 10.0
@@ -297,6 +297,10 @@ class JitterBuffer:
             self.ledger.play(seconds)
         else:
             self.ledger.conceal(seconds, seconds)
+
+    def has_room_for(self, seconds: float) -> bool:
+        """Whether packets could be taken out so much earlier than they are."""
+        return self._pace.delay >= self._pace.ahead + seconds + EDGE
 
     def scaled(self, seconds: float) -> None:
         """The reader has made the sound so much longer, or shorter (negative)."""

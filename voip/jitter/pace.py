@@ -100,7 +100,7 @@ class Pace:
         return self._waited < PATIENCE
 
     def is_urgent(self, wish: float, *, late: bool) -> bool:
-        """Whether that wish should be fulfilled even where the sound does not lend itself to it; `late`: packets are."""
+        """Whether to fulfil that wish even where the sound does not lend itself to it; `late`: packets are."""
         on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
         if wish > 0.0 and (late or on_edge):
             return True
