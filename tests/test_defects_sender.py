@@ -102,6 +102,16 @@ def test_b07_when_every_bye_is_lost_both_sides_end_all_the_same(tmp_path: Path) 
     assert outcome.call["end_reason"] == "media-timeout"
 
 
+def test_b07_a_sender_that_is_through_does_not_wait_long_for_one_who_has_left(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with raw_peer() as peer, sender(tmp_path, peer.target, "--duration", "1s") as near:
+        peer.take_call()
+        peer.wait("BYE ")  # unanswered
+        outcome = ended(near)
+    assert outcome.call["end_reason"] == "local-bye"
+    assert time.monotonic() - start < 1.0 + 4.0 + 2.0 + SLOW
+
+
 # --- the beginning ----------------------------------------------------------------------------------------------------
 
 

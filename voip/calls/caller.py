@@ -20,6 +20,9 @@ from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_of
 from voip.sip import Address, CallAnswered, CallEnded, CallRinging, SipUri, UserAgent
 from voip.stats import ReceiverStats, SenderStats
 
+BYE_PATIENCE = 4.0
+"""Seconds that the answer to our BYE may take at the end of the input: three repetitions of it (RFC 3261, timer E)."""
+
 
 class Caller(CallKeeper):
     """The sender's side: calls its targets and feeds those that answer.
@@ -63,7 +66,12 @@ class Caller(CallKeeper):
 
     def on_input_end(self) -> None:
         """Capture thread: everything has been sent."""
-        self.network.post(self.hang_up_all)
+        self.network.post(self._hang_up_and_leave)
+
+    def _hang_up_and_leave(self) -> None:
+        """Who does not answer our BYE may have left before us: it is not waited for until the media time-out."""
+        self.hang_up_all()
+        self.network.call_later(BYE_PATIENCE, self.last_words)
 
     def on_ringing(self, event: CallRinging) -> None:
         call = self.calls.get(event.call_id)
