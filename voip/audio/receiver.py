@@ -13,7 +13,7 @@ import numpy as np
 
 from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
-from voip.audio.losses import LossWatch
+from voip.audio.losses import LOSSY_DELAY, LossWatch
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
 from voip.dsp import Pcm, TimeScaler, level_dbfs, mix
@@ -27,21 +27,6 @@ FEC_MARGIN = 0.015
 """Seconds on top of the wait for a repair packet: a block of ours, and repair packets are sent a moment later."""
 LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
-LOSSY_DELAY = 0.075
-"""Seconds of play-out delay to begin with, and while packets are lost, if nothing is asked for: repair packets of three
-packets later are in time."""
-NEXT_MARGIN = 0.030
-"""Seconds of play-out delay on top of a packet time while packets are lost that nothing rebuilds: the next packet is
-here then when the lost one is due, and may repeat it (Opus in-band FEC). At 5 % loss, PESQ 3.51 against 3.13 with
-LEAST_DELAY; without in-band FEC 2.73 against 2.51, as less is held on for."""
-BURSTY_DELAY = 0.135
-"""The same while losses come in bursts: repair packets of six packets later are in time."""
-OUTAGE = 1.2
-"""Packets by which runs of losses exceed what chance makes them, where the network fails for tens of milliseconds."""
-OUTAGE_DELAY = 0.255
-"""The same then: repair packets of twelve packets later are in time."""
-LEAST_DELAY = 0.025
-"""Seconds of play-out delay that are kept then, however good the network: a packet and a moment of a busy machine."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
 
@@ -145,14 +130,7 @@ class AudioReceiver:
     def _least_delay(self) -> float:
         media = self._media
         if self._latency is None:
-            if not self._losses.recent(self._now):
-                return LEAST_DELAY
-            if not media.fec:
-                return media.ptime + NEXT_MARGIN
-            clustering = self._losses.clustering(self._now)
-            if not clustering:
-                return LOSSY_DELAY
-            return BURSTY_DELAY if clustering < OUTAGE else OUTAGE_DELAY
+            return self._losses.least_delay(media, self._now)
         if not media.fec or not media.repair_window:
             return self._latency
         # The window counts both the packet that is lost and the last one that its repair waits for.

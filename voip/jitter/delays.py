@@ -46,8 +46,10 @@ class DelayTarget:
 
     WINDOW = 30.0
     """Seconds of history."""
+    MOST = 12000
+    """Packets of history: 400 a second."""
     PRICE = 2000.0
-    """Seconds of delay that all packets being late by a second would be worth: 20 ms may be spent to save one packet in
+    """Seconds of delay that all packets being late by a second would be worth: 40 ms may be spent to save one packet in
     a thousand that would be late by 30 ms. Where packets are held on for, that is how much sound is made up."""
     SHORTEST = 1500
     """Packets that the history counts as at least, 30 s of 20 ms each: one stall says little of the next 30 s."""
@@ -58,7 +60,7 @@ class DelayTarget:
     LATEST = 0.03
     """Seconds; to be later than that is no worse."""
     MARGIN = 0.003
-    """Seconds on top of the quantile."""
+    """Seconds on top of what the packets need."""
     ENOUGH = 10
     """Packets before the history says anything."""
     RESOLVED = 1400
@@ -91,7 +93,7 @@ class DelayTarget:
         history.append((at, transit))
         insort(ordered, transit)
         oldest = at - self.WINDOW
-        while history[0][0] < oldest:
+        while history[0][0] < oldest or len(history) > self.MOST:
             del ordered[bisect_left(ordered, history.popleft()[1])]
 
     def missed(self) -> None:
