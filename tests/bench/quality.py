@@ -42,6 +42,7 @@ _STEP_COST, _DRIFT_COST = 0.3, 4.0  # of a change of delay at all; and per secon
 _ACTIVE = 10 ** (-35 / 10)  # energy below the loud third's at which a frame is a pause
 _QUIET = 10 ** (-25 / 10)
 _SAME = 0.5  # correlation
+_FARTHEST = 20 * RATE  # samples of shift: longer calls repeat their minute of speech
 _FINE = RATE // 400  # 2.5 ms: what a frame may be off the track
 _SLOPE = RATE // 100  # 10 ms from one window to the next are a slope; any more, a step: nothing is looked for between
 _LOST = 15  # frames from one window to the next that was found
@@ -108,8 +109,8 @@ def overall_lag(reference: Wave, received: Wave) -> int:
     """The one shift of `received` against `reference` that fits best."""
     size = 1 << (len(reference) + len(received)).bit_length()
     product = np.fft.irfft(np.fft.rfft(received, size) * np.conj(np.fft.rfft(reference, size)), size)
-    best = int(np.argmax(product))
-    return best - size if best > size // 2 else best
+    reach = min(_FARTHEST, size // 2)
+    return int(np.argmax(np.concatenate((product[-reach:], product[:reach])))) - reach
 
 
 def activity(reference: Wave) -> Mask:
