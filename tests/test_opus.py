@@ -151,6 +151,17 @@ def test_what_the_peer_wants_rules_the_encoder(spoken: Pcm) -> None:
 # --- losses -----------------------------------------------------------------------------------------------------------
 
 
+def test_discontinuous_transmission_makes_lasting_silence_tiny() -> None:
+    silence = np.zeros((FRAME, 1), np.int16)
+    plain, saving = encoder(known()), encoder(known())
+    saving.set_dtx(True)
+    decoder = known().decoder()
+    payloads = [(plain.encode(silence), saving.encode(silence)) for _ in range(50)]
+    assert min(len(payload) for payload, _ in payloads) > 2
+    assert sum(len(payload) <= 2 for _, payload in payloads[25:]) > 20
+    assert all(len(decoder.decode(payload)) == FRAME for _, payload in payloads)
+
+
 def test_in_band_fec_brings_back_the_packet_before(spoken: Pcm) -> None:
     encoding = encoder(known(bitrate=32000))
     encoding.set_loss(0.2, in_band_fec=True)

@@ -193,6 +193,11 @@ class OpusEncoder:
         """0 to 10: more processor time for better sound."""
         self._native.set(libopus.SET_COMPLEXITY, complexity)
 
+    def set_dtx(self, on: bool) -> None:
+        """Discontinuous transmission: lasting silence becomes payloads of a byte or two. Off at first, as a pause is
+        where the far end adapts its delay and hears the background."""
+        self._native.set(libopus.SET_DTX, int(on))
+
     def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
         """Prepare for losses: this fraction of packets will be missing, after what other means repair.
 
