@@ -275,8 +275,9 @@ def document(results: Results) -> str:
     parts += [f"![{name.split('-')[1][:-4]}]({name})\n" for name in drawn]
     if "ours" in results:
         parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
-        runs = min(figures.get("runs", 1) for figures in results["ours"].values())
-        parts.append(f"Medians of {runs} calls.\n" if runs > 1 else "One call each.\n")
+        runs = sorted({figures.get("runs", 1) for figures in results["ours"].values()})
+        many = " to ".join(str(count) for count in dict.fromkeys((runs[0], runs[-1])))
+        parts.append(f"Medians of {many} calls.\n" if runs[-1] > 1 else "One call each.\n")
         parts += [_TRUTH_NOTE, truth_table(results["ours"])]
     else:
         parts.append("Nothing has been measured yet: `python -m tests.bench ours --save`.\n")
