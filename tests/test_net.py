@@ -91,7 +91,8 @@ def test_posted_calls_run_at_once_and_in_order_on_the_network_thread(network: Ne
     network.post(seen.append, "last")
     thread.join(TIMEOUT)
     assert not thread.is_alive()
-    assert seen[:2] == ["first", "second"]
+    # The timer is due at once: whether that is before or after the second post is for the machine to say.
+    assert [name for name in seen if name != "timer"][:2] == ["first", "second"]
     assert "timer" in seen
 
 
