@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 
 import numpy as np
@@ -164,3 +165,8 @@ def test_a_decoder_without_losses_changes_nothing_and_conceals_after_one() -> No
     assert np.abs(hole - blocks[5].astype(int)).max() < 200
     assert np.abs(decoder.decode(encoder.encode(blocks[6])) - blocks[6].astype(int)).max() < 200
     assert np.array_equal(decoder.decode(encoder.encode(blocks[7])), blocks[7])
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="a machine of one's own may be without libopus")
+def test_opus_is_here_in_ci_so_that_no_test_of_it_is_left_out() -> None:
+    assert codecs.missing("opus") is None

@@ -1,7 +1,7 @@
 """A voice link over SIP, RTP and XOR forward error correction. The map, in layer order; imports point upwards only:
 
 facts           errors, stats, dsp (arrays in, arrays out)
-wire formats    rtp (RFC 3550), codecs (RFC 3551)
+wire formats    rtp (RFC 3550), codecs (RFC 3551, 7587)
 built on them   sdp (RFC 8866, 3264), rtcp (RFC 3550 section 6, 3611), fec (RFC 8627), jitter (which packet plays when)
 sessions        sip (RFC 3261), session (one media port), audio (what is sent, what is heard)
 drivers         devices (microphone, speaker, files), net (sockets, timers)

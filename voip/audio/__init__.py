@@ -2,6 +2,8 @@
 
 sender      AudioSender: reframe, encode, packetize, protect    Fanout: one sound, many senders
 receiver    AudioReceiver: repair, order, decode or conceal     Mixer: many receivers, one sound
+losses      how much delay the losses of late deserve           in_band: what Opus' in-band FEC should expect
+clock       the sender's clock against that of our device
 """
 
 from voip.audio.receiver import AudioReceiver, Mixer
