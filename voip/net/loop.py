@@ -17,116 +17,33 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from voip.errors import VoipError
+from voip.net.media import MediaPort, open_pair
+from voip.net.sockets import (
+    DSCP_EF,
+    LARGEST_DATAGRAM,
+    NetworkError,
+    bound_socket,
+    family_of,
+    local_address_towards,
+    plain,
+    why_not,
+)
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
 from voip.sip import Address, Event, UserAgent
 
-LARGEST_DATAGRAM = 65535
-RECEIVE_BUFFER = 1 << 20
-"""Bytes of socket buffer asked for: three seconds of the widest stream survive a frozen process."""
 DATAGRAMS_PER_TURN = 100
 """Datagrams read from one socket before the others and the timers get their turn."""
-PORT_TRIES = 64
 LONGEST_SLEEP = 1.0
-DSCP_EF = 46
-"""Expedited forwarding (RFC 3246): voice."""
+HOSTS_REMEMBERED = 64
+"""Peers whose route was looked up."""
 
 OnPacket = Callable[[RtpPacket, float], None]
 Handler = Callable[[Any], None]
-
-
-class NetworkError(VoipError):
-    """A name that does not resolve, a port that is taken, a host that cannot be reached."""
-
-
-def resolve(host: str, bind: str | None = None) -> str:
-    """The literal address for `host`, of the family of `bind` where that is given; NetworkError."""
-    family = socket.AF_UNSPEC if bind is None else family_of(bind)
-    try:
-        found = socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise NetworkError(f"cannot find the host {host}: {getattr(error, 'strerror', error)}") from error
-    return str(found[0][4][0])
-
-
-def family_of(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def local_address_towards(host: str) -> str:
-    """The address of this machine that packets to the literal address `host` leave from; nothing is sent."""
-    with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((host, 9))  # any port: connect() only looks the route up
-        except OSError as error:
-            raise NetworkError(f"no route to {host}: {error.strerror}") from error
-        return str(probe.getsockname()[0]).partition("%")[0]
-
-
-def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
-    """A non-blocking UDP socket on that address; OSError as it is."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        mark(sock, family, dscp)
-        sock.setblocking(False)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
-    """Set the differentiated services code point (RFC 2474); where the system refuses, packets go unmarked."""
-    with contextlib.suppress(OSError, AttributeError):
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
-
-
-@dataclass
-class MediaPort:
-    """An even UDP port for RTP and, where it was free, the odd one above for RTCP (RFC 3550 section 11).
-
-    `send` may be called from any thread. `icmp_errors` counts sends refused by what came back for earlier ones.
-    """
-
-    rtp: socket.socket
-    rtcp: socket.socket | None
-    host: str
-    port: int
-    icmp_errors: int = 0
-    unsent: int = 0
-
-    def send(self, destination: tuple[str, int], datagram: bytes) -> None:
-        self._send(self.rtp, destination, datagram)
-
-    def send_rtcp(self, destination: tuple[str, int], datagram: bytes, *, shared: bool) -> None:
-        """`shared`: RTCP has no port of its own (RFC 5761)."""
-        self._send(self.rtp if shared or self.rtcp is None else self.rtcp, destination, datagram)
-
-    def _send(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
-        try:
-            sock.sendto(datagram, destination)
-        except ConnectionRefusedError:
-            self.icmp_errors += 1
-        except OSError:  # no buffer, no route for now: RTP is lost like on any wire, the media time-out decides
-            self.unsent += 1
-
-    def close(self) -> None:
-        self.rtp.close()
-        if self.rtcp is not None:
-            self.rtcp.close()
 
 
 class _Attached(NamedTuple):
@@ -179,7 +96,7 @@ class Network:
             except OSError as error:
                 if self._bind is None and family == socket.AF_INET6 and self._sip:
                     continue  # a machine without IPv6 serves IPv4 alone
-                raise NetworkError(_why_not(error, host, port)) from error
+                raise NetworkError(why_not(error, host, port)) from error
             port = sock.getsockname()[1]
             self._sip[family] = sock
             self._selector.register(sock, selectors.EVENT_READ, partial(self._receive_sip, sock))
@@ -201,7 +118,7 @@ class Network:
         if self._bind is not None and not ipaddress.ip_address(self._bind).is_unspecified:
             return self._bind
         if remote_host not in self._local_cache:
-            if len(self._local_cache) > PORT_TRIES:
+            if len(self._local_cache) > HOSTS_REMEMBERED:
                 self._local_cache.clear()
             try:
                 self._local_cache[remote_host] = local_address_towards(remote_host)
@@ -215,21 +132,8 @@ class Network:
         """A port pair of the family of `remote_host`; NetworkError when all ports are taken."""
         family = family_of(remote_host)
         host = self._bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
-        candidates = [0] * PORT_TRIES
-        if self._media_ports is not None:
-            first, last = self._media_ports
-            candidates = list(range(first + first % 2, last + 1, 2)) or [first]
-        for candidate in candidates:
-            rtp = _try_bind(family, host, candidate, self._dscp)
-            if rtp is None:
-                continue
-            port = rtp.getsockname()[1]
-            if port % 2 and candidate == 0:
-                rtp.close()
-                continue
-            rtcp = _try_bind(family, host, port + 1, self._dscp) if port < LARGEST_DATAGRAM else None
-            return MediaPort(rtp, rtcp, self.local_host(remote_host), port)
-        raise NetworkError(f"no free media port among {self._media_ports}; choose others with --rtp-port")
+        rtp, rtcp = open_pair(family, host, self._media_ports, self._dscp)
+        return MediaPort(rtp, rtcp, self.local_host(remote_host), rtp.getsockname()[1])
 
     def attach(self, port: MediaPort, session: RtpSession, on_packet: OnPacket) -> None:
         """From now on what `port` receives goes through `session`, what that accepts to `on_packet`; RTCP is sent."""
@@ -366,7 +270,7 @@ class Network:
                 return
             except OSError:  # an ICMP error for something sent earlier: the transaction's timer decides
                 continue
-            self._agent.receive(data, Address("udp", _plain(source[0]), source[1]), self.now())
+            self._agent.receive(data, Address("udp", plain(source[0]), source[1]), self.now())
             self._exchange_sip()
 
     def _receive_media(self, sock: socket.socket, attached: _Attached) -> None:
@@ -380,31 +284,9 @@ class Network:
                     return
                 continue
             arrival = time.monotonic()
-            for packet in attached.session.receive_datagram(data, (_plain(source[0]), source[1]), arrival):
+            for packet in attached.session.receive_datagram(data, (plain(source[0]), source[1]), arrival):
                 attached.on_packet(packet, arrival)
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._sleeper.recv(LARGEST_DATAGRAM)
-
-
-def _try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket | None:
-    try:
-        return bound_socket(family, host, port, dscp)
-    except OSError:
-        return None
-
-
-def _plain(host: str) -> str:
-    """A link-local address without its zone: as it stands in SIP and SDP."""
-    return host.partition("%")[0]
-
-
-def _why_not(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"UDP port {port} is taken, perhaps by another receiver.py; choose one with --sip-port"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine; see --bind"
-    if error.errno == errno.EACCES:
-        return f"UDP port {port} needs root; choose one above 1023 with --sip-port"
-    return f"cannot open UDP port {port} on {host}: {error.strerror}"

@@ -1,0 +1,90 @@
+"""Addresses, names and UDP sockets: what the system says about them, in one line for the user where it says no."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+
+from voip.errors import VoipError
+
+LARGEST_DATAGRAM = 65535
+RECEIVE_BUFFER = 1 << 20
+"""Bytes of socket buffer asked for: three seconds of the widest stream survive a frozen process."""
+DSCP_EF = 46
+"""Expedited forwarding (RFC 3246): voice."""
+
+
+class NetworkError(VoipError):
+    """A name that does not resolve, a port that is taken, a host that cannot be reached."""
+
+
+def resolve(host: str, bind: str | None = None) -> str:
+    """The literal address for `host`, of the family of `bind` where that is given; NetworkError."""
+    family = socket.AF_UNSPEC if bind is None else family_of(bind)
+    try:
+        found = socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise NetworkError(f"cannot find the host {host}: {getattr(error, 'strerror', error)}") from error
+    return str(found[0][4][0])
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def local_address_towards(host: str) -> str:
+    """The address of this machine that packets to the literal address `host` leave from; nothing is sent."""
+    with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))  # any port: connect() only looks the route up
+        except OSError as error:
+            raise NetworkError(f"no route to {host}: {error.strerror}") from error
+        return str(probe.getsockname()[0]).partition("%")[0]
+
+
+def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
+    """A non-blocking UDP socket on that address; OSError as it is."""
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        mark(sock, family, dscp)
+        sock.setblocking(False)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
+    """Set the differentiated services code point (RFC 2474); where the system refuses, packets go unmarked."""
+    with contextlib.suppress(OSError, AttributeError):
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
+def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket | None:
+    try:
+        return bound_socket(family, host, port, dscp)
+    except OSError:
+        return None
+
+
+def plain(host: str) -> str:
+    """A link-local address without its zone: as it stands in SIP and SDP."""
+    return host.partition("%")[0]
+
+
+def why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"UDP port {port} is taken, perhaps by another receiver.py; choose one with --sip-port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine; see --bind"
+    if error.errno == errno.EACCES:
+        return f"UDP port {port} needs root; choose one above 1023 with --sip-port"
+    return f"cannot open UDP port {port} on {host}: {error.strerror}"
