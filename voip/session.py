@@ -192,7 +192,7 @@ class RtpSession:
             return []
         arrival = _Arrival(packet, now, len(data))
         run = self._candidate
-        if packet.payload_type != self.media.payload_type:
+        if packet.payload_type != self.media.arriving_payload_type:
             if run is not None and run.source == source:
                 run.held.append(arrival)
             return []
@@ -311,13 +311,13 @@ class RtpSession:
             return None
 
     def _is_expected(self, packet: RtpPacket) -> bool:
-        return packet.payload_type in (self.media.payload_type, self.media.fec_payload_type)
+        return packet.payload_type in (self.media.arriving_payload_type, self.media.arriving_fec_payload_type)
 
     # -- SSRC and sequence number ---------------------------------------------------------------------------------
 
     def _receive_rtp(self, arrival: _Arrival) -> list[RtpPacket]:
         packet = arrival.packet
-        if packet.payload_type != self.media.payload_type:
+        if packet.payload_type != self.media.arriving_payload_type:
             return self._receive_repair(arrival)
         if packet.ssrc != self._ssrc:
             announced = self.media.remote_ssrc

@@ -96,7 +96,7 @@ class AudioReceiver:
             self._make_all_ready()
             self._agree(media)
             self._clock.renew(media.codec.clock_rate)
-        self._decoders.setdefault(media.payload_type, self._decoder)
+        self._decoders.setdefault(media.arriving_payload_type, self._decoder)
         self._buffer.held = not media.direction.receives
         self._buffer.need(self._least_delay())
         self._reception.renew(media, self._buffer)
@@ -105,7 +105,7 @@ class AudioReceiver:
         """Make what depends on the codec."""
         codec = media.codec
         self._decoder: Decoder = codec.decoder()
-        self._decoders: dict[int, Decoder] = {media.payload_type: self._decoder}
+        self._decoders: dict[int, Decoder] = {media.arriving_payload_type: self._decoder}
         self._ticks_per_sample = codec.clock_rate / codec.sample_rate
         self._converter = Converter((codec.sample_rate, codec.channels), self._format)
         self._buffer: JitterBuffer = JitterBuffer(

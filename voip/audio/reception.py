@@ -44,20 +44,20 @@ class Reception:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
         self._buffer = buffer
         self.stats.clock_rate = media.codec.clock_rate
-        self._fec_payload_type = media.fec_payload_type if media.fec else None
+        self._fec_payload_type = media.arriving_fec_payload_type
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.ptime)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        terms = (media.fec, media.fec_payload_type, media.payload_type, media.remote_ssrc)
+        terms = (media.fec, media.arriving_fec_payload_type, media.arriving_payload_type, media.remote_ssrc)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
         self._rejected_before = self.fec_rejected
         self._fec = create_decoder(
             media.fec,
-            payload_type=media.fec_payload_type,
+            payload_type=media.arriving_fec_payload_type,
             media_ssrc=media.remote_ssrc,
-            media_payload_types=frozenset({media.payload_type}),
+            media_payload_types=frozenset({media.arriving_payload_type}),
         )
 
     def put(self, packet: RtpPacket, arrival: float) -> None:

@@ -1,0 +1,23 @@
+"""Session descriptions (RFC 8866) and their offer/answer negotiation (RFC 3264).
+
+media          what a call's media is: Capabilities and Endpoint go in, NegotiatedMedia comes out
+description    bytes to SessionDescription and back
+negotiation    offer, answer, and what both make of the media
+"""
+
+from voip.sdp.description import MediaDescription, SessionDescription
+from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
+from voip.sdp.negotiation import accept_answer, make_answer, make_offer
+
+__all__ = [
+    "Capabilities",
+    "Direction",
+    "Endpoint",
+    "MediaDescription",
+    "NegotiatedMedia",
+    "SessionDescription",
+    "accept_answer",
+    "effective_ptime",
+    "make_answer",
+    "make_offer",
+]

@@ -1,0 +1,129 @@
+"""What a call's media is: the values between signalling and media (RFC 3264), and how long its packets are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from voip.codecs import Codec
+
+MAX_PAYLOAD = 1140
+"""Bytes of media payload such that a repair packet that protects it fits into a datagram of 1200."""
+PACKET_TIMES = (0.06, 0.04, 0.03, 0.02, 0.01, 0.005, 0.004, 0.002, 0.001)
+"""Seconds of sound per packet to fall back to where the wanted time makes too large a packet."""
+
+
+class Direction(str, Enum):
+    """Who sends media, seen from one side (RFC 8866 section 6.7)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def sends(self) -> bool:
+        """Whether this side sends."""
+        return self in (Direction.SENDRECV, Direction.SENDONLY)
+
+    @property
+    def receives(self) -> bool:
+        """Whether this side receives."""
+        return self in (Direction.SENDRECV, Direction.RECVONLY)
+
+    def reversed(self) -> Direction:
+        """The same flow seen from the other side."""
+        return _direction(self.receives, self.sends)
+
+    def limited_to(self, other: Direction) -> Direction:
+        """What both allow."""
+        return _direction(self.sends and other.sends, self.receives and other.receives)
+
+
+def _direction(sends: bool, receives: bool) -> Direction:
+    if sends:
+        return Direction.SENDRECV if receives else Direction.SENDONLY
+    return Direction.RECVONLY if receives else Direction.INACTIVE
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What one side is able and willing to do.
+
+    codecs in order of preference; ptime in seconds; fec: FlexFEC is understood (and sent, where repair_window, the
+    seconds that our pattern spans, is not 0).
+    """
+
+    codecs: tuple[Codec, ...]
+    direction: Direction = Direction.SENDRECV
+    ptime: float = 0.02
+    fec: bool = True
+    repair_window: float = 0.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One side's media address and identifiers for one call; session_version grows with each new description."""
+
+    host: str
+    port: int
+    ssrc: int
+    fec_ssrc: int
+    cname: str
+    session_id: int
+    session_version: int = 1
+
+
+@dataclass(frozen=True)
+class NegotiatedMedia:
+    """All that the media side of a call needs to know; built by offer and answer, or without SIP from options.
+
+    payload_type and fec_payload_type are what we send with; what comes bears the same numbers unless receive_... says
+    otherwise (RFC 3264 section 5.1). remote is where we send to; direction is ours.
+    repair_window (seconds) is the peer's when we only receive, else our own. The remote SSRCs are None when the peer
+    did not announce them. rtcp_rsize: both take RTCP of reduced size; rtcp_xr: the extended reports the peer wants.
+    """
+
+    codec: Codec
+    payload_type: int
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    remote_rtcp: tuple[str, int] | None = None
+    rtcp_mux: bool = False
+    ptime: float = 0.02
+    direction: Direction = Direction.SENDRECV
+    fec: str | None = None
+    fec_payload_type: int | None = None
+    repair_window: float = 0.0
+    ssrc: int = 0
+    fec_ssrc: int = 0
+    remote_ssrc: int | None = None
+    remote_fec_ssrc: int | None = None
+    rtcp_rsize: bool = False
+    rtcp_xr: frozenset[str] = frozenset()
+    receive_payload_type: int | None = None
+    receive_fec_payload_type: int | None = None
+
+    @property
+    def arriving_payload_type(self) -> int:
+        """The number of the media packets that come to us."""
+        return self.payload_type if self.receive_payload_type is None else self.receive_payload_type
+
+    @property
+    def arriving_fec_payload_type(self) -> int | None:
+        """The number of the repair packets that come to us, None without FEC."""
+        if self.fec is None:
+            return None
+        return self.fec_payload_type if self.receive_fec_payload_type is None else self.receive_fec_payload_type
+
+
+def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:
+    """Seconds of sound per packet: ptime, or the largest below it that the codec has and that fits into max_payload.
+
+    Codecs that take any time have PACKET_TIMES below it.
+    """
+    times = codec.packet_times or (ptime, *PACKET_TIMES)
+    for candidate in times:
+        if candidate <= ptime and codec.encoded_size(round(codec.sample_rate * candidate)) <= max_payload:
+            return candidate
+    return times[-1]

@@ -1,0 +1,282 @@
+"""Offer and answer (RFC 3264), down to one frozen NegotiatedMedia.
+
+Attributes of RFC 3551 (payload types), 5761 (rtcp-mux), 5576 and 5956 (ssrc, ssrc-group), 8627 section 5 (flexfec).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from voip.codecs import Codec
+from voip.errors import NegotiationError
+from voip.sdp.description import (
+    LAST_PAYLOAD_TYPE,
+    MAX_DIGITS,
+    MediaDescription,
+    SessionDescription,
+    parse_ip,
+    parse_number,
+    parse_payload_type,
+)
+from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
+
+FIRST_DYNAMIC = 96
+"""Payload types from here on are assigned by the description (RFC 3551 section 3)."""
+PTIME_RANGE = (0.0025, 0.2)
+"""Packet times that a peer may ask for, in seconds: 400 packets a second are enough to be asked for, and RFC 3551
+section 4.2 has receivers take up to 200 ms."""
+PROFILES = ("RTP/AVP", "RTP/AVPF")
+"""Transport profiles that are spoken (RFC 3551, RFC 4585)."""
+FEC_NAME = "flexfec"
+"""The encoding name of RFC 8627; flexfec-03 of its drafts is another format."""
+FEC_GROUP = "FEC-FR"
+"""How an ssrc-group is called that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
+RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
+"""The extended reports that we want of a peer (RFC 3611 section 5.1)."""
+ACCEPTED_REPAIR_WINDOW = 0.2
+"""Seconds that one who only receives announces, as RFC 8627 section 5.1 wants a repair-window of everybody."""
+_PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
+
+
+def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescription:
+    """An offer of one audio line with all our codecs, and FlexFEC if we would send or receive it."""
+    media = MediaDescription("audio", endpoint.port, "RTP/AVP", [])
+    dynamic = iter(range(FIRST_DYNAMIC, LAST_PAYLOAD_TYPE + 1))
+    for codec in capabilities.codecs:
+        _add_format(media, str(next(dynamic) if codec.payload_type is None else codec.payload_type), codec)
+    if _uses_fec(capabilities):
+        window = capabilities.repair_window or ACCEPTED_REPAIR_WINDOW
+        _add_fec(media, str(next(dynamic)), capabilities.codecs[0].clock_rate, window)
+    ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime)
+    _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
+    media.attributes += [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
+    return _session(endpoint, [media])
+
+
+def make_answer(
+    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
+) -> tuple[SessionDescription, NegotiatedMedia]:
+    """Answers an offer with its first codec that we have, FlexFEC if both want it, and what follows for the media.
+
+    NegotiationError if no media line is usable.
+    """
+    offered, choice, codec = _choose(offer, capabilities)
+    fec = _fec_format(offered) if _uses_fec(capabilities) else None
+    mux = offered.value("rtcp-mux") is not None
+    codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
+    agreed = _Agreed(offer, offered, codec, int(choice), parse_payload_type(fec), mux, capabilities.direction)
+    negotiated = _negotiated(agreed, capabilities, endpoint)
+    media = MediaDescription("audio", endpoint.port, offered.profile, [])
+    for number in offered.formats:
+        if number == choice:
+            _add_format(media, number, negotiated.codec)
+        elif number == fec:
+            _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
+            _add_fec(media, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
+    _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.ptime)
+    asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
+    media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
+    lines = [media if line is offered else _refused(line) for line in offer.media]
+    answer = _session(endpoint, lines)
+    answer.timing = offer.timing  # RFC 3264 section 6: the time line of the answer equals that of the offer
+    return answer, negotiated
+
+
+def accept_answer(
+    offer: SessionDescription, answer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
+) -> NegotiatedMedia:
+    """What follows for the media from our offer and the peer's answer; NegotiationError if it takes nothing of it."""
+    index = next(index for index, line in enumerate(offer.media) if line.kind == "audio" and line.port)
+    ours = offer.media[index]
+    theirs = answer.media[index] if index < len(answer.media) else _refused(ours)
+    if theirs.kind != "audio" or not theirs.port:
+        raise NegotiationError("the answer refuses the audio that was offered")
+    if not _is_usable(answer, theirs):
+        raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
+    codec, their_number, our_number = _match(ours, theirs)
+    their_fec, our_fec = _fec_format(theirs), _fec_format(ours)
+    if not (their_fec and our_fec):
+        their_fec = our_fec = None
+    mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
+    codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
+    agreed = _Agreed(
+        answer, theirs, codec, int(their_number), parse_payload_type(their_fec), mux, offer.direction(ours)
+    )
+    # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
+    return replace(
+        _negotiated(agreed, capabilities, endpoint),
+        receive_payload_type=int(our_number),
+        receive_fec_payload_type=parse_payload_type(our_fec),
+    )
+
+
+def _agreed_codec(codec: Codec, remote_fmtp: str, capabilities: Capabilities) -> Codec:
+    """What both sides' format parameters make of a codec."""
+    ours = next((known for known in capabilities.codecs if known.name == codec.name), codec)
+    return codec.negotiated(ours, remote_fmtp, sends=capabilities.direction.sends)
+
+
+@dataclass(frozen=True)
+class _Agreed:
+    """What was chosen of the peer's description, and the direction that we wanted."""
+
+    description: SessionDescription
+    media: MediaDescription
+    codec: Codec
+    payload_type: int
+    fec_payload_type: int | None
+    rtcp_mux: bool
+    direction: Direction
+
+
+def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint) -> NegotiatedMedia:
+    description, media = agreed.description, agreed.media
+    remote = (description.host(media) or "", media.port)
+    fec = agreed.fec_payload_type
+    window = 0.0
+    if fec is not None:
+        window = _repair_window(media) if agreed.direction.receives else capabilities.repair_window
+    remote_ssrc, remote_fec_ssrc = _ssrcs(media)
+    return NegotiatedMedia(
+        codec=agreed.codec,
+        payload_type=agreed.payload_type,
+        local=(endpoint.host, endpoint.port),
+        remote=remote,
+        remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote),
+        rtcp_mux=agreed.rtcp_mux,
+        ptime=effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime)),
+        direction=agreed.direction.limited_to(description.direction(media).reversed()),
+        fec=None if fec is None else FEC_NAME,
+        fec_payload_type=fec,
+        repair_window=window,
+        ssrc=endpoint.ssrc,
+        fec_ssrc=endpoint.fec_ssrc,
+        remote_ssrc=remote_ssrc,
+        remote_fec_ssrc=None if fec is None else remote_fec_ssrc,
+        rtcp_rsize=media.value("rtcp-rsize") is not None,
+        rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
+    )
+
+
+def _choose(offer: SessionDescription, capabilities: Capabilities) -> tuple[MediaDescription, str, Codec]:
+    """The first usable audio line, and its first format that is one of our codecs, at whatever rate."""
+    names = {codec.name for codec in capabilities.codecs}
+    for media in offer.media:
+        if media.kind == "audio" and media.port and _is_usable(offer, media):
+            for number in media.formats:
+                codec = media.codec(number)
+                if codec and codec.name in names:
+                    return media, number, codec
+    offered = "; ".join(_describe(media) for media in offer.media if media.kind == "audio" and media.port)
+    raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; known {', '.join(sorted(names))}")
+
+
+def _match(ours: MediaDescription, theirs: MediaDescription) -> tuple[Codec, str, str]:
+    """The first codec of an answer that was offered, with its number there and in the offer."""
+    offered = {codec: number for number in reversed(ours.formats) if (codec := ours.codec(number))}
+    for number in theirs.formats:
+        codec = theirs.codec(number)
+        if codec is None and theirs.encoding(number) is None:
+            codec = ours.codec(number)  # a dynamic number without rtpmap can only mean what we offered under it
+        if codec in offered and codec is not None:
+            return codec, number, offered[codec]
+    raise NegotiationError(f"the answer takes none of the codecs offered, but {_describe(theirs)}")
+
+
+def _is_usable(description: SessionDescription, media: MediaDescription) -> bool:
+    """Whether the transport is plain RTP to one host, given as an address: names are not looked up for media."""
+    address = parse_ip(description.host(media))
+    return media.profile.upper() in PROFILES and address is not None and not address.is_multicast
+
+
+def _uses_fec(capabilities: Capabilities) -> bool:
+    return capabilities.fec and (capabilities.direction.receives or capabilities.repair_window > 0.0)
+
+
+def _fec_format(media: MediaDescription) -> str | None:
+    for number in media.formats:
+        encoding = media.encoding(number)
+        if encoding and encoding[0].lower() == FEC_NAME and parse_payload_type(number) is not None:
+            return number
+    return None
+
+
+def _repair_window(media: MediaDescription) -> float:
+    """Seconds, from the microseconds of RFC 8627 section 5.1; 0 if not given."""
+    text = media.parameter(_fec_format(media) or "", "repair-window") or ""
+    return int(text) / 1e6 if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0.0
+
+
+def _wanted_ptime(media: MediaDescription, ours: float) -> float:
+    """What the peer asks for (RFC 8866 section 6.4), else our wish, within the peer's maximum."""
+    times = []
+    for name in ("ptime", "maxptime"):
+        value = media.value(name) or ""
+        seconds = float(value) / 1000 if _PTIME.fullmatch(value) else 0.0
+        times.append(seconds if PTIME_RANGE[0] <= seconds <= PTIME_RANGE[1] else None)
+    wanted, maximum = times
+    return min(wanted or ours, maximum or PTIME_RANGE[1])
+
+
+def _rtcp_address(media: MediaDescription, remote: tuple[str, int]) -> tuple[str, int] | None:
+    """Where RTCP goes without multiplexing: a=rtcp (RFC 3605), else the next port."""
+    words = (media.value("rtcp") or str(remote[1] + 1)).split()
+    port = parse_number(words[0], 65535) if words else None
+    host = words[3] if len(words) == 4 and parse_ip(words[3]) else remote[0]
+    return (host, port) if port else None
+
+
+def _ssrcs(media: MediaDescription) -> tuple[int | None, int | None]:
+    """The SSRCs announced for media and repair packets: those of a FEC group, else the first one alone."""
+    for value in media.values("ssrc-group"):
+        words = value.split()
+        if len(words) == 3 and words[0] == FEC_GROUP:
+            return parse_number(words[1], 0xFFFFFFFF), parse_number(words[2], 0xFFFFFFFF)
+    return parse_number((media.value("ssrc") or "").partition(" ")[0], 0xFFFFFFFF), None
+
+
+def _describe(media: MediaDescription) -> str:
+    names = [f"{found[0]}/{found[1]}" if (found := media.encoding(number)) else number for number in media.formats]
+    return _printable(f"{', '.join(names) or 'nothing'} over {media.profile}")
+
+
+def _printable(text: str) -> str:
+    """What a peer wrote, fit for a line on a terminal."""
+    return re.sub(r"[^ -~]", "?", text)[:300]
+
+
+def _add_format(media: MediaDescription, number: str, codec: Codec) -> None:
+    media.formats.append(number)
+    channels = codec.rtpmap_channels or codec.channels
+    suffix = "" if channels == 1 else f"/{channels}"
+    media.attributes.append(("rtpmap", f"{number} {codec.name}/{codec.clock_rate}{suffix}"))
+    if codec.fmtp:
+        media.attributes.append(("fmtp", f"{number} {codec.fmtp}"))
+
+
+def _add_fec(media: MediaDescription, number: str, clock_rate: int, window: float) -> None:
+    media.formats.append(number)
+    media.attributes.append(("rtpmap", f"{number} {FEC_NAME}/{clock_rate}"))
+    media.attributes.append(("fmtp", f"{number} repair-window={round(window * 1e6)}"))
+
+
+def _add_common(
+    media: MediaDescription, capabilities: Capabilities, endpoint: Endpoint, direction: Direction, ptime: float
+) -> None:
+    media.attributes += [("ptime", f"{ptime * 1000:g}"), (direction.value, None)]
+    if capabilities.direction.sends:
+        media.attributes.append(("ssrc", f"{endpoint.ssrc} cname:{endpoint.cname}"))
+        if _fec_format(media) and capabilities.repair_window > 0.0:
+            media.attributes.append(("ssrc", f"{endpoint.fec_ssrc} cname:{endpoint.cname}"))
+            media.attributes.append(("ssrc-group", f"{FEC_GROUP} {endpoint.ssrc} {endpoint.fec_ssrc}"))
+
+
+def _refused(media: MediaDescription) -> MediaDescription:
+    """The same line with port 0 (RFC 3264 section 6)."""
+    return MediaDescription(media.kind, 0, media.profile, list(media.formats))
+
+
+def _session(endpoint: Endpoint, media: list[MediaDescription]) -> SessionDescription:
+    version = str(endpoint.session_version)
+    return SessionDescription("-", str(endpoint.session_id), version, endpoint.host, endpoint.host, media=media)
