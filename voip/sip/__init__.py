@@ -2,7 +2,7 @@
 
 bytes          message (and grammar, uri, headers beneath it), auth (digest)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
-calls          call (BYE, re-INVITE, 2xx until ACK), uac (calling), uas (answering)
+calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE), uac (calling), uas (answering)
                agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
 """
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voip.sip.answers import SentAck, make_ack
 from voip.sip.auth import Credentials, authorization, strongest_challenge
-from voip.sip.call import Call, CallState, SentAck, make_ack
+from voip.sip.call import CallState
 from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core
 from voip.sip.dialog import Dialog, locate, redirect_target
 from voip.sip.events import Address, CallAnswered, CallRinging
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
+from voip.sip.offers import NegotiatedCall
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, State
 
@@ -25,7 +27,7 @@ MOST_BRANCHES = 8
 """Of one INVITE that several have taken: the rest is left to give up by itself."""
 
 
-class OutgoingCall(Call):
+class OutgoingCall(NegotiatedCall):
     """A call that we make. `_invite` is the INVITE that counts: redirects and challenges replace it."""
 
     owns_call_id = True
@@ -173,11 +175,11 @@ class OutgoingCall(Call):
             self._refuse_branch(tag, response, source, now)
             return
         if self.dialog is not None:
-            self._acknowledge(self._invite)
+            self._acks.send(self.dialog, self._invite)
             return
         self.dialog = Dialog.of_response(self._invite.request, response, source)
-        self.proven = True
-        self._acknowledge(self._invite)
+        self._answers.proven = True
+        self._acks.send(self.dialog, self._invite)
         if self._because is not None:  # it was taken while we gave up
             self.say_bye(now)
         else:
@@ -192,11 +194,9 @@ class OutgoingCall(Call):
             if len(self._others) >= MOST_BRANCHES:
                 return
             dialog = Dialog.of_response(self._invite.request, response, source)
-            destination = dialog.destination(self.core.resolve)
-            data = make_ack(dialog, self._invite.request, self.core.via(destination)).serialize()
-            ack = self._others[tag] = SentAck(data, destination)
+            ack = self._others[tag] = make_ack(self.core, dialog, self._invite.request)
             self.core.wire.send(ack.data, ack.destination)
-            self.core.send(dialog.request("BYE", self.core.via(destination)), destination, Nobody(), now)
+            self.core.send(dialog.request("BYE", self.core.via(ack.destination)), ack.destination, Nobody(), now)
         else:
             self.core.wire.send(ack.data, ack.destination)
 

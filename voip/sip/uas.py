@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voip.sip.call import LOCAL_BYE, Call, CallState, Unacknowledged
+from voip.sip.answers import Unacknowledged
+from voip.sip.call import LOCAL_BYE, CallState
 from voip.sip.core import SDP, Core, Fields
 from voip.sip.dialog import Dialog
 from voip.sip.events import CallEstablished, IncomingCall
 from voip.sip.message import Request, SipUri
+from voip.sip.offers import NegotiatedCall
 from voip.sip.transaction import ServerTransaction, merge_key
 
 SERVED = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
@@ -52,7 +54,7 @@ def _objection_to_contact(request: Request) -> Refusal | None:
     return None
 
 
-class AnsweringCall(Call):
+class AnsweringCall(NegotiatedCall):
     """A call that came in; `_offered` is its INVITE until we answer."""
 
     def __init__(self, core: Core, call_id: str, invite: ServerTransaction) -> None:
