@@ -254,7 +254,9 @@ class Network:
 
     def _send_sip(self, data: bytes, address: Address) -> None:
         sock = self._sip.get(family_of(address.host))
-        if sock is None:
+        if address.reliable and self._agent is not None:
+            self._agent.transport_failed(address, self.now(), f"there is no {address.protocol.upper()} here yet")
+        if sock is None or address.reliable:
             return
         try:
             sock.sendto(data, (address.host, address.port))

@@ -40,7 +40,7 @@ KEEP_ALIVE = b"\r\n\0 "
 
 
 class UserAgent:
-    """Makes and answers calls over UDP.
+    """Makes and answers calls over UDP, TCP and TLS.
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
@@ -130,14 +130,14 @@ class UserAgent:
     # --- the world ------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram."""
+        """Take one datagram, or one message of a connection."""
         if not data.strip(KEEP_ALIVE):
             return
         if self._is_flood(data, source, now):
             self.limited += 1
             return
         try:
-            message = parse_message(data)
+            message = parse_message(data, stream=source.reliable)
             if isinstance(message, Request):
                 self._receive_request(message, source, len(data), now)
             else:
@@ -161,6 +161,25 @@ class UserAgent:
 
     def next_event(self) -> Event | None:
         return self._core.events.popleft() if self._core.events else None
+
+    def transport_failed(self, address: Address, now: float, reason: str = "") -> None:
+        """What was to go there could not be sent: whatever waits for its answer is told so, or goes by UDP."""
+        self._forget_connection(address)
+        self._core.transport_failed(address, reason, now)
+
+    def connection_closed(self, address: Address) -> None:
+        """The connection was closed in good order, nothing of ours was lost: what comes next goes another way."""
+        self._forget_connection(address)
+        self._core.connection_lost(address)
+
+    def needs(self, address: Address) -> bool:
+        """Whether a call, or a request that waits for its answer, is over the connection to `address`."""
+        calls = any(call.dialog is not None and call.dialog.peer == address for call in self._calls.values())
+        return calls or any(client.destination == address for client in self._core.clients.values())
+
+    def server_name(self, address: Address) -> str:
+        """The host that was asked for when `address` was found: what its certificate has to be for."""
+        return self._core.names.get(address, address.host)
 
     # --- responses ------------------------------------------------------------------------------------------------
 
@@ -217,7 +236,7 @@ class UserAgent:
         transaction = self._core.serve(request, source, size, now)
         if transaction is None:
             return
-        refusal = objection(request)
+        refusal = objection(request, source)
         if refusal is not None:
             self._refuse(transaction, refusal, now)
         else:
@@ -236,7 +255,7 @@ class UserAgent:
         if not self._allowed(source.host):
             self._core.answer(transaction, 403, now)
             return
-        refusal = objection(request)
+        refusal = objection(request, source)
         if refusal is not None:
             self._refuse(transaction, refusal, now)
         elif request.to.tag or request.method == "BYE":
@@ -265,6 +284,11 @@ class UserAgent:
         self._keep(AnsweringCall(self._core, call_id, transaction))
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _forget_connection(self, address: Address) -> None:
+        for call in self._calls.values():
+            if call.dialog is not None:
+                call.dialog.connection_lost(address)
 
     def _keep(self, call: Call) -> None:
         self._calls[call.call_id] = call

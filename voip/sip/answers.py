@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voip.sip.core import COPIES_TO_STRANGERS, Core
-from voip.sip.dialog import Dialog, is_public
+from voip.sip.dialog import Dialog, may_be_forged
 from voip.sip.events import Address
 from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP, T1, T2
@@ -22,7 +22,7 @@ class Unacknowledged:
 
     def __init__(self, transaction: ServerTransaction, data: bytes, first: bool) -> None:
         self.number = transaction.request.cseq.number
-        self.data, self.destination, self.first = data, transaction.reply_to, first
+        self.data, self.transaction, self.first = data, transaction, first
         self.late_offer = not transaction.request.body
         self.interval = T1
         self.copies = 0
@@ -47,7 +47,7 @@ class Answers:
 
     def repeat(self, transaction: ServerTransaction, response: Response, *, first: bool, now: float) -> None:
         """This 2xx was sent: send it again until it is acknowledged. `first`: it answers the INVITE of the call."""
-        if not self.proven and is_public(transaction.source.host):
+        if not self.proven and may_be_forged(transaction.source):
             transaction.most_copies = 0
         waiting = Unacknowledged(transaction, response.serialize(), first)
         self._waiting[waiting.number] = waiting
@@ -68,11 +68,11 @@ class Answers:
         self._waiting.clear()
 
     def _repeat(self, waiting: Unacknowledged, now: float) -> None:
-        stranger = not self.proven and is_public(waiting.destination.host)
+        stranger = not self.proven and may_be_forged(waiting.transaction.source)
         if stranger and waiting.copies >= COPIES_TO_STRANGERS:
             return
         waiting.copies += 1
-        self._core.wire.send(waiting.data, waiting.destination)
+        self._core.wire.send(waiting.data, waiting.transaction.reply_to)
         waiting.interval = min(2 * waiting.interval, T2)
         self._core.timers.set(waiting, "repeat", now + waiting.interval, lambda now: self._repeat(waiting, now))
 
@@ -106,7 +106,7 @@ class Acks:
 
 def make_ack(core: Core, dialog: Dialog, invite: Request) -> SentAck:
     """The ACK for a 2xx to `invite`: its number, its credentials (22.1), the dialog's route."""
-    destination = dialog.destination(core.resolve)
+    destination = dialog.destination(core.locate)
     request = dialog.request("ACK", core.via(destination), invite.cseq.number)
     for name in ("Authorization", "Proxy-Authorization"):
         for value in invite.headers.lines(name):

@@ -12,7 +12,7 @@ from enum import Enum
 
 from voip.sip.answers import Acks, Answers, Unacknowledged
 from voip.sip.core import SDP, Core
-from voip.sip.dialog import Dialog, is_public
+from voip.sip.dialog import Dialog, is_secure, may_be_forged
 from voip.sip.events import Address, CallEnded, PeerAlive
 from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP
@@ -110,7 +110,7 @@ class Call(ABC):
         request = self._request("BYE")
         for name, value in self._bye_headers.items():
             request.headers.set(name, value)
-        stranger = not self._answers.proven and is_public(self.dialog.peer.host)
+        stranger = not self._answers.proven and may_be_forged(self.dialog.peer)
         destination = self._destination() if self._answers.proven else self.dialog.peer
         self._bye = self.core.send(request, destination, self, now, 0 if stranger else None)
 
@@ -198,7 +198,7 @@ class Call(ABC):
     def _send_2xx(self, transaction: ServerTransaction, body: bytes, *, first: bool, now: float) -> None:
         request = transaction.request
         fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
-        fields.append(("Contact", self.core.contact(transaction.source)))
+        fields.append(("Contact", self.core.contact(transaction.source, secure=is_secure(request.uri))))
         response = self.core.answer(transaction, 200, now, fields=fields, allow=True, body=body)
         self._answers.repeat(transaction, response, first=first, now=now)
 
@@ -247,4 +247,4 @@ class Call(ABC):
 
     def _destination(self) -> Address:
         assert self.dialog is not None
-        return self.dialog.destination(self.core.resolve)
+        return self.dialog.destination(self.core.locate)

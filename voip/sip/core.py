@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from voip.sip.dialog import Resolve, is_public
+from voip.sip.dialog import Resolve, locate, may_be_forged
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.message import Request, Response, SipUri
 from voip.sip.transaction import (
@@ -32,6 +32,10 @@ TOKEN_BITS = 64
 """Of tags and branches: nobody who does not see our packets can name our dialogs and transactions (19.3)."""
 CALL_ID_BITS = 128
 MOST_SERVERS = 64
+MOST_NAMES = 64
+"""Addresses whose names are remembered."""
+LARGEST_OVER_UDP = 1300
+"""Bytes of a request: a larger one goes by TCP, where the MTU of the path is not known (18.1.1)."""
 COPIES_TO_STRANGERS = 1
 """How often a 2xx is repeated by timer to a public address that has not shown that the call comes from there. Each
 copy of the INVITE fetches one more; so whoever is called in another's name sends little to that other."""
@@ -55,6 +59,8 @@ class Core:
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self.most_servers = MOST_SERVERS
+        self.names: dict[Address, str] = {}
+        """The host of the URI that led to an address: what its certificate must be for (26.3.2.1)."""
         self._local, self._user, self._product = local, user, product
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
 
@@ -67,12 +73,30 @@ class Core:
         host, port = self._local(remote)
         return SipUri("sip", self._user, host, port)
 
-    def contact(self, remote: Address) -> str:
-        return f"<{self.own_uri(remote)}>"
+    def contact(self, remote: Address, *, secure: bool = False) -> str:
+        """Where `remote` reaches us; `secure`: by a sips: URI, which a request to one calls for (12.1.1)."""
+        uri = self.own_uri(remote)
+        if secure:
+            uri.scheme = "sips"
+        elif remote.reliable:
+            uri.params["transport"] = remote.protocol
+        return f"<{uri}>"
 
     def via(self, remote: Address) -> str:
-        """A Via with a new branch that asks for the address we are seen at (RFC 3581)."""
-        return f"SIP/2.0/UDP {self.own_uri(remote).host_port};rport;branch={BRANCH_COOKIE}{self.token()}"
+        """A Via with a new branch that asks for the address we are seen at (RFC 3581), and lets the other side use
+        our connection for its requests (RFC 5923)."""
+        alias = ";alias" if remote.reliable else ""
+        sent_by = self.own_uri(remote).host_port
+        return f"SIP/2.0/{remote.protocol.upper()} {sent_by};rport{alias};branch={BRANCH_COOKIE}{self.token()}"
+
+    def locate(self, uri: SipUri | str) -> Address | None:
+        """Where requests to `uri` go, None if that is not known."""
+        address = locate(uri, self.resolve)
+        if address is not None and isinstance(uri, SipUri) and address.protocol == "tls":
+            while len(self.names) >= MOST_NAMES and address not in self.names:
+                del self.names[next(iter(self.names))]
+            self.names[address] = uri.host
+        return address
 
     # --- requests of ours -----------------------------------------------------------------------------------------
 
@@ -88,8 +112,33 @@ class Core:
         self.clients[key] = transaction
         transaction.on_end = partial(self.clients.pop, key, None)
         transaction.most_copies = most_copies
-        transaction.start(now)
+        if destination.protocol == "udp" and len(request.serialize()) > LARGEST_OVER_UDP:
+            transaction.fall_back = partial(self._carry, transaction, destination)
+            self._carry(transaction, destination._replace(protocol="tcp"), now)
+        else:
+            transaction.start(now)
         return transaction
+
+    def transport_failed(self, address: Address, reason: str, now: float) -> None:
+        """Requests that wait for an answer from there need not wait; answers to others go another way."""
+        for client in list(self.clients.values()):
+            if client.destination == address:
+                client.transport_failed(reason, now)
+        self.connection_lost(address)
+
+    def connection_lost(self, address: Address) -> None:
+        """What still has to be answered over this connection is answered where its sender listens."""
+        for server in self.servers.values():
+            if server.reply_to == address and address.reliable:
+                server.connection_lost()
+
+    def _carry(self, transaction: ClientTransaction, destination: Address, now: float) -> None:
+        """Send by the transport of `destination`, which the Via names (18.1.1)."""
+        via = transaction.request.via[0]
+        via.protocol = destination.protocol.upper()
+        via.host, via.port = self._local(destination)
+        transaction.request.headers.replace_first("Via", str(via))
+        transaction.start_again(destination, now)
 
     # --- requests of others ---------------------------------------------------------------------------------------
 
@@ -127,7 +176,7 @@ class Core:
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
-        stranger = is_public(transaction.source.host)
+        stranger = may_be_forged(transaction.source)
         if allow and not stranger:
             response.headers.add(*ALLOW)
         if body:
@@ -146,13 +195,13 @@ class Core:
         seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
         digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
         data = request.response(status, None, digest.hexdigest()).serialize()
-        if len(data) <= size or not is_public(source.host):
+        if len(data) <= size or not may_be_forged(source):
             self.wire.send(data, reply_address(request.via[0], source))
 
     def _note_refusal(self, transaction: ServerTransaction, status: int) -> None:
         if transaction.owner is None:  # else a call refuses, and its user knows
             self.events.append(RequestRefused(transaction.source, transaction.request.method, status))
-        if is_public(transaction.source.host):
+        if may_be_forged(transaction.source):
             # The source may be forged. A copy of the request still fetches a copy of the response.
             transaction.most_copies = 0
 

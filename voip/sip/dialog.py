@@ -9,12 +9,19 @@ from dataclasses import dataclass
 from voip.errors import ProtocolError
 from voip.sip.events import Address
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
-from voip.sip.transaction import MAX_FORWARDS, SIP_PORT
+from voip.sip.transaction import MAX_FORWARDS, default_port
 
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 Resolve = Callable[[str], "str | None"]
 """From a host name to a literal address, None if there is none."""
+Locate = Callable[["SipUri | str"], "Address | None"]
+"""From a URI to where its requests go, None if that is not known."""
+PROTOCOLS = {
+    "sip": {"": "udp", "udp": "udp", "tcp": "tcp", "tls": "tls"},
+    "sips": {"": "tls", "tcp": "tls", "tls": "tls"},
+}
+"""What the transport parameter of a URI means (19.1.2, 26.2.2): sips is over TLS or not at all."""
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 
@@ -35,6 +42,8 @@ class Dialog:
     """Where the peer's last message came from: the way back when its Contact cannot be reached."""
     behind_nat: bool = False
     """The peer's Contact is of a network that its packets do not come from."""
+    connected: bool = False
+    """The peer itself has connected to us: its connection is the way back as long as it is open (RFC 5923)."""
 
     @classmethod
     def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
@@ -53,6 +62,7 @@ class Dialog:
             target=contact,
             peer=source,
             behind_nat=not routes and _came_through_nat(request, contact, source),
+            connected=not routes and source.reliable and len(request.via) == 1,
         )
 
     @classmethod
@@ -96,11 +106,16 @@ class Dialog:
         headers.add("CSeq", f"{number} {method}")
         return Request(method, uri, headers)
 
-    def destination(self, resolve: Resolve | None) -> Address:
+    def destination(self, locate: Locate) -> Address:
         """The next hop of our requests."""
-        if self.behind_nat:
+        if self.behind_nat or self.connected:
             return self.peer
-        return locate(self.routes[0].uri if self.routes else self.target, resolve) or self.peer
+        return locate(self.routes[0].uri if self.routes else self.target) or self.peer
+
+    def connection_lost(self, address: Address) -> None:
+        """The connection to or from there is gone."""
+        if self.peer == address:
+            self.connected = False
 
     def _addressed(self) -> tuple[SipUri | str, list[str]]:
         """Request-URI and Route values: loose routing, or strict where the first proxy knows no other (12.2.1.1)."""
@@ -125,7 +140,17 @@ def locate(uri: SipUri | str, resolve: Resolve | None) -> Address | None:
     parsed = ipaddress.ip_address(host)
     if parsed.is_unspecified or parsed.is_multicast:
         return None
-    return Address("udp", host, uri.port or SIP_PORT)
+    protocol = protocol_of(uri)
+    return None if protocol is None else Address(protocol, host, uri.port or default_port(protocol))
+
+
+def protocol_of(uri: SipUri) -> str | None:
+    """What a URI is to be reached by: "udp", "tcp" or "tls"; None if that is nothing we speak."""
+    return PROTOCOLS[uri.scheme].get((uri.params.get("transport") or "").lower())
+
+
+def is_secure(uri: SipUri | str) -> bool:
+    return isinstance(uri, SipUri) and uri.scheme == "sips"
 
 
 def is_literal(host: str) -> bool:
@@ -144,14 +169,19 @@ def is_public(host: str) -> bool:
         return True
 
 
-def redirect_target(response: Response) -> SipUri | None:
-    """The first place of a 3xx that we can call (8.1.3.4)."""
+def may_be_forged(source: Address) -> bool:
+    """Whether a message may have come from somebody else than its source says: no connection, and a public address."""
+    return not source.reliable and is_public(source.host)
+
+
+def redirect_target(response: Response, *, secure: bool = False) -> SipUri | None:
+    """The first place of a 3xx that we can call (8.1.3.4); `secure`: it must not be less secure than what we called."""
     try:
         uris = [contact.uri for contact in response.contacts]
     except ProtocolError:
         return None
     for uri in uris:
-        if isinstance(uri, SipUri) and uri.scheme == "sip":
+        if isinstance(uri, SipUri) and (is_secure(uri) or not secure):
             return _bare_sip(uri)
     return None
 

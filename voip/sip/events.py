@@ -9,11 +9,16 @@ from voip.sip.message import NameAddr
 
 
 class Address(NamedTuple):
-    """Where a message came from or goes to; `host` is a literal address without brackets."""
+    """Where a message came from or goes to: "udp", "tcp" or "tls"; `host` is a literal address without brackets."""
 
     protocol: str
     host: str
     port: int
+
+    @property
+    def reliable(self) -> bool:
+        """What is sent there arrives, in order, or the transport says that it cannot (RFC 3261 section 17)."""
+        return self.protocol != "udp"
 
 
 @dataclass(frozen=True)

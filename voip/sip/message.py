@@ -254,8 +254,11 @@ class Response(SipMessage):
         return f"{VERSION} {self.status} {self.reason}"
 
 
-def parse_message(data: bytes) -> Request | Response:
-    """Read one datagram; SipParseError (a ProtocolError, `.status` says how to answer a request) and nothing else."""
+def parse_message(data: bytes, *, stream: bool = False) -> Request | Response:
+    """Read one datagram; SipParseError (a ProtocolError, `.status` says how to answer a request) and nothing else.
+
+    `stream`: it came by a connection, where only Content-Length says how long it is.
+    """
     if len(data) > MAX_MESSAGE:
         raise SipParseError("message of more than 64 kB", MESSAGE_TOO_LARGE)
     data = data.lstrip(b"\r\n")
@@ -269,7 +272,7 @@ def parse_message(data: bytes) -> Request | Response:
     message = _parse_start_line(lines[0])
     message.headers = Headers.of_wire([_parse_header(line) for line in lines[1:]])
     _check_fields(message)
-    message.body = _cut_body(message.headers, data[end.end() :])
+    message.body = _cut_body(message.headers, data[end.end() :], stream)
     return message
 
 
@@ -337,9 +340,11 @@ def _check_fields(message: Request | Response) -> None:
     _ = message.contacts, message.routes, message.record_routes
 
 
-def _cut_body(headers: Headers, rest: bytes) -> bytes:
+def _cut_body(headers: Headers, rest: bytes, stream: bool) -> bytes:
     """The body by Content-Length (RFC 3261 section 18.3); the field is made to say what was taken."""
     text = headers.get("Content-Length")
+    if text is None and stream:
+        raise SipParseError("no Content-Length")
     length = len(rest) if text is None else _parse_number("Content-Length", text, MAX_MESSAGE)
     if length > len(rest):
         raise SipParseError(f"Content-Length {length}, but {len(rest)} bytes are there")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from voip.sip.answers import Unacknowledged
 from voip.sip.call import Call, CallState
 from voip.sip.core import ALLOW, SDP, Core
+from voip.sip.dialog import is_secure
 from voip.sip.events import Address, CallOffered, CallReanswered, RequestRefused
 from voip.sip.message import Response
 from voip.sip.timers import T1
@@ -151,7 +152,7 @@ class NegotiatedCall(Call):
             return
         destination = self._destination()
         request = self._request("INVITE")
-        request.headers.add("Contact", self.core.contact(destination))
+        request.headers.add("Contact", self.core.contact(destination, secure=is_secure(request.uri)))
         request.headers.add(*ALLOW)
         if self._offer:
             request.headers.add("Content-Type", SDP)

@@ -1,4 +1,4 @@
-"""The four transaction state machines of RFC 3261 section 17, with RFC 6026's Accepted states, over UDP.
+"""The four transaction state machines of RFC 3261 section 17, with RFC 6026's Accepted states.
 
     INVITE client       CALLING -> PROCEEDING -> COMPLETED (3xx-6xx: ACK each copy, timer D) | ACCEPTED (2xx, timer M)
     other client        TRYING -> PROCEEDING -> COMPLETED (timer K)
@@ -7,7 +7,8 @@
     other server        TRYING -> PROCEEDING -> COMPLETED (repeat on demand, timer J)
 
 A transaction sends what must be repeated and tells its owner what is new. Timers A and E, B and F, and so on, have the
-letters of the RFC in the code.
+letters of the RFC in the code. Over a reliable transport nothing is repeated (no timers A, E, G), and what only waits
+for repetitions does not wait (D, I, J, K are zero); 2xx to INVITE are repeated by the dialog over any.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ BRANCH_COOKIE = "z9hG4bK"
 TRYING_AFTER = 0.2
 """A server whose user is silent this long says 100 (17.2.1)."""
 SIP_PORT = 5060
+SIPS_PORT = 5061
+"""Where SIP over TLS is (19.1.2)."""
+FALL_BACK_AFTER = 2.0
+"""Seconds without an answer after which a request that was too large for UDP goes by UDP all the same: a firewall that
+drops TCP says nothing. A server that has it from both counts the second as a repetition."""
 MAX_FORWARDS = "70"
 ServerKey = tuple[str, ...]
 
@@ -73,6 +79,10 @@ class ClientTransaction(ABC):
         self.on_end: Callable[[], object] = lambda: None
         self.most_copies: int | None = None
         """How often the request may be repeated by timer; None: as the RFC says."""
+        self.failure = ""
+        """Why the transport could not send it."""
+        self.fall_back: Callable[[float], None] | None = None
+        """What else can be tried while there is no answer."""
         self._wire, self._timers = wire, wire.timers
         self._data = request.serialize()
         self._interval = T1
@@ -85,8 +95,26 @@ class ClientTransaction(ABC):
 
     def start(self, now: float) -> None:
         self.send_again()
-        self._timers.set(self, "retransmit", now + T1, self._retransmit)
+        if not self.destination.reliable:
+            self._timers.set(self, "retransmit", now + T1, self._retransmit)
+        if self.fall_back is not None:
+            self._timers.set(self, "fall back", now + FALL_BACK_AFTER, self._fall_back)
         self._timers.set(self, "give up", now + GIVE_UP, self._give_up)
+
+    def start_again(self, destination: Address, now: float) -> None:
+        """Go another way, with the request as it is now."""
+        self.destination, self._data = destination, self.request.serialize()
+        self.start(now)
+
+    def transport_failed(self, reason: str, now: float) -> None:
+        """The request could not be sent (18.4): try the other way if there is one, else tell the owner."""
+        if self.answered:
+            return
+        if self.fall_back is not None:
+            self._fall_back(now)
+            return
+        self.failure = reason
+        self._give_up(now)
 
     def send_again(self) -> None:
         """One copy of the request, timers untouched."""
@@ -113,8 +141,26 @@ class ClientTransaction(ABC):
     def drop(self) -> None:
         """Expect no response any more."""
         self.state = State.TERMINATED
-        self._timers.clear(self, "retransmit", "give up", "end")
+        self._timers.clear(self, "retransmit", "give up", "fall back", "end")
         self.on_end()
+
+    def _heard(self) -> None:
+        """There is an answer: neither repeat the request nor give up."""
+        self.fall_back = None
+        self._timers.clear(self, "retransmit", "give up", "fall back")
+
+    def _linger(self, seconds: float, now: float) -> None:
+        """Be there for repetitions of the answer, which a reliable transport does not bring (timers D, K)."""
+        if self.destination.reliable:
+            self.drop()
+        else:
+            self._timers.set(self, "end", now + seconds, self._terminate)
+
+    def _fall_back(self, now: float) -> None:
+        again, self.fall_back = self.fall_back, None
+        self._timers.clear(self, "fall back")
+        if again is not None:
+            again(now)
 
     def _give_up(self, now: float) -> None:  # timers B, F
         self.drop()
@@ -138,14 +184,16 @@ class NonInviteClient(ClientTransaction):
     def _provisional(self, response: Response, source: Address, now: float) -> None:
         if not self.answered:
             self.state = State.PROCEEDING
+            self._timers.clear(self, "fall back")
+            self.fall_back = None
             self.owner.on_response(self, response, source, now)
 
     def _final(self, response: Response, source: Address, now: float) -> None:
         if self.answered:
             return
         self.state = State.COMPLETED
-        self._timers.clear(self, "retransmit", "give up")
-        self._timers.set(self, "end", now + T4, self._terminate)  # timer K
+        self._heard()
+        self._linger(T4, now)  # timer K
         self.owner.on_response(self, response, source, now)
 
 
@@ -170,7 +218,7 @@ class InviteClient(ClientTransaction):
         if self.answered:
             return
         self.state = State.PROCEEDING
-        self._timers.clear(self, "retransmit", "give up")
+        self._heard()
         self.owner.on_response(self, response, source, now)
 
     def _final(self, response: Response, source: Address, now: float) -> None:
@@ -184,17 +232,17 @@ class InviteClient(ClientTransaction):
     def _accepted(self, response: Response, source: Address, now: float) -> None:
         if not self.answered:
             self.state = State.ACCEPTED
-            self._timers.clear(self, "retransmit", "give up")
+            self._heard()
             self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer M
         if self.state is State.ACCEPTED:
             self.owner.on_response(self, response, source, now)
 
     def _refused(self, response: Response, source: Address, now: float) -> None:
         self.state = State.COMPLETED
-        self._timers.clear(self, "retransmit", "give up")
-        self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer D
+        self._heard()
         self._ack = self._make_ack(response).serialize()
         self._wire.send(self._ack, self.destination)
+        self._linger(GIVE_UP, now)  # timer D
         self.owner.on_response(self, response, source, now)
 
     def _make_ack(self, response: Response) -> Request:
@@ -245,6 +293,11 @@ class ServerTransaction(ABC):
         if self._reply:
             self._wire.send(self._reply, self.reply_to)
 
+    def connection_lost(self) -> None:
+        """The connection that the request came by is gone: answer where its sender says that it listens (18.2.2)."""
+        via = self.request.via[0]
+        self.reply_to = self.source._replace(port=via.port or default_port(self.source.protocol))
+
     def drop(self) -> None:
         """Forget the transaction: a later copy of its request would count as new."""
         self.state = State.TERMINATED
@@ -254,6 +307,13 @@ class ServerTransaction(ABC):
     def _send(self, response: Response) -> None:
         self._reply = response.serialize()
         self._wire.send(self._reply, self.reply_to)
+
+    def _linger(self, seconds: float, now: float) -> None:
+        """Be there for repetitions of the request, which a reliable transport does not bring (timers I, J)."""
+        if self.source.reliable:
+            self.drop()
+        else:
+            self._timers.set(self, "end", now + seconds, self._terminate)
 
     def _terminate(self, now: float) -> None:  # timers H, I, J, L
         self.drop()
@@ -270,7 +330,7 @@ class NonInviteServer(ServerTransaction):
             self.state = State.PROCEEDING
             return
         self.state = State.COMPLETED
-        self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer J
+        self._linger(GIVE_UP, now)  # timer J
 
 
 class InviteServer(ServerTransaction):
@@ -295,7 +355,8 @@ class InviteServer(ServerTransaction):
             self._timers.set(self, "end", now + GIVE_UP, self._terminate)  # timer L
             return
         self.state = State.COMPLETED
-        self._timers.set(self, "retransmit", now + T1, self._retransmit)
+        if not self.source.reliable:
+            self._timers.set(self, "retransmit", now + T1, self._retransmit)
         self._timers.set(self, "give up", now + GIVE_UP, self._terminate)  # timer H
 
     def repeated(self) -> None:
@@ -309,7 +370,7 @@ class InviteServer(ServerTransaction):
         if self.state is State.COMPLETED:
             self.state = State.CONFIRMED
             self._timers.clear(self, "retransmit", "give up")
-            self._timers.set(self, "end", now + T4, self._terminate)  # timer I
+            self._linger(T4, now)  # timer I
         return self.state is not State.ACCEPTED
 
     def _trying(self, now: float) -> None:
@@ -349,8 +410,15 @@ def merge_key(request: Request) -> tuple[str, str, str]:
     return request.from_.tag or "", request.call_id, str(request.cseq)
 
 
+def default_port(protocol: str) -> int:
+    return SIPS_PORT if protocol == "tls" else SIP_PORT
+
+
 def reply_address(via: Via, source: Address) -> Address:
-    """Where a response goes (18.2.2, RFC 3581 section 4): always to the host that asked, whatever it claims to be."""
+    """Where a response goes (18.2.2, RFC 3581 section 4): always to the host that asked, whatever it claims to be;
+    over the connection that the request came by, if there is one."""
+    if source.reliable:
+        return source
     port = source.port if "rport" in via.params else via.port or SIP_PORT
     return Address(source.protocol, source.host, port)
 

@@ -8,7 +8,7 @@ from voip.sip.answers import SentAck, make_ack
 from voip.sip.auth import Credentials, authorization, strongest_challenge
 from voip.sip.call import CallState
 from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core
-from voip.sip.dialog import Dialog, locate, redirect_target
+from voip.sip.dialog import Dialog, is_secure, redirect_target
 from voip.sip.events import Address, CallAnswered, CallRinging
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
 from voip.sip.offers import NegotiatedCall
@@ -48,7 +48,7 @@ class OutgoingCall(NegotiatedCall):
 
     def start(self, credentials: Credentials | None, now: float) -> None:
         self._credentials = credentials
-        destination = locate(self._target, self.core.resolve)
+        destination = self.core.locate(self._target)
         if destination is None:
             self.end("network", None, f"cannot find the host {self._target.host}", now)
             return
@@ -84,7 +84,7 @@ class OutgoingCall(NegotiatedCall):
         headers.add("To", f"<{self._target}>")
         headers.add("Call-ID", self.call_id)
         headers.add("CSeq", f"{self._number} INVITE")
-        headers.add("Contact", self.core.contact(destination))
+        headers.add("Contact", self.core.contact(destination, secure=is_secure(uri)))
         headers.add(*ALLOW)
         for name, value in extra:
             headers.add(name, value)
@@ -153,7 +153,8 @@ class OutgoingCall(NegotiatedCall):
         if transaction is not self._invite:
             super().on_no_response(transaction, now)
         elif self.state is CallState.CALLING:
-            self.end(*(self._because or ("no-answer", None, "")), now)
+            failed = ("network", None, transaction.failure) if transaction.failure else ("no-answer", None, "")
+            self.end(*(self._because or failed), now)
 
     def _on_progress(self, response: Response, now: float) -> None:
         if self._because is not None:  # given up before this first sign of life
@@ -215,8 +216,8 @@ class OutgoingCall(NegotiatedCall):
         if self._redirected:
             self.end("redirect-loop", response.status, response.reason, now)
             return
-        uri = redirect_target(response)
-        destination = locate(uri, self.core.resolve) if uri is not None else None
+        uri = redirect_target(response, secure=is_secure(self._target))
+        destination = self.core.locate(uri) if uri is not None else None
         if uri is None or destination is None:
             self.end("rejected", response.status, response.reason, now)
             return

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from voip.sip.answers import Unacknowledged
 from voip.sip.call import LOCAL_BYE, CallState
 from voip.sip.core import SDP, Core, Fields
-from voip.sip.dialog import Dialog
-from voip.sip.events import CallEstablished, IncomingCall
+from voip.sip.dialog import Dialog, is_secure
+from voip.sip.events import Address, CallEstablished, IncomingCall
 from voip.sip.message import Request, SipUri
 from voip.sip.offers import NegotiatedCall
 from voip.sip.transaction import ServerTransaction, merge_key
@@ -21,11 +21,11 @@ Refusal = tuple[int, Fields]
 """Status and header fields of the response."""
 
 
-def objection(request: Request) -> Refusal | None:
+def objection(request: Request, source: Address) -> Refusal | None:
     """What the standard has against this request, in the order of section 8.2; None if it is good."""
     if request.method not in SERVED:
         return UNSERVED[request.method not in UNDERSTOOD], []
-    if not isinstance(request.uri, SipUri) or request.uri.scheme != "sip":
+    if not isinstance(request.uri, SipUri) or (is_secure(request.uri) and source.protocol != "tls"):
         return 416, []
     required = request.headers.get_all("Require")
     if required:
@@ -70,7 +70,8 @@ class AnsweringCall(NegotiatedCall):
         """180: the user is being asked."""
         if self.state is CallState.INCOMING and self._offered is not None:
             fields = [("Record-Route", value) for value in self._offered.request.headers.lines("Record-Route")]
-            fields.append(("Contact", self.core.contact(self._offered.source)))
+            secure = is_secure(self._offered.request.uri)
+            fields.append(("Contact", self.core.contact(self._offered.source, secure=secure)))
             self.core.answer(self._offered, 180, now, fields=fields)
 
     def accept(self, answer: bytes, now: float) -> None:
