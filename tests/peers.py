@@ -17,7 +17,7 @@ from tests.processes import LOOPBACK, PATIENCE, Outcome, Program, free_ports, un
 
 _BARESIP_MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules")
 _BARESIP_READY = "baresip is ready"
-_BARESIP_MODULE_NAMES = ("opus.so", "l16.so", "g711.so", "sndfile.so")  # the last one records what was heard
+_BARESIP_MODULE_NAMES = ("opus.so", "l16.so", "g711.so", "g722.so", "sndfile.so")  # the last one records what was heard
 _CAPTURE_ENDS = b"the capture ends here"
 _LIFETIME = 60  # seconds after which a forgotten phone ends by itself
 

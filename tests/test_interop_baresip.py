@@ -6,7 +6,7 @@ import pytest
 
 from tests.peers import Baresip, baresip
 from tests.processes import assert_identities, receiver, sender, until
-from tests.voice import voice
+from tests.voice import speech, voice
 from tests.wavdiff import Difference, compare_files, save, speechlike
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
@@ -14,12 +14,14 @@ pytestmark = [pytest.mark.process, pytest.mark.interop]
 SECONDS = 5.0
 UNHEARD = 0.3  # seconds of the end that a side may cut off when it hangs up at the end of its file
 G711_SNR = 37.0  # dB, of the companding itself
+G722_SNR = 24.0
 OPUS_SNR = 5.0  # dB: a voice at 24 kbit/s has 8, anything else has none
 PATIENT = ("--latency", "200ms")  # and no time-scaling: the sound is compared sample by sample
 CODECS = {  # baresip's name, ours, rate
     "opus": ("opus/48000/2", "opus", 48_000),
     "PCMU": ("PCMU/8000/1", "pcmu", 8_000),
     "PCMA": ("PCMA/8000/1", "pcma", 8_000),
+    "G722": ("G722/16000/1", "g722", 16_000),
     "L16": ("L16/16000/1", "l16", 16_000),
     "L16-48000": ("L16/48000/1", "l16", 48_000),
     "L16-stereo": ("L16/16000/2", "l16", 16_000),
@@ -34,7 +36,10 @@ def codec(request: pytest.FixtureRequest) -> str:
 def recording(codec: str, folder: Path) -> Path:
     file = folder / "said.wav"
     rate = CODECS[codec][2]
-    sound = voice(rate, SECONDS) if codec == "opus" else speechlike(rate, SECONDS, 2 if codec == "L16-stereo" else 1)
+    if codec in ("opus", "G722"):
+        sound = voice(rate, SECONDS) if codec == "opus" else speech(rate, SECONDS)
+    else:
+        sound = speechlike(rate, SECONDS, 2 if codec == "L16-stereo" else 1)
     save(file, sound, rate)
     return file
 
@@ -50,7 +55,7 @@ def assert_heard(codec: str, said: Path, heard: Path, *, seconds: float = SECOND
     if codec.startswith("L16"):
         assert difference.exact, difference
     else:
-        assert difference.snr >= (OPUS_SNR if codec == "opus" else G711_SNR), difference
+        assert difference.snr >= {"opus": OPUS_SNR, "G722": G722_SNR}.get(codec, G711_SNR), difference
 
 
 def assert_bye(phone: Baresip, *, from_phone: bool) -> None:

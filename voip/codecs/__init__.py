@@ -1,6 +1,6 @@
 """Audio codecs and their names on the wire (RFC 3551 sections 4.5 and 6, RFC 8866 section 6.6).
 
-To add one, write a module with what `Implementation` lists and put it into MODULES.
+To add one, write a module with what `Implementation` lists and put it into IMPLEMENTATIONS.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from voip.codecs import g722 as _g722
 from voip.codecs import opus as _opus
 from voip.codecs import pcm as _pcm
 from voip.dsp import Pcm
@@ -92,10 +93,6 @@ class Implementation(Protocol):
     """What a codec module provides."""
 
     @property
-    def NAMES(self) -> tuple[str, ...]:
-        """Encoding names in order of preference."""
-
-    @property
     def STATIC(self) -> Mapping[int, tuple[str, int, int]]:
         """Static payload types: name, clock rate, channels."""
 
@@ -124,9 +121,16 @@ class Implementation(Protocol):
         """Upper bound of payload bytes."""
 
 
-MODULES: tuple[Implementation, ...] = (_opus, _pcm)
+IMPLEMENTATIONS: Mapping[str, Implementation] = {
+    "opus": _opus,
+    "L16": _pcm,
+    "G722": _g722,
+    "PCMU": _pcm,
+    "PCMA": _pcm,
+}
+"""Encoding names, in order of preference, and who makes them: as bit rate allows, wide band before narrow band."""
 
-NAMES = tuple(name for module in MODULES for name in module.NAMES)
+NAMES = tuple(IMPLEMENTATIONS)
 """Encoding names that are known, in order of preference."""
 
 
@@ -142,7 +146,7 @@ def find(name: str, clock_rate: int, channels: int) -> Codec | None:
 
 def static(payload_type: int) -> Codec | None:
     """The codec with this static payload type (RFC 3551 section 6); None if it is not known."""
-    for module in MODULES:
+    for module in IMPLEMENTATIONS.values():
         if payload_type in module.STATIC:
             return find(*module.STATIC[payload_type])
     return None
@@ -181,4 +185,4 @@ def _known(name: str) -> str | None:
 
 
 def _module(name: str) -> Implementation:
-    return next(module for module in MODULES if name in module.NAMES)
+    return IMPLEMENTATIONS[name]

@@ -20,7 +20,6 @@ from voip.errors import ProtocolError, VoipError
 if TYPE_CHECKING:
     from voip.codecs import Codec
 
-NAMES = ("opus",)
 STATIC: Mapping[int, tuple[str, int, int]] = {}
 
 SAMPLE_RATE = 48000

@@ -14,7 +14,6 @@ from voip.errors import ProtocolError
 if TYPE_CHECKING:
     from voip.codecs import Codec
 
-NAMES = ("L16", "PCMU", "PCMA")
 STATIC = {
     0: ("PCMU", 8000, 1),
     8: ("PCMA", 8000, 1),
