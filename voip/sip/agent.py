@@ -61,10 +61,10 @@ class UserAgent:
         replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
         resolve: Resolve | None = None,
     ) -> None:
-        self._core = Core(rng, local, user, product, resolve)
+        self._core = Core(rng, local, user, product, resolve, credentials)
         self._core.most_servers = max(self._core.most_servers, 2 * (max_calls + SPARE_CALLS))
         self._max_calls, self._accepts_calls = max_calls, accepts_calls
-        self._allowed, self._credentials = allowed, credentials
+        self._allowed = allowed
         self.replaceable = replaceable
         self._calls: dict[str, Call] = {}
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
@@ -88,7 +88,7 @@ class UserAgent:
         uri = SipUri.parse(target) if isinstance(target, str) else target
         call = OutgoingCall(self._core, uri, offer, timeout=timeout, display=display)
         self._keep(call)
-        call.start(self._credentials, now)
+        call.start(now)
         return call.call_id
 
     def ring(self, call_id: str, now: float) -> None:
@@ -189,6 +189,7 @@ class UserAgent:
         if transaction is None or len(vias) != 1:  # 8.1.3.3: with two it is not for us
             self.ignored += 1
             return
+        self._core.authenticator.note(transaction.request, response)
         transaction.receive(response, source, now)
 
     # --- requests -------------------------------------------------------------------------------------------------

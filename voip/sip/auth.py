@@ -1,22 +1,25 @@
-"""Digest authentication, the client's side: from a challenge to the header that answers it (RFC 3261 section 22,
+"""Digest authentication as texts and hashes: challenges, and the headers that answer them (RFC 3261 section 22,
 RFC 7616, RFC 8760 for SHA-256 and SHA-512-256, RFC 2617 for servers that know neither those nor qop).
 
-Only computing is done here. When to answer, whom, and with which nonce count is the business of who sends requests.
+Only computing is done here. Whom to answer, and with which nonce count, is the business of the authenticator; whom to
+believe is that of the gatekeeper.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from voip.sip.grammar import LWS, QUOTED, SipParseError, is_token, quote, split_list
+from voip.sip.grammar import LWS, QUOTED, SipParseError, is_token, quote, split_list, unquote
 
 SCHEME = "digest"
 SESSION_SUFFIX = "-SESS"  # RFC 7616 section 3.4.2: the secret is hashed once more with nonce and cnonce
 # By rising strength; the names are those of RFC 8760 section 2.2 and of hashlib.
 _ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 _QOP_PREFERENCE = ("auth", "auth-int")
+_NONCE_COUNT = re.compile("[0-9A-Fa-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,25 @@ class Challenge:
         return next((qop for qop in _QOP_PREFERENCE if qop in self.qop), None)
 
 
+@dataclass(frozen=True)
+class Proof:
+    """One Authorization or Proxy-Authorization value. Its texts are as they stood inside their quotes, but
+    `username`, which is unquoted; `count` is the nonce count, 0 where none was given."""
+
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str = field(repr=False)
+    algorithm: str = ""
+    qop: str = ""
+    cnonce: str = ""
+    count: int = 0
+
+
 def parse_challenge(value: str) -> Challenge:
     """Read one challenge; SipParseError (a ProtocolError) if it is not a well-formed digest challenge."""
-    scheme, _, rest = value.strip(LWS).partition(" ")
-    if scheme.lower() != SCHEME:
-        raise SipParseError(f"unknown authentication scheme {scheme[:40]!r}")
-    parameters: dict[str, str] = {}
-    for piece in split_list(rest):
-        name, equals, text = piece.partition("=")
-        name, text = name.rstrip(LWS).lower(), text.lstrip(LWS)
-        if not equals or not is_token(name) or name in parameters:
-            raise SipParseError(f"malformed challenge at {piece[:40]!r}")
-        parameters[name] = _inside(text)
+    parameters = _parse_digest(value)
     if "realm" not in parameters or not parameters.get("nonce"):
         raise SipParseError("a challenge without realm or nonce")
     return Challenge(
@@ -76,6 +86,41 @@ def parse_challenge(value: str) -> Challenge:
         qop=tuple(qop.lower() for qop in split_list(parameters.get("qop", "")) if qop),
         stale=parameters.get("stale", "").lower() == "true",
     )
+
+
+def parse_proof(value: str) -> Proof:
+    """Read what answers a challenge; SipParseError (a ProtocolError) if it is not well-formed."""
+    parameters = _parse_digest(value)
+    missing = [name for name in ("username", "realm", "nonce", "uri", "response") if name not in parameters]
+    count = parameters.get("nc", "")
+    if missing or (count and _NONCE_COUNT.fullmatch(count) is None):
+        raise SipParseError(f"credentials without {missing[0] if missing else 'a nonce count'}")
+    return Proof(
+        username=unquote(f'"{parameters["username"]}"'),
+        realm=parameters["realm"],
+        nonce=parameters["nonce"],
+        uri=parameters["uri"],
+        response=parameters["response"].lower(),
+        algorithm=parameters.get("algorithm", ""),
+        qop=parameters.get("qop", "").lower(),
+        cnonce=parameters.get("cnonce", ""),
+        count=int(count or "0", 16),
+    )
+
+
+def next_nonce(value: str) -> str | None:
+    """What an Authentication-Info says about the nonce to use from now on (RFC 7616 section 3.5); None: nothing."""
+    try:
+        return _parse_parameters(value).get("nextnonce") or None
+    except SipParseError:
+        return None
+
+
+def challenge_text(challenge: Challenge) -> str:
+    """The value of a WWW-Authenticate header that asks this."""
+    fields = [f'realm="{challenge.realm}"', f'nonce="{challenge.nonce}"', f'qop="{",".join(challenge.qop)}"']
+    fields += [f"algorithm={challenge.algorithm}", *(["stale=true"] if challenge.stale else [])]
+    return "Digest " + ", ".join(fields)
 
 
 def strongest_challenge(values: Iterable[str]) -> Challenge | None:
@@ -110,15 +155,7 @@ def authorization(
         raise ValueError(f"cannot answer a challenge with algorithm {challenge.algorithm!r} and qop {challenge.qop}")
     qop = challenge.chosen_qop
     count = f"{nonce_count:08x}"
-    secret = _digest(challenge, f"{credentials.user}:{challenge.realm}:{credentials.password}")
-    session = challenge.algorithm.upper().endswith(SESSION_SUFFIX)
-    if session:
-        secret = _digest(challenge, f"{secret}:{challenge.nonce}:{cnonce}")
-    request = f"{method}:{uri}"
-    if qop == "auth-int":
-        request += f":{_digest(challenge, body)}"
-    middle = f"{challenge.nonce}:{count}:{cnonce}:{qop}" if qop else challenge.nonce
-    response = _digest(challenge, f"{secret}:{middle}:{_digest(challenge, request)}")
+    response = digest_response(challenge, credentials, method, uri, nonce_count, cnonce, body)
     fields = [
         f"username={quote(credentials.user)}",
         f'realm="{challenge.realm}"',
@@ -128,13 +165,56 @@ def authorization(
     ]
     if challenge.algorithm:
         fields.append(f"algorithm={challenge.algorithm}")
-    if qop or session:
+    if qop or _is_session(challenge):
         fields.append(f"cnonce={quote(cnonce)}")
     if qop:
         fields += [f"qop={qop}", f"nc={count}"]
     if challenge.opaque is not None:
         fields.append(f'opaque="{challenge.opaque}"')
     return "Digest " + ", ".join(fields)
+
+
+def digest_response(
+    challenge: Challenge,
+    credentials: Credentials,
+    method: str,
+    uri: str,
+    nonce_count: int,
+    cnonce: str,
+    body: bytes = b"",
+) -> str:
+    """The digest that proves knowledge of the password (RFC 7616 section 3.4.1), in hex; arguments as above."""
+    qop = challenge.chosen_qop
+    secret = _digest(challenge, f"{credentials.user}:{challenge.realm}:{credentials.password}")
+    if _is_session(challenge):
+        secret = _digest(challenge, f"{secret}:{challenge.nonce}:{cnonce}")
+    request = f"{method}:{uri}"
+    if qop == "auth-int":
+        request += f":{_digest(challenge, body)}"
+    middle = f"{challenge.nonce}:{nonce_count:08x}:{cnonce}:{qop}" if qop else challenge.nonce
+    return _digest(challenge, f"{secret}:{middle}:{_digest(challenge, request)}")
+
+
+def _parse_digest(value: str) -> dict[str, str]:
+    scheme, _, rest = value.strip(LWS).partition(" ")
+    if scheme.lower() != SCHEME:
+        raise SipParseError(f"unknown authentication scheme {scheme[:40]!r}")
+    return _parse_parameters(rest)
+
+
+def _parse_parameters(text: str) -> dict[str, str]:
+    parameters: dict[str, str] = {}
+    for piece in split_list(text):
+        name, equals, value = piece.partition("=")
+        name, value = name.rstrip(LWS).lower(), value.lstrip(LWS)
+        if not equals or not is_token(name) or name in parameters:
+            raise SipParseError(f"malformed digest parameter at {piece[:40]!r}")
+        parameters[name] = _inside(value)
+    return parameters
+
+
+def _is_session(challenge: Challenge) -> bool:
+    return challenge.algorithm.upper().endswith(SESSION_SUFFIX)
 
 
 def _inside(text: str) -> str:

@@ -134,6 +134,7 @@ class Call(ABC):
         """Stay no longer for what may still be under way."""
         self.end(*(self._because or LOCAL_BYE), now)
         self.core.timers.clear_all(self)
+        self.core.authenticator.forget(self.call_id)
         self.on_forgotten()
 
     @abstractmethod
@@ -215,9 +216,25 @@ class Call(ABC):
     # --- responses to ours ----------------------------------------------------------------------------------------
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        if self._proves(transaction, response, source, now):
+            return
         handler = {"BYE": self._bye_response, "OPTIONS": self._ping_response}.get(transaction.request.method)
         if handler is not None:
             handler(response, now)
+
+    def _proves(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> bool:
+        """Whether this was a challenge, and the request is on its way again with what it asked for."""
+        again = self.dialog and self.core.prove(transaction, response, source, self.dialog.next_number, now)
+        if again:
+            self._replace(transaction, again)
+        return bool(again)
+
+    def _replace(self, transaction: ClientTransaction, again: ClientTransaction) -> None:
+        """A request of ours has been sent once more, and the responses that count are to `again`."""
+        if transaction is self._bye:
+            self._bye = again
+        elif transaction is self._ping:
+            self._ping = again
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is self._bye and self._because is not None:

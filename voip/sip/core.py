@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from voip.sip.auth import Credentials
+from voip.sip.authenticator import CHALLENGED, Authenticator
 from voip.sip.dialog import Resolve, locate, may_be_forged
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.message import Request, Response, SipUri
@@ -50,7 +52,13 @@ class Core:
     """Transactions by key, calls by dialog, and what every message of ours needs."""
 
     def __init__(
-        self, rng: random.Random, local: Local, user: str, product: str | None, resolve: Resolve | None
+        self,
+        rng: random.Random,
+        local: Local,
+        user: str,
+        product: str | None,
+        resolve: Resolve | None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.wire = Wire()
         self.timers = self.wire.timers
@@ -62,6 +70,7 @@ class Core:
         self.names: dict[Address, str] = {}
         """The host of the URI that led to an address: what its certificate must be for (26.3.2.1)."""
         self._local, self._user, self._product = local, user, product
+        self.authenticator = Authenticator(credentials, partial(self.token, CALL_ID_BITS))
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
 
     # --- parts of messages ----------------------------------------------------------------------------------------
@@ -106,6 +115,7 @@ class Core:
         """Begin a client transaction; its responses go to `owner`."""
         if self._product is not None:
             request.headers.set("User-Agent", self._product)
+        self.authenticator.sign(request, destination)
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         transaction = kind(self.wire, request, destination, owner)
         key = transaction.key
@@ -118,6 +128,30 @@ class Core:
         else:
             transaction.start(now)
         return transaction
+
+    def prove(
+        self,
+        transaction: ClientTransaction,
+        response: Response,
+        source: Address,
+        next_number: Callable[[], int],
+        now: float,
+    ) -> ClientTransaction | None:
+        """Where this response asks us to prove who we are (22.1), send the request again, signed, to the same owner.
+
+        None: it asks nothing, asks in vain, or who asks is none whom the user has named.
+        """
+        request, destination, tried = transaction.request, transaction.destination, transaction.tried
+        if response.status not in CHALLENGED or source.host != destination.host:
+            return None
+        if not self.authenticator.learn(request, destination, response, tried):
+            return None
+        again = Request(request.method, request.uri, request.headers.copy(), request.body)
+        again.headers.set("Via", self.via(destination))
+        again.headers.set("CSeq", f"{next_number()} {request.method}")
+        signed = self.send(again, destination, transaction.owner, now, transaction.most_copies)
+        signed.tried = tried
+        return signed
 
     def transport_failed(self, address: Address, reason: str, now: float) -> None:
         """Requests that wait for an answer from there need not wait; answers to others go another way."""

@@ -94,8 +94,7 @@ class Dialog:
     def request(self, method: str, via: str, number: int | None = None) -> Request:
         """A request within the dialog (12.2.1.1); `number`, or the next, is its CSeq."""
         if number is None:
-            self.local_cseq += 1
-            number = self.local_cseq
+            number = self.next_number()
         uri, routes = self._addressed()
         headers = Headers([("Via", via), ("Max-Forwards", MAX_FORWARDS)])
         for route in routes:
@@ -105,6 +104,11 @@ class Dialog:
         headers.add("Call-ID", self.call_id)
         headers.add("CSeq", f"{number} {method}")
         return Request(method, uri, headers)
+
+    def next_number(self) -> int:
+        """The CSeq of another request of ours."""
+        self.local_cseq += 1
+        return self.local_cseq
 
     def destination(self, locate: Locate) -> Address:
         """The next hop of our requests."""

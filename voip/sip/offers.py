@@ -101,10 +101,15 @@ class NegotiatedCall(Call):
     # --- responses to ours ----------------------------------------------------------------------------------------
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        if transaction.request.method == "INVITE":
-            self._offer_response(transaction, response, source, now)
-        else:
+        if transaction.request.method != "INVITE":
             super().on_response(transaction, response, source, now)
+        elif not self._proves(transaction, response, source, now):
+            self._offer_response(transaction, response, source, now)
+
+    def _replace(self, transaction: ClientTransaction, again: ClientTransaction) -> None:
+        super()._replace(transaction, again)
+        if transaction is self._offering:
+            self._offering = again
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is self._offering and self.live:

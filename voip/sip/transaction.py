@@ -83,6 +83,8 @@ class ClientTransaction(ABC):
         """Why the transport could not send it."""
         self.fall_back: Callable[[float], None] | None = None
         """What else can be tried while there is no answer."""
+        self.tried: dict[tuple[str, str], int] = {}
+        """How often it was sent with new proof, for each server that asked."""
         self._wire, self._timers = wire, wire.timers
         self._data = request.serialize()
         self._interval = T1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voip.sip.answers import SentAck, make_ack
-from voip.sip.auth import Credentials, authorization, strongest_challenge
 from voip.sip.call import CallState
 from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
@@ -18,11 +17,6 @@ from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, 
 RING_TIME = 30.0
 """A telephone that rings is given this long, at least."""
 FOLLOWED = (300, 301, 302)
-CHALLENGES = {
-    401: ("WWW-Authenticate", "Authorization"),
-    407: ("Proxy-Authenticate", "Proxy-Authorization"),
-}
-CNONCE_BITS = 128
 MOST_BRANCHES = 8
 """Of one INVITE that several have taken: the rest is left to give up by itself."""
 
@@ -37,8 +31,6 @@ class OutgoingCall(NegotiatedCall):
         self._target, self._session, self._timeout, self._display = target, offer, timeout, display
         self._local_tag, self._from, self._number = core.token(), "", 0
         self._invite: ClientTransaction | None = None
-        self._dialled_host = ""
-        self._credentials: Credentials | None = None
         self._redirected = False
         self._heard = False
         self._ringing = False
@@ -46,15 +38,14 @@ class OutgoingCall(NegotiatedCall):
         self._canceller: ClientTransaction | None = None
         self._others: dict[str, SentAck] = {}
 
-    def start(self, credentials: Credentials | None, now: float) -> None:
-        self._credentials = credentials
+    def start(self, now: float) -> None:
         destination = self.core.locate(self._target)
         if destination is None:
             self.end("network", None, f"cannot find the host {self._target.host}", now)
             return
-        self._dialled_host = destination.host
+        self.core.authenticator.allow(self.call_id, destination.host)
         self._from = str(NameAddr(self.core.own_uri(destination), self._display, {"tag": self._local_tag}))
-        self._send_invite(self._target, destination, [], now)
+        self._send_invite(self._target, destination, now)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 
@@ -77,17 +68,18 @@ class OutgoingCall(NegotiatedCall):
 
     # --- the INVITE -----------------------------------------------------------------------------------------------
 
-    def _send_invite(self, uri: SipUri, destination: Address, extra: list[tuple[str, str]], now: float) -> None:
+    def _next_number(self) -> int:
         self._number += 1
+        return self._number
+
+    def _send_invite(self, uri: SipUri, destination: Address, now: float) -> None:
         headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
         headers.add("From", self._from)
         headers.add("To", f"<{self._target}>")
         headers.add("Call-ID", self.call_id)
-        headers.add("CSeq", f"{self._number} INVITE")
+        headers.add("CSeq", f"{self._next_number()} INVITE")
         headers.add("Contact", self.core.contact(destination, secure=is_secure(uri)))
         headers.add(*ALLOW)
-        for name, value in extra:
-            headers.add(name, value)
         if self._session:
             headers.add("Content-Type", SDP)
         self._invite = self.core.send(Request("INVITE", uri, headers, self._session), destination, self, now)
@@ -147,7 +139,7 @@ class OutgoingCall(NegotiatedCall):
         if response.status < 300:
             self._on_success(response, source, now)
         elif self.state is CallState.CALLING:
-            self._on_failure(response, now)
+            self._on_failure(response, source, now)
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is not self._invite:
@@ -201,14 +193,12 @@ class OutgoingCall(NegotiatedCall):
         else:
             self.core.wire.send(ack.data, ack.destination)
 
-    def _on_failure(self, response: Response, now: float) -> None:
+    def _on_failure(self, response: Response, source: Address, now: float) -> None:
         if self._because is not None:
             self.end(*self._because, now)
         elif response.status in FOLLOWED:
             self._follow(response, now)
-        elif response.status in CHALLENGES and self._answer_challenge(response, now):
-            return
-        else:
+        elif not self._proves_to_call(response, source, now):
             self.end("rejected", response.status, response.reason, now)
 
     def _follow(self, response: Response, now: float) -> None:
@@ -222,22 +212,18 @@ class OutgoingCall(NegotiatedCall):
             self.end("rejected", response.status, response.reason, now)
             return
         self._redirected = True
-        self._send_invite(uri, destination, [], now)
+        if uri.host.lower() != self._target.host.lower():
+            self.core.authenticator.narrow(self.call_id)
+        self._send_invite(uri, destination, now)
 
-    def _answer_challenge(self, response: Response, now: float) -> bool:
-        """Prove who we are, once, and only to the host that was dialled; False if that is not possible."""
+    def _proves_to_call(self, response: Response, source: Address, now: float) -> bool:
+        """Whether this was a challenge, and the INVITE is on its way again with what it asked for."""
         assert self._invite is not None
-        request, destination = self._invite.request, self._invite.destination
-        credentials, self._credentials = self._credentials, None
-        if credentials is None or destination.host != self._dialled_host or not isinstance(request.uri, SipUri):
+        again = self.core.prove(self._invite, response, source, self._next_number, now)
+        if again is None:
             return False
-        asked, answered = CHALLENGES[response.status]
-        challenge = strongest_challenge(response.headers.get_all(asked))
-        if challenge is None:
-            return False
-        cnonce = self.core.token(CNONCE_BITS)
-        proof = authorization(challenge, credentials, "INVITE", str(request.uri), 1, cnonce, request.body)
-        self._send_invite(request.uri, destination, [(answered, proof)], now)
+        self._invite = again
+        self.core.timers.set(self, "no answer", now + self._timeout, self._no_answer)
         return True
 
 
