@@ -2,6 +2,7 @@
 """Answer SIP calls and play the audio they send:  receiver.py [--output call.wav]
 
 network thread    sockets -> UserAgent (SIP), RtpSession (RTP) -> mailbox of the playback thread
+capture thread    with --two-way: microphone -> AudioSender of each call -> socket, paced by the microphone
 playback thread   mailbox -> AudioReceiver (FEC, jitter buffer, decoder) -> Mixer -> speaker, paced by the speaker
 main thread       shows how it goes, waits for Ctrl+C, writes the report
 
@@ -13,8 +14,7 @@ import sys
 
 from voip import cli
 from voip.calls import Answerer
-from voip.devices import open_sink
-from voip.engine import Playback, Shutdown, Worker
+from voip.engine import Shutdown, Worker, together
 from voip.sdp import Direction
 
 
@@ -22,23 +22,36 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.console(options)
     shutdown.catch_signals()
 
-    speaker = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
-    playback = Playback(speaker, latency=options.latency, latency_max=options.latency_max)
+    playback = cli.playback(options)
+    capture = cli.capture(options, answers=True) if options.two_way else None
+    devices = [part for part in (playback.sink, capture and capture.source) if part]
 
     network = cli.network(options)
     sip_port = network.listen(options.sip_port)
     agent = cli.user_agent(network, max_calls=options.max_calls, allowed=options.allowed)
-    settings = cli.call_settings(options, Direction.RECVONLY)
-    calls = Answerer(network, agent, console, shutdown, settings, playback=playback, once=options.once)
-    cli.announce(options, network, sip_port, speaker, console)
+    settings = cli.call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY)
+    calls = Answerer(
+        network,
+        agent,
+        console,
+        shutdown,
+        settings,
+        hearing=cli.hearing(network, playback, console),
+        speaking=cli.speaking(options, network, capture, console) if capture else None,
+        once=options.once,
+    )
+    cli.announce(options, network, sip_port, devices, console)
 
-    with (
+    workers = [
         Worker("network", shutdown, network.run, shutdown.stopped),
         Worker("playback", shutdown, playback.run, shutdown.stopped),
-    ):
-        cli.watch(options, calls, speaker, console, shutdown)
+    ]
+    if capture:
+        workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
+    with together(workers):
+        cli.watch(options, calls, devices, console, shutdown)
     network.close()
-    return cli.finish("receiver", options, calls, speaker, console, shutdown)
+    return cli.finish("receiver", options, calls, devices, console, shutdown)
 
 
 if __name__ == "__main__":

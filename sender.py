@@ -3,6 +3,7 @@
 
 capture thread    microphone -> Fanout -> AudioSender (encode, packetize, FEC) -> socket, paced by the microphone
 network thread    sockets -> UserAgent (SIP), RtpSession; timers
+playback thread   with --two-way: what comes back -> AudioReceiver -> Mixer -> speaker, paced by the speaker
 main thread       shows how it goes, waits for Ctrl+C, writes the report
 
 A call: INVITE -> CallAnswered -> Caller attaches an RtpSession and gives the capture thread an AudioSender; it ends
@@ -13,8 +14,7 @@ import sys
 
 from voip import cli
 from voip.calls import Caller
-from voip.devices import open_source
-from voip.engine import Capture, Shutdown, Worker
+from voip.engine import Shutdown, Worker, together
 from voip.net import resolve
 from voip.sdp import Direction
 
@@ -23,35 +23,39 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.console(options)
     shutdown.catch_signals()
 
-    quiet = options.hides_library_noise
-    microphone = open_source(options.input, format=options.format, loop=options.loop, quiet=quiet)
-    capture = Capture(microphone, duration=options.duration)
+    capture = cli.capture(options, duration=options.duration)
+    playback = cli.playback(options) if options.two_way else None
+    devices = [part for part in (capture.source, playback and playback.sink) if part]
 
     network = cli.network(options)
     network.listen(options.sip_port)
     hosts = {target.host: resolve(target.host, options.bind) for target in options.targets}
     agent = cli.user_agent(network, accepts_calls=False, credentials=options.credentials, resolve=hosts.get)
-    settings = cli.call_settings(options, Direction.SENDRECV, microphone)
+    settings = cli.call_settings(options, Direction.SENDRECV, capture.source)
     calls = Caller(
         network,
         agent,
         console,
         shutdown,
         settings,
-        capture=capture,
+        speaking=cli.speaking(options, network, capture, console),
+        hearing=cli.hearing(network, playback, console),
         name=options.name,
         connect_timeout=options.connect_timeout,
     )
     for target in options.targets:
         network.post(calls.dial, target, hosts[target.host])
 
-    with (
+    workers = [
         Worker("network", shutdown, network.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, calls.on_input_end),
-    ):
-        cli.watch(options, calls, microphone, console, shutdown)
+    ]
+    if playback:
+        workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
+    with together(workers):
+        cli.watch(options, calls, devices, console, shutdown)
     network.close()
-    return cli.finish("sender", options, calls, microphone, console, shutdown)
+    return cli.finish("sender", options, calls, devices, console, shutdown)
 
 
 if __name__ == "__main__":

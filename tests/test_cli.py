@@ -56,11 +56,12 @@ def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
     ("fec", "used", "window"), [("auto", "auto", 0.24), ("4", parse_pattern("4"), 0.08), ("off", None, 0.0)]
 )
 def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: object, window: float) -> None:
-    settings = cli.call_settings(cli.sender_options(["--fec", fec]), Direction.SENDRECV)
-    assert settings.fec == used
+    options = cli.sender_options(["--fec", fec])
+    settings = cli.call_settings(options, Direction.SENDRECV)
+    assert options.fec == used
     assert settings.capabilities.fec is (used is not None)
     assert settings.capabilities.repair_window == pytest.approx(window)
-    assert settings.fec_max == 200_000.0
+    assert options.fec_max == 200_000.0
 
 
 def test_the_bit_rate_reaches_the_codec() -> None:
@@ -150,3 +151,15 @@ def test_several_targets_are_kept_in_order() -> None:
         ("10.0.0.1", 5070, None),
         ("10.0.0.2", None, "bob"),
     ]
+
+
+@pytest.mark.parametrize("slip", [["-o", "null"], ["--latency", "80ms"], ["--latency-max", "1s"]])
+def test_options_of_the_other_direction_want_two_way(slip: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.sender_options(slip)
+    assert "add --two-way" in capsys.readouterr().err
+    options = cli.sender_options([*slip, "--two-way"])
+    assert options.two_way
+    with pytest.raises(SystemExit):
+        cli.receiver_options(["-i", "demo"])
+    assert cli.receiver_options(["-i", "demo", "--two-way"]).input == "demo"

@@ -30,7 +30,7 @@ def time() -> Time:
 
 
 def paced(time: Time, rate: int = 48000) -> PacedSource:
-    return PacedSource(generate.silence(), rate=rate, channels=1, description="", clock=time.clock, sleep=time.sleep)
+    return PacedSource(generate.silence, rate=rate, channels=1, description="", clock=time.clock, sleep=time.sleep)
 
 
 def test_every_block_is_due_at_start_plus_n_blocks_whatever_the_consumer_does(time: Time) -> None:

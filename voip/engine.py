@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 
 from voip.audio import AudioReceiver, Fanout, Mixer
@@ -164,6 +164,15 @@ class Worker(threading.Thread):
         self.join()
 
 
+@contextlib.contextmanager
+def together(workers: Iterable[Worker]) -> Iterator[None]:
+    """All of them run while the block does; then each is waited for."""
+    with contextlib.ExitStack() as running:
+        for worker in workers:
+            running.enter_context(worker)
+        yield
+
+
 def tune_interpreter() -> None:
     """Make the interpreter fit for threads that wake every few milliseconds; called once at the start."""
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -211,14 +220,24 @@ class Playback:
 
 
 class Capture:
-    """The capture thread's state: the source and the streams that it feeds. Others reach it through `mailbox`."""
+    """The capture thread's state: the source and the streams that it feeds. Others reach it through `mailbox`.
 
-    def __init__(self, source: Source, *, duration: float | None = None) -> None:
+    The input is sent once, to whoever is there, or, with `again`, from its beginning whenever a first stream joins.
+    """
+
+    def __init__(self, source: Source, *, duration: float | None = None, again: bool = False) -> None:
+        """`duration`: seconds after which the input ends."""
         self.source, self.fanout, self.mailbox = source, Fanout(), Mailbox()
+        self._again = again
         self.begin, self._rest = threading.Event(), threading.Event()
         self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
 
-    def run(self, silenced: Callable[[], bool], stopped: Callable[[], bool], at_end: Callable[[], object]) -> None:
+    def run(
+        self,
+        silenced: Callable[[], bool],
+        stopped: Callable[[], bool],
+        at_end: Callable[[], object] = lambda: None,
+    ) -> None:
         """The thread: sends from `begin` until `silenced` or the end of the input, then `at_end`; ends with `stopped`.
 
         Until then it still serves its mailbox, which is how the last figures of a stream are asked for.
@@ -226,7 +245,9 @@ class Capture:
         try:
             while not self.begin.wait(BEGIN_POLL) and not silenced():
                 pass
-            if not silenced():
+            if self._again:
+                self._serve(silenced)
+            elif not silenced():
                 self._send(silenced)
             self.mailbox.run()
             self._transmit(self.fanout.finish(time.monotonic()))
@@ -237,11 +258,25 @@ class Capture:
             self.mailbox.run()
             self._rest.wait(REST)
 
+    def _serve(self, silenced: Callable[[], bool]) -> None:
+        """One input after the other, as long as somebody is there for it."""
+        while not silenced():
+            self.mailbox.run()
+            if self.fanout.idle:
+                self._rest.wait(REST)
+                continue
+            self._send(silenced)
+            while not self.fanout.idle and not silenced():  # a pipe has ended before the call
+                self.mailbox.run()
+                self._rest.wait(REST)
+
     def _send(self, silenced: Callable[[], bool]) -> None:
         """One block per turn, paced by the source."""
         self.source.start()
         while not silenced() and self._blocks_left != 0:
             self.mailbox.run()
+            if self._again and self.fanout.idle:
+                return
             pcm = self.source.read()
             if pcm is None:
                 return

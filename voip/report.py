@@ -253,7 +253,7 @@ def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
         path, share = call.network.path, 100 * remote_share(call.network)
         told = f"the other side lost {path.cumulative_lost} ({share:.2f} %)   jitter {path.jitter * 1e3:.1f} ms"
         lines.append(f"  arrived   {told}")
-    if call.network is not None and call.network.rtt is not None:
+    if call.network is not None and call.network.rtt is not None and call.rx is None:
         lines.append(f"  network   round trip {call.network.rtt * 1e3:.1f} ms")
     if call.network is not None and call.network.icmp_errors:
         lines.append(f"  network   {call.network.icmp_errors} packets found nobody at the other end")

@@ -230,6 +230,11 @@ class Fanout:
         self.stats: dict[str, SenderStats] = {}
         self._streams: dict[str, tuple[AudioSender, Send]] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Nobody is sent to."""
+        return not self._streams
+
     def add(self, key: str, sender: AudioSender, send: Send) -> None:
         """A stream joins; `send` puts one of its datagrams on the wire."""
         self._streams[key] = (sender, send)

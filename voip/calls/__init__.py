@@ -7,11 +7,13 @@ is in `records`, a tuple of frozen values that is replaced whole.
 keeper      CallKeeper: what both sides have in common
 answerer    Answerer, the receiver's side
 caller      Caller, the sender's side
+streams     Hearing and Speaking, the two directions of a call's media
 ending      what the end of a call means to whoever started the program
 """
 
 from voip.calls.answerer import Answerer
 from voip.calls.caller import Caller
 from voip.calls.keeper import Call, CallKeeper, CallSettings
+from voip.calls.streams import Hearing, Speaking
 
-__all__ = ["Answerer", "Call", "CallKeeper", "CallSettings", "Caller"]
+__all__ = ["Answerer", "Call", "CallKeeper", "CallSettings", "Caller", "Hearing", "Speaking"]

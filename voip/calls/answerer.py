@@ -1,29 +1,26 @@
-"""The receiver's side of a call: it is answered, and its stream is played."""
+"""The receiver's side: a call comes in and is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from voip.calls.ending import outcome
 from voip.calls.keeper import Call, CallKeeper, CallSettings
-from voip.engine import Playback, Shutdown
+from voip.calls.streams import Hearing, Speaking
+from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
 from voip.net import Network, NetworkError
 from voip.report import CallRecord, Console
-from voip.rtcp import RtcpExchange
-from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import SessionDescription, accept_answer, make_answer, make_offer
 from voip.sip import Address, CallEnded, CallEstablished, IncomingCall, NameAddr, UserAgent
-from voip.stats import ReceiverStats, SenderStats
 
 ABANDONED_AFTER = 0.5
 """Seconds since its last packet after which a call makes room for a new one of the same caller and host."""
 
 
 class Answerer(CallKeeper):
-    """The receiver's side: answers INVITEs and has their streams played."""
+    """Answers INVITEs."""
 
     def __init__(
         self,
@@ -33,11 +30,12 @@ class Answerer(CallKeeper):
         shutdown: Shutdown,
         settings: CallSettings,
         *,
-        playback: Playback,
+        hearing: Hearing | None,
+        speaking: Speaking | None = None,
         once: bool = False,
     ) -> None:
-        super().__init__(network, agent, console, shutdown, settings)
-        self.playback, self.once = playback, once
+        super().__init__(network, agent, console, shutdown, settings, hearing=hearing, speaking=speaking)
+        self.once = once
         agent.replaceable = self._is_abandoned
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
@@ -58,7 +56,7 @@ class Answerer(CallKeeper):
         record = CallRecord(call_id=event.call_id, peer=peer, incoming=True)
         call = None
         try:
-            if not self.playback.sink.available:
+            if self.hearing and not self.hearing.available:
                 raise NegotiationError("the speaker is gone", status=480)
             call = self._new_call(record, event.source.host, getattr(event.caller.uri, "user", None))
             self._answer(event, call)
@@ -98,42 +96,6 @@ class Answerer(CallKeeper):
             self._agreed(event.call_id, call, media)
         else:
             self._update(event.call_id, call, media)
-
-    def _report_on(self, call_id: str, exchange: RtcpExchange) -> None:
-        super()._report_on(call_id, exchange)
-        exchange.buffer_limit = self.playback.latency_max
-
-    def _begin_media(self, call_id: str, call: Call) -> None:
-        assert call.media is not None
-        assert call.session is not None
-        mailbox, put, session = self.playback.mailbox, self.playback.mixer.put, call.session
-        mailbox.post(self.playback.begin, call_id, call.media)
-
-        def on_packet(packet: RtpPacket, arrival: float) -> None:
-            mailbox.post_packet(put, call_id, packet, arrival)
-            session.overruns = mailbox.overruns
-            if self.console.shows_packets:
-                self.console.packet("received", packet)
-
-        self.network.attach(call.port, call.session, on_packet)
-
-    def _change_media(self, call_id: str, media: NegotiatedMedia) -> None:
-        self.playback.mailbox.post(self.playback.mixer.update, call_id, media)
-
-    def _end_media(self, call_id: str) -> None:
-        def played_out(stats: ReceiverStats) -> None:  # playback thread
-            self.network.post(self._played_out, call_id, stats)
-
-        self.playback.mailbox.post(self.playback.mixer.finish, call_id, played_out)
-
-    def _played_out(self, call_id: str, stats: ReceiverStats) -> None:
-        call = self.calls.get(call_id)
-        if call is not None:
-            call.record = replace(call.record, rx=stats)
-            self._close(call_id)
-
-    def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
-        return self.playback.mixer.stats.get(call_id), None
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         if self.once and call.media is not None and not self.calls:

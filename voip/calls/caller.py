@@ -1,4 +1,4 @@
-"""The sender's side of a call: it is dialled, and fed with what is captured."""
+"""The sender's side: a call is dialled."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from voip.audio import AudioSender
 from voip.calls.ending import outcome
 from voip.calls.keeper import Call, CallKeeper, CallSettings
-from voip.engine import EXIT_OK, EXIT_REJECTED, Capture, Shutdown
+from voip.calls.streams import Hearing, Speaking
+from voip.engine import EXIT_OK, EXIT_REJECTED, Shutdown
 from voip.errors import NegotiationError, ProtocolError
-from voip.fec import FecController
 from voip.net import Network
 from voip.report import CallRecord, Console
-from voip.rtcp import RtcpExchange
-from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia, SessionDescription, accept_answer, make_offer
+from voip.sdp import SessionDescription, accept_answer, make_offer
 from voip.sip import Address, CallAnswered, CallEnded, CallRinging, SipUri, UserAgent
-from voip.stats import ReceiverStats, SenderStats
 
 BYE_PATIENCE = 4.0
 """Seconds that the answer to our BYE may take at the end of the input: three repetitions of it (RFC 3261, timer E)."""
 
 
 class Caller(CallKeeper):
-    """The sender's side: calls its targets and feeds those that answer.
+    """Calls its targets, and hangs up at the end of the input.
 
-    It offers both directions, as a phone does whose user only speaks: many phones take a sendonly offer for being put
-    on hold (RFC 3264 section 8.4) and play nothing. What they send back is not played.
+    It offers both directions even where it only sends, as a phone does whose user only speaks: many phones take a
+    sendonly offer for being put on hold (RFC 3264 section 8.4) and play nothing. Without `hearing` what they send back
+    is not played.
     """
-
-    LISTENS = False
 
     def __init__(
         self,
@@ -41,12 +36,14 @@ class Caller(CallKeeper):
         shutdown: Shutdown,
         settings: CallSettings,
         *,
-        capture: Capture,
+        speaking: Speaking,
+        hearing: Hearing | None = None,
         name: str,
         connect_timeout: float,
     ) -> None:
-        super().__init__(network, agent, console, shutdown, settings)
-        self.capture, self.name, self.connect_timeout = capture, name, connect_timeout
+        super().__init__(network, agent, console, shutdown, settings, hearing=hearing, speaking=speaking)
+        self.name, self.connect_timeout = name, connect_timeout
+        self._input = speaking.capture.source.description
         self._worst: tuple[int, str] = (EXIT_OK, "")
         network.on_send_error = self.on_send_error
 
@@ -62,7 +59,7 @@ class Caller(CallKeeper):
         call_id = self.agent.invite(target, body, now, timeout=self.connect_timeout, display=self.name)
         call.record = replace(call.record, call_id=call_id)
         self.calls[call_id] = call
-        self.console.say(0, f"calling {target}   {self.capture.source.description}")
+        self.console.say(0, f"calling {target}   {self._input}")
 
     def on_input_end(self) -> None:
         """Capture thread: everything has been sent."""
@@ -90,65 +87,12 @@ class Caller(CallKeeper):
             self.agent.hang_up(event.call_id, self.network.now())
             return
         self._agreed(event.call_id, call, media)
-        self.capture.begin.set()
 
     def on_send_error(self, address: Address, error: OSError) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
         for call_id, call in list(self.calls.items()):
             if call.remote_host == address.host and call.media is None:
                 self.on_ended(CallEnded(call_id, "network", None, f"cannot reach {address.host}: {error.strerror}"))
-
-    def _report_on(self, call_id: str, exchange: RtcpExchange) -> None:
-        super()._report_on(call_id, exchange)
-        mailbox, fanout = self.capture.mailbox, self.capture.fanout
-        exchange.on_report = lambda report: mailbox.post(fanout.report, call_id, report)
-        exchange.start(self.network.now())
-
-    def _begin_media(self, call_id: str, call: Call) -> None:
-        assert call.media is not None
-        assert call.session is not None
-        self.network.attach(call.port, call.session, lambda packet, arrival: None)
-        port, session = call.port, call.session
-
-        def send(datagram: bytes) -> None:  # capture thread
-            port.send(session.remote, datagram)
-            if self.console.shows_packets:
-                self.console.packet("sent", RtpPacket.parse(datagram))
-
-        self.capture.mailbox.post(self._feed, call_id, call.media, send)
-
-    def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
-        """Capture thread: the stream joins."""
-        source, fec = self.capture.source, self.settings.fec
-        sender = AudioSender(
-            media,
-            sample_rate=source.sample_rate,
-            channels=source.channels,
-            rng=self.rng,
-            pattern=None if isinstance(fec, str) else fec,
-            control=FecController(self.settings.fec_max, ptime=media.ptime) if isinstance(fec, str) else None,
-            on_decision=lambda reason: self.console.say(1, reason),
-        )
-        self.capture.fanout.add(call_id, sender, send)
-
-    def _change_media(self, call_id: str, media: NegotiatedMedia) -> None:
-        self.capture.mailbox.post(self.capture.fanout.update, call_id, media)
-
-    def _end_media(self, call_id: str) -> None:
-        self.capture.mailbox.post(self._starve, call_id)
-
-    def _starve(self, call_id: str) -> None:
-        """Capture thread: the stream leaves."""
-        self.network.post(self._starved, call_id, self.capture.fanout.remove(call_id))
-
-    def _starved(self, call_id: str, stats: SenderStats | None) -> None:
-        call = self.calls.get(call_id)
-        if call is not None:
-            call.record = replace(call.record, tx=stats)
-            self._close(call_id)
-
-    def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
-        return None, self.capture.fanout.stats.get(call_id)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         status, error = outcome(call, ending)

@@ -7,14 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
+from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
-from voip.fec import Pattern
 from voip.net import MediaPort, Network
 from voip.report import CallRecord, Console
-from voip.rtcp import RtcpExchange
 from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, make_answer, make_offer
 from voip.session import RtpSession
 from voip.sip import CallEnded, CallOffered, PeerAlive, RequestRefused, UserAgent
@@ -45,31 +45,38 @@ class Call:
     established: float | None = None
     ended: float | None = None
     pinged: float = 0.0
+    directions_left: int = 0
+    """Of its media, those that still come to their end."""
 
 
 @dataclass(frozen=True)
 class CallSettings:
-    """What the options say of every call; times in seconds.
-
-    fec: which repair packets to send, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s.
-    """
+    """What the options say of every call; times in seconds."""
 
     capabilities: Capabilities
     media_timeout: float
-    fec: Pattern | Literal["auto"] | None
-    fec_max: float
 
 
 class CallKeeper(ABC):
-    """What both sides of a call have in common; a subclass says where the media comes from or goes to."""
+    """What both sides of a call have in common; a subclass says how one begins.
 
-    LISTENS = True
-    """Whether a peer that may send is expected to."""
+    `hearing` plays what the peers send, `speaking` sends them what is captured; a call has one of them or both.
+    """
 
     def __init__(
-        self, network: Network, agent: UserAgent, console: Console, shutdown: Shutdown, settings: CallSettings
+        self,
+        network: Network,
+        agent: UserAgent,
+        console: Console,
+        shutdown: Shutdown,
+        settings: CallSettings,
+        *,
+        hearing: Hearing | None = None,
+        speaking: Speaking | None = None,
     ) -> None:
         self.network, self.agent, self.console, self.shutdown = network, agent, console, shutdown
+        self.hearing, self.speaking = hearing, speaking
+        self.streams = tuple(stream for stream in (hearing, speaking) if stream is not None)
         self.settings, self.capabilities = settings, settings.capabilities
         self.rng: random.Random = random.SystemRandom()
         self.calls: dict[str, Call] = {}
@@ -144,25 +151,9 @@ class CallKeeper(ABC):
         if call.media is None:
             self._close(event.call_id)
         else:
-            self._end_media(event.call_id)
+            self._end_media(event.call_id, call)
 
     # --- what a side has to provide -------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _begin_media(self, call_id: str, call: Call) -> None:
-        """The call is agreed on: let its media flow."""
-
-    @abstractmethod
-    def _change_media(self, call_id: str, media: NegotiatedMedia) -> None:
-        """The call was negotiated anew."""
-
-    @abstractmethod
-    def _end_media(self, call_id: str) -> None:
-        """Signalling is over: see to the rest of the media, then `_close`."""
-
-    @abstractmethod
-    def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
-        """What is known of the media so far."""
 
     @abstractmethod
     def _over(self, call: Call, ending: CallEnded | None) -> None:
@@ -191,10 +182,8 @@ class CallKeeper(ABC):
         now = self.network.now()
         call.media, call.established = media, now
         call.session = RtpSession(media, cname=call.endpoint.cname, ntp_offset=self.network.ntp_offset, rng=self.rng)
-        if call.session.rtcp_exchange is not None:
-            self._report_on(call_id, call.session.rtcp_exchange)
         call.record = replace(call.record, media=media, setup=now - call.began)
-        self._begin_media(call_id, call)
+        self._begin_media(call_id, call, call.session)
         codec = media.codec
         fec = f"FEC {media.fec}" if media.fec else "no FEC"
         self.console.event(
@@ -207,10 +196,41 @@ class CallKeeper(ABC):
             codec=codec.name.lower(),
         )
 
-    def _report_on(self, call_id: str, exchange: RtcpExchange) -> None:
-        """Give the call's RTCP the figures that it reports."""
-        exchange.receiver_stats = lambda: self._statistics(call_id)[0]
-        exchange.sender_stats = lambda: self._statistics(call_id)[1]
+    def _begin_media(self, call_id: str, call: Call, session: RtpSession) -> None:
+        """The call is agreed on: let its media flow."""
+        assert call.media is not None
+        if session.rtcp_exchange is not None:
+            for stream in self.streams:
+                stream.report_on(call_id, session.rtcp_exchange, self.network.now())
+        on_packet = self.hearing.taker(call_id, session) if self.hearing else lambda packet, arrival: None
+        if self.hearing:
+            self.hearing.begin(call_id, call.media, call.port, session)
+        self.network.attach(call.port, session, on_packet)
+        if self.speaking:
+            self.speaking.begin(call_id, call.media, call.port, session)
+
+    def _end_media(self, call_id: str, call: Call) -> None:
+        """Signalling is over: what has been said is sent, and what has come is played to its end."""
+        call.directions_left = len(self.streams)
+        for stream in self.streams:
+            stream.end(call_id, partial(self._direction_ended, call_id))
+
+    def _direction_ended(self, call_id: str, stats: ReceiverStats | SenderStats | None) -> None:
+        call = self.calls.get(call_id)
+        if call is None:
+            return
+        if isinstance(stats, ReceiverStats):
+            call.record = replace(call.record, rx=stats)
+        elif stats is not None:
+            call.record = replace(call.record, tx=stats)
+        call.directions_left -= 1
+        if call.directions_left == 0:
+            self._close(call_id)
+
+    def _statistics(self, call_id: str) -> tuple[ReceiverStats | None, SenderStats | None]:
+        """What is known of the media so far."""
+        rx = self.hearing.statistics(call_id) if self.hearing else None
+        return rx, self.speaking.statistics(call_id) if self.speaking else None
 
     def _update(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         if media == call.media or call.session is None:
@@ -220,7 +240,8 @@ class CallKeeper(ABC):
         call.record = replace(call.record, media=media)
         call.heard_at = self.network.now()
         call.session.update(media)
-        self._change_media(call_id, media)
+        for stream in self.streams:
+            stream.change(call_id, media)
 
     def _say_goodbye(self, call: Call) -> None:
         """The last RTCP: what the call came to. Only SIP ends it."""
@@ -245,7 +266,7 @@ class CallKeeper(ABC):
             self.on_ended(
                 CallEnded(call_id, "media-timeout", None, f"nothing heard for {self.settings.media_timeout:g} s")
             )
-        elif not (self.LISTENS and call.media.direction.receives):
+        elif not (self.hearing and call.media.direction.receives):
             # Nothing is due from this peer, so its silence says nothing: ask it.
             pause = self.settings.media_timeout / PINGS_PER_TIMEOUT
             if silent > pause and now - call.pinged > pause:

@@ -10,7 +10,17 @@ running     what both scripts do around their threads
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
 from voip.cli.running import finish, run, watch
 from voip.cli.values import seconds
-from voip.cli.wiring import announce, call_settings, console, network, user_agent
+from voip.cli.wiring import (
+    announce,
+    call_settings,
+    capture,
+    console,
+    hearing,
+    network,
+    playback,
+    speaking,
+    user_agent,
+)
 
 __all__ = [
     "CommonOptions",
@@ -18,13 +28,17 @@ __all__ = [
     "SenderOptions",
     "announce",
     "call_settings",
+    "capture",
     "console",
     "finish",
+    "hearing",
     "network",
+    "playback",
     "receiver_options",
     "run",
     "seconds",
     "sender_options",
+    "speaking",
     "user_agent",
     "watch",
 ]

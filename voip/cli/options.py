@@ -40,6 +40,8 @@ from voip.sip import Credentials, SipUri, parse_target
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
 RECEIVER_MEDIA_PORTS = (5000, 5019)
+LATENCY_MAX = 0.5
+"""Seconds of play-out delay never gone beyond unless --latency-max says otherwise."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 LOCAL_NETWORKS = (
@@ -74,6 +76,12 @@ class CommonOptions:
     media_ports: tuple[int, int] | None
     dscp: int
     media_timeout: float
+    two_way: bool
+    input: str
+    loop: bool
+    output: str
+    latency: float | None
+    latency_max: float
     verbosity: int
     json: bool
     report: str | None
@@ -87,9 +95,6 @@ class CommonOptions:
 
 @dataclass(frozen=True)
 class ReceiverOptions(CommonOptions):
-    output: str
-    latency: float | None
-    latency_max: float
     max_calls: int
     allow: tuple[IpNetwork, ...]
     answer: bool
@@ -103,11 +108,9 @@ class ReceiverOptions(CommonOptions):
 
 @dataclass(frozen=True)
 class SenderOptions(CommonOptions):
-    input: str
     name: str
     credentials: Credentials | None
     connect_timeout: float
-    loop: bool
     duration: float | None
     targets: tuple[SipUri, ...]
 
@@ -129,21 +132,10 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
     parser = _parser("receiver.py", "Wait for SIP calls and play what they send.")
     sound = parser.add_argument_group("sound")
-    sound.add_argument(
-        "-o",
-        "--output",
-        metavar="SPEC",
-        default="speaker",
-        help="speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout), null  [speaker]",
-    )
-    sound.add_argument(
-        "--latency",
-        metavar="auto|TIME",
-        type=latency,
-        default=AUTO,
-        help="least play-out delay; auto: what the network needs  [auto]",
-    )
-    sound.add_argument("--latency-max", metavar="TIME", type=seconds, default=0.5, help="never beyond  [500ms]")
+    _playing(sound)
+    two_way = parser.add_argument_group("both directions")
+    _two_way(two_way, "also send, to each caller what --input names; wear a headset against echo")
+    _capturing(two_way)
     answering = parser.add_argument_group("answering")
     answering.add_argument("--max-calls", metavar="N", type=int, default=1, help="more callers get 486 Busy Here  [1]")
     answering.add_argument(
@@ -153,16 +145,12 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
     _common(parser, sound, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
-    if found.latency is not None and found.latency_max < found.latency:
-        parser.error("--latency-max is below --latency")
+    _needs_two_way(parser, found, "input", "loop")
     if found.max_calls < 1:
         parser.error("--max-calls: at least 1")
     allow = tuple(found.allow or map(ipaddress.ip_network, LOCAL_NETWORKS))
     return ReceiverOptions(
         **_common_values(found),
-        output=found.output,
-        latency=found.latency,
-        latency_max=found.latency_max,
         max_calls=found.max_calls,
         allow=allow,
         answer=found.answer == "auto",
@@ -181,15 +169,11 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         help="host[:port] or sip:[user@]host[:port]  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
-    sound.add_argument(
-        "-i",
-        "--input",
-        metavar="SPEC",
-        default="mic",
-        help="mic, mic:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdin), tone[:HZ], silence, demo  [mic]",
-    )
-    sound.add_argument("--loop", action=argparse.BooleanOptionalAction, default=False, help="repeat a file")
+    _capturing(sound)
     sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="hang up after TIME")
+    two_way = parser.add_argument_group("both directions")
+    _two_way(two_way, "also play what comes back, on what --output names; wear a headset against echo")
+    _playing(two_way)
     calling = parser.add_argument_group("calling")
     calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name shown to the other side")
     calling.add_argument("--user", metavar="U", help="user for digest authentication")
@@ -199,13 +183,12 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     )
     _common(parser, sound, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
+    _needs_two_way(parser, found, "output", "latency", "latency_max")
     return SenderOptions(
         **_common_values(found),
-        input=found.input,
         name=found.name,
         credentials=_credentials(parser, found),
         connect_timeout=found.connect_timeout,
-        loop=found.loop,
         duration=found.duration,
         targets=tuple(found.targets or [parse_target("127.0.0.1")]),
     )
@@ -219,6 +202,43 @@ def _parser(program: str, description: str) -> Parser:
         epilog="Times take units: 60ms, 2s, 5m. Exit codes: 0 ended, 2 usage, 3 sound device or file, 4 network, "
         "5 no answer, 6 refused, 7 authentication, 8 media lost.",
     )
+
+
+def _capturing(group: Group) -> None:
+    group.add_argument(
+        "-i",
+        "--input",
+        metavar="SPEC",
+        help="mic, mic:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdin), tone[:HZ], silence, demo  [mic]",
+    )
+    group.add_argument("--loop", action=argparse.BooleanOptionalAction, help="repeat a file")
+
+
+def _playing(group: Group) -> None:
+    group.add_argument(
+        "-o",
+        "--output",
+        metavar="SPEC",
+        help="speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout), null  [speaker]",
+    )
+    group.add_argument(
+        "--latency",
+        metavar="auto|TIME",
+        type=latency,
+        help="least play-out delay; auto: what the network needs  [auto]",
+    )
+    group.add_argument("--latency-max", metavar="TIME", type=seconds, help="never beyond  [500ms]")
+
+
+def _two_way(group: Group, text: str) -> None:
+    group.add_argument("--two-way", action=argparse.BooleanOptionalAction, default=False, help=text)
+
+
+def _needs_two_way(parser: Parser, found: argparse.Namespace, *names: str) -> None:
+    """Options of the other direction are a slip where there is only one."""
+    for name in names:
+        if getattr(found, name) is not None and not found.two_way:
+            parser.error(f"--{name.replace('_', '-')} is for calls both ways: add --two-way")
 
 
 def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[int, int] | None) -> None:
@@ -274,12 +294,19 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         sys.exit(show_devices(as_json=found.json))
     if not 0 <= found.sip_port <= 65535:
         parser.error(f"--sip-port {found.sip_port}: ports go up to 65535")
+    _check_latency(parser, found)
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
     if not BITRATES[0] <= found.bitrate <= BITRATES[1]:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
     found.codec = _usable_codecs(parser, found)
     return found
+
+
+def _check_latency(parser: Parser, found: argparse.Namespace) -> None:
+    most = LATENCY_MAX if found.latency_max is None else found.latency_max
+    if isinstance(found.latency, float) and most < found.latency:
+        parser.error("--latency-max is below --latency")
 
 
 def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]:
@@ -319,6 +346,12 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "media_ports": found.rtp_port,
         "dscp": found.dscp,
         "media_timeout": found.media_timeout,
+        "two_way": found.two_way,
+        "input": found.input or "mic",
+        "loop": bool(found.loop),
+        "output": found.output or "speaker",
+        "latency": None if found.latency in (None, AUTO) else found.latency,
+        "latency_max": LATENCY_MAX if found.latency_max is None else found.latency_max,
         "verbosity": -1 if found.quiet else found.verbose,
         "json": found.json,
         "report": found.report,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,16 +26,17 @@ STATUS_INTERVAL = 1.0
 AnyOptions = TypeVar("AnyOptions", bound=CommonOptions)
 
 
-def watch(options: CommonOptions, calls: CallKeeper, device: Device, console: Console, shutdown: Shutdown) -> None:
+def watch(
+    options: CommonOptions, calls: CallKeeper, devices: Sequence[Device], console: Console, shutdown: Shutdown
+) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
-    console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
+    for device in devices:
+        console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
     now = calls.network.now()
-    next_status, next_statistics, available = now, now + options.stats_interval, True
+    next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
         now = calls.network.now()
-        if device.available != available:
-            available = device.available
-            console.say(0, f"{device.description} is {'back' if available else 'gone: silence until it is back'}")
+        _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
             console.statistics(calls.records)
@@ -54,17 +55,27 @@ def watch(options: CommonOptions, calls: CallKeeper, device: Device, console: Co
     calls.network.post(lambda: None)
 
 
+def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: Console) -> None:
+    """Say which device is gone, or back; `available` holds how each was before, and is brought up to date."""
+    for number, device in enumerate(devices):
+        if device.available != available[number]:
+            available[number] = device.available
+            news = "back" if device.available else "gone: silence until it is back"
+            console.say(0, f"{device.description} is {news}")
+
+
 def finish(
     program: str,
     options: CommonOptions,
     calls: CallKeeper,
-    device: Device,
+    devices: Sequence[Device],
     console: Console,
     shutdown: Shutdown,
 ) -> int:
     """After every thread has ended: the final report, and the exit status."""
-    if trouble := faults(device):
-        console.say(0, f"{device.description}: {trouble}")
+    for device in devices:
+        if trouble := faults(device):
+            console.say(0, f"{device.description}: {trouble}")
     _report(program, options, console, shutdown.status, shutdown.error, calls.records)
     return shutdown.status
 

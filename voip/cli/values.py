@@ -29,9 +29,9 @@ def seconds(text: str) -> float:
     return float(match[1]) * {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
 
 
-def latency(text: str) -> float | None:
-    """A time, or None for `auto`."""
-    return None if text.strip().lower() == AUTO else seconds(text)
+def latency(text: str) -> float | Literal["auto"]:
+    """A time, or `auto`."""
+    return AUTO if text.strip().lower() == AUTO else seconds(text)
 
 
 def bit_rate(text: str) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from voip import codecs
-from voip.calls import CallSettings
+from voip.calls import CallSettings, Hearing, Speaking
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions
-from voip.devices import Sink, Source
-from voip.engine import tune_interpreter
+from voip.devices import Device, Source, open_sink, open_source
+from voip.engine import Capture, Playback, tune_interpreter
 from voip.net import Network
 from voip.report import Console
 from voip.sdp import Capabilities, Direction, effective_ptime
@@ -58,6 +58,34 @@ def user_agent(
     )
 
 
+def playback(options: CommonOptions) -> Playback:
+    """What plays, with its sink open. DeviceError."""
+    sink = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
+    return Playback(sink, latency=options.latency, latency_max=options.latency_max)
+
+
+def capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
+    """What captures, with its source open. DeviceError. Who `answers` begins anew with each caller and never ends."""
+    source = open_source(
+        options.input,
+        format=options.format,
+        loop=options.loop,
+        endless=answers,
+        quiet=options.hides_library_noise,
+    )
+    return Capture(source, duration=duration, again=answers)
+
+
+def hearing(network: Network, playback: Playback | None, console: Console) -> Hearing | None:
+    """Where what comes goes to, if we play."""
+    return None if playback is None else Hearing(network, playback, console)
+
+
+def speaking(options: CommonOptions, network: Network, capture: Capture, console: Console) -> Speaking:
+    """Where what is sent comes from."""
+    return Speaking(network, capture, console, fec=options.fec, fec_max=options.fec_max, rng=random.SystemRandom())
+
+
 def call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
     """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
@@ -76,23 +104,25 @@ def call_settings(options: CommonOptions, direction: Direction, source: Source |
     return CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
-        fec=options.fec,
-        fec_max=options.fec_max,
     )
 
 
-def announce(options: ReceiverOptions, network: Network, sip_port: int, speaker: Sink, console: Console) -> None:
-    """What a person needs to know to reach this receiver."""
+def announce(
+    options: ReceiverOptions, network: Network, sip_port: int, devices: Sequence[Device], console: Console
+) -> None:
+    """What a person needs to know to reach this receiver; `devices`: its speaker, and its microphone if it has one."""
     host = network.local_host(ANY_PUBLIC_HOST)
     written = f"[{host}]" if ":" in host else host
     first, last = options.media_ports or (0, 0)
+    named = zip(("speaker   ", "mic       "), devices, strict=False)
     latency = "auto" if options.latency is None else f"{options.latency * 1e3:g} ms"
+    sound = "\n".join(f"{name}{device.description}" for name, device in named)
     port = "" if sip_port == SIP_PORT else f":{sip_port}"
     console.event(
         "listening",
         f"receiver  waiting for a call   sip:{written}:{sip_port} (udp)\n"
         f"          open in the firewall: UDP {sip_port} and {first}-{last}\n"
-        f"speaker   {speaker.description}   latency {latency}\n"
+        f"{sound}   latency {latency}\n"
         f"on the other machine:  ./sender.py {written}{port}",
         uri=f"sip:{written}:{sip_port}",
         media_ports=[first, last],

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -51,7 +53,7 @@ class Source(Device, Protocol):
     """Sound coming in."""
 
     def start(self) -> None:
-        """Sound counts from now on."""
+        """Sound counts from now on; what has a beginning begins there, also the next time."""
 
     def read(self) -> Pcm | None:
         """The next block when it is due; None: the input has ended. DeviceError if it cannot go on."""
@@ -75,11 +77,13 @@ def open_source(
     *,
     format: tuple[int, int] = DEFAULT_FORMAT,
     loop: bool = False,
+    endless: bool = False,
     quiet: bool = True,
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
 ) -> Source:
     """Open what `--input` names. `format`: rate and channels of `-`; `quiet`: hide what sound libraries print.
+    `endless`: silence follows the end of a file or a piece.
 
     DeviceError, one line that says what exists and what to do, if that is impossible.
     """
@@ -88,18 +92,27 @@ def open_source(
         return Microphone(opener(detail, MICROPHONE, quiet=quiet), clock=clock, sleep=sleep)
     if spec == "-":
         return RawSource(_pipe(sys.stdin, "stdin"), *_checked(format), clock=clock, sleep=sleep)
-    fill = _generator(spec, loop=loop)
-    if fill is not None:
+    generator = _generator(spec, loop=loop)
+    if generator is not None:
         hertz = generate.RATE
-        return PacedSource(fill, rate=hertz, channels=1, description=f"{spec}, {hertz} Hz", clock=clock, sleep=sleep)
+        return PacedSource(
+            generator,
+            rate=hertz,
+            channels=1,
+            description=f"{spec}, {hertz} Hz",
+            endless=endless,
+            clock=clock,
+            sleep=sleep,
+        )
     if not spec or not (_is_wav(spec) or Path(spec).exists()):
         raise DeviceError(f"'{spec}' is not a sound source: {INPUTS}")
     wav = WavReader(spec, loop=loop)
     return PacedSource(
-        wav.read,
+        wav.from_start,
         rate=wav.sample_rate,
         channels=wav.channels,
         description=f"{spec}, {wav.sample_rate} Hz",
+        endless=endless,
         on_close=wav.close,
         clock=clock,
         sleep=sleep,
@@ -147,14 +160,14 @@ def faults(device: Device) -> str:
     return ", ".join(f"{count} {what}" for what, count in counted.items() if count)
 
 
-def _generator(spec: str, *, loop: bool) -> Fill | None:
+def _generator(spec: str, *, loop: bool) -> Callable[[], Fill] | None:
     name, colon, detail = spec.partition(":")
     if name == "tone":
-        return generate.tone(_hertz(detail) if colon else generate.TONE_HZ)
+        return partial(generate.tone, _hertz(detail) if colon else generate.TONE_HZ)
     if spec == "silence":
-        return generate.silence()
+        return generate.silence
     if spec == "demo":
-        return generate.demo(loop=loop)
+        return partial(generate.demo, loop=loop)
     return None
 
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from voip.devices.paced import Clock, NullSink, Pacer, Sleep, block_samples
+from voip.devices.paced import Clock, Fill, NullSink, Pacer, Sleep, block_samples
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
@@ -65,6 +65,17 @@ class WavReader:
             self._file.close()
             raise error if isinstance(error, DeviceError) else self._unreadable(error) from None
 
+    def from_start(self) -> Fill:
+        """`read`, from the beginning of the file; a pipe goes on where it is."""
+        if self._file.seekable():
+            self._rewind()
+            self._ahead = self._ahead[:0]
+        return self.read
+
+    def _rewind(self) -> None:
+        self._file.seek(self._start)
+        self._left = self._size
+
     def read(self, samples: int) -> Pcm:
         """The next samples: fewer at the end of the file, unless it loops."""
         if len(self._ahead) < samples:
@@ -76,8 +87,7 @@ class WavReader:
     def _load(self, samples: int) -> Pcm:
         pcm = self._read_once(samples)
         while self._loop and len(pcm) < samples:
-            self._file.seek(self._start)
-            self._left = self._size
+            self._rewind()
             more = self._read_once(samples - len(pcm))
             if not len(more):  # somebody has emptied the file
                 break

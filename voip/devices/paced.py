@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from voip.dsp import Pcm
 
 Clock = Callable[[], float]
@@ -61,34 +63,42 @@ class Pacer:
 
 
 class PacedSource:
-    """A sound computed or stored, in real time: a Source."""
+    """A sound computed or stored, in real time: a Source. `sound` makes it anew, from its beginning."""
 
     latency = 0.0
     available = True
 
     def __init__(
         self,
-        fill: Fill,
+        sound: Callable[[], Fill],
         *,
         rate: int,
         channels: int,
         description: str,
+        endless: bool = False,
         on_close: Callable[[], object] = lambda: None,
         clock: Clock = time.monotonic,
         sleep: Sleep = time.sleep,
     ) -> None:
         self.sample_rate, self.channels, self.block = rate, channels, block_samples(rate)
         self.description = description
-        self._fill, self._on_close = fill, on_close
+        self._sound, self._endless, self._on_close = sound, endless, on_close
+        self._fill = sound()
+        self._begun = False
         self._pacer = Pacer(rate, clock=clock, sleep=sleep)
 
     def start(self) -> None:
         """The first block is due now."""
+        if self._begun:
+            self._fill = self._sound()
         self._pacer.start()
 
     def read(self) -> Pcm | None:
         """The next block when it is due; the last one may be short; None once that is over, too."""
+        self._begun = True
         pcm = self._fill(self.block)
+        if self._endless and len(pcm) < self.block:
+            pcm = np.concatenate([pcm, np.zeros((self.block - len(pcm), self.channels), np.int16)])
         self._pacer.wait(len(pcm))
         return pcm if len(pcm) else None
 
