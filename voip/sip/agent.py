@@ -16,6 +16,7 @@ from voip.sip.call import Call
 from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
 from voip.sip.dialog import Resolve
 from voip.sip.events import Address, Event, RequestRefused
+from voip.sip.gatekeeper import Gatekeeper, Verdict
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import NameAddr, Request, Response, SipParseError, SipUri, parse_message, salvage
 from voip.sip.transaction import (
@@ -35,6 +36,7 @@ UNSERVED_RATE, UNSERVED_BURST = 1.0, 5.0
 """The same for methods that are not served: nobody needs to be told often."""
 SPARE_CALLS = 8
 """Calls kept beside `max_calls`: refused, ending, ended."""
+SECRET_BYTES = 32
 KEEP_ALIVE = b"\r\n\0 "
 """What datagrams that only keep a NAT's mapping open consist of."""
 
@@ -44,7 +46,8 @@ class UserAgent:
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
-    may be dropped for a new one (its peer is gone without a BYE); `resolve(name)` finds addresses, if it is given.
+    may be dropped for a new one (its peer is gone without a BYE); `users` (name to password) that callers have to prove
+    to be one of, `credentials` our own; `resolve(name)` finds addresses, if it is given.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class UserAgent:
         accepts_calls: bool = True,
         allowed: Callable[[str], bool] = lambda host: True,
         credentials: Credentials | None = None,
+        users: Mapping[str, str] | None = None,
         product: str | None = None,
         replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
         resolve: Resolve | None = None,
@@ -65,6 +69,7 @@ class UserAgent:
         self._core.most_servers = max(self._core.most_servers, 2 * (max_calls + SPARE_CALLS))
         self._max_calls, self._accepts_calls = max_calls, accepts_calls
         self._allowed = allowed
+        self._gatekeeper = Gatekeeper(users, rng.randbytes(SECRET_BYTES)) if users else None
         self.replaceable = replaceable
         self._calls: dict[str, Call] = {}
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
@@ -248,7 +253,7 @@ class UserAgent:
         if self._repeats_call(request):
             self.ignored += 1
             return
-        if not self._take_token(request, source, now):
+        if not self._take_token(request, source, now) or not self._is_welcome(request, source, size, now):
             return
         transaction = self._core.serve(request, source, size, now)
         if transaction is None:
@@ -267,6 +272,22 @@ class UserAgent:
             self._core.answer(transaction, 200, now, optional=[("Accept", SDP), ("Supported", "")], allow=True)
         else:
             self._receive_call(transaction, now)
+
+    def _is_welcome(self, request: Request, source: Address, size: int, now: float) -> bool:
+        """Whether a caller has proved who he is, if he has to; else he is challenged, and nothing is kept of it."""
+        calls = request.method == "INVITE" and not request.to.tag
+        if self._gatekeeper is None or not calls or not self._allowed(source.host):
+            return True
+        verdict = self._gatekeeper.judge(request, source.host, now)
+        if verdict is Verdict.IGNORED:
+            self.limited += 1
+        elif verdict is not Verdict.WELCOME:
+            asked = self._gatekeeper.challenges(source.host, now, stale=verdict is Verdict.STALE)
+            fields = [("WWW-Authenticate", challenge) for challenge in asked]
+            self._core.answer_stateless(request, source, 401, size, fields)
+            if verdict is Verdict.WRONG:
+                self._core.events.append(RequestRefused(source, request.method, 401))
+        return verdict is Verdict.WELCOME
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
         status, fields = refusal

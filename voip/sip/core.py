@@ -12,7 +12,7 @@ from voip.sip.auth import Credentials
 from voip.sip.authenticator import CHALLENGED, Authenticator
 from voip.sip.dialog import Resolve, locate, may_be_forged
 from voip.sip.events import Address, Event, RequestRefused
-from voip.sip.message import Request, Response, SipUri
+from voip.sip.message import Headers, Request, Response, SipUri
 from voip.sip.transaction import (
     BRANCH_COOKIE,
     ClientOwner,
@@ -222,15 +222,21 @@ class Core:
         transaction.respond(response, now)
         return response
 
-    def answer_stateless(self, request: Request, source: Address, status: int, size: int) -> None:
-        """Respond without remembering it (8.2.7): every copy of the request gets the same response."""
+    def answer_stateless(self, request: Request, source: Address, status: int, size: int, fields: Fields = ()) -> None:
+        """Respond without remembering it (8.2.7): every copy of the request gets the same response. Strangers get as
+        many of the `fields`, in order, as do not make it larger than the request."""
         if request.method == "ACK":
             return
         seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
         digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
-        data = request.response(status, None, digest.hexdigest()).serialize()
-        if len(data) <= size or not may_be_forged(source):
-            self.wire.send(data, reply_address(request.via[0], source))
+        response = request.response(status, None, digest.hexdigest())
+        bare = len(response.serialize())
+        if may_be_forged(source):
+            self._add_fitting(response, fields, size - bare)
+        else:
+            response.headers = Headers([*response.headers, *fields])
+        if bare <= size or not may_be_forged(source):
+            self.wire.send(response.serialize(), reply_address(request.via[0], source))
 
     def _note_refusal(self, transaction: ServerTransaction, status: int) -> None:
         if transaction.owner is None:  # else a call refuses, and its user knows
@@ -244,7 +250,9 @@ class Core:
         fields = list(optional)
         if self._product is not None:
             fields.append(("Server", self._product))
-        room = size - len(response.serialize())
+        self._add_fitting(response, fields, size - len(response.serialize()))
+
+    def _add_fitting(self, response: Response, fields: Fields, room: int) -> None:
         for name, value in fields:
             room -= len(name) + len(value) + len(": \r\n")
             if room < 0:
