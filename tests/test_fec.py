@@ -28,8 +28,8 @@ from tests.fec_packets import (
 )
 from voip.errors import ProtocolError
 from voip.fec import create_decoder, create_encoder, parse_pattern
-from voip.fec.decoder import MEDIA_RING
 from voip.fec.flexfec import mask_bytes, mask_positions, parse_repair
+from voip.fec.memory import MEDIA_RING
 from voip.rtp import MAX_DATAGRAM, RtpPacket
 
 VECTORS = Path(__file__).parent / "vectors" / "fec"

@@ -38,8 +38,9 @@ from tests.fec_simulation import (
 )
 from voip.errors import ProtocolError
 from voip.fec import FlexFecDecoder, Pattern
-from voip.fec.decoder import MEDIA_RING, REPAIR_RING
+from voip.fec.decoder import REPAIR_RING
 from voip.fec.flexfec import mask_bytes, parse_repair
+from voip.fec.memory import MEDIA_RING
 from voip.rtp import RtpPacket
 
 

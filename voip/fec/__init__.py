@@ -6,8 +6,7 @@ A scheme is a module with an encoder and a decoder; the name that SDP negotiates
 from __future__ import annotations
 
 from voip.fec.control import FecController
-from voip.fec.decoder import FlexFecDecoder
-from voip.fec.flexfec import FlexFecEncoder
+from voip.fec.flexfec import FlexFecDecoder, FlexFecEncoder
 from voip.fec.pattern import Pattern, parse_pattern
 
 __all__ = [

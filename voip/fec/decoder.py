@@ -1,36 +1,21 @@
-"""FlexFEC decoder: rebuilds lost packets from any flexible masks (RFC 8627 section 6.3), bounded and iterative.
+"""Parity decoder: rebuilds lost packets from repair packets over any sets (RFC 8627 section 6.3, RFC 5109 section 9).
 
-Everything that a peer can make it hold sits in rings of fixed size, and a repair packet is looked at again only when
-a packet that it covers arrives or is rebuilt. Parity says nothing about who made it: what is rebuilt has to fit the
-stream around it, or it is dropped and counted.
+Bounded and iterative: everything that a peer can make it hold sits in rings of fixed size, and a repair packet is
+looked at again only when a packet that it covers arrives or is rebuilt. Parity says nothing about who made it: what is
+rebuilt has to fit the stream around it, or it is dropped and counted.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
 
 from voip.errors import ProtocolError
-from voip.fec.flexfec import SEQUENCE_MASK, RepairHeader, parse_repair
-from voip.fec.xor import datagram_of, parity_of
-from voip.rtp import MAX_DROPOUT, RtpPacket, unwrap
+from voip.fec.memory import FIRST_CYCLE, HALF_RING, SEQUENCE_MASK, PacketMemory
+from voip.fec.xor import RepairHeader, datagram_of, parity_of
+from voip.rtp import RtpPacket, unwrap
 
-MEDIA_RING = 512
-"""Media packets kept, around the newest one: half of them behind it, half ahead."""
 REPAIR_RING = 256
 """Repair packets that wait for more of the packets that they cover."""
-_HALF = MEDIA_RING // 2
-_INDEX = MEDIA_RING - 1
-_FIRST_CYCLE = 1 << 16  # extended numbers start here, so that those before the first packet stay positive
-_NEIGHBOUR_REACH = 16  # packets around a rebuilt one that are asked for their timestamps: a long burst of losses
-_TIMESTAMP_MASK = 0xFFFFFFFF
-_TIMESTAMP_HALF = 1 << 31
-
-
-class _Media(NamedTuple):
-    number: int  # extended sequence number
-    timestamp: int
-    parity: int
-    received: bool  # rather than rebuilt
 
 
 class _Repair:
@@ -47,35 +32,45 @@ class _Repair:
         self.watched = list(missing)
 
 
-class FlexFecDecoder:
+class ParityDecoder(PacketMemory, ABC):
     """Media and repair packets of one stream in, in any order; the media packets that they make available out.
 
     A media packet is always given back first, even if it has been rebuilt before: what is a duplicate is for the jitter
-    buffer to say. `media_ssrc` None: that of the first packet. Counters: `repair_packets` seen, `recovered`, and
-    `rejected` repair packets or results that cannot be true. They outlive `reset`.
+    buffer to say. Counters: `repair_packets` seen, `recovered`, and `rejected` repair packets or results that cannot be
+    true. They outlive `reset`. A subclass knows the repair packets of one scheme.
     """
 
-    def __init__(self, *, media_ssrc: int | None, media_payload_types: frozenset[int], fec_payload_type: int) -> None:
-        self.media_ssrc = media_ssrc
+    def __init__(
+        self,
+        *,
+        media_ssrc: int | None,
+        media_payload_types: frozenset[int],
+        fec_payload_type: int,
+        step: int | None = None,
+        shared_numbers: bool = False,
+    ) -> None:
+        super().__init__(media_ssrc, step=step, shared_numbers=shared_numbers)
         self.media_payload_types = media_payload_types
         self.fec_payload_type = fec_payload_type
         self.repair_packets = 0
         self.recovered = 0
         self.rejected = 0
-        self.last_named: tuple[int, ...] = ()
-        self.reset()
 
     def reset(self) -> None:
         """Forget all packets: after a new SSRC or a jump of the sequence numbers, old parity means nothing."""
-        self.last_named = ()
-        self._newest: int | None = None  # extended number around which packets are believed
-        self._anchored = False  # by a media packet, not only by a repair packet
-        self._next_after_jump: int | None = None
-        self._step: int | None = None  # timestamp ticks between two packets that came one after the other
-        self._media: list[_Media | None] = [None] * MEDIA_RING
+        super().reset()
+        self.last_named: tuple[int, ...] = ()
         self._repairs: list[_Repair | None] = [None] * REPAIR_RING
         self._slot = 0
         self._waiting: dict[int, dict[int, _Repair]] = {}  # extended number -> repair packets, by slot, that it helps
+
+    @abstractmethod
+    def parse(self, payload: bytes) -> RepairHeader:
+        """Read the payload of a repair packet; ProtocolError, and nothing else, if it is not one."""
+
+    @abstractmethod
+    def protected_ssrc(self, packet: RtpPacket) -> int | None:
+        """The SSRC of the media that a repair packet is for; None if it does not say, or cannot be ours."""
 
     def receive(self, packet: RtpPacket) -> list[RtpPacket]:
         """A packet arrived: media comes back, then whatever it or a repair packet allows to rebuild.
@@ -97,40 +92,11 @@ class FlexFecDecoder:
             return [packet]
         return [packet, *self._rebuild_all(self._helped_by(number))]
 
-    def _place(self, packet: RtpPacket) -> int | None:
-        """The extended number of a media packet; None if it is too old, or the first one after a jump, to be of use."""
-        if packet.ssrc != self.media_ssrc:
-            if self.media_ssrc is not None:
-                self.reset()
-            self.media_ssrc = packet.ssrc
-        if self._newest is None:
-            self._newest = packet.sequence_number + _FIRST_CYCLE
-        number = unwrap(packet.sequence_number, self._newest)
-        if not -_HALF < number - self._newest < (MAX_DROPOUT if self._anchored else _HALF):
-            expected, self._next_after_jump = self._next_after_jump, packet.sequence_number + 1 & SEQUENCE_MASK
-            if self._anchored and packet.sequence_number != expected:
-                return None
-            self.reset()
-            self._newest = number = packet.sequence_number + _FIRST_CYCLE
-        self._anchored = True
-        self._newest = max(self._newest, number)
-        return number
-
-    def _known(self, number: int) -> _Media | None:
-        media = self._media[number & _INDEX]
-        return media if media is not None and media.number == number else None
-
-    def _store(self, number: int, timestamp: int, parity: int, *, received: bool = True) -> None:
-        self._media[number & _INDEX] = _Media(number, timestamp, parity, received)
-        before = self._media[(number - 1) & _INDEX]
-        if received and before is not None and before.received and before.number == number - 1:
-            self._step = (timestamp - before.timestamp) & _TIMESTAMP_MASK
-
     def _receive_repair(self, packet: RtpPacket) -> list[_Repair]:
         """Keep a repair packet that can still help; it is in the result if it can at once."""
         self.repair_packets += 1
         try:
-            header = parse_repair(packet.payload)
+            header = self.parse(packet.payload)
         except ProtocolError:
             self.rejected += 1
             return []
@@ -147,13 +113,17 @@ class FlexFecDecoder:
 
     def _plausible_members(self, packet: RtpPacket, header: RepairHeader) -> tuple[int, ...] | None:
         """The extended numbers that a repair packet covers, if it is for this stream and near its newest packet."""
-        if len(packet.csrcs) != 1 or self.media_ssrc not in (None, packet.csrcs[0]):
+        ssrc = self.protected_ssrc(packet)
+        if ssrc is None or self.media_ssrc not in (None, ssrc):
             return None
-        self.media_ssrc = packet.csrcs[0]
+        self.media_ssrc = ssrc
         if self._newest is None:
-            self._newest = header.base + header.positions[-1] + _FIRST_CYCLE
+            self._newest = header.base + header.positions[-1] + FIRST_CYCLE
         base = unwrap(header.base, self._newest)
-        if base + header.positions[0] <= self._newest - _HALF or base + header.positions[-1] > self._newest + _HALF:
+        if (
+            base + header.positions[0] <= self._newest - HALF_RING
+            or base + header.positions[-1] > self._newest + HALF_RING
+        ):
             return None
         return tuple([base + position for position in header.positions])
 
@@ -241,36 +211,3 @@ class FlexFecDecoder:
         """Try again when this packet is known: its timestamp will tell."""
         self._waiting.setdefault(number, {})[repair.slot] = repair
         repair.watched.append(number)
-
-    def _fits(self, number: int, timestamp: int) -> bool | None:
-        """Whether a timestamp is right for a packet, by the packets around it; None if that will show later."""
-        before, after = self._neighbour(number, -1), self._neighbour(number, +1)
-        if before is not None and not _in_order(before.timestamp, timestamp):
-            return False
-        if after is not None and not _in_order(timestamp, after.timestamp):
-            return False
-        if before is not None and after is not None:
-            return not self._in_step(before, after.number, after.timestamp) or self._in_step(before, number, timestamp)
-        one = before or after
-        if one is None or self._step is None or self._in_step(one, number, timestamp):
-            return True
-        return None if after is None else False
-
-    def _neighbour(self, number: int, direction: int) -> _Media | None:
-        """The nearest known packet on one side, within reach."""
-        for other in range(number + direction, number + direction * (_NEIGHBOUR_REACH + 1), direction):
-            media = self._known(other)
-            if media is not None:
-                return media
-        return None
-
-    def _in_step(self, media: _Media, number: int, timestamp: int) -> bool:
-        """Whether the packets from one to the other are evenly spaced, as the last ones that arrived were."""
-        if self._step is None:
-            return False
-        return not (media.timestamp + (number - media.number) * self._step - timestamp) & _TIMESTAMP_MASK
-
-
-def _in_order(first: int, second: int) -> bool:
-    """Serial comparison of timestamps: `second` is not before `first`."""
-    return (second - first) & _TIMESTAMP_MASK < _TIMESTAMP_HALF

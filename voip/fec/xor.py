@@ -9,7 +9,10 @@ padded with zeros by themselves; at 160 to 1200 bytes Python's integers cost no 
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
+MAX_PACKET = 1500
+"""No RTP packet that we repair is larger, IP and UDP headers apart."""
 FIXED_HEADER = 12
 """Bytes of the RTP header without its CSRC list (RFC 3550 section 5.1)."""
 PARITY_HEADER = 8
@@ -21,6 +24,15 @@ _TIMESTAMP = slice(4, 8)
 _START = struct.Struct("!BBH")
 _PARITY = struct.Struct("!BBHI")
 _HEADER = struct.Struct("!BBHII")
+
+
+class RepairHeader(NamedTuple):
+    """A parsed repair payload: the packets it covers, the parity over them and the length of its body."""
+
+    base: int
+    positions: tuple[int, ...]
+    parity: int
+    body: int
 
 
 def parity_of(datagram: bytes) -> int:
