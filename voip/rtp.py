@@ -121,14 +121,19 @@ class Packetizer:
 
     def packetize(self, payloads: list[bytes], duration: int, *, marker: bool = False) -> list[RtpPacket]:
         """The packets of one frame that lasts `duration` ticks: they share its timestamp, the last has the marker."""
-        packets = []
-        for payload in payloads:
-            packets.append(RtpPacket(self.payload_type, self.sequence_number, self.timestamp, self.ssrc, payload))
-            self.sequence_number = (self.sequence_number + 1) & 0xFFFF
+        packets = [
+            RtpPacket(self.payload_type, self.take_number(), self.timestamp, self.ssrc, payload) for payload in payloads
+        ]
         if packets:
             packets[-1].marker = marker
         self.skip(duration)
         return packets
+
+    def take_number(self) -> int:
+        """The next sequence number, for a packet that is not media but counts among it."""
+        number = self.sequence_number
+        self.sequence_number = (number + 1) & 0xFFFF
+        return number
 
     def skip(self, duration: int) -> None:
         """Media time passes (`duration` ticks) without packets."""

@@ -72,6 +72,10 @@ class ParityDecoder(PacketMemory, ABC):
     def protected_ssrc(self, packet: RtpPacket) -> int | None:
         """The SSRC of the media that a repair packet is for; None if it does not say, or cannot be ours."""
 
+    def protected_part(self, parity: int, body: int) -> int:
+        """What is left of the parity over a repair packet and the packets that are here where a scheme cuts it off."""
+        return parity
+
     def receive(self, packet: RtpPacket) -> list[RtpPacket]:
         """A packet arrived: media comes back, then whatever it or a repair packet allows to rebuild.
 
@@ -184,6 +188,7 @@ class ParityDecoder(PacketMemory, ABC):
                     self._retire(repair)
                     return None
                 parity ^= media.parity
+        parity = self.protected_part(parity, repair.body)
         packet = self._parse_rebuilt(parity, repair.body, number & SEQUENCE_MASK)
         plausible = packet is not None and self._fits(number, packet.timestamp)
         if plausible is None:
