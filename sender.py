@@ -15,7 +15,6 @@ import sys
 from voip import cli
 from voip.calls import Caller
 from voip.engine import Shutdown, Worker, together
-from voip.net import resolve
 from voip.sdp import Direction
 
 
@@ -29,8 +28,7 @@ def main(options: cli.SenderOptions) -> int:
 
     network = cli.network(options)
     network.listen(options.sip_port)
-    hosts = {target.host: resolve(target.host, options.bind) for target in options.targets}
-    agent = cli.user_agent(network, accepts_calls=False, credentials=options.credentials, resolve=hosts.get)
+    agent = cli.user_agent(network, accepts_calls=False, credentials=options.credentials)
     settings = cli.call_settings(options, Direction.SENDRECV, capture.source)
     calls = Caller(
         network,
@@ -44,7 +42,7 @@ def main(options: cli.SenderOptions) -> int:
         connect_timeout=options.connect_timeout,
     )
     for target in options.targets:
-        network.post(calls.dial, target, hosts[target.host])
+        network.post(calls.dial, target)
 
     workers = [
         Worker("network", shutdown, network.run, shutdown.stopped),

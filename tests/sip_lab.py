@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voip.sip import (
@@ -18,6 +18,7 @@ from voip.sip import (
     CallRinging,
     Event,
     IncomingCall,
+    LookUp,
     PeerAlive,
     Request,
     RequestRefused,
@@ -41,6 +42,18 @@ def take_everything(phone: Phone, event: Event) -> None:
 
 def do_nothing(phone: Phone, event: Event) -> None:
     """A user who is not there."""
+
+
+def knows_names(names: Mapping[str, Sequence[Address]]) -> Policy:
+    """The same user, whose host looks names up in this table."""
+
+    def policy(phone: Phone, event: Event) -> None:
+        if isinstance(event, LookUp):
+            phone.agent.found(event.uri, names.get(event.uri.host, []), phone.lab.now)
+        else:
+            take_everything(phone, event)
+
+    return policy
 
 
 class Phone:

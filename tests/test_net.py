@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from voip import codecs
-from voip.net import Network, NetworkError, local_address_towards, resolve
+from voip.net import Network, NetworkError, local_address_towards
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription, parse, serialize
 from voip.sdp import NegotiatedMedia
 from voip.session import RtpSession
@@ -55,15 +55,6 @@ def test_an_address_of_another_machine_cannot_be_bound() -> None:
     with pytest.raises(NetworkError, match="--bind"):
         network.listen(0)
     network.close()
-
-
-def test_literal_addresses_resolve_to_themselves_and_nonsense_to_an_error() -> None:
-    assert resolve("127.0.0.1") == "127.0.0.1"
-    assert resolve("::1") == "::1"
-    with pytest.raises(NetworkError, match="cannot find"):
-        resolve("no-such-host.invalid")
-    with pytest.raises(NetworkError):
-        resolve("127.0.0.1", bind="::1")
 
 
 def test_the_address_told_to_a_peer_is_the_one_on_its_route_or_the_public_one(network: Network) -> None:

@@ -182,7 +182,7 @@ def test_a_second_redirect_is_one_too_many() -> None:
 
 
 def test_a_redirect_to_nowhere_is_a_refusal() -> None:
-    for contact in (b"<tel:+4912345>", b"<sip:moved@house.example>", b"<sip:moved@10.0.0.9;transport=ws>"):
+    for contact in (b"<tel:+4912345>", b"<sip:moved@10.0.0.9;transport=ws>"):
         peer, invite = calling()
         data = peer.response(invite, 302).replace(b"<sip:text@10.0.0.9:5099>\r\nContent", contact + b"\r\nContent")
         assert requests(peer.say(data)) == ["ACK"]

@@ -11,10 +11,10 @@ from voip.calls.keeper import Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import EXIT_OK, EXIT_REJECTED, Shutdown
 from voip.errors import NegotiationError, ProtocolError
-from voip.net import Network
+from voip.net import Network, NetworkError
 from voip.report import CallRecord, Console
 from voip.sdp import SessionDescription, accept_answer, make_offer
-from voip.sip import Address, CallAnswered, CallEnded, CallRinging, SipUri, UserAgent
+from voip.sip import Address, CallAnswered, CallEnded, CallRinging, OfferWanted, SipUri, UserAgent
 
 BYE_PATIENCE = 4.0
 """Seconds that the answer to our BYE may take at the end of the input: three repetitions of it (RFC 3261, timer E)."""
@@ -48,18 +48,34 @@ class Caller(CallKeeper):
         network.on_send_error = self.on_send_error
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
-        return super().handlers() | {CallRinging: self.on_ringing, CallAnswered: self.on_answered}
+        return super().handlers() | {
+            OfferWanted: self.on_offer_wanted,
+            CallRinging: self.on_ringing,
+            CallAnswered: self.on_answered,
+        }
 
-    def dial(self, target: SipUri, host: str) -> None:
-        """INVITE `target` at the literal address `host`; the first answer sets the capture thread going."""
-        call = self._new_call(CallRecord(call_id="", peer=str(target), incoming=False), host)
-        call.offer = make_offer(self.capabilities, call.endpoint)
+    def dial(self, target: SipUri) -> None:
+        """INVITE `target`; the first answer sets the capture thread going."""
+        call = self._new_call(CallRecord(call_id="", peer=str(target), incoming=False), self.network.any_host)
         now = self.network.now()
-        body = call.offer.serialize()
-        call_id = self.agent.invite(target, body, now, timeout=self.connect_timeout, display=self.name)
+        call_id = self.agent.invite(target, None, now, timeout=self.connect_timeout, display=self.name)
         call.record = replace(call.record, call_id=call_id)
         self.calls[call_id] = call
         self.console.say(0, f"calling {target}   {self._input}")
+
+    def on_offer_wanted(self, event: OfferWanted) -> None:
+        """It is known where the next INVITE of this call goes, hence which of our addresses the offer names."""
+        call = self.calls.get(event.call_id)
+        if call is None:
+            return
+        try:
+            self._aim(call, event.remote.host)
+        except NetworkError as error:
+            self.agent.hang_up(event.call_id, self.network.now())
+            self.on_ended(CallEnded(event.call_id, "network", None, str(error)))
+            return
+        call.offer = make_offer(self.capabilities, call.endpoint)
+        self.agent.offer(event.call_id, call.offer.serialize(), self.network.now())
 
     def on_input_end(self) -> None:
         """Capture thread: everything has been sent."""
@@ -90,9 +106,9 @@ class Caller(CallKeeper):
 
     def on_send_error(self, address: Address, error: OSError) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
-        for call_id, call in list(self.calls.items()):
-            if call.remote_host == address.host and call.media is None:
-                self.on_ended(CallEnded(call_id, "network", None, f"cannot reach {address.host}: {error.strerror}"))
+        if any(call.remote_host == address.host and call.media is None for call in self.calls.values()):
+            reason = f"cannot reach {address.host}: {error.strerror}"
+            self.agent.transport_failed(address, self.network.now(), reason)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         status, error = outcome(call, ending)

@@ -13,7 +13,7 @@ from typing import Any
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
-from voip.net import MediaPort, Network
+from voip.net import MediaPort, Network, family_of
 from voip.report import CallRecord, Console
 from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, make_answer, make_offer
 from voip.session import RtpSession
@@ -176,6 +176,15 @@ class CallKeeper(ABC):
         now = self.network.now()
         record = replace(record, start=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
         return Call(record, remote_host, caller_user, now, endpoint, port)
+
+    def _aim(self, call: Call, remote_host: str) -> None:
+        """Make a call that has not begun ready for a peer at this literal address; NetworkError without a port."""
+        if family_of(remote_host) != family_of(call.remote_host):
+            self.network.detach(call.port)
+            call.port = self.network.open_media_port(remote_host)
+        call.remote_host = remote_host
+        host = self.network.local_host(remote_host)
+        call.endpoint = replace(call.endpoint, host=host, port=call.port.port)
 
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""

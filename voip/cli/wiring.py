@@ -43,9 +43,8 @@ def user_agent(
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
     credentials: Credentials | None = None,
-    resolve: Callable[[str], str | None] | None = None,
 ) -> UserAgent:
-    """A user agent on this network. `resolve` gives the literal addresses of host names."""
+    """A user agent on this network."""
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip_address,
@@ -54,7 +53,6 @@ def user_agent(
         accepts_calls=accepts_calls,
         allowed=allowed,
         credentials=credentials,
-        resolve=resolve,
     )
 
 

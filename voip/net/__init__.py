@@ -2,6 +2,7 @@
 
 sockets     names, addresses, UDP sockets, and why the system refuses one
 media       the port pair of a call
+names       host names, by the DNS and the system
 loop        the network thread: sockets and timers, driving the user agent and the RTP sessions
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from voip.net.loop import Handler, Network, OnPacket
 from voip.net.media import MediaPort
-from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards, resolve
+from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards
 
 __all__ = [
     "DSCP_EF",
@@ -20,5 +21,4 @@ __all__ = [
     "OnPacket",
     "family_of",
     "local_address_towards",
-    "resolve",
 ]

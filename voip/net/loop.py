@@ -16,11 +16,12 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from voip.net.media import MediaPort, open_pair
+from voip.net.names import Names
 from voip.net.sockets import (
     DSCP_EF,
     LARGEST_DATAGRAM,
@@ -34,7 +35,7 @@ from voip.net.sockets import (
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
-from voip.sip import Address, Event, UserAgent
+from voip.sip import Address, Event, LookUp, UserAgent
 
 DATAGRAMS_PER_TURN = 100
 """Datagrams read from one socket before the others and the timers get their turn."""
@@ -73,6 +74,7 @@ class Network:
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self._attached: list[_Attached] = []
         self._local_cache: dict[str, str] = {}
+        self.names = Names()
         self._sleeper, self._waker = socket.socketpair()
         self._sleeper.setblocking(False)
         self._waker.setblocking(False)
@@ -104,12 +106,34 @@ class Network:
 
     def serve(self, agent: UserAgent, handlers: Mapping[type, Handler]) -> None:
         """Drive this user agent; its events go to the handler of their type, on the network thread."""
-        self._agent, self._handlers = agent, handlers
+        self._agent, self._handlers = agent, {LookUp: self._look_up, **handlers}
+
+    @property
+    def protocols(self) -> Sequence[str]:
+        """What SIP is spoken over, by preference."""
+        return ("udp",)
+
+    def _look_up(self, event: LookUp) -> None:
+        """Answer the user agent's question, without making the network thread wait."""
+
+        def found(addresses: list[Address]) -> None:
+            self.post(self._found, event, addresses)
+
+        self.names.look_up(event.uri, self.protocols, tuple(self._sip), found)
+
+    def _found(self, event: LookUp, addresses: list[Address]) -> None:
+        if self._agent is not None:
+            self._agent.found(event.uri, addresses, self.now())
 
     def sip_address(self, remote: Address) -> tuple[str, int]:
         """Our own host and port as `remote` is to be told, for Via and Contact."""
         sock = self._sip.get(family_of(remote.host)) or next(iter(self._sip.values()))
         return self.local_host(remote.host), sock.getsockname()[1]
+
+    @property
+    def any_host(self) -> str:
+        """Any address of the family that peers most likely have."""
+        return "0.0.0.0" if self._bind is None or family_of(self._bind) == socket.AF_INET else "::"
 
     def local_host(self, remote_host: str) -> str:
         """Our own address as the peer at `remote_host` is to be told: public, bound, or the one on its route."""

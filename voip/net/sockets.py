@@ -19,16 +19,6 @@ class NetworkError(VoipError):
     """A name that does not resolve, a port that is taken, a host that cannot be reached."""
 
 
-def resolve(host: str, bind: str | None = None) -> str:
-    """The literal address for `host`, of the family of `bind` where that is given; NetworkError."""
-    family = socket.AF_UNSPEC if bind is None else family_of(bind)
-    try:
-        found = socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise NetworkError(f"cannot find the host {host}: {getattr(error, 'strerror', error)}") from error
-    return str(found[0][4][0])
-
-
 def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 

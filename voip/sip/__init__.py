@@ -2,6 +2,7 @@
 
 bytes          message (and grammar, uri, headers beneath it), auth (digest)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
+places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
 calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE), uac (calling), uas (answering)
                agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
 """
@@ -20,6 +21,8 @@ from voip.sip.events import (
     CallRinging,
     Event,
     IncomingCall,
+    LookUp,
+    OfferWanted,
     PeerAlive,
     RequestRefused,
 )
@@ -36,7 +39,9 @@ __all__ = [
     "Credentials",
     "Event",
     "IncomingCall",
+    "LookUp",
     "NameAddr",
+    "OfferWanted",
     "PeerAlive",
     "Request",
     "RequestRefused",

@@ -7,14 +7,13 @@ is a quiet no-op when that call, or its state, is gone: the peer may just have h
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from voip.errors import ProtocolError
 from voip.sip.auth import Credentials
 from voip.sip.call import Call
 from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
-from voip.sip.dialog import Resolve
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.gatekeeper import Gatekeeper, Verdict
 from voip.sip.limits import RateLimiter, is_scanner
@@ -47,7 +46,7 @@ class UserAgent:
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
     may be dropped for a new one (its peer is gone without a BYE); `users` (name to password) that callers have to prove
-    to be one of, `credentials` our own; `resolve(name)` finds addresses, if it is given.
+    to be one of, `credentials` our own.
     """
 
     def __init__(
@@ -63,9 +62,8 @@ class UserAgent:
         users: Mapping[str, str] | None = None,
         product: str | None = None,
         replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
-        resolve: Resolve | None = None,
     ) -> None:
-        self._core = Core(rng, local, user, product, resolve, credentials)
+        self._core = Core(rng, local, user, product, credentials)
         self._core.most_servers = max(self._core.most_servers, 2 * (max_calls + SPARE_CALLS))
         self._max_calls, self._accepts_calls = max_calls, accepts_calls
         self._allowed = allowed
@@ -84,10 +82,11 @@ class UserAgent:
     # --- what the user asks ---------------------------------------------------------------------------------------
 
     def invite(
-        self, target: SipUri | str, offer: bytes, now: float, *, timeout: float = 10.0, display: str = ""
+        self, target: SipUri | str, offer: bytes | None, now: float, *, timeout: float = 10.0, display: str = ""
     ) -> str:
         """Call `target` with this offer; the call's id. ProtocolError if `target` is no SIP URI.
 
+        Without an offer OfferWanted asks for one, for each address that is tried.
         `timeout`: seconds without any answer until CallEnded("no-answer"); a telephone that rings has 30, at least.
         """
         uri = SipUri.parse(target) if isinstance(target, str) else target
@@ -95,6 +94,16 @@ class UserAgent:
         self._keep(call)
         call.start(now)
         return call.call_id
+
+    def offer(self, call_id: str, offer: bytes, now: float) -> None:
+        """What OfferWanted asked for."""
+        call = self._calls.get(call_id)
+        if isinstance(call, OutgoingCall):
+            call.make_offer(offer, now)
+
+    def found(self, uri: SipUri, addresses: Sequence[Address], now: float) -> None:
+        """What LookUp asked for: where requests to `uri` go, in the order to try; none if the host is not found."""
+        self._core.finder.found(uri, addresses, now)
 
     def ring(self, call_id: str, now: float) -> None:
         """Tell the caller of an IncomingCall that the user is being asked (180)."""

@@ -106,7 +106,7 @@ class Acks:
 
 def make_ack(core: Core, dialog: Dialog, invite: Request) -> SentAck:
     """The ACK for a 2xx to `invite`: its number, its credentials (22.1), the dialog's route."""
-    destination = dialog.destination(core.locate)
+    destination = dialog.destination(core.known)
     request = dialog.request("ACK", core.via(destination), invite.cseq.number)
     for name in ("Authorization", "Proxy-Authorization"):
         for value in invite.headers.lines(name):

@@ -153,6 +153,7 @@ class Call(ABC):
         self.dialog.remote_cseq = request.cseq.number
         self.dialog.refresh(request, transaction.source)
         self._answers.proven = True
+        self._learn_next_hop(now)
         self._receive(transaction, now)
 
     def receive_ack(self, request: Request, source: Address, now: float) -> None:
@@ -161,6 +162,7 @@ class Call(ABC):
             return
         self.dialog.peer = source
         self._answers.proven = True
+        self._learn_next_hop(now)
         self._acknowledged(waiting, request.body, now)
 
     @abstractmethod
@@ -262,6 +264,11 @@ class Call(ABC):
         assert self.dialog is not None
         return self.dialog.request(method, self.core.via(self._destination()))
 
+    def _learn_next_hop(self, now: float) -> None:
+        """Have names in the peer's Contact and Record-Route looked up, now that it is known to be no stranger."""
+        if self.dialog is not None and not self.dialog.behind_nat:
+            self.core.learn(self.dialog.next_hop, now)
+
     def _destination(self) -> Address:
         assert self.dialog is not None
-        return self.dialog.destination(self.core.locate)
+        return self.dialog.destination(self.core.known)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from voip.sip.auth import Credentials
 from voip.sip.authenticator import CHALLENGED, Authenticator
-from voip.sip.dialog import Resolve, locate, may_be_forged
+from voip.sip.dialog import may_be_forged
 from voip.sip.events import Address, Event, RequestRefused
+from voip.sip.finder import Finder, Then
 from voip.sip.message import Headers, Request, Response, SipUri
 from voip.sip.transaction import (
     BRANCH_COOKIE,
@@ -57,13 +58,13 @@ class Core:
         local: Local,
         user: str,
         product: str | None,
-        resolve: Resolve | None,
         credentials: Credentials | None = None,
     ) -> None:
         self.wire = Wire()
         self.timers = self.wire.timers
         self.events: deque[Event] = deque()
-        self.rng, self.resolve = rng, resolve
+        self.rng = rng
+        self.finder = Finder(self.timers, self.events)
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self.most_servers = MOST_SERVERS
@@ -98,14 +99,34 @@ class Core:
         sent_by = self.own_uri(remote).host_port
         return f"SIP/2.0/{remote.protocol.upper()} {sent_by};rport{alias};branch={BRANCH_COOKIE}{self.token()}"
 
-    def locate(self, uri: SipUri | str) -> Address | None:
-        """Where requests to `uri` go, None if that is not known."""
-        address = locate(uri, self.resolve)
-        if address is not None and isinstance(uri, SipUri) and address.protocol == "tls":
-            while len(self.names) >= MOST_NAMES and address not in self.names:
-                del self.names[next(iter(self.names))]
-            self.names[address] = uri.host
-        return address
+    # --- places ---------------------------------------------------------------------------------------------------
+
+    def find(self, uri: SipUri | str, now: float, then: Then) -> None:
+        """Call `then` with the addresses that requests to `uri` go to, in the order to try: at once where they are
+        known, else when they have been looked up; with none where the host cannot be found."""
+
+        def found(addresses: Sequence[Address], now: float) -> None:
+            self._note_names(uri, addresses)
+            then(addresses, now)
+
+        self.finder.find(uri, now, found)
+
+    def learn(self, uri: SipUri | str, now: float) -> None:
+        """See to it that `known` knows this URI soon."""
+        self.find(uri, now, lambda addresses, now: None)
+
+    def known(self, uri: SipUri | str) -> Sequence[Address]:
+        """The addresses of `uri` as far as they are known without asking anybody."""
+        addresses = self.finder.known(uri)
+        self._note_names(uri, addresses)
+        return addresses
+
+    def _note_names(self, uri: SipUri | str, addresses: Sequence[Address]) -> None:
+        for address in addresses:
+            if isinstance(uri, SipUri) and address.protocol == "tls":
+                while len(self.names) >= MOST_NAMES and address not in self.names:
+                    del self.names[next(iter(self.names))]
+                self.names[address] = uri.host
 
     # --- requests of ours -----------------------------------------------------------------------------------------
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from voip.errors import ProtocolError
 from voip.sip.events import Address
+from voip.sip.lookup import literal
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
-from voip.sip.transaction import MAX_FORWARDS, default_port
+from voip.sip.transaction import MAX_FORWARDS
 
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
-Resolve = Callable[[str], "str | None"]
-"""From a host name to a literal address, None if there is none."""
-Locate = Callable[["SipUri | str"], "Address | None"]
-"""From a URI to where its requests go, None if that is not known."""
-PROTOCOLS = {
-    "sip": {"": "udp", "udp": "udp", "tcp": "tcp", "tls": "tls"},
-    "sips": {"": "tls", "tcp": "tls", "tls": "tls"},
-}
-"""What the transport parameter of a URI means (19.1.2, 26.2.2): sips is over TLS or not at all."""
+Known = Callable[["SipUri | str"], Sequence[Address]]
+"""The addresses of a URI as far as they are known without asking anybody."""
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 
@@ -110,11 +104,17 @@ class Dialog:
         self.local_cseq += 1
         return self.local_cseq
 
-    def destination(self, locate: Locate) -> Address:
-        """The next hop of our requests."""
-        if self.behind_nat or self.connected:
+    @property
+    def next_hop(self) -> SipUri | str:
+        """What our requests are sent towards: the first proxy that wants them, or the peer."""
+        return self.routes[0].uri if self.routes else self.target
+
+    def destination(self, known: Known) -> Address:
+        """The next hop of our requests: of several addresses the one that the peer used, while nothing is known too."""
+        addresses = known(self.next_hop)
+        if self.behind_nat or self.connected or not addresses or self.peer in addresses:
             return self.peer
-        return locate(self.routes[0].uri if self.routes else self.target) or self.peer
+        return addresses[0]
 
     def connection_lost(self, address: Address) -> None:
         """The connection to or from there is gone."""
@@ -132,37 +132,8 @@ class Dialog:
         return _bare(self.target), [str(route) for route in self.routes]
 
 
-def locate(uri: SipUri | str, resolve: Resolve | None) -> Address | None:
-    """The address that a URI names, None if that takes a look-up that nobody does for us or that finds nothing."""
-    if not isinstance(uri, SipUri):
-        return None
-    host: str | None = uri.host
-    if not is_literal(uri.host):
-        host = resolve(uri.host) if resolve is not None else None
-    if host is None or not is_literal(host):
-        return None
-    parsed = ipaddress.ip_address(host)
-    if parsed.is_unspecified or parsed.is_multicast:
-        return None
-    protocol = protocol_of(uri)
-    return None if protocol is None else Address(protocol, host, uri.port or default_port(protocol))
-
-
-def protocol_of(uri: SipUri) -> str | None:
-    """What a URI is to be reached by: "udp", "tcp" or "tls"; None if that is nothing we speak."""
-    return PROTOCOLS[uri.scheme].get((uri.params.get("transport") or "").lower())
-
-
 def is_secure(uri: SipUri | str) -> bool:
     return isinstance(uri, SipUri) and uri.scheme == "sips"
-
-
-def is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def is_public(host: str) -> bool:
@@ -213,5 +184,5 @@ def _came_through_nat(request: Request, contact: SipUri | str, source: Address) 
     return (
         len(vias) == 1
         and isinstance(contact, SipUri)
-        and all(is_literal(host) and host != source.host for host in (vias[0].host, contact.host))
+        and all(literal(host) is not None and host != source.host for host in (vias[0].host, contact.host))
     )

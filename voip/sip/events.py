@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from voip.sip.message import NameAddr
+from voip.sip.message import NameAddr, SipUri
 
 
 class Address(NamedTuple):
@@ -29,6 +29,21 @@ class IncomingCall:
     caller: NameAddr
     source: Address
     offer: bytes
+
+
+@dataclass(frozen=True)
+class LookUp:
+    """A name has to be looked up (RFC 3263): reply with `found`, with an empty list where nothing is."""
+
+    uri: SipUri
+
+
+@dataclass(frozen=True)
+class OfferWanted:
+    """A call made without an offer goes to `remote` next: reply with `offer`, or `hang_up`."""
+
+    call_id: str
+    remote: Address
 
 
 @dataclass(frozen=True)
@@ -105,6 +120,8 @@ class RequestRefused:
 
 Event = (
     IncomingCall
+    | LookUp
+    | OfferWanted
     | CallRinging
     | CallAnswered
     | CallEstablished

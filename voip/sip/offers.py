@@ -125,7 +125,7 @@ class NegotiatedCall(Call):
         if first:
             self._offering = None
         if response.status < 300:
-            self._offer_accepted(transaction, response, source, first)
+            self._offer_accepted(transaction, response, source, first, now)
         elif not self.live:
             return
         elif response.status == PENDING:
@@ -136,10 +136,13 @@ class NegotiatedCall(Call):
         else:
             self.core.events.append(RequestRefused(source, "INVITE", response.status))
 
-    def _offer_accepted(self, transaction: ClientTransaction, response: Response, source: Address, first: bool) -> None:
+    def _offer_accepted(
+        self, transaction: ClientTransaction, response: Response, source: Address, first: bool, now: float
+    ) -> None:
         assert self.dialog is not None
         if first:
             self.dialog.refresh(response, source)
+            self._learn_next_hop(now)
         self._acks.send(self.dialog, transaction)
         if first and self.live:
             self.core.events.append(CallReanswered(self.call_id, response.body))

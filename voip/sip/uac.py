@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from voip.sip.answers import SentAck, make_ack
 from voip.sip.call import CallState
 from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
-from voip.sip.events import Address, CallAnswered, CallRinging
+from voip.sip.events import Address, CallAnswered, CallRinging, OfferWanted
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
 from voip.sip.offers import NegotiatedCall
 from voip.sip.timers import GIVE_UP
@@ -16,6 +16,8 @@ from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, 
 
 RING_TIME = 30.0
 """A telephone that rings is given this long, at least."""
+UNAVAILABLE = 503
+"""Another server of the same name may be less busy (RFC 3263 section 4.3)."""
 FOLLOWED = (300, 301, 302)
 MOST_BRANCHES = 8
 """Of one INVITE that several have taken: the rest is left to give up by itself."""
@@ -26,9 +28,15 @@ class OutgoingCall(NegotiatedCall):
 
     owns_call_id = True
 
-    def __init__(self, core: Core, target: SipUri, offer: bytes, *, timeout: float, display: str) -> None:
+    def __init__(self, core: Core, target: SipUri, offer: bytes | None, *, timeout: float, display: str) -> None:
         super().__init__(core, core.token(CALL_ID_BITS), CallState.CALLING)
-        self._target, self._session, self._timeout, self._display = target, offer, timeout, display
+        self._target, self._timeout, self._display = target, timeout, display
+        self._uri = target  # the Request-URI: a redirect gives another
+        self._session = offer or b""
+        self._asks_offer = offer is None
+        self._destinations: list[Address] = []  # the one that is tried, and those after it
+        self._patience = timeout  # seconds for each of them
+        self._new_number = True  # of the next INVITE: not for another server of the same name
         self._local_tag, self._from, self._number = core.token(), "", 0
         self._invite: ClientTransaction | None = None
         self._redirected = False
@@ -39,13 +47,52 @@ class OutgoingCall(NegotiatedCall):
         self._others: dict[str, SentAck] = {}
 
     def start(self, now: float) -> None:
-        destination = self.core.locate(self._target)
-        if destination is None:
+        self.core.find(self._target, now, self._found)
+
+    def _found(self, destinations: Sequence[Address], now: float) -> None:
+        if self.state is not CallState.CALLING:
+            return
+        if not destinations:
             self.end("network", None, f"cannot find the host {self._target.host}", now)
             return
-        self.core.authenticator.allow(self.call_id, destination.host)
-        self._from = str(NameAddr(self.core.own_uri(destination), self._display, {"tag": self._local_tag}))
-        self._send_invite(self._target, destination, now)
+        for destination in destinations:
+            self.core.authenticator.allow(self.call_id, destination.host)
+        self._try(destinations, now)
+
+    def _try(self, destinations: Sequence[Address], now: float) -> None:
+        """INVITE the first of these, later the others if it fails (RFC 3263 section 4.3)."""
+        self._destinations = list(destinations)
+        self._patience = self._timeout / len(self._destinations)
+        self._try_first(now)
+
+    def _try_first(self, now: float) -> None:
+        destination = self._destinations[0]
+        if not self._from:
+            self._from = str(NameAddr(self.core.own_uri(destination), self._display, {"tag": self._local_tag}))
+        if self._asks_offer:
+            self._invite = None
+            self.core.events.append(OfferWanted(self.call_id, destination))
+        else:
+            self._send_invite(destination, now)
+
+    def make_offer(self, offer: bytes, now: float) -> None:
+        """What OfferWanted asked for; late ones are of no use."""
+        if self.state is CallState.CALLING and self._because is None and self._invite is None and self._destinations:
+            self._session = offer
+            self._send_invite(self._destinations[0], now)
+
+    def _try_next(self, now: float) -> bool:
+        """Go on to the next address of the same name; False where there is none."""
+        if self._because is not None or self.state is not CallState.CALLING or len(self._destinations) < 2:
+            return False
+        self.core.timers.clear(self, "no answer")
+        if isinstance(self._invite, InviteClient):
+            self._invite.hush()
+            self._invite.owner = Abandoned(self)
+        self._destinations.pop(0)
+        self._heard, self._new_number = False, False
+        self._try_first(now)
+        return True
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 
@@ -69,10 +116,12 @@ class OutgoingCall(NegotiatedCall):
     # --- the INVITE -----------------------------------------------------------------------------------------------
 
     def _next_number(self) -> int:
-        self._number += 1
+        self._number += self._new_number
+        self._new_number = True
         return self._number
 
-    def _send_invite(self, uri: SipUri, destination: Address, now: float) -> None:
+    def _send_invite(self, destination: Address, now: float) -> None:
+        uri = self._uri
         headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
         headers.add("From", self._from)
         headers.add("To", f"<{self._target}>")
@@ -83,10 +132,11 @@ class OutgoingCall(NegotiatedCall):
         if self._session:
             headers.add("Content-Type", SDP)
         self._invite = self.core.send(Request("INVITE", uri, headers, self._session), destination, self, now)
-        self.core.timers.set(self, "no answer", now + self._timeout, self._no_answer)
+        self.core.timers.set(self, "no answer", now + self._patience, self._no_answer)
 
     def _no_answer(self, now: float) -> None:
-        self._stop_calling(("no-answer", *self._alerted), now)
+        if self._invite_proceeds() or not self._try_next(now):
+            self._stop_calling(("no-answer", *self._alerted), now)
 
     def _invite_proceeds(self) -> bool:
         return self._invite is not None and self._invite.state is State.PROCEEDING
@@ -99,7 +149,7 @@ class OutgoingCall(NegotiatedCall):
         self.core.timers.clear(self, "no answer")
         if self._invite_proceeds():
             self._cancel(now)
-        elif self._heard and because[0] == "cancelled":
+        elif self._invite is not None and self._heard and because[0] == "cancelled":
             self.core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
         else:
             # Nobody may be there at all. Should an answer come yet, it gets its CANCEL, or ACK and BYE.
@@ -108,17 +158,12 @@ class OutgoingCall(NegotiatedCall):
             self.end(*because, now)
 
     def _cancel(self, now: float) -> None:
-        """9.1: the INVITE's URI, top Via, Route, From, To, Call-ID and CSeq number."""
         if self._canceller is not None or self._invite is None:
             return
-        invite = self._invite.request
-        headers = Headers([("Via", str(invite.via[0])), ("Max-Forwards", MAX_FORWARDS)])
-        for name in ("From", "To", "Call-ID"):
-            headers.add(name, invite.headers.lines(name)[0])
-        headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        request = make_cancel(self._invite.request)
         for name, value in self._bye_headers.items():
-            headers.set(name, value)
-        self._canceller = self.core.send(Request("CANCEL", invite.uri, headers), self._invite.destination, self, now)
+            request.headers.set(name, value)
+        self._canceller = self.core.send(request, self._invite.destination, self, now)
         self.core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
 
     def _never_ended(self, now: float) -> None:
@@ -144,7 +189,7 @@ class OutgoingCall(NegotiatedCall):
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is not self._invite:
             super().on_no_response(transaction, now)
-        elif self.state is CallState.CALLING:
+        elif self.state is CallState.CALLING and not self._try_next(now):
             failed = ("network", None, transaction.failure) if transaction.failure else ("no-answer", None, "")
             self.end(*(self._because or failed), now)
 
@@ -165,7 +210,7 @@ class OutgoingCall(NegotiatedCall):
         assert self._invite is not None
         tag = response.to.tag or ""
         if self.dialog is not None and tag != self.dialog.remote_tag:
-            self._refuse_branch(tag, response, source, now)
+            self.refuse_branch(self._invite, response, source, now)
             return
         if self.dialog is not None:
             self._acks.send(self.dialog, self._invite)
@@ -173,21 +218,22 @@ class OutgoingCall(NegotiatedCall):
         self.dialog = Dialog.of_response(self._invite.request, response, source)
         self._answers.proven = True
         self._acks.send(self.dialog, self._invite)
+        self._learn_next_hop(now)
         if self._because is not None:  # it was taken while we gave up
             self.say_bye(now)
         else:
             self.state = CallState.UP
             self.core.events.append(CallAnswered(self.call_id, response.body, source))
 
-    def _refuse_branch(self, tag: str, response: Response, source: Address, now: float) -> None:
+    def refuse_branch(self, invite: ClientTransaction, response: Response, source: Address, now: float) -> None:
         """Another telephone has taken the call too (13.2.2.4): acknowledge it, and hang up."""
-        assert self._invite is not None
+        tag = response.to.tag or ""
         ack = self._others.get(tag)
         if ack is None:
             if len(self._others) >= MOST_BRANCHES:
                 return
-            dialog = Dialog.of_response(self._invite.request, response, source)
-            ack = self._others[tag] = make_ack(self.core, dialog, self._invite.request)
+            dialog = Dialog.of_response(invite.request, response, source)
+            ack = self._others[tag] = make_ack(self.core, dialog, invite.request)
             self.core.wire.send(ack.data, ack.destination)
             self.core.send(dialog.request("BYE", self.core.via(ack.destination)), ack.destination, Nobody(), now)
         else:
@@ -196,6 +242,8 @@ class OutgoingCall(NegotiatedCall):
     def _on_failure(self, response: Response, source: Address, now: float) -> None:
         if self._because is not None:
             self.end(*self._because, now)
+        elif response.status == UNAVAILABLE and self._try_next(now):
+            return
         elif response.status in FOLLOWED:
             self._follow(response, now)
         elif not self._proves_to_call(response, source, now):
@@ -207,14 +255,21 @@ class OutgoingCall(NegotiatedCall):
             self.end("redirect-loop", response.status, response.reason, now)
             return
         uri = redirect_target(response, secure=is_secure(self._target))
-        destination = self.core.locate(uri) if uri is not None else None
-        if uri is None or destination is None:
+        if uri is None:
             self.end("rejected", response.status, response.reason, now)
             return
-        self._redirected = True
+        self._redirected, self._uri = True, uri
+        self._invite = None
         if uri.host.lower() != self._target.host.lower():
             self.core.authenticator.narrow(self.call_id)
-        self._send_invite(uri, destination, now)
+
+        def found(destinations: Sequence[Address], now: float) -> None:
+            if self.state is CallState.CALLING and destinations:
+                self._try(destinations, now)
+            elif self.state is CallState.CALLING:
+                self.end("rejected", response.status, response.reason, now)
+
+        self.core.find(uri, now, found)
 
     def _proves_to_call(self, response: Response, source: Address, now: float) -> bool:
         """Whether this was a challenge, and the INVITE is on its way again with what it asked for."""
@@ -227,6 +282,25 @@ class OutgoingCall(NegotiatedCall):
         return True
 
 
+class Abandoned:
+    """Owner of an INVITE that an address did not answer in time, so that another one has got it: who takes it all the
+    same is hung up on, who rings is told to stop."""
+
+    def __init__(self, call: OutgoingCall) -> None:
+        self._call = call
+        self._cancelled = False
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        if response.status < 200 and not self._cancelled:
+            self._cancelled = True
+            self._call.core.send(make_cancel(transaction.request), transaction.destination, Nobody(), now)
+        elif 200 <= response.status < 300:
+            self._call.refuse_branch(transaction, response, source, now)
+
+    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
+        return
+
+
 class Nobody:
     """Owner of requests whose responses do not matter."""
 
@@ -235,3 +309,14 @@ class Nobody:
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         return
+
+
+def make_cancel(invite: Request) -> Request:
+    """9.1: the INVITE's URI, top Via, Route, From, To, Call-ID and CSeq number."""
+    headers = Headers([("Via", str(invite.via[0])), ("Max-Forwards", MAX_FORWARDS)])
+    for route in invite.headers.lines("Route"):
+        headers.add("Route", route)
+    for name in ("From", "To", "Call-ID"):
+        headers.add(name, invite.headers.lines(name)[0])
+    headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+    return Request("CANCEL", invite.uri, headers)

@@ -1,0 +1,143 @@
+"""Names: look-ups on threads of their own, by dnspython where it is installed (NAPTR, SRV) and by the system (hosts).
+
+Without dnspython a name means its host's addresses, which is the last step of RFC 3263.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from voip.sip import Address, SipUri
+from voip.sip.lookup import Naptr, Records, Srv, addresses_of
+
+if TYPE_CHECKING:
+    from dns.name import Name
+    from dns.resolver import Resolver
+
+DNS_TIME = 4.0
+"""Seconds for all questions about NAPTR and SRV records of one name; then its host's addresses have to do."""
+MOST_LOOK_UPS = 16
+"""Threads at a time: the system's resolver cannot be interrupted."""
+MISSING = "dnspython is not installed: names are looked up without SRV and NAPTR records (pip install dnspython)"
+
+Found = Callable[[list[Address]], None]
+
+
+class SystemRecords:
+    """Host addresses from the system: its files, its DNS servers, its order (RFC 6724). No service records."""
+
+    def __init__(self, families: Sequence[socket.AddressFamily]) -> None:
+        self._families = families
+
+    def naptr(self, name: str) -> Sequence[Naptr]:
+        return ()
+
+    def srv(self, name: str) -> Sequence[Srv]:
+        return ()
+
+    def hosts(self, name: str) -> Sequence[str]:
+        with suppress(OSError, UnicodeError):
+            found = socket.getaddrinfo(name, None, socket.AF_UNSPEC, socket.SOCK_DGRAM)
+            hosts = [str(address[0]) for family, _, _, _, address in found if family in self._families]
+            return list(dict.fromkeys(hosts))
+        return ()
+
+
+class DnsRecords(SystemRecords):
+    """The same with service records from the DNS; `resolver` is one of dnspython's."""
+
+    def __init__(self, families: Sequence[socket.AddressFamily], resolver: Resolver) -> None:
+        super().__init__(families)
+        self._resolver, self._deadline = resolver, time.monotonic() + DNS_TIME
+
+    def naptr(self, name: str) -> Sequence[Naptr]:
+        return [
+            Naptr(found.order, found.preference, _text(found.flags), _text(found.service), _name(found.replacement))
+            for found in self._ask(name, "NAPTR")
+        ]
+
+    def srv(self, name: str) -> Sequence[Srv]:
+        return [Srv(found.priority, found.weight, found.port, _name(found.target)) for found in self._ask(name, "SRV")]
+
+    def _ask(self, name: str, kind: str) -> Sequence[Any]:
+        import dns.exception
+
+        left = self._deadline - time.monotonic()
+        if left <= 0.0:
+            return ()
+        try:
+            answer = self._resolver.resolve(
+                name.rstrip(".") + ".", kind, search=False, raise_on_no_answer=False, lifetime=left
+            )
+        except (dns.exception.DNSException, OSError, ValueError):
+            return ()
+        return () if answer.rrset is None else list(answer.rrset)
+
+
+def records(families: Sequence[socket.AddressFamily]) -> Records:
+    """The best source of records there is here."""
+    try:
+        import dns.exception
+        import dns.resolver
+    except ImportError:
+        return SystemRecords(families)
+    try:
+        return DnsRecords(families, dns.resolver.Resolver())
+    except (dns.exception.DNSException, OSError):  # a machine without a list of servers
+        return SystemRecords(families)
+
+
+def missing() -> str | None:
+    """What cannot be looked up here, and why."""
+    try:
+        import dns.resolver  # noqa: F401
+    except ImportError:
+        return MISSING
+    return None
+
+
+class Names:
+    """Looks names up beside the network thread; more than can be done at a time are not found."""
+
+    def __init__(self, source: Callable[[Sequence[socket.AddressFamily]], Records] = records) -> None:
+        self._source, self._rng = source, random.SystemRandom()
+        self._running = threading.BoundedSemaphore(MOST_LOOK_UPS)
+
+    def look_up(
+        self, uri: SipUri, protocols: Sequence[str], families: Sequence[socket.AddressFamily], found: Found
+    ) -> None:
+        """Call `found` on another thread with the addresses of `uri` that these protocols and families reach."""
+        if not self._running.acquire(blocking=False):
+            found([])
+            return
+        thread = threading.Thread(target=self._run, args=(uri, protocols, families, found), name="look-up", daemon=True)
+        thread.start()
+
+    def _run(
+        self, uri: SipUri, protocols: Sequence[str], families: Sequence[socket.AddressFamily], found: Found
+    ) -> None:
+        addresses: list[Address] = []
+        try:
+            addresses = addresses_of(uri, self._source(families), self._rng, protocols)
+        finally:
+            self._running.release()
+            found([address for address in addresses if _family(address.host) in families])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace")
+
+
+def _name(value: Name) -> str:
+    return str(value.to_text(omit_final_dot=True))

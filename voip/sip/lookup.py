@@ -1,0 +1,161 @@
+"""Locating SIP servers (RFC 3263): from a URI to the addresses to try, in order; weights by RFC 2782.
+
+Only deciding is done here: `Records` asks the DNS, or is a table.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from voip.sip.events import Address
+from voip.sip.message import SipUri
+from voip.sip.transaction import default_port
+
+MOST_ADDRESSES = 8
+"""Tried for one URI: nobody waits for more."""
+MOST_RECORDS = 8
+"""Followed of one answer of the DNS."""
+SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
+"""NAPTR services (RFC 3263 section 8.1)."""
+SRV_PREFIX = {"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp."}
+NOWHERE = ("", ".")
+"""An SRV target that says: this service is decidedly not here (RFC 2782)."""
+UNASKED_DOMAINS = ("local", "localhost")
+"""What the DNS knows nothing of (RFC 6761 section 6.3, RFC 6762 section 3)."""
+
+
+class Naptr(NamedTuple):
+    """RFC 3403 section 4.1, without its regular expression: those for SIP have none."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    replacement: str
+
+
+class Srv(NamedTuple):
+    """RFC 2782."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+class Records(Protocol):
+    """What the DNS says. Names have no dot at their end; nothing found, or nobody who answers, is an empty list."""
+
+    def naptr(self, name: str) -> Sequence[Naptr]: ...
+
+    def srv(self, name: str) -> Sequence[Srv]: ...
+
+    def hosts(self, name: str) -> Sequence[str]:
+        """Literal addresses of both families, the best first."""
+        ...
+
+
+def addresses_of(
+    uri: SipUri, records: Records, rng: random.Random, protocols: Sequence[str] = ("udp", "tcp", "tls")
+) -> list[Address]:
+    """Where requests to `uri` go, in the order to try; none where nothing is known, or its protocol is not spoken."""
+    target = target_of(uri)
+    wanted = protocol_of(uri)
+    if wanted is None or (wanted and wanted not in protocols):
+        return []
+    if literal(target) is not None or uri.port is not None:
+        protocol = wanted or "udp"
+        return _at_port(records, target, uri.port or default_port(protocol), protocol)
+    services = [wanted] if wanted else [protocol for protocol in protocols if protocol != "tls"]
+    found: list[Address] = []
+    if _asks_dns(target):
+        for protocol, name in _services(target, services, records, may_choose=not wanted or uri.scheme == "sips"):
+            found += _of_service(records, name, protocol, rng)
+    if not found:
+        protocol = wanted or "udp"
+        found = _at_port(records, target, default_port(protocol), protocol)
+    return list(dict.fromkeys(found))[:MOST_ADDRESSES]
+
+
+def target_of(uri: SipUri) -> str:
+    """The host that requests to this URI go to (4)."""
+    return uri.params.get("maddr") or uri.host
+
+
+def literal_address(uri: SipUri | str) -> Address | None:
+    """The address that a URI with a literal host names; None for names and for what leads nowhere."""
+    protocol = protocol_of(uri) if isinstance(uri, SipUri) else None
+    if protocol is None or not isinstance(uri, SipUri) or not _can_be_reached(target_of(uri)):
+        return None
+    protocol = protocol or "udp"
+    return Address(protocol, target_of(uri), uri.port or default_port(protocol))
+
+
+def protocol_of(uri: SipUri) -> str | None:
+    """The protocol that the URI itself demands, "" if it leaves the choice, None if there is no such one (4.1)."""
+    transport = (uri.params.get("transport") or "").lower()
+    if uri.scheme == "sips":
+        return "tls" if transport in ("", "tcp", "tls") else None
+    return transport if transport in ("", *SRV_PREFIX) else None
+
+
+def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` is; None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def by_weight(records: Iterable[Srv], rng: random.Random) -> list[Srv]:
+    """In the order to try: by priority, then each next one drawn by its weight (RFC 2782)."""
+    left = sorted(records, key=lambda record: (record.priority, record.weight != 0))
+    ordered: list[Srv] = []
+    while left:
+        group = [record for record in left if record.priority == left[0].priority]
+        drawn = rng.randint(0, sum(record.weight for record in group))
+        for record in group:
+            drawn -= record.weight
+            if drawn <= 0:
+                break
+        left.remove(record)
+        ordered.append(record)
+    return ordered
+
+
+def _asks_dns(name: str) -> bool:
+    labels = name.rstrip(".").lower().split(".")
+    return len(labels) > 1 and labels[-1] not in UNASKED_DOMAINS
+
+
+def _services(target: str, protocols: Sequence[str], records: Records, *, may_choose: bool) -> list[tuple[str, str]]:
+    """Protocols and names of SRV records, in the order to try: by NAPTR where the domain has such, else all (4.1)."""
+    if may_choose:
+        offered = [record for record in records.naptr(target)[:MOST_RECORDS] if record.flags.lower() == "s"]
+        offered.sort(key=lambda record: (record.order, record.preference))
+        chosen = [(SERVICES.get(record.service.upper(), ""), record.replacement) for record in offered]
+        chosen = [(protocol, name) for protocol, name in chosen if protocol in protocols]
+        if chosen:
+            return chosen
+    return [(protocol, SRV_PREFIX[protocol] + target) for protocol in protocols]
+
+
+def _of_service(records: Records, name: str, protocol: str, rng: random.Random) -> list[Address]:
+    found: list[Address] = []
+    for record in by_weight(records.srv(name)[:MOST_RECORDS], rng):
+        if record.target not in NOWHERE and 0 < record.port < 1 << 16:
+            found += _at_port(records, record.target, record.port, protocol)
+    return found
+
+
+def _at_port(records: Records, host: str, port: int, protocol: str) -> list[Address]:
+    hosts = [host] if literal(host) is not None else records.hosts(host)[:MOST_RECORDS]
+    return [Address(protocol, host, port) for host in hosts if _can_be_reached(host)]
+
+
+def _can_be_reached(host: str) -> bool:
+    address = literal(host)
+    return address is not None and not address.is_unspecified and not address.is_multicast
