@@ -33,7 +33,7 @@ from voip.cli.values import (
 )
 from voip.engine import EXIT_USAGE
 from voip.fec import Pattern
-from voip.net import DSCP_EF
+from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
 from voip.sip import Credentials, SipUri, parse_target
 
@@ -75,6 +75,7 @@ class CommonOptions:
     public_address: str | None
     media_ports: tuple[int, int] | None
     dscp: int
+    tls: TlsFiles
     media_timeout: float
     two_way: bool
     input: str
@@ -166,7 +167,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         metavar="TARGET",
         nargs="*",
         type=sip_target,
-        help="host[:port] or sip:[user@]host[:port]  [127.0.0.1]",
+        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls] or sips:...  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
@@ -270,7 +271,12 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
     )
     network = parser.add_argument_group("network")
     network.add_argument(
-        "-p", "--sip-port", metavar="PORT", type=int, default=sip_port, help=f"local UDP port  [{sip_port or 'any'}]"
+        "-p",
+        "--sip-port",
+        metavar="PORT",
+        type=int,
+        default=sip_port,
+        help=f"local port  [{sip_port or 'any'}]",
     )
     network.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address  [all]")
     network.add_argument("--rtp-port", metavar="PORT[-PORT]", type=ports, default=media_ports, help=f"[{media_text}]")
@@ -279,6 +285,10 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
     network.add_argument(
         "--media-timeout", metavar="TIME", type=seconds, default=20.0, help="end a call whose peer is silent  [20s]"
     )
+    security = parser.add_argument_group("security")
+    security.add_argument("--tls-cert", metavar="FILE", help="our certificate (PEM): calls over TLS are taken")
+    security.add_argument("--tls-key", metavar="FILE", help="its key, where that is not in the same file")
+    security.add_argument("--tls-ca", metavar="FILE", help="certificates of the authorities to trust  [the system's]")
     output = parser.add_argument_group("output")
     output.add_argument("-q", "--quiet", action="store_true", help="errors alone")
     output.add_argument("-v", "--verbose", action="count", default=0, help="decisions; -vv: every packet")
@@ -299,6 +309,8 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--ptime: between 1ms and 200ms")
     if not BITRATES[0] <= found.bitrate <= BITRATES[1]:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
+    if found.tls_key is not None and found.tls_cert is None:
+        parser.error("--tls-key is of no use without --tls-cert")
     found.codec = _usable_codecs(parser, found)
     return found
 
@@ -345,6 +357,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "public_address": found.public_address,
         "media_ports": found.rtp_port,
         "dscp": found.dscp,
+        "tls": TlsFiles(found.tls_cert, found.tls_key, found.tls_ca),
         "media_timeout": found.media_timeout,
         "two_way": found.two_way,
         "input": found.input or "mic",

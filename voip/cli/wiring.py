@@ -33,6 +33,7 @@ def network(options: CommonOptions) -> Network:
         public_address=options.public_address,
         media_ports=options.media_ports,
         dscp=options.dscp,
+        tls=options.tls,
     )
 
 
@@ -116,10 +117,14 @@ def announce(
     latency = "auto" if options.latency is None else f"{options.latency * 1e3:g} ms"
     sound = "\n".join(f"{name}{device.description}" for name, device in named)
     port = "" if sip_port == SIP_PORT else f":{sip_port}"
+    by_tls = network.sip_ports.get("tls")
+    secure = f"          or, by TLS,             sips:{written}:{by_tls}\n" if by_tls else ""
+    tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
     console.event(
         "listening",
-        f"receiver  waiting for a call   sip:{written}:{sip_port} (udp)\n"
-        f"          open in the firewall: UDP {sip_port} and {first}-{last}\n"
+        f"receiver  waiting for a call   sip:{written}:{sip_port} (udp, tcp)\n"
+        f"{secure}"
+        f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}\n"
         f"{sound}   latency {latency}\n"
         f"on the other machine:  ./sender.py {written}{port}",
         uri=f"sip:{written}:{sip_port}",

@@ -1,6 +1,8 @@
 """Sockets and the thread that serves them: the only module that touches a network.
 
 sockets     names, addresses, UDP sockets, and why the system refuses one
+tls         certificates, and TLS between the bytes of a socket and those of its user
+connections TCP and TLS: opened, kept, closed
 media       the port pair of a call
 names       host names, by the DNS and the system
 loop        the network thread: sockets and timers, driving the user agent and the RTP sessions
@@ -11,6 +13,7 @@ from __future__ import annotations
 from voip.net.loop import Handler, Network, OnPacket
 from voip.net.media import MediaPort
 from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards
+from voip.net.tls import TlsFiles
 
 __all__ = [
     "DSCP_EF",
@@ -19,6 +22,7 @@ __all__ = [
     "Network",
     "NetworkError",
     "OnPacket",
+    "TlsFiles",
     "family_of",
     "local_address_towards",
 ]

@@ -1,7 +1,7 @@
 """The network thread: sockets, timers, and nothing that knows a protocol.
 
-It drives a `UserAgent` over UDP (RFC 3261 section 18), one `RtpSession` per media port with its RTCP, and whatever was
-asked to be called later. Everything it owns is touched on its thread only; `post` is the way in.
+It drives a `UserAgent` over UDP, TCP and TLS (RFC 3261 section 18), one `RtpSession` per media port with its RTCP, and
+whatever was asked to be called later. Everything it owns is touched on its thread only; `post` is the way in.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import errno
 import heapq
 import ipaddress
 import itertools
-import math
 import selectors
 import socket
 import time
@@ -20,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from voip.net.connections import MOST_INCOMING, Connections, Hooks, open_listeners
 from voip.net.media import MediaPort, open_pair
 from voip.net.names import Names
 from voip.net.sockets import (
@@ -32,6 +32,7 @@ from voip.net.sockets import (
     plain,
     why_not,
 )
+from voip.net.tls import Tls, TlsFiles
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
@@ -40,6 +41,7 @@ from voip.sip import Address, Event, LookUp, UserAgent
 DATAGRAMS_PER_TURN = 100
 """Datagrams read from one socket before the others and the timers get their turn."""
 LONGEST_SLEEP = 1.0
+LARGEST_PORT = 65535
 HOSTS_REMEMBERED = 64
 """Peers whose route was looked up."""
 
@@ -63,10 +65,15 @@ class Network:
         public_address: str | None = None,
         media_ports: tuple[int, int] | None = None,
         dscp: int = DSCP_EF,
+        tls: TlsFiles | None = None,
+        most_connections: int = MOST_INCOMING,
     ) -> None:
+        """`most_connections`: that others may have open to us. VoipError for TLS files that are of no use."""
         self._bind, self._public, self._media_ports, self._dscp = bind, public_address, media_ports, dscp
         self._selector = selectors.DefaultSelector()
         self._sip: dict[socket.AddressFamily, socket.socket] = {}
+        self._tls = Tls(tls or TlsFiles())
+        self._ports: dict[str, int] = {}
         self._agent: UserAgent | None = None
         self._handlers: Mapping[type, Handler] = {}
         self._calls_later: list[tuple[float, int, Callable[[], None]]] = []
@@ -79,6 +86,9 @@ class Network:
         self._sleeper.setblocking(False)
         self._waker.setblocking(False)
         self._selector.register(self._sleeper, selectors.EVENT_READ, self._wake_up)
+        self._connections = Connections(
+            self._selector, self._hooks(), self._tls, dscp=dscp, most_incoming=most_connections
+        )
         self.on_send_error: Callable[[Address, OSError], None] = lambda address, error: None
         self.ntp_offset = time.time() - time.monotonic() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `now`, by the wall clock as it was at the start."""
@@ -89,8 +99,25 @@ class Network:
     # --- signalling -----------------------------------------------------------------------------------------------
 
     def listen(self, port: int) -> int:
-        """Open the SIP socket(s); the port that was got. NetworkError says what to do."""
+        """Open the SIP sockets: UDP and TCP at `port`, TLS above if there is a certificate. The port that was got for
+        UDP; `sip_ports` has them all. NetworkError says what to do."""
         hosts = [self._bind] if self._bind is not None else ["0.0.0.0", "::"]
+        got = self._ports["udp"] = self._listen_udp(hosts, port)
+        self._ports["tcp"] = open_listeners(self._connections, "tcp", hosts, got, exactly=port != 0)
+        secure = self._tls.server is not None
+        above = got + 1 if secure and got < LARGEST_PORT else 0
+        self._ports["tls"] = open_listeners(self._connections, "tls", hosts, above, exactly=port != 0 and secure)
+        return got
+
+    @property
+    def sip_ports(self) -> dict[str, int]:
+        """Where we can be reached by "udp", "tcp" and, with a certificate, "tls"."""
+        ports = dict(self._ports)
+        if self._tls.server is None:
+            ports.pop("tls", None)
+        return ports
+
+    def _listen_udp(self, hosts: list[str], port: int) -> int:
         for host in hosts:
             family = family_of(host)
             try:
@@ -127,8 +154,7 @@ class Network:
 
     def sip_address(self, remote: Address) -> tuple[str, int]:
         """Our own host and port as `remote` is to be told, for Via and Contact."""
-        sock = self._sip.get(family_of(remote.host)) or next(iter(self._sip.values()))
-        return self.local_host(remote.host), sock.getsockname()[1]
+        return self.local_host(remote.host), self._ports[remote.protocol]
 
     @property
     def any_host(self) -> str:
@@ -217,6 +243,7 @@ class Network:
 
     def close(self) -> None:
         """Close every socket; after the thread has ended."""
+        self._connections.close()
         for sock in self._sip.values():
             sock.close()
         self._selector.close()
@@ -229,10 +256,11 @@ class Network:
 
     def _next_due(self) -> float:
         """When the first of all timers is due."""
-        due = [self._calls_later[0][0]] if self._calls_later else []
+        due = [self._connections.next_timer()]
+        due += [self._calls_later[0][0]] if self._calls_later else []
         due += [] if self._agent is None or (timer := self._agent.next_timer()) is None else [timer]
         due += [timer for attached in self._attached if (timer := attached.session.next_timer()) is not None]
-        return min(due, default=math.inf)
+        return min(due)
 
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):
@@ -241,6 +269,7 @@ class Network:
 
     def _run_timers(self) -> None:
         now = self.now()
+        self._connections.run_timers(now)
         while self._calls_later and self._calls_later[0][0] <= now:
             heapq.heappop(self._calls_later)[2]()
         if self._agent is not None:
@@ -277,10 +306,11 @@ class Network:
             handler(event)
 
     def _send_sip(self, data: bytes, address: Address) -> None:
+        if address.reliable:
+            self._connections.send(data, address)
+            return
         sock = self._sip.get(family_of(address.host))
-        if address.reliable and self._agent is not None:
-            self._agent.transport_failed(address, self.now(), f"there is no {address.protocol.upper()} here yet")
-        if sock is None or address.reliable:
+        if sock is None:
             return
         try:
             sock.sendto(data, (address.host, address.port))
@@ -288,7 +318,6 @@ class Network:
             self.on_send_error(address, error)
 
     def _receive_sip(self, sock: socket.socket) -> None:
-        assert self._agent is not None
         for _ in range(DATAGRAMS_PER_TURN):
             try:
                 data, source = sock.recvfrom(LARGEST_DATAGRAM)
@@ -296,8 +325,28 @@ class Network:
                 return
             except OSError:  # an ICMP error for something sent earlier: the transaction's timer decides
                 continue
-            self._agent.receive(data, Address("udp", plain(source[0]), source[1]), self.now())
+            self._take_message(data, Address("udp", plain(source[0]), source[1]))
+
+    def _take_message(self, data: bytes, source: Address) -> None:
+        if self._agent is not None:
+            self._agent.receive(data, source, self.now())
             self._exchange_sip()
+
+    def _hooks(self) -> Hooks:
+        """What connections have to do with the user agent."""
+        return Hooks(
+            now=self.now,
+            later=partial(self.call_later, 0.0),
+            on_message=self._take_message,
+            on_failed=self._connection_failed,
+            on_closed=lambda address: self._agent.connection_closed(address) if self._agent else None,
+            needs=lambda address: self._agent is not None and self._agent.needs(address),
+            server_name=lambda address: self._agent.server_name(address) if self._agent else address.host,
+        )
+
+    def _connection_failed(self, address: Address, reason: str) -> None:
+        if self._agent is not None:
+            self._agent.transport_failed(address, self.now(), reason)
 
     def _receive_media(self, sock: socket.socket, attached: _Attached) -> None:
         for _ in range(DATAGRAMS_PER_TURN):

@@ -49,6 +49,29 @@ def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) 
     return sock
 
 
+def bound_stream_socket(
+    family: socket.AddressFamily, host: str, port: int, dscp: int, *, shared: bool = True
+) -> socket.socket:
+    """A non-blocking TCP socket on that address, to listen at or to connect from; `shared`: its port may be that of
+    others of ours. OSError as it is."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "SO_REUSEPORT"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        mark(sock, family, dscp)
+        sock.setblocking(False)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
     """Set the differentiated services code point (RFC 2474); where the system refuses, packets go unmarked."""
     with contextlib.suppress(OSError, AttributeError):
@@ -70,11 +93,12 @@ def plain(host: str) -> str:
     return host.partition("%")[0]
 
 
-def why_not(error: OSError, host: str, port: int) -> str:
+def why_not(error: OSError, host: str, port: int, kind: str = "UDP") -> str:
+    """Why the system does not give us this port, in one line that says what to do."""
     if error.errno == errno.EADDRINUSE:
-        return f"UDP port {port} is taken, perhaps by another receiver.py; choose one with --sip-port"
+        return f"{kind} port {port} is taken, perhaps by another receiver.py; choose one with --sip-port"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine; see --bind"
     if error.errno == errno.EACCES:
-        return f"UDP port {port} needs root; choose one above 1023 with --sip-port"
-    return f"cannot open UDP port {port} on {host}: {error.strerror}"
+        return f"{kind} port {port} needs root; choose one above 1023 with --sip-port"
+    return f"cannot open {kind} port {port} on {host}: {error.strerror}"
