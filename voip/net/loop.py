@@ -138,7 +138,7 @@ class Network:
     @property
     def protocols(self) -> Sequence[str]:
         """What SIP is spoken over, by preference."""
-        return ("udp",)
+        return ("udp", "tcp", "tls")
 
     def _look_up(self, event: LookUp) -> None:
         """Answer the user agent's question, without making the network thread wait."""
@@ -293,12 +293,14 @@ class Network:
         if self._agent is None:
             return
         while True:
-            for data, address in self._agent.messages_to_send(self.now()):
+            messages = self._agent.messages_to_send(self.now())
+            for data, address in messages:
                 self._send_sip(data, address)
             event = self._agent.next_event()
-            if event is None:
+            if event is not None:
+                self._dispatch(event)
+            elif not messages:
                 return
-            self._dispatch(event)
 
     def _dispatch(self, event: Event) -> None:
         handler = self._handlers.get(type(event))
