@@ -33,7 +33,7 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     assert (options.sip_port, options.media_ports) == (5060, (5000, 5019))
     assert (options.output, options.max_calls, options.once) == ("speaker", 1, False)
     assert options.latency is None
-    assert (options.fec, options.fec_max, options.bitrate) == ("auto", 200_000.0, 24_000)
+    assert (options.fec, options.fec_max, options.bitrate) == ("auto", 200_000.0, None)
     assert options.codecs == ("opus", "l16", "g722", "pcmu", "pcma")
 
 

@@ -63,7 +63,7 @@ def call_object(call: CallRecord) -> dict[str, Any]:
     return {
         "call_id": call.call_id,
         "peer": call.peer,
-        "codec": media.codec.name.lower() if media else None,
+        "codec": media.codec.label if media else None,
         "clock_rate": media.codec.clock_rate if media else None,
         "channels": media.codec.channels if media else None,
         "ptime_ms": _ms(media.ptime) if media else None,

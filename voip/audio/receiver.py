@@ -181,6 +181,8 @@ class AudioReceiver:
             pcm = self._decoder.conceal(round(self._buffer.step / self._ticks_per_sample), None)
             self._buffer.advance(self._buffer.step, played=False)
         else:
+            if not len(pcm):  # the beginning of a frame that goes on in the next packet
+                return
             self._buffer.advance(round(len(pcm) * self._ticks_per_sample))
             if self._first_audio_at is None:
                 self._first_audio_at = heard

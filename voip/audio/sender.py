@@ -165,7 +165,8 @@ class AudioSender:
             self._marker = True
             return []
         self._prepare()
-        packets = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=self._marker)
+        marker = self._marker or codec.ends_frames
+        packets = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
         self._marker = False
         self._seconds += len(pcm) / self._rate
         datagrams: list[bytes] = []

@@ -17,7 +17,6 @@ from voip import codecs
 from voip.cli.listing import show_devices
 from voip.cli.values import (
     AUTO,
-    KNOWN_CODECS,
     IpNetwork,
     bit_rate,
     codec_names,
@@ -65,7 +64,7 @@ class CommonOptions:
     """What both scripts take; times in seconds, rates in bit/s."""
 
     codecs: tuple[str, ...]
-    bitrate: int
+    bitrate: int | None
     ptime: float
     fec: Pattern | Literal["auto"] | None
     fec_max: float
@@ -252,10 +251,10 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
         "--codec",
         metavar="LIST",
         type=codec_names,
-        help=f"in order of preference  [{','.join(KNOWN_CODECS)}]",
+        help=f"in order of preference, of {','.join(codecs.NAMES)}  [{','.join(codecs.DEFAULT)}]",
     )
     coding.add_argument(
-        "--bitrate", metavar="BPS", type=bit_rate, default="24k", help="of codecs that leave a choice: opus  [24k]"
+        "--bitrate", metavar="BPS", type=bit_rate, help="of codecs that leave a choice  [opus 24k, aac 64k]"
     )
     coding.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
     coding.add_argument(
@@ -307,7 +306,7 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     _check_latency(parser, found)
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
-    if not BITRATES[0] <= found.bitrate <= BITRATES[1]:
+    if found.bitrate is not None and not BITRATES[0] <= found.bitrate <= BITRATES[1]:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
     if found.tls_key is not None and found.tls_cert is None:
         parser.error("--tls-key is of no use without --tls-cert")
@@ -323,12 +322,13 @@ def _check_latency(parser: Parser, found: argparse.Namespace) -> None:
 
 def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]:
     """The codecs that are asked for; without a wish all that work here, and a line about those that do not."""
-    missing = {name: reason for name in found.codec or KNOWN_CODECS if (reason := codecs.missing(name)) is not None}
+    wanted = found.codec or codecs.DEFAULT
+    missing = {name: reason for name in wanted if (reason := codecs.missing(name)) is not None}
     if missing and found.codec:
         parser.error(f"--codec: {next(iter(missing.values()))}")
     if missing and not found.quiet:
         print(f"{parser.prog}: without {', '.join(missing)}: {'; '.join(missing.values())}", file=sys.stderr)
-    return tuple(name for name in found.codec or KNOWN_CODECS if name not in missing)
+    return tuple(name for name in wanted if name not in missing)
 
 
 def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | None:
@@ -347,7 +347,7 @@ def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | Non
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
     return {
         "codecs": found.codec,
-        "bitrate": round(found.bitrate),
+        "bitrate": None if found.bitrate is None else round(found.bitrate),
         "ptime": found.ptime,
         "fec": found.fec,
         "fec_max": found.fec_max,

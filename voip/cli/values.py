@@ -12,7 +12,7 @@ from voip.fec import Pattern, parse_pattern
 from voip.net import DSCP_EF
 from voip.sip import SipUri, parse_target
 
-KNOWN_CODECS = tuple(name.lower() for name in codecs.NAMES)
+KNOWN_CODECS = codecs.NAMES
 """Names of --codec, best first."""
 
 AUTO: Literal["auto"] = "auto"

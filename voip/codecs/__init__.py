@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from voip.codecs import aac as _aac
 from voip.codecs import g722 as _g722
 from voip.codecs import opus as _opus
 from voip.codecs import pcm as _pcm
 from voip.dsp import Pcm
 
-__all__ = ["NAMES", "Codec", "Decoder", "Encoder", "Pcm", "find", "missing", "offerable", "static"]
+__all__ = ["DEFAULT", "NAMES", "Codec", "Decoder", "Encoder", "Pcm", "find", "missing", "offerable", "static"]
 
 
 class Encoder(Protocol):
@@ -51,7 +52,8 @@ class Codec:
     clock_rate counts RTP timestamps; sample_rate and channels are those of the sound. payload_type is the static number
     of RFC 3551 or None for a dynamic one. rtpmap_channels is what a=rtpmap says where that is not channels. fmtp are
     our format parameters, remote_fmtp the peer's. bitrate (bit/s) and packet_times (seconds) are None where the format
-    leaves no choice, or any.
+    leaves no choice, or any. ends_frames: the marker bit says that a packet ends a frame (RFC 3640 section 3.1), and
+    not that it begins a talk spurt (RFC 3551 section 4.1).
     """
 
     name: str
@@ -65,6 +67,7 @@ class Codec:
     remote_fmtp: str = ""
     bitrate: int | None = None
     packet_times: tuple[float, ...] | None = None
+    ends_frames: bool = False
 
     def encoder(self, source_rate: int | None = None) -> Encoder:
         """A fresh encoder, for sound that has that many samples a second if the format can take it as it is."""
@@ -85,6 +88,11 @@ class Codec:
         """
         return _module(self.name).negotiated(self, ours, remote_fmtp, sends=sends)
 
+    @property
+    def label(self) -> str:
+        """What people call it: `opus`, `aac`."""
+        return _LABELS.get(self.name, self.name.lower())
+
     def __str__(self) -> str:
         return f"{self.name}/{self.clock_rate}/{self.rtpmap_channels or self.channels}"
 
@@ -104,6 +112,9 @@ class Implementation(Protocol):
 
     def formats(self, name: str, sample_rate: int, channels: int) -> Sequence[tuple[int, int]]:
         """Clock rate and channels (as of rtpmap) of the formats to offer when the device has this rate and channels."""
+
+    def understands(self, codec: Codec, fmtp: str) -> bool:
+        """Whether a stream with these parameters of the peer's can be decoded."""
 
     def offered(self, codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
         """The codec with the parameters to offer when the device has this rate and these channels."""
@@ -127,21 +138,32 @@ IMPLEMENTATIONS: Mapping[str, Implementation] = {
     "G722": _g722,
     "PCMU": _pcm,
     "PCMA": _pcm,
+    "mpeg4-generic": _aac,
 }
-"""Encoding names, in order of preference, and who makes them: as bit rate allows, wide band before narrow band."""
+"""Encoding names, in order of preference, and who makes them: what sounds best first, but no phone knows AAC."""
 
-NAMES = tuple(IMPLEMENTATIONS)
-"""Encoding names that are known, in order of preference."""
+_LABELS = {"mpeg4-generic": "aac"}
+"""What people call those whose encoding name says nothing."""
+
+NAMES = tuple(_LABELS.get(name, name.lower()) for name in IMPLEMENTATIONS)
+"""What people call the codecs, in order of preference."""
+DEFAULT = tuple(name for name in NAMES if name != "aac")
+"""Those that are offered unless others are asked for. No phone speaks AAC in a call, and its lines would bring an
+INVITE closer to the 1300 bytes from which on it must not go over UDP (RFC 3261 section 18.1.1)."""
 
 
-def find(name: str, clock_rate: int, channels: int) -> Codec | None:
-    """The codec with this encoding name (in any case), clock rate and channels; None if it is not known."""
-    known = _known(name)
+def find(name: str, clock_rate: int, channels: int, fmtp: str = "") -> Codec | None:
+    """The codec with this encoding name (in any case), clock rate and channels; None if it is not known.
+
+    `fmtp`: format parameters of the peer's; None too if they ask for a kind of it that is not known.
+    """
+    known = next((known for known in IMPLEMENTATIONS if known.lower() == name.lower()), None)
     if known is None:
         return None
-    module = _module(known)
+    module = IMPLEMENTATIONS[known]
     number = next((number for number, text in module.STATIC.items() if text == (known, clock_rate, channels)), None)
-    return module.complete(Codec(known, clock_rate, clock_rate, channels, number))
+    codec = module.complete(Codec(known, clock_rate, clock_rate, channels, number))
+    return codec if codec is not None and module.understands(codec, fmtp) else None
 
 
 def static(payload_type: int) -> Codec | None:
@@ -167,7 +189,7 @@ def offerable(names: Sequence[str], sample_rate: int, channels: int, bitrate: in
     for name in names:
         known = _known(name)
         if known is None:
-            raise ValueError(f"unknown codec {name!r}; known: {', '.join(NAMES).lower()}")
+            raise ValueError(f"unknown codec {name!r}; known: {', '.join(NAMES)}")
         module = _module(known)
         for clock_rate, count in module.formats(known, sample_rate, channels):
             codec = find(known, clock_rate, count)
@@ -180,8 +202,10 @@ def offerable(names: Sequence[str], sample_rate: int, channels: int, bitrate: in
 
 
 def _known(name: str) -> str | None:
-    """The name as it is written in SDP."""
-    return next((known for known in NAMES if known.lower() == name.lower()), None)
+    """The encoding name of the codec that people call so, or that is called so in SDP."""
+    wanted = name.lower()
+    named = zip(NAMES, IMPLEMENTATIONS, strict=True)
+    return next((known for label, known in named if wanted in (label, known.lower())), None)
 
 
 def _module(name: str) -> Implementation:

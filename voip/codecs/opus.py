@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voip.codecs import libopus
+from voip.codecs.fmtp import number, parameters
 from voip.dsp import Pcm
 from voip.errors import ProtocolError, VoipError
 
@@ -44,7 +45,6 @@ PEAK = 1.25
 PEAK_BYTES = 100
 """A packet may have PEAK times the bytes of the bit rate and PEAK_BYTES more: the room of a variable bit rate."""
 
-_MOST_PARAMETERS = 32
 _FRAMES = tuple(sorted(round(SAMPLE_RATE * seconds) for seconds in PACKET_TIMES))
 
 
@@ -67,6 +67,11 @@ def complete(codec: Codec) -> Codec | None:
 def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
     """Clock rate and channels to offer: the only ones there are."""
     return ((SAMPLE_RATE, RTPMAP_CHANNELS),)
+
+
+def understands(codec: Codec, fmtp: str) -> bool:
+    """Every stream of it is decoded, whatever its parameters say."""
+    return True
 
 
 def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
@@ -112,16 +117,6 @@ def encoded_size(codec: Codec, samples: int) -> int:
     return _most_bytes(_bitrate(codec, parameters(codec.remote_fmtp)), samples)
 
 
-def parameters(fmtp: str) -> dict[str, str]:
-    """Names, in lower case, and values of a=fmtp; what is not name=value is passed over."""
-    found: dict[str, str] = {}
-    for item in fmtp.split(";")[:_MOST_PARAMETERS]:
-        name, equals, value = item.partition("=")
-        if equals:
-            found.setdefault(name.strip().lower(), value.strip())
-    return found
-
-
 def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_rate: int = SAMPLE_RATE) -> str:
     """Our side's parameters: we decode in-band FEC always."""
     words = [f"stereo={int(receives_stereo)}", f"sprop-stereo={int(sends_stereo)}", "useinbandfec=1"]
@@ -130,21 +125,16 @@ def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_
     return ";".join(words)
 
 
-def _number(theirs: Mapping[str, str], name: str) -> int | None:
-    text = theirs.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
-
-
 def _packet_times(theirs: Mapping[str, str]) -> tuple[float, ...]:
     """Those that the peer takes. Its limits are attributes of their own by RFC 7587; many write them in here."""
-    least, most = _number(theirs, "minptime") or 0, _number(theirs, "maxptime") or 1000
+    least, most = number(theirs, "minptime") or 0, number(theirs, "maxptime") or 1000
     # Whole milliseconds, rounded up: 3 is 2.5 (RFC 7587 section 6.1).
     return tuple(time for time in PACKET_TIMES if least <= math.ceil(1000 * time) <= most) or PACKET_TIMES
 
 
 def _bitrate(codec: Codec, theirs: Mapping[str, str]) -> int:
     """Bit/s to encode at: ours, and not more than the peer allows."""
-    wanted, limit = codec.bitrate or DEFAULT_BITRATE, _number(theirs, "maxaveragebitrate") or BITRATES[1]
+    wanted, limit = codec.bitrate or DEFAULT_BITRATE, number(theirs, "maxaveragebitrate") or BITRATES[1]
     return min(max(min(wanted, limit), BITRATES[0]), BITRATES[1])
 
 
@@ -165,7 +155,7 @@ class OpusEncoder:
         self._native.set(libopus.SET_BITRATE, self._bitrate)
         self.set_complexity(COMPLEXITY)
         self._native.set(libopus.SET_VBR, int(theirs.get("cbr") != "1"))
-        self._native.set(libopus.SET_MAX_BANDWIDTH, _bandwidth(_number(theirs, "maxplaybackrate")))
+        self._native.set(libopus.SET_MAX_BANDWIDTH, _bandwidth(number(theirs, "maxplaybackrate")))
 
     @property
     def delay(self) -> float:
@@ -211,9 +201,9 @@ class OpusEncoder:
 
 def _bandwidth(rate: int | None) -> int:
     """The widest band that a peer who plays at this rate makes use of."""
-    for enough, number in libopus.BANDWIDTHS:
+    for enough, bandwidth in libopus.BANDWIDTHS:
         if rate is not None and rate <= enough:
-            return number
+            return bandwidth
     return libopus.BANDWIDTHS[-1][1]
 
 

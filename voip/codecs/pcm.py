@@ -62,6 +62,11 @@ def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int]
     return ((sample_rate, channels), *COMMON_L16) if name == "L16" else ((8000, 1),)
 
 
+def understands(codec: Codec, fmtp: str) -> bool:
+    """It has no parameters."""
+    return True
+
+
 def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
     """The format itself: it has no parameters."""
     return codec

@@ -11,7 +11,7 @@ timescale   TimeScaler: longer and shorter without another pitch
 """
 
 from voip.dsp.conceal import Concealer
-from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Pcm, level_dbfs, mix, to_channels
+from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Pcm, level_dbfs, mix, to_channels, to_int16
 from voip.dsp.resample import Resampler
 from voip.dsp.timescale import TimeScaler
 
@@ -25,4 +25,5 @@ __all__ = [
     "level_dbfs",
     "mix",
     "to_channels",
+    "to_int16",
 ]

@@ -59,7 +59,7 @@ class MediaDescription:
         number, encoding = parse_payload_type(payload_type), self.encoding(payload_type)
         if number is None:
             return None
-        return codecs.find(*encoding) if encoding else codecs.static(number)
+        return codecs.find(*encoding, self.parameters(payload_type)) if encoding else codecs.static(number)
 
     def parameters(self, payload_type: str) -> str:
         """The fmtp of a format, "" if it has none."""
