@@ -1,6 +1,7 @@
 """The command line of both scripts.
 
 values      what is written after an option
+accounts    users, passwords, registrar, proxies
 options     the options, as frozen dataclasses
 listing     --list-devices
 wiring      from options to objects

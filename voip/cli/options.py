@@ -7,13 +7,13 @@ import difflib
 import ipaddress
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 import voip
 from voip import codecs
+from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.listing import show_devices
 from voip.cli.values import (
     AUTO,
@@ -75,6 +75,10 @@ class CommonOptions:
     media_ports: tuple[int, int] | None
     dscp: int
     tls: TlsFiles
+    account: SipUri | None
+    registrar: SipUri | None
+    proxies: tuple[SipUri, ...]
+    credentials: Credentials | None
     media_timeout: float
     two_way: bool
     input: str
@@ -99,6 +103,8 @@ class ReceiverOptions(CommonOptions):
     allow: tuple[IpNetwork, ...]
     answer: bool
     once: bool
+    users: Mapping[str, str] = field(repr=False)
+    """Who callers have to prove to be, and their passwords; empty: nobody."""
 
     def allowed(self, host: str) -> bool:
         """Whether a caller at this address is answered."""
@@ -109,7 +115,6 @@ class ReceiverOptions(CommonOptions):
 @dataclass(frozen=True)
 class SenderOptions(CommonOptions):
     name: str
-    credentials: Credentials | None
     connect_timeout: float
     duration: float | None
     targets: tuple[SipUri, ...]
@@ -143,6 +148,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     )
     answering.add_argument("--answer", choices=("auto", "deny"), default="auto", help="[auto]")
     answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
+    add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "input", "loop")
@@ -155,6 +161,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         allow=allow,
         answer=found.answer == "auto",
         once=found.once,
+        **account_values(parser, found, answers=True),
     )
 
 
@@ -166,7 +173,8 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         metavar="TARGET",
         nargs="*",
         type=sip_target,
-        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls] or sips:...  [127.0.0.1]",
+        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., or with --registrar a user there  "
+        "[127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
@@ -176,21 +184,20 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     _playing(two_way)
     calling = parser.add_argument_group("calling")
     calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name shown to the other side")
-    calling.add_argument("--user", metavar="U", help="user for digest authentication")
-    calling.add_argument("--password-file", metavar="FILE", help="file whose first line is the password")
     calling.add_argument(
         "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="wait so long for an answer  [10s]"
     )
+    add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "latency", "latency_max")
     return SenderOptions(
         **_common_values(found),
         name=found.name,
-        credentials=_credentials(parser, found),
         connect_timeout=found.connect_timeout,
         duration=found.duration,
-        targets=tuple(found.targets or [parse_target("127.0.0.1")]),
+        targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target("127.0.0.1")]),
+        **account_values(parser, found, answers=False),
     )
 
 
@@ -329,19 +336,6 @@ def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]
     if missing and not found.quiet:
         print(f"{parser.prog}: without {', '.join(missing)}: {'; '.join(missing.values())}", file=sys.stderr)
     return tuple(name for name in wanted if name not in missing)
-
-
-def _credentials(parser: Parser, found: argparse.Namespace) -> Credentials | None:
-    """User and password; None without a user."""
-    if found.user is None and found.password_file is None:
-        return None
-    if found.user is None or found.password_file is None:
-        parser.error("--user and --password-file go together")
-    try:
-        lines = Path(found.password_file).read_text(encoding="utf-8").splitlines() or [""]
-    except (OSError, UnicodeDecodeError) as error:
-        parser.error(f"--password-file {found.password_file}: {getattr(error, 'strerror', 'not a text')}")
-    return Credentials(found.user, lines[0])
 
 
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:

@@ -101,6 +101,14 @@ def ip_address(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from error
 
 
+def sip_host(text: str) -> SipUri:
+    """A server: `host[:port]` or a SIP URI without a user."""
+    uri = sip_target(text)
+    if uri.user is not None:
+        raise argparse.ArgumentTypeError(f"{text!r} names a user: write host[:port] or sip:host[:port]")
+    return uri
+
+
 def sip_target(text: str) -> SipUri:
     try:
         return parse_target(text)

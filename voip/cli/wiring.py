@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from voip import codecs
 from voip.calls import CallSettings, Hearing, Speaking
@@ -44,6 +44,7 @@ def user_agent(
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
     credentials: Credentials | None = None,
+    users: Mapping[str, str] | None = None,
 ) -> UserAgent:
     """A user agent on this network."""
     return UserAgent(
@@ -54,6 +55,7 @@ def user_agent(
         accepts_calls=accepts_calls,
         allowed=allowed,
         credentials=credentials,
+        users=users,
     )
 
 

@@ -1,0 +1,126 @@
+"""Who we are to others, and who may call: users, passwords, registrar and proxies, from the command line.
+
+A password is never an argument, which everybody on the machine can read: it is in a file, or in VOIP_PASSWORD.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from voip.cli.values import sip_host
+from voip.sip import Credentials, SipUri, parse_target
+
+PASSWORD_VARIABLE = "VOIP_PASSWORD"
+
+Group = argparse._ArgumentGroup
+
+
+def add_account(group: Group, *, answers: bool) -> None:
+    """The options; who `answers` calls may also demand a password of callers."""
+    user, file = (
+        "of the account at the registrar, and for digest authentication",
+        "file whose first line is the password",
+    )
+    if answers:
+        user += "; without --registrar the one that callers need"
+        file += "; without --registrar callers need it, or without --user one of its lines user:password"
+    group.add_argument("--user", metavar="U", help=user)
+    group.add_argument("--password-file", metavar="FILE", help=f"{file}  [environment {PASSWORD_VARIABLE}]")
+    group.add_argument(
+        "--registrar", metavar="HOST[:PORT]", type=sip_host, help="be reachable as U at this server; or a SIP URI"
+    )
+    group.add_argument(
+        "--proxy",
+        metavar="URI",
+        type=sip_host,
+        action="append",
+        help="send what begins a call, or registers, by way of it; several: in this order",
+    )
+
+
+def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *, answers: bool) -> dict[str, Any]:
+    """What the options say, as fields of the options' dataclasses; usage errors exit."""
+    values: dict[str, Any] = {
+        "registrar": found.registrar,
+        "proxies": tuple(found.proxy or ()),
+        "account": None,
+        "credentials": None,
+    }
+    lines = _lines(parser, found)
+    if found.registrar is not None:
+        if not found.user:
+            parser.error("--registrar needs --user: who is to be registered there?")
+        values["account"] = _account(parser, found.user, found.registrar)
+    if answers:
+        values["users"] = _users(parser, found.user, lines) if found.registrar is None else {}
+    if found.registrar is not None or not answers:
+        values["credentials"] = _credentials(parser, found, lines)
+    return values
+
+
+def complete(target: SipUri, registrar: SipUri | None) -> SipUri:
+    """With a registrar, a name alone (`bob`) is of somebody there, not of a host."""
+    bare = target.user is None and target.port is None and not target.params and target.scheme == "sip"
+    if registrar is None or not bare or any(mark in target.host for mark in ".:") or target.host == "localhost":
+        return target
+    return SipUri(registrar.scheme, target.host, registrar.host, registrar.port, dict(registrar.params))
+
+
+def _credentials(
+    parser: argparse.ArgumentParser, found: argparse.Namespace, lines: list[str] | None
+) -> Credentials | None:
+    """User and password; None without a user."""
+    if found.user is None:
+        if found.password_file is not None:
+            parser.error("--password-file goes with --user")
+        return None
+    if lines is None:
+        if found.registrar is None:
+            parser.error(f"--user goes with --password-file, or {PASSWORD_VARIABLE} in the environment")
+        return None
+    return Credentials(found.user, lines[0])
+
+
+def _users(parser: argparse.ArgumentParser, user: str | None, lines: list[str] | None) -> dict[str, str]:
+    """Who may call, by name; empty: whoever --allow lets."""
+    if lines is None:
+        if user is not None:
+            parser.error(f"--user goes with --password-file, {PASSWORD_VARIABLE} in the environment, or --registrar")
+        return {}
+    if user is not None:
+        return {user: lines[0]}
+    users = dict(line.split(":", 1) for line in lines if ":" in line)
+    if len(users) < len(lines) or not all(users.values()):
+        parser.error("without --user each line of the passwords is user:password")
+    return users
+
+
+def _lines(parser: argparse.ArgumentParser, found: argparse.Namespace) -> list[str] | None:
+    """The lines of the password file that are not blank, or of the environment; None without either."""
+    if found.password_file is None:
+        text = os.environ.get(PASSWORD_VARIABLE, "")
+        if not text:
+            return None
+        source = PASSWORD_VARIABLE
+    else:
+        source = f"--password-file {found.password_file}"
+        try:
+            text = Path(found.password_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            parser.error(f"{source}: {getattr(error, 'strerror', 'not a text')}")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        parser.error(f"{source}: there is no password in it")
+    return lines
+
+
+def _account(parser: argparse.ArgumentParser, user: str, registrar: SipUri) -> SipUri:
+    """Our own address: sip:user@registrar."""
+    try:
+        uri = parse_target(f"{user}@{registrar.host_port}")
+    except ValueError:
+        parser.error(f"--user {user!r} cannot stand in a SIP address")
+    return SipUri(registrar.scheme, uri.user, uri.host, uri.port)
