@@ -107,8 +107,9 @@ class Scenario:
         after_timeout: str = "",
         body: str = "",
         header: tuple[str, str] | None = None,
+        challenge: bool = False,
     ) -> "Scenario":
-        """A response; `body` and `header` (name, pattern) are patterns that it must show."""
+        """A response; `body` and `header` (name, pattern) are patterns that it must show; a `challenge` is kept."""
         return self._step(
             "recv",
             {
@@ -116,6 +117,7 @@ class Scenario:
                 "response_txn": transaction,
                 "optional": "true" if optional else "",
                 "rrs": "true" if routes else "",
+                "auth": "true" if challenge else "",
                 "next": goto,
                 "timeout": str(timeout or ""),
                 "ontimeout": after_timeout,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of
 from voip.sip import Credentials, IncomingCall, Request, RequestRefused, Response, UserAgent
-from voip.sip.auth import Challenge, authorization, challenge_text, parse_challenge
+from voip.sip.auth import Challenge, authorization, parse_challenge
 from voip.sip.gatekeeper import MOST_FAILURES, NONCE_LIFE, SILENCE, Gatekeeper, Verdict
 
 USERS = {"alice": "secret", "bob": "zanzibar"}
@@ -112,6 +112,7 @@ def test_guessing_is_answered_with_silence_for_a_while() -> None:
     assert invite(peer, 99) == []
     assert invite(peer, 100, proof_of(asked)) == []
     other = TextPeer(peer.agent, "10.0.0.66")
+    other.call_id = "other"
     assert challenges(invite(other)), "others are none the worse for it"
     peer.now += SILENCE + 1
     invite(peer, 102, proof_of(challenges(invite(peer, 101))[0]))
@@ -120,7 +121,7 @@ def test_guessing_is_answered_with_silence_for_a_while() -> None:
 
 def test_forged_packets_cannot_shut_a_host_out_nor_does_a_made_up_nonce_tell_a_password() -> None:
     peer = called()
-    made_up = Challenge("receiver", "0" * 44, algorithm="MD5", qop=("auth",))
+    made_up = Challenge("receiver", "0" * 52, algorithm="MD5", qop=("auth",))
     answers = [
         [each.stale for each in challenges(invite(peer, number, proof_of(made_up, password=password)))]
         for number, password in enumerate(["guess", "secret"] * MOST_FAILURES)
@@ -138,6 +139,23 @@ def test_the_proof_is_of_the_method_and_of_the_quality_that_was_asked_for() -> N
     for number, proof in enumerate((proof_of(asked, method="BYE"), proof_of(weaker), proof_of(session))):
         challenges(invite(peer, number + 2, proof))
     assert not rings(peer)
+
+
+def test_a_telephone_that_knows_md5_alone_and_hangs_up_at_anything_else_gets_it_when_it_calls_again() -> None:
+    peer = called(max_calls=9)
+    for _ in range(3):
+        assert [each.algorithm for each in challenges(invite(peer))] == ["SHA-256", "MD5"]  # repeated, not left
+    for number in range(3):
+        peer.call_id = f"again{number}"
+        (asked,) = challenges(invite(peer))
+        assert asked.algorithm == "MD5"
+        invite(peer, 2, proof_of(asked))
+        assert rings(peer)
+    other = TextPeer(peer.agent, "10.0.0.66")
+    for number in range(3):
+        other.call_id = f"other{number}"
+        asked, _ = challenges(invite(other))
+        assert invite(other, 2, proof_of(asked)) == []
 
 
 def test_what_belongs_to_the_call_is_not_challenged() -> None:
@@ -230,10 +248,9 @@ def test_no_credentials_break_it(text: str, nonce: str, response: str) -> None:
 
 def test_credentials_that_are_not_text_are_wrong() -> None:
     keeper = Gatekeeper(USERS, b"k" * 32)
-    asked = parse_challenge(keeper.challenges(HOST, 5.0)[1])
-    assert challenge_text(asked) == keeper.challenges(HOST, 5.0)[1]
+    asked = parse_challenge(keeper.challenges(HOST, "call", 5.0)[1])
     request = Request("INVITE", "sip:a@b")
     request.headers.set("Authorization", proof_of(asked).replace("alice", "ali\udcffce"))
     assert keeper.judge(request, HOST, 6.0) is Verdict.WRONG
-    request.headers.set("Authorization", proof_of(asked).replace(asked.nonce, "\udcff" * 44))
+    request.headers.set("Authorization", proof_of(asked).replace(asked.nonce, "\udcff" * 52))
     assert keeper.judge(request, HOST, 6.0) is Verdict.STALE

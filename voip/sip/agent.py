@@ -291,7 +291,7 @@ class UserAgent:
         if verdict is Verdict.IGNORED:
             self.limited += 1
         elif verdict is not Verdict.WELCOME:
-            asked = self._gatekeeper.challenges(source.host, now, stale=verdict is Verdict.STALE)
+            asked = self._gatekeeper.challenges(source.host, request.call_id, now, stale=verdict is Verdict.STALE)
             fields = [("WWW-Authenticate", challenge) for challenge in asked]
             self._core.answer_stateless(request, source, 401, size, fields)
             if verdict is Verdict.WRONG:

@@ -18,7 +18,8 @@ from voip.sip.message import Request
 
 REALM = "receiver"
 ALGORITHMS = ("SHA-256", "MD5")
-"""Best first (RFC 8760 section 2.3); most telephones know the last alone."""
+"""Best first (RFC 8760 section 2.3). Telephones that know the last alone should pass over the others, but some hang up:
+baresip 1.0 and sipp 3.6 do. A host that comes back after that is asked for the last alone."""
 QOP = "auth"
 NONCE_LIFE = 30.0
 """Seconds in which a challenge has to be answered, and its answer may be used."""
@@ -29,8 +30,9 @@ SILENCE = 60.0
 MOST_NONCES = 1024
 MOST_HOSTS = 1024
 SEAL_BYTES = 16
-STAMP_DIGITS = 12
-"""Hex digits of a nonce that are its time in milliseconds: 8900 years."""
+TIME_DIGITS, STAMP_DIGITS = 12, 20
+"""Hex digits of a nonce that are its time in milliseconds, 8900 years, and with them those that make it the only one
+of its millisecond."""
 
 
 class Verdict(Enum):
@@ -53,8 +55,10 @@ class Gatekeeper:
     def __init__(self, users: Mapping[str, str], secret: bytes) -> None:
         self._users, self._secret = dict(users), secret
         self._nobody = hashlib.sha256(secret).hexdigest()  # whom no password fits: takes as long as a user
+        self._serial = 0
         self._counts: dict[str, int] = {}
         self._failures: dict[str, _Failures] = {}
+        self._unanswered: dict[str, str | None] = {}  # by host, the Call-ID of a challenge; None: the last hash alone
 
     def judge(self, request: Request, host: str, now: float) -> Verdict:
         """What to do with this request, which came from the literal address `host`.
@@ -66,6 +70,8 @@ class Gatekeeper:
         proof = _proof_for_us(request)
         if proof is None:
             return Verdict.UNKNOWN
+        if self._unanswered.get(host):
+            del self._unanswered[host]
         # Before the digest is looked at: else a made-up nonce would tell whether a guessed password is right.
         if not self._is_fresh(proof.nonce, host, now) or proof.count <= self._counts.get(proof.nonce, 0):
             return Verdict.STALE
@@ -78,13 +84,23 @@ class Gatekeeper:
         self._failures.pop(host, None)
         return Verdict.WELCOME
 
-    def challenges(self, host: str, now: float, *, stale: bool = False) -> list[str]:
+    def challenges(self, host: str, call_id: str, now: float, *, stale: bool = False) -> list[str]:
         """Values of WWW-Authenticate for this host, the strongest first: the same for all users, and for none."""
         nonce = self._nonce(host, now)
-        return [challenge_text(Challenge(REALM, nonce, None, name, (QOP,), stale)) for name in ALGORITHMS]
+        names = ALGORITHMS[-1:] if self._gave_up(host, call_id) else ALGORITHMS
+        return [challenge_text(Challenge(REALM, nonce, None, name, (QOP,), stale)) for name in names]
+
+    def _gave_up(self, host: str, call_id: str) -> bool:
+        """Whether this host has left a challenge unanswered in another call."""
+        if self._unanswered.setdefault(host, call_id) != call_id:
+            self._unanswered[host] = None
+        while len(self._unanswered) > MOST_HOSTS:
+            del self._unanswered[next(iter(self._unanswered))]
+        return self._unanswered.get(host, call_id) is None
 
     def _nonce(self, host: str, now: float) -> str:
-        stamp = f"{round(now * 1000):0{STAMP_DIGITS}x}"
+        self._serial = (self._serial + 1) % 16 ** (STAMP_DIGITS - TIME_DIGITS)
+        stamp = f"{round(now * 1000):0{TIME_DIGITS}x}{self._serial:0{STAMP_DIGITS - TIME_DIGITS}x}"
         return stamp + self._seal(stamp, host)
 
     def _seal(self, stamp: str, host: str) -> str:
@@ -95,7 +111,7 @@ class Gatekeeper:
         stamp, seal = nonce[:STAMP_DIGITS], nonce[STAMP_DIGITS:]
         if not _same(seal, self._seal(stamp, host)):
             return False
-        return now - int(stamp, 16) / 1000 <= NONCE_LIFE
+        return now - int(stamp[:TIME_DIGITS], 16) / 1000 <= NONCE_LIFE
 
     def _is_right(self, proof: Proof, request: Request) -> bool:
         password = self._users.get(proof.username, self._nobody)
