@@ -65,8 +65,8 @@ class Phone:
         self.times: list[float] = []
         self.begun: set[str] = set()
 
-    def call(self, other: Phone, timeout: float = 10.0) -> str:
-        target = f"sip:anyone@{other.address.host}:{other.address.port}"
+    def call(self, other: Phone, timeout: float = 10.0, *, scheme: str = "sip", params: str = "") -> str:
+        target = f"{scheme}:anyone@{other.address.host}:{other.address.port}{params}"
         call_id = self.agent.invite(target, OFFER, self.lab.now, timeout=timeout)
         self.begun.add(call_id)
         return call_id
@@ -114,7 +114,11 @@ class Phone:
 
 @dataclass
 class Lab:
-    """The network and its time. `trace` holds everything that was sent: time, source, destination, bytes."""
+    """The network and its time. `trace` holds everything that was sent: time, source, destination, bytes.
+
+    What phones of `listening` are sent over TCP or TLS arrives, whole and in order; others refuse such connections, and
+    those in `dark` do not even do that.
+    """
 
     seed: int = 1
     loss: float = 0.0
@@ -124,6 +128,8 @@ class Lab:
     now: float = 1000.0
     phones: dict[Address, Phone] = field(default_factory=dict)
     trace: list[tuple[float, Address, Address, bytes]] = field(default_factory=list)
+    listening: set[str] = field(default_factory=set)
+    dark: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -145,6 +151,9 @@ class Lab:
     def send(self, data: bytes, source: Address, destination: Address) -> None:
         self.trace.append((self.now, source, destination, data))
         if self.drop(data, source, destination):
+            return
+        if destination.reliable:
+            self._send_by_connection(data, source._replace(protocol=destination.protocol), destination)
             return
         for _ in range(1 + (self._random.random() < self.duplicate)):
             if self._random.random() >= self.loss:
@@ -175,8 +184,15 @@ class Lab:
         first = source.address
         return [time for time, sender, _, data in self.trace if sender == first and data.startswith(start.encode())]
 
+    def _send_by_connection(self, data: bytes, source: Address, destination: Address) -> None:
+        if destination.host in self.listening:
+            self.at(self.delay, lambda: self._deliver(data, source, destination))
+        elif destination.host not in self.dark:
+            sender = self.phones[source._replace(protocol="udp")].agent
+            self.at(self.delay, lambda: sender.transport_failed(destination, self.now, "refused"))
+
     def _deliver(self, data: bytes, source: Address, destination: Address) -> None:
-        phone = self.phones.get(destination)
+        phone = self.phones.get(destination._replace(protocol="udp"))
         if phone is not None:
             phone.agent.receive(data, source, self.now)
 
@@ -188,8 +204,12 @@ class Lab:
 class TextPeer:
     """A peer that says exactly what a test has it say, to one agent, and reads what that answers."""
 
-    def __init__(self, agent: UserAgent, host: str = "10.0.0.9", port: int = 5099) -> None:
-        self.agent, self.address, self.now = agent, Address("udp", host, port), 1000.0
+    def __init__(
+        self, agent: UserAgent, host: str = "10.0.0.9", port: int = 5099, *, protocol: str = "udp", listens: int = 0
+    ) -> None:
+        """`listens`: the port that it says it has, where that is not the one that it sends from."""
+        self.agent, self.address, self.now = agent, Address(protocol, host, port), 1000.0
+        self.listens = listens or port
         self.tag, self.call_id, self.branches = "peer", f"text@{host}", itertools.count()
 
     def request(
@@ -206,16 +226,19 @@ class TextPeer:
         cseq: str = "",
     ) -> bytes:
         """The bytes of a request as a telephone would make it."""
-        here = f"{self.address.host}:{self.address.port}"
+        here = f"{self.address.host}:{self.listens}"
+        protocol = self.address.protocol
+        transport = f";transport={protocol}" if protocol != "udp" else ""
         to_tag = to_tag and f";tag={to_tag}"
         branch = branch or f"z9hG4bK{self.address.port}x{next(self.branches)}"
         text = (
-            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch={branch};rport\r\nMax-Forwards: 70\r\n"
+            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{protocol.upper()} {here};branch={branch};rport\r\n"
+            f"Max-Forwards: 70\r\n"
             f"From: <sip:text@{here}>;tag={self.tag}\r\nTo: <sip:anyone@10.0.0.1>{to_tag}\r\n"
             f"Call-ID: {self.call_id}\r\nCSeq: {number} {cseq or method}\r\n"
         )
         if contact:
-            text += f"Contact: <sip:text@{here}>\r\n"
+            text += f"Contact: <sip:text@{here}{transport}>\r\n"
         if body:
             text += "Content-Type: application/sdp\r\n"
         return f"{text}{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
