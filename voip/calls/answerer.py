@@ -71,12 +71,13 @@ class Answerer(CallKeeper):
     def _answer(self, event: IncomingCall, call: Call) -> None:
         now = self.network.now()
         if not event.offer:  # late offer: the peer's answer comes with its ACK (RFC 3261 section 13.2.1)
-            call.offer = make_offer(self.capabilities, call.endpoint)
+            call.offer = call.description = make_offer(self.capabilities, call.endpoint)
             self.calls[event.call_id] = call
             self.agent.accept(event.call_id, call.offer.serialize(), now)
             return
         answer, media = make_answer(SessionDescription.parse(event.offer), self.capabilities, call.endpoint)
         self.calls[event.call_id] = call
+        call.description = answer
         self._agreed(event.call_id, call, media)
         self.agent.accept(event.call_id, answer.serialize(), now)
 

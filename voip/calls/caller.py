@@ -74,7 +74,7 @@ class Caller(CallKeeper):
             self.agent.hang_up(event.call_id, self.network.now())
             self.on_ended(CallEnded(event.call_id, "network", None, str(error)))
             return
-        call.offer = make_offer(self.capabilities, call.endpoint)
+        call.offer = call.description = make_offer(self.capabilities, call.endpoint)
         self.agent.offer(event.call_id, call.offer.serialize(), self.network.now())
 
     def on_input_end(self) -> None:

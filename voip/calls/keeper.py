@@ -10,14 +10,15 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+from voip.calls.moving import LOOK_INTERVAL, readdressed
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
 from voip.net import MediaPort, Network, family_of
 from voip.report import CallRecord, Console
-from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, make_answer, make_offer
+from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
-from voip.sip import CallEnded, CallOffered, PeerAlive, RequestRefused, UserAgent
+from voip.sip import CallEnded, CallOffered, CallReanswered, PeerAlive, RequestRefused, UserAgent
 from voip.stats import ReceiverStats, SenderStats
 
 WATCH_INTERVAL = 0.25
@@ -39,6 +40,11 @@ class Call:
     endpoint: Endpoint
     port: MediaPort
     offer: SessionDescription | None = None
+    description: SessionDescription | None = None
+    """The last one that we sent, offer or answer."""
+    local_host: str = ""
+    """Our own address on the route to the peer, whatever the peer is told."""
+    looked_at: float = 0.0
     media: NegotiatedMedia | None = None
     session: RtpSession | None = None
     heard_at: float | None = None
@@ -94,6 +100,7 @@ class CallKeeper(ABC):
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return {
             CallOffered: self.on_offered,
+            CallReanswered: self.on_reanswered,
             CallEnded: self.on_ended,
             PeerAlive: self.on_alive,
             RequestRefused: self.on_refused,
@@ -126,11 +133,25 @@ class CallKeeper(ABC):
                 self._update(event.call_id, call, media)
             else:
                 answer = call.offer = make_offer(self.capabilities, call.endpoint)
+            call.description = answer
         except (ProtocolError, NegotiationError) as error:
             self.agent.reject(event.call_id, getattr(error, "status", 488), self.network.now())
             self.console.say(1, f"refused a changed offer of {call.record.peer}: {error}")
             return
         self.agent.accept(event.call_id, answer.serialize(), self.network.now())
+
+    def on_reanswered(self, event: CallReanswered) -> None:
+        """The answer to an offer that we made during the call."""
+        call = self.calls.get(event.call_id)
+        if call is None or call.offer is None:
+            return
+        offer, call.offer = call.offer, None
+        try:
+            media = accept_answer(offer, SessionDescription.parse(event.answer), self.capabilities, call.endpoint)
+        except (ProtocolError, NegotiationError) as error:
+            self.console.say(1, f"{call.record.peer} answered a changed offer with nothing usable: {error}")
+            return
+        self._update(event.call_id, call, media)
 
     def on_alive(self, event: PeerAlive) -> None:
         call = self.calls.get(event.call_id)
@@ -175,7 +196,7 @@ class CallKeeper(ABC):
         )
         now = self.network.now()
         record = replace(record, start=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        return Call(record, remote_host, caller_user, now, endpoint, port)
+        return Call(record, remote_host, caller_user, now, endpoint, port, local_host=port.host)
 
     def _aim(self, call: Call, remote_host: str) -> None:
         """Make a call that has not begun ready for a peer at this literal address; NetworkError without a port."""
@@ -183,8 +204,22 @@ class CallKeeper(ABC):
             self.network.detach(call.port)
             call.port = self.network.open_media_port(remote_host)
         call.remote_host = remote_host
-        host = self.network.local_host(remote_host)
-        call.endpoint = replace(call.endpoint, host=host, port=call.port.port)
+        call.local_host = self.network.local_host(remote_host)
+        call.endpoint = replace(call.endpoint, host=call.local_host, port=call.port.port)
+
+    def _look_for_move(self, call_id: str, call: Call, now: float) -> None:
+        """Tell the peer of a call that is up when this machine's address on the way to it is another."""
+        if now - call.looked_at < LOOK_INTERVAL or call.description is None or call_id in self._endings:
+            return
+        call.looked_at = now
+        host = self.network.current_host(call.remote_host)
+        if host is None or host == call.local_host:
+            return
+        self.console.say(0, f"our address towards {call.record.peer} is now {host}, and was {call.local_host}")
+        call.local_host = host
+        call.endpoint = replace(call.endpoint, host=host, session_version=call.endpoint.session_version + 1)
+        call.offer = call.description = readdressed(call.description, call.endpoint, self.capabilities.direction)
+        self.agent.reinvite(call_id, call.offer.serialize(), now)
 
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
@@ -261,6 +296,8 @@ class CallKeeper(ABC):
         now = self.network.now()
         for call_id, call in list(self.calls.items()):
             self._watch_call(call_id, call, now)
+            if call.media is not None:
+                self._look_for_move(call_id, call, now)
         self._publish()
         self.network.call_later(WATCH_INTERVAL, self._watch)
 

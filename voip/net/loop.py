@@ -176,6 +176,15 @@ class Network:
                 return "127.0.0.1"
         return self._local_cache[remote_host]
 
+    def current_host(self, remote_host: str) -> str | None:
+        """The same as it is just now, which `local_host` says from now on; None without a route."""
+        if self._public is None and (self._bind is None or ipaddress.ip_address(self._bind).is_unspecified):
+            try:
+                self._local_cache[remote_host] = local_address_towards(remote_host)
+            except (NetworkError, OSError):
+                return None
+        return self.local_host(remote_host)
+
     # --- media ----------------------------------------------------------------------------------------------------
 
     def open_media_port(self, remote_host: str) -> MediaPort:
