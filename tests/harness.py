@@ -23,6 +23,7 @@ BLOCK = 0.01
 SENDER = ("192.0.2.1", 40000)
 RECEIVER = ("192.0.2.2", 5000)
 FEC_PAYLOAD_TYPE = 97
+RED_PAYLOAD_TYPE = 98
 
 
 class Link:
@@ -67,7 +68,7 @@ class Link:
 
     def send(self, datagram: bytes, now: float) -> None:
         packet = None if is_rtcp(datagram) else RtpPacket.parse(datagram)
-        media = packet is not None and packet.payload_type != FEC_PAYLOAD_TYPE
+        media = packet is not None and is_media(packet)
         self.offered += media
         self.ip_bytes += len(datagram) + IP_UDP_HEADER[4]
         if self._loses(now) or (self.drop is not None and packet is not None and self.drop(packet)):
@@ -111,8 +112,16 @@ class Link:
         return self._bad
 
 
-def media(codec: Codec | None = None, *, ptime: float = 0.02, fec: str = "off", **changes: object) -> NegotiatedMedia:
-    """What both sides agreed on; SSRCs included."""
+def is_media(packet: RtpPacket) -> bool:
+    """Whether a packet has sound of its own, perhaps carried by RED, rather than parity."""
+    carried = packet.payload_type == RED_PAYLOAD_TYPE and packet.payload[0] == FEC_PAYLOAD_TYPE
+    return packet.payload_type != FEC_PAYLOAD_TYPE and not carried
+
+
+def media(
+    codec: Codec | None = None, *, ptime: float = 0.02, fec: str = "off", scheme: str = "flexfec", **changes: object
+) -> NegotiatedMedia:
+    """What both sides agreed on; SSRCs included. `scheme` "ulpfec red": ULPFEC carried by RED."""
     codec = codec or l16(8000)
     pattern = parse_pattern(fec)
     window = pattern.window * ptime if pattern else 0.0
@@ -122,8 +131,9 @@ def media(codec: Codec | None = None, *, ptime: float = 0.02, fec: str = "off", 
         "local": RECEIVER,
         "remote": SENDER,
         "ptime": ptime,
-        "fec": "flexfec" if pattern else None,
-        "fec_payload_type": FEC_PAYLOAD_TYPE if pattern else None,
+        "fec": scheme.split()[0] if pattern else None,
+        "fec_payload_type": FEC_PAYLOAD_TYPE if pattern and scheme != "red" else None,
+        "red_payload_type": RED_PAYLOAD_TYPE if pattern and "red" in scheme else None,
         "repair_window": window,
         "ssrc": 0x11111111,
         "fec_ssrc": 0x22222222,

@@ -27,10 +27,10 @@ from tests.fec_packets import (
     repair_over,
 )
 from voip.errors import ProtocolError
-from voip.fec import create_decoder, create_encoder, parse_pattern
+from voip.fec import FlexFecEncoder, RedEncoder, UlpFecEncoder, create_decoder, create_encoder, parse_pattern
 from voip.fec.flexfec import mask_bytes, mask_positions, parse_repair
 from voip.fec.memory import MEDIA_RING
-from voip.rtp import MAX_DATAGRAM, RtpPacket
+from voip.rtp import MAX_DATAGRAM, Packetizer, RtpPacket
 
 VECTORS = Path(__file__).parent / "vectors" / "fec"
 
@@ -278,11 +278,19 @@ def test_a_new_stream_is_not_mixed_with_the_old_one() -> None:
 
 
 def test_schemes_are_made_by_the_name_that_was_negotiated() -> None:
-    terms = {"ssrc": REPAIR_SSRC, "media_ssrc": MEDIA_SSRC, "sequence_number": 1}
-    pattern = pattern_of("4")
-    assert create_encoder("flexfec", pattern, payload_type=REPAIR_TYPE, **terms) is not None
-    assert create_encoder(None, pattern, payload_type=REPAIR_TYPE, **terms) is None
-    assert create_encoder("flexfec", None, payload_type=REPAIR_TYPE, **terms) is None
+    numbers = Packetizer(MEDIA_SSRC, MEDIA_TYPE, 1, 1)
+
+    def encoder(scheme: str | None, pattern: str | None, **types: int | None) -> object:
+        wanted = pattern_of(pattern) if pattern else None
+        terms = {"payload_type": REPAIR_TYPE} | types
+        return create_encoder(scheme, wanted, ssrc=REPAIR_SSRC, sequence_number=1, numbers=numbers, **terms)
+
+    assert isinstance(encoder("flexfec", "4"), FlexFecEncoder)
+    assert isinstance(encoder("ulpfec", "4"), UlpFecEncoder)
+    assert isinstance(encoder("red", "4", payload_type=None, red_payload_type=98), RedEncoder)
+    assert encoder(None, "4") is None
+    assert encoder("flexfec", None) is None
+    assert encoder("red", "4") is None
     types = frozenset({MEDIA_TYPE})
     assert create_decoder("flexfec", payload_type=REPAIR_TYPE, media_ssrc=None, media_payload_types=types) is not None
     assert create_decoder("flexfec", payload_type=None, media_ssrc=None, media_payload_types=types) is None

@@ -175,7 +175,7 @@ def _rtcp_object(network: SessionStats) -> dict[str, Any]:
 
 
 def _fec_object(media: NegotiatedMedia | None, rx: ReceiverStats | None, tx: SenderStats | None) -> dict[str, Any]:
-    packets = (rx.fec_packets if rx else 0) + (tx.fec_packets if tx else 0)
+    packets = (rx.fec_packets + rx.fec_copies if rx else 0) + (tx.fec_packets + tx.fec_copies if tx else 0)
     of = (rx.received if rx else 0) + (tx.packets if tx else 0)
     return {
         "scheme": media.fec if media else None,

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from voip.errors import ProtocolError
+from voip.fec import FLEXFEC, ULPFEC
 from voip.rtcp import RtcpExchange, Terms
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp, unwrap
 from voip.stats import IP_UDP_HEADER, SessionStats
@@ -192,7 +193,7 @@ class RtpSession:
             return []
         arrival = _Arrival(packet, now, len(data))
         run = self._candidate
-        if packet.payload_type != self.media.arriving_payload_type:
+        if not self._is_media(packet):
             if run is not None and run.source == source:
                 run.held.append(arrival)
             return []
@@ -203,7 +204,7 @@ class RtpSession:
         return self._adopt(run, now) if self._is_convincing(run, now) else []
 
     def _extend_candidate(self, run: _Run, arrival: _Arrival) -> bool:
-        if not run.extend(arrival, LATCH_MAX_STEP, in_step=True):
+        if not run.extend(arrival, LATCH_MAX_STEP, in_step=self.media.fec != ULPFEC):
             return False
         return self._keeps_time(run.last.timestamp - run.first.timestamp, arrival.time - run.began)
 
@@ -311,13 +312,19 @@ class RtpSession:
             return None
 
     def _is_expected(self, packet: RtpPacket) -> bool:
-        return packet.payload_type in (self.media.arriving_payload_type, self.media.arriving_fec_payload_type)
+        return self._is_media(packet) or packet.payload_type == self.media.arriving_fec_payload_type
+
+    def _is_media(self, packet: RtpPacket) -> bool:
+        """Whether the packet counts in the media's sequence: RED does, whatever it carries."""
+        return packet.payload_type in (self.media.arriving_payload_type, self.media.arriving_red_payload_type)
 
     # -- SSRC and sequence number ---------------------------------------------------------------------------------
 
     def _receive_rtp(self, arrival: _Arrival) -> list[RtpPacket]:
         packet = arrival.packet
-        if packet.payload_type != self.media.arriving_payload_type:
+        # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (see voip.fec).
+        shares_numbers = self.media.fec == ULPFEC and packet.ssrc == self._ssrc
+        if not self._is_media(packet) and not shares_numbers:
             return self._receive_repair(arrival)
         if packet.ssrc != self._ssrc:
             announced = self.media.remote_ssrc
@@ -452,7 +459,7 @@ class _Run:
 def _rtcp_terms(media: NegotiatedMedia) -> Terms:
     return Terms(
         ssrc=media.ssrc,
-        repair_ssrc=media.fec_ssrc if media.fec and media.direction.sends else None,
+        repair_ssrc=media.fec_ssrc if media.fec == FLEXFEC and media.direction.sends else None,
         clock_rate=media.codec.clock_rate,
         ptime=media.ptime,
         reduced_size=media.rtcp_rsize,

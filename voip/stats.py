@@ -21,12 +21,15 @@ def no_runs() -> dict[str, int]:
 class SenderStats:
     """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too).
 
+    `fec_copies` counts packets that were sent once more within another one (RFC 2198).
+
     `payload_bytes` and `fec_payload_bytes` are without any header, as sender reports count (RFC 3550 section 6.4.1).
     `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent.
     """
 
     packets: int = 0
     fec_packets: int = 0
+    fec_copies: int = 0
     bytes: int = 0
     ip_bytes: int = 0
     seconds: float = 0.0
@@ -86,6 +89,7 @@ class ReceiverStats:
     jitter: float | None = None
     jitter_max: float | None = None
     fec_packets: int = 0
+    fec_copies: int = 0
     fec_rejected: int = 0
     frames_played: int = 0
     concealed: int = 0

@@ -68,7 +68,7 @@ class AudioReceiver:
         """
         if not self.drained:
             self._reception.put(packet, arrival)
-            if packet.payload_type in self._decoders:
+            if packet.payload_type in self._decoders or packet.payload_type == self._media.arriving_red_payload_type:
                 self._clock.packet(packet, arrival)
 
     def read(self, samples: int, now: float) -> Pcm:
@@ -256,6 +256,7 @@ class AudioReceiver:
             jitter=network.jitter if heard else None,
             jitter_max=network.jitter_max if heard else None,
             fec_packets=reception.fec_packets,
+            fec_copies=reception.fec_copies,
             fec_rejected=reception.fec_rejected,
             frames_played=ledger.played,
             concealed=ledger.concealed,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
-from voip.fec import FlexFecDecoder, create_decoder
+from voip.errors import ProtocolError
+from voip.fec import ULPFEC, MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
 from voip.jitter import Arrival, JitterBuffer
 from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
 from voip.sdp import NegotiatedMedia
@@ -20,25 +22,31 @@ REACHES = 32
 class Reception:
     """Sorts a stream's packets into FEC decoder and jitter buffer, and keeps count.
 
-    A rebuilt packet counts as `recovered` if it was in time to be played and has not arrived by itself.
+    A rebuilt packet counts as `recovered` if it was in time to be played and has not arrived by itself. `stats` has the
+    numbers of media packets alone, also where repair packets take sequence numbers of the same stream.
     """
 
     def __init__(self, media: NegotiatedMedia, buffer: JitterBuffer) -> None:
         self.stats = ReceptionStats(media.codec.clock_rate)
         self.recovered = 0
         self.fec_packets = 0
+        self.fec_copies = 0
+        """Blocks that came within other packets (RFC 2198)."""
         self._rebuilt: dict[int, None] = {}  # extended sequence numbers
         self._reaches: deque[int] = deque(maxlen=REACHES)
         self._ssrc: int | None = None
         self._rejected_before = 0
-        self._fec: FlexFecDecoder | None = None
+        self._fec: ParityDecoder | None = None
+        self._numbers: MediaNumbers | None = None
+        self._red: RedDecoder | None = None
         self._fec_terms: tuple[object, ...] = ()
         self.renew(media, buffer)
 
     @property
     def fec_rejected(self) -> int:
         """Repair packets, or what they would have rebuilt, that were not believed."""
-        return self._rejected_before + (self._fec.rejected if self._fec is not None else 0)
+        parity = self._fec.rejected if self._fec is not None else 0
+        return self._rejected_before + parity + (self._red.rejected if self._red is not None else 0)
 
     def renew(self, media: NegotiatedMedia, buffer: JitterBuffer) -> None:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
@@ -48,71 +56,123 @@ class Reception:
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.ptime)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        terms = (media.fec, media.arriving_fec_payload_type, media.arriving_payload_type, media.remote_ssrc)
+        numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
+        terms = (media.fec, numbers, media.remote_ssrc, media.ptime, media.codec.clock_rate)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
         self._rejected_before = self.fec_rejected
+        self._renew_decoders(media)
+
+    def _renew_decoders(self, media: NegotiatedMedia) -> None:
+        media_types, step = frozenset({media.arriving_payload_type}), round(media.ptime * media.codec.clock_rate)
         self._fec = create_decoder(
             media.fec,
             payload_type=media.arriving_fec_payload_type,
             media_ssrc=media.remote_ssrc,
-            media_payload_types=frozenset({media.arriving_payload_type}),
+            media_payload_types=media_types,
+            step=step,
         )
+        if media.fec != ULPFEC:
+            self._numbers = None
+        elif self._numbers is None:
+            self._numbers = MediaNumbers(step)
+        self._red_payload_type = media.arriving_red_payload_type
+        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type}
+        self._red = None
+        if self._red_payload_type is not None:
+            self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """A packet has arrived."""
+        found = self._unwrapped(packet)
+        if found is None:
+            self._rejected_before += 1
+            return
+        packet, blocks = found
         if packet.payload_type == self._fec_payload_type:
+            if self._numbers is not None:
+                self._numbers.repair(packet)
+            self.fec_packets += 1
             self._repair(packet, arrival)
         else:
-            self._receive(packet, arrival)
+            self._receive(packet, arrival, [block for block in blocks if block.payload_type != self._fec_payload_type])
+        for block in blocks:
+            if block.payload_type == self._fec_payload_type:  # parity within another packet: RFC 5109 section 14.2
+                self._repair(replace(packet, payload_type=block.payload_type, payload=block.payload), arrival)
 
-    def _receive(self, packet: RtpPacket, arrival: float) -> None:
+    def _unwrapped(self, packet: RtpPacket) -> tuple[RtpPacket, list[red.Block]] | None:
+        """The packet, and what else was in it if RED carried it; None if that makes no sense."""
+        if packet.payload_type != self._red_payload_type:
+            return packet, []
+        try:
+            packet, blocks = red.unwrap(packet)
+        except ProtocolError:
+            return None
+        self.fec_copies += len(blocks)
+        return (packet, blocks) if packet.payload_type in self._red_types else None
+
+    def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         stats = self.stats
-        if self._ssrc is not None and (packet.ssrc != self._ssrc or not stats.in_window(packet.sequence_number)):
-            self._restart(packet)
+        placed = packet if self._numbers is None else self._numbers.place(packet)
+        if self._ssrc is not None and (packet.ssrc != self._ssrc or not stats.in_window(placed.sequence_number)):
+            self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.receive(packet, arrival)
+        extended = stats.receive(placed, arrival)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
-        if self._fec is None:
-            self._buffer.put(packet, arrival)
-            return
-        for available in self._fec.receive(packet):
-            self._pass_on(available, arrival)
+        rebuilt = [] if self._fec is None else self._fec.receive(packet)[1:]
+        self._pass_on(placed, arrival, blocks)
+        for available in rebuilt:
+            self._pass_on_parity(available, arrival)
 
     def _restart(self, packet: RtpPacket) -> None:
         self.stats.restart(packet)
         self._rebuilt.clear()
         if self._fec is not None:
             self._fec.reset()
+        if self._red is not None:
+            self._red.reset()
         if packet.ssrc != self._ssrc:
             self._buffer.restart()
 
     def _repair(self, packet: RtpPacket, arrival: float) -> None:
-        self.fec_packets += 1
         if self._fec is None:
             return
         rebuilt = self._fec.receive(packet)
-        self._learn_reach(self._fec.last_named)
+        named = self._fec.last_named
+        if named:
+            self._learn_reach((named[-1] - named[0]) & 0xFFFF)
         highest = self.stats.highest
         if highest is not None:
-            for name in self._fec.last_named:
+            for name in named if self._numbers is None else self._numbers.named(named):
                 extended = unwrap(name, highest)
                 if extended <= highest + self._believed:
                     self.stats.known(extended)
         for available in rebuilt:
-            self._pass_on(available, arrival)
+            self._pass_on_parity(available, arrival)
 
-    def _learn_reach(self, named: tuple[int, ...]) -> None:
+    def _learn_reach(self, reach: int) -> None:
         """How far back the sender's repair packets look: the most of the last few."""
-        if named:
-            self._reaches.append((named[-1] - named[0]) & 0xFFFF)
-            self._buffer.reach = max(self._reaches)
+        self._reaches.append(reach)
+        self._buffer.reach = max(self._reaches)
 
-    def _pass_on(self, packet: RtpPacket, arrival: float) -> None:
+    def _pass_on_parity(self, packet: RtpPacket, arrival: float) -> None:
+        """A packet that parity has rebuilt, with a number of its own stream's."""
+        self._pass_on(packet if self._numbers is None else self._numbers.place(packet), arrival, [])
+
+    def _pass_on(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
+        """A packet is here, and copies of others with it."""
+        self._hand_over(packet, arrival)
+        if self._red is not None:
+            for copy in self._red.receive(packet, blocks):
+                self._hand_over(copy, arrival)
+            if blocks:
+                self._learn_reach(self._red.reach)
+
+    def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
         outcome = self._buffer.put(packet, arrival)
         highest = self.stats.highest
         if not packet.recovered or outcome is not Arrival.QUEUED or highest is None:

@@ -10,7 +10,7 @@ import numpy as np
 from voip.audio.convert import Converter
 from voip.audio.in_band import ExpectedLoss
 from voip.dsp import Pcm
-from voip.fec import FecController, FlexFecEncoder, Pattern, create_encoder
+from voip.fec import FecController, FecEncoder, Pattern, create_encoder
 from voip.rtp import Packetizer, RtpPacket
 from voip.sdp import NegotiatedMedia
 from voip.stats import IP_UDP_HEADER, PathReport, SenderStats
@@ -48,7 +48,7 @@ class AudioSender:
         self._on_decision = on_decision
         self._pattern = control.pattern if control is not None else pattern
         self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
-        self._fec: FlexFecEncoder | None = None
+        self._fec: FecEncoder | None = None
         self._fec_terms: tuple[object, ...] = ()
         self._expected_loss = ExpectedLoss()
         self._prepared_for: float | None = None
@@ -57,6 +57,7 @@ class AudioSender:
         self._pending_samples = 0
         self._packets = self._fec_packets = self._bytes = self._ip_bytes = 0
         self._payload_bytes = self._fec_payload_bytes = 0
+        self._copies_before = 0
         self._timestamp: int | None = None
         self._timestamp_at: float | None = None
         self._seconds = self._now = 0.0
@@ -126,18 +127,26 @@ class AudioSender:
     def _negotiate_fec(self) -> None:
         media = self._media
         assert media is not None
-        terms = (media.fec, media.fec_payload_type, media.fec_ssrc, media.ssrc, self._pattern is not None)
+        numbers = (media.fec_payload_type, media.red_payload_type)
+        terms = (media.fec, numbers, media.fec_ssrc, media.ssrc, self._pattern is not None)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
+        self._copies_before = self._copies
         self._fec = create_encoder(
             media.fec,
             self._pattern,
             payload_type=media.fec_payload_type,
             ssrc=media.fec_ssrc,
-            media_ssrc=media.ssrc,
             sequence_number=self._rng.getrandbits(16),
+            numbers=self._packetizer,
+            red_payload_type=media.red_payload_type,
         )
+
+    @property
+    def _copies(self) -> int:
+        """Packets sent once more within others."""
+        return self._copies_before + (self._fec.blocks if self._fec is not None else 0)
 
     def _cut(self, pcm: Pcm) -> list[bytes]:
         """Send what makes whole packets together with what was left before."""
@@ -171,9 +180,10 @@ class AudioSender:
         self._seconds += len(pcm) / self._rate
         datagrams: list[bytes] = []
         for packet in packets:
-            data = packet.serialize()
+            carried = packet if self._fec is None else self._fec.carry(packet)
+            data = carried.serialize()
             self._packets += 1
-            self._payload_bytes += len(packet.payload)
+            self._payload_bytes += len(carried.payload)
             self._timestamp, self._timestamp_at = packet.timestamp, self._now
             self._count(packet, data, repair=False)
             datagrams.append(data)
@@ -214,6 +224,7 @@ class AudioSender:
         self.stats = SenderStats(
             packets=self._packets,
             fec_packets=self._fec_packets,
+            fec_copies=self._copies,
             bytes=self._bytes,
             ip_bytes=self._ip_bytes,
             seconds=self._seconds,

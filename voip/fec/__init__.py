@@ -1,27 +1,49 @@
-"""Forward error correction by XOR parity: patterns, their choice, and the schemes that put it on the wire (RFC 8627).
+"""Forward error correction: XOR parity and repetition; patterns, their choice, and the schemes that put it on the wire.
 
+FlexFEC (RFC 8627) is the scheme of this program; ULPFEC (RFC 5109) and RED (RFC 2198) are for peers that know no other.
 A scheme is a module with an encoder and a decoder; the name that SDP negotiates selects it here.
 """
 
 from __future__ import annotations
 
+from voip.fec import red
 from voip.fec.control import FecController
+from voip.fec.decoder import ParityDecoder
+from voip.fec.encoder import FecEncoder
 from voip.fec.flexfec import FlexFecDecoder, FlexFecEncoder
+from voip.fec.numbering import MediaNumbers
 from voip.fec.pattern import Pattern, parse_pattern
+from voip.fec.red import RedDecoder, RedEncoder
+from voip.fec.ulpfec import UlpFecDecoder, UlpFecEncoder
+from voip.rtp import Packetizer
 
 __all__ = [
     "FLEXFEC",
+    "RED",
+    "ULPFEC",
     "FecController",
+    "FecEncoder",
     "FlexFecDecoder",
     "FlexFecEncoder",
+    "MediaNumbers",
+    "ParityDecoder",
     "Pattern",
+    "RedDecoder",
+    "RedEncoder",
+    "UlpFecDecoder",
+    "UlpFecEncoder",
     "create_decoder",
     "create_encoder",
     "parse_pattern",
+    "red",
 ]
 
 FLEXFEC = "flexfec"
 """The encoding name of RFC 8627 section 5.1."""
+ULPFEC = "ulpfec"
+"""The encoding name of RFC 5109 section 13.1."""
+RED = "red"
+"""The encoding name of RFC 2198 section 5: each packet repeats some before it."""
 
 
 def create_encoder(
@@ -30,21 +52,50 @@ def create_encoder(
     *,
     payload_type: int | None,
     ssrc: int,
-    media_ssrc: int,
     sequence_number: int,
-) -> FlexFecEncoder | None:
-    """The encoder of a negotiated scheme; None where none was agreed to or there is no pattern to send."""
-    if scheme != FLEXFEC or payload_type is None or pattern is None:
+    numbers: Packetizer,
+    red_payload_type: int | None = None,
+) -> FecEncoder | None:
+    """The encoder of a negotiated scheme; None where none was agreed to or there is no pattern to send.
+
+    `ssrc` and `sequence_number` are for repair packets of a stream of their own; `numbers` is what numbers the media.
+    """
+    if pattern is None:
         return None
-    return FlexFecEncoder(
-        pattern, payload_type=payload_type, ssrc=ssrc, media_ssrc=media_ssrc, sequence_number=sequence_number
-    )
+    if scheme == RED and red_payload_type is not None:
+        return RedEncoder(pattern, payload_type=red_payload_type)
+    if payload_type is None:
+        return None
+    if scheme == ULPFEC:
+        return UlpFecEncoder(pattern, payload_type=payload_type, numbers=numbers, red_payload_type=red_payload_type)
+    if scheme == FLEXFEC:
+        return FlexFecEncoder(
+            pattern, payload_type=payload_type, ssrc=ssrc, media_ssrc=numbers.ssrc, sequence_number=sequence_number
+        )
+    return None
 
 
 def create_decoder(
-    scheme: str | None, *, payload_type: int | None, media_ssrc: int | None, media_payload_types: frozenset[int]
-) -> FlexFecDecoder | None:
-    """The decoder of a negotiated scheme; None where none was agreed to."""
-    if scheme != FLEXFEC or payload_type is None:
+    scheme: str | None,
+    *,
+    payload_type: int | None,
+    media_ssrc: int | None,
+    media_payload_types: frozenset[int],
+    step: int | None = None,
+) -> ParityDecoder | None:
+    """The decoder of repair packets; None where none were agreed to. `step`: ticks that a packet should last."""
+    if payload_type is None:
         return None
-    return FlexFecDecoder(media_ssrc=media_ssrc, media_payload_types=media_payload_types, fec_payload_type=payload_type)
+    if scheme == FLEXFEC:
+        return FlexFecDecoder(
+            media_ssrc=media_ssrc, media_payload_types=media_payload_types, fec_payload_type=payload_type
+        )
+    if scheme == ULPFEC:
+        return UlpFecDecoder(
+            media_ssrc=media_ssrc,
+            media_payload_types=media_payload_types,
+            fec_payload_type=payload_type,
+            step=step,
+            shared_numbers=True,
+        )
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from voip.fec.memory import SEQUENCE_MASK
 from voip.fec.pattern import MASK_REACH, Pattern
@@ -14,6 +14,24 @@ from voip.rtp import RtpPacket
 MAX_TAIL_REPAIRS = 4
 """Repair packets that continue the pattern at the stream's end at most; one more covers what they leave open."""
 _HISTORY_BITS = (1 << MASK_REACH) - 1
+
+
+class FecEncoder(Protocol):
+    """What a stream that is sent asks of a scheme, packet by packet, in order."""
+
+    pattern: Pattern | None
+    """Which packets are protected; None for now: none. It may be replaced between any two packets."""
+    blocks: int
+    """Copies of packets sent within others so far."""
+
+    def carry(self, packet: RtpPacket) -> RtpPacket:
+        """A media packet as it goes on the wire."""
+
+    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+        """The repair packets to send right after this media packet (as it was before `carry`): often none."""
+
+    def flush(self) -> list[RtpPacket]:
+        """The repair packets at the stream's end."""
 
 
 class Protected(NamedTuple):
@@ -33,6 +51,7 @@ class ParityEncoder(ABC):
 
     def __init__(self, pattern: Pattern | None, *, payload_type: int) -> None:
         self.payload_type = payload_type
+        self.blocks = 0
         self._pattern = pattern
         self._history: deque[Protected] = deque(maxlen=MASK_REACH)  # newest first: an offset is an index
         self._covered = 0  # bit o: a repair packet covers the packet at offset o
@@ -52,6 +71,10 @@ class ParityEncoder(ABC):
             self._due.append(self._repair(left))
         self._pattern = pattern
         self._since = 0
+
+    def carry(self, packet: RtpPacket) -> RtpPacket:
+        """A media packet as it goes on the wire: parity leaves it alone."""
+        return packet
 
     def protect(self, packet: RtpPacket) -> list[RtpPacket]:
         """The repair packets to send right after this media packet: often none."""

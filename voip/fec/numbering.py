@@ -37,6 +37,7 @@ class MediaNumbers:
         self._heard_step: int | None = None
         self._ssrc: int | None = None
         self._next = 1 << 16  # for the first packet of the next stream
+        self._first: _Placed | None = None  # since the last jump
         self._newest: _Placed | None = None
         self._ring: list[_Placed | None] = [None] * RING
 
@@ -63,14 +64,30 @@ class MediaNumbers:
         placed = self._ring[wire & _INDEX] = _Placed(wire, number, packet.timestamp)
         if wire > newest.wire:
             self._newest = placed
+        elif self._first is not None and wire < self._first.wire:
+            self._first = placed
         return replace(packet, sequence_number=number & 0xFFFF)
+
+    def named(self, names: tuple[int, ...]) -> list[int]:
+        """The numbers among the media of packets that parity names (ascending), where no other packet tells them.
+
+        Those are packets ahead of all that have come, and before the first: named, so they are media.
+        """
+        first, newest = self._first, self._newest
+        if first is None or newest is None or first.number is None or newest.number is None:
+            return []
+        wires = [unwrap(name, newest.wire) for name in names]
+        ahead = sum(newest.wire < wire <= newest.wire + REACH for wire in wires)
+        before = sum(first.wire - REACH <= wire < first.wire for wire in wires)
+        numbers = [first.number - 1 - i for i in range(before)] + [newest.number + 1 + i for i in range(ahead)]
+        return [number & 0xFFFF for number in numbers]
 
     def _begin(self, packet: RtpPacket) -> RtpPacket:
         if self._newest is not None and self._newest.number is not None:
             self._next = self._newest.number + JUMP
         self._ssrc = packet.ssrc
         self._ring = [None] * RING
-        self._newest = _Placed(packet.sequence_number + (1 << 16), self._next, packet.timestamp)
+        self._first = self._newest = _Placed(packet.sequence_number + (1 << 16), self._next, packet.timestamp)
         self._ring[self._newest.wire & _INDEX] = self._newest
         return replace(packet, sequence_number=self._next & 0xFFFF)
 

@@ -142,6 +142,15 @@ class RedEncoder:
         payload = serialize(blocks[::-1], Block(packet.payload_type, 0, packet.payload))
         return replace(packet, payload_type=self.payload_type, payload=payload)
 
+    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+        """There are no repair packets."""
+        return []
+
+    def flush(self) -> list[RtpPacket]:
+        """The last packets are not repeated: nothing follows them."""
+        self._sent.clear()
+        return []
+
     def _copy(self, packet: RtpPacket, back: int, room: int) -> Block | None:
         if back > len(self._sent):
             return None

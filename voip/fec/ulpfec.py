@@ -18,6 +18,7 @@ import struct
 from functools import lru_cache
 
 from voip.errors import ProtocolError
+from voip.fec import red
 from voip.fec.decoder import ParityDecoder
 from voip.fec.encoder import ParityEncoder, Protected, combined
 from voip.fec.memory import SEQUENCE_MASK
@@ -102,12 +103,22 @@ def _levels(payload: bytes, mask_size: int) -> list[tuple[bytes, bytes]]:
 
 
 class UlpFecEncoder(ParityEncoder):
-    """Repair packets within the media stream: `numbers` is what gives its packets their sequence numbers."""
+    """Repair packets within the media stream: `numbers` is what gives its packets their sequence numbers.
 
-    def __init__(self, pattern: Pattern | None, *, payload_type: int, numbers: Packetizer) -> None:
+    With a `red_payload_type` RED carries both, as WebRTC has it.
+    """
+
+    def __init__(
+        self, pattern: Pattern | None, *, payload_type: int, numbers: Packetizer, red_payload_type: int | None = None
+    ) -> None:
         super().__init__(pattern, payload_type=payload_type)
+        self.red_payload_type = red_payload_type
         self._numbers = numbers
         self._next: int | None = None
+
+    def carry(self, packet: RtpPacket) -> RtpPacket:
+        """A media packet, or one of ours, as it goes on the wire."""
+        return packet if self.red_payload_type is None else red.wrap(packet, self.red_payload_type)
 
     def protect(self, packet: RtpPacket) -> list[RtpPacket]:
         """The repair packets to send right after this media packet: often none."""
@@ -132,7 +143,8 @@ class UlpFecEncoder(ParityEncoder):
         payload = b"%b%b%b%b" % (header, _LENGTH.pack(body), mask, data[_PARITY_HEADER.size :])
         number = self._numbers.take_number()
         self._next = self._numbers.sequence_number
-        return RtpPacket(self.payload_type, number, members[0].timestamp, self._numbers.ssrc, payload)
+        repair = RtpPacket(self.payload_type, number, members[0].timestamp, self._numbers.ssrc, payload)
+        return self.carry(repair)
 
 
 class UlpFecDecoder(ParityDecoder):

@@ -85,7 +85,7 @@ class RtcpExchange:
         self.path: PathReport | None = None
         """The newest report about our media."""
         self.sent_at_report = 0
-        """Media packets that we had sent when it came."""
+        """Packets of that SSRC that we had sent when it came."""
         self.sent = self.sent_bytes = 0
         self.peer_cname: str | None = None
         self.peer_left = False
@@ -197,13 +197,20 @@ class RtcpExchange:
         if sent is None or sent.timestamp is None or sent.timestamp_at is None:
             return None
         before = self._packets_before[0]
-        self._packets_before.append(sent.packets)
-        if sent.packets <= before:
+        packets, payload_bytes = self._sent(sent)
+        self._packets_before.append(packets)
+        if packets <= before:
             return None
         ticks = round((now - sent.timestamp_at) * self.terms.clock_rate)
         self.round_trip.mark(ntp)
         timestamp = (sent.timestamp + ticks) & 0xFFFFFFFF
-        return SenderReport(self.terms.ssrc, ntp, timestamp, sent.packets, sent.payload_bytes, blocks)
+        return SenderReport(self.terms.ssrc, ntp, timestamp, packets, payload_bytes, blocks)
+
+    def _sent(self, sent: SenderStats) -> tuple[int, int]:
+        """Packets and bytes of payload sent with the media's SSRC: all, where repair packets have none of their own."""
+        if self.terms.repair_ssrc is not None:
+            return sent.packets, sent.payload_bytes
+        return sent.packets + sent.fec_packets, sent.payload_bytes + sent.fec_payload_bytes
 
     def _block(self, incoming: Incoming, now: float) -> ReportBlock | None:
         last, came = self._sender_reports.get(incoming.ssrc or 0, (0, now))
@@ -325,7 +332,7 @@ class RtcpExchange:
             delay_max=metrics.buffer_absolute / 1e3 if metrics and metrics.buffer_absolute else None,
         )
         sent = self.sender_stats()
-        self.sent_at_report = sent.packets if sent is not None else 0
+        self.sent_at_report = self._sent(sent)[0] if sent is not None else 0
         self.on_report(self.path)
 
 

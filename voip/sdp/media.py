@@ -78,8 +78,9 @@ class Endpoint:
 class NegotiatedMedia:
     """All that the media side of a call needs to know; built by offer and answer, or without SIP from options.
 
-    payload_type and fec_payload_type are what we send with; what comes bears the same numbers unless receive_... says
-    otherwise (RFC 3264 section 5.1). remote is where we send to; direction is ours.
+    payload_type, fec_payload_type and red_payload_type are what we send with; what comes bears the same numbers unless
+    receive_... says otherwise (RFC 3264 section 5.1). fec is the scheme: "flexfec", "ulpfec" (which RED carries if that
+    has a number), or "red" itself. remote is where we send to; direction is ours.
     repair_window (seconds) is the peer's when we only receive, else our own. The remote SSRCs are None when the peer
     did not announce them. rtcp_rsize: both take RTCP of reduced size; rtcp_xr: the extended reports the peer wants.
     """
@@ -103,6 +104,8 @@ class NegotiatedMedia:
     rtcp_xr: frozenset[str] = frozenset()
     receive_payload_type: int | None = None
     receive_fec_payload_type: int | None = None
+    red_payload_type: int | None = None
+    receive_red_payload_type: int | None = None
 
     @property
     def arriving_payload_type(self) -> int:
@@ -115,6 +118,13 @@ class NegotiatedMedia:
         if self.fec is None:
             return None
         return self.fec_payload_type if self.receive_fec_payload_type is None else self.receive_fec_payload_type
+
+    @property
+    def arriving_red_payload_type(self) -> int | None:
+        """The number of RED packets that come to us, None without RED."""
+        if self.fec is None:
+            return None
+        return self.red_payload_type if self.receive_red_payload_type is None else self.receive_red_payload_type
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:
