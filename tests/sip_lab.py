@@ -209,7 +209,7 @@ class TextPeer:
     ) -> None:
         """`listens`: the port that it says it has, where that is not the one that it sends from."""
         self.agent, self.address, self.now = agent, Address(protocol, host, port), 1000.0
-        self.listens = listens or port
+        self.listens = listens
         self.tag, self.call_id, self.branches = "peer", f"text@{host}", itertools.count()
 
     def request(
@@ -226,7 +226,7 @@ class TextPeer:
         cseq: str = "",
     ) -> bytes:
         """The bytes of a request as a telephone would make it."""
-        here = f"{self.address.host}:{self.listens}"
+        here = f"{self.address.host}:{self.listens or self.address.port}"
         protocol = self.address.protocol
         transport = f";transport={protocol}" if protocol != "udp" else ""
         to_tag = to_tag and f";tag={to_tag}"
