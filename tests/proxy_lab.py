@@ -1,0 +1,177 @@
+"""The proxy of deploy/ at work: Kamailio and rtpengine, started with the files that are shipped, on loopback addresses.
+
+    with proxy(tmp_path, pool=["kitchen", "hall"]) as site:
+        with receiver(site.folder, *site.account("kitchen", "secret"), ...) as far: ...
+
+What a site has to set is set here as a site does it: in local.cfg and rtpengine's options.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers import require
+from tests.processes import LOOPBACK, ROOT, Program, free_ports, until
+
+DEPLOY = ROOT / "deploy"
+DOMAIN = "voip.example.org"
+PASSWORD = "correct horse"
+_CONNECTED = "rtpengine instance"  # how Kamailio's line begins that tells that it found the relay
+_GRACE = 5.0  # seconds that a program gets for its end before it is killed with all its children
+
+
+@dataclass
+class Proxy:
+    """A running Kamailio with its rtpengine. `host`:`port` takes SIP, by UDP and TCP; `ping_port` is its own."""
+
+    folder: Path
+    host: str
+    port: int
+    ping_port: int
+    kamailio: Program
+    rtpengine: Program
+
+    @property
+    def target(self) -> str:
+        """What reaches any receiver of the pool."""
+        return f"sip:speaker@{self.host}:{self.port}"
+
+    def command(self, *words: str) -> str:
+        """What kamcmd answers; AssertionError if Kamailio does not like it."""
+        done = subprocess.run(
+            ["kamcmd", "-s", f"unixs:{self.folder}/control", *words], capture_output=True, text=True, timeout=10
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def states(self) -> dict[str, str]:
+        """The pool: dispatcher's flags of each account: A active, I inactive; P probed, X not probed."""
+        words = self.command("dispatcher.list").split()
+        found = [word.partition(":")[2].partition("@")[0] for word in words if word.startswith("sip:")]
+        flags = [word for before, word in zip(words, words[1:], strict=False) if before == "FLAGS:"]
+        return dict(zip(found, flags, strict=True))
+
+    def there(self) -> set[str]:
+        """Accounts of the pool that answer."""
+        return {name for name, flags in self.states().items() if flags.startswith("A")}
+
+    def wait_for_pool(self, *names: str, timeout: float = 15.0) -> None:
+        until(lambda: self.there() == set(names), f"only {', '.join(names)} answer: {self.states()}", timeout)
+
+    def registered(self) -> set[str]:
+        """Accounts that are registered."""
+        return {line.split()[-1] for line in self.command("ul.dump").splitlines() if "AoR:" in line}
+
+
+@contextlib.contextmanager
+def proxy(folder: Path, *, pool: Sequence[str], names: Sequence[str] = (), settings: str = "") -> Iterator[Proxy]:
+    """Both programs, ready. Accounts of `pool` and `names`, all with PASSWORD. `settings`: more lines of local.cfg."""
+    require("kamailio", "kamcmd", "rtpengine")
+    port, ping_port, command_port = free_sip_port(), free_sip_port(), free_ports()[0]
+    _write_site(folder, port, ping_port, command_port, pool, names, settings)
+    with _relay(folder, command_port) as rtpengine, _server(folder) as kamailio:
+        site = Proxy(folder, LOOPBACK, port, ping_port, kamailio, rtpengine)
+        until(lambda: (folder / "control").exists(), f"Kamailio is up:\n{kamailio.stderr}")
+        yield site
+
+
+def _write_site(
+    folder: Path, port: int, ping_port: int, command_port: int, pool: Sequence[str], names: Sequence[str], settings: str
+) -> None:
+    """The files as README.md has them placed, with this site's values."""
+    for name in ("kamailio.cfg", "accounts", "trusted", "pool"):
+        shutil.copy(DEPLOY / "kamailio" / name, folder)
+    (folder / "password").write_text(f"{PASSWORD}\n")
+    with (folder / "accounts").open("a") as accounts:
+        for name in (*pool, *names):
+            accounts.write(_account_line(name, folder / "password"))
+    with (folder / "pool").open("a") as file:
+        file.writelines(f"1 sip:{name}@{LOOPBACK}:{ping_port}\n" for name in pool)
+    values = {
+        "ADDRESS": LOOPBACK,
+        "PORT": port,
+        "DOMAIN": f'"{DOMAIN}"',
+        "PING_PORT": ping_port,
+        "PING_SOCKET": f'"udp:{LOOPBACK}:{ping_port}"',
+        "ACCOUNTS": f'"text://{folder}"',
+        "TRUSTED": f'"{folder}/trusted"',
+        "POOL": f'"{folder}/pool"',
+        "CONTROL": f'"unixs:{folder}/control"',
+        "RTPENGINE": f'"udp:{LOOPBACK}:{command_port}"',
+        "CHILDREN": 2,
+    }
+    lines = [f"#!define {name} {value}" for name, value in values.items()]
+    (folder / "local.cfg").write_text("\n".join([*lines, settings]) + "\n")
+
+
+def _account_line(name: str, password: Path) -> str:
+    command = [str(DEPLOY / "kamailio" / "account"), name, DOMAIN, str(password)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@contextlib.contextmanager
+def _relay(folder: Path, command_port: int) -> Iterator[Program]:
+    first = random.SystemRandom().randrange(11_000, 19_000, 200)
+    options = {
+        "config-file": DEPLOY / "rtpengine" / "rtpengine.conf",
+        "interface": LOOPBACK,
+        "listen-ng": f"{LOOPBACK}:{command_port}",
+        "listen-cli": f"{LOOPBACK}:{command_port + 2}",
+        "port-min": first,
+        "port-max": first + 199,
+        "pidfile": folder / "rtpengine.pid",
+    }
+    command = ["rtpengine", "--foreground", "--log-stderr", *(f"--{name}={value}" for name, value in options.items())]
+    with _daemon(command, folder, "rtpengine") as program:
+        until(lambda: not _udp_is_free(command_port), f"rtpengine is up:\n{program.stderr}")
+        yield program
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[Program]:
+    """In the foreground, with its words on stderr; little memory, since many tests run at a time."""
+    command = ["kamailio", "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-m", "32", "-M", "8"]
+    command += ["-Y", str(folder), "-P", str(folder / "kamailio.pid")]
+    with _daemon(command, folder, "kamailio") as program:
+        yield program
+
+
+@contextlib.contextmanager
+def _daemon(command: list[str], folder: Path, name: str) -> Iterator[Program]:
+    """A program with children of its own. All of them end with the block, and with the process that runs the tests."""
+    through = ["setpriv", "--pdeathsig", "TERM", "setsid"]
+    with Program([*through, *command], folder=folder, name=name, merged=True) as program:
+        try:
+            yield program
+        finally:
+            program.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.process.wait(_GRACE)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+
+
+def free_sip_port(host: str = LOOPBACK) -> int:
+    """A port that is free for UDP and for TCP."""
+    for _ in range(50):
+        port = free_ports(host)[0]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise AssertionError("no port that is free for UDP and TCP")
+
+
+def _udp_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
