@@ -1,14 +1,19 @@
 """The proxy of deploy/ at work: Kamailio and rtpengine, started with the files that are shipped, on loopback addresses.
 
-    with proxy(tmp_path, pool=["kitchen", "hall"]) as site:
-        with receiver(site.folder, *site.account("kitchen", "secret"), ...) as far: ...
+    with proxy(tmp_path, pool=["kitchen", "hall"], names=["bob"]) as site:
+        site.register("kitchen", "127.0.0.2:5060")
+        site.wait_for_pool("kitchen")
+        with sender(tmp_path, site.target, *site.credentials("bob")) as near: ...
 
 What a site has to set is set here as a site does it: in local.cfg and rtpengine's options.
 """
 
 import contextlib
+import hashlib
+import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -19,11 +24,12 @@ from pathlib import Path
 
 from tests.peers import require
 from tests.processes import LOOPBACK, ROOT, Program, free_ports, until
+from tests.raw_peer import CRLF, raw_peer, token
 
 DEPLOY = ROOT / "deploy"
 DOMAIN = "voip.example.org"
-PASSWORD = "correct horse"
-_CONNECTED = "rtpengine instance"  # how Kamailio's line begins that tells that it found the relay
+PASSWORD = "correct-horse"
+_MEDIA_PORTS = 400  # from 11000 on, below those of free_ports: four for each of a hundred calls
 _GRACE = 5.0  # seconds that a program gets for its end before it is killed with all its children
 
 
@@ -35,6 +41,7 @@ class Proxy:
     host: str
     port: int
     ping_port: int
+    media_ports: range
     kamailio: Program
     rtpengine: Program
 
@@ -42,6 +49,36 @@ class Proxy:
     def target(self) -> str:
         """What reaches any receiver of the pool."""
         return f"sip:speaker@{self.host}:{self.port}"
+
+    def credentials(self, name: str) -> tuple[str, ...]:
+        """Options of sender.py with which it calls as `name`."""
+        return "--user", name, "--password-file", str(self.folder / "password")
+
+    def register(self, name: str, contact: str, *, seconds: int = 60, user: str = "", password: str = PASSWORD) -> str:
+        """The answer to a REGISTER of `name` at `contact` (host:port), which `user`, else itself, authenticates."""
+        with raw_peer() as peer:
+            call_id, credentials, answer = token(), "", ""
+            for number in (1, 2):
+                lines = [
+                    f"REGISTER sip:{DOMAIN} SIP/2.0",
+                    f"Via: SIP/2.0/UDP {peer.target};rport;branch=z9hG4bK{token()}",
+                    "Max-Forwards: 70",
+                    f"From: <sip:{name}@{DOMAIN}>;tag={peer.tag}",
+                    f"To: <sip:{name}@{DOMAIN}>",
+                    f"Call-ID: {call_id}",
+                    f"CSeq: {number} REGISTER",
+                    f"Contact: <sip:{name}@{contact}>;expires={seconds}",
+                    *([credentials] if credentials else []),
+                    "Content-Length: 0",
+                ]
+                request = CRLF.join([*lines, "", ""]).encode()
+                answer = peer.ask(request, (self.host, self.port)) or ""
+                assert answer, "no answer to REGISTER"
+                nonce = re.search(r'nonce="(.*?)"', answer)
+                if nonce is None:
+                    break
+                credentials = _authorization("REGISTER", user or name, password, nonce[1])
+            return answer
 
     def command(self, *words: str) -> str:
         """What kamcmd answers; AssertionError if Kamailio does not like it."""
@@ -55,7 +92,7 @@ class Proxy:
         """The pool: dispatcher's flags of each account: A active, I inactive; P probed, X not probed."""
         words = self.command("dispatcher.list").split()
         found = [word.partition(":")[2].partition("@")[0] for word in words if word.startswith("sip:")]
-        flags = [word for before, word in zip(words, words[1:], strict=False) if before == "FLAGS:"]
+        flags = [word for before, word in itertools.pairwise(words) if before == "FLAGS:"]
         return dict(zip(found, flags, strict=True))
 
     def there(self) -> set[str]:
@@ -64,6 +101,26 @@ class Proxy:
 
     def wait_for_pool(self, *names: str, timeout: float = 15.0) -> None:
         until(lambda: self.there() == set(names), f"only {', '.join(names)} answer: {self.states()}", timeout)
+
+    def add_account(self, name: str) -> None:
+        with (self.folder / "accounts").open("a") as file:
+            file.write(_account_line(name, self.folder / "password"))
+
+    def add_to_pool(self, name: str) -> None:
+        with (self.folder / "pool").open("a") as file:
+            file.write(f"1 sip:{name}@{LOOPBACK}:{self.ping_port}\n")
+        self.command("dispatcher.reload")
+
+    def trust(self, host: str) -> None:
+        """Let an address call without a password."""
+        with (self.folder / "trusted").open("a") as file:
+            file.write(f"1 {host} 32 0 test\n")
+        self.command("permissions.addressReload")
+
+    def forget(self, name: str) -> None:
+        """Make it look unregistered, whether it is registered or not."""
+        if name in self.registered():
+            self.command("ul.rm", "location", name)
 
     def registered(self) -> set[str]:
         """Accounts that are registered."""
@@ -76,8 +133,10 @@ def proxy(folder: Path, *, pool: Sequence[str], names: Sequence[str] = (), setti
     require("kamailio", "kamcmd", "rtpengine")
     port, ping_port, command_port = free_sip_port(), free_sip_port(), free_ports()[0]
     _write_site(folder, port, ping_port, command_port, pool, names, settings)
-    with _relay(folder, command_port) as rtpengine, _server(folder) as kamailio:
-        site = Proxy(folder, LOOPBACK, port, ping_port, kamailio, rtpengine)
+    first = random.SystemRandom().randrange(11_000, 19_000, _MEDIA_PORTS)
+    media_ports = range(first, first + _MEDIA_PORTS)
+    with _relay(folder, command_port, media_ports) as rtpengine, _server(folder) as kamailio:
+        site = Proxy(folder, LOOPBACK, port, ping_port, media_ports, kamailio, rtpengine)
         until(lambda: (folder / "control").exists(), f"Kamailio is up:\n{kamailio.stderr}")
         yield site
 
@@ -111,21 +170,35 @@ def _write_site(
     (folder / "local.cfg").write_text("\n".join([*lines, settings]) + "\n")
 
 
+def _authorization(method: str, user: str, password: str, nonce: str) -> str:
+    """RFC 7616 section 3.4.1, with MD5 and qop=auth."""
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    uri, count, cnonce = f"sip:{DOMAIN}", "00000001", token()
+    secret, what = md5(f"{user}:{DOMAIN}:{password}"), md5(f"{method}:{uri}")
+    response = md5(f"{secret}:{nonce}:{count}:{cnonce}:auth:{what}")
+    return (
+        f'Authorization: Digest username="{user}", realm="{DOMAIN}", nonce="{nonce}", uri="{uri}", '
+        f'response="{response}", algorithm=MD5, qop=auth, nc={count}, cnonce="{cnonce}"'
+    )
+
+
 def _account_line(name: str, password: Path) -> str:
     command = [str(DEPLOY / "kamailio" / "account"), name, DOMAIN, str(password)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @contextlib.contextmanager
-def _relay(folder: Path, command_port: int) -> Iterator[Program]:
-    first = random.SystemRandom().randrange(11_000, 19_000, 200)
+def _relay(folder: Path, command_port: int, media_ports: range) -> Iterator[Program]:
     options = {
         "config-file": DEPLOY / "rtpengine" / "rtpengine.conf",
         "interface": LOOPBACK,
         "listen-ng": f"{LOOPBACK}:{command_port}",
         "listen-cli": f"{LOOPBACK}:{command_port + 2}",
-        "port-min": first,
-        "port-max": first + 199,
+        "port-min": media_ports[0],
+        "port-max": media_ports[-1],
         "pidfile": folder / "rtpengine.pid",
     }
     command = ["rtpengine", "--foreground", "--log-stderr", *(f"--{name}={value}" for name, value in options.items())]

@@ -31,7 +31,7 @@ PCMU = 0
 FIRST_SEQUENCE, FIRST_TIMESTAMP = 65500, 0xFFFFFFFF - 5000  # both wrap within the first second
 CRLF = "\r\n"
 _LARGEST = 65535
-_COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
+_COPIED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
 _VERSION = 2 << 6
 
 
@@ -297,9 +297,9 @@ class RawPeer:
     def answer(self, request: tuple[str, Address], code: int, reason: str, *headers: str, body: str = "") -> None:
         """Answer a request that came."""
         text, source = request
-        fields = [f"{name}: {value(text, name)}" for name in _COPIED]
+        fields = [line for line in text.split(CRLF) if line.partition(":")[0] in _COPIED]
         if code > 100 and ";tag=" not in value(text, "To"):
-            fields[_COPIED.index("To")] += f";tag={self.tag}"
+            fields = [line + f";tag={self.tag}" * line.startswith("To:") for line in fields]
         lines = [f"SIP/2.0 {code} {reason}", *fields, f"Contact: <sip:raw@{self.target}>", *headers]
         lines += ["Content-Type: application/sdp"] if body else []
         self.send(CRLF.join([*lines, f"Content-Length: {len(body)}", "", body]).encode(), source)
@@ -340,9 +340,9 @@ def _is_final(answer: str, call_id: str, number: str) -> bool:
 
 
 @contextlib.contextmanager
-def raw_peer() -> Iterator[RawPeer]:
+def raw_peer(host: str = LOOPBACK) -> Iterator[RawPeer]:
     """A peer for the time of a test."""
-    peer = RawPeer()
+    peer = RawPeer(host)
     try:
         yield peer
     finally:
