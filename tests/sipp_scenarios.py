@@ -121,7 +121,6 @@ class Scenario:
                 "next": goto,
                 "timeout": str(timeout or ""),
                 "ontimeout": after_timeout,
-                "auth": "true" if challenge else "",
             },
             self._checks(body, header),
         )
