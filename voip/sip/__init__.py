@@ -3,7 +3,8 @@
 bytes          message (and grammar, uri, headers beneath it), auth (digest)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
 places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
-calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE), uac (calling), uas (answering)
+calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE, UPDATE), session_timer,
+               reliable (provisional responses), uac (calling), uas (answering)
                agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
 """
 
@@ -19,6 +20,7 @@ from voip.sip.events import (
     CallOffered,
     CallReanswered,
     CallRinging,
+    DigitPressed,
     Event,
     IncomingCall,
     LookUp,
@@ -37,6 +39,7 @@ __all__ = [
     "CallReanswered",
     "CallRinging",
     "Credentials",
+    "DigitPressed",
     "Event",
     "IncomingCall",
     "LookUp",

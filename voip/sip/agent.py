@@ -27,7 +27,7 @@ from voip.sip.transaction import (
     server_key,
 )
 from voip.sip.uac import OutgoingCall
-from voip.sip.uas import SERVED, UNSERVED, AnsweringCall, Refusal, objection
+from voip.sip.uas import ONLY_IN_DIALOGS, SERVED, UNSERVED, AnsweringCall, Refusal, objection
 
 REQUEST_RATE, REQUEST_BURST, TOTAL_RATE = 15.0, 30.0, 100.0
 """New requests a second that one host, and all together, get an answer to."""
@@ -273,12 +273,12 @@ class UserAgent:
         refusal = objection(request, source)
         if refusal is not None:
             self._refuse(transaction, refusal, now)
-        elif request.to.tag or request.method == "BYE":
+        elif request.to.tag or request.method in ONLY_IN_DIALOGS:
             self._core.answer(transaction, 481, now)
         elif self._is_merged(transaction):
             self._core.answer(transaction, 482, now)
         elif request.method == "OPTIONS":
-            self._core.answer(transaction, 200, now, optional=[("Accept", SDP), ("Supported", "")], allow=True)
+            self._core.answer(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
         else:
             self._receive_call(transaction, now)
 

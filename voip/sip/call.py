@@ -6,14 +6,15 @@ What is negotiated in it is the matter of offers.py; what leads there differs: `
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import Enum
 
 from voip.sip.answers import Acks, Answers, Unacknowledged
 from voip.sip.core import SDP, Core
-from voip.sip.dialog import Dialog, is_secure, may_be_forged
-from voip.sip.events import Address, CallEnded, PeerAlive
+from voip.sip.dialog import Dialog, may_be_forged
+from voip.sip.events import Address, CallEnded, DigitPressed, PeerAlive
 from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ClientTransaction, ServerTransaction
@@ -21,6 +22,11 @@ from voip.sip.transaction import ClientTransaction, ServerTransaction
 Because = tuple[str, "int | None", str]
 """Reason, status and phrase of the end of a call."""
 LOCAL_BYE: Because = ("local-bye", None, "")
+
+
+DIGITS = ("application/dtmf-relay", "application/dtmf")
+"""What telephones send a digit as in INFO: "Signal=5" and "Duration=160" in lines, or the bare digit."""
+_DIGIT = re.compile(rb"(?:signal[ \t]*=[ \t]*)?([0-9*#A-D])(?![0-9*#A-D])", re.IGNORECASE)
 
 
 class CallState(Enum):
@@ -146,12 +152,15 @@ class Call(ABC):
     def receive_request(self, transaction: ServerTransaction, now: float) -> None:
         """A request within the dialog (12.2.2)."""
         request = transaction.request
-        assert self.dialog is not None
-        if self._out_of_order(request):
+        dialog = self._dialog_of(request)
+        if dialog is None:
+            self.core.answer(transaction, 481, now)
+            return
+        if _out_of_order(dialog, request):
             self.core.answer(transaction, 500, now)
             return
-        self.dialog.remote_cseq = request.cseq.number
-        self.dialog.refresh(request, transaction.source)
+        dialog.remote_cseq = request.cseq.number
+        dialog.refresh(request, transaction.source)
         self._answers.proven = True
         self._learn_next_hop(now)
         self._receive(transaction, now)
@@ -170,14 +179,17 @@ class Call(ABC):
         """A CANCEL of this INVITE (9.2); it is too late for one that is answered."""
 
     def _receive(self, transaction: ServerTransaction, now: float) -> None:
-        handler = {"BYE": self._receive_bye, "OPTIONS": self._receive_options}
-        handler[transaction.request.method](transaction, now)
+        handler = {"BYE": self._receive_bye, "OPTIONS": self._receive_options, "INFO": self._receive_info}.get(
+            transaction.request.method
+        )
+        if handler is not None:
+            handler(transaction, now)
+        else:
+            self.core.answer(transaction, 481, now)  # a PRACK for nothing
 
-    def _out_of_order(self, request: Request) -> bool:
-        """A request older than the last (12.2.2). One as new is a repetition, but a BYE of the careless is a BYE."""
-        assert self.dialog is not None
-        newest, number = self.dialog.remote_cseq, request.cseq.number
-        return newest is not None and (number < newest or (number == newest and request.method != "BYE"))
+    def _dialog_of(self, request: Request) -> Dialog | None:
+        """The dialog that this request is within."""
+        return self.dialog
 
     def _receive_bye(self, transaction: ServerTransaction, now: float) -> None:
         if self._peer_said_bye or (self.ended and self._bye is None):
@@ -192,18 +204,26 @@ class Call(ABC):
 
     def _receive_options(self, transaction: ServerTransaction, now: float) -> None:
         if not self.ended:
-            self.core.answer(transaction, 200, now, optional=[("Accept", SDP), ("Supported", "")], allow=True)
+            self.core.answer(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
         else:
             self.core.answer(transaction, 481, now)
 
-    # --- 2xx of ours ----------------------------------------------------------------------------------------------
-
-    def _send_2xx(self, transaction: ServerTransaction, body: bytes, *, first: bool, now: float) -> None:
+    def _receive_info(self, transaction: ServerTransaction, now: float) -> None:
+        """A digit of the old kind is taken (RFC 2976); packages of RFC 6086 were never agreed on."""
         request = transaction.request
-        fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
-        fields.append(("Contact", self.core.contact(transaction.source, secure=is_secure(request.uri))))
-        response = self.core.answer(transaction, 200, now, fields=fields, allow=True, body=body)
-        self._answers.repeat(transaction, response, first=first, now=now)
+        if self.ended:
+            self.core.answer(transaction, 481, now)
+        elif "Info-Package" in request.headers:
+            self.core.answer(transaction, 469, now, fields=[("Recv-Info", "")])
+        elif request.body and request.content_type not in DIGITS:
+            self.core.answer(transaction, 415, now, fields=[("Accept", ", ".join(DIGITS))])
+        else:
+            self.core.answer(transaction, 200, now)
+            digit = digit_of(request)
+            if digit:
+                self.core.events.append(DigitPressed(self.call_id, digit))
+
+    # --- 2xx of ours ----------------------------------------------------------------------------------------------
 
     def _no_ack(self, now: float) -> None:
         if self.live:
@@ -272,3 +292,15 @@ class Call(ABC):
     def _destination(self) -> Address:
         assert self.dialog is not None
         return self.dialog.destination(self.core.known)
+
+
+def digit_of(request: Request) -> str:
+    """The digit that an INFO brings, "" if it is none that can be read."""
+    found = _DIGIT.match(request.body.lstrip())
+    return found[1].decode().upper() if found is not None else ""
+
+
+def _out_of_order(dialog: Dialog, request: Request) -> bool:
+    """A request older than the last (12.2.2). One as new is a repetition, but a BYE of the careless is a BYE."""
+    newest, number = dialog.remote_cseq, request.cseq.number
+    return newest is not None and (number < newest or (number == newest and request.method != "BYE"))

@@ -29,7 +29,8 @@ from voip.sip.transaction import (
     reply_address,
 )
 
-ALLOW = ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
+ALLOW = ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO")
+SUPPORTED = ("Supported", "100rel, timer")
 SDP = "application/sdp"
 TOKEN_BITS = 64
 """Of tags and branches: nobody who does not see our packets can name our dialogs and transactions (19.3)."""
@@ -226,18 +227,19 @@ class Core:
         allow: bool = False,
         body: bytes = b"",
     ) -> Response:
-        """Respond; with `optional` fields only while the response is no larger than its request, and with Allow, if
-        that is called for, to strangers only then."""
+        """Respond; with `optional` fields only while the response is no larger than its request, and with Allow (and
+        Supported, in a 2xx), if that is called for, to strangers only then."""
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
+        abilities = [ALLOW, SUPPORTED][: 1 + (status < 300)] if allow else []
         stranger = may_be_forged(transaction.source)
-        if allow and not stranger:
-            response.headers.add(*ALLOW)
+        for name, value in [] if stranger else abilities:
+            response.headers.add(name, value)
         if body:
             response.headers.set("Content-Type", SDP)
             response.body = body
-        self._add_optional(response, [ALLOW, *optional] if allow and stranger else optional, transaction.size)
+        self._add_optional(response, [*abilities, *optional] if stranger else optional, transaction.size)
         if status >= 300:
             self._note_refusal(transaction, status)
         transaction.respond(response, now)

@@ -82,7 +82,7 @@ class Dialog:
     def refresh(self, message: Request | Response, source: Address) -> None:
         """Learn from a message within the dialog that is proven to be the peer's (12.2.1.2, 12.2.2)."""
         self.peer = source
-        if message.cseq.method == "INVITE":
+        if message.cseq.method in ("INVITE", "UPDATE"):
             self.target = _contact_of(message) or self.target
 
     def request(self, method: str, via: str, number: int | None = None) -> Request:

@@ -57,7 +57,10 @@ class CallRinging:
 
 @dataclass(frozen=True)
 class CallAnswered:
-    """Our call was taken; the ACK is in the outbox already. `answer` is the body of the 2xx."""
+    """Our call was taken; the ACK is in the outbox already.
+
+    `answer` is of the 2xx or of a response before; empty if an offer of the callee's was accepted since (CallOffered).
+    """
 
     call_id: str
     answer: bytes
@@ -74,7 +77,8 @@ class CallEstablished:
 
 @dataclass(frozen=True)
 class CallOffered:
-    """The peer wants to change the session (re-INVITE): reply with `accept` or `reject`. Empty: `accept` offers."""
+    """The peer wants to change the session, perhaps before it answers our call (re-INVITE, UPDATE): reply with `accept`
+    or `reject`. Empty: `accept` offers."""
 
     call_id: str
     offer: bytes
@@ -86,6 +90,14 @@ class CallReanswered:
 
     call_id: str
     answer: bytes
+
+
+@dataclass(frozen=True)
+class DigitPressed:
+    """The peer has pressed a key of its telephone, and said so in an INFO: "0" to "9", "*", "#" or "A" to "D"."""
+
+    call_id: str
+    digit: str
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,7 @@ Event = (
     | CallEstablished
     | CallOffered
     | CallReanswered
+    | DigitPressed
     | CallEnded
     | PeerAlive
     | RequestRefused

@@ -81,6 +81,7 @@ REASONS = {
     428: "Use Identity Header",
     429: "Provide Referrer Identity",
     433: "Anonymity Disallowed",
+    469: "Bad Info Package",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from voip.sip.answers import SentAck, make_ack
 from voip.sip.call import CallState
-from voip.sip.core import ALLOW, CALL_ID_BITS, SDP, Core
+from voip.sip.core import CALL_ID_BITS, SDP, Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
 from voip.sip.events import Address, CallAnswered, CallRinging, OfferWanted
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
-from voip.sip.offers import NegotiatedCall
+from voip.sip.offers import PENDING, TOO_SHORT, NegotiatedCall, add_abilities
+from voip.sip.reliable import EarlyDialog, EarlyDialogs, Nobody
 from voip.sip.timers import GIVE_UP
-from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, State
+from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, ServerTransaction, State
 
 RING_TIME = 30.0
 """A telephone that rings is given this long, at least."""
@@ -45,6 +46,7 @@ class OutgoingCall(NegotiatedCall):
         self._alerted: tuple[int | None, str] = (None, "")
         self._canceller: ClientTransaction | None = None
         self._others: dict[str, SentAck] = {}
+        self._early = EarlyDialogs(core)
 
     def start(self, now: float) -> None:
         self.core.find(self._target, now, self._found)
@@ -113,6 +115,41 @@ class OutgoingCall(NegotiatedCall):
         if self._invite is not None:
             self._invite.drop()  # a callee that said 180, and then nothing for ever
 
+    # --- requests of the callee before its answer -----------------------------------------------------------------
+
+    def has_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
+        if self.dialog is not None:
+            return super().has_dialog(call_id, local_tag, remote_tag)
+        early = self._early.find(remote_tag) if remote_tag else None
+        return early is not None and early.dialog.key == (call_id, local_tag, remote_tag)
+
+    def _dialog_of(self, request: Request) -> Dialog | None:
+        if self.dialog is not None:
+            return self.dialog
+        early = self._early.find(request.from_.tag or "")
+        return early.dialog if early is not None else None
+
+    def _receive(self, transaction: ServerTransaction, now: float) -> None:
+        """Early dialogs are changed by UPDATE alone (RFC 3311 section 5), and left by the final response (15)."""
+        if self.state is not CallState.CALLING or transaction.request.method in ("UPDATE", "INFO", "OPTIONS"):
+            super()._receive(transaction, now)
+        else:
+            self.core.answer(transaction, 481, now)
+
+    def _receive_update(self, transaction: ServerTransaction, now: float) -> None:
+        early = self._early.find(transaction.request.from_.tag or "")
+        unanswered = self.state is CallState.CALLING and (early is None or not early.settled)
+        if unanswered and transaction.request.body:
+            self.core.answer(transaction, PENDING, now)  # our INVITE's offer is still open
+        else:
+            super()._receive_update(transaction, now)
+
+    def _answer_update(self, transaction: ServerTransaction, body: bytes, now: float) -> None:
+        super()._answer_update(transaction, body, now)
+        early = self._early.find(transaction.request.from_.tag or "")
+        if body and early is not None:
+            early.changed = True
+
     # --- the INVITE -----------------------------------------------------------------------------------------------
 
     def _next_number(self) -> int:
@@ -128,10 +165,12 @@ class OutgoingCall(NegotiatedCall):
         headers.add("Call-ID", self.call_id)
         headers.add("CSeq", f"{self._next_number()} INVITE")
         headers.add("Contact", self.core.contact(destination, secure=is_secure(uri)))
-        headers.add(*ALLOW)
+        request = Request("INVITE", uri, headers, self._session)
+        add_abilities(request, self._timer)
         if self._session:
             headers.add("Content-Type", SDP)
-        self._invite = self.core.send(Request("INVITE", uri, headers, self._session), destination, self, now)
+        self._early.clear()
+        self._invite = self.core.send(request, destination, self, now)
         self.core.timers.set(self, "no answer", now + self._patience, self._no_answer)
 
     def _no_answer(self, now: float) -> None:
@@ -178,7 +217,7 @@ class OutgoingCall(NegotiatedCall):
             return
         self._heard = True
         if response.status < 200:
-            self._on_progress(response, now)
+            self._on_progress(response, source, now)
             return
         self.core.timers.clear(self, "no answer", "cancelled")
         if response.status < 300:
@@ -193,7 +232,10 @@ class OutgoingCall(NegotiatedCall):
             failed = ("network", None, transaction.failure) if transaction.failure else ("no-answer", None, "")
             self.end(*(self._because or failed), now)
 
-    def _on_progress(self, response: Response, now: float) -> None:
+    def _on_progress(self, response: Response, source: Address, now: float) -> None:
+        assert self._invite is not None
+        if self.dialog is None and not self._early.receive(self._invite.request, response, source, now):
+            return
         if self._because is not None:  # given up before this first sign of life
             self._cancel(now)
             return
@@ -215,7 +257,8 @@ class OutgoingCall(NegotiatedCall):
         if self.dialog is not None:
             self._acks.send(self.dialog, self._invite)
             return
-        self.dialog = Dialog.of_response(self._invite.request, response, source)
+        early = self._early.find(tag)
+        self.dialog = self._confirm(self._invite.request, early, response, source)
         self._answers.proven = True
         self._acks.send(self.dialog, self._invite)
         self._learn_next_hop(now)
@@ -223,7 +266,19 @@ class OutgoingCall(NegotiatedCall):
             self.say_bye(now)
         else:
             self.state = CallState.UP
-            self.core.events.append(CallAnswered(self.call_id, response.body, source))
+            self._learn(response)
+            self._timer.answered(response, now)
+            answer = response.body if early is None else early.answer_with(response)
+            if early is None or not early.changed:
+                self._local, self._remote = self._session, answer
+            self.core.events.append(CallAnswered(self.call_id, answer, source))
+
+    def _confirm(self, invite: Request, early: EarlyDialog | None, response: Response, source: Address) -> Dialog:
+        """The dialog of a 2xx; its route is taken from that (13.2.2.4), what was counted in it before goes on."""
+        dialog = Dialog.of_response(invite, response, source)
+        if early is not None:
+            dialog.local_cseq, dialog.remote_cseq = early.dialog.local_cseq, early.dialog.remote_cseq
+        return dialog
 
     def refuse_branch(self, invite: ClientTransaction, response: Response, source: Address, now: float) -> None:
         """Another telephone has taken the call too (13.2.2.4): acknowledge it, and hang up."""
@@ -232,7 +287,7 @@ class OutgoingCall(NegotiatedCall):
         if ack is None:
             if len(self._others) >= MOST_BRANCHES:
                 return
-            dialog = Dialog.of_response(invite.request, response, source)
+            dialog = self._confirm(invite.request, self._early.find(tag), response, source)
             ack = self._others[tag] = make_ack(self.core, dialog, invite.request)
             self.core.wire.send(ack.data, ack.destination)
             self.core.send(dialog.request("BYE", self.core.via(ack.destination)), ack.destination, Nobody(), now)
@@ -246,6 +301,9 @@ class OutgoingCall(NegotiatedCall):
             return
         elif response.status in FOLLOWED:
             self._follow(response, now)
+        elif response.status == TOO_SHORT and self._timer.must_ask_for_more(response):
+            assert self._invite is not None
+            self._send_invite(self._invite.destination, now)
         elif not self._proves_to_call(response, source, now):
             self.end("rejected", response.status, response.reason, now)
 
@@ -278,6 +336,7 @@ class OutgoingCall(NegotiatedCall):
         if again is None:
             return False
         self._invite = again
+        self._early.clear()
         self.core.timers.set(self, "no answer", now + self._timeout, self._no_answer)
         return True
 
@@ -296,16 +355,6 @@ class Abandoned:
             self._call.core.send(make_cancel(transaction.request), transaction.destination, Nobody(), now)
         elif 200 <= response.status < 300:
             self._call.refuse_branch(transaction, response, source, now)
-
-    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
-        return
-
-
-class Nobody:
-    """Owner of requests whose responses do not matter."""
-
-    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        return
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         return

@@ -11,12 +11,18 @@ from voip.sip.dialog import Dialog, is_secure
 from voip.sip.events import Address, CallEstablished, IncomingCall
 from voip.sip.message import Request, SipUri
 from voip.sip.offers import NegotiatedCall
+from voip.sip.reliable import RELIABLE, ReliableAnswers, requires_reliable
+from voip.sip.session_timer import MIN_SE, TIMER, too_short
 from voip.sip.transaction import ServerTransaction, merge_key
 
-SERVED = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS")
-UNDERSTOOD = ("INFO", "MESSAGE", "NOTIFY", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE")
+ONLY_IN_DIALOGS = ("BYE", "INFO", "PRACK", "UPDATE")
+SERVED = ("INVITE", "ACK", "CANCEL", "OPTIONS", *ONLY_IN_DIALOGS)
+UNDERSTOOD = ("MESSAGE", "NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
 """Methods that are standards, and not allowed here: 405. All others are 501 (8.2.1)."""
 UNSERVED = (405, 501)
+EXTENSIONS = (RELIABLE, TIMER)
+"""What may be required of us. Not "replaces": who does not know it passes a Replaces field over (RFC 3891 section 5),
+so that the call is one like any other."""
 Refusal = tuple[int, Fields]
 """Status and header fields of the response."""
 
@@ -27,12 +33,20 @@ def objection(request: Request, source: Address) -> Refusal | None:
         return UNSERVED[request.method not in UNDERSTOOD], []
     if not isinstance(request.uri, SipUri) or (is_secure(request.uri) and source.protocol != "tls"):
         return 416, []
-    required = request.headers.get_all("Require")
-    if required:
-        return 420, [("Unsupported", ", ".join(required))]
+    unsupported = [tag for tag in request.headers.get_all("Require") if tag.lower() not in EXTENSIONS]
+    if unsupported:
+        return 420, [("Unsupported", ", ".join(unsupported))]
     if request.method == "INVITE":
-        return _objection_to_body(request) or _objection_to_contact(request)
+        return _objection_to_offer(request) or _objection_to_contact(request)
+    if request.method == "UPDATE":
+        return _objection_to_offer(request)
     return None
+
+
+def _objection_to_offer(request: Request) -> Refusal | None:
+    if too_short(request):
+        return 422, [("Min-SE", str(MIN_SE))]
+    return _objection_to_body(request)
 
 
 def _objection_to_body(request: Request) -> Refusal | None:
@@ -63,22 +77,30 @@ class AnsweringCall(NegotiatedCall):
         self.dialog = Dialog.of_request(request, invite.source, invite.to_tag)
         self.invited_by = merge_key(request)
         self._offered = invite
+        self._reliable = ReliableAnswers(core, self._no_prack)
+        self._learn(request)
         invite.owner = self
         core.events.append(IncomingCall(call_id, request.from_, invite.source, request.body))
 
     def ring(self, now: float) -> None:
         """180: the user is being asked."""
-        if self.state is CallState.INCOMING and self._offered is not None:
-            fields = [("Record-Route", value) for value in self._offered.request.headers.lines("Record-Route")]
-            secure = is_secure(self._offered.request.uri)
-            fields.append(("Contact", self.core.contact(self._offered.source, secure=secure)))
+        if self.state is not CallState.INCOMING or self._offered is None:
+            return
+        request = self._offered.request
+        fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
+        fields.append(("Contact", self.core.contact(self._offered.source, secure=is_secure(request.uri))))
+        if not requires_reliable(request):
             self.core.answer(self._offered, 180, now, fields=fields)
+        elif request.body:
+            # Without an offer the first reliable response would have to hold ours (RFC 3262 section 5): 100 will do.
+            self._reliable.send(self._offered, 180, fields, now)
 
     def accept(self, answer: bytes, now: float) -> None:
         if self.state is not CallState.INCOMING:
             super().accept(answer, now)
         elif self._offered is not None:
             transaction, self._offered = self._offered, None
+            self._reliable.stop()
             self.state = CallState.ANSWERED
             self._send_2xx(transaction, answer, first=True, now=now)
 
@@ -105,6 +127,23 @@ class AnsweringCall(NegotiatedCall):
         super().receive_cancel(transaction, now)
         if self.state is CallState.INCOMING:
             self.end("cancelled", 487, "Request Terminated", now)
+
+    def end(self, reason: str, status: int | None, phrase: str, now: float) -> None:
+        self._reliable.stop()
+        super().end(reason, status, phrase, now)
+
+    def _receive(self, transaction: ServerTransaction, now: float) -> None:
+        if transaction.request.method == "PRACK":
+            known = self._reliable.acknowledged(transaction.request)
+            self.core.answer(transaction, 200 if known else 481, now)
+        else:
+            super()._receive(transaction, now)
+
+    def _no_prack(self, now: float) -> None:
+        """RFC 3262 section 3: the INVITE is refused with a 5xx."""
+        if self.state is CallState.INCOMING:
+            super().reject(504, now, "")
+            self.end("no-ack", None, "no PRACK for our ringing", now)
 
     def _acknowledged(self, waiting: Unacknowledged, answer: bytes, now: float) -> None:
         if not waiting.first:

@@ -1,0 +1,169 @@
+"""Provisional responses that arrive for certain (RFC 3262): ours, and those of callees in their early dialogs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voip.sip.core import COPIES_TO_STRANGERS, Core, Fields
+from voip.sip.dialog import Dialog, may_be_forged
+from voip.sip.events import Address
+from voip.sip.message import Request, Response
+from voip.sip.timers import GIVE_UP, T1
+from voip.sip.transaction import ClientTransaction, ServerTransaction
+
+RELIABLE = "100rel"
+"""The option tag."""
+FIRST_RSEQ = 2**31
+"""The first number is below this, at random (section 3)."""
+MOST_EARLY = 8
+"""Early dialogs of one INVITE that are followed."""
+_RSEQ = re.compile(r"[0-9]{1,10}")
+_RACK = re.compile(r"([0-9]{1,10})[ \t]+([0-9]{1,10})[ \t]+INVITE")
+
+
+def requires_reliable(message: Request | Response) -> bool:
+    return RELIABLE in (value.lower() for value in message.headers.get_all("Require"))
+
+
+class ReliableAnswers:
+    """The 1xx of ours to one INVITE, each repeated until its PRACK (section 3); `on_lost` is told when none comes.
+
+    They carry no session descriptions, so that the final response need not wait for PRACKs.
+    """
+
+    def __init__(self, core: Core, on_lost: Callable[[float], object]) -> None:
+        self._core, self._on_lost = core, on_lost
+        self._number = core.rng.randrange(1, FIRST_RSEQ)
+        self._waiting: Response | None = None
+        self._transaction: ServerTransaction | None = None
+        self._interval = T1
+        self._copies = 0
+
+    def send(self, transaction: ServerTransaction, status: int, fields: Fields, now: float) -> None:
+        """The next one; not while one is waiting for its PRACK."""
+        if self._waiting is not None:
+            return
+        self._number += 1
+        fields = [*fields, ("Require", RELIABLE), ("RSeq", str(self._number))]
+        self._transaction, self._interval, self._copies = transaction, T1, 0
+        self._waiting = self._core.answer(transaction, status, now, fields=fields)
+        self._core.timers.set(self, "repeat", now + self._interval, self._repeat)
+        self._core.timers.set(self, "give up", now + GIVE_UP, self._give_up)
+
+    def acknowledged(self, prack: Request) -> bool:
+        """Whether this PRACK is for what waits for one (section 3: 481 if not)."""
+        found = _RACK.fullmatch(prack.headers.get("RAck") or "")
+        if found is None or self._waiting is None:
+            return False
+        if (int(found[1]), int(found[2])) != (self._number, self._waiting.cseq.number):
+            return False
+        self._waiting = None
+        self.stop()
+        return True
+
+    def stop(self) -> None:
+        """The final response has been sent: nothing is repeated any more."""
+        self._core.timers.clear_all(self)
+
+    def _repeat(self, now: float) -> None:
+        assert self._transaction is not None
+        if may_be_forged(self._transaction.source) and self._copies >= COPIES_TO_STRANGERS:
+            return
+        self._copies += 1
+        self._transaction.repeated()
+        self._interval *= 2
+        self._core.timers.set(self, "repeat", now + self._interval, self._repeat)
+
+    def _give_up(self, now: float) -> None:
+        self.stop()
+        self._on_lost(now)
+
+
+class Nobody:
+    """Owner of requests whose responses do not matter."""
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        return
+
+    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
+        return
+
+
+class Prack(Nobody):
+    """Owner of a PRACK: its answer matters only where it asks us to prove who we are."""
+
+    def __init__(self, core: Core, dialog: Dialog) -> None:
+        self._core, self._dialog = core, dialog
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        self._core.prove(transaction, response, source, self._dialog.next_number, now)
+
+
+@dataclass
+class EarlyDialog:
+    """What one callee has said before its final response (RFC 3261 section 12.1.2)."""
+
+    dialog: Dialog
+    number: int = 0
+    """RSeq of the newest reliable response; 0: there was none."""
+    answer: bytes = b""
+    settled: bool = False
+    """`answer` came for certain, so that it counts whatever the 2xx holds (RFC 3261 section 13.2.1)."""
+    changed: bool = False
+    """The callee has made an offer since, which we have answered (UPDATE)."""
+
+    def answer_with(self, final: Response) -> bytes:
+        """The callee's answer to our offer: the first that came for certain (RFC 3261 section 13.2.1), else that of the
+        2xx, else what it said along the way; nothing if it has been replaced since."""
+        if self.changed:
+            return b""
+        return self.answer if self.settled else final.body or self.answer
+
+
+class EarlyDialogs:
+    """The early dialogs of our INVITE, by the callee's tag."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._dialogs: dict[str, EarlyDialog] = {}
+
+    def find(self, tag: str) -> EarlyDialog | None:
+        return self._dialogs.get(tag)
+
+    def receive(self, invite: Request, response: Response, source: Address, now: float) -> bool:
+        """Note a 1xx, and acknowledge it if it asks for that; False if it is a repetition, or one before it is missing
+        (section 4)."""
+        tag, reliable = response.to.tag, requires_reliable(response)
+        if not tag or response.status == 100:
+            return True
+        early = self._dialogs.get(tag)
+        if early is None:
+            if len(self._dialogs) >= MOST_EARLY:
+                return not reliable
+            early = self._dialogs[tag] = EarlyDialog(Dialog.of_response(invite, response, source))
+        number = _rseq(response) if reliable else 0
+        if reliable and (not number or (early.number and number != early.number + 1)):
+            return False
+        if response.body and not early.settled:
+            early.answer, early.settled = response.body, reliable
+        if reliable:
+            early.number = number
+            self._acknowledge(early, invite.cseq.number, now)
+        return True
+
+    def clear(self) -> None:
+        """Another INVITE is sent: what was said of the one before does not count."""
+        self._dialogs.clear()
+
+    def _acknowledge(self, early: EarlyDialog, cseq: int, now: float) -> None:
+        destination = early.dialog.destination(self._core.known)
+        prack = early.dialog.request("PRACK", self._core.via(destination))
+        prack.headers.add("RAck", f"{early.number} {cseq} INVITE")
+        self._core.send(prack, destination, Prack(self._core, early.dialog), now)
+
+
+def _rseq(response: Response) -> int:
+    text = response.headers.get("RSeq") or ""
+    return int(text) if _RSEQ.fullmatch(text) else 0
