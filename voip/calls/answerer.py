@@ -12,7 +12,7 @@ from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
 from voip.net import Network, NetworkError
 from voip.report import CallRecord, Console
-from voip.sdp import SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import SessionDescription, accept_answer
 from voip.sip import Address, CallEnded, CallEstablished, IncomingCall, NameAddr, UserAgent
 
 ABANDONED_AFTER = 0.5
@@ -70,15 +70,13 @@ class Answerer(CallKeeper):
 
     def _answer(self, event: IncomingCall, call: Call) -> None:
         now = self.network.now()
-        if not event.offer:  # late offer: the peer's answer comes with its ACK (RFC 3261 section 13.2.1)
-            call.offer = call.description = make_offer(self.capabilities, call.endpoint)
-            self.calls[event.call_id] = call
-            self.agent.accept(event.call_id, call.offer.serialize(), now)
-            return
-        answer, media = make_answer(SessionDescription.parse(event.offer), self.capabilities, call.endpoint)
-        self.calls[event.call_id] = call
+        answer, media = self._describe(call, event.offer)
         call.description = answer
-        self._agreed(event.call_id, call, media)
+        self.calls[event.call_id] = call
+        if media is None:  # late offer: the peer's answer comes with its ACK (RFC 3261 section 13.2.1)
+            call.offer = answer
+        else:
+            self._agreed(event.call_id, call, media)
         self.agent.accept(event.call_id, answer.serialize(), now)
 
     def on_established(self, event: CallEstablished) -> None:

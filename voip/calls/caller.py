@@ -96,8 +96,10 @@ class Caller(CallKeeper):
         if call is None or call.offer is None or call.media is not None:
             return
         try:
-            answer = SessionDescription.parse(event.answer)
-            media = accept_answer(call.offer, answer, self.capabilities, call.endpoint)
+            media = None if event.answer else call.early
+            if media is None:
+                answer = SessionDescription.parse(event.answer)
+                media = accept_answer(call.offer, answer, self.capabilities, call.endpoint)
         except (ProtocolError, NegotiationError) as error:
             self.shutdown.request(EXIT_REJECTED, f"{call.record.peer} answered with nothing usable: {error}")
             self.agent.hang_up(event.call_id, self.network.now())

@@ -20,10 +20,11 @@ UNAVAILABLE = (408, 480)
 def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
     """The exit status that the end of a call means for its caller, and the line that says what to do."""
     peer = call.record.peer
-    gone = ending is not None and ending.reason == "timeout"  # 481: the other side has ended the call already
+    # 481: the other side has ended the call already. 408: it did not answer, or did not show that it is still there.
+    gone = ending is not None and ending.reason == "timeout" and ending.status != 408
     if ending is None or gone or ending.reason in ("local-bye", "remote-bye", "cancelled"):
         return EXIT_OK, ""
-    if ending.reason == "media-timeout":
+    if ending.reason in ("media-timeout", "timeout"):
         return EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}"
     if ending.reason == "network":
         return EXIT_NETWORK, ending.phrase

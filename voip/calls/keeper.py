@@ -18,7 +18,7 @@ from voip.net import MediaPort, Network, family_of
 from voip.report import CallRecord, Console
 from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
-from voip.sip import CallEnded, CallOffered, CallReanswered, PeerAlive, RequestRefused, UserAgent
+from voip.sip import CallEnded, CallOffered, CallReanswered, DigitPressed, PeerAlive, RequestRefused, UserAgent
 from voip.stats import ReceiverStats, SenderStats
 
 WATCH_INTERVAL = 0.25
@@ -41,7 +41,9 @@ class Call:
     port: MediaPort
     offer: SessionDescription | None = None
     description: SessionDescription | None = None
-    """The last one that we sent, offer or answer."""
+    """The last one that we sent, offer or answer; its version rises only when it says something else."""
+    early: NegotiatedMedia | None = None
+    """What was agreed on before the call was answered, in place of the answer to our offer."""
     local_host: str = ""
     """Our own address on the route to the peer, whatever the peer is told."""
     looked_at: float = 0.0
@@ -102,6 +104,7 @@ class CallKeeper(ABC):
             CallOffered: self.on_offered,
             CallReanswered: self.on_reanswered,
             CallEnded: self.on_ended,
+            DigitPressed: self.on_digit,
             PeerAlive: self.on_alive,
             RequestRefused: self.on_refused,
         }
@@ -121,23 +124,26 @@ class CallKeeper(ABC):
     # --- events common to both sides ------------------------------------------------------------------------------
 
     def on_offered(self, event: CallOffered) -> None:
-        """A re-INVITE: hold, resume, another address or codec (RFC 3264 section 8)."""
+        """Hold, resume, another address or codec (RFC 3264 section 8); the same again refreshes the session."""
         call = self.calls.get(event.call_id)
-        if call is None or call.media is None:
+        if call is None:
             return
-        call.endpoint = replace(call.endpoint, session_version=call.endpoint.session_version + 1)
         try:
-            if event.offer:
-                offer = SessionDescription.parse(event.offer)
-                answer, media = make_answer(offer, self.capabilities, call.endpoint)
-                self._update(event.call_id, call, media)
-            else:
-                answer = call.offer = make_offer(self.capabilities, call.endpoint)
-            call.description = answer
+            answer, media = self._describe(call, event.offer)
+            if answer != call.description:
+                call.endpoint = replace(call.endpoint, session_version=call.endpoint.session_version + 1)
+                answer, media = self._describe(call, event.offer)
         except (ProtocolError, NegotiationError) as error:
             self.agent.reject(event.call_id, getattr(error, "status", 488), self.network.now())
             self.console.say(1, f"refused a changed offer of {call.record.peer}: {error}")
             return
+        call.description = answer
+        if media is None:
+            call.offer = answer
+        elif call.media is None:
+            call.early = media  # media begins when the call is answered
+        else:
+            self._update(event.call_id, call, media)
         self.agent.accept(event.call_id, answer.serialize(), self.network.now())
 
     def on_reanswered(self, event: CallReanswered) -> None:
@@ -152,6 +158,11 @@ class CallKeeper(ABC):
             self.console.say(1, f"{call.record.peer} answered a changed offer with nothing usable: {error}")
             return
         self._update(event.call_id, call, media)
+
+    def on_digit(self, event: DigitPressed) -> None:
+        call = self.calls.get(event.call_id)
+        if call is not None:
+            self.console.say(0, f"{call.record.peer} pressed {event.digit}")
 
     def on_alive(self, event: PeerAlive) -> None:
         call = self.calls.get(event.call_id)
@@ -181,6 +192,12 @@ class CallKeeper(ABC):
         """The call is closed and reported."""
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _describe(self, call: Call, offer: bytes) -> tuple[SessionDescription, NegotiatedMedia | None]:
+        """Our answer to this offer, and what it comes to; where there is none, an offer of ours."""
+        if offer:
+            return make_answer(SessionDescription.parse(offer), self.capabilities, call.endpoint)
+        return make_offer(self.capabilities, call.endpoint), None
 
     def _new_call(self, record: CallRecord, remote_host: str, caller_user: str | None = None) -> Call:
         """A call with its media port; NetworkError when there is none."""
