@@ -55,6 +55,7 @@ class AudioReceiver:
         self._first_audio_at: float | None = None
         self._finished = False
         self._losses = LossWatch()
+        self._repair_wait = 0.0  # seconds that repair takes, as its packets show: ULPFEC and RED do not announce it
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._media = media
         self._clock = ClockFollower(media.codec.clock_rate)
@@ -131,10 +132,9 @@ class AudioReceiver:
         media = self._media
         if self._latency is None:
             return self._losses.least_delay(media, self._now)
-        if not media.fec or not media.repair_window:
-            return self._latency
         # The window counts both the packet that is lost and the last one that its repair waits for.
-        return max(self._latency, media.repair_window - media.ptime + FEC_MARGIN)
+        wait = media.repair_window - media.ptime if media.repair_window else self._repair_wait
+        return max(self._latency, wait + FEC_MARGIN) if media.fec and wait else self._latency
 
     def _fetch(self, wanted: int, now: float) -> None:
         """Make more sound ready; about `wanted` samples, if there is nothing to play."""
@@ -202,6 +202,7 @@ class AudioReceiver:
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""
         self._losses.look(self._reception.stats, now)
+        self._repair_wait = self._buffer.reach * self._media.ptime
         self._buffer.need(self._least_delay())
 
     def _follow_clock(self, now: float) -> None:

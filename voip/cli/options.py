@@ -67,6 +67,7 @@ class CommonOptions:
     bitrate: int | None
     ptime: float
     fec: Pattern | Literal["auto"] | None
+    fec_scheme: str
     fec_max: float
     format: tuple[int, int]
     sip_port: int
@@ -270,7 +271,8 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
         type=fec_choice,
         default=AUTO,
         help="auto (as losses need), off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over "
-        "it and those 1 and 3 before; + separates several sets)  [auto]",
+        "it and those 1 and 3 before; + separates several sets); for other programs ulpfec:4 (the same as ULPFEC) and "
+        "red:1 (each packet repeats the one before)  [auto]",
     )
     coding.add_argument(
         "--fec-max", metavar="BPS", type=bit_rate, default="200k", help="most that repair packets may take  [200k]"
@@ -343,7 +345,8 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "codecs": found.codec,
         "bitrate": None if found.bitrate is None else round(found.bitrate),
         "ptime": found.ptime,
-        "fec": found.fec,
+        "fec": found.fec.pattern,
+        "fec_scheme": found.fec.scheme,
         "fec_max": found.fec_max,
         "format": found.format,
         "sip_port": found.sip_port,

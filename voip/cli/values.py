@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from voip import codecs
-from voip.fec import Pattern, parse_pattern
+from voip.fec import FLEXFEC, RED, ULPFEC, Pattern, parse_pattern, red, ulpfec
 from voip.net import DSCP_EF
 from voip.sip import SipUri, parse_target
 
@@ -68,14 +68,31 @@ def codec_names(text: str) -> tuple[str, ...]:
     return names
 
 
-def fec_choice(text: str) -> Pattern | Literal["auto"] | None:
-    """A pattern of repair packets, None for `off`, or `auto`."""
-    if text.strip().lower() == AUTO:
-        return AUTO
+class FecChoice(NamedTuple):
+    """A scheme, and which packets it protects: None for `off`, or `auto`."""
+
+    scheme: str
+    pattern: Pattern | Literal["auto"] | None
+
+
+def fec_choice(text: str) -> FecChoice:
+    """`auto`, `off`, a pattern of repair packets, `ulpfec:` and such a pattern, or `red:` and a number of copies."""
+    name, _, rest = text.strip().lower().partition(":")
     try:
-        return parse_pattern(text)
+        if name == RED:
+            return FecChoice(RED, red.repetition(_copies(rest)))
+        if name == ULPFEC:
+            pattern = AUTO if rest in ("", AUTO) else ulpfec.fitting(parse_pattern(rest))
+            return FecChoice(ULPFEC, pattern)
+        return FecChoice(FLEXFEC, AUTO if name == AUTO else parse_pattern(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _copies(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 3):
+        raise ValueError(f"{text!r} is not a number of packets to repeat: write red:1")
+    return int(text or "1")
 
 
 def dscp_value(text: str) -> int:

@@ -11,9 +11,10 @@ from voip.calls import CallSettings, Hearing, Speaking
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
+from voip.fec import RED, Pattern, red
 from voip.net import Network
 from voip.report import Console
-from voip.sdp import Capabilities, Direction, effective_ptime
+from voip.sdp import MAX_PAYLOAD, Capabilities, Direction, effective_ptime
 from voip.sip import Credentials, UserAgent
 
 ANY_PUBLIC_HOST = "192.0.2.1"
@@ -101,11 +102,20 @@ def call_settings(options: CommonOptions, direction: Direction, source: Source |
         ptime=options.ptime,
         fec=options.fec is not None,
         repair_window=window,
+        fec_scheme=options.fec_scheme,
+        max_payload=_max_payload(options),
     )
     return CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
     )
+
+
+def _max_payload(options: CommonOptions) -> int:
+    """Bytes of media payload such that the repair packet over it, or its copies, fit into a datagram."""
+    if options.fec_scheme == RED and isinstance(options.fec, Pattern):
+        return red.payload_limit(len(red.copies_of(options.fec)))
+    return MAX_PAYLOAD
 
 
 def announce(

@@ -6,7 +6,7 @@ A scheme is a module with an encoder and a decoder; the name that SDP negotiates
 
 from __future__ import annotations
 
-from voip.fec import red
+from voip.fec import red, ulpfec
 from voip.fec.control import FecController
 from voip.fec.decoder import ParityDecoder
 from voip.fec.encoder import FecEncoder
@@ -36,6 +36,7 @@ __all__ = [
     "create_encoder",
     "parse_pattern",
     "red",
+    "ulpfec",
 ]
 
 FLEXFEC = "flexfec"

@@ -14,6 +14,7 @@ the same SSRC, and numbers that the media then lacks. So do we, and either is un
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import lru_cache
 
@@ -82,6 +83,15 @@ def parse_repair(payload: bytes) -> RepairHeader:
         raise ProtocolError(f"repair packet over {len(body)} bytes")
     header = _PARITY_HEADER.pack(flags, payload_type, length, timestamp)
     return RepairHeader(base, positions, parity_from_bytes(header + body), len(body))
+
+
+def fitting(pattern: Pattern | None) -> Pattern | None:
+    """The pattern; ValueError if it reaches further back than a mask, the numbers of repair packets counted."""
+    if pattern is not None:
+        between = 0 if pattern.is_block else math.ceil(pattern.reach * pattern.overhead)
+        if pattern.reach + between >= ULP_REACH:
+            raise ValueError(f"{pattern}: a mask of ULPFEC names {ULP_REACH} numbers, repair packets between included")
+    return pattern
 
 
 def _levels(payload: bytes, mask_size: int) -> list[tuple[bytes, bytes]]:

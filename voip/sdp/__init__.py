@@ -2,14 +2,16 @@
 
 media          what a call's media is: Capabilities and Endpoint go in, NegotiatedMedia comes out
 description    bytes to SessionDescription and back
+fec            the formats of each scheme in a media line
 negotiation    offer, answer, and what both make of the media
 """
 
 from voip.sdp.description import MediaDescription, SessionDescription
-from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
+from voip.sdp.media import MAX_PAYLOAD, Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
 from voip.sdp.negotiation import accept_answer, make_answer, make_offer
 
 __all__ = [
+    "MAX_PAYLOAD",
     "Capabilities",
     "Direction",
     "Endpoint",

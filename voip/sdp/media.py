@@ -50,8 +50,9 @@ def _direction(sends: bool, receives: bool) -> Direction:
 class Capabilities:
     """What one side is able and willing to do.
 
-    codecs in order of preference; ptime in seconds; fec: FlexFEC is understood (and sent, where repair_window, the
-    seconds that our pattern spans, is not 0).
+    codecs in order of preference; ptime in seconds; fec: FEC is understood (and sent, where repair_window, the
+    seconds that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
+    "ulpfec" or "red". max_payload: bytes of media payload that leave room for the FEC of each packet.
     """
 
     codecs: tuple[Codec, ...]
@@ -59,6 +60,8 @@ class Capabilities:
     ptime: float = 0.02
     fec: bool = True
     repair_window: float = 0.0
+    fec_scheme: str = "flexfec"
+    max_payload: int = MAX_PAYLOAD
 
 
 @dataclass(frozen=True)

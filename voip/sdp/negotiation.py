@@ -12,13 +12,13 @@ from voip.codecs import Codec
 from voip.errors import NegotiationError
 from voip.sdp.description import (
     LAST_PAYLOAD_TYPE,
-    MAX_DIGITS,
     MediaDescription,
     SessionDescription,
     parse_ip,
     parse_number,
     parse_payload_type,
 )
+from voip.sdp.fec import FLEXFEC, SCHEMES, FecFormats, add_red, add_repair, find_fec, offer_fec, repair_window
 from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
 
 FIRST_DYNAMIC = 96
@@ -28,8 +28,6 @@ PTIME_RANGE = (0.0025, 0.2)
 section 4.2 has receivers take up to 200 ms."""
 PROFILES = ("RTP/AVP", "RTP/AVPF")
 """Transport profiles that are spoken (RFC 3551, RFC 4585)."""
-FEC_NAME = "flexfec"
-"""The encoding name of RFC 8627; flexfec-03 of its drafts is another format."""
 FEC_GROUP = "FEC-FR"
 """How an ssrc-group is called that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
 RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
@@ -40,15 +38,15 @@ _PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
 
 
 def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescription:
-    """An offer of one audio line with all our codecs, and FlexFEC if we would send or receive it."""
+    """An offer of one audio line with all our codecs, and FEC if we would send or receive it."""
     media = MediaDescription("audio", endpoint.port, "RTP/AVP", [])
     dynamic = iter(range(FIRST_DYNAMIC, LAST_PAYLOAD_TYPE + 1))
     for codec in capabilities.codecs:
         _add_format(media, str(next(dynamic) if codec.payload_type is None else codec.payload_type), codec)
     if _uses_fec(capabilities):
         window = capabilities.repair_window or ACCEPTED_REPAIR_WINDOW
-        _add_fec(media, str(next(dynamic)), capabilities.codecs[0].clock_rate, window)
-    ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime)
+        offer_fec(media, capabilities.fec_scheme, capabilities.codecs, dynamic, window)
+    ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime, capabilities.max_payload)
     _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
     media.attributes += [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
     return _session(endpoint, [media])
@@ -57,23 +55,26 @@ def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescrip
 def make_answer(
     offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
 ) -> tuple[SessionDescription, NegotiatedMedia]:
-    """Answers an offer with its first codec that we have, FlexFEC if both want it, and what follows for the media.
+    """Answers an offer with its first codec that we have, FEC if both want it, and what follows for the media.
 
     NegotiationError if no media line is usable.
     """
     offered, choice, codec = _choose(offer, capabilities)
-    fec = _fec_format(offered) if _uses_fec(capabilities) else None
+    schemes = (capabilities.fec_scheme, *SCHEMES) if _uses_fec(capabilities) else ()
+    fec = find_fec(offered, codec, choice, schemes)
     mux = offered.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
-    agreed = _Agreed(offer, offered, codec, int(choice), parse_payload_type(fec), mux, capabilities.direction)
+    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, capabilities.direction)
     negotiated = _negotiated(agreed, capabilities, endpoint)
     media = MediaDescription("audio", endpoint.port, offered.profile, [])
     for number in offered.formats:
         if number == choice:
             _add_format(media, number, negotiated.codec)
-        elif number == fec:
+        elif fec is not None and number == fec.repair:
             _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
-            _add_fec(media, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
+            add_repair(media, fec.scheme, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
+        elif fec is not None and number == fec.red:
+            add_red(media, number, choice, (choice, fec.repair or choice))
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.ptime)
     asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
     media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
@@ -95,20 +96,28 @@ def accept_answer(
     if not _is_usable(answer, theirs):
         raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
     codec, their_number, our_number = _match(ours, theirs)
-    their_fec, our_fec = _fec_format(theirs), _fec_format(ours)
-    if not (their_fec and our_fec):
-        their_fec = our_fec = None
+    their_fec = find_fec(theirs, codec, their_number, SCHEMES) if _uses_fec(capabilities) else None
+    our_fec = find_fec(ours, codec, our_number, [their_fec.scheme]) if their_fec else None
+    their_fec, our_fec = _common_fec(their_fec, our_fec)
     mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
-    agreed = _Agreed(
-        answer, theirs, codec, int(their_number), parse_payload_type(their_fec), mux, offer.direction(ours)
-    )
+    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, offer.direction(ours))
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
     return replace(
         _negotiated(agreed, capabilities, endpoint),
         receive_payload_type=int(our_number),
-        receive_fec_payload_type=parse_payload_type(our_fec),
+        receive_fec_payload_type=parse_payload_type(our_fec.repair) if our_fec else None,
+        receive_red_payload_type=parse_payload_type(our_fec.red) if our_fec else None,
     )
+
+
+def _common_fec(theirs: FecFormats | None, ours: FecFormats | None) -> tuple[FecFormats | None, FecFormats | None]:
+    """What both descriptions have, each by its own numbers."""
+    if theirs is None or ours is None:
+        return None, None
+    if theirs.red is None or ours.red is None:
+        return replace(theirs, red=None), replace(ours, red=None)
+    return theirs, ours
 
 
 def _agreed_codec(codec: Codec, remote_fmtp: str, capabilities: Capabilities) -> Codec:
@@ -125,7 +134,7 @@ class _Agreed:
     media: MediaDescription
     codec: Codec
     payload_type: int
-    fec_payload_type: int | None
+    fec: FecFormats | None
     rtcp_mux: bool
     direction: Direction
 
@@ -133,10 +142,10 @@ class _Agreed:
 def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint) -> NegotiatedMedia:
     description, media = agreed.description, agreed.media
     remote = (description.host(media) or "", media.port)
-    fec = agreed.fec_payload_type
+    fec = agreed.fec
     window = 0.0
     if fec is not None:
-        window = _repair_window(media) if agreed.direction.receives else capabilities.repair_window
+        window = repair_window(media) if agreed.direction.receives else capabilities.repair_window
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
     return NegotiatedMedia(
         codec=agreed.codec,
@@ -145,15 +154,16 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         remote=remote,
         remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote),
         rtcp_mux=agreed.rtcp_mux,
-        ptime=effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime)),
+        ptime=effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime), capabilities.max_payload),
         direction=agreed.direction.limited_to(description.direction(media).reversed()),
-        fec=None if fec is None else FEC_NAME,
-        fec_payload_type=fec,
+        fec=None if fec is None else fec.scheme,
+        fec_payload_type=None if fec is None else parse_payload_type(fec.repair),
+        red_payload_type=None if fec is None else parse_payload_type(fec.red),
         repair_window=window,
         ssrc=endpoint.ssrc,
         fec_ssrc=endpoint.fec_ssrc,
         remote_ssrc=remote_ssrc,
-        remote_fec_ssrc=None if fec is None else remote_fec_ssrc,
+        remote_fec_ssrc=None if fec is None or fec.scheme != FLEXFEC else remote_fec_ssrc,
         rtcp_rsize=media.value("rtcp-rsize") is not None,
         rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
     )
@@ -192,20 +202,6 @@ def _is_usable(description: SessionDescription, media: MediaDescription) -> bool
 
 def _uses_fec(capabilities: Capabilities) -> bool:
     return capabilities.fec and (capabilities.direction.receives or capabilities.repair_window > 0.0)
-
-
-def _fec_format(media: MediaDescription) -> str | None:
-    for number in media.formats:
-        encoding = media.encoding(number)
-        if encoding and encoding[0].lower() == FEC_NAME and parse_payload_type(number) is not None:
-            return number
-    return None
-
-
-def _repair_window(media: MediaDescription) -> float:
-    """Seconds, from the microseconds of RFC 8627 section 5.1; 0 if not given."""
-    text = media.parameter(_fec_format(media) or "", "repair-window") or ""
-    return int(text) / 1e6 if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0.0
 
 
 def _wanted_ptime(media: MediaDescription, ours: float) -> float:
@@ -255,21 +251,20 @@ def _add_format(media: MediaDescription, number: str, codec: Codec) -> None:
         media.attributes.append(("fmtp", f"{number} {codec.fmtp}"))
 
 
-def _add_fec(media: MediaDescription, number: str, clock_rate: int, window: float) -> None:
-    media.formats.append(number)
-    media.attributes.append(("rtpmap", f"{number} {FEC_NAME}/{clock_rate}"))
-    media.attributes.append(("fmtp", f"{number} repair-window={round(window * 1e6)}"))
-
-
 def _add_common(
     media: MediaDescription, capabilities: Capabilities, endpoint: Endpoint, direction: Direction, ptime: float
 ) -> None:
     media.attributes += [("ptime", f"{ptime * 1000:g}"), (direction.value, None)]
     if capabilities.direction.sends:
         media.attributes.append(("ssrc", f"{endpoint.ssrc} cname:{endpoint.cname}"))
-        if _fec_format(media) and capabilities.repair_window > 0.0:
+        if _has_flexfec(media) and capabilities.repair_window > 0.0:
             media.attributes.append(("ssrc", f"{endpoint.fec_ssrc} cname:{endpoint.cname}"))
             media.attributes.append(("ssrc-group", f"{FEC_GROUP} {endpoint.ssrc} {endpoint.fec_ssrc}"))
+
+
+def _has_flexfec(media: MediaDescription) -> bool:
+    encodings = [media.encoding(number) for number in media.formats]
+    return any(encoding is not None and encoding[0] == FLEXFEC for encoding in encodings)
 
 
 def _refused(media: MediaDescription) -> MediaDescription:

@@ -1,0 +1,94 @@
+"""Formats of FEC in a media line: FlexFEC (RFC 8627 section 5), ULPFEC (RFC 5109 section 14), RED (RFC 2198 section 5).
+
+RED alone repeats packets; with ULPFEC beside it RED carries both, as WebRTC has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from voip.codecs import Codec
+from voip.sdp.description import MAX_DIGITS, MediaDescription, parse_payload_type
+
+FLEXFEC, ULPFEC, RED = "flexfec", "ulpfec", "red"
+"""Encoding names; flexfec-03 of the drafts of RFC 8627 is another format."""
+SCHEMES = (FLEXFEC, ULPFEC, RED)
+"""Best first: FlexFEC leaves the media as it is, and its masks say more than those of ULPFEC."""
+
+
+@dataclass(frozen=True)
+class FecFormats:
+    """A scheme, and its formats in one media line: that of the repair packets, and that of RED."""
+
+    scheme: str
+    repair: str | None
+    red: str | None
+
+
+def find_fec(media: MediaDescription, codec: Codec, number: str, schemes: Iterable[str]) -> FecFormats | None:
+    """The first of the schemes that a media line has for its format `number`, which is this codec."""
+    red = next((found for found in _named(media, RED) if _carries(media, found, codec, number)), None)
+    for scheme in schemes:
+        repair = next(_named(media, scheme), None) if scheme != RED else None
+        if scheme == RED and red is not None:
+            return FecFormats(RED, None, red)
+        if repair is not None:
+            return FecFormats(scheme, repair, red if scheme == ULPFEC else None)
+    return None
+
+
+def offer_fec(
+    media: MediaDescription, scheme: str, codecs: Iterable[Codec], dynamic: Iterator[int], window: float
+) -> None:
+    """Add what a scheme needs behind these codecs: one format, or for RED one for each clock rate."""
+    rates: dict[int, list[Codec]] = {}
+    for codec in codecs:
+        rates.setdefault(codec.clock_rate, []).append(codec)
+    if scheme != RED:
+        add_repair(media, scheme, str(next(dynamic)), next(iter(rates)), window)
+        return
+    numbers = [number for number in media.formats if media.codec(number) is not None]
+    for rate in rates:
+        carried = [number for number in numbers if (known := media.codec(number)) and known.clock_rate == rate]
+        add_red(media, str(next(dynamic)), carried[0], [carried[0], *carried])
+
+
+def add_repair(media: MediaDescription, scheme: str, number: str, clock_rate: int, window: float) -> None:
+    """Add the format of repair packets; FlexFEC says how many seconds they span."""
+    media.formats.append(number)
+    media.attributes.append(("rtpmap", f"{number} {scheme}/{clock_rate}"))
+    if scheme == FLEXFEC:
+        media.attributes.append(("fmtp", f"{number} repair-window={round(window * 1e6)}"))
+
+
+def add_red(media: MediaDescription, number: str, like: str, carried: Iterable[str]) -> None:
+    """Add RED with clock rate and channels of another format, and what it may carry, the packet's own first."""
+    codec = media.codec(like)
+    _, clock_rate, channels = media.encoding(like) or ("", codec.clock_rate if codec else 8000, 1)
+    media.formats.append(number)
+    suffix = "" if channels == 1 else f"/{channels}"
+    media.attributes.append(("rtpmap", f"{number} {RED}/{clock_rate}{suffix}"))
+    media.attributes.append(("fmtp", f"{number} {'/'.join(carried)}"))
+
+
+def repair_window(media: MediaDescription) -> float:
+    """Seconds that the repair packets of a peer's FlexFEC span, from its microseconds; 0 if it does not say."""
+    text = media.parameter(next(_named(media, FLEXFEC), ""), "repair-window") or ""
+    return int(text) / 1e6 if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0.0
+
+
+def _named(media: MediaDescription, name: str) -> Iterator[str]:
+    """The formats of this encoding name."""
+    for number in media.formats:
+        encoding = media.encoding(number)
+        if encoding and encoding[0].lower() == name and parse_payload_type(number) is not None:
+            yield number
+
+
+def _carries(media: MediaDescription, red: str, codec: Codec, number: str) -> bool:
+    """Whether RED of this format is for that codec: by its clock, and by its list where it has one."""
+    encoding, listed = media.encoding(red), media.parameters(red)
+    if encoding is None or encoding[1] != codec.clock_rate:
+        return False
+    return not listed or number in (item.strip() for item in listed.split("/"))
