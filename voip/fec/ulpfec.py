@@ -153,7 +153,7 @@ class UlpFecEncoder(ParityEncoder):
         payload = b"%b%b%b%b" % (header, _LENGTH.pack(body), mask, data[_PARITY_HEADER.size :])
         number = self._numbers.take_number()
         self._next = self._numbers.sequence_number
-        repair = RtpPacket(self.payload_type, number, members[0].timestamp, self._numbers.ssrc, payload)
+        repair = RtpPacket(self.payload_type, number, self._history[0].timestamp, self._numbers.ssrc, payload)
         return self.carry(repair)
 
 
