@@ -390,6 +390,7 @@ class Connections:
         with contextlib.suppress(OSError):
             if connection.connected:
                 connection.sock.send(bytes(connection.queue) + connection.layer.outgoing())
+                connection.sock.recv(READ_SIZE)  # unread bytes would have the connection reset, and our last ones lost
         self._drop(connection)
         self._hooks.on_closed(connection.address)
 
