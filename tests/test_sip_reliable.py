@@ -310,7 +310,7 @@ def test_answers_and_requests_go_back_by_the_connection_while_it_is_open() -> No
     ((ping, destination),) = agent.messages_to_send(peer.now)
     assert destination == peer.address
     assert b"SIP/2.0/TCP 10.0.0.1:5060;rport;alias;" in ping
-    agent.connection_closed(peer.address)
+    agent.connection_closed(peer.address, peer.now)
     agent.hang_up(peer.call_id, peer.now)
     ((bye, destination),) = agent.messages_to_send(peer.now)
     assert bye.startswith(b"BYE")
@@ -341,7 +341,7 @@ def test_an_answer_whose_connection_is_gone_goes_where_the_via_says() -> None:
         if failed:
             agent.transport_failed(peer.address, peer.now, "reset")
         else:
-            agent.connection_closed(peer.address)
+            agent.connection_closed(peer.address, peer.now)
         agent.accept(peer.call_id, ANSWER, peer.now)
         ((_, destination),) = agent.messages_to_send(peer.now)
         assert destination == Address("tcp", "10.0.0.9", 5099)

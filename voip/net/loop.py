@@ -350,7 +350,7 @@ class Network:
             later=partial(self.call_later, 0.0),
             on_message=self._take_message,
             on_failed=self._connection_failed,
-            on_closed=lambda address: self._agent.connection_closed(address) if self._agent else None,
+            on_closed=lambda address: self._agent.connection_closed(address, self.now()) if self._agent else None,
             needs=lambda address: self._agent is not None and self._agent.needs(address),
             server_name=lambda address: self._agent.server_name(address) if self._agent else address.host,
         )

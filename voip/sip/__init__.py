@@ -26,6 +26,8 @@ from voip.sip.events import (
     LookUp,
     OfferWanted,
     PeerAlive,
+    Registered,
+    RegistrationFailed,
     RequestRefused,
 )
 from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, parse_message, parse_target
@@ -46,6 +48,8 @@ __all__ = [
     "NameAddr",
     "OfferWanted",
     "PeerAlive",
+    "Registered",
+    "RegistrationFailed",
     "Request",
     "RequestRefused",
     "Response",

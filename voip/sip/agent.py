@@ -18,6 +18,7 @@ from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.gatekeeper import Gatekeeper, Verdict
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import NameAddr, Request, Response, SipParseError, SipUri, parse_message, salvage
+from voip.sip.registration import Registration
 from voip.sip.transaction import (
     InviteServer,
     ServerTransaction,
@@ -46,7 +47,8 @@ class UserAgent:
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
     may be dropped for a new one (its peer is gone without a BYE); `users` (name to password) that callers have to prove
-    to be one of, `credentials` our own.
+    to be one of, `credentials` our own; calls are made in the name of `account`, which `register` makes reachable at
+    `registrar`; what is outside of dialogs goes by way of `proxies`.
     """
 
     def __init__(
@@ -60,6 +62,9 @@ class UserAgent:
         allowed: Callable[[str], bool] = lambda host: True,
         credentials: Credentials | None = None,
         users: Mapping[str, str] | None = None,
+        account: SipUri | None = None,
+        registrar: SipUri | None = None,
+        proxies: Sequence[SipUri] = (),
         product: str | None = None,
         replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
     ) -> None:
@@ -69,6 +74,9 @@ class UserAgent:
         self._allowed = allowed
         self._gatekeeper = Gatekeeper(users, rng.randbytes(SECRET_BYTES)) if users else None
         self.replaceable = replaceable
+        self._core.account, self._core.registrar = account, registrar
+        self._core.routes = [NameAddr(_loose(proxy)) for proxy in proxies]
+        self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls: dict[str, Call] = {}
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
@@ -136,8 +144,33 @@ class UserAgent:
         if call_id in self._calls:
             self._calls[call_id].ping(now)
 
+    def register(self, now: float) -> None:
+        """Make `account` reachable here and keep it so; at once again if that has begun: our address is another.
+
+        Registered or RegistrationFailed follow, again and again."""
+        if self._registration is not None:
+            self._registration.start(now)
+
+    def unregister(self, now: float) -> None:
+        """Be reachable no longer; `registering` says until when that takes."""
+        if self._registration is not None:
+            self._registration.stop(now)
+
+    @property
+    def registering(self) -> bool:
+        """Whether a registrar knows of us, or may."""
+        return self._registration is not None and not self._registration.over
+
+    @property
+    def registrar_address(self) -> Address | None:
+        """Where the last REGISTER went."""
+        return self._registration.destination if self._registration is not None else None
+
     def send_pending_byes(self, now: float) -> None:
-        """Queue one more copy of each BYE and CANCEL without an answer: the last chance before the program ends."""
+        """Queue one more copy of each BYE, CANCEL and un-REGISTER without an answer: the last chance before the program
+        ends."""
+        if self._registration is not None:
+            self._registration.last_words()
         for call in self._calls.values():
             call.last_words(now)
 
@@ -180,14 +213,20 @@ class UserAgent:
         """What was to go there could not be sent: whatever waits for its answer is told so, or goes by UDP."""
         self._forget_connection(address)
         self._core.transport_failed(address, reason, now)
+        if self._registration is not None:
+            self._registration.connection_lost(address, now)
 
-    def connection_closed(self, address: Address) -> None:
+    def connection_closed(self, address: Address, now: float) -> None:
         """The connection was closed in good order, nothing of ours was lost: what comes next goes another way."""
         self._forget_connection(address)
         self._core.connection_lost(address)
+        if self._registration is not None:
+            self._registration.connection_lost(address, now)
 
     def needs(self, address: Address) -> bool:
         """Whether a call, or a request that waits for its answer, is over the connection to `address`."""
+        if self.registering and address == self.registrar_address:
+            return True
         calls = any(call.dialog is not None and call.dialog.peer == address for call in self._calls.values())
         return calls or any(client.destination == address for client in self._core.clients.values())
 
@@ -267,7 +306,7 @@ class UserAgent:
         transaction = self._core.serve(request, source, size, now)
         if transaction is None:
             return
-        if not self._allowed(source.host):
+        if not self._may_call(source.host):
             self._core.answer(transaction, 403, now)
             return
         refusal = objection(request, source)
@@ -285,7 +324,7 @@ class UserAgent:
     def _is_welcome(self, request: Request, source: Address, size: int, now: float) -> bool:
         """Whether a caller has proved who he is, if he has to; else he is challenged, and nothing is kept of it."""
         calls = request.method == "INVITE" and not request.to.tag
-        if self._gatekeeper is None or not calls or not self._allowed(source.host):
+        if self._gatekeeper is None or not calls or not self._may_call(source.host):
             return True
         verdict = self._gatekeeper.judge(request, source.host, now)
         if verdict is Verdict.IGNORED:
@@ -297,6 +336,10 @@ class UserAgent:
             if verdict is Verdict.WRONG:
                 self._core.events.append(RequestRefused(source, request.method, 401))
         return verdict is Verdict.WELCOME
+
+    def _may_call(self, host: str) -> bool:
+        """Those who may by themselves, and the registrar and proxies that calls for us come through."""
+        return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
         status, fields = refusal
@@ -391,3 +434,8 @@ class UserAgent:
         except ProtocolError:
             return
         self._core.events.append(RequestRefused(source, request.method, status))
+
+
+def _loose(proxy: SipUri) -> SipUri:
+    """A proxy as it stands in Route: one that keeps the Request-URI as it is (RFC 3261 section 16.12)."""
+    return SipUri(proxy.scheme, proxy.user, proxy.host, proxy.port, {**proxy.params, "lr": None})

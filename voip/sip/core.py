@@ -13,9 +13,12 @@ from voip.sip.authenticator import CHALLENGED, Authenticator
 from voip.sip.dialog import may_be_forged
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.finder import Finder, Then
-from voip.sip.message import Headers, Request, Response, SipUri
+from voip.sip.grammar import MAX_PORT
+from voip.sip.lookup import literal
+from voip.sip.message import Headers, NameAddr, Request, Response, SipUri, Via
 from voip.sip.transaction import (
     BRANCH_COOKIE,
+    SIP_PORT,
     ClientOwner,
     ClientTransaction,
     InviteClient,
@@ -73,6 +76,12 @@ class Core:
         """The host of the URI that led to an address: what its certificate must be for (26.3.2.1)."""
         self._local, self._user, self._product = local, user, product
         self.authenticator = Authenticator(credentials, partial(self.token, CALL_ID_BITS))
+        self.account: SipUri | None = None
+        """Who we are to those we call, if not just somebody at this machine."""
+        self.registrar: SipUri | None = None
+        self.routes: list[NameAddr] = []
+        """Proxies that requests outside of dialogs pass, in order (8.1.2)."""
+        self._seen_at: dict[Address, tuple[str, int]] = {}
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
 
     # --- parts of messages ----------------------------------------------------------------------------------------
@@ -87,6 +96,8 @@ class Core:
     def contact(self, remote: Address, *, secure: bool = False) -> str:
         """Where `remote` reaches us; `secure`: by a sips: URI, which a request to one calls for (12.1.1)."""
         uri = self.own_uri(remote)
+        if remote in self._seen_at:
+            uri.host, uri.port = self._seen_at[remote]
         if secure:
             uri.scheme = "sips"
         elif remote.reliable:
@@ -100,6 +111,17 @@ class Core:
         sent_by = self.own_uri(remote).host_port
         return f"SIP/2.0/{remote.protocol.upper()} {sent_by};rport{alias};branch={BRANCH_COOKIE}{self.token()}"
 
+    def learn_address(self, remote: Address, via: Via) -> None:
+        """Tell `remote` from now on the address that it sees us at, as its response says in our Via (RFC 3581).
+
+        The port of a connection that we opened is no place to reach us at, unless the address is a NAT's.
+        """
+        self._seen_at.pop(remote, None)
+        host, port = via.received or via.host, via.rport or via.port or SIP_PORT
+        behind_nat = host.lower() != via.host.lower()
+        if literal(host) is not None and 0 < port <= MAX_PORT and (behind_nat or not remote.reliable):
+            self._seen_at[remote] = (host, port)
+
     # --- places ---------------------------------------------------------------------------------------------------
 
     def find(self, uri: SipUri | str, now: float, then: Then) -> None:
@@ -111,6 +133,16 @@ class Core:
             then(addresses, now)
 
         self.finder.find(uri, now, found)
+
+    def next_hop(self, uri: SipUri) -> SipUri | str:
+        """What a request to `uri` outside of dialogs is sent towards: the first proxy, the registrar for those who are
+        at home there, else the place itself."""
+        if self.routes:
+            return self.routes[0].uri
+        home = self.registrar
+        if home is not None and uri.port is None and uri.host.lower() == home.host.lower():
+            return home
+        return uri
 
     def learn(self, uri: SipUri | str, now: float) -> None:
         """See to it that `known` knows this URI soon."""

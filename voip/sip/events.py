@@ -122,6 +122,25 @@ class PeerAlive:
 
 
 @dataclass(frozen=True)
+class Registered:
+    """The registrar knows `contact` as a place where `account` is, for `expires` seconds; told at each refresh."""
+
+    account: str
+    expires: int
+    contact: str
+
+
+@dataclass(frozen=True)
+class RegistrationFailed:
+    """The registrar refused (`status`) or did not answer (None); the next try follows in `retry` seconds."""
+
+    account: str
+    status: int | None
+    reason: str
+    retry: float
+
+
+@dataclass(frozen=True)
 class RequestRefused:
     """Information: a request from `source` was refused with `status`, or (re-INVITE) `source` refused one of ours."""
 
@@ -142,5 +161,7 @@ Event = (
     | DigitPressed
     | CallEnded
     | PeerAlive
+    | Registered
+    | RegistrationFailed
     | RequestRefused
 )

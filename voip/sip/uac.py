@@ -49,7 +49,7 @@ class OutgoingCall(NegotiatedCall):
         self._early = EarlyDialogs(core)
 
     def start(self, now: float) -> None:
-        self.core.find(self._target, now, self._found)
+        self.core.find(self.core.next_hop(self._target), now, self._found)
 
     def _found(self, destinations: Sequence[Address], now: float) -> None:
         if self.state is not CallState.CALLING:
@@ -70,7 +70,8 @@ class OutgoingCall(NegotiatedCall):
     def _try_first(self, now: float) -> None:
         destination = self._destinations[0]
         if not self._from:
-            self._from = str(NameAddr(self.core.own_uri(destination), self._display, {"tag": self._local_tag}))
+            own = self.core.account or self.core.own_uri(destination)
+            self._from = str(NameAddr(own, self._display, {"tag": self._local_tag}))
         if self._asks_offer:
             self._invite = None
             self.core.events.append(OfferWanted(self.call_id, destination))
@@ -160,6 +161,8 @@ class OutgoingCall(NegotiatedCall):
     def _send_invite(self, destination: Address, now: float) -> None:
         uri = self._uri
         headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
+        for route in self.core.routes:
+            headers.add("Route", str(route))
         headers.add("From", self._from)
         headers.add("To", f"<{self._target}>")
         headers.add("Call-ID", self.call_id)
@@ -327,7 +330,7 @@ class OutgoingCall(NegotiatedCall):
             elif self.state is CallState.CALLING:
                 self.end("rejected", response.status, response.reason, now)
 
-        self.core.find(uri, now, found)
+        self.core.find(self.core.next_hop(uri), now, found)
 
     def _proves_to_call(self, response: Response, source: Address, now: float) -> bool:
         """Whether this was a challenge, and the INVITE is on its way again with what it asked for."""

@@ -1,0 +1,204 @@
+"""A registration at a registrar (RFC 3261 section 10): made, refreshed before it ends, and taken back.
+
+What the registrar says of where our requests come from (RFC 3581) is where it is told to reach us: behind a NAT that
+is another address than the one we have. Where it fails it is tried again for ever, after pauses that grow
+(RFC 5626 section 4.5); whether that is of use is for the owner to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voip.sip.core import CALL_ID_BITS, Core
+from voip.sip.dialog import is_secure
+from voip.sip.events import Address, Registered, RegistrationFailed
+from voip.sip.message import Headers, NameAddr, Request, Response, SipUri, uri_equal
+from voip.sip.transaction import MAX_FORWARDS, ClientTransaction
+
+EXPIRES = 300
+"""Seconds that are asked for: a registrar that has lost its memory knows us again after that, at most."""
+LONGEST = 86400
+"""Seconds that a registrar may make of it."""
+REFRESH = (0.5, 0.9)
+"""Share of the time granted after which it is asked for anew: not in step with all others that came when we did."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before the next try: about twice as long after each, so that a registrar that comes back is not overrun."""
+LONGEST_RETRY_AFTER = 300
+INTERVAL_TOO_BRIEF = 423
+
+
+class Registration:
+    """Keeps `account` (sip:user@host) reachable through `registrar`. All times are in seconds."""
+
+    def __init__(self, core: Core, account: SipUri, registrar: SipUri) -> None:
+        self._core, self._account, self._registrar = core, account, registrar
+        self._call_id, self._tag, self._number = core.token(CALL_ID_BITS), core.token(), 0
+        self._transaction: ClientTransaction | None = None
+        self._expires = EXPIRES
+        self._contact, self._former = "", ""  # what the registrar was told last, and before
+        self._moved = False
+        self._failures = 0
+        self._leaving = False
+        self.hosts: set[str] = set()
+        """The addresses of the registrar: calls that we are registered for come from there."""
+        self.destination: Address | None = None
+        """Where the last REGISTER went."""
+        self.registered = False
+        self.over = False
+        """It was taken back, or there was nothing to take back."""
+
+    # --- what the user asks ---------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Register now, whatever the timers say: at the start, or because our address is another."""
+        if not self._leaving:
+            self._core.find(self._core.next_hop(self._registrar), now, self._found)
+
+    def stop(self, now: float) -> None:
+        """Take it back (10.2.2); `over` says when."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self._core.timers.clear_all(self)
+        under_way, self._transaction = self._transaction, None
+        if under_way is not None and not under_way.answered:
+            under_way.drop()
+        elif not self.registered:
+            self._end()
+            return
+        self._send(now)
+
+    def connection_lost(self, address: Address, now: float) -> None:
+        """The registrar reached us over a connection that is gone: it may have been started again."""
+        if self.registered and not self._failures and not self._leaving and address == self.destination:
+            self._core.timers.set(self, "register", now + self._core.rng.uniform(0.0, FIRST_PAUSE), self.start)
+
+    def last_words(self) -> None:
+        """One more copy of what is not answered yet."""
+        if self._leaving and self._transaction is not None and not self._transaction.answered:
+            self._transaction.send_again()
+
+    # --- the request ----------------------------------------------------------------------------------------------
+
+    def _found(self, destinations: Sequence[Address], now: float) -> None:
+        if self._leaving or (self._transaction is not None and not self._transaction.answered):
+            return
+        if not destinations:
+            self._fail(None, f"cannot find the host {self._registrar.host}", now)
+            return
+        for destination in destinations:
+            self.hosts.add(destination.host)
+            self._core.authenticator.allow(self._call_id, destination.host)
+        self.destination = destinations[self._failures % len(destinations)]
+        self._send(now)
+
+    def _send(self, now: float) -> None:
+        assert self.destination is not None
+        destination = self.destination
+        contact = self._core.contact(destination, secure=is_secure(self._registrar))
+        if contact != self._contact:
+            self._contact, self._former = contact, self._contact
+        headers = Headers([("Via", self._core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
+        for route in self._core.routes:
+            headers.add("Route", str(route))
+        headers.add("From", f"<{self._account}>;tag={self._tag}")
+        headers.add("To", f"<{self._account}>")
+        headers.add("Call-ID", self._call_id)
+        headers.add("CSeq", f"{self._next_number()} REGISTER")
+        headers.add("Contact", self._contact)
+        if self._former:
+            headers.add("Contact", f"{self._former};expires=0")
+        headers.add("Expires", "0" if self._leaving else str(self._expires))
+        self._core.timers.clear(self, "register")
+        self._transaction = self._core.send(Request("REGISTER", self._registrar, headers), destination, self, now)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    # --- its responses --------------------------------------------------------------------------------------------
+
+    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        if transaction is not self._transaction or response.status < 200:
+            return
+        again = self._core.prove(transaction, response, source, self._next_number, now)
+        if again is not None:
+            self._transaction = again
+            return
+        self._transaction = None
+        if self._leaving:
+            self._end()
+        elif response.status < 300:
+            self._succeed(response, now)
+        elif response.status == INTERVAL_TOO_BRIEF and self._ask_for_more(response):
+            self._send(now)
+        else:
+            self._fail(response.status, response.reason, now, _seconds(response.headers.get("Retry-After")))
+
+    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
+        if transaction is not self._transaction:
+            return
+        self._transaction = None
+        if self._leaving:
+            self._end()
+        else:
+            self._fail(None, transaction.failure or "no answer", now)
+
+    def _succeed(self, response: Response, now: float) -> None:
+        granted = min(self._granted(response), LONGEST)
+        if granted <= 0:
+            self._fail(response.status, "the registrar grants no time", now)
+            return
+        self.registered, self._failures, self._former = True, 0, ""
+        self._core.timers.set(self, "expired", now + granted, self._expired)
+        if self._learn_address(response) and not self._moved:
+            self._moved = True  # once for each refresh: some NATs give every packet another port
+            self._send(now)
+            return
+        self._moved = False
+        self._core.timers.set(self, "register", now + granted * self._core.rng.uniform(*REFRESH), self.start)
+        self._core.events.append(Registered(str(self._account), granted, str(NameAddr.parse(self._contact).uri)))
+
+    def _granted(self, response: Response) -> int:
+        """For how long: what it says of our contact, else of all of them, else what we asked for (10.2.4)."""
+        ours = NameAddr.parse(self._contact).uri
+        for contact in response.contacts:
+            if uri_equal(contact.uri, ours) and (seconds := _seconds(contact.params.get("expires"))) is not None:
+                return seconds
+        seconds = _seconds(response.headers.get("Expires"))
+        return self._expires if seconds is None else seconds
+
+    def _learn_address(self, response: Response) -> bool:
+        """Whether the registrar sees us at another address than we have told it."""
+        assert self.destination is not None
+        self._core.learn_address(self.destination, response.via[0])
+        return self._core.contact(self.destination, secure=is_secure(self._registrar)) != self._contact
+
+    def _ask_for_more(self, response: Response) -> bool:
+        """10.2.8: the least that the registrar grants, if that is more than was asked for."""
+        least = _seconds(response.headers.get("Min-Expires"))
+        if least is None or not self._expires < least <= LONGEST:
+            return False
+        self._expires = least
+        return True
+
+    def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
+        self._failures += 1
+        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE) * self._core.rng.uniform(0.5, 1.0)
+        pause = max(pause, min(wait or 0, LONGEST_RETRY_AFTER))
+        self._core.timers.set(self, "register", now + pause, self.start)
+        self._core.events.append(RegistrationFailed(str(self._account), status, reason, pause))
+
+    def _expired(self, now: float) -> None:
+        self.registered = False
+
+    def _end(self) -> None:
+        self.registered, self.over = False, True
+        self._core.timers.clear_all(self)
+        self._core.authenticator.forget(self._call_id)
+
+
+def _seconds(text: str | None) -> int | None:
+    """A number of seconds; what may follow it (Retry-After) is passed over, and None made of anything else."""
+    digits = (text or "").partition(";")[0].partition("(")[0].strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else None
