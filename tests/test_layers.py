@@ -13,7 +13,7 @@ LAYERS = [
     {"errors"},
     {"dsp", "stats"},
     {"rtp", "codecs"},
-    {"rtcp", "sdp", "srtp", "fec", "jitter"},
+    {"rtcp", "sdp", "srtp", "stun", "fec", "jitter"},
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},
