@@ -28,8 +28,8 @@ a=rtcp-mux
 
 
 def test_a_description_names_another_address_and_keeps_its_numbers() -> None:
-    endpoint = Endpoint(host="2001:db8::7", port=6000, ssrc=1, fec_ssrc=2, cname="x", session_id=7, session_version=2)
-    moved = readdressed(SessionDescription.parse(ANSWER.encode()), endpoint, Direction.SENDRECV, 7001)
+    endpoint = Endpoint("2001:db8::7", 6000, 1, 2, "x", 7, session_version=2, rtcp_port=7001)
+    moved = readdressed(SessionDescription.parse(ANSWER.encode()), endpoint, Direction.SENDRECV)
     again = SessionDescription.parse(moved.serialize())
     video, audio = again.media
     assert (video.port, audio.port, audio.formats) == (0, 6000, ["109", "97"])

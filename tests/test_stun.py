@@ -52,7 +52,7 @@ def test_the_vectors_of_the_standard_are_read() -> None:
 
 
 def test_a_changed_bit_is_found_out() -> None:
-    for at in range(20, len(OVER_IPV4) * 8, 7):
+    for at in range(20, (len(OVER_IPV4) - 8) * 8, 7):
         changed = bytearray(OVER_IPV4)
         changed[at // 8] ^= 1 << at % 8
         with pytest.raises(ProtocolError):

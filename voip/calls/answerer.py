@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from voip.calls.ending import outcome
 from voip.calls.keeper import Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
-from voip.errors import NegotiationError, ProtocolError
+from voip.errors import NegotiationError, ProtocolError, VoipError
 from voip.net import Network, NetworkError
 from voip.report import CallRecord, Console
 from voip.sdp import SessionDescription, accept_answer
@@ -54,30 +55,35 @@ class Answerer(CallKeeper):
         peer = str(event.caller.uri)
         self.console.event("incoming", None, call_id=event.call_id, peer=peer)
         record = CallRecord(call_id=event.call_id, peer=peer, incoming=True)
-        call = None
         try:
             if self.hearing and not self.hearing.available:
                 raise NegotiationError("the speaker is gone", status=480)
             call = self._new_call(record, event.source.host, getattr(event.caller.uri, "user", None))
-            self._answer(event, call)
-        except (ProtocolError, NegotiationError, NetworkError) as error:
-            status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
-            self.agent.reject(event.call_id, status, self.network.now())
-            self.console.say(0, f"refused a call from {peer}: {error}")
-            if call is not None:
-                self.calls.pop(event.call_id, None)
-                self.network.detach(call.port)
+        except (NegotiationError, NetworkError) as error:
+            self._refuse(event, error)
+            return
+        self.calls[event.call_id] = call
+        self._discover(event.call_id, call, partial(self._answer, event, call))
 
     def _answer(self, event: IncomingCall, call: Call) -> None:
-        now = self.network.now()
-        answer, media = self._describe(call, event.offer)
-        call.description = answer
-        self.calls[event.call_id] = call
-        if media is None:  # late offer: the peer's answer comes with its ACK (RFC 3261 section 13.2.1)
-            call.offer = answer
-        else:
-            self._agreed(event.call_id, call, media)
-        self.agent.accept(event.call_id, answer.serialize(), now)
+        try:
+            answer, media = self._describe(call, event.offer)
+            call.description = answer
+            if media is None:  # late offer: the peer's answer comes with its ACK (RFC 3261 section 13.2.1)
+                call.offer = answer
+            else:
+                self._agreed(event.call_id, call, media)
+        except (ProtocolError, NegotiationError) as error:
+            del self.calls[event.call_id]
+            self.network.detach(call.port)
+            self._refuse(event, error)
+            return
+        self.agent.accept(event.call_id, answer.serialize(), self.network.now())
+
+    def _refuse(self, event: IncomingCall, error: VoipError) -> None:
+        status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
+        self.agent.reject(event.call_id, status, self.network.now())
+        self.console.say(0, f"refused a call from {event.caller.uri}: {error}")
 
     def on_established(self, event: CallEstablished) -> None:
         call = self.calls.get(event.call_id)

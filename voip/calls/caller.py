@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from voip.calls.ending import outcome
@@ -73,6 +74,11 @@ class Caller(CallKeeper):
         except NetworkError as error:
             self.agent.hang_up(event.call_id, self.network.now())
             self.on_ended(CallEnded(event.call_id, "network", None, str(error)))
+            return
+        self._discover(event.call_id, call, partial(self._offer, call, event))
+
+    def _offer(self, call: Call, event: OfferWanted) -> None:
+        if call.remote_host != event.remote.host:  # it took too long, and the next address has its turn
             return
         call.offer = call.description = make_offer(self.capabilities, call.endpoint)
         self.agent.offer(event.call_id, call.offer.serialize(), self.network.now())

@@ -91,6 +91,7 @@ class CallKeeper(ABC):
         self.records: tuple[CallRecord, ...] = ()
         self._ended: tuple[CallRecord, ...] = ()
         self._endings: dict[str, CallEnded] = {}
+        network.say = console.say
         network.serve(agent, self.handlers())
         network.post(self._watch)
 
@@ -234,9 +235,27 @@ class CallKeeper(ABC):
             return
         self.console.say(0, f"our address towards {call.record.peer} is now {host}, and was {call.local_host}")
         call.local_host = host
-        call.endpoint = replace(call.endpoint, host=host, session_version=call.endpoint.session_version + 1)
+        self._discover(call_id, call, partial(self._tell_move, call_id, call))
+
+    def _tell_move(self, call_id: str, call: Call) -> None:
+        if call.description is None:
+            return
+        call.endpoint = replace(call.endpoint, session_version=call.endpoint.session_version + 1)
         call.offer = call.description = readdressed(call.description, call.endpoint, self.capabilities.direction)
-        self.agent.reinvite(call_id, call.offer.serialize(), now)
+        self.agent.reinvite(call_id, call.offer.serialize(), self.network.now())
+
+    def _discover(self, call_id: str, call: Call, then: Callable[[], None]) -> None:
+        """Have the call's endpoint name the address that the peer sees, as far as that can be known; then go on."""
+
+        def told(rtp: tuple[str, int] | None, rtcp: tuple[str, int] | None) -> None:
+            if self.calls.get(call_id) is not call or call_id in self._endings:
+                return
+            host, port = rtp or (call.local_host, call.port.port)
+            rtcp_port = rtcp[1] if rtcp is not None and rtcp[1] != port + 1 else None
+            call.endpoint = replace(call.endpoint, host=host, port=port, rtcp_port=rtcp_port)
+            then()
+
+        self.network.discover(call.port, call.remote_host, told)
 
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""

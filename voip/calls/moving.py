@@ -10,13 +10,11 @@ LOOK_INTERVAL = 0.5
 """Seconds between looks at the address on the route to each peer: with the re-INVITE, the peer knows within 2 s."""
 
 
-def readdressed(
-    description: SessionDescription, endpoint: Endpoint, direction: Direction, rtcp_port: int | None = None
-) -> SessionDescription:
+def readdressed(description: SessionDescription, endpoint: Endpoint, direction: Direction) -> SessionDescription:
     """The description that we sent last as an offer that names another address.
 
     All else stays, the payload types above all (RFC 3264 section 8.3.2), but for the direction: that a peer had put us
-    on hold is for its answer to say again. `rtcp_port`: where RTCP goes, if not to the port above (RFC 3605).
+    on hold is for its answer to say again.
     """
     media = []
     for line in description.media:
@@ -25,8 +23,8 @@ def readdressed(
             continue
         kept = [(name, value) for name, value in line.attributes if name not in (*_DIRECTIONS, "rtcp")]
         kept.append((direction.value, None))
-        if rtcp_port is not None:
-            kept.append(("rtcp", str(rtcp_port)))
+        if endpoint.rtcp_port is not None:
+            kept.append(("rtcp", str(endpoint.rtcp_port)))
         media.append(replace(line, port=endpoint.port, connection=None, attributes=kept))
     return replace(
         description,

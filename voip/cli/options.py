@@ -22,6 +22,7 @@ from voip.cli.values import (
     codec_names,
     dscp_value,
     fec_choice,
+    host_port,
     ip_address,
     ip_network,
     latency,
@@ -73,6 +74,7 @@ class CommonOptions:
     sip_port: int
     bind: str | None
     public_address: str | None
+    stun: tuple[str, int | None] | None
     media_ports: tuple[int, int] | None
     dscp: int
     tls: TlsFiles
@@ -289,6 +291,7 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
     network.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address  [all]")
     network.add_argument("--rtp-port", metavar="PORT[-PORT]", type=ports, default=media_ports, help=f"[{media_text}]")
     network.add_argument("--public-address", metavar="ADDR", type=ip_address, help="what peers are told, behind a NAT")
+    network.add_argument("--stun", metavar="HOST", type=host_port, help="server that is asked for that address  [off]")
     network.add_argument("--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="packet marking  [ef]")
     network.add_argument(
         "--media-timeout", metavar="TIME", type=seconds, default=20.0, help="end a call whose peer is silent  [20s]"
@@ -352,6 +355,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "sip_port": found.sip_port,
         "bind": found.bind,
         "public_address": found.public_address,
+        "stun": found.stun,
         "media_ports": found.rtp_port,
         "dscp": found.dscp,
         "tls": TlsFiles(found.tls_cert, found.tls_key, found.tls_ca),

@@ -131,3 +131,12 @@ def sip_target(text: str) -> SipUri:
         return parse_target(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def host_port(text: str) -> tuple[str, int | None]:
+    """`host`, `host:3478`, `[2001:db8::1]:3478` or a bare address; no port: as the DNS says, or the usual one."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?|([0-9A-Fa-f:]+)", text.strip())
+    port = int(match[3]) if match and match[3] else None
+    if match is None or (port is not None and not 0 < port <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a server: write host or host:port")
+    return match[1] or match[2] or match[4], port

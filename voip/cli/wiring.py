@@ -32,6 +32,7 @@ def network(options: CommonOptions) -> Network:
     return Network(
         bind=options.bind,
         public_address=options.public_address,
+        stun=options.stun,
         media_ports=options.media_ports,
         dscp=options.dscp,
         tls=options.tls,

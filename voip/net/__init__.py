@@ -4,6 +4,7 @@ sockets     names, addresses, UDP sockets, and why the system refuses one
 tls         certificates, and TLS between the bytes of a socket and those of its user
 connections TCP and TLS: opened, kept, closed
 media       the port pair of a call
+stun        the public addresses of our sockets
 names       host names, by the DNS and the system
 loop        the network thread: sockets and timers, driving the user agent and the RTP sessions
 """

@@ -11,6 +11,7 @@ import errno
 import heapq
 import ipaddress
 import itertools
+import random
 import selectors
 import socket
 import time
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 from voip.net.connections import MOST_INCOMING, Connections, Hooks, open_listeners
 from voip.net.media import MediaPort, open_pair
-from voip.net.names import Names
+from voip.net.names import Names, missing
 from voip.net.sockets import (
     DSCP_EF,
     LARGEST_DATAGRAM,
@@ -32,11 +33,13 @@ from voip.net.sockets import (
     plain,
     why_not,
 )
+from voip.net.stun import StunClient
 from voip.net.tls import Tls, TlsFiles
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
 from voip.sip import Address, Event, LookUp, UserAgent
+from voip.stun import is_stun
 
 DATAGRAMS_PER_TURN = 100
 """Datagrams read from one socket before the others and the timers get their turn."""
@@ -47,6 +50,7 @@ HOSTS_REMEMBERED = 64
 
 OnPacket = Callable[[RtpPacket, float], None]
 Handler = Callable[[Any], None]
+Discovered = Callable[["tuple[str, int] | None", "tuple[str, int] | None"], None]
 
 
 class _Attached(NamedTuple):
@@ -66,9 +70,11 @@ class Network:
         media_ports: tuple[int, int] | None = None,
         dscp: int = DSCP_EF,
         tls: TlsFiles | None = None,
+        stun: tuple[str, int | None] | None = None,
         most_connections: int = MOST_INCOMING,
     ) -> None:
-        """`most_connections`: that others may have open to us. VoipError for TLS files that are of no use."""
+        """`stun`: host and port of a server that tells our public address. `most_connections`: that others may have
+        open to us. VoipError for TLS files that are of no use."""
         self._bind, self._public, self._media_ports, self._dscp = bind, public_address, media_ports, dscp
         self._selector = selectors.DefaultSelector()
         self._sip: dict[socket.AddressFamily, socket.socket] = {}
@@ -82,6 +88,10 @@ class Network:
         self._attached: list[_Attached] = []
         self._local_cache: dict[str, str] = {}
         self.names = Names()
+        self.stun: StunClient | None = None
+        if stun is not None and public_address is None:
+            self.stun = StunClient(self, self.names, *stun, rng=random.SystemRandom())
+        self._watched: set[socket.socket] = set()
         self._sleeper, self._waker = socket.socketpair()
         self._sleeper.setblocking(False)
         self._waker.setblocking(False)
@@ -89,6 +99,9 @@ class Network:
         self._connections = Connections(
             self._selector, self._hooks(), self._tls, dscp=dscp, most_incoming=most_connections
         )
+        self.say: Callable[[int, str], None] = lambda level, text: None
+        """Tells the user something, from this verbosity on."""
+        self._warned = False
         self.on_send_error: Callable[[Address, OSError], None] = lambda address, error: None
         self.ntp_offset = time.time() - time.monotonic() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `now`, by the wall clock as it was at the start."""
@@ -134,6 +147,8 @@ class Network:
     def serve(self, agent: UserAgent, handlers: Mapping[type, Handler]) -> None:
         """Drive this user agent; its events go to the handler of their type, on the network thread."""
         self._agent, self._handlers = agent, {LookUp: self._look_up, **handlers}
+        if self.stun is not None:
+            self.post(self.stun.start, list(self._sip.values()))
 
     @property
     def protocols(self) -> Sequence[str]:
@@ -142,6 +157,10 @@ class Network:
 
     def _look_up(self, event: LookUp) -> None:
         """Answer the user agent's question, without making the network thread wait."""
+
+        if not self._warned and (note := missing()) is not None:
+            self._warned = True
+            self.say(1, note)
 
         def found(addresses: list[Address]) -> None:
             self.post(self._found, event, addresses)
@@ -154,7 +173,42 @@ class Network:
 
     def sip_address(self, remote: Address) -> tuple[str, int]:
         """Our own host and port as `remote` is to be told, for Via and Contact."""
+        if self.stun is not None and remote.protocol == "udp" and (sock := self._sip.get(family_of(remote.host))):
+            mapped = self.stun.mapped(sock, remote.host)
+            if mapped is not None:
+                return mapped
         return self.local_host(remote.host), self._ports[remote.protocol]
+
+    def discover(self, port: MediaPort, remote_host: str, done: Discovered) -> None:
+        """Find out where `remote_host` sees the RTP and the RTCP port of a call, and our SIP port with them.
+
+        `done(rtp, rtcp)` is called at once, or within a second; None: as far as is known, where we see them ourselves.
+        """
+        if self.stun is None:
+            done(None, None)
+            return
+        sip = self._sip.get(port.rtp.family)
+        sockets = [sock for sock in (port.rtp, port.rtcp, sip) if sock is not None]
+
+        def told(mapped: list[tuple[str, int] | None]) -> None:
+            places = dict(zip(sockets, mapped, strict=True))
+            if self.stun is not None and sip is not None:
+                self.stun.note_sip(sip, places[sip])
+            done(places[port.rtp], places.get(port.rtcp) if port.rtcp is not None else None)
+
+        self.stun.ask(sockets, remote_host, told)
+
+    def watch(self, sock: socket.socket) -> None:
+        """Read what comes to a socket that nobody reads yet, for the sake of STUN answers alone."""
+        with contextlib.suppress(KeyError):
+            self._selector.register(sock, selectors.EVENT_READ, partial(self._receive_early, sock))
+            self._watched.add(sock)
+
+    def unwatch(self, sock: socket.socket) -> None:
+        if sock in self._watched:
+            self._watched.discard(sock)
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(sock)
 
     @property
     def any_host(self) -> str:
@@ -200,6 +254,7 @@ class Network:
         self._attached.append(attached)
         for sock in (port.rtp, port.rtcp):
             if sock is not None:
+                self.unwatch(sock)
                 self._selector.register(sock, selectors.EVENT_READ, partial(self._receive_media, sock, attached))
 
     def say_goodbye(self, port: MediaPort, session: RtpSession) -> None:
@@ -216,6 +271,7 @@ class Network:
         self._attached = [attached for attached in self._attached if attached.port is not port]
         for sock in (port.rtp, port.rtcp):
             if sock is not None:
+                self._watched.discard(sock)
                 with contextlib.suppress(KeyError, ValueError):
                     self._selector.unregister(sock)
         port.close()
@@ -336,7 +392,31 @@ class Network:
                 return
             except OSError:  # an ICMP error for something sent earlier: the transaction's timer decides
                 continue
-            self._take_message(data, Address("udp", plain(source[0]), source[1]))
+            if is_stun(data):
+                self._take_stun(data, (plain(source[0]), source[1]))
+            else:
+                self._take_message(data, Address("udp", plain(source[0]), source[1]))
+
+    def _receive_early(self, sock: socket.socket) -> None:
+        """Media that comes before the call is agreed on is nobody's; what STUN says is taken."""
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                data, source = sock.recvfrom(LARGEST_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.EBADF:
+                    return
+                continue
+            if is_stun(data):
+                self._take_stun(data, (plain(source[0]), source[1]))
+            if sock not in self._watched:  # the answer was the last, and what follows is for the call
+                return
+
+    def _take_stun(self, data: bytes, source: tuple[str, int]) -> None:
+        if self.stun is not None:
+            self.stun.receive(data, source)
+            self._exchange_sip()
 
     def _take_message(self, data: bytes, source: Address) -> None:
         if self._agent is not None:
@@ -370,6 +450,9 @@ class Network:
                     return
                 continue
             arrival = time.monotonic()
+            if is_stun(data):  # shares the port with RTP (RFC 7983), and is none
+                self._take_stun(data, (plain(source[0]), source[1]))
+                continue
             for packet in attached.session.receive_datagram(data, (plain(source[0]), source[1]), arrival):
                 attached.on_packet(packet, arrival)
 

@@ -5,6 +5,7 @@ Without dnspython a name means its host's addresses, which is the last step of R
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import random
 import socket
@@ -15,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from voip.sip import Address, SipUri
-from voip.sip.lookup import Naptr, Records, Srv, addresses_of
+from voip.sip.lookup import Naptr, Records, Srv, addresses_of, stun_servers
 
 if TYPE_CHECKING:
     from dns.name import Name
@@ -96,11 +97,7 @@ def records(families: Sequence[socket.AddressFamily]) -> Records:
 
 def missing() -> str | None:
     """What cannot be looked up here, and why."""
-    try:
-        import dns.resolver  # noqa: F401
-    except ImportError:
-        return MISSING
-    return None
+    return MISSING if importlib.util.find_spec("dns") is None else None
 
 
 class Names:
@@ -114,18 +111,26 @@ class Names:
         self, uri: SipUri, protocols: Sequence[str], families: Sequence[socket.AddressFamily], found: Found
     ) -> None:
         """Call `found` on another thread with the addresses of `uri` that these protocols and families reach."""
+        self._start(lambda records: addresses_of(uri, records, self._rng, protocols), families, found)
+
+    def look_up_stun(self, host: str, port: int | None, families: Sequence[socket.AddressFamily], found: Found) -> None:
+        """The same for a STUN server."""
+        self._start(lambda records: stun_servers(host, port, records, self._rng), families, found)
+
+    def _start(
+        self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], found: Found
+    ) -> None:
         if not self._running.acquire(blocking=False):
             found([])
             return
-        thread = threading.Thread(target=self._run, args=(uri, protocols, families, found), name="look-up", daemon=True)
-        thread.start()
+        threading.Thread(target=self._run, args=(ask, families, found), name="look-up", daemon=True).start()
 
     def _run(
-        self, uri: SipUri, protocols: Sequence[str], families: Sequence[socket.AddressFamily], found: Found
+        self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], found: Found
     ) -> None:
         addresses: list[Address] = []
         try:
-            addresses = addresses_of(uri, self._source(families), self._rng, protocols)
+            addresses = ask(self._source(families))
         finally:
             self._running.release()
             found([address for address in addresses if _family(address.host) in families])

@@ -75,6 +75,8 @@ class Endpoint:
     cname: str
     session_id: int
     session_version: int = 1
+    rtcp_port: int | None = None
+    """Where RTCP goes without multiplexing, if that is not the port above (RFC 3605)."""
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,8 @@ def _add_common(
     media: MediaDescription, capabilities: Capabilities, endpoint: Endpoint, direction: Direction, ptime: float
 ) -> None:
     media.attributes += [("ptime", f"{ptime * 1000:g}"), (direction.value, None)]
+    if endpoint.rtcp_port is not None:
+        media.attributes.append(("rtcp", str(endpoint.rtcp_port)))
     if capabilities.direction.sends:
         media.attributes.append(("ssrc", f"{endpoint.ssrc} cname:{endpoint.cname}"))
         if _has_flexfec(media) and capabilities.repair_window > 0.0:

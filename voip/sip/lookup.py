@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from voip.sip.events import Address
 from voip.sip.message import SipUri
 from voip.sip.transaction import default_port
+from voip.stun import STUN_PORT
 
 MOST_ADDRESSES = 8
 """Tried for one URI: nobody waits for more."""
@@ -78,6 +79,14 @@ def addresses_of(
         protocol = wanted or "udp"
         found = _at_port(records, target, default_port(protocol), protocol)
     return list(dict.fromkeys(found))[:MOST_ADDRESSES]
+
+
+def stun_servers(host: str, port: int | None, records: Records, rng: random.Random) -> list[Address]:
+    """Where a STUN server is, in the order to try (RFC 8489 section 8.1)."""
+    found: list[Address] = []
+    if port is None and _asks_dns(host) and literal(host) is None:
+        found = _of_service(records, f"_stun._udp.{host}", "udp", rng)
+    return found or _at_port(records, host, port or STUN_PORT, "udp")
 
 
 def target_of(uri: SipUri) -> str:

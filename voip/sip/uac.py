@@ -69,9 +69,6 @@ class OutgoingCall(NegotiatedCall):
 
     def _try_first(self, now: float) -> None:
         destination = self._destinations[0]
-        if not self._from:
-            own = self.core.account or self.core.own_uri(destination)
-            self._from = str(NameAddr(own, self._display, {"tag": self._local_tag}))
         if self._asks_offer:
             self._invite = None
             self.core.events.append(OfferWanted(self.call_id, destination))
@@ -163,6 +160,9 @@ class OutgoingCall(NegotiatedCall):
         headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
         for route in self.core.routes:
             headers.add("Route", str(route))
+        if not self._from:  # not before: what we are seen as has only been learnt with the offer
+            own = self.core.account or self.core.own_uri(destination)
+            self._from = str(NameAddr(own, self._display, {"tag": self._local_tag}))
         headers.add("From", self._from)
         headers.add("To", f"<{self._target}>")
         headers.add("Call-ID", self.call_id)
