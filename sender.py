@@ -28,7 +28,7 @@ def main(options: cli.SenderOptions) -> int:
 
     network = cli.network(options)
     network.listen(options.sip_port)
-    agent = cli.user_agent(network, accepts_calls=False, credentials=options.credentials)
+    agent = cli.user_agent(options, network, accepts_calls=False)
     settings = cli.call_settings(options, Direction.SENDRECV, capture.source)
     calls = Caller(
         network,

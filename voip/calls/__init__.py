@@ -8,6 +8,7 @@ keeper      CallKeeper: what both sides have in common
 answerer    Answerer, the receiver's side
 caller      Caller, the sender's side
 streams     Hearing and Speaking, the two directions of a call's media
+registering the account that calls come in for
 ending      what the end of a call means to whoever started the program
 """
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from voip.calls.moving import LOOK_INTERVAL, readdressed
+from voip.calls.registering import Registrant
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
@@ -92,13 +93,15 @@ class CallKeeper(ABC):
         self._ended: tuple[CallRecord, ...] = ()
         self._endings: dict[str, CallEnded] = {}
         network.say = console.say
-        network.serve(agent, self.handlers())
+        self.registrant = Registrant(network, agent, console, shutdown)
+        network.serve(agent, self.handlers() | self.registrant.handlers())
+        network.post(self.registrant.start)
         network.post(self._watch)
 
     @property
     def idle(self) -> bool:
-        """No call is up, ringing or being played to its end; readable from any thread."""
-        return not self.calls
+        """No call is up, ringing or being played to its end, and no registrar knows of us; readable from any thread."""
+        return not self.calls and not self.agent.registering
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -111,6 +114,7 @@ class CallKeeper(ABC):
         }
 
     def hang_up_all(self) -> None:
+        self.registrant.stop()
         for call_id, call in list(self.calls.items()):
             self._say_goodbye(call)
             self.agent.hang_up(call_id, self.network.now())
@@ -334,6 +338,7 @@ class CallKeeper(ABC):
             self._watch_call(call_id, call, now)
             if call.media is not None:
                 self._look_for_move(call_id, call, now)
+        self.registrant.look(now)
         self._publish()
         self.network.call_later(WATCH_INTERVAL, self._watch)
 

@@ -13,6 +13,8 @@ from typing import Any
 from voip.cli.values import sip_host
 from voip.sip import Credentials, SipUri, parse_target
 
+NOBODY = "voip"
+"""The user of our addresses where there is no account."""
 PASSWORD_VARIABLE = "VOIP_PASSWORD"
 
 Group = argparse._ArgumentGroup
@@ -46,6 +48,7 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
     values: dict[str, Any] = {
         "registrar": found.registrar,
         "proxies": tuple(found.proxy or ()),
+        "user": NOBODY,
         "account": None,
         "credentials": None,
     }
@@ -53,11 +56,14 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
     if found.registrar is not None:
         if not found.user:
             parser.error("--registrar needs --user: who is to be registered there?")
-        values["account"] = _account(parser, found.user, found.registrar)
+        home = found.registrar
+        values["account"] = SipUri(home.scheme, _written(parser, found.user), home.host, home.port)
     if answers:
         values["users"] = _users(parser, found.user, lines) if found.registrar is None else {}
     if found.registrar is not None or not answers:
         values["credentials"] = _credentials(parser, found, lines)
+        if found.user:
+            values["user"] = _written(parser, found.user)
     return values
 
 
@@ -117,10 +123,9 @@ def _lines(parser: argparse.ArgumentParser, found: argparse.Namespace) -> list[s
     return lines
 
 
-def _account(parser: argparse.ArgumentParser, user: str, registrar: SipUri) -> SipUri:
-    """Our own address: sip:user@registrar."""
+def _written(parser: argparse.ArgumentParser, user: str) -> str:
+    """A user as it stands in a SIP address, its escapes made."""
     try:
-        uri = parse_target(f"{user}@{registrar.host_port}")
+        return parse_target(f"{user}@localhost").user or NOBODY
     except ValueError:
         parser.error(f"--user {user!r} cannot stand in a SIP address")
-    return SipUri(registrar.scheme, uri.user, uri.host, uri.port)

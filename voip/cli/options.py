@@ -78,6 +78,8 @@ class CommonOptions:
     media_ports: tuple[int, int] | None
     dscp: int
     tls: TlsFiles
+    user: str
+    """Of our own SIP addresses, as they are written."""
     account: SipUri | None
     registrar: SipUri | None
     proxies: tuple[SipUri, ...]

@@ -15,7 +15,7 @@ from voip.fec import RED, Pattern, red
 from voip.net import Network
 from voip.report import Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, Direction, effective_ptime
-from voip.sip import Credentials, UserAgent
+from voip.sip import UserAgent
 
 ANY_PUBLIC_HOST = "192.0.2.1"
 """RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
@@ -40,24 +40,27 @@ def network(options: CommonOptions) -> Network:
 
 
 def user_agent(
+    options: CommonOptions,
     network: Network,
     *,
     max_calls: int = 1,
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
-    credentials: Credentials | None = None,
     users: Mapping[str, str] | None = None,
 ) -> UserAgent:
-    """A user agent on this network."""
+    """A user agent on this network, with the account of the options."""
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip_address,
-        user=credentials.user if credentials else "voip",
+        user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
         allowed=allowed,
-        credentials=credentials,
+        credentials=options.credentials,
         users=users,
+        account=options.account,
+        registrar=options.registrar,
+        proxies=options.proxies,
     )
 
 
