@@ -42,7 +42,7 @@ class Dialog:
     @classmethod
     def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
         """The dialog that we make by answering this INVITE (12.1.1)."""
-        contact = request.contacts[0].uri
+        contact = (request.contacts or [request.from_])[0].uri
         routes = request.record_routes
         return cls(
             call_id=request.call_id,

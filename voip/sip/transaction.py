@@ -400,10 +400,11 @@ def server_key(request: Request) -> ServerKey:
     via = request.via[0]
     method = "INVITE" if request.method == "ACK" else request.method
     branch = via.params.get("branch") or ""
-    if branch.startswith(BRANCH_COOKIE):
-        return branch, via.host.lower(), str(via.port or SIP_PORT), method
-    # RFC 2543 peers: what tells one request from another there.
     cseq, tag = request.cseq, request.from_.tag or ""
+    if branch.startswith(BRANCH_COOKIE) and branch != BRANCH_COOKIE:
+        # Call-ID and number, which are the same in whatever belongs together, for those who use a branch again.
+        return branch, via.host.lower(), str(via.port or SIP_PORT), request.call_id, str(cseq.number), method
+    # RFC 2543 peers: what tells one request from another there.
     return str(via), str(request.uri), tag, request.call_id, str(cseq.number), method
 
 

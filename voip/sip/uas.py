@@ -37,7 +37,7 @@ def objection(request: Request, source: Address) -> Refusal | None:
     if unsupported:
         return 420, [("Unsupported", ", ".join(unsupported))]
     if request.method == "INVITE":
-        return _objection_to_offer(request) or _objection_to_contact(request)
+        return _objection_to_offer(request) or _objection_to_accept(request) or _objection_to_contact(request)
     if request.method == "UPDATE":
         return _objection_to_offer(request)
     return None
@@ -60,9 +60,19 @@ def _objection_to_body(request: Request) -> Refusal | None:
     return None
 
 
+def _objection_to_accept(request: Request) -> Refusal | None:
+    """Who says what it accepts, and that is no session description, cannot be answered (21.4.7)."""
+    accepted = [value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")]
+    if accepted and not any(kind in (SDP, "application/*", "*/*") for kind in accepted):
+        return 406, []
+    return None
+
+
 def _objection_to_contact(request: Request) -> Refusal | None:
-    """A dialog needs one place to send requests to (8.1.1.8)."""
+    """A dialog needs one place to send requests to (8.1.1.8). RFC 2543 asked for none, and its callers had no tags."""
     contacts = request.contacts
+    if not contacts and request.from_.tag is None and isinstance(request.from_.uri, SipUri):
+        return None
     if len(contacts) != 1 or not isinstance(contacts[0].uri, SipUri):
         return 400, []
     return None
