@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from voip.audio import AudioReceiver, AudioSender
+from voip.audio import AudioReceiver, AudioSender, Digit
 from voip.codecs import Codec, find
 from voip.dsp import Pcm
 from voip.fec import Pattern, parse_pattern
@@ -263,8 +263,15 @@ class Call:
         """Seconds by which the receiver's n-th block is pulled late."""
         self.sender = self.new_sender(Wrapping(seed))
         self.session = RtpSession(self.media)
+        self.digits: list[Digit] = []
+        """Keys that the receiver has heard."""
         self.receiver = AudioReceiver(
-            self.media, sample_rate=self.sink[0], channels=self.sink[1], latency=latency, latency_max=latency_max
+            self.media,
+            sample_rate=self.sink[0],
+            channels=self.sink[1],
+            latency=latency,
+            latency_max=latency_max,
+            on_digit=self.digits.append,
         )
         self.sent: list[Pcm] = []
         self.heard: list[Pcm] = []

@@ -135,6 +135,12 @@ class Packetizer:
         self.sequence_number = (number + 1) & 0xFFFF
         return number
 
+    def aside(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool = False) -> RtpPacket:
+        """A packet of another format in the same sequence, which takes no media time (RFC 4733 section 2.2)."""
+        packet = RtpPacket(payload_type, self.sequence_number, timestamp, self.ssrc, payload, marker)
+        self.sequence_number = (self.sequence_number + 1) & 0xFFFF
+        return packet
+
     def skip(self, duration: int) -> None:
         """Media time passes (`duration` ticks) without packets."""
         self.timestamp = (self.timestamp + duration) & 0xFFFFFFFF
@@ -236,8 +242,11 @@ class ReceptionStats:
         ahead = (sequence_number - self._highest) & 0xFFFF
         return ahead < MAX_DROPOUT or ahead > 0x10000 - MAX_MISORDER or not self._window
 
-    def receive(self, packet: RtpPacket, arrival: float) -> int:
-        """Count a packet that came at `arrival` (seconds); its extended sequence number, unique across epochs."""
+    def receive(self, packet: RtpPacket, arrival: float, *, timed: bool = True) -> int:
+        """Count a packet that came at `arrival` (seconds); its extended sequence number, unique across epochs.
+
+        `timed`: its timestamp says when it was sent. That of a telephone event does not.
+        """
         if not self._window:
             extended = self._begin(packet.sequence_number)
         else:
@@ -247,7 +256,8 @@ class ReceptionStats:
             elif not self._fill(extended):
                 return extended
         self.received += 1
-        self._measure(packet.timestamp, arrival)
+        if timed:
+            self._measure(packet.timestamp, arrival)
         return extended
 
     def known(self, extended: int) -> None:

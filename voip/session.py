@@ -96,7 +96,8 @@ class RtpSession:
         self._repair_ssrc = media.remote_fec_ssrc
         self._repair_jump: int | None = None  # a repair packet's number far from the others
         self._pending: _Run | None = None  # another SSRC, or a jump, on its way to be believed
-        self._accepted: tuple[float, int] | None = None  # when the last media packet came, and its timestamp
+        self._accepted: tuple[float, int] | None = None  # when the last packet of sound came, and its timestamp
+        self._accepted_at = float("-inf")  # when the last media packet came, sound or not
 
     @property
     def remote(self) -> Address:
@@ -193,7 +194,7 @@ class RtpSession:
             return []
         arrival = _Arrival(packet, now, len(data))
         run = self._candidate
-        if not self._is_media(packet):
+        if not self._is_sound(packet):
             if run is not None and run.source == source:
                 run.held.append(arrival)
             return []
@@ -315,7 +316,11 @@ class RtpSession:
         return self._is_media(packet) or packet.payload_type == self.media.arriving_fec_payload_type
 
     def _is_media(self, packet: RtpPacket) -> bool:
-        """Whether the packet counts in the media's sequence: RED does, whatever it carries."""
+        """Whether the packet counts in the media's sequence: telephone events and comfort noise do as well as sound."""
+        return self._is_sound(packet) or packet.payload_type in self.media.aside_payload_types
+
+    def _is_sound(self, packet: RtpPacket) -> bool:
+        """Whether the packet is sound, or RED, whatever that carries."""
         return packet.payload_type in (self.media.arriving_payload_type, self.media.arriving_red_payload_type)
 
     # -- SSRC and sequence number ---------------------------------------------------------------------------------
@@ -379,7 +384,7 @@ class RtpSession:
             run = self._pending = _Run(arrival, self.remote, CONFIRM_HELD)
         if run.count < CONFIRM_PACKETS:
             return []
-        if self._accepted is not None and arrival.time - self._accepted[0] < CONFIRM_SILENCE * self.media.ptime:
+        if arrival.time - self._accepted_at < CONFIRM_SILENCE * self.media.ptime:
             return []  # the stream of before is still there
         return self._begin(list(run.held))
 
@@ -401,8 +406,11 @@ class RtpSession:
 
     def _accept_media(self, arrival: _Arrival) -> RtpPacket:
         packet = arrival.packet
-        self.reception.receive(packet, arrival.time)
-        self._accepted = (arrival.time, packet.timestamp)
+        timed = packet.payload_type != self.media.arriving_telephone_event
+        self.reception.receive(packet, arrival.time, timed=timed)
+        self._accepted_at = arrival.time
+        if timed:  # a telephone event has the timestamp of its beginning
+            self._accepted = (arrival.time, packet.timestamp)
         if self.rtcp_exchange is not None:
             self.rtcp_exchange.media.ssrc = packet.ssrc
             self.rtcp_exchange.heard(arrival.time)

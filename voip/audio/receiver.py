@@ -13,10 +13,11 @@ import numpy as np
 
 from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
+from voip.audio.events import Digit, DigitReceiver
 from voip.audio.losses import LOSSY_DELAY, LossWatch
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
-from voip.dsp import Pcm, TimeScaler, level_dbfs, mix
+from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, mix, to_int16
 from voip.errors import ProtocolError
 from voip.jitter import Gap, JitterBuffer, Kind, Ledger
 from voip.rtp import RtpPacket
@@ -25,6 +26,8 @@ from voip.stats import ReceiverStats
 
 FEC_MARGIN = 0.015
 """Seconds on top of the wait for a repair packet: a block of ours, and repair packets are sent a moment later."""
+COMFORT_RISE = 0.020
+"""Seconds in which what was said last fades into comfort noise."""
 LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
 SNAPSHOT_INTERVAL = 0.1
@@ -38,9 +41,16 @@ class AudioReceiver:
     """
 
     def __init__(
-        self, media: NegotiatedMedia, *, sample_rate: int, channels: int, latency: float | None, latency_max: float
+        self,
+        media: NegotiatedMedia,
+        *,
+        sample_rate: int,
+        channels: int,
+        latency: float | None,
+        latency_max: float,
+        on_digit: Callable[[Digit], object] = lambda digit: None,
     ) -> None:
-        """`sample_rate` and `channels` of the sound that will be read."""
+        """`sample_rate` and `channels` of the sound that will be read; `on_digit` is told each key that was pressed."""
         self.stats = ReceiverStats()
         """Replaced whole while reading, about ten times a second and at the end."""
         self.drained = False
@@ -57,10 +67,12 @@ class AudioReceiver:
         self._losses = LossWatch()
         self._repair_wait = 0.0  # seconds that repair takes, as its packets show: ULPFEC and RED do not announce it
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
+        self._on_digit = on_digit
         self._media = media
         self._clock = ClockFollower(media.codec.clock_rate)
+        self._digits = DigitReceiver(media.telephone_event_rate or media.codec.clock_rate)
         self._agree(media)
-        self._reception = Reception(media, self._buffer)
+        self._reception = Reception(media, self._buffer, self._hear_event)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """Take in an accepted packet, media or repair, that arrived at `arrival`: also after `finish`, until drained.
@@ -79,6 +91,7 @@ class AudioReceiver:
         while self._ready_samples < samples:
             self._fetch(samples - self._ready_samples, now)
         if now - self._snapshot_at >= SNAPSHOT_INTERVAL:
+            self._tell(self._digits.tick(now))
             self._watch_loss(now)
             self._follow_clock(now)
             self._publish(now)
@@ -87,6 +100,7 @@ class AudioReceiver:
     def finish(self, now: float) -> None:
         """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True."""
         self._finished = True
+        self._tell(self._digits.release())
         self._buffer.finish()
         self._publish(now)
 
@@ -98,6 +112,9 @@ class AudioReceiver:
             self._agree(media)
             self._clock.renew(media.codec.clock_rate)
         self._decoders.setdefault(media.arriving_payload_type, self._decoder)
+        if media.telephone_event_rate != before.telephone_event_rate:
+            self._tell(self._digits.release())
+            self._digits = DigitReceiver(media.telephone_event_rate or media.codec.clock_rate)
         self._buffer.held = not media.direction.receives
         self._buffer.need(self._least_delay())
         self._reception.renew(media, self._buffer)
@@ -119,7 +136,15 @@ class AudioReceiver:
         )
         self._buffer.patient = self._latency is None
         self._scaler = TimeScaler(codec.channels, codec.sample_rate)
+        self._comfort, self._comforted = ComfortNoise(codec.channels, codec.sample_rate), 0
         self._rate = codec.sample_rate
+
+    def _hear_event(self, packet: RtpPacket, arrival: float) -> None:
+        self._tell(self._digits.receive(packet, arrival))
+
+    def _tell(self, digits: list[Digit]) -> None:
+        for digit in digits:
+            self._on_digit(digit)
 
     def _make_all_ready(self) -> None:
         """What is here of the old codec is heard before the new one: its time ends where that one's begins."""
@@ -170,9 +195,20 @@ class AudioReceiver:
             self._scaler.join()
         elif gap.kind is Kind.WAIT:
             self._append(self._converter.process(self._scaler.extend(samples)))
+        elif gap.comfort is not None:
+            self._hear(self._comfort_sound(gap.comfort.payload, samples))
         else:
             following = gap.next_packet.payload if gap.next_packet is not None and gap.kind is Kind.LOSS else None
             self._hear(self._decoder.conceal(samples, following))
+
+    def _comfort_sound(self, payload: bytes, samples: int) -> Pcm:
+        """The silence of which the sender has told how it sounds; the decoder goes on below it, to be joined again."""
+        where = np.arange(self._comforted, self._comforted + samples)
+        self._comforted += samples
+        rise = np.clip(where / np.float32(COMFORT_RISE * self._rate), 0.0, 1.0).astype(np.float32)[:, None]
+        return to_int16(
+            self._decoder.conceal(samples, None) * (1 - rise) + self._comfort.sound(payload, samples) * rise
+        )
 
     def _play(self, packet: RtpPacket, heard: float) -> None:
         try:
@@ -183,6 +219,7 @@ class AudioReceiver:
         else:
             if not len(pcm):  # the beginning of a frame that goes on in the next packet
                 return
+            self._comforted = 0
             self._buffer.advance(round(len(pcm) * self._ticks_per_sample))
             if self._first_audio_at is None:
                 self._first_audio_at = heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from voip.errors import ProtocolError
@@ -26,7 +27,14 @@ class Reception:
     numbers of media packets alone, also where repair packets take sequence numbers of the same stream.
     """
 
-    def __init__(self, media: NegotiatedMedia, buffer: JitterBuffer) -> None:
+    def __init__(
+        self,
+        media: NegotiatedMedia,
+        buffer: JitterBuffer,
+        on_event: Callable[[RtpPacket, float], None] = lambda packet, arrival: None,
+    ) -> None:
+        """`on_event` is given the packets of telephone events, received or rebuilt."""
+        self._on_event = on_event
         self.stats = ReceptionStats(media.codec.clock_rate)
         self.recovered = 0
         self.fec_packets = 0
@@ -56,8 +64,9 @@ class Reception:
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.ptime)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
+        self._asides, self._event = media.aside_payload_types, media.arriving_telephone_event
         numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
-        terms = (media.fec, numbers, media.remote_ssrc, media.ptime, media.codec.clock_rate)
+        terms = (media.fec, numbers, self._asides, media.remote_ssrc, media.ptime, media.codec.clock_rate)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
@@ -70,7 +79,7 @@ class Reception:
             media.fec,
             payload_type=media.arriving_fec_payload_type,
             media_ssrc=media.remote_ssrc,
-            media_payload_types=media_types,
+            media_payload_types=media_types | self._asides,
             step=step,
         )
         if media.fec != ULPFEC:
@@ -78,7 +87,7 @@ class Reception:
         elif self._numbers is None:
             self._numbers = MediaNumbers(step)
         self._red_payload_type = media.arriving_red_payload_type
-        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type}
+        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type, *self._asides}
         self._red = None
         if self._red_payload_type is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
@@ -114,12 +123,15 @@ class Reception:
 
     def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         stats = self.stats
+        if packet.payload_type in self._asides and self._numbers is not None:
+            self._receive_unnumbered(packet, arrival)
+            return
         placed = packet if self._numbers is None else self._numbers.place(packet)
         if self._ssrc is not None and (packet.ssrc != self._ssrc or not stats.in_window(placed.sequence_number)):
             self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.receive(placed, arrival)
+        extended = stats.receive(placed, arrival, timed=packet.payload_type != self._event)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
@@ -127,6 +139,14 @@ class Reception:
         self._pass_on(placed, arrival, blocks)
         for available in rebuilt:
             self._pass_on_parity(available, arrival)
+
+    def _receive_unnumbered(self, packet: RtpPacket, arrival: float) -> None:
+        """No sound, where sound is counted by its timestamps: as little as a repair packet is."""
+        assert self._numbers is not None
+        self._numbers.repair(packet)
+        for available in [] if self._fec is None else self._fec.receive(packet)[1:]:
+            self._pass_on_parity(available, arrival)
+        self._set_aside(packet, arrival)
 
     def _restart(self, packet: RtpPacket) -> None:
         self.stats.restart(packet)
@@ -161,7 +181,13 @@ class Reception:
 
     def _pass_on_parity(self, packet: RtpPacket, arrival: float) -> None:
         """A packet that parity has rebuilt, with a number of its own stream's."""
-        self._pass_on(packet if self._numbers is None else self._numbers.place(packet), arrival, [])
+        if self._numbers is None:
+            self._pass_on(packet, arrival, [])
+        elif packet.payload_type in self._asides:
+            self._numbers.repair(packet)
+            self._set_aside(packet, arrival)
+        else:
+            self._pass_on(self._numbers.place(packet), arrival, [])
 
     def _pass_on(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         """A packet is here, and copies of others with it."""
@@ -173,7 +199,8 @@ class Reception:
                 self._learn_reach(self._red.reach)
 
     def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
-        outcome = self._buffer.put(packet, arrival)
+        aside = packet.payload_type in self._asides
+        outcome = self._set_aside(packet, arrival) if aside else self._buffer.put(packet, arrival)
         highest = self.stats.highest
         if not packet.recovered or outcome is not Arrival.QUEUED or highest is None:
             return
@@ -184,3 +211,10 @@ class Reception:
             self._rebuilt[extended] = None
             if len(self._rebuilt) > REMEMBERED:
                 del self._rebuilt[next(iter(self._rebuilt))]
+
+    def _set_aside(self, packet: RtpPacket, arrival: float) -> Arrival:
+        """A packet that is no sound."""
+        event = packet.payload_type == self._event
+        if event:
+            self._on_event(packet, arrival)
+        return self._buffer.note(packet, comfort=not event, numbered=self._numbers is None)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from voip.audio.convert import Converter
+from voip.audio.events import Dialler, Sounding
 from voip.audio.in_band import ExpectedLoss
 from voip.dsp import Pcm
 from voip.fec import FecController, FecEncoder, Pattern, create_encoder
@@ -35,10 +36,12 @@ class AudioSender:
         pattern: Pattern | None = None,
         control: FecController | None = None,
         on_decision: Callable[[str], None] = lambda reason: None,
+        dialler: Dialler | None = None,
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be written.
 
         `control` chooses the pattern in place of `pattern`; `on_decision` gets a line for people with each change.
+        `dialler` says which keys stand in for the sound, to a peer that takes telephone events.
         """
         self.stats = SenderStats()
         """Replaced whole with every `write` that sends."""
@@ -46,6 +49,8 @@ class AudioSender:
         self._rng = rng
         self._control = control
         self._on_decision = on_decision
+        self._dialler = dialler
+        self._pressed = 0  # timestamp of the key that is being sent
         self._pattern = control.pattern if control is not None else pattern
         self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
         self._fec: FecEncoder | None = None
@@ -90,6 +95,9 @@ class AudioSender:
         if self._pending_samples:
             datagrams += self._send(np.concatenate(self._pending))
             self._pending, self._pending_samples = [], 0
+        if self._dialler is not None:
+            for sounding in self._dialler.finish():
+                datagrams += self._emit(self._event(sounding))
         if self._fec is not None:
             datagrams += self._emit_repairs(self._fec.flush())
         self._publish()
@@ -173,22 +181,44 @@ class AudioSender:
             self._packetizer.skip(duration)
             self._marker = True
             return []
+        self._seconds += len(pcm) / self._rate
+        self._timestamp, self._timestamp_at = self._packetizer.timestamp, self._now
+        sounding = self._sounding(len(pcm) / self._rate)
+        if sounding is not None:
+            datagrams = self._emit(self._event(sounding))
+            self._packetizer.skip(duration)
+            return datagrams
         self._prepare()
         marker = self._marker or codec.ends_frames
-        packets = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
+        (packet,) = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
         self._marker = False
-        self._seconds += len(pcm) / self._rate
-        datagrams: list[bytes] = []
-        for packet in packets:
-            carried = packet if self._fec is None else self._fec.carry(packet)
-            data = carried.serialize()
-            self._packets += 1
-            self._payload_bytes += len(carried.payload)
-            self._timestamp, self._timestamp_at = packet.timestamp, self._now
-            self._count(packet, data, repair=False)
-            datagrams.append(data)
-            if self._fec is not None:
-                datagrams += self._emit_repairs(self._fec.protect(packet))
+        return self._emit(packet, packet if self._fec is None else self._fec.carry(packet))
+
+    def _sounding(self, seconds: float) -> Sounding | None:
+        """What stands in for so much sound."""
+        taken = self._media is not None and self._media.telephone_event is not None
+        return self._dialler.frame(seconds) if self._dialler is not None and taken else None
+
+    def _event(self, sounding: Sounding) -> RtpPacket:
+        """A packet of a key: protected as sound is, by parity; RED carries it not (RFC 4733 repeats it by itself)."""
+        media, packetizer = self._media, self._packetizer
+        assert media is not None
+        assert media.telephone_event is not None
+        if sounding.first:
+            self._pressed = packetizer.timestamp
+        payload = sounding.payload(media.telephone_event_rate)
+        return packetizer.aside(media.telephone_event, payload, self._pressed, marker=sounding.first)
+
+    def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None) -> list[bytes]:
+        """The datagrams of a packet, as it is carried, and of the repair packets that are due after it."""
+        carried = carried or packet
+        data = carried.serialize()
+        self._packets += 1
+        self._payload_bytes += len(carried.payload)
+        self._count(packet, data, repair=False)
+        datagrams = [data]
+        if self._fec is not None:
+            datagrams += self._emit_repairs(self._fec.protect(packet))
         return datagrams
 
     def _prepare(self) -> None:

@@ -6,10 +6,12 @@ pcm         Pcm: the type, its level, channel layout, mixing
 resample    Resampler: from one sample rate to another
 pitch       the period of a sound
 conceal     Concealer: what fills a hole
+comfort     ComfortNoise: the noise that a sender describes
 background  the noise into which that fades
 timescale   TimeScaler: longer and shorter without another pitch
 """
 
+from voip.dsp.comfort import ComfortNoise
 from voip.dsp.conceal import Concealer
 from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Pcm, level_dbfs, mix, to_channels, to_int16
 from voip.dsp.resample import Resampler
@@ -18,6 +20,7 @@ from voip.dsp.timescale import TimeScaler
 __all__ = [
     "FULL_SCALE",
     "SILENCE_DBFS",
+    "ComfortNoise",
     "Concealer",
     "Pcm",
     "Resampler",

@@ -13,6 +13,7 @@ from bisect import insort
 from dataclasses import dataclass
 from enum import Enum
 
+from voip.jitter.asides import Asides
 from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.ledger import Ledger
 from voip.jitter.pace import EDGE, Pace
@@ -63,17 +64,22 @@ class Kind(Enum):
     LOSS = "a packet is missing"
     PAUSE = "the sender made a pause"
     STARVED = "nothing is here"
+    SILENCE = "the sender says that there is nothing to hear"
     WAIT = "the delay grows"
     JOIN = "time was left out: nothing to fill, but the next packet does not continue the last one"
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """`samples` (of the RTP clock) to be made up; `next_packet` is the one right behind them, where it is here."""
+    """`samples` (of the RTP clock) to be made up; `next_packet` is the one right behind them, where it is here.
+
+    `comfort`: what the silence sounds like (RFC 3389).
+    """
 
     samples: int
     next_packet: RtpPacket | None
     kind: Kind
+    comfort: RtpPacket | None = None
 
 
 @dataclass(slots=True)
@@ -137,6 +143,8 @@ class JitterBuffer:
         self._pace = Pace()
         self._risen = False
         self._waited = 0.0  # seconds that play-out has been held at this place
+        self._asides = Asides()
+        self._pauses = False  # the sender sends nothing where nobody speaks: an empty queue says nothing
 
     @property
     def target_delay(self) -> float:
@@ -182,14 +190,33 @@ class JitterBuffer:
         self._accept(item, off)
         return Arrival.QUEUED
 
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> Arrival:
+        """Take in a packet that is no sound, but tells that none comes; `comfort`: and what to hear instead.
+
+        `numbered`: its number is one of the media's sequence as it is counted here.
+        """
+        if self._sequence is None:
+            return Arrival.QUEUED
+        timestamp = unwrap(packet.timestamp, self._timestamp, 32)
+        sequence = unwrap(packet.sequence_number, self._sequence) if numbered else self._sequence + 1
+        if numbered:
+            if self._seen.get(sequence) == timestamp:
+                return Arrival.DUPLICATE
+            self._remember(sequence, timestamp)
+        self._asides.add(sequence, timestamp, numbered=numbered)
+        if comfort:
+            self._asides.add_comfort(timestamp, packet)
+        return Arrival.QUEUED
+
     def restart(self) -> None:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""
         self.ledger.resyncs += 1
         self._start_over([])
         self._sequence = None
         self._previous = None
-        self._stalled = False
+        self._stalled = self._pauses = False
         self._seen.clear()
+        self._asides.clear()
 
     def need(self, delay: float) -> None:
         """The least delay to aim at has become `delay` seconds."""
@@ -434,7 +461,7 @@ class JitterBuffer:
             self._covered += piece
             self._play += piece
             self.ledger.starve(piece / clock)
-            return Gap(piece, None, Kind.STARVED)
+            return self._silence(piece, Kind.STARVED)
         if self.ledger.pending:
             self._resume()
         self._starved = 0
@@ -446,6 +473,7 @@ class JitterBuffer:
             self._play = item.timestamp
             self._last_sequence = item.sequence
             self._covered = 0
+            self._asides.forget(item.sequence, item.timestamp)
             return item.packet
         missing = self._missing()
         samples = hole if hole < piece * 3 // 2 else piece
@@ -453,8 +481,15 @@ class JitterBuffer:
         self._play += samples
         if missing:
             self.ledger.conceal(samples / clock, self._step / clock)
-        following = item.packet if samples == hole else None  # its in-band FEC is of the packet right before it
-        return Gap(samples, following, Kind.LOSS if missing else Kind.PAUSE)
+            following = item.packet if samples == hole else None  # its in-band FEC is of the packet right before it
+            return Gap(samples, following, Kind.LOSS)
+        return self._silence(samples, Kind.PAUSE)
+
+    def _silence(self, samples: int, kind: Kind) -> Gap:
+        """What has just been left behind was silence, as far as we know; perhaps the sender has said how it sounds."""
+        assert self._play is not None
+        comfort = self._asides.comfort(self._play - samples + self._step // 2)
+        return Gap(samples, None, kind if comfort is None else Kind.SILENCE, comfort)
 
     def _may_come(self) -> bool:
         """Whether the packet whose turn it is may still come, or be rebuilt, before holding on is worse than a hole."""
@@ -463,7 +498,7 @@ class JitterBuffer:
         if self._pace.delay >= self._target.highest:
             return False
         if not self._queue:
-            return True
+            return not self._pauses and not (self._sequence is not None and self._asides.newer_than(self._sequence))
         if not self._hole() or not self._missing():
             return False
         # The last repair packet for it comes with the packet `reach` after it, at the latest.
@@ -495,13 +530,21 @@ class JitterBuffer:
         """Packets between the last one taken out and the next one here."""
         if self._last_sequence is None or not self._queue:
             return 0
-        return max(0, self._queue[0].sequence - self._last_sequence - 1)
+        assert self._play is not None
+        following, begin = self._queue[0].sequence, self._play - self._covered
+        return max(0, self._asides.lost(self._last_sequence, following, begin, self._step))
 
     def _resume(self) -> None:
         """Packets are here again: now it shows what the silence was."""
-        missing = self._lost() * self._step / self._clock
+        lost = self._lost()
+        missing = lost * self._step / self._clock
         if self._stalled:
             missing = self.ledger.pending
+        if missing:
+            self._pauses = False
+        elif self._covered:  # all is here that was sent: time had passed without packets
+            self._pauses = True
+            self.ledger.forgive()
         self.ledger.resume(0.0 if self.held else missing, self._step / self._clock)
         self._stalled = False
 

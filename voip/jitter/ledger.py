@@ -50,6 +50,10 @@ class Ledger:
         """Sound is made up while the next packet is waited for: counted when it, or one after it, is heard."""
         self._waited += seconds
 
+    def forgive(self) -> None:
+        """What was waited for had never been sent."""
+        self._waited = 0.0
+
     def skip(self, seconds: float) -> None:
         """A packet that was here is left out, so that the delay becomes shorter."""
         self.skipped += 1

@@ -1,6 +1,7 @@
 """Session descriptions (RFC 8866) and their offer/answer negotiation (RFC 3264).
 
 media          what a call's media is: Capabilities and Endpoint go in, NegotiatedMedia comes out
+asides         telephone events and comfort noise
 description    bytes to SessionDescription and back
 fec            the formats of each scheme in a media line
 negotiation    offer, answer, and what both make of the media

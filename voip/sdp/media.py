@@ -88,6 +88,8 @@ class NegotiatedMedia:
     has a number), or "red" itself. remote is where we send to; direction is ours.
     repair_window (seconds) is the peer's when we only receive, else our own. The remote SSRCs are None when the peer
     did not announce them. rtcp_rsize: both take RTCP of reduced size; rtcp_xr: the extended reports the peer wants.
+    telephone_event is the payload type of keys (RFC 4733) that we send, telephone_event_rate the clock of their
+    durations in Hz, 0 without them; comfort_noise (RFC 3389) is that of silence that may come: we send none.
     """
 
     codec: Codec
@@ -111,6 +113,10 @@ class NegotiatedMedia:
     receive_fec_payload_type: int | None = None
     red_payload_type: int | None = None
     receive_red_payload_type: int | None = None
+    telephone_event: int | None = None
+    telephone_event_rate: int = 0
+    receive_telephone_event: int | None = None
+    comfort_noise: int | None = None
 
     @property
     def arriving_payload_type(self) -> int:
@@ -130,6 +136,17 @@ class NegotiatedMedia:
         if self.fec is None:
             return None
         return self.red_payload_type if self.receive_red_payload_type is None else self.receive_red_payload_type
+
+    @property
+    def arriving_telephone_event(self) -> int | None:
+        """The number of the telephone events that come to us, None if none are agreed on."""
+        return self.telephone_event if self.receive_telephone_event is None else self.receive_telephone_event
+
+    @property
+    def aside_payload_types(self) -> frozenset[int]:
+        """Numbers of what comes in the media's sequence and is no sound: telephone events and comfort noise."""
+        numbers = (self.arriving_telephone_event, self.comfort_noise)
+        return frozenset(number for number in numbers if number is not None)
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:

@@ -1,6 +1,6 @@
 """Offer and answer (RFC 3264), down to one frozen NegotiatedMedia.
 
-Attributes of RFC 3551 (payload types), 5761 (rtcp-mux), 5576 and 5956 (ssrc, ssrc-group), 8627 section 5 (flexfec).
+Attributes of RFC 3551 (payload types), 5761 (rtcp-mux), 5576 and 5956 (ssrc, ssrc-group).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from voip.codecs import Codec
 from voip.errors import NegotiationError
+from voip.sdp.asides import add_comfort, add_events, expected_comfort, find_comfort, find_events, offer_events
 from voip.sdp.description import (
     LAST_PAYLOAD_TYPE,
     MediaDescription,
@@ -46,6 +47,7 @@ def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescrip
     if _uses_fec(capabilities):
         window = capabilities.repair_window or ACCEPTED_REPAIR_WINDOW
         offer_fec(media, capabilities.fec_scheme, capabilities.codecs, dynamic, window)
+    offer_events(media, capabilities.codecs, dynamic)
     ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime, capabilities.max_payload)
     _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
     media.attributes += [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
@@ -75,6 +77,7 @@ def make_answer(
             add_repair(media, fec.scheme, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
         elif fec is not None and number == fec.red:
             add_red(media, number, choice, (choice, fec.repair or choice))
+    _answer_asides(media, offered, negotiated)
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.ptime)
     asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
     media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
@@ -102,10 +105,13 @@ def accept_answer(
     mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
     agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, offer.direction(ours))
+    our_events = find_events(ours, agreed.events[1]) if agreed.events else None
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
     return replace(
         _negotiated(agreed, capabilities, endpoint),
         receive_payload_type=int(our_number),
+        receive_telephone_event=int(our_events[0]) if our_events else None,
+        comfort_noise=expected_comfort(ours, codec.clock_rate),
         receive_fec_payload_type=parse_payload_type(our_fec.repair) if our_fec else None,
         receive_red_payload_type=parse_payload_type(our_fec.red) if our_fec else None,
     )
@@ -118,6 +124,15 @@ def _common_fec(theirs: FecFormats | None, ours: FecFormats | None) -> tuple[Fec
     if theirs.red is None or ours.red is None:
         return replace(theirs, red=None), replace(ours, red=None)
     return theirs, ours
+
+
+def _answer_asides(media: MediaDescription, offered: MediaDescription, negotiated: NegotiatedMedia) -> None:
+    """Take the telephone events that go with the codec, and comfort noise if we would hear it."""
+    if negotiated.telephone_event is not None:
+        add_events(media, str(negotiated.telephone_event), negotiated.telephone_event_rate)
+    comfort = find_comfort(offered, negotiated.codec.clock_rate)
+    if comfort is not None and negotiated.direction.receives:
+        add_comfort(media, comfort, negotiated.codec.clock_rate)
 
 
 def _agreed_codec(codec: Codec, remote_fmtp: str, capabilities: Capabilities) -> Codec:
@@ -138,6 +153,11 @@ class _Agreed:
     rtcp_mux: bool
     direction: Direction
 
+    @property
+    def events(self) -> tuple[str, int] | None:
+        """Number and clock rate of the peer's telephone events."""
+        return find_events(self.media, self.codec.clock_rate)
+
 
 def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint) -> NegotiatedMedia:
     description, media = agreed.description, agreed.media
@@ -147,6 +167,7 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     if fec is not None:
         window = repair_window(media) if agreed.direction.receives else capabilities.repair_window
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
+    events = agreed.events
     return NegotiatedMedia(
         codec=agreed.codec,
         payload_type=agreed.payload_type,
@@ -164,6 +185,9 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         fec_ssrc=endpoint.fec_ssrc,
         remote_ssrc=remote_ssrc,
         remote_fec_ssrc=None if fec is None or fec.scheme != FLEXFEC else remote_fec_ssrc,
+        telephone_event=int(events[0]) if events else None,
+        telephone_event_rate=events[1] if events else 0,
+        comfort_noise=expected_comfort(media, agreed.codec.clock_rate),
         rtcp_rsize=media.value("rtcp-rsize") is not None,
         rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
     )
