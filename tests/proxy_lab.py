@@ -35,11 +35,14 @@ _GRACE = 5.0  # seconds that a program gets for its end before it is killed with
 
 @dataclass
 class Proxy:
-    """A running Kamailio with its rtpengine. `host`:`port` takes SIP, by UDP and TCP; `ping_port` is its own."""
+    """A running Kamailio with its rtpengine. `host`:`port` takes SIP, by UDP and TCP; `ping_port` is its own.
+
+    `tls_port` shows `certificate`, which is to be trusted by itself."""
 
     folder: Path
     host: str
     port: int
+    tls_port: int
     ping_port: int
     media_ports: range
     kamailio: Program
@@ -49,6 +52,10 @@ class Proxy:
     def target(self) -> str:
         """What reaches any receiver of the pool."""
         return f"sip:speaker@{self.host}:{self.port}"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "tls" / "fullchain.pem"
 
     def credentials(self, name: str) -> tuple[str, ...]:
         """Options of sender.py with which it calls as `name`."""
@@ -128,46 +135,60 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(folder: Path, *, pool: Sequence[str], names: Sequence[str] = (), settings: str = "") -> Iterator[Proxy]:
-    """Both programs, ready. Accounts of `pool` and `names`, all with PASSWORD. `settings`: more lines of local.cfg."""
-    require("kamailio", "kamcmd", "rtpengine")
-    port, ping_port, command_port = free_sip_port(), free_sip_port(), free_ports()[0]
-    _write_site(folder, port, ping_port, command_port, pool, names, settings)
+def proxy(folder: Path, *, pool: Sequence[str], names: Sequence[str] = ()) -> Iterator[Proxy]:
+    """Both programs, ready. Accounts of `pool` and `names`, all with PASSWORD."""
+    require("kamailio", "kamcmd", "rtpengine", "openssl")
+    port, tls_port, ping_port, command_port = _site_ports()
+    ports = {"PORT": port, "TLS_PORT": tls_port, "PING_PORT": ping_port}
+    _write_site(folder, ports, command_port, pool, names)
     first = random.SystemRandom().randrange(11_000, 19_000, _MEDIA_PORTS)
     media_ports = range(first, first + _MEDIA_PORTS)
     with _relay(folder, command_port, media_ports) as rtpengine, _server(folder) as kamailio:
-        site = Proxy(folder, LOOPBACK, port, ping_port, media_ports, kamailio, rtpengine)
+        site = Proxy(folder, LOOPBACK, port, tls_port, ping_port, media_ports, kamailio, rtpengine)
         until(lambda: (folder / "control").exists(), f"Kamailio is up:\n{kamailio.stderr}")
         yield site
 
 
 def _write_site(
-    folder: Path, port: int, ping_port: int, command_port: int, pool: Sequence[str], names: Sequence[str], settings: str
+    folder: Path, ports: dict[str, int], command_port: int, pool: Sequence[str], names: Sequence[str]
 ) -> None:
     """The files as README.md has them placed, with this site's values."""
-    for name in ("kamailio.cfg", "accounts", "trusted", "pool"):
+    for name in ("kamailio.cfg", "accounts", "trusted", "pool", "tls.cfg"):
         shutil.copy(DEPLOY / "kamailio" / name, folder)
     (folder / "password").write_text(f"{PASSWORD}\n")
     with (folder / "accounts").open("a") as accounts:
-        for name in (*pool, *names):
-            accounts.write(_account_line(name, folder / "password"))
+        accounts.writelines(_account_line(name, folder / "password") for name in (*pool, *names))
+    ping = f"{LOOPBACK}:{ports['PING_PORT']}"
     with (folder / "pool").open("a") as file:
-        file.writelines(f"1 sip:{name}@{LOOPBACK}:{ping_port}\n" for name in pool)
+        file.writelines(f"1 sip:{name}@{ping}\n" for name in pool)
+    _write_certificate(folder)
     values = {
         "ADDRESS": LOOPBACK,
-        "PORT": port,
         "DOMAIN": f'"{DOMAIN}"',
-        "PING_PORT": ping_port,
-        "PING_SOCKET": f'"udp:{LOOPBACK}:{ping_port}"',
+        **ports,
+        "PING_SOCKET": f'"udp:{ping}"',
         "ACCOUNTS": f'"text://{folder}"',
         "TRUSTED": f'"{folder}/trusted"',
         "POOL": f'"{folder}/pool"',
+        "TLS_CFG": f'"{folder}/tls.cfg"',
         "CONTROL": f'"unixs:{folder}/control"',
         "RTPENGINE": f'"udp:{LOOPBACK}:{command_port}"',
         "CHILDREN": 2,
     }
-    lines = [f"#!define {name} {value}" for name, value in values.items()]
-    (folder / "local.cfg").write_text("\n".join([*lines, settings]) + "\n")
+    lines = ["#!define WITH_TLS", *(f"#!define {name} {value}" for name, value in values.items())]
+    (folder / "local.cfg").write_text("\n".join(lines) + "\n")
+
+
+def _write_certificate(folder: Path) -> None:
+    """One that is valid for LOOPBACK, signed by itself."""
+    place = folder / "tls"
+    place.mkdir()
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=IP:{LOOPBACK},DNS:{DOMAIN}", "-days", "2"]
+    command += ["-keyout", str(place / "privkey.pem"), "-out", str(place / "fullchain.pem")]
+    subprocess.run(command, check=True, capture_output=True, timeout=20)
+    configuration = folder / "tls.cfg"
+    configuration.write_text(configuration.read_text().replace("/etc/kamailio", str(folder)))
 
 
 def _authorization(method: str, user: str, password: str, nonce: str) -> str:
@@ -196,7 +217,7 @@ def _relay(folder: Path, command_port: int, media_ports: range) -> Iterator[Prog
         "config-file": DEPLOY / "rtpengine" / "rtpengine.conf",
         "interface": LOOPBACK,
         "listen-ng": f"{LOOPBACK}:{command_port}",
-        "listen-cli": f"{LOOPBACK}:{command_port + 2}",
+        "listen-cli": f"{LOOPBACK}:{command_port + 1}",
         "port-min": media_ports[0],
         "port-max": media_ports[-1],
         "pidfile": folder / "rtpengine.pid",
@@ -231,14 +252,16 @@ def _daemon(command: list[str], folder: Path, name: str) -> Iterator[Program]:
                 os.killpg(program.pid, signal.SIGKILL)
 
 
-def free_sip_port(host: str = LOOPBACK) -> int:
-    """A port that is free for UDP and for TCP."""
+def _site_ports() -> range:
+    """Four ports in a row that are free for UDP and for TCP."""
     for _ in range(50):
-        port = free_ports(host)[0]
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
-    raise AssertionError("no port that is free for UDP and TCP")
+        first = free_ports()[0]
+        ports = range(first, first + 4)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in ports:
+                stack.enter_context(socket.socket()).bind((LOOPBACK, port))
+            return ports
+    raise AssertionError("no ports that are free for UDP and TCP")
 
 
 def _udp_is_free(port: int) -> bool:

@@ -222,6 +222,22 @@ def test_strangers_neither_call_nor_register(site: Proxy, tmp_path: Path) -> Non
             assert str(status) in near.finish().stderr
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_callers_may_come_by_a_connection(site: Proxy, pool: Pool, tmp_path: Path, transport: str) -> None:
+    far = pool.start("attic")
+    site.wait_for_pool("attic")
+    port = {"tcp": site.port, "tls": site.tls_port}[transport]
+    target = f"sip:speaker@{site.host}:{port};transport={transport}"
+    arguments = (*site.credentials(CALLER), "--tls-ca", str(site.certificate), "--duration", "1s")
+    with sender(tmp_path, target, *arguments) as near:
+        sent = near.finish()
+    assert sent.status == 0, sent.stderr
+    far.stop()
+    heard = far.finish()
+    assert heard.call["rx"]["received"] == sent.call["tx"]["packets"]
+    assert heard.call["end_reason"] == "remote-bye"
+
+
 def test_accounts_pool_and_trusted_addresses_change_while_it_runs(site: Proxy, tmp_path: Path) -> None:
     assert " 401 " in site.register("cellar", f"{LOOPBACK}:9")
     site.add_account("cellar")
