@@ -107,7 +107,10 @@ class Proxy:
         return {name for name, flags in self.states().items() if flags.startswith("A")}
 
     def wait_for_pool(self, *names: str, timeout: float = 15.0) -> None:
-        until(lambda: self.there() == set(names), f"only {', '.join(names)} answer: {self.states()}", timeout)
+        try:
+            until(lambda: self.there() == set(names), f"only {', '.join(names)} answer", timeout)
+        except AssertionError:
+            raise AssertionError(f"{names} should answer: {self.states()}, registered {self.registered()}") from None
 
     def add_account(self, name: str) -> None:
         with (self.folder / "accounts").open("a") as file:
