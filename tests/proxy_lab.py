@@ -1,9 +1,9 @@
 """The proxy of deploy/ at work: Kamailio and rtpengine, started with the files that are shipped, on loopback addresses.
 
     with proxy(tmp_path, pool=["kitchen", "hall"], names=["bob"]) as site:
-        site.register("kitchen", "127.0.0.2:5060")
-        site.wait_for_pool("kitchen")
-        with sender(tmp_path, site.target, *site.credentials("bob")) as near: ...
+        with receiver(tmp_path, *site.account("kitchen")):
+            site.wait_for_pool("kitchen")
+            with sender(tmp_path, site.target, *site.credentials("bob")) as near: ...
 
 What a site has to set is set here as a site does it: in local.cfg and rtpengine's options.
 """
@@ -58,8 +58,12 @@ class Proxy:
         return self.folder / "tls" / "fullchain.pem"
 
     def credentials(self, name: str) -> tuple[str, ...]:
-        """Options of sender.py with which it calls as `name`."""
+        """Options with which sender.py calls as `name`."""
         return "--user", name, "--password-file", str(self.folder / "password")
+
+    def account(self, name: str) -> tuple[str, ...]:
+        """Options with which receiver.py registers as `name`."""
+        return "--registrar", f"{self.host}:{self.port}", *self.credentials(name)
 
     def register(self, name: str, contact: str, *, seconds: int = 60, user: str = "", password: str = PASSWORD) -> str:
         """The answer to a REGISTER of `name` at `contact` (host:port), which `user`, else itself, authenticates."""

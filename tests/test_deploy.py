@@ -46,15 +46,15 @@ class Pool:
         folder = self._folder / f"{name}{self._started}"
         folder.mkdir()
         host = f"127.0.0.{10 + POOL.index(name)}"
+        arguments = (*self.site.account(name), *arguments)
         program = self._stack.enter_context(receiver(folder, *arguments, name=name, host=host))
-        assert " 200 " in self.site.register(name, program.target).partition("\r\n")[0]
+        program.wait_for("registered as")
         self.running[name] = program
         return program
 
     def leave(self, name: str) -> Outcome:
         """What Ctrl+C does: it unregisters and ends."""
         program = self.running.pop(name)
-        self.site.register(name, program.target, seconds=0)
         program.stop()
         return program.finish()
 
@@ -223,17 +223,18 @@ def test_strangers_neither_call_nor_register(site: Proxy, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
-def test_callers_may_come_by_a_connection(site: Proxy, pool: Pool, tmp_path: Path, transport: str) -> None:
-    far = pool.start("attic")
-    site.wait_for_pool("attic")
+def test_both_sides_may_come_by_a_connection(site: Proxy, pool: Pool, tmp_path: Path, transport: str) -> None:
     port = {"tcp": site.port, "tls": site.tls_port}[transport]
-    target = f"sip:speaker@{site.host}:{port};transport={transport}"
-    arguments = (*site.credentials(CALLER), "--tls-ca", str(site.certificate), "--duration", "1s")
-    with sender(tmp_path, target, *arguments) as near:
+    place = f"{site.host}:{port};transport={transport}"
+    trust = ("--tls-ca", str(site.certificate))
+    pool.start("attic", *trust, "--registrar", f"sip:{place}")
+    site.wait_for_pool("attic")
+    with sender(tmp_path, f"sip:speaker@{place}", *site.credentials(CALLER), *trust, "--duration", "1s") as near:
         sent = near.finish()
     assert sent.status == 0, sent.stderr
-    far.stop()
-    heard = far.finish()
+    heard = pool.leave("attic")
+    assert heard.status == 0
+    assert site.registered() == set()
     assert heard.call["rx"]["received"] == sent.call["tx"]["packets"]
     assert heard.call["end_reason"] == "remote-bye"
 
@@ -243,12 +244,10 @@ def test_accounts_pool_and_trusted_addresses_change_while_it_runs(site: Proxy, t
     site.add_account("cellar")
     site.add_to_pool("cellar")
     site.trust("127.0.0.50")
-    with receiver(tmp_path, host="127.0.0.14") as far:
-        assert " 200 " in site.register("cellar", far.target)
+    with receiver(tmp_path, *site.account("cellar"), host="127.0.0.14"):
         site.wait_for_pool("cellar")
         with sender(tmp_path, site.target, "--duration", "500ms", host="127.0.0.50") as near:
             assert near.finish().status == 0
-        site.forget("cellar")
 
 
 def test_who_floods_is_ignored_and_nobody_else(site: Proxy) -> None:
