@@ -27,7 +27,7 @@ def main(options: cli.ReceiverOptions) -> int:
     devices = [part for part in (playback.sink, capture and capture.source) if part]
 
     network = cli.network(options)
-    sip_port = network.listen(options.sip_port)
+    sip_port = None if options.stream else network.listen(options.sip_port)
     agent = cli.user_agent(options, network, max_calls=options.max_calls, allowed=options.allowed, users=options.users)
     settings = cli.call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY)
     calls = Answerer(
@@ -40,6 +40,8 @@ def main(options: cli.ReceiverOptions) -> int:
         speaking=cli.speaking(options, network, capture, console) if capture else None,
         once=options.once,
     )
+    if options.stream:
+        network.post(calls.await_stream, cli.plain_source(options.stream))
     cli.announce(options, network, sip_port, devices, console)
 
     workers = [

@@ -15,6 +15,7 @@ import sys
 from voip import cli
 from voip.calls import Caller
 from voip.engine import Shutdown, Worker, together
+from voip.net import host_address
 from voip.sdp import Direction
 
 
@@ -42,7 +43,10 @@ def main(options: cli.SenderOptions) -> int:
         connect_timeout=options.connect_timeout,
     )
     for target in options.targets:
-        network.post(calls.dial, target)
+        if isinstance(target, cli.RtpTarget):
+            network.post(calls.stream_to, str(target), (host_address(target.host, options.bind), target.port))
+        else:
+            network.post(calls.dial, target)
 
     workers = [
         Worker("network", shutdown, network.run, shutdown.stopped),

@@ -146,10 +146,11 @@ def test_the_password_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> No
 
 
 def test_several_targets_are_kept_in_order() -> None:
-    options = cli.sender_options(["10.0.0.1:5070", "sip:bob@10.0.0.2"])
-    assert [(target.host, target.port, target.user) for target in options.targets] == [
-        ("10.0.0.1", 5070, None),
-        ("10.0.0.2", None, "bob"),
+    options = cli.sender_options(["10.0.0.1:5070", "sip:bob@10.0.0.2", "rtp://10.0.0.3:5004"])
+    assert [str(target) for target in options.targets] == [
+        "sip:10.0.0.1:5070",
+        "sip:bob@10.0.0.2",
+        "rtp://10.0.0.3:5004",
     ]
 
 

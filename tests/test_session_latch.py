@@ -260,3 +260,20 @@ def test_any_word_of_the_peer_stops_a_takeover() -> None:
         if index % 20 == 0:
             w.send(SENDER_REPORT, after=0.0)
     assert {p.payload[0] for p in w.passed} == set(range(50))
+
+
+# -- no signalling --------------------------------------------------------------------------------------------------
+
+
+def test_without_signalling_the_first_who_sends_is_the_peer_and_stays_it_while_it_speaks() -> None:
+    w = wire(remote=("0.0.0.0", 0))
+    assert w.session.rtcp_destination is None
+    assert w.stream([0], PEER) == [0]
+    assert w.session.remote == PEER
+    for index in range(1, 40):
+        assert w.send(packet(index, ssrc=0xBAD), STRANGER, after=0.0) == []
+        assert w.stream([index], PEER) == [index]
+    # RTCP may come from any port of its host: some tools take whatever port is free.
+    w.send(SENDER_REPORT, (PEER[0], 6000))
+    w.send(SENDER_REPORT, STRANGER)
+    assert (w.session.stats.rtcp, w.session.stats.foreign) == (1, 40)

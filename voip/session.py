@@ -6,6 +6,7 @@ payload type, SSRC, sequence number. What fails one is counted and touches no la
 Whom to believe. The address in the peer's SDP is taken at once. Any other one (the peer is behind a NAT, or has
 moved) must first show a run of packets that only the peer, or somebody who hears it, can send, while the peer itself is
 silent. In the same way another SSRC, or a sequence number far from the last, waits until a second packet confirms it.
+Where there is no signalling, the first who sends what was expected is the peer.
 """
 
 from __future__ import annotations
@@ -171,7 +172,14 @@ class RtpSession:
     # -- source address -------------------------------------------------------------------------------------------
 
     def _is_peer(self, source: Address) -> bool:
+        if self._unsignalled and self._latched is None:
+            return True
         return _canonical(source) in (self._latched, self._signalled)
+
+    @property
+    def _unsignalled(self) -> bool:
+        """Nobody has said where the peer is: the first who sends is it."""
+        return not self.media.remote[1]
 
     def _hear(self, now: float) -> None:
         self.last_heard = self._spoke = now
@@ -303,6 +311,8 @@ class RtpSession:
         host, port = _canonical(source)
         if self.media.remote_rtcp is not None and (host, port) == _canonical(self.media.remote_rtcp):
             return True
+        if self._unsignalled and self._latched is not None:
+            return host == self._latched[0]  # nobody has said from which port, and some take any
         return (host, port - 1) in (self._latched, self._signalled)
 
     def _parse(self, data: bytes) -> RtpPacket | None:

@@ -12,9 +12,9 @@ registering the account that calls come in for
 ending      what the end of a call means to whoever started the program
 """
 
-from voip.calls.answerer import Answerer
+from voip.calls.answerer import Answerer, PlainSource
 from voip.calls.caller import Caller
 from voip.calls.keeper import Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 
-__all__ = ["Answerer", "Call", "CallKeeper", "CallSettings", "Caller", "Hearing", "Speaking"]
+__all__ = ["Answerer", "Call", "CallKeeper", "CallSettings", "Caller", "Hearing", "PlainSource", "Speaking"]

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from voip.calls.ending import outcome
-from voip.calls.keeper import Call, CallKeeper, CallSettings
+from voip.calls.keeper import STREAM_ID_BITS, Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError, VoipError
-from voip.net import Network, NetworkError
+from voip.net import Network, NetworkError, OnPacket
 from voip.report import CallRecord, Console
+from voip.rtp import RtpPacket
 from voip.sdp import SessionDescription, accept_answer
+from voip.sdp.plain import media_of
 from voip.sip import Address, CallEnded, CallEstablished, IncomingCall, NameAddr, UserAgent
 
 ABANDONED_AFTER = 0.5
 """Seconds since its last packet after which a call makes room for a new one of the same caller and host."""
+
+
+@dataclass(frozen=True)
+class PlainSource:
+    """A stream without signalling: the port that it comes to, at any address of the family of `host`, and its format.
+
+    `name` is what the user calls it; without a description it is what we would send ourselves.
+    """
+
+    name: str
+    host: str
+    port: int
+    description: SessionDescription | None = None
 
 
 class Answerer(CallKeeper):
@@ -37,6 +53,7 @@ class Answerer(CallKeeper):
     ) -> None:
         super().__init__(network, agent, console, shutdown, settings, hearing=hearing, speaking=speaking)
         self.once = once
+        self._sources: dict[str, PlainSource] = {}
         agent.replaceable = self._is_abandoned
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
@@ -85,6 +102,27 @@ class Answerer(CallKeeper):
         self.agent.reject(event.call_id, status, self.network.now())
         self.console.say(0, f"refused a call from {event.caller.uri}: {error}")
 
+    def await_stream(self, source: PlainSource) -> None:
+        """Play what comes without signalling: the first stream, and after its end the next. NetworkError."""
+        record = CallRecord(call_id=f"{self.rng.getrandbits(STREAM_ID_BITS):032x}", peer=source.name, incoming=True)
+        call = self._new_call(record, source.host, own_port=source.port)
+        call.signalled = False
+        self._sources[record.call_id] = source
+        self.calls[record.call_id] = call
+        description = source.description or self.settings.describe(call.endpoint)
+        self.settings.on_description(description)
+        media = call.media = media_of(description, self.capabilities, call.endpoint, None)
+        session = call.session = self._new_session(call, media)
+        take: OnPacket | None = None
+
+        def on_packet(packet: RtpPacket, arrival: float) -> None:
+            nonlocal take
+            if take is None:  # nothing is played, or recorded, before there is something
+                take = self._begin_media(record.call_id, call, session)
+            take(packet, arrival)
+
+        self.network.attach(call.port, session, on_packet)
+
     def on_established(self, event: CallEstablished) -> None:
         call = self.calls.get(event.call_id)
         if call is None or call.offer is None:
@@ -103,6 +141,9 @@ class Answerer(CallKeeper):
             self._update(event.call_id, call, media)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
-        if self.once and call.media is not None and not self.calls:
+        source = self._sources.pop(call.record.call_id, None)
+        if source is not None and not self.once and not self.shutdown.requested():
+            self.await_stream(source)
+        elif self.once and call.media is not None and not self.calls:
             status, error = outcome(call, ending)
             self.shutdown.request(status, error or None)

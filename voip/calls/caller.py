@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from voip.calls.ending import outcome
-from voip.calls.keeper import Call, CallKeeper, CallSettings
+from voip.calls.keeper import STREAM_ID_BITS, Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import EXIT_OK, EXIT_REJECTED, Shutdown
 from voip.errors import NegotiationError, ProtocolError
 from voip.net import Network, NetworkError
 from voip.report import CallRecord, Console
 from voip.sdp import SessionDescription, accept_answer, make_offer
+from voip.sdp.plain import media_of
 from voip.sip import Address, CallAnswered, CallEnded, CallRinging, OfferWanted, SipUri, UserAgent
 
 BYE_PATIENCE = 4.0
@@ -82,6 +83,18 @@ class Caller(CallKeeper):
             return
         call.offer = call.description = make_offer(self.capabilities, call.endpoint)
         self.agent.offer(event.call_id, call.offer.serialize(), self.network.now())
+
+    def stream_to(self, target: str, remote: tuple[str, int]) -> None:
+        """Send to this address and port without signalling; `target` is what the user calls it."""
+        record = CallRecord(call_id=f"{self.rng.getrandbits(STREAM_ID_BITS):032x}", peer=target, incoming=False)
+        call = self._new_call(record, remote[0])
+        call.signalled = False
+        self.calls[record.call_id] = call
+        host, port = remote
+        description = self.settings.describe(replace(call.endpoint, host=host, port=port))
+        self.settings.on_description(description)
+        self.console.say(0, f"sending to {target}   {self._input}")
+        self._agreed(record.call_id, call, media_of(description, self.capabilities, call.endpoint, remote))
 
     def on_input_end(self) -> None:
         """Capture thread: everything has been sent."""

@@ -15,9 +15,10 @@ from voip.calls.registering import Registrant
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
-from voip.net import MediaPort, Network, family_of
+from voip.net import MediaPort, Network, OnPacket, family_of
 from voip.report import CallRecord, Console
 from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp.plain import describe
 from voip.session import RtpSession
 from voip.sip import CallEnded, CallOffered, CallReanswered, DigitPressed, PeerAlive, RequestRefused, UserAgent
 from voip.stats import ReceiverStats, SenderStats
@@ -26,6 +27,10 @@ WATCH_INTERVAL = 0.25
 """Seconds between looks at the media time-out and at the statistics."""
 PINGS_PER_TIMEOUT = 4
 """A silent peer is asked this many times (OPTIONS in the dialog) before its media time-out."""
+LEFT_AFTER = 2.0
+"""Seconds of silence after RTCP's BYE until a stream without signalling is over: anybody could have sent that BYE."""
+STREAM_ID_BITS = 128
+"""Of the name that a stream without signalling gets in place of a Call-ID."""
 RECORDS_KEPT = 1000
 """Ended calls that the final report holds: the last ones."""
 
@@ -54,16 +59,28 @@ class Call:
     established: float | None = None
     ended: float | None = None
     pinged: float = 0.0
+    signalled: bool = True
+    """It has a SIP dialog; False: its media is all there is of it."""
     directions_left: int = 0
     """Of its media, those that still come to their end."""
 
 
 @dataclass(frozen=True)
 class CallSettings:
-    """What the options say of every call; times in seconds."""
+    """What the options say of every call; times in seconds.
+
+    plain_fec: FEC is sent, and expected, also without signalling. on_description is given the session description of
+    each stream without signalling: another tool may need it.
+    """
 
     capabilities: Capabilities
     media_timeout: float
+    plain_fec: bool = False
+    on_description: Callable[[SessionDescription], None] = lambda description: None
+
+    def describe(self, destination: Endpoint) -> SessionDescription:
+        """A stream to there without signalling."""
+        return describe(replace(self.capabilities, fec=self.plain_fec), destination)
 
 
 class CallKeeper(ABC):
@@ -116,8 +133,14 @@ class CallKeeper(ABC):
     def hang_up_all(self) -> None:
         self.registrant.stop()
         for call_id, call in list(self.calls.items()):
-            self._say_goodbye(call)
+            self._hang_up(call_id, call)
+
+    def _hang_up(self, call_id: str, call: Call) -> None:
+        self._say_goodbye(call)
+        if call.signalled:
             self.agent.hang_up(call_id, self.network.now())
+        else:
+            self.on_ended(CallEnded(call_id, "local-bye", None, ""))
 
     def last_words(self) -> None:
         """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
@@ -183,7 +206,7 @@ class CallKeeper(ABC):
         if call is None or event.call_id in self._endings:  # the first reason counts, not what becomes of our BYE
             return
         self._endings[event.call_id] = event
-        call.ended = self.network.now()
+        call.ended = call.ended or self.network.now()
         self._say_goodbye(call)
         if call.media is None:
             self._close(event.call_id)
@@ -204,9 +227,11 @@ class CallKeeper(ABC):
             return make_answer(SessionDescription.parse(offer), self.capabilities, call.endpoint)
         return make_offer(self.capabilities, call.endpoint), None
 
-    def _new_call(self, record: CallRecord, remote_host: str, caller_user: str | None = None) -> Call:
-        """A call with its media port; NetworkError when there is none."""
-        port = self.network.open_media_port(remote_host)
+    def _new_call(
+        self, record: CallRecord, remote_host: str, caller_user: str | None = None, own_port: int | None = None
+    ) -> Call:
+        """A call with its media port, `own_port` if that matters; NetworkError when there is none."""
+        port = self.network.open_media_port(remote_host, own_port)
         endpoint = Endpoint(
             host=port.host,
             port=port.port,
@@ -263,11 +288,28 @@ class CallKeeper(ABC):
 
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
+        call.media = media
+        call.session = self._new_session(call, media)
+        take = self._begin_media(call_id, call, call.session)
+        self.network.attach(call.port, call.session, take)
+
+    def _new_session(self, call: Call, media: NegotiatedMedia) -> RtpSession:
+        return RtpSession(media, cname=call.endpoint.cname, ntp_offset=self.network.ntp_offset, rng=self.rng)
+
+    def _begin_media(self, call_id: str, call: Call, session: RtpSession) -> OnPacket:
+        """Let the call's media flow; what takes the packets that come."""
+        assert call.media is not None
         now = self.network.now()
-        call.media, call.established = media, now
-        call.session = RtpSession(media, cname=call.endpoint.cname, ntp_offset=self.network.ntp_offset, rng=self.rng)
-        call.record = replace(call.record, media=media, setup=now - call.began)
-        self._begin_media(call_id, call, call.session)
+        call.established = now
+        call.record = replace(call.record, media=call.media, setup=now - call.began)
+        for stream in self.streams:
+            if session.rtcp_exchange is not None:
+                stream.report_on(call_id, session.rtcp_exchange, now)
+            stream.begin(call_id, call.media, call.port, session)
+        self._announce(call_id, call, call.media)
+        return self.hearing.taker(call_id, session) if self.hearing else lambda packet, arrival: None
+
+    def _announce(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         codec = media.codec
         fec = f"FEC {media.fec}" if media.fec else "no FEC"
         self.console.event(
@@ -279,19 +321,6 @@ class CallKeeper(ABC):
             peer=call.record.peer,
             codec=codec.label,
         )
-
-    def _begin_media(self, call_id: str, call: Call, session: RtpSession) -> None:
-        """The call is agreed on: let its media flow."""
-        assert call.media is not None
-        if session.rtcp_exchange is not None:
-            for stream in self.streams:
-                stream.report_on(call_id, session.rtcp_exchange, self.network.now())
-        on_packet = self.hearing.taker(call_id, session) if self.hearing else lambda packet, arrival: None
-        if self.hearing:
-            self.hearing.begin(call_id, call.media, call.port, session)
-        self.network.attach(call.port, session, on_packet)
-        if self.speaking:
-            self.speaking.begin(call_id, call.media, call.port, session)
 
     def _end_media(self, call_id: str, call: Call) -> None:
         """Signalling is over: what has been said is sent, and what has come is played to its end."""
@@ -348,7 +377,10 @@ class CallKeeper(ABC):
             return
         heard = [call.established, call.session.last_heard, call.heard_at]
         silent = now - max(moment for moment in heard if moment is not None)
-        if silent > self.settings.media_timeout:
+        if self._has_left(call, silent):
+            call.ended = now - silent
+            self.on_ended(CallEnded(call_id, "remote-bye", None, ""))
+        elif silent > self.settings.media_timeout and (call.signalled or self.hearing):
             self.agent.hang_up(call_id, now)
             self.on_ended(
                 CallEnded(call_id, "media-timeout", None, f"nothing heard for {self.settings.media_timeout:g} s")
@@ -359,6 +391,11 @@ class CallKeeper(ABC):
             if silent > pause and now - call.pinged > pause:
                 call.pinged = now
                 self.agent.ping(call_id, now)
+
+    def _has_left(self, call: Call, silent: float) -> bool:
+        """Without signalling RTCP's BYE, and silence after it, ends a stream (RFC 3550 section 6.6)."""
+        exchange = call.session.rtcp_exchange if call.session is not None else None
+        return not call.signalled and exchange is not None and exchange.peer_left and silent > LEFT_AFTER
 
     def _snapshot(self, call_id: str, call: Call) -> CallRecord:
         rx, tx = self._statistics(call_id)
@@ -382,7 +419,11 @@ class CallKeeper(ABC):
         self.network.detach(call.port)
         call.record = replace(self._snapshot(call_id, call), end_reason=reason)
         del self.calls[call_id]
+        if call.signalled or call.established is not None:
+            self._report(call)
+        self._over(call, ending)
+
+    def _report(self, call: Call) -> None:
         self._ended = (*self._ended, call.record)[-RECORDS_KEPT:]
         self._publish()
         self.console.call_ended(call.record)
-        self._over(call, ending)

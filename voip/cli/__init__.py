@@ -10,7 +10,7 @@ running     what both scripts do around their threads
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
 from voip.cli.running import finish, run, watch
-from voip.cli.values import seconds
+from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
     announce,
     call_settings,
@@ -18,6 +18,7 @@ from voip.cli.wiring import (
     console,
     hearing,
     network,
+    plain_source,
     playback,
     speaking,
     user_agent,
@@ -26,6 +27,7 @@ from voip.cli.wiring import (
 __all__ = [
     "CommonOptions",
     "ReceiverOptions",
+    "RtpTarget",
     "SenderOptions",
     "announce",
     "call_settings",
@@ -34,6 +36,7 @@ __all__ = [
     "finish",
     "hearing",
     "network",
+    "plain_source",
     "playback",
     "receiver_options",
     "run",

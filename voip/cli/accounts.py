@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from voip.cli.values import sip_host
+from voip.cli.values import RtpTarget, sip_host
 from voip.sip import Credentials, SipUri, parse_target
 
 NOBODY = "voip"
@@ -67,8 +67,10 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
     return values
 
 
-def complete(target: SipUri, registrar: SipUri | None) -> SipUri:
+def complete(target: SipUri | RtpTarget, registrar: SipUri | None) -> SipUri | RtpTarget:
     """With a registrar, a name alone (`bob`) is of somebody there, not of a host."""
+    if isinstance(target, RtpTarget):
+        return target
     bare = target.user is None and target.port is None and not target.params and target.scheme == "sip"
     if registrar is None or not bare or any(mark in target.host for mark in ".:") or target.host == "localhost":
         return target

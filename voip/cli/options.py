@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import voip
@@ -17,7 +18,9 @@ from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.listing import show_devices
 from voip.cli.values import (
     AUTO,
+    FecChoice,
     IpNetwork,
+    RtpTarget,
     bit_rate,
     codec_names,
     dscp_value,
@@ -29,7 +32,8 @@ from voip.cli.values import (
     pcm_format,
     ports,
     seconds,
-    sip_target,
+    stream,
+    target,
 )
 from voip.engine import EXIT_USAGE
 from voip.fec import Pattern
@@ -70,6 +74,9 @@ class CommonOptions:
     fec: Pattern | Literal["auto"] | None
     fec_scheme: str
     fec_max: float
+    plain_fec: bool
+    """FEC was asked for: only then it is sent where no signalling says that it is understood."""
+    sdp: str | None
     format: tuple[int, int]
     sip_port: int
     bind: str | None
@@ -110,6 +117,7 @@ class ReceiverOptions(CommonOptions):
     once: bool
     users: Mapping[str, str] = field(repr=False)
     """Who callers have to prove to be, and their passwords; empty: nobody."""
+    stream: RtpTarget | Path | None
 
     def allowed(self, host: str) -> bool:
         """Whether a caller at this address is answered."""
@@ -122,7 +130,7 @@ class SenderOptions(CommonOptions):
     name: str
     connect_timeout: float
     duration: float | None
-    targets: tuple[SipUri, ...]
+    targets: tuple[SipUri | RtpTarget, ...]
 
 
 class Parser(argparse.ArgumentParser):
@@ -141,6 +149,12 @@ class Parser(argparse.ArgumentParser):
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
     parser = _parser("receiver.py", "Wait for SIP calls and play what they send.")
+    parser.add_argument(
+        "stream",
+        metavar="STREAM",
+        nargs="?",
+        help="without signalling: rtp://[HOST]:PORT, or FILE.sdp as another program has written it  [SIP calls]",
+    )
     sound = parser.add_argument_group("sound")
     _playing(sound)
     two_way = parser.add_argument_group("both directions")
@@ -167,6 +181,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         answer=found.answer == "auto",
         once=found.once,
         **account_values(parser, found, answers=True),
+        stream=_stream(parser, found.stream),
     )
 
 
@@ -177,9 +192,9 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         "targets",
         metavar="TARGET",
         nargs="*",
-        type=sip_target,
-        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., or with --registrar a user there  "
-        "[127.0.0.1]",
+        type=target,
+        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., with --registrar a user there, or "
+        "rtp://host:port without signalling  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
@@ -204,6 +219,14 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target("127.0.0.1")]),
         **account_values(parser, found, answers=False),
     )
+
+
+def _stream(parser: Parser, text: str | None) -> RtpTarget | Path | None:
+    """What is to be played without signalling; read last, so that a mistyped option is named first."""
+    try:
+        return None if text is None else stream(text)
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"STREAM: {error}")
 
 
 def _parser(program: str, description: str) -> Parser:
@@ -273,10 +296,9 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
         "--fec",
         metavar="SPEC",
         type=fec_choice,
-        default=AUTO,
         help="auto (as losses need), off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over "
         "it and those 1 and 3 before; + separates several sets); for other programs ulpfec:4 (the same as ULPFEC) and "
-        "red:1 (each packet repeats the one before)  [auto]",
+        "red:1 (each packet repeats the one before)  [auto; without signalling off]",
     )
     coding.add_argument(
         "--fec-max", metavar="BPS", type=bit_rate, default="200k", help="most that repair packets may take  [200k]"
@@ -292,6 +314,7 @@ def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[i
     )
     network.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address  [all]")
     network.add_argument("--rtp-port", metavar="PORT[-PORT]", type=ports, default=media_ports, help=f"[{media_text}]")
+    network.add_argument("--sdp", metavar="FILE", help="of rtp://: write what another program needs to know")
     network.add_argument("--public-address", metavar="ADDR", type=ip_address, help="what peers are told, behind a NAT")
     network.add_argument("--stun", metavar="HOST", type=host_port, help="server that is asked for that address  [off]")
     network.add_argument("--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="packet marking  [ef]")
@@ -346,12 +369,15 @@ def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]
 
 
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
+    fec: FecChoice = found.fec or fec_choice(AUTO)
     return {
         "codecs": found.codec,
         "bitrate": None if found.bitrate is None else round(found.bitrate),
         "ptime": found.ptime,
-        "fec": found.fec.pattern,
-        "fec_scheme": found.fec.scheme,
+        "fec": fec.pattern,
+        "fec_scheme": fec.scheme,
+        "plain_fec": found.fec is not None,
+        "sdp": found.sdp,
         "fec_max": found.fec_max,
         "format": found.format,
         "sip_port": found.sip_port,

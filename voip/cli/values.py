@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
+from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from voip import codecs
 from voip.fec import FLEXFEC, RED, ULPFEC, Pattern, parse_pattern, red, ulpfec
 from voip.net import DSCP_EF
 from voip.sip import SipUri, parse_target
+from voip.sip.uri import format_host
 
 KNOWN_CODECS = codecs.NAMES
 """Names of --codec, best first."""
 
 AUTO: Literal["auto"] = "auto"
 """What is left to the program to decide."""
+
+RTP_SCHEME = "rtp://"
+"""How a target without signalling begins."""
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -140,3 +146,44 @@ def host_port(text: str) -> tuple[str, int | None]:
     if match is None or (port is not None and not 0 < port <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a server: write host or host:port")
     return match[1] or match[2] or match[4], port
+
+
+class RtpTarget(NamedTuple):
+    """`rtp://host:port`: media without signalling."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{RTP_SCHEME}{format_host(self.host, self.port)}"
+
+
+def rtp_target(text: str) -> RtpTarget:
+    """`rtp://host:port`, or `rtp://:port` for all addresses of this machine."""
+    try:
+        found = urlsplit(text)
+        host, port = found.hostname or "", found.port
+    except ValueError:
+        port = None
+    if not port or found.path or found.query or found.username:
+        raise argparse.ArgumentTypeError(f"{text!r}: write {RTP_SCHEME}HOST:PORT, such as rtp://192.0.2.1:5004")
+    return RtpTarget(host, port)
+
+
+def target(text: str) -> SipUri | RtpTarget:
+    """Whom to call: a SIP address, or where to send RTP."""
+    if text.lower().startswith(RTP_SCHEME):
+        found = rtp_target(text)
+        if not found.host:
+            raise argparse.ArgumentTypeError(f"{text!r} names no host")
+        return found
+    return sip_target(text)
+
+
+def stream(text: str) -> RtpTarget | Path:
+    """What to play without signalling: what comes to a port, or what a session description says."""
+    if text.lower().startswith(RTP_SCHEME):
+        return rtp_target(text)
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {RTP_SCHEME}:PORT nor a file")
+    return Path(text)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from voip import codecs
-from voip.calls import CallSettings, Hearing, Speaking
+from voip.calls import CallSettings, Hearing, PlainSource, Speaking
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions
+from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
+from voip.errors import ProtocolError, VoipError
 from voip.fec import RED, Pattern, red
 from voip.net import Network
 from voip.report import Console
-from voip.sdp import MAX_PAYLOAD, Capabilities, Direction, effective_ptime
+from voip.sdp import MAX_PAYLOAD, Capabilities, Direction, SessionDescription, effective_ptime
 from voip.sip import UserAgent
+from voip.sip.uri import format_host
 
+ANY_ADDRESS = "0.0.0.0"
 ANY_PUBLIC_HOST = "192.0.2.1"
 """RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
 ADAPTIVE_REPAIR_WINDOW = 0.24
@@ -112,6 +118,8 @@ def call_settings(options: CommonOptions, direction: Direction, source: Source |
     return CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
+        plain_fec=options.plain_fec and options.fec is not None,
+        on_description=partial(_write_description, options.sdp),
     )
 
 
@@ -122,28 +130,58 @@ def _max_payload(options: CommonOptions) -> int:
     return MAX_PAYLOAD
 
 
+def _write_description(path: str | None, description: SessionDescription) -> None:
+    if path is None:
+        return
+    try:
+        Path(path).write_bytes(description.serialize())
+    except OSError as error:
+        raise VoipError(f"--sdp {path}: {error.strerror}") from error
+
+
+def plain_source(stream: RtpTarget | Path) -> PlainSource:
+    """Where a stream without signalling comes to. VoipError for a file that says nothing of it."""
+    if isinstance(stream, RtpTarget):
+        return PlainSource(str(stream), stream.host or ANY_ADDRESS, stream.port)
+    try:
+        description = SessionDescription.parse(stream.read_bytes())
+    except OSError as error:
+        raise VoipError(f"{stream}: {error.strerror}") from error
+    except ProtocolError as error:
+        raise VoipError(f"{stream} is not a session description: {error}") from error
+    audio = next((media for media in description.media if media.kind == "audio" and media.port), None)
+    if audio is None:
+        raise VoipError(f"{stream} describes no audio")
+    family = "::" if ":" in (description.host(audio) or "") else ANY_ADDRESS
+    return PlainSource(str(stream), family, audio.port, description)
+
+
 def announce(
-    options: ReceiverOptions, network: Network, sip_port: int, devices: Sequence[Device], console: Console
+    options: ReceiverOptions, network: Network, sip_port: int | None, devices: Sequence[Device], console: Console
 ) -> None:
     """What a person needs to know to reach this receiver; `devices`: its speaker, and its microphone if it has one."""
-    host = network.local_host(ANY_PUBLIC_HOST)
-    written = f"[{host}]" if ":" in host else host
-    first, last = options.media_ports or (0, 0)
     named = zip(("speaker   ", "mic       "), devices, strict=False)
     latency = "auto" if options.latency is None else f"{options.latency * 1e3:g} ms"
-    sound = "\n".join(f"{name}{device.description}" for name, device in named)
+    sound = "\n".join(f"{name}{device.description}" for name, device in named) + f"   latency {latency}"
+    if sip_port is None:
+        uri = str(options.stream)
+        console.event("listening", f"receiver  waiting for a stream   {uri}\n{sound}", uri=uri)
+        console.pump()
+        return
+    host = format_host(network.local_host(ANY_PUBLIC_HOST))
+    first, last = options.media_ports or (0, 0)
     port = "" if sip_port == SIP_PORT else f":{sip_port}"
     by_tls = network.sip_ports.get("tls")
-    secure = f"          or, by TLS,             sips:{written}:{by_tls}\n" if by_tls else ""
+    secure = f"          or, by TLS,             sips:{host}:{by_tls}\n" if by_tls else ""
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
     console.event(
         "listening",
-        f"receiver  waiting for a call   sip:{written}:{sip_port} (udp, tcp)\n"
+        f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)\n"
         f"{secure}"
         f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}\n"
-        f"{sound}   latency {latency}\n"
-        f"on the other machine:  ./sender.py {written}{port}",
-        uri=f"sip:{written}:{sip_port}",
+        f"{sound}\n"
+        f"on the other machine:  ./sender.py {host}{port}",
+        uri=f"sip:{host}:{sip_port}",
         media_ports=[first, last],
     )
     console.pump()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from voip.net.loop import Handler, Network, OnPacket
 from voip.net.media import MediaPort
+from voip.net.names import host_address
 from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards
 from voip.net.tls import TlsFiles
 
@@ -25,5 +26,6 @@ __all__ = [
     "OnPacket",
     "TlsFiles",
     "family_of",
+    "host_address",
     "local_address_towards",
 ]

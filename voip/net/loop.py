@@ -241,11 +241,12 @@ class Network:
 
     # --- media ----------------------------------------------------------------------------------------------------
 
-    def open_media_port(self, remote_host: str) -> MediaPort:
-        """A port pair of the family of `remote_host`; NetworkError when all ports are taken."""
+    def open_media_port(self, remote_host: str, own_port: int | None = None) -> MediaPort:
+        """A port pair of the family of `remote_host`, the given one or any; NetworkError when all ports are taken."""
         family = family_of(remote_host)
         host = self._bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
-        rtp, rtcp = open_pair(family, host, self._media_ports, self._dscp)
+        ports = self._media_ports if own_port is None else (own_port, own_port)
+        rtp, rtcp = open_pair(family, host, ports, self._dscp)
         return MediaPort(rtp, rtcp, self.local_host(remote_host), rtp.getsockname()[1])
 
     def attach(self, port: MediaPort, session: RtpSession, on_packet: OnPacket) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from voip.net.sockets import NetworkError, family_of
 from voip.sip import Address, SipUri
 from voip.sip.lookup import Naptr, Records, Srv, addresses_of, stun_servers
 
@@ -49,6 +50,15 @@ class SystemRecords:
             hosts = [str(address[0]) for family, _, _, _, address in found if family in self._families]
             return list(dict.fromkeys(hosts))
         return ()
+
+
+def host_address(host: str, bind: str | None = None) -> str:
+    """The first literal address of `host`, of the family of `bind` where that is given; waits. NetworkError."""
+    families = [socket.AF_INET, socket.AF_INET6] if bind is None else [family_of(bind)]
+    found = SystemRecords(families).hosts(host)
+    if not found:
+        raise NetworkError(f"cannot find the host {host}")
+    return found[0]
 
 
 class DnsRecords(SystemRecords):

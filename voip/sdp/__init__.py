@@ -5,6 +5,7 @@ asides         telephone events and comfort noise
 description    bytes to SessionDescription and back
 fec            the formats of each scheme in a media line
 negotiation    offer, answer, and what both make of the media
+plain          the same without signalling
 """
 
 from voip.sdp.description import MediaDescription, SessionDescription

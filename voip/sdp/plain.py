@@ -1,0 +1,46 @@
+"""Media without signalling: both ends know it beforehand, or one reads the description that the other has written.
+
+There is no offer and no answer then, but the same description (RFC 8866) and the same NegotiatedMedia come of it. What
+needs both sides' consent (RTCP on the RTP port, RFC 5761) is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from voip.sdp.description import SessionDescription
+from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia
+from voip.sdp.negotiation import make_answer, make_offer
+
+ANYBODY = ("0.0.0.0", 0)
+"""Where a stream goes to whose peer is not known before it has been heard."""
+_AGREED_ON = ("rtcp-mux", "rtcp-rsize", *(direction.value for direction in Direction))
+
+
+def describe(capabilities: Capabilities, destination: Endpoint) -> SessionDescription:
+    """What is sent to `destination` (its host and port, our identifiers): the first codec, and FEC if we have it."""
+    description = make_offer(replace(capabilities, codecs=capabilities.codecs[:1]), destination)
+    for media in description.media:
+        media.attributes = [(name, value) for name, value in media.attributes if name not in _AGREED_ON]
+    return description
+
+
+def media_of(
+    description: SessionDescription, capabilities: Capabilities, endpoint: Endpoint, remote: tuple[str, int] | None
+) -> NegotiatedMedia:
+    """The media of a description for our side of it; `remote` is where we send to, None: wherever we hear from.
+
+    NegotiationError if there is nothing in it that we know.
+    """
+    _, media = make_answer(description, capabilities, endpoint)
+    host, port = remote or ANYBODY
+    ours = media.remote_ssrc == endpoint.ssrc  # we have written it ourselves
+    return replace(
+        media,
+        remote=(host, port),
+        remote_rtcp=(host, port + 1) if port else None,
+        rtcp_mux=False,
+        direction=capabilities.direction,
+        remote_ssrc=None if ours else media.remote_ssrc,
+        remote_fec_ssrc=None if ours else media.remote_fec_ssrc,
+    )
