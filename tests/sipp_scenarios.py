@@ -23,10 +23,11 @@ USER, PASSWORD = "alice", "secret"
 
 _TONE = bytes([0x90] * 4 + [0x10] * 4) * 4000  # 4 s of 1 kHz, a square wave in G.711 mu-law
 _LOG_TAIL = 40  # lines of sipp's message log in a failure
+_SIPP_TRANSPORT = {"udp": "u1", "tcp": "t1"}
 _GRACE = 10.0  # seconds for sipp to end by itself after its own time-out
 
 _ELSEWHERE = "sip:[service]@[remote_ip]:[remote_port]"
-_OURSELVES = "sip:sipp@[local_ip]:[local_port]"
+_OURSELVES = "sip:sipp@[local_ip]:[local_port];transport=[transport]"
 
 
 def audio(
@@ -356,7 +357,9 @@ def _rejects(status: str, *headers: str) -> Scenario:
 
 
 def _redirects() -> Scenario:
-    scenario = _called().reply("302 Moved Temporarily", headers=["Contact: <sip:moved@[local_ip]:[local_port]>"])
+    scenario = _called().reply(
+        "302 Moved Temporarily", headers=["Contact: <sip:moved@[local_ip]:[local_port];transport=[transport]>"]
+    )
     return _until_bye(scenario.asked("ACK").asked("INVITE", line="INVITE sip:moved@", timeout=3000))
 
 
@@ -427,8 +430,14 @@ class Verdict:
 class Sipp:
     """A running sipp; `finish` waits for its verdict, leaving the `with` block ends it in any case."""
 
-    def __init__(self, scenario: Scenario, folder: Path, *arguments: str, host: str, seconds: float) -> None:
-        (folder / "scenario.xml").write_text(scenario.xml)
+    def __init__(
+        self, scenario: Scenario, folder: Path, *arguments: str, host: str, seconds: float, known_as: str = ""
+    ) -> None:
+        """`known_as`: the address that its Contact shows, in place of its own."""
+        xml = scenario.xml
+        if known_as:
+            xml = xml.replace(_OURSELVES, _OURSELVES.replace("[local_ip]", known_as))
+        (folder / "scenario.xml").write_text(xml)
         (folder / TONE_FILE).write_bytes(_TONE)
         self._folder, self._seconds = folder, seconds
         self._screen = (folder / "screen.log").open("wb")
@@ -465,16 +474,46 @@ class Sipp:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
-def run_uac(name: str, folder: Path, target: str, *, host: str, port: int, seconds: float = 20.0) -> Verdict:
+def run_uac(
+    name: str,
+    folder: Path,
+    target: str,
+    *,
+    host: str,
+    port: int,
+    seconds: float = 20.0,
+    protocol: str = "udp",
+    known_as: str = "",
+) -> Verdict:
     """Call `target` (host:port) as the scenario says."""
     scenario = UAC[name]()
     rate = ["-r", str(scenario.calls), "-l", str(scenario.calls)]
-    arguments = [target, "-s", "receiver", "-p", str(port), "-mp", str(port + 2), *rate]
-    with Sipp(scenario, folder, *arguments, host=host, seconds=seconds) as running:
+    arguments = [
+        target,
+        "-s",
+        "receiver",
+        "-p",
+        str(port),
+        "-mp",
+        str(port + 2),
+        "-t",
+        _SIPP_TRANSPORT[protocol],
+        *rate,
+    ]
+    with Sipp(scenario, folder, *arguments, host=host, seconds=seconds, known_as=known_as) as running:
         return running.finish()
 
 
-def run_uas(name: str, folder: Path, *, host: str, port: int, seconds: float = 40.0) -> Sipp:
+def run_uas(
+    name: str,
+    folder: Path,
+    *,
+    host: str,
+    port: int,
+    seconds: float = 40.0,
+    protocol: str = "udp",
+    known_as: str = "",
+) -> Sipp:
     """Wait to be called at `port` and answer as the scenario says; RTP is echoed."""
-    arguments = ["-p", str(port), "-mp", str(port + 2), "-rtp_echo"]
-    return Sipp(UAS[name](), folder, *arguments, host=host, seconds=seconds)
+    arguments = ["-p", str(port), "-mp", str(port + 2), "-t", _SIPP_TRANSPORT[protocol], "-rtp_echo"]
+    return Sipp(UAS[name](), folder, *arguments, host=host, seconds=seconds, known_as=known_as)

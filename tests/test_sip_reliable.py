@@ -317,6 +317,20 @@ def test_answers_and_requests_go_back_by_the_connection_while_it_is_open() -> No
     assert destination == Address("tcp", "10.0.0.9", 5099)
 
 
+@pytest.mark.parametrize(("params", "protocol"), [("", "tcp"), (";transport=udp", "udp"), (";transport=tcp", "tcp")])
+def test_a_contact_that_leaves_the_protocol_open_is_reached_as_the_call_was(params: str, protocol: str) -> None:
+    agent = agent_at()
+    peer = TextPeer(agent, protocol="tcp")
+    agent.invite("sip:b@10.0.0.9:5099;transport=tcp", OFFER, peer.now)
+    (invite,) = peer.hear()
+    assert isinstance(invite, Request)
+    data = peer.response(invite, 200, body=ANSWER)
+    agent.receive(data.replace(b"5099>\r\n", f"5099{params}>\r\n".encode()), peer.address, peer.now)
+    ((ack, destination),) = agent.messages_to_send(peer.now)
+    assert ack.startswith(b"ACK")
+    assert destination == peer.address._replace(protocol=protocol)
+
+
 def test_a_proxys_connection_is_not_taken_for_the_peers() -> None:
     agent = agent_at()
     peer = TextPeer(agent, protocol="tcp", port=40_000, listens=5099)

@@ -9,7 +9,7 @@ import pytest
 from tests.sip_lab import OFFER
 from voip.sip.events import Address
 from voip.sip.message import Headers, Request, Response, parse_message
-from voip.sip.timers import GIVE_UP, T1, T4, Timers
+from voip.sip.timers import GIVE_UP, LINGER, T1, T4, Timers
 from voip.sip.transaction import (
     ClientTransaction,
     InviteClient,
@@ -222,7 +222,7 @@ def test_the_ack_ends_the_repetition_of_a_refusal_and_timer_i_the_transaction() 
     bench.run(1.0)
     assert transaction.acknowledge(1.0)
     assert transaction.acknowledge(1.1)
-    transaction.repeated()
+    transaction.repeated(bench.now)
     bench.collect()
     bench.run(1.0 + T4)
     assert bench.times() == [0, 0.5]
@@ -232,14 +232,14 @@ def test_the_ack_ends_the_repetition_of_a_refusal_and_timer_i_the_transaction() 
 def test_a_repeated_invite_gets_the_last_response_again_but_not_a_2xx() -> None:
     bench = Bench()
     transaction = invite_server(bench)
-    transaction.repeated()
+    transaction.repeated(bench.now)
     assert not bench.wire.outbox
     bench.respond(transaction, 180)
-    transaction.repeated()
+    transaction.repeated(bench.now)
     bench.collect()
     assert len(bench.sent) == 2
     bench.respond(transaction, 200)
-    transaction.repeated()
+    transaction.repeated(bench.now)
     bench.collect()
     assert len(bench.sent) == 3
     assert not transaction.acknowledge(0.1)
@@ -249,11 +249,24 @@ def test_a_repeated_invite_gets_the_last_response_again_but_not_a_2xx() -> None:
     assert transaction.state is State.TERMINATED
 
 
+def test_who_may_have_missed_our_last_word_is_waited_for_a_little() -> None:
+    bye, again, refused = Bench(), Bench(), Bench()
+    bye.respond(other_server(bye), 200)
+    assert bye.wire.linger_until == LINGER
+    server = other_server(again)
+    again.respond(server, 200)
+    server.repeated(0.6)
+    assert again.wire.linger_until == 0.6 + 2 * LINGER
+    client = refused.client("INVITE")
+    refused.answer(client, 486)
+    assert refused.wire.linger_until == LINGER
+
+
 def test_a_repeated_bye_gets_its_response_again_until_timer_j() -> None:
     bench = Bench()
     transaction = other_server(bench)
     bench.respond(transaction, 200)
-    transaction.repeated()
+    transaction.repeated(bench.now)
     bench.collect()
     bench.respond(transaction, 500)
     assert [data[:11] for _, data in bench.sent] == [b"SIP/2.0 200"] * 2

@@ -100,6 +100,10 @@ class Shutdown:
     def requested(self) -> bool:
         return self._requested
 
+    def signalled(self) -> bool:
+        """It was the user, or the system, who asked."""
+        return self._signalled
+
     def impatient(self) -> bool:
         return self._impatient
 

@@ -19,6 +19,8 @@ from voip.report import CallRecord, Console, final_report
 
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
+LINGER_AT_MOST = 3.0
+"""Seconds that a peer who has missed our last answer may keep the program from ending by itself."""
 PUMP_INTERVAL = 0.1
 """Seconds until a line that another thread has handed over is on the terminal."""
 STATUS_INTERVAL = 1.0
@@ -50,6 +52,9 @@ def watch(
         shutdown.pause()
     if not calls.idle:
         calls.network.post(calls.last_words)
+        shutdown.pause()
+    deadline += 0.0 if shutdown.signalled() else LINGER_AT_MOST - GOODBYE_TIMEOUT
+    while calls.network.now() < min(calls.agent.linger_until, deadline) and not shutdown.impatient():
         shutdown.pause()
     shutdown.stop()
     calls.network.post(lambda: None)

@@ -230,6 +230,11 @@ class UserAgent:
         calls = any(call.dialog is not None and call.dialog.peer == address for call in self._calls.values())
         return calls or any(client.destination == address for client in self._core.clients.values())
 
+    @property
+    def linger_until(self) -> float:
+        """Who stops before then may leave a peer behind that has missed our last answer. Readable from any thread."""
+        return self._core.wire.linger_until
+
     def server_name(self, address: Address) -> str:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
         return self._core.names.get(address, address.host)
@@ -253,7 +258,7 @@ class UserAgent:
         if request.method == "ACK":
             self._receive_ack(request, known, source, now)
         elif known is not None:
-            known.repeated()
+            known.repeated(now)
         elif request.method == "CANCEL":
             self._receive_cancel(request, source, size, now)
         elif request.method in SERVED and (call := self._call_of(request)) is not None:

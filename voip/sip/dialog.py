@@ -114,7 +114,14 @@ class Dialog:
         addresses = known(self.next_hop)
         if self.behind_nat or self.connected or not addresses or self.peer in addresses:
             return self.peer
+        if self._leaves_protocol() and any(address[1:] == self.peer[1:] for address in addresses):
+            return self.peer  # a Contact that forgets to say that it is of a connection
         return addresses[0]
+
+    def _leaves_protocol(self) -> bool:
+        """The next hop does not say what it is to be reached by."""
+        uri = self.next_hop
+        return isinstance(uri, SipUri) and uri.scheme == "sip" and "transport" not in uri.params
 
     def connection_lost(self, address: Address) -> None:
         """The connection to or from there is gone."""

@@ -72,7 +72,7 @@ class ReliableAnswers:
         if may_be_forged(self._transaction.source) and self._copies >= COPIES_TO_STRANGERS:
             return
         self._copies += 1
-        self._transaction.repeated()
+        self._transaction.send_again()
         self._interval *= 2
         self._core.timers.set(self, "repeat", now + self._interval, self._repeat)
 

@@ -13,6 +13,9 @@ T4 = 5.0
 GIVE_UP = 64 * T1
 """Timers B, F, H, J, L and M, and D over UDP: the end of every wait for the peer."""
 
+LINGER = 1.5 * T1
+"""How long after an answer its copy is asked for, at least, if the answer was lost."""
+
 Action = Callable[[float], None]
 
 

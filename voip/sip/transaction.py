@@ -13,6 +13,7 @@ for repetitions does not wait (D, I, J, K are zero); 2xx to INVITE are repeated 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from typing import Protocol
 
 from voip.sip.events import Address
 from voip.sip.message import Headers, Request, Response, Via
-from voip.sip.timers import GIVE_UP, T1, T2, T4, Timers
+from voip.sip.timers import GIVE_UP, LINGER, T1, T2, T4, Timers
 
 BRANCH_COOKIE = "z9hG4bK"
 """Start of each branch that is unique by itself (8.1.1.7)."""
@@ -30,7 +31,7 @@ TRYING_AFTER = 0.2
 SIP_PORT = 5060
 SIPS_PORT = 5061
 """Where SIP over TLS is (19.1.2)."""
-FALL_BACK_AFTER = 2.0
+FALL_BACK_AFTER = 1.0
 """Seconds without an answer after which a request that was too large for UDP goes by UDP all the same: a firewall that
 drops TCP says nothing. A server that has it from both counts the second as a repetition."""
 MAX_FORWARDS = "70"
@@ -52,10 +53,17 @@ class Wire:
     """What transactions and dialogs have of the world: messages to send, and deadlines."""
 
     timers: Timers = field(default_factory=Timers)
+    linger_until: float = -math.inf
+    """Before then somebody may have missed the last that we said, and ask for it again."""
     outbox: list[tuple[bytes, Address]] = field(default_factory=list)
 
     def send(self, data: bytes, destination: Address) -> None:
         self.outbox.append((data, destination))
+
+    def linger(self, destination: Address, seconds: float, now: float) -> None:
+        """What was sent there last may be lost."""
+        if not destination.reliable:
+            self.linger_until = max(self.linger_until, now + seconds)
 
 
 # --- client -----------------------------------------------------------------------------------------------------------
@@ -228,6 +236,7 @@ class InviteClient(ClientTransaction):
             self._accepted(response, source, now)
         elif self.state is State.COMPLETED:
             self._wire.send(self._ack, self.destination)
+            self._wire.linger(self.destination, 2 * LINGER, now)
         elif not self.answered:
             self._refused(response, source, now)
 
@@ -244,6 +253,7 @@ class InviteClient(ClientTransaction):
         self._heard()
         self._ack = self._make_ack(response).serialize()
         self._wire.send(self._ack, self.destination)
+        self._wire.linger(self.destination, LINGER, now)
         self._linger(GIVE_UP, now)  # timer D
         self.owner.on_response(self, response, source, now)
 
@@ -290,8 +300,13 @@ class ServerTransaction(ABC):
     def respond(self, response: Response, now: float) -> None:
         """Send this response, once; no-op after a final one."""
 
-    def repeated(self) -> None:
+    def repeated(self, now: float) -> None:
         """Another copy of the request has come."""
+        self._wire.linger(self.reply_to, 2 * LINGER, now)
+        self.send_again()
+
+    def send_again(self) -> None:
+        """One more copy of the last response."""
         if self._reply:
             self._wire.send(self._reply, self.reply_to)
 
@@ -332,6 +347,7 @@ class NonInviteServer(ServerTransaction):
             self.state = State.PROCEEDING
             return
         self.state = State.COMPLETED
+        self._wire.linger(self.reply_to, LINGER, now)
         self._linger(GIVE_UP, now)  # timer J
 
 
@@ -361,11 +377,11 @@ class InviteServer(ServerTransaction):
             self._timers.set(self, "retransmit", now + T1, self._retransmit)
         self._timers.set(self, "give up", now + GIVE_UP, self._terminate)  # timer H
 
-    def repeated(self) -> None:
+    def repeated(self, now: float) -> None:
         # A 2xx comes again by the dialog's timer, and only to those it is kept from here.
         frugal = self.state is State.ACCEPTED and self.most_copies is not None
         if frugal or self.state in (State.PROCEEDING, State.COMPLETED):
-            super().repeated()
+            super().repeated(now)
 
     def acknowledge(self, now: float) -> bool:
         """An ACK with the branch of this INVITE has come; False if it is for a 2xx, that is for the dialog."""
@@ -382,7 +398,7 @@ class InviteServer(ServerTransaction):
         if self.most_copies is not None and self._copies >= self.most_copies:
             return
         self._copies += 1
-        super().repeated()
+        self.send_again()
         self._interval = min(2 * self._interval, T2)
         self._timers.set(self, "retransmit", now + self._interval, self._retransmit)
 
