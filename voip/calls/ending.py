@@ -15,6 +15,22 @@ from voip.sip import CallEnded
 
 UNAUTHORIZED = (401, 407)
 UNAVAILABLE = (408, 480)
+NO_CODEC = "it takes no codec of ours; see --codec"
+BUSY = "it is in another call; try again later"
+ADVICE = {
+    403: "receiver.py says by --allow who may call it; elsewhere an account may be needed, see --user",
+    404: "nobody has this name there; check what stands before the @",
+    415: NO_CODEC,
+    480: "nobody is there now; try again later",
+    486: BUSY,
+    488: NO_CODEC,
+    503: "it has too much to do, or is being restarted; try again later",
+    600: BUSY,
+    603: "its user does not want the call",
+    604: "nobody has this name anywhere; check the address",
+    606: NO_CODEC,
+}
+"""What a refusal means to who called, and what can be done."""
 
 
 def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
@@ -32,11 +48,18 @@ def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
         if ending.status:
             return EXIT_NO_ANSWER, f"{peer} rings, but nobody answers"
         return EXIT_NO_ANSWER, f"{peer} does not answer. Is receiver.py running there, and its UDP port open?"
-    said = f"{ending.status} {ending.phrase}".strip()
-    if ending.status in UNAUTHORIZED:
-        return EXIT_AUTHENTICATION, f"{peer} asks for a user and password ({said}); see --user and --password-file"
-    if ending.status in UNAVAILABLE:
-        return EXIT_NO_ANSWER, f"{peer} is not available ({said})"
     if ending.status:
-        return EXIT_REJECTED, f"{peer} refused the call ({said})"
+        return _refused(peer, ending.reason, ending.status, ending.phrase)
     return EXIT_NO_MEDIA, f"the call to {peer} ended: {ending.reason}"
+
+
+def _refused(peer: str, reason: str, status: int, phrase: str) -> tuple[int, str]:
+    said = f"{status} {phrase}".strip()
+    if reason == "redirect-loop":
+        return EXIT_REJECTED, f"{peer} sends the call from one address to another ({said}); call the last one itself"
+    if status in UNAUTHORIZED:
+        return EXIT_AUTHENTICATION, f"{peer} wants a user and password it knows ({said}); see --user, --password-file"
+    advice = f": {ADVICE[status]}" if status in ADVICE else ""
+    if status in UNAVAILABLE:
+        return EXIT_NO_ANSWER, f"{peer} is not available ({said}){advice}"
+    return EXIT_REJECTED, f"{peer} refused the call ({said}){advice}"
