@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.peers import require
-from tests.processes import LOOPBACK, Program, until
+from tests.processes import LOOPBACK, PATIENCE, Program, until
 
 PASSWORD = "s3cret"
 _MODULES = ":".join(str(path) for path in Path("/usr/lib").glob("**/kamailio/modules"))
@@ -46,6 +46,7 @@ request_route {{
         else sl_send_reply("404", "Not Here");
         exit;
     }}
+    loose_route();  # a caller may have been told to come by way of us
     if (is_method("REGISTER")) {{
         if (!pv_www_authenticate("lab", "{password}", "0")) {{ www_challenge("lab", "1"); exit; }}
         save("location");
@@ -75,11 +76,13 @@ def registrar(folder: Path, port: int, *, algorithm: str = "SHA-256", expires: i
     command = ["kamailio", "-f", str(configuration), "-DD", "-E", "-m", "32", "-M", "4", "-Y", str(folder)]
     command += [word for protocol in ("udp", "tcp") for word in ("-l", f"{protocol}:{LOOPBACK}:{port}")]
     with Program(command, folder=folder, name="kamailio") as program:
-        until(lambda: _listens(port) or program.process.poll() is not None, f"Kamailio is up:\n{program.stderr}")
-        assert program.process.poll() is None, program.stderr
-        yield program
-        program.send_signal(signal.SIGTERM)  # its children end with it, but not if it is killed
-        program.process.wait(10.0)
+        try:
+            until(lambda: _listens(port) or program.process.poll() is not None, "Kamailio is up")
+            assert program.process.poll() is None, program.stderr
+            yield program
+        finally:
+            program.send_signal(signal.SIGTERM)  # its children end with it, but not if it is killed
+            program.process.wait(PATIENCE)
 
 
 def _listens(port: int) -> bool:

@@ -264,7 +264,8 @@ class TextPeer:
         return self.hear()
 
     def hear(self) -> list[Request | Response]:
-        return [parse_message(data) for data, _ in self.agent.messages_to_send(self.now)]
+        """What the agent says, keep-alives apart."""
+        return [parse_message(data) for data, _ in self.agent.messages_to_send(self.now) if data.strip()]
 
     def wait(self, seconds: float) -> list[tuple[float, Request | Response]]:
         """Let time pass: what was sent in it, with the seconds since its begin."""

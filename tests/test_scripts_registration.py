@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from pathlib import Path
 
@@ -34,9 +35,10 @@ def test_a_registration_brings_calls_and_survives_its_registrar(algorithm: str, 
     port, _ = free_ports()
     server = f"sip:{LOOPBACK}:{port}{transport}"
 
-    def call(name: str) -> int:
-        arguments = (*account(tmp_path, "alice", server), "--duration", "0.3s")
-        with sender(tmp_path, "bob", *arguments, name=name) as near:
+    def call(name: str, *, by: str = "--registrar", target: str = "bob") -> int:
+        _, _, *credentials = account(tmp_path, "alice", server)
+        arguments = (by, server, *credentials, "--duration", "0.3s")
+        with sender(tmp_path, target, *arguments, name=name) as near:
             return near.finish().status
 
     first = contextlib.ExitStack()
@@ -49,7 +51,7 @@ def test_a_registration_brings_calls_and_survives_its_registrar(algorithm: str, 
             known = far.stderr.count(REGISTERED)
             second.enter_context(registrar(tmp_path / "second", port, algorithm=algorithm))
             until(lambda: far.stderr.count(REGISTERED) > known, f"registered anew:\n{far.stderr}")
-            assert call("after") == ENDED, far.stderr
+            assert call("after", by="--proxy", target="bob@nowhere.invalid") == ENDED, far.stderr
             far.stop()
             outcome = far.finish()
         assert outcome.status == ENDED, outcome.stderr
@@ -89,13 +91,17 @@ def test_sipp_is_registered_at_and_left(tmp_path: Path) -> None:
     port, _ = free_ports()
     arguments = account(tmp_path, USER, f"{LOOPBACK}:{port}", SIPP_PASSWORD)
     with Sipp(_registers(), tmp_path, "-p", str(port), host=LOOPBACK, seconds=30.0) as peer:
-        with receiver(tmp_path, *arguments) as far:
+        with receiver(tmp_path, *arguments, "--json") as far:
             assert "for 500 s" in far.wait_for(REGISTERED)
             far.stop()
             outcome = far.finish()
         verdict = peer.finish()
     assert verdict.passed, f"{verdict}\n{outcome.stderr}"
     assert outcome.status == ENDED
+    events = [json.loads(line) for line in outcome.stdout.splitlines()]
+    (registered,) = [event for event in events if event["event"] == "registered"]
+    assert registered["account"] == f"sip:{USER}@{LOOPBACK}:{port}"
+    assert (registered["expires"], registered["contact"]) == (500, f"sip:{USER}@{far.target}")
     assert SIPP_PASSWORD not in verdict.messages
 
 

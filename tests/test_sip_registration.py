@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.sip_lab import OFFER, TextPeer, events_of
 from voip.sip import (
@@ -242,6 +244,53 @@ def test_the_port_of_a_connection_is_no_contact_unless_it_is_a_nats(protocol: st
         (event,) = events_of(agent)
         assert isinstance(event, Registered)
         assert event.contact == f"sip:alice@{expected}{transport}"
+
+
+def test_a_nats_mapping_is_kept_open_between_refreshes() -> None:
+    peer, agent = registering()
+    answer(peer, only(peer.hear()), 200, "Expires: 3600\r\n")
+    sent, began = [], peer.now
+    while (due := agent.next_timer()) is not None and due < began + 600.0:
+        agent.handle_timer(due)
+        sent += [(due - began, data, destination) for data, destination in agent.messages_to_send(due)]
+    assert {(data, destination) for _, data, destination in sent} == {(b"\r\n\r\n", REGISTRAR)}
+    assert 20 <= len(sent) <= 25
+    peer, agent = registering("sip:10.0.0.9:5099;transport=tcp")  # whose connections have keep-alives of their own
+    peer.address = REGISTRAR._replace(protocol="tcp")
+    answer(peer, only(peer.hear()))
+    peer.now = agent.next_timer() or 0.0
+    assert peer.now > began + 149.0
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.integers(200, 699),
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["Expires", "Min-Expires", "Retry-After", "Contact", "WWW-Authenticate", "Authentication-Info"]
+            ),
+            st.text(st.characters(codec="ascii", exclude_characters="\r\n"), max_size=40)
+            | st.integers(0, 2**40).map(str)
+            | st.sampled_from(["<sip:alice@10.0.0.1:6000>;expires=x", "*", ASK.format("n", ""), 'nextnonce="\\""']),
+        ),
+        max_size=6,
+    ),
+)
+def test_no_answer_of_a_registrar_breaks_it_or_makes_it_hurry(status: int, fields: list[tuple[str, str]]) -> None:
+    peer, agent = registering()
+    request = only(peer.hear())
+    response = request.response(status, None, "reg")
+    for name, value in fields:
+        response.headers.add(name, value.strip())
+    peer.now += 0.1
+    agent.receive(response.serialize(), peer.address, peer.now)
+    said = len(agent.messages_to_send(peer.now))
+    assert said <= 1
+    due = agent.next_timer()
+    assert due is not None
+    assert due > peer.now
+    assert agent.registering
 
 
 def test_a_lost_connection_is_made_anew_at_once_but_not_again_and_again() -> None:

@@ -1,10 +1,12 @@
 """SIP over UDP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
 
 bytes          message (and grammar, uri, headers beneath it), auth (digest)
+proof          authenticator (ours, to servers that the user named), gatekeeper (what callers have to show)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
 places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
 calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE, UPDATE), session_timer,
                reliable (provisional responses), uac (calling), uas (answering)
+               registration (section 10)
                agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
 """
 

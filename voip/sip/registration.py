@@ -24,6 +24,8 @@ REFRESH = (0.5, 0.9)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before the next try: about twice as long after each, so that a registrar that comes back is not overrun."""
 LONGEST_RETRY_AFTER = 300
+KEEP_ALIVE, KEEP_ALIVE_INTERVAL = b"\r\n\r\n", (24.0, 29.0)
+"""What keeps a NAT's mapping open between refreshes over UDP, and the seconds between (RFC 5626 section 4.4.2)."""
 INTERVAL_TOO_BRIEF = 423
 
 
@@ -156,6 +158,7 @@ class Registration:
             self._send(now)
             return
         self._moved = False
+        self._keep_alive_later(now)
         self._core.timers.set(self, "register", now + granted * self._core.rng.uniform(*REFRESH), self.start)
         self._core.events.append(Registered(str(self._account), granted, str(NameAddr.parse(self._contact).uri)))
 
@@ -188,6 +191,16 @@ class Registration:
         pause = max(pause, min(wait or 0, LONGEST_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
         self._core.events.append(RegistrationFailed(str(self._account), status, reason, pause))
+
+    def _keep_alive_later(self, now: float) -> None:
+        if self.destination is not None and not self.destination.reliable:
+            pause = self._core.rng.uniform(*KEEP_ALIVE_INTERVAL)
+            self._core.timers.set(self, "keep alive", now + pause, self._keep_alive)
+
+    def _keep_alive(self, now: float) -> None:
+        if self.destination is not None:
+            self._core.wire.send(KEEP_ALIVE, self.destination)
+        self._keep_alive_later(now)
 
     def _expired(self, now: float) -> None:
         self.registered = False
