@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 
-from voip.audio import AudioReceiver, Fanout, Mixer
+from voip.audio import AudioReceiver, Digit, Fanout, Mixer
 from voip.devices import Sink, Source
 from voip.errors import DeviceError, VoipError
 from voip.net import NetworkError
@@ -197,8 +197,8 @@ class Playback:
         self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
         self._latency, self.latency_max = latency, latency_max
 
-    def begin(self, key: str, media: NegotiatedMedia) -> None:
-        """A stream joins; a file that has no format yet takes the stream's own."""
+    def begin(self, key: str, media: NegotiatedMedia, on_digit: Callable[[Digit], object] = lambda digit: None) -> None:
+        """A stream joins; a file that has no format yet takes the stream's own. `on_digit` is told its keys."""
         self.sink.configure(media.codec.sample_rate, media.codec.channels)
         receiver = AudioReceiver(
             media,
@@ -206,6 +206,7 @@ class Playback:
             channels=self.sink.channels,
             latency=self._latency,
             latency_max=self.latency_max,
+            on_digit=on_digit,
         )
         self.mixer.add(key, receiver)
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal
 
-from voip.audio import AudioSender
+from voip.audio import AudioSender, Dialler, Digit
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.net import MediaPort, Network
@@ -61,7 +61,12 @@ class Hearing(Stream):
         return self._playback.sink.available
 
     def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
-        self._playback.mailbox.post(self._playback.begin, call_id, media)
+        def on_digit(digit: Digit) -> None:  # playback thread
+            lasted = round(digit.seconds * 1e3)
+            text = f"key {digit.key}   pressed for {lasted} ms"
+            self._console.event("dtmf", text, call_id=call_id, digit=digit.key, duration_ms=lasted)
+
+        self._playback.mailbox.post(self._playback.begin, call_id, media, on_digit)
 
     def taker(self, call_id: str, session: RtpSession) -> Callable[[RtpPacket, float], None]:
         """What each accepted packet is given to."""
@@ -97,6 +102,7 @@ class Speaking(Stream):
     """What is captured goes to the peers.
 
     fec: which repair packets to send, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s.
+    keys: what each peer is dialled in the call, "" for nothing.
     """
 
     def __init__(
@@ -108,9 +114,11 @@ class Speaking(Stream):
         fec: Pattern | Literal["auto"] | None,
         fec_max: float,
         rng: random.Random,
+        keys: str = "",
     ) -> None:
         self._network, self.capture, self._console = network, capture, console
-        self._fec, self._fec_max, self._rng = fec, fec_max, rng
+        self._fec, self._fec_max, self._rng, self._keys = fec, fec_max, rng, keys
+        self._diallers: dict[str, Dialler] = {}  # capture thread
 
     @property
     def available(self) -> bool:
@@ -131,6 +139,9 @@ class Speaking(Stream):
     def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
         """Capture thread: the stream joins."""
         source, fec = self.capture.source, self._fec
+        dialler = self._diallers[call_id] = Dialler(self._keys)
+        if self._keys and media.telephone_event is None:
+            self._console.say(0, f"the other side takes no telephone events: {self._keys} is not dialled")
         sender = AudioSender(
             media,
             sample_rate=source.sample_rate,
@@ -139,6 +150,7 @@ class Speaking(Stream):
             pattern=None if isinstance(fec, str) else fec,
             control=FecController(self._fec_max, ptime=media.ptime) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
+            dialler=dialler,
         )
         self.capture.fanout.add(call_id, sender, send)
 
@@ -147,6 +159,9 @@ class Speaking(Stream):
 
     def end(self, call_id: str, ended: Ended) -> None:
         def starve() -> None:  # capture thread
+            left = self._diallers.pop(call_id).left if call_id in self._diallers else ""
+            if left:
+                self._console.say(0, f"the call ended before all keys were dialled: {left} is left")
             self._network.post(ended, self.capture.fanout.remove(call_id))
 
         self.capture.mailbox.post(starve)

@@ -34,6 +34,7 @@ from voip.cli.values import (
     seconds,
     stream,
     target,
+    telephone_keys,
 )
 from voip.engine import EXIT_USAGE
 from voip.fec import Pattern
@@ -128,6 +129,8 @@ class ReceiverOptions(CommonOptions):
 @dataclass(frozen=True)
 class SenderOptions(CommonOptions):
     name: str
+    dtmf: str
+    """Keys that are dialled in the call."""
     connect_timeout: float
     duration: float | None
     targets: tuple[SipUri | RtpTarget, ...]
@@ -207,6 +210,9 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     calling.add_argument(
         "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="wait so long for an answer  [10s]"
     )
+    calling.add_argument(
+        "--dtmf", metavar="KEYS", type=telephone_keys, default="", help="dial 0-9*#A-D in the call; a comma waits 1 s"
+    )
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
@@ -214,6 +220,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     return SenderOptions(
         **_common_values(found),
         name=found.name,
+        dtmf=found.dtmf,
         connect_timeout=found.connect_timeout,
         duration=found.duration,
         targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target("127.0.0.1")]),

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from voip import codecs
+from voip.audio import Dialler
 from voip.fec import FLEXFEC, RED, ULPFEC, Pattern, parse_pattern, red, ulpfec
 from voip.net import DSCP_EF
 from voip.sip import SipUri, parse_target
@@ -187,3 +188,12 @@ def stream(text: str) -> RtpTarget | Path:
     if not Path(text).exists():
         raise argparse.ArgumentTypeError(f"{text!r} is neither {RTP_SCHEME}:PORT nor a file")
     return Path(text)
+
+
+def telephone_keys(text: str) -> str:
+    """What can be dialled."""
+    try:
+        Dialler(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    return text

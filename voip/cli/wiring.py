@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voip import codecs
 from voip.calls import CallSettings, Hearing, PlainSource, Speaking
-from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions
+from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
@@ -95,7 +95,15 @@ def hearing(network: Network, playback: Playback | None, console: Console) -> He
 
 def speaking(options: CommonOptions, network: Network, capture: Capture, console: Console) -> Speaking:
     """Where what is sent comes from."""
-    return Speaking(network, capture, console, fec=options.fec, fec_max=options.fec_max, rng=random.SystemRandom())
+    return Speaking(
+        network,
+        capture,
+        console,
+        fec=options.fec,
+        fec_max=options.fec_max,
+        rng=random.SystemRandom(),
+        keys=options.dtmf if isinstance(options, SenderOptions) else "",
+    )
 
 
 def call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
