@@ -24,6 +24,7 @@ from tests.session_lab import (
     wire,
 )
 from voip.codecs import Codec
+from voip.rtp import RtpPacket
 from voip.sdp import Direction
 from voip.session import CONFIRM_HELD, LATCH_HELD, LONGEST_DATAGRAM, Address, RtpSession
 
@@ -366,3 +367,17 @@ def test_forgeries_under_the_peers_own_address_and_ssrc_do_no_lasting_harm() -> 
             w.send(bytes(forged), after=0.0)
         assert_bounded(w.session)
     assert w.stream(range(250, 256)) == list(range(250, 256))
+
+
+def test_a_packet_that_keeps_the_way_open_is_dropped_by_whoever_gets_it() -> None:
+    session, other = RtpSession(media()), RtpSession(media())
+    packets = [RtpPacket.parse(session.keep_alive() or b"") for _ in range(3)]
+    assert [kept.payload for kept in packets] == [b""] * 3
+    assert len({kept.ssrc for kept in packets}) == 1
+    source = other.media.remote
+    for kept in packets:
+        assert other.receive_datagram(kept.serialize(), source, 1.0) == []
+    assert other.unknown_payload_type == 3
+    assert other.last_heard == 1.0  # a sign of life all the same
+    session.update(replace(session.media, remote=("0.0.0.0", 0)))
+    assert session.keep_alive() is None

@@ -48,6 +48,7 @@ CONFIRM_HELD = 16
 CONFIRM_SILENCE = 1.5  # packet times without a packet of the stream that is to be replaced
 
 LAST_PORT = 65535
+LAST_PAYLOAD_TYPE = 127
 _UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
 
 
@@ -87,6 +88,8 @@ class RtpSession:
         self.overruns = 0
         self.bytes_received = 0
         self.ip_bytes = 0
+        self._keep_alive_ssrc = (rng or random.Random()).getrandbits(32)  # of no stream: nobody misses packets in it
+        self._kept_alive = 0
         self._signalled = _signalled_address(media)
         self._latched: Address | None = None
         self._source: Address | None = None  # the latched address exactly as the socket names it
@@ -270,6 +273,23 @@ class RtpSession:
         else:
             named = self.media.remote_rtcp or (host, port + 1)
         return None if named is None or named[0] in _UNSPECIFIED_HOSTS or not 0 < named[1] <= LAST_PORT else named
+
+    def keep_alive(self) -> bytes | None:
+        """A packet that opens the way for what comes to us, and keeps it open (RFC 6263 section 4.6): empty, and of a
+        payload type that nobody has agreed on, so that whoever gets it drops it. None on hold."""
+        host, port = self.remote
+        if host in _UNSPECIFIED_HOSTS or not 0 < port <= LAST_PORT:
+            return None
+        media = self.media
+        taken = (
+            media.payload_type,
+            media.arriving_payload_type,
+            media.fec_payload_type,
+            media.arriving_fec_payload_type,
+        )
+        number = next(number for number in range(LAST_PAYLOAD_TYPE, 0, -1) if number not in taken)
+        self._kept_alive += 1
+        return RtpPacket(number, self._kept_alive & 0xFFFF, 0, self._keep_alive_ssrc).serialize()
 
     def rtcp_to_send(self, now: float) -> list[bytes]:
         """RTCP that is due, for `rtcp_destination`."""

@@ -58,6 +58,7 @@ def user_agent(
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip_address,
+        keeps_alive=network.behind_nat,
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,

@@ -48,6 +48,9 @@ LARGEST_PORT = 65535
 HOSTS_REMEMBERED = 64
 """Peers whose route was looked up."""
 
+MEDIA_KEEP_ALIVE = 15.0
+"""Seconds without a packet of ours after which one is sent to keep a NAT's mapping (RFC 6263 section 5)."""
+
 OnPacket = Callable[[RtpPacket, float], None]
 Handler = Callable[[Any], None]
 Discovered = Callable[["tuple[str, int] | None", "tuple[str, int] | None"], None]
@@ -211,6 +214,11 @@ class Network:
                 self._selector.unregister(sock)
 
     @property
+    def behind_nat(self) -> bool:
+        """Whether the user has said that there is one."""
+        return self._public is not None or self.stun is not None
+
+    @property
     def any_host(self) -> str:
         """Any address of the family that peers most likely have."""
         return "0.0.0.0" if self._bind is None or family_of(self._bind) == socket.AF_INET else "::"
@@ -257,6 +265,20 @@ class Network:
             if sock is not None:
                 self.unwatch(sock)
                 self._selector.register(sock, selectors.EVENT_READ, partial(self._receive_media, sock, attached))
+
+        if session.media.direction.sends:
+            self.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_open, attached, port.sent))
+        else:
+            self._keep_open(attached, port.sent)
+
+    def _keep_open(self, attached: _Attached, sent: int) -> None:
+        """Send something from a media port from which nothing went since `sent` packets: NATs let in only answers."""
+        if attached not in self._attached:
+            return
+        port, session, _ = attached
+        if port.sent == sent and (datagram := session.keep_alive()) is not None:
+            port.send(session.remote, datagram)
+        self.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_open, attached, port.sent))
 
     def say_goodbye(self, port: MediaPort, session: RtpSession) -> None:
         """Send the last RTCP of a call, with BYE; once."""

@@ -24,6 +24,8 @@ class MediaPort:
     port: int
     icmp_errors: int = 0
     unsent: int = 0
+    sent: int = 0
+    """Datagrams from the RTP port."""
 
     def send(self, destination: tuple[str, int], datagram: bytes) -> None:
         self._send(self.rtp, destination, datagram)
@@ -33,6 +35,7 @@ class MediaPort:
         self._send(self.rtp if shared or self.rtcp is None else self.rtcp, destination, datagram)
 
     def _send(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
+        self.sent += sock is self.rtp
         try:
             sock.sendto(datagram, destination)
         except ConnectionRefusedError:

@@ -16,6 +16,7 @@ from voip.sip.call import Call
 from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.gatekeeper import Gatekeeper, Verdict
+from voip.sip.keepalive import KeepAlive
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import NameAddr, Request, Response, SipParseError, SipUri, parse_message, salvage
 from voip.sip.registration import Registration
@@ -66,6 +67,7 @@ class UserAgent:
         registrar: SipUri | None = None,
         proxies: Sequence[SipUri] = (),
         product: str | None = None,
+        keeps_alive: bool = False,
         replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
     ) -> None:
         self._core = Core(rng, local, user, product, credentials)
@@ -78,6 +80,8 @@ class UserAgent:
         self._core.routes = [NameAddr(_loose(proxy)) for proxy in proxies]
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls: dict[str, Call] = {}
+        self._core.always_keeps_alive = keeps_alive
+        self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive)
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
         self.malformed = 0
@@ -235,6 +239,12 @@ class UserAgent:
         """Who stops before then may leave a peer behind that has missed our last answer. Readable from any thread."""
         return self._core.wire.linger_until
 
+    def _to_keep_alive(self) -> list[Address]:
+        """Who has to reach us through a NAT: the peers of our calls. The registration sees to its registrar itself."""
+        core = self._core
+        wanted = [call.dialog.destination(core.known) for call in self._calls.values() if call.dialog and call.live]
+        return [address for address in wanted if core.behind_nat(address)]
+
     def server_name(self, address: Address) -> str:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
         return self._core.names.get(address, address.host)
@@ -248,7 +258,10 @@ class UserAgent:
             self.ignored += 1
             return
         self._core.authenticator.note(transaction.request, response)
+        if source == transaction.destination:
+            self._core.learn_address(source, vias[0])
         transaction.receive(response, source, now)
+        self._keep_alive.arm(now)
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -274,6 +287,7 @@ class UserAgent:
             self.ignored += 1
         else:
             call.receive_ack(request, source, now)
+            self._keep_alive.arm(now)
 
     def _receive_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
         """9.2: the INVITE that it names is found by its branch."""

@@ -81,7 +81,10 @@ class Core:
         self.registrar: SipUri | None = None
         self.routes: list[NameAddr] = []
         """Proxies that requests outside of dialogs pass, in order (8.1.2)."""
-        self._seen_at: dict[Address, tuple[str, int]] = {}
+        self.always_keeps_alive = False
+        """It is known that there is a NAT, whoever sees us."""
+        self._seen_at: dict[Address, tuple[tuple[str, int], tuple[str, int]]] = {}
+        """How we are seen where that is not what we said, and what that was: our own address may change."""
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
 
     # --- parts of messages ----------------------------------------------------------------------------------------
@@ -96,8 +99,9 @@ class Core:
     def contact(self, remote: Address, *, secure: bool = False) -> str:
         """Where `remote` reaches us; `secure`: by a sips: URI, which a request to one calls for (12.1.1)."""
         uri = self.own_uri(remote)
-        if remote in self._seen_at:
-            uri.host, uri.port = self._seen_at[remote]
+        own, seen = self._seen_at.get(remote, (None, None))
+        if seen is not None and own == (uri.host, uri.port):
+            uri.host, uri.port = seen
         if secure:
             uri.scheme = "sips"
         elif remote.reliable:
@@ -117,10 +121,18 @@ class Core:
         The port of a connection that we opened is no place to reach us at, unless the address is a NAT's.
         """
         self._seen_at.pop(remote, None)
+        own = self._local(remote)
         host, port = via.received or via.host, via.rport or via.port or SIP_PORT
         behind_nat = host.lower() != via.host.lower()
         if literal(host) is not None and 0 < port <= MAX_PORT and (behind_nat or not remote.reliable):
-            self._seen_at[remote] = (host, port)
+            while len(self._seen_at) >= MOST_NAMES:
+                del self._seen_at[next(iter(self._seen_at))]
+            if (host, port) != own:
+                self._seen_at[remote] = own, (host, port)
+
+    def behind_nat(self, remote: Address) -> bool:
+        """Whether the way back from `remote` has to be kept open: it sees us elsewhere, or we know of a NAT."""
+        return remote.protocol == "udp" and (self.always_keeps_alive or remote in self._seen_at)
 
     # --- places ---------------------------------------------------------------------------------------------------
 
