@@ -1,8 +1,8 @@
 """What the FEC patterns cost and give, in virtual time: the table in the README.
 
-    python -m tests.measure_fec [--seconds 120] [--seeds 3] [PATTERN ...]
+    python -m tests.measure_fec [--seconds 120] [--seeds 3] [SPEC ...]
 
-Calls of 20 ms packets over a seeded link that loses media and repair packets alike: share of packets still missing
+SPEC is what --fec takes, ulpfec:K and red:N included. Calls of 20 ms packets over a seeded link that loses media and repair packets alike: share of packets still missing
 after FEC, and of sound not played as sent where 30 ms of exponential jitter come on top.
 """
 
@@ -13,7 +13,8 @@ import statistics
 import sys
 
 from tests.harness import Call, CallResult, Link, media, noise
-from voip.fec import parse_pattern
+from voip.cli.values import fec_choice
+from voip.fec import Pattern
 
 PATTERNS = ("off", "10", "4", "sliding:0,1,3/2", "sliding:0,1,3/1", "sliding:1,2,4/1", "sliding:0,1+0,2/1")
 LOSSES = (0.05, 0.1, 0.2, 0.3)
@@ -21,9 +22,11 @@ JITTER = 0.03
 PTIME = 0.02
 
 
-def played(pattern: str, link: Link, seconds: float) -> CallResult:
+def played(spec: str, link: Link, seconds: float) -> CallResult:
     """A whole call of noise over that link."""
-    both = Call(link, media(fec=pattern, ptime=PTIME), fec=pattern)
+    scheme, pattern = fec_choice(spec)
+    text = str(pattern) if pattern else "off"
+    both = Call(link, media(fec=text, scheme=scheme, ptime=PTIME), fec=text)
     both.talk(noise(seconds, both.rate, both.channels))
     return both.end()
 
@@ -41,9 +44,9 @@ def with_jitter(pattern: str, seconds: float, seed: int) -> tuple[float, float]:
 
 
 def row(pattern: str, seconds: float, seeds: int) -> str:
-    parsed = parse_pattern(pattern)
-    overhead = f"{100 * parsed.overhead:.0f} %" if parsed else "0"
-    wait = f"{1e3 * PTIME * parsed.span:.0f} ms" if parsed else "0"
+    parsed = fec_choice(pattern).pattern
+    overhead = f"{100 * parsed.overhead:.0f} %" if isinstance(parsed, Pattern) else "0"
+    wait = f"{1e3 * PTIME * parsed.span:.0f} ms" if isinstance(parsed, Pattern) else "0"
     cells = [f"`{pattern}`", overhead, wait]
     medians = (statistics.median(missing(pattern, loss, seconds, seed) for seed in range(seeds)) for loss in LOSSES)
     cells.extend(f"{share:.2f}" for share in medians)
@@ -54,7 +57,7 @@ def row(pattern: str, seconds: float, seeds: int) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("patterns", metavar="PATTERN", nargs="*", default=PATTERNS)
+    parser.add_argument("patterns", metavar="SPEC", nargs="*", default=PATTERNS)
     parser.add_argument("--seconds", type=float, default=120.0, help="length of each call")
     parser.add_argument("--seeds", type=int, default=3, help="calls for each figure, which is their median")
     options = parser.parse_args()
