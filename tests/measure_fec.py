@@ -2,8 +2,9 @@
 
     python -m tests.measure_fec [--seconds 120] [--seeds 3] [SPEC ...]
 
-SPEC is what --fec takes, ulpfec:K and red:N included. Calls of 20 ms packets over a seeded link that loses media and repair packets alike: share of packets still missing
-after FEC, and of sound not played as sent where 30 ms of exponential jitter come on top.
+SPEC is what --fec takes, ulpfec:K and red:N included. Calls of 20 ms packets over a seeded link that loses media and
+repair packets alike: share of packets still missing after FEC, and of sound not played as sent where 30 ms of
+exponential jitter come on top.
 """
 
 from __future__ import annotations

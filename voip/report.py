@@ -248,6 +248,8 @@ def text_report(call: CallRecord) -> str:
 def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
     rate = 8 * tx.ip_bytes / tx.seconds / 1e3 if tx.seconds else 0.0
     fec = f" + {tx.fec_packets} FEC ({percent(tx.fec_packets, tx.packets):.1f} %)" if tx.fec_packets else ""
+    if tx.fec_copies:
+        fec += f", repeated {tx.fec_copies} ({percent(tx.fec_copies, tx.packets):.1f} %)"
     lines = [f"  sent      packets {tx.packets}{fec}   {rate:.0f} kbit/s with all headers"]
     if call.network is not None and call.network.path is not None:
         path, share = call.network.path, 100 * remote_share(call.network)
