@@ -110,9 +110,9 @@ def test_a_call_does_not_mind_ten_thousand_pieces_of_nonsense_at_its_tcp_port(tm
 
 def _abuse(port: int, rng: random.Random, most: int) -> int:
     """One connection that is sent nonsense until it is closed, or for a while; how many pieces it took."""
-    sent = 1
+    sent, enough = 1, min(most, rng.randrange(2, 60))
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 5.0) as sock:
-        while sent < min(most, rng.randrange(2, 60)):
+        while sent < enough:
             sock.sendall(_nonsense(rng))
             sent += 1
     return sent
