@@ -1,6 +1,6 @@
-"""SIP over UDP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
+"""SIP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
 
-bytes          message (and grammar, uri, headers beneath it), auth (digest)
+bytes          message (and grammar, uri, headers beneath it), framing (messages out of streams), auth (digest)
 proof          authenticator (ours, to servers that the user named), gatekeeper (what callers have to show)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
 places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
