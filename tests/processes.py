@@ -211,7 +211,7 @@ def sender(
     target: str,
     *arguments: str,
     name: str = "sender",
-    host: str = LOOPBACK,
+    host: str | None = LOOPBACK,
     environment: dict[str, str] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     through: tuple[str, ...] = (),
@@ -222,7 +222,7 @@ def sender(
     if not _has(given, "-i", "--input"):
         given += ["--input", "tone"]
     command = [*through, sys.executable, str(ROOT / "sender.py"), target]
-    command += ["--bind", host, "--report", str(report), *given]
+    command += [*(["--bind", host] if host is not None else []), "--report", str(report), *given]
     with Program(command, folder=folder, name=name, report=report, environment=environment, stdin=stdin) as program:
         yield program
 

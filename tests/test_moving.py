@@ -11,6 +11,7 @@ from tests.processes import Program, receiver, sender
 from voip.calls.moving import readdressed
 from voip.sdp import Direction, Endpoint, SessionDescription
 
+PORTS = 25060, range(25062, 25082)
 ANSWER = """v=0
 o=- 7 1 IN IP4 10.0.0.1
 s=-
@@ -41,34 +42,36 @@ def test_a_description_names_another_address_and_keeps_its_numbers() -> None:
 
 def move(host: Host, interface: str, old: str, new: str) -> None:
     """What a change of network does: the old address is gone before the new one is there."""
-    host.run(f"ip address delete {old}/24 dev {interface}")
-    host.run(f"ip address add {new}/24 dev {interface}")
+    prefix, quick = ("64", " nodad") if ":" in new else ("24", "")
+    host.run(f"ip address delete {old}/{prefix} dev {interface}")
+    host.run(f"ip address add {new}/{prefix} dev {interface}{quick}")
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("who", ["sender", "receiver"])
-def test_sound_is_back_within_seconds_of_a_change_of_address(tmp_path: Path, who: str) -> None:
+@pytest.mark.parametrize(("who", "net"), [("sender", "10.66.0."), ("receiver", "10.66.0."), ("sender", "fd66::")])
+def test_sound_is_back_within_seconds_of_a_change_of_address(tmp_path: Path, who: str, net: str) -> None:
     require()
     with Hosts() as hosts:
         near, far = hosts.add("near"), hosts.add("far")
-        interfaces = hosts.cable(near, "10.66.0.1", far, "10.66.0.2")
+        interfaces = hosts.cable(near, f"{net}1", far, f"{net}2")
+        anywhere, target = ("::", "[fd66::2]:25060") if ":" in net else ("0.0.0.0", f"{net}2:25060")
         both = ("-v", "--two-way", "--input", "tone", "--output", "null")
         with (
-            receiver(tmp_path, "--once", *both, host="0.0.0.0", through=far.through) as callee,
-            sender(tmp_path, f"10.66.0.2:{callee.sip_port}", *both, host="0.0.0.0", through=near.through) as caller,
+            receiver(tmp_path, "--once", *both, host=anywhere, ports=PORTS, through=far.through) as callee,
+            sender(tmp_path, target, *both, host=anywhere, through=near.through) as caller,
         ):
             told: Program
             caller.wait_for("call to")
             callee.wait_for("call from")
             if who == "sender":
-                move(near, interfaces[0], "10.66.0.1", "10.66.0.3")
-                caller.wait_for("10.66.0.3, and was 10.66.0.1", timeout=5)
-                callee.wait_for("to 10.66.0.3", timeout=5)
+                move(near, interfaces[0], f"{net}1", f"{net}3")
+                caller.wait_for(f"{net}3, and was {net}1", timeout=5)
+                callee.wait_for(f"to {net}3", timeout=5)
                 told, noticed = callee, caller
             else:
-                move(far, interfaces[1], "10.66.0.2", "10.66.0.4")
-                callee.wait_for("10.66.0.4, and was 10.66.0.2", timeout=5)
-                caller.wait_for("to 10.66.0.4", timeout=5)
+                move(far, interfaces[1], f"{net}2", f"{net}4")
+                callee.wait_for(f"{net}4, and was {net}2", timeout=5)
+                caller.wait_for(f"to {net}4", timeout=5)
                 told, noticed = caller, callee
             delay = when(told, "now sendrecv") - when(noticed, "and was")
             near.run("sleep 2")

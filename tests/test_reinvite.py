@@ -99,9 +99,11 @@ def test_a_sender_rests_on_hold_and_resumes_at_another_address_with_another_code
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
-def test_a_call_over_ipv6(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_a_call_over_ipv6(tmp_path: Path, protocol: str) -> None:
     with receiver(tmp_path, "--once", host="::1") as far:
-        with sender(tmp_path, far.target, "--duration", "1s", "--codec", "l16", "--fec", "4", host="::1") as near:
+        target = f"sip:{far.target};transport={protocol}"
+        with sender(tmp_path, target, "--duration", "1s", "--codec", "l16", "--fec", "4", host="::1") as near:
             sent = near.finish()
         heard = far.finish()
     assert (sent.status, heard.status) == (0, 0)
