@@ -2,7 +2,8 @@
 
 facts           errors, stats, dsp (arrays in, arrays out)
 wire formats    rtp (RFC 3550), codecs (RFC 3551, 7587)
-built on them   sdp (RFC 8866, 3264), rtcp (RFC 3550 section 6, 3611), fec (RFC 8627, 5109), jitter (what plays when)
+built on them   sdp (RFC 8866, 3264), rtcp (RFC 3550 section 6, 3611), fec (RFC 8627, 5109), jitter (what plays when),
+                stun (RFC 8489)
 sessions        sip (RFC 3261), session (one media port), audio (what is sent, what is heard)
 drivers         devices (microphone, speaker, files), net (sockets, timers)
 assembly        engine (threads), calls (signalling to media), report, cli

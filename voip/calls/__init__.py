@@ -9,6 +9,7 @@ answerer    Answerer, the receiver's side
 caller      Caller, the sender's side
 streams     Hearing and Speaking, the two directions of a call's media
 registering the account that calls come in for
+moving      what a peer is told when our address is another
 ending      what the end of a call means to whoever started the program
 """
 

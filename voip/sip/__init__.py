@@ -6,7 +6,7 @@ state          timers, transaction (section 17), dialog (section 12), core (what
 places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
 calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE, UPDATE), session_timer,
                reliable (provisional responses), uac (calling), uas (answering)
-               registration (section 10)
+               registration (section 10), keepalive (for peers that reach us through a NAT)
                agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
 """
 
