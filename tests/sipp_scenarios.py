@@ -142,17 +142,20 @@ class Scenario:
         line: str = "",
         timeout: int = 0,
         keep_from: str = "",
+        keep_via: str = "",
         authorized: str = "",
     ) -> "Scenario":
         """A request comes in, with patterns that its body and its text must show.
 
-        Variables: one that keeps its From, one that tells whether USER gave PASSWORD."""
+        Variables: those that keep its From and its Via, one that tells whether USER gave PASSWORD."""
         checks = self._checks(body, None) + (self._check(line, 'search_in="msg"') if line else "")
         if authorized:
             self._variables.append(authorized)
             checks += f'<verifyauth assign_to="{authorized}" username="{USER}" password="{PASSWORD}"/>'
         if keep_from:
             checks += self._check(".*", 'search_in="hdr" header="From:"', keep_from)
+        if keep_via:
+            checks += self._check(".*", 'search_in="hdr" header="Via:"', keep_via)
         attributes = {"request": method, "rrs": "true" if routes else "", "timeout": str(timeout or "")}
         return self._step("recv", attributes, checks)
 
@@ -164,6 +167,7 @@ class Scenario:
         headers: Sequence[str] = (),
         tag: bool = True,
         sequence: str = "[last_CSeq:]",
+        via: str = "[last_Via:]",
         again: bool | None = None,
     ) -> "Scenario":
         """A response such as "486 Busy Here" to the last request; final ones to INVITE are repeated until the ACK.
@@ -171,7 +175,7 @@ class Scenario:
         `headers` stand in place of our Contact."""
         lines = [
             f"SIP/2.0 {status}",
-            "[last_Via:]",
+            via,
             "[last_From:]",
             "[last_To:]" + (";tag=to[pid]n[call_number]" if tag else ""),
             "[last_Call-ID:]",
@@ -335,6 +339,33 @@ def _unknown_method() -> Scenario:
     return scenario.receive(200, transaction="options")
 
 
+def _session_timer() -> Scenario:
+    """A session that would expire too soon is refused; one that is refreshed by UPDATE goes on (RFC 4028, 3311)."""
+    timed = "Session-Expires: {};refresher=uac"
+    branch = "z9hG4bKshort[pid]n[call_number]"  # of the ACK as well, which belongs to the INVITE that is refused
+    headers = ["Supported: timer", timed.format(60)]
+    scenario = Scenario().send("INVITE", 1, transaction="call1", branch=branch, body=audio(), headers=headers)
+    scenario.ringing("call1").receive(422, transaction="call1", header=("Min-SE", "90"))
+    scenario.send("ACK", 1, transaction="call1", branch=branch)
+    headers = ["Supported: timer", timed.format(90)]
+    scenario.send("INVITE", 2, transaction="call2", body=audio(), headers=headers).ringing("call2")
+    scenario.receive(200, transaction="call2", routes=True, header=("Session-Expires", "90;refresher=uac"))
+    _acknowledge(scenario, 2, "call2").pause(300)
+    scenario.send("UPDATE", 3, transaction="refresh", inside=True, headers=headers)
+    scenario.receive(200, transaction="refresh", header=("Session-Expires", "90;refresher=uac"))
+    body = audio(way="sendonly", version=2)
+    scenario.send("UPDATE", 4, transaction="hold", inside=True, body=body, headers=headers)
+    scenario.receive(200, transaction="hold", body="a=(recvonly|inactive)")
+    return _bye(scenario.pause(300), 5)
+
+
+def _reliable_required() -> Scenario:
+    """Who insists on reliable provisional responses gets none, or reliable ones, and the call (RFC 3262)."""
+    scenario = Scenario().send("INVITE", 1, transaction="call", body=audio(), headers=["Require: 100rel"])
+    scenario.receive(100, transaction="call", optional=True).receive(200, transaction="call", routes=True)
+    return _bye(_acknowledge(scenario).pause(300))
+
+
 def _called(*, routes: bool = False, keep_from: str = "") -> Scenario:
     return Scenario().asked("INVITE", routes=routes, body="m=audio [1-9][0-9]* RTP/AVP", keep_from=keep_from)
 
@@ -384,6 +415,41 @@ def _rings_for_ever() -> Scenario:
     return scenario.asked("ACK")
 
 
+_INVITED = "CSeq: 1 INVITE"
+_CALLEE = f"<{_OURSELVES}>;tag=to[pid]n[call_number]"
+
+
+def _reliable(*, update: bool = False) -> Scenario:
+    """A 183 that wants a PRACK and holds the answer, so that the 200 holds none (RFC 3262); meanwhile, perhaps, an
+    UPDATE that changes the session before it begins (RFC 3311)."""
+    scenario = Scenario().asked("INVITE", line="Supported: .*100rel", routes=True, keep_from="caller", keep_via="via")
+    early = ["Require: 100rel", "RSeq: 4711", "Allow: INVITE, ACK, BYE, PRACK, UPDATE", f"Contact: <{_OURSELVES}>"]
+    scenario.reply("183 Session Progress", body=audio(PCMU), headers=early, again=True)
+    scenario.asked("PRACK", line="RAck: 4711 1 INVITE").reply("200 OK", tag=False, again=False)
+    if update:
+        from_to = (_CALLEE, "[$caller]")
+        body = audio(PCMU, version=2)
+        scenario.send("UPDATE", 1, transaction="change", inside=True, body=body, from_to=from_to)
+        scenario.receive(200, transaction="change", body=AUDIO_IN_ANSWER.format(0))
+    final = ["SIP/2.0 200 OK", "Via: [$via]", "From: [$caller]", f"To: {_CALLEE}"]
+    final += ["Call-ID: [call_id]", _INVITED, f"Contact: <{_OURSELVES}>"]
+    scenario._message(final, "", {"retrans": "500"})
+    return scenario.asked("ACK").asked("BYE").reply("200 OK", tag=False, again=False)
+
+
+def _wants_refreshes() -> Scenario:
+    """An interval of 10 s is less than the standard allows: else this would take a minute."""
+    timed = ["Require: timer", "Session-Expires: 10;refresher=uac", "Allow: INVITE, ACK, BYE, UPDATE"]
+    timed.append(f"Contact: <{_OURSELVES}>")
+    scenario = _called().reply("200 OK", body=audio(PCMU), headers=timed).asked("ACK")
+    scenario.asked("UPDATE", line="Session-Expires: 10;refresher=uac", timeout=8000)
+    return (
+        scenario.reply("200 OK", tag=False, again=False, headers=timed)
+        .asked("BYE")
+        .reply("200 OK", tag=False, again=False)
+    )
+
+
 UAC: dict[str, Callable[[], Scenario]] = {
     "options": _options,
     "basic": _basic,
@@ -396,6 +462,8 @@ UAC: dict[str, Callable[[], Scenario]] = {
     "no audio": _no_audio,
     "unknown extension": _unknown_extension,
     "unknown method": _unknown_method,
+    "session timer": _session_timer,
+    "reliable required": _reliable_required,
 }
 UAS: dict[str, Callable[[], Scenario]] = {
     "basic": lambda: _until_bye(_called()),
@@ -409,6 +477,9 @@ UAS: dict[str, Callable[[], Scenario]] = {
     "hangs up": _hangs_up,
     "rings for ever": _rings_for_ever,
     "silent": lambda: _called().pause(6000),
+    "reliable": _reliable,
+    "early update": lambda: _reliable(update=True),
+    "wants refreshes": _wants_refreshes,
 }
 
 

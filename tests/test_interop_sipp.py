@@ -22,6 +22,9 @@ PLAIN_CALLER = {
     "not found": ((), REJECTED),
     "unavailable": ((), REJECTED),
     "hangs up": ((), ENDED),
+    "reliable": (TWO_SECONDS, ENDED),
+    "early update": (TWO_SECONDS, ENDED),
+    "wants refreshes": (("--duration", "6500ms"), ENDED),
 }
 
 

@@ -126,6 +126,8 @@ def arguments_of(name: str, folder: Path, way: Way) -> tuple[str, ...]:
         return "--user", USER, "--password-file", str(password), "--duration", "2s"
     if name == "silent":  # for 6 s; it does not like a connection that is closed before
         return "--connect-timeout", "4s" if way.protocol == "udp" else "8s"
+    if name == "wants refreshes":  # which begin after 5 s
+        return "--duration", "6500ms"
     return () if name == "hangs up" else ("--duration", "2s")
 
 
