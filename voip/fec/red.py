@@ -22,8 +22,8 @@ MAX_BLOCK = (1 << 10) - 1
 """Bytes of a block other than the last."""
 MAX_BLOCKS = 16
 """Blocks before the last that are read: more packets before than that are past their turn."""
-HEADERS = 80
-"""Bytes left for what is not payload: RTP header, and room for header extensions on the way."""
+HEADERS = 32
+"""Bytes left for what is not payload: the RTP header, and some that a relay may add."""
 _FOLLOWED = 0x80  # F
 _TYPE_MASK = 0x7F
 _BLOCK_HEADER = struct.Struct("!I")
