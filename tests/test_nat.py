@@ -130,6 +130,31 @@ def test_sound_flows_both_ways_through_a_nat(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+def test_a_side_that_only_listens_opens_the_nat_for_what_is_to_come(tmp_path: Path) -> None:
+    """SIP is forwarded to it, as people do at their routers; its media ports are not."""
+    require("iptables", "sysctl")
+    with Hosts() as hosts:
+        inside, router, outside = hosts.add("inside"), hosts.add("router"), hosts.add("outside")
+        hosts.cable(inside, INSIDE, router, ROUTER_INSIDE)
+        interface, _ = hosts.cable(router, ROUTER, outside, OUTSIDE)
+        inside.run(f"ip route add default via {ROUTER_INSIDE}")
+        sip = f"-p udp --dport {PORTS[0]}"
+        router.run(f"iptables -t nat -A PREROUTING -i {interface} {sip} -j DNAT --to-destination {INSIDE}")
+        router.run(f"iptables -A FORWARD -i {interface} {sip} -j ACCEPT")
+        router.masquerade(interface)
+        options = ("--once", "--public-address", ROUTER)
+        with (
+            receiver(tmp_path, *options, host=INSIDE, ports=PORTS, through=inside.through) as far,
+            sender(
+                tmp_path, f"{ROUTER}:{PORTS[0]}", "--duration", "2s", host="0.0.0.0", through=outside.through
+            ) as near,
+        ):
+            sent, heard = near.finish(), far.finish()
+    assert sent.status == heard.status == 0
+    assert heard.call["rx"]["received"] > 75
+
+
+@pytest.mark.process
 @pytest.mark.interop
 def test_coturn_tells_a_caller_its_address_outside_the_nat(tmp_path: Path) -> None:
     require("iptables", "sysctl", "turnserver")
