@@ -190,7 +190,8 @@ class CallKeeper(ABC):
     def on_digit(self, event: DigitPressed) -> None:
         call = self.calls.get(event.call_id)
         if call is not None:
-            self.console.say(0, f"{call.record.peer} pressed {event.digit}")
+            text = f"key {event.digit}   pressed"
+            self.console.event("dtmf", text, call_id=event.call_id, digit=event.digit, duration_ms=None)
 
     def on_alive(self, event: PeerAlive) -> None:
         call = self.calls.get(event.call_id)
