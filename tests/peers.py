@@ -1,6 +1,7 @@
 """Other people's programs as peers: baresip, a SIP phone; tshark, which reads what went over the wire."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -17,7 +18,14 @@ from tests.processes import LOOPBACK, PATIENCE, Outcome, Program, free_ports, un
 
 _BARESIP_MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules")
 _BARESIP_READY = "baresip is ready"
-_BARESIP_MODULE_NAMES = ("opus.so", "l16.so", "g711.so", "g722.so", "sndfile.so")  # the last one records what was heard
+_BARESIP_MODULE_NAMES = (
+    "opus.so",
+    "l16.so",
+    "g711.so",
+    "g722.so",
+    "sndfile.so",
+    "ctrl_tcp.so",
+)  # sndfile records what was heard
 _CAPTURE_ENDS = b"the capture ends here"
 _LIFETIME = 60  # seconds after which a forgotten phone ends by itself
 
@@ -39,6 +47,14 @@ class Baresip(Program):
     folder: Path
     target: str
     media_ports: range
+
+    def command(self, name: str, parameters: str = "") -> None:
+        """What its user could type: `sndcode 1` presses a key."""
+        text = json.dumps({"command": name, "params": parameters})
+        with socket.create_connection((LOOPBACK, self.media_ports[0]), PATIENCE) as control:  # UDP goes there beside it
+            control.settimeout(PATIENCE)
+            control.sendall(f"{len(text)}:{text},".encode())  # a netstring
+            assert b'"ok":true' in control.recv(4096)
 
     @property
     def heard(self) -> Path:
@@ -88,6 +104,7 @@ def _configuration(home: Path, sip_port: int, media_ports: range, plays: Path | 
     lines = [
         f"sip_listen {LOOPBACK}:{sip_port}",
         f"net_interface {LOOPBACK}",
+        f"ctrl_tcp_listen {LOOPBACK}:{media_ports[0]}",
         f"rtp_ports {media_ports[0]}-{media_ports[-1]}",
         "jitter_buffer_delay 5-10",
         "audio_alert none",

@@ -111,6 +111,18 @@ def test_a_key_that_is_held_for_long_is_one_key() -> None:
     assert heard(packets) == [Digit("2", (2 * step + 4000) / RATE)]
 
 
+def test_a_peer_that_counts_in_the_clock_of_its_sound_is_found_out() -> None:
+    """As baresip does: events at 8000 Hz beside Opus, durations in ticks of 48000 Hz."""
+    receiver = DigitReceiver(RATE, 48000)
+    ticks = [960, 1920, 2880, 3840, 4800, 5760, 5760, 5760]
+    found = [
+        digit
+        for index, duration in enumerate(ticks)
+        for digit in receiver.receive(packet(1, duration, end=index >= 5), index * 0.02)
+    ]
+    assert found == [Digit("1", 0.12)]
+
+
 def test_flashes_and_tones_of_modems_are_no_keys() -> None:
     assert heard(key(16) + key(35, BEGAN + 1200)) == []
 

@@ -73,12 +73,12 @@ class Digit(NamedTuple):
 class DigitReceiver:
     """Packets of telephone events to keys, each of them once, whatever is lost, repeated or late."""
 
-    def __init__(self, clock_rate: int) -> None:
-        """`clock_rate` of the durations, in Hz."""
-        self._clock_rate = clock_rate
+    def __init__(self, clock_rate: int, sound_rate: int | None = None) -> None:
+        """`clock_rate` of the durations, in Hz; `sound_rate` that of the sound, in which some peers count them."""
+        self._clock_rates = (clock_rate, sound_rate or clock_rate)
         self._code: int | None = None  # of the key that is being pressed
         self._timestamp = self._before = self._duration = 0  # `before`: ticks of its earlier segments
-        self._heard_at = 0.0
+        self._began_at = self._heard_at = 0.0
         self._over: deque[int] = deque(maxlen=REMEMBERED)
 
     def receive(self, packet: RtpPacket, now: float) -> list[Digit]:
@@ -93,7 +93,7 @@ class DigitReceiver:
         if self._code is None or packet.timestamp != self._timestamp:
             if self._code is not None and unwrap(packet.timestamp - self._timestamp, 0, 32) < 0:
                 return self._belated(event, packet.timestamp)
-            released = self._press(event, packet)
+            released = self._press(event, packet, now)
         self._duration = max(self._duration, event.duration)
         self._heard_at = now
         return released + self.release() if event.end else released
@@ -107,11 +107,11 @@ class DigitReceiver:
         if self._code is None:
             return []
         self._over.append(self._timestamp)
-        digit = Digit(DIGITS[self._code], (self._before + self._duration) / self._clock_rate)
+        digit = Digit(DIGITS[self._code], self._seconds(self._before + self._duration))
         self._code, self._before = None, 0
         return [digit]
 
-    def _press(self, event: TelephoneEvent, packet: RtpPacket) -> list[Digit]:
+    def _press(self, event: TelephoneEvent, packet: RtpPacket, now: float) -> list[Digit]:
         """Another timestamp: another key, or the next segment of a long one."""
         ahead = (packet.timestamp - self._timestamp) & 0xFFFFFFFF
         released: list[Digit] = []
@@ -120,6 +120,7 @@ class DigitReceiver:
             self._before += LONGEST
         else:
             released = self.release()
+            self._began_at = now
         self._code, self._timestamp, self._duration = event.code, packet.timestamp, 0
         return released
 
@@ -128,7 +129,13 @@ class DigitReceiver:
         if not event.end:
             return []
         self._over.append(timestamp)
-        return [Digit(DIGITS[event.code], event.duration / self._clock_rate)]
+        return [Digit(DIGITS[event.code], event.duration / self._clock_rates[0])]
+
+    def _seconds(self, ticks: int) -> float:
+        """Of the two clocks, the one by which the key was pressed for about as long as its packets came."""
+        elapsed = self._heard_at - self._began_at
+        announced, other = (ticks / rate for rate in self._clock_rates)
+        return other if elapsed and abs(other - elapsed) < abs(announced - elapsed) / 2 else announced
 
 
 class Sounding(NamedTuple):

@@ -70,7 +70,7 @@ class AudioReceiver:
         self._on_digit = on_digit
         self._media = media
         self._clock = ClockFollower(media.codec.clock_rate)
-        self._digits = DigitReceiver(media.telephone_event_rate or media.codec.clock_rate)
+        self._digits = _digit_receiver(media)
         self._agree(media)
         self._reception = Reception(media, self._buffer, self._hear_event)
 
@@ -112,9 +112,9 @@ class AudioReceiver:
             self._agree(media)
             self._clock.renew(media.codec.clock_rate)
         self._decoders.setdefault(media.arriving_payload_type, self._decoder)
-        if media.telephone_event_rate != before.telephone_event_rate:
+        if (media.telephone_event_rate, media.codec) != (before.telephone_event_rate, before.codec):
             self._tell(self._digits.release())
-            self._digits = DigitReceiver(media.telephone_event_rate or media.codec.clock_rate)
+            self._digits = _digit_receiver(media)
         self._buffer.held = not media.direction.receives
         self._buffer.need(self._least_delay())
         self._reception.renew(media, self._buffer)
@@ -313,6 +313,10 @@ class AudioReceiver:
             first_audio_at=self._first_audio_at,
             clock_ppm=self._clock.ppm,
         )
+
+
+def _digit_receiver(media: NegotiatedMedia) -> DigitReceiver:
+    return DigitReceiver(media.telephone_event_rate or media.codec.clock_rate, media.codec.clock_rate)
 
 
 class Mixer:
