@@ -216,6 +216,8 @@ def test_strangers_neither_call_nor_register(site: Proxy, tmp_path: Path) -> Non
     assert " 401 " in site.register("hall", f"{LOOPBACK}:9", password="guessed")
     assert " 401 " in site.register("nobody", f"{LOOPBACK}:9")
     assert " 403 " in site.register("hall", f"{LOOPBACK}:9", user=CALLER)
+    for name in (CALLER, "hall", "nobody"):
+        site.kamailio.wait_for(f"by {name} from {LOOPBACK}: wrong password or unknown name")
     assert site.registered() == set()
     for target, status in ((site.target, 480), (f"sip:nobody@{site.host}:{site.port}", 404)):
         with sender(tmp_path, target, *site.credentials(CALLER), name=str(status)) as near:
