@@ -236,7 +236,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 def corpus(peer: TextPeer, tag: str) -> list[bytes]:
     invite = peer.request(
-        "INVITE", 2, body=SDP, lines="Record-Route: <sip:192.0.2.1;lr>, <sip:p>\r\nSupported: 100rel\r\n"
+        "INVITE", 2, body=SDP, lines="Record-Route: <sip:192.0.2.1;lr>, <sip:p>\r\nRequire: 100rel\r\n"
     )
     own = peer.request("OPTIONS", 3, to_tag=tag, lines="Require: x\r\nSubject: a\r\n b\r\n")
     return [
@@ -247,6 +247,9 @@ def corpus(peer: TextPeer, tag: str) -> list[bytes]:
         peer.request("ACK", 4, to_tag=tag),
         peer.request("CANCEL", 4),
         peer.request("REGISTER", 1),
+        peer.request("UPDATE", 6, to_tag=tag, body=SDP, lines="Session-Expires: 90;refresher=uas\r\nMin-SE: 90\r\n"),
+        peer.request("PRACK", 7, to_tag=tag, lines="RAck: 776656 1 INVITE\r\n"),
+        peer.request("INFO", 8, to_tag=tag, lines="Content-Type: application/dtmf-relay\r\n") + b"Signal=5\r\n",
         b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKx\r\nFrom: <sip:a>;tag=a\r\n"
         b"To: <sip:b>;tag=b\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContact: *\r\n\r\n",
     ]
@@ -286,6 +289,7 @@ def test_damaged_answers_to_our_own_call_raise_nothing_and_end_it_once() -> None
         assert isinstance(invite, Request)
         for status in rng.choices([100, 180, 200, 200, 302, 401, 486], k=4):
             lines = 'WWW-Authenticate: Digest realm="lab",nonce="4b"\r\nRecord-Route: <sip:192.0.2.1;lr>\r\n'
+            lines += f"Require: 100rel\r\nRSeq: {rng.randrange(3)}\r\nSession-Expires: 90;refresher=uac\r\n"
             peer.say(mutate(peer.response(invite, status, lines=lines, body=ANSWER), rng))
             peer.wait(0.3)
         agent.hang_up(call_id, peer.now)
