@@ -19,6 +19,7 @@ from tests.sipp_scenarios import PASSWORD, UAC, UAS, USER, run_uac, run_uas
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
 AT_A_TIME = 6
+EVERYWHERE = "0.0.0.0"
 SECONDS = 20.0  # for one scenario
 ENDED, NO_ANSWER, REJECTED, AUTHENTICATION = 0, 5, 6, 7  # exit codes of the scripts
 STATUS = {"busy": REJECTED, "not found": REJECTED, "unavailable": REJECTED, "silent": NO_ANSWER}
@@ -63,10 +64,10 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 def ports_for(count: int) -> list[int]:
-    """First ports of as many free blocks."""
+    """First ports of as many blocks that are free at every address: the relay takes them at a second one."""
     found: list[int] = []
     while len(found) < count:
-        port, _ = free_ports()
+        port, _ = free_ports(EVERYWHERE)
         if port not in found:
             found.append(port)
     return found
