@@ -43,8 +43,9 @@ _A_INVERT = 0x55
 _A_SEGMENT_ENDS = np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF, 0xFFF])
 
 
-COMMON_L16 = ((48000, 1), (44100, 1), (16000, 1), (8000, 1))
-"""Rates and channels of L16 that are offered besides the device's own: what other programs are able to take."""
+COMMON_L16 = ((48000, 1), (44100, 1))
+"""Rates and channels of L16 offered besides the device's own: what other programs are able to take. Lower rates
+have better codecs, and each format makes an INVITE longer, which over UDP has a limit (RFC 3261 section 18.1.1)."""
 
 
 def missing() -> str | None:
