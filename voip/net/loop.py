@@ -7,7 +7,6 @@ whatever was asked to be called later. Everything it owns is touched on its thre
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
 import ipaddress
 import itertools
@@ -28,9 +27,9 @@ from voip.net.sockets import (
     LARGEST_DATAGRAM,
     NetworkError,
     bound_socket,
+    datagrams,
     family_of,
     local_address_towards,
-    plain,
     why_not,
 )
 from voip.net.stun import StunClient
@@ -41,8 +40,6 @@ from voip.session import RtpSession
 from voip.sip import Address, Event, LookUp, UserAgent
 from voip.stun import is_stun
 
-DATAGRAMS_PER_TURN = 100
-"""Datagrams read from one socket before the others and the timers get their turn."""
 LONGEST_SLEEP = 1.0
 LARGEST_PORT = 65535
 HOSTS_REMEMBERED = 64
@@ -408,31 +405,17 @@ class Network:
             self.on_send_error(address, error)
 
     def _receive_sip(self, sock: socket.socket) -> None:
-        for _ in range(DATAGRAMS_PER_TURN):
-            try:
-                data, source = sock.recvfrom(LARGEST_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError:  # an ICMP error for something sent earlier: the transaction's timer decides
-                continue
+        for data, source in datagrams(sock):
             if is_stun(data):
-                self._take_stun(data, (plain(source[0]), source[1]))
+                self._take_stun(data, source)
             else:
-                self._take_message(data, Address("udp", plain(source[0]), source[1]))
+                self._take_message(data, Address("udp", *source))
 
     def _receive_early(self, sock: socket.socket) -> None:
         """Media that comes before the call is agreed on is nobody's; what STUN says is taken."""
-        for _ in range(DATAGRAMS_PER_TURN):
-            try:
-                data, source = sock.recvfrom(LARGEST_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno == errno.EBADF:
-                    return
-                continue
+        for data, source in datagrams(sock):
             if is_stun(data):
-                self._take_stun(data, (plain(source[0]), source[1]))
+                self._take_stun(data, source)
             if sock not in self._watched:  # the answer was the last, and what follows is for the call
                 return
 
@@ -463,20 +446,12 @@ class Network:
             self._agent.transport_failed(address, self.now(), reason)
 
     def _receive_media(self, sock: socket.socket, attached: _Attached) -> None:
-        for _ in range(DATAGRAMS_PER_TURN):
-            try:
-                data, source = sock.recvfrom(LARGEST_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno == errno.EBADF:
-                    return
-                continue
+        for data, source in datagrams(sock):
             arrival = time.monotonic()
             if is_stun(data):  # shares the port with RTP (RFC 7983), and is none
-                self._take_stun(data, (plain(source[0]), source[1]))
+                self._take_stun(data, source)
                 continue
-            for packet in attached.session.receive_datagram(data, (plain(source[0]), source[1]), arrival):
+            for packet in attached.session.receive_datagram(data, source, arrival):
                 attached.on_packet(packet, arrival)
 
     def _wake_up(self) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from collections.abc import Iterator, Mapping
 
 from voip.errors import VoipError
 
 LARGEST_DATAGRAM = 65535
+DATAGRAMS_PER_TURN = 100
+"""Datagrams read from one socket before the others and the timers get their turn."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes of socket buffer asked for: three seconds of the widest stream survive a frozen process."""
 DSCP_EF = 46
@@ -36,17 +39,7 @@ def local_address_towards(host: str) -> str:
 def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
     """A non-blocking UDP socket on that address; OSError as it is."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        mark(sock, family, dscp)
-        sock.setblocking(False)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    return _bound(sock, host, port, dscp, {(socket.SOL_SOCKET, socket.SO_RCVBUF): RECEIVE_BUFFER})
 
 
 def bound_stream_socket(
@@ -55,15 +48,23 @@ def bound_stream_socket(
     """A non-blocking TCP socket on that address, to listen at or to connect from; `shared`: its port may be that of
     others of ours. OSError as it is."""
     sock = socket.socket(family, socket.SOCK_STREAM)
+    settings = {(socket.IPPROTO_TCP, socket.TCP_NODELAY): 1}
+    if shared:
+        settings[socket.SOL_SOCKET, socket.SO_REUSEADDR] = 1
+        if hasattr(socket, "SO_REUSEPORT"):
+            settings[socket.SOL_SOCKET, socket.SO_REUSEPORT] = 1
+    return _bound(sock, host, port, dscp, settings)
+
+
+def _bound(
+    sock: socket.socket, host: str, port: int, dscp: int, settings: Mapping[tuple[int, int], int]
+) -> socket.socket:
     try:
-        if family == socket.AF_INET6:
+        if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if hasattr(socket, "SO_REUSEPORT"):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        mark(sock, family, dscp)
+        for (level, option), value in settings.items():
+            sock.setsockopt(level, option, value)
+        mark(sock, sock.family, dscp)
         sock.setblocking(False)
         sock.bind((host, port))
     except OSError:
@@ -79,6 +80,20 @@ def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
         else:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
+def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
+    """What has come to a UDP socket, each with its source: so much that others get their turn, too."""
+    for _ in range(DATAGRAMS_PER_TURN):
+        try:
+            data, source = sock.recvfrom(LARGEST_DATAGRAM)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return
+            continue  # an ICMP error for something sent earlier: timers decide
+        yield data, (plain(source[0]), source[1])
 
 
 def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket | None:
