@@ -264,6 +264,20 @@ def test_keys_come_once_each_over_a_network_that_loses_repeats_and_reorders(fec:
         assert call.session.stats.malformed == 0
 
 
+@pytest.mark.parametrize(("scheme", "fec"), [("ulpfec", "4"), ("ulpfec red", "4"), ("red", "sliding:1+2/1")])
+@pytest.mark.parametrize("loss", [0.0, 0.08])
+def test_keys_come_once_each_beside_the_repair_of_others(scheme: str, fec: str, loss: float) -> None:
+    call = DiallingCall(Link(loss=loss, seed=3), agreed(fec=fec, scheme=scheme), fec=fec, latency=0.14)
+    call.talk(noise(4.0))
+    stats = call.end().stats
+    assert [digit.key for digit in call.digits] == list("123#")
+    assert stats.underruns == 0
+    if loss:
+        assert stats.recovered >= 0.4 * stats.lost > 0
+    else:
+        assert (stats.lost, stats.concealed) == (0, 0)
+
+
 def test_lost_packets_of_a_key_are_no_lost_sound() -> None:
     seen = 0
 

@@ -140,7 +140,7 @@ def test_our_offer_names_codecs_in_order_with_static_and_dynamic_numbers() -> No
         "s=-",
         "c=IN IP4 192.0.2.1",
         "t=0 0",
-        "m=audio 5002 RTP/AVP 96 11 97 98 0 8 99 100 101",
+        "m=audio 5002 RTP/AVP 96 11 97 98 0 8 99 101 102",
         "a=rtpmap:96 L16/48000",
         "a=rtpmap:11 L16/44100",
         "a=rtpmap:97 L16/16000",
@@ -149,10 +149,10 @@ def test_our_offer_names_codecs_in_order_with_static_and_dynamic_numbers() -> No
         "a=rtpmap:8 PCMA/8000",
         "a=rtpmap:99 flexfec/48000",
         "a=fmtp:99 repair-window=80000",
-        "a=rtpmap:100 telephone-event/48000",
-        "a=fmtp:100 0-15",
-        "a=rtpmap:101 telephone-event/8000",
+        "a=rtpmap:101 telephone-event/48000",
         "a=fmtp:101 0-15",
+        "a=rtpmap:102 telephone-event/8000",
+        "a=fmtp:102 0-15",
         "a=ptime:10",
         "a=sendonly",
         "a=ssrc:286331153 cname:alice@192.0.2.1",
@@ -184,9 +184,9 @@ def test_sender_and_receiver_agree_on_all_that_both_know() -> None:
 def test_the_answer_of_a_receiver_accepts_flexfec_without_ssrc_lines() -> None:
     answer, _ = make_answer(make_offer(SENDER, ALICE), RECEIVER, BOB)
     line = answer.media[0]
-    assert line.formats == ["96", "99", "100"]
-    assert line.values("fmtp") == ["99 repair-window=80000", "100 0-15"]
-    assert line.values("rtpmap") == ["96 L16/48000", "99 flexfec/48000", "100 telephone-event/48000"]
+    assert line.formats == ["96", "99", "101"]
+    assert line.values("fmtp") == ["99 repair-window=80000", "101 0-15"]
+    assert line.values("rtpmap") == ["96 L16/48000", "99 flexfec/48000", "101 telephone-event/48000"]
     assert line.values("ssrc") == line.values("ssrc-group") == []
 
 

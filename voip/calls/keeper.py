@@ -316,7 +316,7 @@ class CallKeeper(ABC):
         self.console.event(
             "established",
             f"call {'from' if call.record.incoming else 'to'} {call.record.peer}\n"
-            f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.ptime * 1e3:g} ms packets, "
+            f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.ptime * 1e3:.4g} ms packets, "
             f"{fec}, not encrypted",
             call_id=call_id,
             peer=call.record.peer,

@@ -171,7 +171,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     answering.add_argument("--answer", choices=("auto", "deny"), default="auto", help="[auto]")
     answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
     add_account(parser.add_argument_group("account"), answers=True)
-    _common(parser, sound, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
+    _common(parser, sound, codecs.NAMES, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "input", "loop")
     if found.max_calls < 1:
@@ -214,7 +214,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         "--dtmf", metavar="KEYS", type=telephone_keys, default="", help="dial 0-9*#A-D in the call; a comma waits 1 s"
     )
     add_account(parser.add_argument_group("account"), answers=False)
-    _common(parser, sound, sip_port=0, media_ports=None)
+    _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "latency", "latency_max")
     return SenderOptions(
@@ -283,17 +283,25 @@ def _needs_two_way(parser: Parser, found: argparse.Namespace, *names: str) -> No
             parser.error(f"--{name.replace('_', '-')} is for calls both ways: add --two-way")
 
 
-def _common(parser: Parser, sound: Group, *, sip_port: int, media_ports: tuple[int, int] | None) -> None:
+def _common(
+    parser: Parser,
+    sound: Group,
+    usual_codecs: tuple[str, ...],
+    *,
+    sip_port: int,
+    media_ports: tuple[int, int] | None,
+) -> None:
     media_text = f"{media_ports[0]}-{media_ports[1]}" if media_ports else "any"
     sound.add_argument("--format", metavar="RATE/CHANNELS", type=pcm_format, default=(48000, 1), help="of -  [48000/1]")
     sound.add_argument("-l", "--list-devices", action="store_true", help="list microphones and speakers, and exit")
+    parser.set_defaults(usual_codecs=usual_codecs)
     coding = parser.add_argument_group("coding")
     coding.add_argument(
         "-c",
         "--codec",
         metavar="LIST",
         type=codec_names,
-        help=f"in order of preference, of {','.join(codecs.NAMES)}  [{','.join(codecs.DEFAULT)}]",
+        help=f"in order of preference, of {','.join(codecs.NAMES)}  [{','.join(usual_codecs)}]",
     )
     coding.add_argument(
         "--bitrate", metavar="BPS", type=bit_rate, help="of codecs that leave a choice  [opus 24k, aac 64k]"
@@ -366,7 +374,7 @@ def _check_latency(parser: Parser, found: argparse.Namespace) -> None:
 
 def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]:
     """The codecs that are asked for; without a wish all that work here, and a line about those that do not."""
-    wanted = found.codec or codecs.DEFAULT
+    wanted = found.codec or found.usual_codecs
     missing = {name: reason for name in wanted if (reason := codecs.missing(name)) is not None}
     if missing and found.codec:
         parser.error(f"--codec: {next(iter(missing.values()))}")

@@ -148,8 +148,8 @@ _LABELS = {"mpeg4-generic": "aac"}
 NAMES = tuple(_LABELS.get(name, name.lower()) for name in IMPLEMENTATIONS)
 """What people call the codecs, in order of preference."""
 DEFAULT = tuple(name for name in NAMES if name != "aac")
-"""Those that are offered unless others are asked for. No phone speaks AAC in a call, and its lines would bring an
-INVITE closer to the 1300 bytes from which on it must not go over UDP (RFC 3261 section 18.1.1)."""
+"""Those that are offered unless others are asked for; all are answered. No phone speaks AAC in a call, and its lines
+would make an INVITE longer than the 1300 bytes up to which it may go over UDP (RFC 3261 section 18.1.1)."""
 
 
 def find(name: str, clock_rate: int, channels: int, fmtp: str = "") -> Codec | None:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from voip.codecs import Codec
-from voip.sdp.description import MediaDescription, parse_payload_type
+from voip.sdp.description import LAST_PAYLOAD_TYPE, MediaDescription, parse_payload_type
 
 TELEPHONE_EVENT = "telephone-event"
 EVENTS = "0-15"
 """The keys of a telephone (RFC 4733 section 2.4.1)."""
 TELEPHONE_RATE = 8000
 """Hz; the only clock at which many phones know events, whatever that of their sound."""
+TELEPHONE_NUMBER = 101
+"""What nearly everybody uses for them, so that it is nothing else where two ends have not talked about it."""
 COMFORT_NOISE = "CN"
 COMFORT_NUMBER = "13"
 """Of comfort noise at 8000 Hz (RFC 3551 section 6, table 4)."""
 COMFORT_RATE = 8000
 
 
-def offer_events(media: MediaDescription, codecs: Sequence[Codec], numbers: Iterator[int]) -> None:
+def offer_events(media: MediaDescription, codecs: Sequence[Codec]) -> None:
     """Add telephone events at the clock of the codec that we prefer, and at the one that everybody knows.
 
     Not at those of all codecs, as RFC 4733 section 2.1 has it: two lines each make an INVITE too long for a datagram.
     """
+    free = (number for number in range(TELEPHONE_NUMBER, LAST_PAYLOAD_TYPE + 1) if str(number) not in media.formats)
     for clock_rate in dict.fromkeys((codecs[0].clock_rate, TELEPHONE_RATE)):
-        add_events(media, str(next(numbers)), clock_rate)
+        add_events(media, str(next(free)), clock_rate)
 
 
 def add_events(media: MediaDescription, number: str, clock_rate: int) -> None:

@@ -53,6 +53,7 @@ class Capabilities:
     codecs in order of preference; ptime in seconds; fec: FEC is understood (and sent, where repair_window, the
     seconds that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
     "ulpfec" or "red". max_payload: bytes of media payload that leave room for the FEC of each packet.
+    events: telephone events (RFC 4733) are offered.
     """
 
     codecs: tuple[Codec, ...]
@@ -62,6 +63,7 @@ class Capabilities:
     repair_window: float = 0.0
     fec_scheme: str = "flexfec"
     max_payload: int = MAX_PAYLOAD
+    events: bool = True
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescrip
     if _uses_fec(capabilities):
         window = capabilities.repair_window or ACCEPTED_REPAIR_WINDOW
         offer_fec(media, capabilities.fec_scheme, capabilities.codecs, dynamic, window)
-    offer_events(media, capabilities.codecs, dynamic)
+    if capabilities.events:
+        offer_events(media, capabilities.codecs)
     ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime, capabilities.max_payload)
     _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
     media.attributes += [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]

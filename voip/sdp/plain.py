@@ -18,8 +18,11 @@ _AGREED_ON = ("rtcp-mux", "rtcp-rsize", *(direction.value for direction in Direc
 
 
 def describe(capabilities: Capabilities, destination: Endpoint) -> SessionDescription:
-    """What is sent to `destination` (its host and port, our identifiers): the first codec, and FEC if we have it."""
-    description = make_offer(replace(capabilities, codecs=capabilities.codecs[:1]), destination)
+    """What is sent to `destination` (its host and port, our identifiers): the first codec, and FEC if we have it.
+
+    Telephone events are left out: a player such as ffmpeg takes their clock for that of the sound.
+    """
+    description = make_offer(replace(capabilities, codecs=capabilities.codecs[:1], events=False), destination)
     for media in description.media:
         media.attributes = [(name, value) for name, value in media.attributes if name not in _AGREED_ON]
     return description
