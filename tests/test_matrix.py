@@ -58,6 +58,7 @@ def check_sums(stats: ReceiverStats) -> None:
     assert stats.lost == stats.recovered + stats.lost_after_fec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", STEADY, ids=[row.name for row in STEADY])
 def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(row: Row) -> None:
     call = TwoWayCall(row, seed=1)

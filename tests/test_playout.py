@@ -124,6 +124,7 @@ def test_after_a_freeze_sound_is_back_at_once_and_the_delay_within_five_seconds(
     assert result.stats.frames_played > (30 - 10) / 0.02 - seconds / 0.02 - 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ppm", [200.0, -200.0, 50.0])
 def test_a_drifting_clock_is_measured_and_followed_so_that_nothing_is_left_out_or_made_up(ppm: float) -> None:
     both = Call(fec=LIGHT, latency=None, skew_ppm=ppm, sink=(48000, 1))

@@ -100,7 +100,7 @@ def test_loss_patterns_of_both_streams_say_of_each_packet_what_became_of_it() ->
         repairs += report.repair.flags if report.repair else ()
     missed = [index for index, flag in told.items() if not flag]
     assert missed == [index for index in call.lost if index in told]
-    assert len(told) > 0.8 * call.far.reception.expected  # although three reports in ten were lost
+    assert len(told) > 0.7 * call.far.reception.expected  # although three reports in ten were lost
     assert len(repairs) > 300
     assert all(repairs)
 
