@@ -277,3 +277,13 @@ def test_without_signalling_the_first_who_sends_is_the_peer_and_stays_it_while_i
     w.send(SENDER_REPORT, (PEER[0], 6000))
     w.send(SENDER_REPORT, STRANGER)
     assert (w.session.stats.rtcp, w.session.stats.foreign) == (1, 40)
+
+
+@pytest.mark.parametrize(("number", "taken"), [(97, True), (111, True), (8, False)])
+def test_without_signalling_a_dynamic_number_is_the_one_that_comes_first(number: int, taken: bool) -> None:
+    w = wire(remote=("0.0.0.0", 0), payload_type=96, fec=None, fec_payload_type=None)
+    for index in range(3):
+        w.send(replace(packet(index), payload_type=number))
+        w.send(replace(packet(index), payload_type=99 if taken else 13))
+    assert [p.payload_type for p in w.passed] == ([96] * 3 if taken else [])
+    assert w.session.stats.unknown_payload_type == (3 if taken else 6)

@@ -48,7 +48,7 @@ CONFIRM_HELD = 16
 CONFIRM_SILENCE = 1.5  # packet times without a packet of the stream that is to be replaced
 
 LAST_PORT = 65535
-LAST_PAYLOAD_TYPE = 127
+FIRST_DYNAMIC, LAST_PAYLOAD_TYPE = 96, 127  # RFC 3551 section 3
 _UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
 
 
@@ -97,6 +97,7 @@ class RtpSession:
         self._spoke: float | None = None  # like last_heard, since the peer's address was signalled
         self._candidate: _Run | None = None  # another address on its way to be believed
         self._ssrc: int | None = None
+        self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
         self._repair_ssrc = media.remote_fec_ssrc
         self._repair_jump: int | None = None  # a repair packet's number far from the others
         self._pending: _Run | None = None  # another SSRC, or a jump, on its way to be believed
@@ -165,6 +166,8 @@ class RtpSession:
         if packet is None:
             return []
         self._hear(now)
+        if self._unsignalled:
+            self._learn_number(packet)
         if not self._is_expected(packet):
             self.unknown_payload_type += 1
             return []
@@ -344,6 +347,15 @@ class RtpSession:
 
     def _is_expected(self, packet: RtpPacket) -> bool:
         return self._is_media(packet) or packet.payload_type == self.media.arriving_fec_payload_type
+
+    def _learn_number(self, packet: RtpPacket) -> None:
+        """Without signalling a dynamic payload type is a guess: that of the first packet is the one that was meant."""
+        number, expected = packet.payload_type, self.media.arriving_payload_type
+        dynamic = number >= FIRST_DYNAMIC and expected >= FIRST_DYNAMIC
+        if self._ssrc is None and self._guessed is None and dynamic and not self._is_expected(packet):
+            self._guessed = number
+        if number == self._guessed:
+            packet.payload_type = expected
 
     def _is_media(self, packet: RtpPacket) -> bool:
         """Whether the packet counts in the media's sequence: telephone events and comfort noise do as well as sound."""

@@ -47,7 +47,8 @@ def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
     if ending.reason == "no-answer":
         if ending.status:
             return EXIT_NO_ANSWER, f"{peer} rings, but nobody answers"
-        return EXIT_NO_ANSWER, f"{peer} does not answer. Is receiver.py running there, and its UDP port open?"
+        kind = "TCP" if peer.startswith("sips:") or "transport=t" in peer else "UDP"
+        return EXIT_NO_ANSWER, f"{peer} does not answer. Is receiver.py running there, and its {kind} port open?"
     if ending.status:
         return _refused(peer, ending.reason, ending.status, ending.phrase)
     return EXIT_NO_MEDIA, f"the call to {peer} ended: {ending.reason}"
