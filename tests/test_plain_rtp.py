@@ -13,6 +13,7 @@ from tests.processes import LOOPBACK, Program, Receiver, free_ports, receiver, s
 from tests.wavdiff import compare_files, load, save, speechlike
 from voip import cli, codecs
 from voip.calls.keeper import LEFT_AFTER
+from voip.errors import VoipError
 from voip.sdp import Capabilities, Direction, Endpoint, SessionDescription
 from voip.sdp.plain import describe, media_of
 
@@ -110,11 +111,23 @@ def test_a_description_says_what_is_sent_and_asks_for_nothing() -> None:
     assert (ours.remote_ssrc, ours.remote_rtcp, ours.fec) == (None, ("192.0.2.1", 5003), "flexfec")
 
 
-@pytest.mark.parametrize("wrong", ["rtp://", "rtp://192.0.2.1", "rtp://:0", "rtp://:99999", "rtp://a:5004/x", "no.sdp"])
+@pytest.mark.parametrize("wrong", ["rtp://", "rtp://192.0.2.1", "rtp://:0", "rtp://:99999", "rtp://a:5004/x"])
 def test_what_is_no_stream_is_refused_with_a_line(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.receiver_options([wrong])
     assert "STREAM" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_description_is_refused_with_a_line(tmp_path: Path) -> None:
+    for name, content in {
+        "absent": None,
+        "text": b"hello",
+        "video": b"v=0\no=- 1 1 IN IP4 0\nm=video 9 RTP/AVP 0",
+    }.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(VoipError, match=name):
+            cli.plain_source(tmp_path / name)
 
 
 # --- with ffmpeg and GStreamer ----------------------------------------------------------------------------------------

@@ -185,8 +185,6 @@ def stream(text: str) -> RtpTarget | Path:
     """What to play without signalling: what comes to a port, or what a session description says."""
     if text.lower().startswith(RTP_SCHEME):
         return rtp_target(text)
-    if not Path(text).exists():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither {RTP_SCHEME}:PORT nor a file")
     return Path(text)
 
 

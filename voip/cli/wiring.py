@@ -155,7 +155,7 @@ def plain_source(stream: RtpTarget | Path) -> PlainSource:
     try:
         description = SessionDescription.parse(stream.read_bytes())
     except OSError as error:
-        raise VoipError(f"{stream}: {error.strerror}") from error
+        raise VoipError(f"{stream} is neither rtp://:PORT nor a session description: {error.strerror}") from error
     except ProtocolError as error:
         raise VoipError(f"{stream} is not a session description: {error}") from error
     audio = next((media for media in description.media if media.kind == "audio" and media.port), None)
