@@ -19,7 +19,8 @@ from tests.wavdiff import compare, load
 from voip import codecs
 from voip.audio import AudioSender
 from voip.codecs import Codec, Pcm, aac
-from voip.sdp import Capabilities, Endpoint, effective_ptime, make_offer
+from voip.sdp import Capabilities, Endpoint, effective_ptime
+from voip.sdp.plain import describe
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(aac.missing() is not None, reason=str(aac.missing()))]
 
@@ -77,8 +78,8 @@ def test_ffmpeg_plays_our_stream_by_the_sdp_that_we_write(tmp_path: Path) -> Non
     require("ffmpeg")
     _, ports = free_ports()
     port = ports.start
-    offer = make_offer(Capabilities((known(1),), fec=False), Endpoint(LOOPBACK, port, 0x11111111, 0, "a", 1))
-    (tmp_path / "us.sdp").write_bytes(offer.serialize())
+    description = describe(Capabilities((known(1),), fec=False), Endpoint(LOOPBACK, port, 0x11111111, 0, "a", 1))
+    (tmp_path / "us.sdp").write_bytes(description.serialize())
     command = ["ffmpeg", "-v", "error", "-protocol_whitelist", "file,udp,rtp", "-i", f"{tmp_path}/us.sdp"]
     command += ["-t", "1.8", "-c:a", "pcm_s16le", f"{tmp_path}/heard.wav"]
     sound = said(1)
