@@ -75,11 +75,18 @@ def ports_for(count: int) -> list[int]:
 
 def beside_each_other(names: list[str], run: Callable[[str], str], *, again: bool) -> str:
     """What went wrong. `again`: who has lost both copies of a message has another try, all but a few need none."""
+
+    def problem_of(name: str) -> str:
+        try:
+            return run(name)
+        except AssertionError as error:  # something that was waited for did not come
+            return str(error)
+
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        problems = {name: problem for name, problem in zip(names, pool.map(run, names), strict=True) if problem}
+        problems = {name: problem for name, problem in zip(names, pool.map(problem_of, names), strict=True) if problem}
         if again and 0 < len(problems) <= UNLUCKY:
-            names = list(problems)
-            problems = {name: problem for name, problem in zip(names, pool.map(run, names), strict=True) if problem}
+            again_of = zip(problems, pool.map(problem_of, problems), strict=True)
+            problems = {name: problem for name, problem in again_of if problem}
     return "\n\n".join(f"{name}: {problem}" for name, problem in problems.items())
 
 
