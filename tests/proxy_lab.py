@@ -230,7 +230,7 @@ def _relay(folder: Path, command_port: int, media_ports: range) -> Iterator[Prog
         "pidfile": folder / "rtpengine.pid",
     }
     command = ["rtpengine", "--foreground", "--log-stderr", *(f"--{name}={value}" for name, value in options.items())]
-    with _daemon(command, folder, "rtpengine") as program:
+    with daemon(command, folder, "rtpengine") as program:
         until(lambda: not _udp_is_free(command_port), f"rtpengine is up:\n{program.stderr}")
         yield program
 
@@ -240,12 +240,12 @@ def _server(folder: Path) -> Iterator[Program]:
     """In the foreground, with its words on stderr; little memory, since many tests run at a time."""
     command = ["kamailio", "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-m", "32", "-M", "8"]
     command += ["-Y", str(folder), "-P", str(folder / "kamailio.pid")]
-    with _daemon(command, folder, "kamailio") as program:
+    with daemon(command, folder, "kamailio") as program:
         yield program
 
 
 @contextlib.contextmanager
-def _daemon(command: list[str], folder: Path, name: str) -> Iterator[Program]:
+def daemon(command: list[str], folder: Path, name: str) -> Iterator[Program]:
     """A program with children of its own. All of them end with the block, and with the process that runs the tests."""
     through = ["setpriv", "--pdeathsig", "TERM", "setsid"]
     with Program([*through, *command], folder=folder, name=name, merged=True) as program:

@@ -1,0 +1,195 @@
+"""Long calls: whether the delay drifts and the sound has holes, with G.711 and L16 and each peer.
+
+    python -m tests.interop.endurance                ten minutes, six at a time; writes docs/interop-long.json
+    python -m tests.interop.endurance --seconds 60   shorter, and writes nothing
+
+Both sides hear each other all the time (ffmpeg and GStreamer: one of them). Noise is looked for second by
+second, each near the delay of the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench.quality import correlations, overall_lag, piece
+from tests.interop.cells import THEY, TOOLS, WE, Cell
+from tests.interop.running import Laboratory
+from tests.interop.scenes import call_it_ends
+from tests.interop.streams import RATES, stream_scene
+from tests.processes import ROOT, Outcome
+from tests.wavdiff import load, save, speechlike
+
+DATA = ROOT / "docs" / "interop-long.json"
+SECONDS = 600.0
+AT_ONCE = 6
+DRIFT = 1.0
+"""Milliseconds by which the delay may differ between beginning and end."""
+CELLS = tuple(
+    Cell(peer, who, codec, "rtp" if peer in TOOLS else "udp")
+    for codec in ("pcmu", "l16")
+    for peer, who in (
+        ("baresip", WE),
+        ("linphonec", THEY),
+        ("sipp", WE),
+        ("kamailio", WE),
+        ("kamailio+baresip", THEY),
+        *((tool, who) for tool in TOOLS for who in (WE, THEY)),
+    )
+)
+_REPEATED = 20.0  # seconds of noise, over and over
+_REACH = 0.05  # seconds that the delay may change from one second to the next and still be found
+_SAME = 0.9  # correlation
+
+
+@dataclass(frozen=True)
+class Track:
+    """What became of the delay: seconds compared, milliseconds of delay at the beginning and at the end, their most and
+    least, how often it changed, seconds that were not found (`holes`), and the signal to noise of the others in dB."""
+
+    compared: int
+    first: float
+    last: float
+    least: float
+    most: float
+    steps: int
+    holes: int
+    snr: float | str
+
+
+def follow(said: Path, heard: Path) -> Track:
+    """Look for each second of what was heard."""
+    (a, rate), (b, other) = load(said), load(heard)
+    assert rate == other, f"heard at {other} Hz, said at {rate}"
+    sent, got = a.mean(axis=1), b.mean(axis=1)
+    reach = round(_REACH * rate)
+    start = round(2.0 * rate)
+    lag = overall_lag(sent[: 20 * rate], got[: 20 * rate])
+    lags, holes, signal, noise = [], 0, 0.0, 0.0
+    for begin in range(start, len(got) - 2 * rate, rate):
+        wanted = got[begin : begin + rate]
+        there = piece(sent, begin - lag - reach, rate + 2 * reach)
+        match = correlations(wanted, there)
+        best = int(np.argmax(match))
+        if match[best] < _SAME:
+            holes += 1
+            continue
+        lag += reach - best
+        lags.append(lag)
+        x = there[best : best + rate]
+        gain = float(x @ wanted) / float(x @ x)
+        signal, noise = signal + gain * gain * float(x @ x), noise + float(((wanted - gain * x) ** 2).sum())
+    delays = 1000.0 * np.array(lags or [0]) / rate
+    snr = round(10 * float(np.log10(signal / noise)), 1) if signal and noise > 1.0 else "exact"
+    steps = int(np.count_nonzero(np.diff(delays)))
+    first, last, least, most = (round(float(d), 2) for d in (delays[0], delays[-1], delays.min(), delays.max()))
+    return Track(len(lags) + holes, first, last, least, most, steps, holes, snr)
+
+
+@dataclass(frozen=True)
+class Long:
+    """A long call: what the peer heard of us (`there`; of sipp's echo, both ways) and we of it; `problem`: none."""
+
+    name: str
+    there: Track | None
+    back: Track | None
+    problem: str
+
+
+class LongLaboratory(Laboratory):
+    """Calls of one length, with recordings of it."""
+
+    def __enter__(self) -> LongLaboratory:
+        return self
+
+    def recording(self, codec: str, rate: int, channels: int = 1, seed: int = 1) -> Path:
+        with self._lock:
+            file = self._sounds / f"{rate}-{channels}-{seed}.wav"
+            if not file.exists():
+                sound = speechlike(rate, _REPEATED, channels, seed)
+                save(file, np.tile(sound, (round(self.length / _REPEATED) + 2, 1)), rate)
+            return file
+
+    def long(self, cell: Cell) -> Long:
+        """Make one call, whatever comes of it."""
+        folder = self.folder / cell.name
+        folder.mkdir()
+        try:
+            there, back = self._stream(cell, folder) if cell.peer in TOOLS else self._call(cell, folder)
+        except Exception as error:  # it is told, and the other calls go on
+            return Long(cell.name, None, None, str(error)[-1000:])
+        tracks = [track for track in (there, back) if track is not None]
+        return Long(cell.name, there, back, "; ".join(filter(None, map(_problem, tracks))))
+
+    def _stream(self, cell: Cell, folder: Path) -> tuple[Track | None, Track | None]:
+        says = self.recording(cell.codec, RATES[cell.codec])
+        stream_scene(cell, folder, says, self.length)
+        track = follow(says, folder / "heard.wav")
+        return (track, None) if cell.who == WE else (None, track)
+
+    def _call(self, cell: Cell, folder: Path) -> tuple[Track | None, Track | None]:
+        phone, rate, channels = self.phone(cell, folder)
+        says = self.recording(cell.codec, rate, channels)
+        with phone:
+            wanted = self.length - 3.0 if phone.says_back else self.length
+            side, outcome = call_it_ends(cell, folder, self.certificates, phone, says, self.site_of(cell), wanted)
+            _check(outcome)
+            if phone.says_back:
+                return follow(says, side.heard), None
+            return follow(says, phone.heard()), follow(phone.says, side.heard)
+
+
+def _check(outcome: Outcome) -> None:
+    rx = outcome.call["rx"]
+    assert outcome.status == 0, outcome.stderr
+    assert rx["lost"] == 0, rx
+
+
+def _problem(track: Track) -> str:
+    """Empty if neither the delay drifts nor a second is missing."""
+    if track.holes:
+        return f"{track.holes} s are not what was said"
+    drift = abs(track.last - track.first)
+    return f"the delay went from {track.first} to {track.last} ms" if drift > DRIFT else ""
+
+
+def main() -> int:
+    """0: no drift and no hole."""
+    parser = argparse.ArgumentParser(prog="python -m tests.interop.endurance", description="Long calls.")
+    parser.add_argument("words", nargs="*", help="peer, codec, whose calls are made  [all]")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each call  [{SECONDS:.0f}]")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, help=f"calls at a time  [{AT_ONCE}]")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "interop-long")
+    options = parser.parse_args()
+    cells = [cell for cell in CELLS if set(options.words) <= {cell.peer, cell.who, cell.codec}]
+    if options.folder.exists():
+        shutil.rmtree(options.folder)
+    options.folder.mkdir(parents=True)
+    with LongLaboratory(options.folder, options.seconds) as laboratory:
+        laboratory.start_proxy()
+        with ThreadPoolExecutor(options.at_once) as pool:
+            results = list(pool.map(laboratory.long, cells))
+    _tell(results)
+    if options.seconds == SECONDS and not options.words:
+        DATA.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    return 1 if any(result.problem for result in results) else 0
+
+
+def _tell(results: Sequence[Long]) -> None:
+    for result in results:
+        sys.stdout.write(f"{result.name:40} {result.problem or 'passed'}\n")
+        for track in (result.there, result.back):
+            if track is not None:
+                sys.stdout.write(f"    {track}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
