@@ -38,6 +38,16 @@ def test_the_parts_of_a_uri() -> None:
     assert (uri.params, uri.headers) == ({"transport": "TCP", "lr": None}, {"Subject": "x", "a": "b"})
 
 
+def test_a_parameter_that_is_merely_repeated_counts_once() -> None:
+    """As baresip 1.0 dials an address with a transport over an account with the same one."""
+    uri = SipUri.parse("sip:a@127.0.0.1:5060;transport=tcp;Transport=tcp;lr;lr")
+    assert uri.params == {"transport": "tcp", "lr": None}
+    with pytest.raises(ProtocolError):
+        SipUri.parse("sip:a@127.0.0.1;transport=tcp;transport=udp")
+    with pytest.raises(ProtocolError):
+        SipUri.parse("sip:a@127.0.0.1;lr;lr=on")
+
+
 def test_brackets_of_an_ipv6_host_may_be_given_or_not() -> None:
     assert str(SipUri(host="::1", port=1)) == str(SipUri(host="[::1]", port=1)) == "sip:[::1]:1"
 

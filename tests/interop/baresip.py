@@ -100,7 +100,7 @@ class Baresip(Phone):
 
     def call(self, target: str) -> None:
         self.listen()
-        self._told.command("dial", target.partition(";")[0])  # it adds the transport of its account by itself
+        self._told.command("dial", target)
 
     def wait_up(self) -> None:
         self._told.wait_for("CALL_ESTABLISHED")

@@ -100,11 +100,15 @@ def format_host(host: str, port: int | None = None) -> str:
 
 
 def _parse_uri_parameters(text: str) -> Parameters:
+    """A parameter that is merely repeated is taken once: baresip adds the transport of its account to what is dialled.
+
+    RFC 3261 section 19.1.1 allows no second one; of two that differ nobody knows which is meant.
+    """
     params: Parameters = {}
     for piece in text[1:].split(";"):
         name, equals, value = piece.partition("=")
         name = name.lower()
-        if name in params:
+        if params.get(name, value if equals else None) != (value if equals else None):
             raise SipParseError(f"URI parameter {name!r} appears twice")
         params[name] = value if equals else None
     return params
