@@ -4,6 +4,7 @@ baresip. deploy/ has a configuration for the world; this one asks nobody for pas
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tests.proxy_lab import daemon
 
 REGISTERED = "registered"
 """What receiver.py says once it is known to its registrar."""
-_MEDIA_PORTS = range(31_000, 32_000)  # of rtpengine
+_MEDIA_PORTS, _MEDIA = range(31_000, 32_600, 400), 400  # of rtpengine: where it may begin, how many
 _COMMANDS, _CONSOLE = 30, 32  # of the block of ports
 _MODULES = [
     "tm",
@@ -127,7 +128,8 @@ def proxy(folder: Path, certificates: Certificates) -> Iterator[Proxy]:
     relay = ["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--table=-1", "--log-level=5"]
     relay += [f"--interface={LOOPBACK}", f"--listen-ng={LOOPBACK}:{commands}", "--num-threads=2"]
     relay += [f"--listen-cli={LOOPBACK}:{port + _CONSOLE}", f"--pidfile={folder}/rtpengine.pid"]
-    relay += [f"--port-min={_MEDIA_PORTS[0]}", f"--port-max={_MEDIA_PORTS[-1]}"]
+    media = random.SystemRandom().choice(_MEDIA_PORTS)
+    relay += [f"--port-min={media}", f"--port-max={media + _MEDIA - 1}"]
     server = ["kamailio", "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8"]
     server += ["-Y", str(folder), "-P", str(folder / "kamailio.pid")]
     with daemon(relay, folder, "rtpengine"), daemon(server, folder, "kamailio") as kamailio:
