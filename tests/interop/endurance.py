@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.quality import correlations, overall_lag, piece
+from tests.bench.quality import correlations, overall_lag
+from tests.bench.sound import Wave
 from tests.interop.cells import THEY, TOOLS, WE, Cell
 from tests.interop.running import Laboratory
 from tests.interop.scenes import call_it_ends
@@ -47,6 +48,8 @@ CELLS = tuple(
 )
 _REPEATED = 20.0  # seconds of noise, over and over
 _REACH = 0.05  # seconds that the delay may change from one second to the next and still be found
+_FAR = 6.0  # the same after a break; what is said repeats itself later than that
+_SKIPPED = 2  # seconds at the beginning, in which play-out settles
 _SAME = 0.9  # correlation
 
 
@@ -66,25 +69,23 @@ class Track:
 
 
 def follow(said: Path, heard: Path) -> Track:
-    """Look for each second of what was heard."""
+    """Look for each second of what was heard: near the delay of the last, and where it is not there, farther away."""
     (a, rate), (b, other) = load(said), load(heard)
     assert rate == other, f"heard at {other} Hz, said at {rate}"
     sent, got = a.mean(axis=1), b.mean(axis=1)
-    reach = round(_REACH * rate)
-    start = round(2.0 * rate)
     lag = overall_lag(sent[: 20 * rate], got[: 20 * rate])
     lags, holes, signal, noise = [], 0, 0.0, 0.0
-    for begin in range(start, len(got) - 2 * rate, rate):
+    for begin in range(_SKIPPED * rate, len(got) - 2 * rate, rate):
         wanted = got[begin : begin + rate]
-        there = piece(sent, begin - lag - reach, rate + 2 * reach)
-        match = correlations(wanted, there)
-        best = int(np.argmax(match))
-        if match[best] < _SAME:
+        found = _find(sent, wanted, begin - lag, round(_REACH * rate))
+        if found is None:
+            found = _find(sent, wanted, begin - lag, round(_FAR * rate))
+        if found is None:
             holes += 1
             continue
-        lag += reach - best
+        lag = begin - found
         lags.append(lag)
-        x = there[best : best + rate]
+        x = sent[found : found + rate]
         gain = float(x @ wanted) / float(x @ x)
         signal, noise = signal + gain * gain * float(x @ x), noise + float(((wanted - gain * x) ** 2).sum())
     delays = 1000.0 * np.array(lags or [0]) / rate
@@ -92,6 +93,17 @@ def follow(said: Path, heard: Path) -> Track:
     steps = int(np.count_nonzero(np.diff(delays)))
     first, last, least, most = (round(float(d), 2) for d in (delays[0], delays[-1], delays.min(), delays.max()))
     return Track(len(lags) + holes, first, last, least, most, steps, holes, snr)
+
+
+def _find(sent: Wave, wanted: Wave, near: int, reach: int) -> int | None:
+    """Where in `sent` that is, at most `reach` samples from `near`; None: nowhere there."""
+    first = max(0, near - reach)
+    there = sent[first : near + len(wanted) + reach]
+    if len(there) < len(wanted):
+        return None
+    match = correlations(wanted, there)
+    best = int(np.argmax(match))
+    return first + best if match[best] >= _SAME else None
 
 
 @dataclass(frozen=True)
