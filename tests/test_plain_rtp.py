@@ -17,6 +17,7 @@ from voip.errors import VoipError
 from voip.sdp import Capabilities, Direction, Endpoint, SessionDescription
 from voip.sdp.plain import describe, media_of
 
+PATIENT = ("--latency", "400ms")  # a busy machine stands still for longer than a network of its own would
 WAITS = "waiting for a stream"
 OURS = Endpoint("192.0.2.1", 5002, 0x11111111, 0x22222222, "ours", 1000)
 
@@ -40,7 +41,7 @@ def speech(folder: Path, rate: int, seconds: float = 2.0) -> Path:
 def test_a_stream_without_signalling_is_exact_and_ends_with_its_goodbye(tmp_path: Path, fec: tuple[str, ...]) -> None:
     sent, port = speech(tmp_path, 48000), free_ports()[0]
     with (
-        listener(tmp_path, f"rtp://:{port}", "-c", "l16", "-o", "heard.wav", *fec) as far,
+        listener(tmp_path, f"rtp://:{port}", "-c", "l16", "-o", "heard.wav", *PATIENT, *fec) as far,
         sender(tmp_path, f"rtp://{LOOPBACK}:{port}", "-c", "l16", "-i", str(sent), *fec) as near,
     ):
         ends = near.finish(), far.finish()
@@ -56,7 +57,7 @@ def test_a_stream_without_signalling_is_exact_and_ends_with_its_goodbye(tmp_path
 @pytest.mark.process
 def test_both_ways_without_signalling(tmp_path: Path) -> None:
     sent, port = speech(tmp_path, 48000), free_ports()[0]
-    both = ("--two-way", "-c", "l16", "-i", str(sent))
+    both = ("--two-way", "-c", "l16", "-i", str(sent), *PATIENT)
     with (
         listener(tmp_path, f"rtp://:{port}", *both, "-o", "there.wav") as far,
         sender(tmp_path, f"rtp://{LOOPBACK}:{port}", *both, "-o", "back.wav") as near,
@@ -159,7 +160,7 @@ def test_what_ffmpeg_sends_is_played_by_its_own_description(tmp_path: Path, code
     text = (tmp_path / "stream.sdp").read_text()
     other = next(line.split()[1] for line in text.splitlines() if line.startswith("m=audio"))
     (tmp_path / "stream.sdp").write_text(text.replace(f"m=audio {other}", f"m=audio {port}"))
-    with listener(tmp_path, "stream.sdp", "-o", "heard.wav") as far:
+    with listener(tmp_path, "stream.sdp", "-o", "heard.wav", *PATIENT) as far:
         subprocess.run(ffmpeg(*stream, target), cwd=tmp_path, check=True, timeout=20)
         end = far.finish()
     assert (end.status, end.call["end_reason"]) == (0, "remote-bye")

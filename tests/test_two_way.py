@@ -18,6 +18,9 @@ from voip.devices.paced import PacedSource
 from voip.engine import Capture
 from voip.sdp import NegotiatedMedia
 
+PATIENT = ("--latency", "400ms")
+"""A busy machine stands still for longer than a network of its own would make anybody wait."""
+
 
 def waves(folder: Path, seconds: float) -> tuple[Path, Path]:
     """Two sounds that have nothing in common."""
@@ -30,7 +33,7 @@ def waves(folder: Path, seconds: float) -> tuple[Path, Path]:
 @pytest.mark.parametrize("fec", ["4", "off"])
 def test_both_directions_arrive_as_they_were_sent(tmp_path: Path, fec: str) -> None:
     there, back = waves(tmp_path, 1.5)
-    both = ("--two-way", "--codec", "l16", "--fec", fec)
+    both = ("--two-way", "--codec", "l16", "--fec", fec, *PATIENT)
     with (
         receiver(tmp_path, *both, "-i", str(back), "-o", "heard_there.wav", "--once") as far,
         sender(tmp_path, far.target, *both, "-i", str(there), "-o", "heard_back.wav") as near,
@@ -48,6 +51,8 @@ def test_both_directions_arrive_as_they_were_sent(tmp_path: Path, fec: str) -> N
         assert end.call["remote"]["cumulative_lost"] == 0
         assert end.call["timing"]["rtt_ms"] is not None
         assert end.stderr.count("round trip") == 1
+    for end, other in (ends, reversed(ends)):
+        assert end.call["fec"]["packets"] == pytest.approx(other.call["tx"]["fec_packets"], abs=5)
 
 
 @pytest.mark.process

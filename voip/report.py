@@ -175,8 +175,10 @@ def _rtcp_object(network: SessionStats) -> dict[str, Any]:
 
 
 def _fec_object(media: NegotiatedMedia | None, rx: ReceiverStats | None, tx: SenderStats | None) -> dict[str, Any]:
-    packets = (rx.fec_packets + rx.fec_copies if rx else 0) + (tx.fec_packets + tx.fec_copies if tx else 0)
-    of = (rx.received if rx else 0) + (tx.packets if tx else 0)
+    # Of what came, where something does: what was sent is in `tx`.
+    packets, of = (tx.fec_packets + tx.fec_copies, tx.packets) if tx else (0, 0)
+    if rx:
+        packets, of = rx.fec_packets + rx.fec_copies, rx.received
     return {
         "scheme": media.fec if media else None,
         "packets": packets,
