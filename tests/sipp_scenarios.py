@@ -302,7 +302,7 @@ def _cancel() -> Scenario:
     scenario.receive(487, optional=True, goto="over").receive(200).receive(487)
     scenario.send("ACK", 1, branch=branch, goto="end")
     scenario.label("over").receive(200).send("ACK", 1, branch=branch, goto="end")
-    scenario.label("answered").send("ACK", 1, inside=True).send("CANCEL", 1, branch=branch, again=False)
+    scenario.label("answered").send("ACK", 1, inside=True).send("CANCEL", 1, branch=branch)
     scenario.receive(481, optional=True, goto="bye").receive(200)
     scenario.label("bye").pause(300).send("BYE", 2, inside=True).receive(200)
     return scenario.label("end")
@@ -381,7 +381,8 @@ def _called(*, routes: bool = False, keep_from: str = "") -> Scenario:
 
 def _until_bye(scenario: Scenario) -> Scenario:
     """Answer with PCMU and wait for the caller to hang up."""
-    scenario.reply("200 OK", body=audio(PCMU)).asked("ACK").asked("BYE")
+    scenario.reply("200 OK", body=audio(PCMU)).asked("ACK")
+    scenario.label("up").asked("ACK", optional_goto="up").asked("BYE")
     return scenario.reply("200 OK", tag=False, again=False)
 
 
@@ -396,17 +397,23 @@ def _rejects(status: str, *headers: str) -> Scenario:
     return _called().reply(status, headers=headers).asked("ACK")
 
 
+def _asked_anew(scenario: Scenario, *, line: str, timeout: int = 0, authorized: str = "") -> Scenario:
+    """The INVITE that follows a final response: the ACK of that one comes before it, or later if it was lost first."""
+    scenario.label("refused").asked("ACK", optional_goto="refused")
+    return scenario.asked("INVITE", line=line, timeout=timeout, authorized=authorized)
+
+
 def _redirects() -> Scenario:
     scenario = _called().reply(
         "302 Moved Temporarily", headers=["Contact: <sip:moved@[local_ip]:[local_port];transport=[transport]>"]
     )
-    return _until_bye(scenario.asked("ACK").asked("INVITE", line="INVITE sip:moved@", timeout=3000))
+    return _until_bye(_asked_anew(scenario, line="INVITE sip:moved@", timeout=3000))
 
 
 def _challenges() -> Scenario:
     challenge = 'WWW-Authenticate: Digest realm="here",nonce="8f2d61a95c04",qop="auth",algorithm=MD5'
-    scenario = _called().reply("401 Unauthorized", headers=[challenge]).asked("ACK")
-    scenario.asked("INVITE", line="CSeq: [2-9]", authorized="right")
+    scenario = _called().reply("401 Unauthorized", headers=[challenge])
+    _asked_anew(scenario, line="CSeq: [2-9]", authorized="right")
     scenario.goto("right", if_set="right")
     scenario.reply("403 Forbidden").asked("ACK").action('<error message="the digest response is wrong or missing"/>')
     return _until_bye(scenario.label("right"))
