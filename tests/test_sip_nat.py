@@ -43,6 +43,18 @@ def answered(peer: TextPeer, invite: Request, place: tuple[str, int] | None = No
     peer.say(peer.response(invite, 200, body=ANSWER))
 
 
+def moving(place: tuple[str, int] | None = None) -> tuple[TextPeer, str, list[str]]:
+    """A call of ours that is up, its Call-ID, and our addresses, of which the last is in force; `place`: seen at."""
+    hosts = [HERE[0]]
+    agent = UserAgent(rng=random.Random(1), local=lambda remote: (hosts[-1], HERE[1]))
+    agent.invite(f"sip:{PEER}:5099", OFFER, 1000.0)
+    peer = TextPeer(agent)
+    (invite,) = peer.hear()
+    assert isinstance(invite, Request)
+    answered(peer, invite, place)
+    return peer, invite.call_id, hosts
+
+
 def test_what_the_peer_sees_is_what_later_requests_say() -> None:
     peer, invite = calling()
     assert contact(invite) == HERE
@@ -55,16 +67,45 @@ def test_what_the_peer_sees_is_what_later_requests_say() -> None:
 
 
 def test_what_was_seen_counts_no_longer_when_our_own_address_is_another() -> None:
-    hosts = [HERE[0]]
-    agent = UserAgent(rng=random.Random(1), local=lambda remote: (hosts[-1], HERE[1]))
-    agent.invite(f"sip:{PEER}:5099", OFFER, 1000.0)
-    peer = TextPeer(agent)
-    (invite,) = peer.hear()
-    assert isinstance(invite, Request)
-    answered(peer, invite, OUTSIDE)
+    peer, call_id, hosts = moving(OUTSIDE)
     hosts.append("192.168.8.3")
-    agent.reinvite(invite.call_id, OFFER, peer.now)
+    peer.agent.reinvite(call_id, OFFER, peer.now)
     assert contact(peer.hear()[0]) == ("192.168.8.3", 5060)
+
+
+def test_a_second_move_does_not_wait_for_the_answer_to_the_first_which_goes_nowhere() -> None:
+    peer, call_id, hosts = moving()
+    hosts.append("192.168.8.3")
+    peer.agent.reinvite(call_id, OFFER, peer.now)
+    (first,) = peer.hear()
+    hosts.append("192.168.9.4")
+    peer.agent.reinvite(call_id, OFFER, peer.now)
+    ack, second = peer.hear()
+    assert isinstance(first, Request)
+    assert isinstance(ack, Request)
+    assert isinstance(second, Request)
+    assert (ack.method, ack.cseq.number) == ("ACK", first.cseq.number)  # if the peer took it, it waits for that
+    assert (second.method, second.cseq.number) == ("INVITE", first.cseq.number + 1)
+    assert contact(second)[0] == second.via[0].host == "192.168.9.4"
+    (ack,) = peer.say(peer.response(second, 200, body=ANSWER))
+    assert isinstance(ack, Request)
+    assert (ack.method, ack.cseq.number) == ("ACK", second.cseq.number)
+    assert peer.wait(60.0) == []  # no BYE, no INVITE again
+
+
+def test_an_offer_whose_answer_can_still_come_is_waited_for_and_the_next_one_follows() -> None:
+    peer, call_id, _ = moving()
+    peer.agent.reinvite(call_id, OFFER, peer.now)
+    (first,) = peer.hear()
+    peer.agent.reinvite(call_id, OFFER + b"a=sendonly\r\n", peer.now)
+    assert peer.hear() == []
+    assert isinstance(first, Request)
+    (ack,) = peer.say(peer.response(first, 200, body=ANSWER))
+    assert isinstance(ack, Request)
+    assert ack.method == "ACK"
+    ((_, second),) = peer.wait(0.6)
+    assert isinstance(second, Request)
+    assert second.body.endswith(b"a=sendonly\r\n")
 
 
 def kept_alive(peer: TextPeer, seconds: float) -> list[float]:

@@ -115,6 +115,10 @@ class Core:
         sent_by = self.own_uri(remote).host_port
         return f"SIP/2.0/{remote.protocol.upper()} {sent_by};rport{alias};branch={BRANCH_COOKIE}{self.token()}"
 
+    def is_us(self, via: Via, remote: Address) -> bool:
+        """Whether `remote` would still reach us where this Via of ours says."""
+        return via.host.lower() == self.own_uri(remote).host.lower()
+
     def learn_address(self, remote: Address, via: Via) -> None:
         """Tell `remote` from now on the address that it sees us at, as its response says in our Via (RFC 3581).
 

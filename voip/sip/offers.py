@@ -65,6 +65,7 @@ class NegotiatedCall(Call):
         if self.state is not CallState.UP:
             return
         self._offer = offer
+        self._leave_stranded()
         if self._offer_open():
             self.core.timers.set(self, "reoffer", now + T1, self._reoffer)
         else:
@@ -223,7 +224,7 @@ class NegotiatedCall(Call):
         elif response.status == TOO_SHORT and self._timer.must_ask_for_more(response):
             self._reoffer(now)
         else:
-            self._offer = None
+            self._settle(transaction)
             self.core.events.append(RequestRefused(source, "INVITE", response.status))
 
     def _offer_accepted(
@@ -238,12 +239,16 @@ class NegotiatedCall(Call):
         if not first or not self.live:
             return
         self._timer.answered(response, now)
-        refreshed = transaction is self._refresh
-        unchanged = refreshed and response.body == self._remote
-        self._offer = self._offer if refreshed else None
+        unchanged = transaction is self._refresh and response.body == self._remote
+        self._settle(transaction)
         self._local, self._remote = transaction.request.body, response.body
         if not unchanged:
             self.core.events.append(CallReanswered(self.call_id, response.body))
+
+    def _settle(self, transaction: ClientTransaction) -> None:
+        """What this one offered needs no further try; what the user has come to want since then still does."""
+        if transaction.request.body == self._offer:
+            self._offer = None
 
     def _is_gone(self, response: Response, now: float) -> bool:
         """The peer knows nothing of the dialog any more: that ends it."""
@@ -289,6 +294,22 @@ class NegotiatedCall(Call):
             self.give_up("timeout", 408, "the session was not refreshed in time", now)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _leave_stranded(self) -> None:
+        """Wait no longer for responses to what went out from an address that has ceased to be ours: they go there.
+
+        An INVITE may have been accepted all the same, and its 2xx wait for the ACK that lets the peer take another one.
+        """
+        if self._offering is not None and self._is_stranded(self._offering):
+            assert self.dialog is not None
+            self._acks.send(self.dialog, self._offering)
+            self._offering.drop()
+            self._offering = None
+        if self._refresh is not None and self._is_stranded(self._refresh):
+            self._refresh.drop()
+
+    def _is_stranded(self, transaction: ClientTransaction) -> bool:
+        return not transaction.answered and not self.core.is_us(transaction.request.via[0], transaction.destination)
 
     def _offer_open(self) -> bool:
         return self._offering is not None or self._offered is not None or bool(self._answers)
