@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from voip import codecs
 from voip.audio import Dialler
 from voip.fec import FLEXFEC, RED, ULPFEC, Pattern, parse_pattern, red, ulpfec
-from voip.net import DSCP_EF
+from voip.net import DSCP_EF, has_zone, is_link_local, learn_zone
 from voip.sip import SipUri, parse_target
 from voip.sip.uri import format_host
 
@@ -24,6 +24,9 @@ AUTO: Literal["auto"] = "auto"
 
 RTP_SCHEME = "rtp://"
 """How a target without signalling begins."""
+
+_ZONED = re.compile(r"(fe[89ab][0-9a-f]:[0-9a-f:]*)%(?:25)?([A-Za-z0-9_.-]+)", re.IGNORECASE)
+"""A link-local address and its zone (RFC 4007 section 11; %25 as in URIs, RFC 6874)."""
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -120,9 +123,30 @@ def ip_network(text: str) -> IpNetwork:
 
 def ip_address(text: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(without_zone(text)))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not an IP address") from error
+
+
+def without_zone(text: str) -> str:
+    """An address or URI with a link-local address in it: the zone, which is for this machine alone, is remembered."""
+    found = _ZONED.search(text)
+    if found is None:
+        return text
+    host, zone = found.groups()
+    try:
+        learn_zone(host, zone)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: this machine has no interface {zone}") from error
+    return text[: found.end(1)] + text[found.end() :]
+
+
+def _reachable(host: str) -> None:
+    """Refuse a link-local address of which nobody knows by which interface it is reached."""
+    if is_link_local(host) and not has_zone(host):
+        raise argparse.ArgumentTypeError(
+            f"{host} may be on any link of this machine: say which interface leads there, such as {host}%eth0"
+        )
 
 
 def sip_host(text: str) -> SipUri:
@@ -135,9 +159,11 @@ def sip_host(text: str) -> SipUri:
 
 def sip_target(text: str) -> SipUri:
     try:
-        return parse_target(text)
+        uri = parse_target(without_zone(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    _reachable(uri.host)
+    return uri
 
 
 def host_port(text: str) -> tuple[str, int | None]:
@@ -162,12 +188,13 @@ class RtpTarget(NamedTuple):
 def rtp_target(text: str) -> RtpTarget:
     """`rtp://host:port`, or `rtp://:port` for all addresses of this machine."""
     try:
-        found = urlsplit(text)
+        found = urlsplit(without_zone(text))
         host, port = found.hostname or "", found.port
     except ValueError:
         port = None
     if not port or found.path or found.query or found.username:
         raise argparse.ArgumentTypeError(f"{text!r}: write {RTP_SCHEME}HOST:PORT, such as rtp://192.0.2.1:5004")
+    _reachable(host)
     return RtpTarget(host, port)
 
 

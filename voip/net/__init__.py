@@ -5,6 +5,7 @@ tls         certificates, and TLS between the bytes of a socket and those of its
 connections TCP and TLS: opened, kept, closed
 media       the port pair of a call
 stun        the public addresses of our sockets
+zones       which link a neighbour is on
 names       host names, by the DNS and the system
 loop        the network thread: sockets and timers, driving the user agent and the RTP sessions
 """
@@ -16,6 +17,7 @@ from voip.net.media import MediaPort
 from voip.net.names import host_address
 from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards
 from voip.net.tls import TlsFiles
+from voip.net.zones import has_zone, is_link_local, learn_zone
 
 __all__ = [
     "DSCP_EF",
@@ -26,6 +28,9 @@ __all__ = [
     "OnPacket",
     "TlsFiles",
     "family_of",
+    "has_zone",
     "host_address",
+    "is_link_local",
+    "learn_zone",
     "local_address_towards",
 ]

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from voip.net.sockets import NetworkError, bound_stream_socket, family_of, plain, why_not
+from voip.net.sockets import NetworkError, bound_stream_socket, family_of, why_not
 from voip.net.tls import Plain, Tls, TlsLayer, why_no_tls
+from voip.net.zones import learned, sockaddr
 from voip.sip import Address
 from voip.sip.framing import PING, PONG, StreamError, StreamFramer
 
@@ -170,7 +171,7 @@ class Connections:
         return self._begin_connecting(sock, address)
 
     def _begin_connecting(self, sock: socket.socket, address: Address) -> socket.socket:
-        begun = sock.connect_ex((address.host, address.port))
+        begun = sock.connect_ex(sockaddr(address.host, address.port))
         if begun not in (0, errno.EINPROGRESS):
             sock.close()
             raise OSError(begun, os.strerror(begun))
@@ -184,7 +185,7 @@ class Connections:
         except OSError:  # gone again, or no more files: the next one may have more luck
             return
         sock.setblocking(False)
-        address = Address(protocol, plain(source[0]), source[1])
+        address = Address(protocol, learned(source), source[1])
         if address in self._open or not self._make_room(incoming=True):
             sock.close()
             return

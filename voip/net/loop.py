@@ -34,6 +34,7 @@ from voip.net.sockets import (
 )
 from voip.net.stun import StunClient
 from voip.net.tls import Tls, TlsFiles
+from voip.net.zones import sockaddr
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
@@ -400,7 +401,7 @@ class Network:
         if sock is None:
             return
         try:
-            sock.sendto(data, (address.host, address.port))
+            sock.sendto(data, sockaddr(address.host, address.port))
         except OSError as error:
             self.on_send_error(address, error)
 

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from voip.net.sockets import LARGEST_DATAGRAM, NetworkError, try_bind
+from voip.net.zones import sockaddr
 
 PORT_TRIES = 64
 """Ports asked of the system until one is even."""
@@ -37,7 +38,7 @@ class MediaPort:
     def _send(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
         self.sent += sock is self.rtp
         try:
-            sock.sendto(datagram, destination)
+            sock.sendto(datagram, sockaddr(*destination))
         except ConnectionRefusedError:
             self.icmp_errors += 1
         except OSError:  # no buffer, no route for now: RTP is lost like on any wire, the media time-out decides

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from voip.net.sockets import NetworkError, family_of
+from voip.net.zones import learned
 from voip.sip import Address, SipUri
 from voip.sip.lookup import Naptr, Records, Srv, addresses_of, stun_servers
 
@@ -47,7 +48,7 @@ class SystemRecords:
     def hosts(self, name: str) -> Sequence[str]:
         with suppress(OSError, UnicodeError):
             found = socket.getaddrinfo(name, None, socket.AF_UNSPEC, socket.SOCK_DGRAM)
-            hosts = [str(address[0]) for family, _, _, _, address in found if family in self._families]
+            hosts = [learned(address) for family, _, _, _, address in found if family in self._families]
             return list(dict.fromkeys(hosts))
         return ()
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from voip.errors import VoipError
+from voip.net.zones import learned, sockaddr
 
 LARGEST_DATAGRAM = 65535
 DATAGRAMS_PER_TURN = 100
@@ -30,10 +31,10 @@ def local_address_towards(host: str) -> str:
     """The address of this machine that packets to the literal address `host` leave from; nothing is sent."""
     with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((host, 9))  # any port: connect() only looks the route up
+            probe.connect(sockaddr(host, 9))  # any port: connect() only looks the route up
         except OSError as error:
             raise NetworkError(f"no route to {host}: {error.strerror}") from error
-        return str(probe.getsockname()[0]).partition("%")[0]
+        return learned(probe.getsockname())
 
 
 def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
@@ -66,7 +67,7 @@ def _bound(
             sock.setsockopt(level, option, value)
         mark(sock, sock.family, dscp)
         sock.setblocking(False)
-        sock.bind((host, port))
+        sock.bind(sockaddr(host, port))
     except OSError:
         sock.close()
         raise
@@ -93,7 +94,7 @@ def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
             if error.errno == errno.EBADF:
                 return
             continue  # an ICMP error for something sent earlier: timers decide
-        yield data, (plain(source[0]), source[1])
+        yield data, (learned(source), source[1])
 
 
 def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket | None:
@@ -101,11 +102,6 @@ def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> s
         return bound_socket(family, host, port, dscp)
     except OSError:
         return None
-
-
-def plain(host: str) -> str:
-    """A link-local address without its zone: as it stands in SIP and SDP."""
-    return host.partition("%")[0]
 
 
 def why_not(error: OSError, host: str, port: int, kind: str = "UDP") -> str:

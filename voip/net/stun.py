@@ -16,6 +16,7 @@ from typing import Protocol
 from voip.errors import ProtocolError
 from voip.net.names import Names
 from voip.net.sockets import family_of
+from voip.net.zones import sockaddr
 from voip.sip import Address
 from voip.stun import GIVE_UP, RESEND_AFTER, TRANSACTION_ID, binding_request, parse_answer
 
@@ -162,7 +163,7 @@ class StunClient:
         question, index = self._open.get(transaction_id, (None, 0))
         if question is not None and question.mapped[index] is None:
             with suppress(OSError):  # no route, or closed by now: the time-out decides
-                sock.sendto(binding_request(transaction_id), server)
+                sock.sendto(binding_request(transaction_id), sockaddr(*server))
 
     def _give_up(self, question: _Question) -> None:
         asked = any(sock.family in self._servers for sock in question.sockets)
