@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.harness import Call, Link, media
 from tests.voice import speech
 from tests.wavdiff import compare
 from voip import cli, codecs
+from voip.audio.sender import AudioSender
 from voip.codecs import Codec, Pcm, aac
 from voip.errors import ProtocolError, VoipError
 from voip.rtp import RtpPacket
@@ -110,9 +112,21 @@ def test_a_call_of_it_is_heard_without_a_hole_and_each_packet_has_the_marker_bit
     call.talk(speech(RATE, 4.0))
     result = call.end()
     assert all(markers), "RFC 3640 section 3.1: the packet ends an access unit"
-    assert len(markers) == result.stats.received == 188
+    assert len(markers) == result.stats.received == 190
     assert (result.stats.lost, result.stats.concealed, result.stats.underruns) == (0, 0, 0)
     assert compare(result.sent, result.heard, RATE).snr >= SNR
+
+
+@needs_library
+def test_the_end_of_a_sound_is_not_kept_back() -> None:
+    agreed = media(known(), ptime=aac.FRAME / RATE)
+    sender = AudioSender(agreed, sample_rate=RATE, channels=1, rng=random.Random(1))
+    pcm = said(1)[: 10 * aac.FRAME]
+    datagrams = sender.write(pcm, 0.0) + sender.finish(0.0)
+    decoder = known().decoder()
+    heard = np.concatenate([decoder.decode(RtpPacket.parse(data).payload) for data in datagrams])
+    assert len(heard) >= len(pcm) + aac.HELD
+    assert compare(pcm[-2 * aac.FRAME :], heard[len(pcm) + aac.HELD - 2 * aac.FRAME :], RATE).snr >= SNR
 
 
 @needs_library

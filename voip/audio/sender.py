@@ -92,6 +92,8 @@ class AudioSender:
     def finish(self, now: float) -> list[bytes]:
         """The stream ends: the datagrams for what is left of it, a shorter packet if need be, and their repair."""
         datagrams = self._cut(self._converter.flush())
+        if self._codec.held and self._packets:
+            datagrams += self._cut(np.zeros((self._codec.held, self._codec.channels), np.int16))
         if self._pending_samples:
             datagrams += self._send(np.concatenate(self._pending))
             self._pending, self._pending_samples = [], 0

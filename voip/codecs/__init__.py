@@ -53,7 +53,8 @@ class Codec:
     of RFC 3551 or None for a dynamic one. rtpmap_channels is what a=rtpmap says where that is not channels. fmtp are
     our format parameters, remote_fmtp the peer's. bitrate (bit/s) and packet_times (seconds) are None where the format
     leaves no choice, or any. ends_frames: the marker bit says that a packet ends a frame (RFC 3640 section 3.1), and
-    not that it begins a talk spurt (RFC 3551 section 4.1).
+    not that it begins a talk spurt (RFC 3551 section 4.1). held: samples that the encoder keeps until more come, which
+    has to be silence when the sound has ended.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Codec:
     bitrate: int | None = None
     packet_times: tuple[float, ...] | None = None
     ends_frames: bool = False
+    held: int = 0
 
     def encoder(self, source_rate: int | None = None) -> Encoder:
         """A fresh encoder, for sound that has that many samples a second if the format can take it as it is."""

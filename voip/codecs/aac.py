@@ -29,6 +29,8 @@ STATIC: Mapping[int, tuple[str, int, int]] = {}
 
 FRAME = 1024
 """Samples of an access unit (14496-3 section 4.5.1.1; the frames of 960 that it also allows are not known here)."""
+HELD = 2 * FRAME
+"""Samples that are encoded but not sent: the window overlaps the next frame, and FFmpeg's encoder looks one ahead."""
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 """Sample rates in the order of their samplingFrequencyIndex (14496-3 table 1.16), as far as they are told apart."""
 OFFERED_RATES = (48000, 44100, 32000)
@@ -76,7 +78,7 @@ def complete(codec: Codec) -> Codec | None:
         return None
     times = tuple(units * FRAME / codec.clock_rate for units in range(MOST_UNITS, 0, -1))
     fmtp = _fmtp(codec.clock_rate, codec.channels)
-    return replace(codec, packet_times=times, default_ptime=times[-1], fmtp=fmtp, ends_frames=True)
+    return replace(codec, packet_times=times, default_ptime=times[-1], fmtp=fmtp, ends_frames=True, held=HELD)
 
 
 def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
@@ -291,7 +293,7 @@ def _library() -> ModuleType:
 
 
 class AacEncoder:
-    """Sound to access units. What is decoded comes two frames later than what was encoded: 43 ms at 48 kHz."""
+    """Sound to access units. What is decoded comes HELD samples later than what was encoded: 43 ms at 48 kHz."""
 
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
