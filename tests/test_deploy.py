@@ -13,7 +13,7 @@ from tests.peers import require
 from tests.processes import LOOPBACK, ROOT, Outcome, Program, Receiver, free_ports, receiver, sender, until
 from tests.proxy_lab import DEPLOY, PASSWORD, Proxy, proxy
 from tests.raw_peer import media_port, raw_peer
-from tests.sipp_scenarios import PCMU, Scenario, Sipp, audio
+from tests.sipp import PCMU, Scenario, Sipp, audio
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.peers import require
 from tests.processes import LOOPBACK, Receiver, assert_identities, free_ports, receiver, sender
-from tests.sipp_scenarios import PASSWORD, UAC, UAS, USER, Verdict, run_uac, run_uas
+from tests.sipp import PASSWORD, USER, Verdict
+from tests.sipp_scenarios import UAC, UAS, run_uac, run_uas
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

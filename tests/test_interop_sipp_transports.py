@@ -14,7 +14,8 @@ import pytest
 from tests.peers import require
 from tests.processes import LOOPBACK, assert_identities, free_ports, receiver, sender
 from tests.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
-from tests.sipp_scenarios import PASSWORD, UAC, UAS, USER, run_uac, run_uas
+from tests.sipp import PASSWORD, USER
+from tests.sipp_scenarios import UAC, UAS, run_uac, run_uas
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

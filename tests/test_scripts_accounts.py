@@ -8,7 +8,7 @@ import pytest
 
 from tests.peers import require
 from tests.processes import LOOPBACK, free_ports, receiver, sender
-from tests.sipp_scenarios import PASSWORD, USER, Scenario, Sipp, audio
+from tests.sipp import PASSWORD, USER, Scenario, Sipp, audio
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

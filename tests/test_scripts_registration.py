@@ -12,8 +12,8 @@ import pytest
 from tests.peers import require
 from tests.processes import LOOPBACK, Program, free_ports, receiver, sender, until
 from tests.registrar_lab import PASSWORD, registrar
-from tests.sipp_scenarios import PASSWORD as SIPP_PASSWORD
-from tests.sipp_scenarios import USER, Scenario, Sipp
+from tests.sipp import PASSWORD as SIPP_PASSWORD
+from tests.sipp import USER, Scenario, Sipp
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
