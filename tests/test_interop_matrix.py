@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop import endurance
 from tests.interop.cells import Cell, all_cells
 from tests.interop.running import EMPTY, PASSED, Result, load, run_cells
-from tests.interop.table import DATA, PAGE, insert
+from tests.interop.table import DATA, PAGE, between, insert
 from tests.peers import require
 
 PLAYED = [cell for cell in all_cells() if cell.empty is None and cell.always]
@@ -55,6 +56,14 @@ def test_no_published_cell_is_empty_without_a_reason() -> None:
         assert (result.state, result.reason) == expected, result
 
 
+def test_no_published_long_call_has_a_hole_or_drifts() -> None:
+    results = endurance.load_results()
+    assert [result.name for result in results] == [cell.name for cell in endurance.CELLS]
+    assert not [result.name for result in results if result.problem]
+
+
 def test_the_published_page_shows_what_was_measured() -> None:
     page = PAGE.read_text()
     assert insert(page, load(DATA)) == page
+    long_calls = endurance.table(endurance.load_results())
+    assert between(page, endurance.BEGIN, endurance.END, long_calls) == page

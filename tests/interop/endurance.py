@@ -1,6 +1,7 @@
 """Long calls: whether the delay drifts and the sound has holes, with G.711 and L16 and each peer.
 
-    python -m tests.interop.endurance                ten minutes, six at a time; writes docs/interop-long.json
+    python -m tests.interop.endurance                ten minutes, six at a time; writes docs/interop-long.json and the
+                                                     table of docs/interop.md
     python -m tests.interop.endurance --seconds 60   shorter, and writes nothing
 
 Both sides hear each other all the time (ffmpeg and GStreamer: one of them). Noise is looked for second by
@@ -17,19 +18,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.bench.quality import correlations, overall_lag
 from tests.bench.sound import Wave
-from tests.interop.cells import THEY, TOOLS, WE, Cell
+from tests.interop.cells import THEY, TITLES, TOOLS, WE, Cell
 from tests.interop.running import Laboratory
 from tests.interop.scenes import call_it_ends
 from tests.interop.streams import RATES, stream_scene
+from tests.interop.table import PAGE, between
 from tests.processes import ROOT, Outcome
 from tests.wavdiff import load, save, speechlike
 
 DATA = ROOT / "docs" / "interop-long.json"
+BEGIN, END = "<!-- table: python -m tests.interop.endurance -->", "<!-- end of table -->"
 SECONDS = 600.0
 AT_ONCE = 6
 DRIFT = 1.0
@@ -192,7 +196,40 @@ def main() -> int:
     _tell(results)
     if options.seconds == SECONDS and not options.words:
         DATA.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+        PAGE.write_text(between(PAGE.read_text(), BEGIN, END, table(results)))
     return 1 if any(result.problem for result in results) else 0
+
+
+def load_results() -> list[Long]:
+    """What was published."""
+    return [
+        Long(item["name"], _track(item["there"]), _track(item["back"]), item["problem"])
+        for item in json.loads(DATA.read_text())
+    ]
+
+
+def _track(values: dict[str, Any] | None) -> Track | None:
+    return Track(**values) if values else None
+
+
+def table(results: Sequence[Long]) -> str:
+    """Long calls as Markdown."""
+    lines = ["| call | codec | heard there | heard here |", "|---|---|---|---|"]
+    for cell in CELLS:
+        result = next(result for result in results if result.name == cell.name)
+        who = {WE: "we call", THEY: "it calls"} if cell.peer not in TOOLS else {WE: "we send", THEY: "it sends"}
+        lines.append(
+            f"| {TITLES[cell.peer]}, {who[cell.who]} | {cell.codec} | {_row(result.there)} | {_row(result.back)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _row(track: Track | None) -> str:
+    if track is None:
+        return "-"
+    snr = track.snr if isinstance(track.snr, str) else f"{track.snr:.1f} dB"
+    drift = f"{track.last - track.first:+.2f} ms" if track.last != track.first else "no drift"
+    return f"{snr}, {drift}, " + (f"**{track.holes} s missing**" if track.holes else "no hole")
 
 
 def _tell(results: Sequence[Long]) -> None:

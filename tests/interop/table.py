@@ -19,12 +19,17 @@ def tables(results: Sequence[Result]) -> str:
 
 
 def insert(page: str, results: Sequence[Result]) -> str:
-    """The page with its tables made anew; ValueError if it has no place for them."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{begin}\n\n{tables(results)}\n{end}{after}"
+    """The page with its tables made anew."""
+    return between(page, BEGIN, END, tables(results))
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with `text` between these two marks; ValueError if it lacks one."""
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"the page lacks {begin} or {end}")
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def _peer(peer: str, results: Sequence[Result]) -> str:
