@@ -43,15 +43,6 @@ class Cell:
         """Why there can be no call here; None: there has to be one."""
         return _no_codec(self) or _no_transport(self) or _no_way(self)
 
-    @property
-    def always(self) -> bool:
-        """Whether CI plays it: over UDP all; over TCP and TLS, which carry the same sound, each codec with some peers,
-        and each peer, called and calling, with some codecs."""
-        if self.transport in ("udp", "rtp"):
-            return True
-        turn = PEERS.index(self.peer) + TRANSPORTS.index(self.transport) + (self.who == WE)
-        return (CODECS.index(self.codec) + turn) % 3 == 0
-
 
 def all_cells() -> Iterator[Cell]:
     """Every cell, the empty ones too, in the order of the tables."""
