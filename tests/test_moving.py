@@ -48,13 +48,25 @@ def move(host: Host, interface: str, old: str, new: str) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("who", "net"), [("sender", "10.66.0."), ("receiver", "10.66.0."), ("sender", "fd66::")])
-def test_sound_is_back_within_seconds_of_a_change_of_address(tmp_path: Path, who: str, net: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "net", "transport"),
+    [
+        ("sender", "10.66.0.", "udp"),
+        ("receiver", "10.66.0.", "udp"),
+        ("sender", "fd66::", "udp"),
+        ("sender", "10.66.0.", "tcp"),
+        ("receiver", "10.66.0.", "tcp"),
+    ],
+)
+def test_sound_is_back_within_seconds_of_a_change_of_address(
+    tmp_path: Path, who: str, net: str, transport: str
+) -> None:
     require()
     with Hosts() as hosts:
         near, far = hosts.add("near"), hosts.add("far")
         interfaces = hosts.cable(near, f"{net}1", far, f"{net}2")
-        anywhere, target = ("::", "[fd66::2]:25060") if ":" in net else ("0.0.0.0", f"{net}2:25060")
+        anywhere, far_host = ("::", f"[{net}2]") if ":" in net else ("0.0.0.0", f"{net}2")
+        target = f"sip:{far_host}:25060;transport={transport}"
         both = ("-v", "--two-way", "--input", "tone", "--output", "null")
         with (
             receiver(tmp_path, "--once", *both, host=anywhere, ports=PORTS, through=far.through) as callee,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -29,13 +30,16 @@ ASK = 'WWW-Authenticate: Digest realm="pbx",nonce="{}",qop="auth",algorithm=SHA-
 
 
 def registering(
-    uri: str = "sip:10.0.0.9:5099", proxies: tuple[str, ...] = (), **options: object
+    uri: str = "sip:10.0.0.9:5099",
+    proxies: tuple[str, ...] = (),
+    hosts: Sequence[str] = ("10.0.0.1",),
+    **options: object,
 ) -> tuple[TextPeer, UserAgent]:
-    """An agent that has begun to register, and its registrar."""
+    """An agent that has begun to register, and its registrar. `hosts`: its addresses; the last one is in force."""
     registrar = SipUri.parse(uri)
     agent = UserAgent(
         rng=random.Random(5),
-        local=lambda remote: ("10.0.0.1", 6000),
+        local=lambda remote: (hosts[-1], 6000),
         user="alice",
         credentials=Credentials("alice", "secret"),
         account=SipUri(registrar.scheme, "alice", registrar.host, registrar.port),
@@ -63,6 +67,21 @@ def answer(peer: TextPeer, request: Request, status: int = 200, lines: str = "Ex
         response.headers.add(name, value.strip())
     heard = peer.say(response.serialize())
     return [message for message in heard if isinstance(message, Request)]
+
+
+def test_a_change_of_address_does_not_wait_for_an_answer_that_goes_to_the_old_one() -> None:
+    hosts = ["10.0.0.1"]
+    peer, agent = registering(hosts=hosts)
+    first = only(peer.hear())
+    agent.register(peer.now)
+    assert peer.hear() == []  # its answer can still come
+    hosts.append("10.0.0.2")
+    agent.register(peer.now)
+    second = only(peer.hear())
+    assert second.cseq.number == first.cseq.number + 1
+    assert second.via[0].host == "10.0.0.2"
+    answer(peer, second)
+    assert events_of(agent) == [Registered("sip:alice@10.0.0.9:5099", 300, "sip:alice@10.0.0.2:6000")]
 
 
 def refreshed(peer: TextPeer, seconds: float) -> tuple[float, Request]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from voip.net.sockets import NetworkError, bound_stream_socket, family_of, why_not
+from voip.net.sockets import NetworkError, bound_stream_socket, family_of, is_own_address, why_not
 from voip.net.tls import Plain, Tls, TlsLayer, why_no_tls
 from voip.net.zones import learned, sockaddr
 from voip.sip import Address
@@ -122,6 +122,14 @@ class Connections:
                 self._selector.unregister(sock)
             sock.close()
         self._bound.clear()
+
+    def leave_old_addresses(self) -> None:
+        """Close connections from addresses that this machine has no longer: what they are given goes nowhere, and the
+        system would try for minutes to send it."""
+        for connection in list(self._open.values()):
+            if not is_own_address(learned(connection.sock.getsockname())):
+                self._drop(connection)
+                self._hooks.on_closed(connection.address)
 
     # --- sending --------------------------------------------------------------------------------------------------
 

@@ -240,9 +240,12 @@ class Network:
         """The same as it is just now, which `local_host` says from now on; None without a route."""
         if self._public is None and (self._bind is None or ipaddress.ip_address(self._bind).is_unspecified):
             try:
-                self._local_cache[remote_host] = local_address_towards(remote_host)
+                host = local_address_towards(remote_host)
             except (NetworkError, OSError):
                 return None
+            before, self._local_cache[remote_host] = self._local_cache.get(remote_host, host), host
+            if host != before:
+                self._connections.leave_old_addresses()
         return self.local_host(remote_host)
 
     # --- media ----------------------------------------------------------------------------------------------------

@@ -37,6 +37,14 @@ def local_address_towards(host: str) -> str:
         return learned(probe.getsockname())
 
 
+def is_own_address(host: str) -> bool:
+    """Whether this machine has the literal address `host` just now."""
+    sock = try_bind(family_of(host), host, 0, 0)
+    if sock is not None:
+        sock.close()
+    return sock is not None
+
+
 def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
     """A non-blocking UDP socket on that address; OSError as it is."""
     sock = socket.socket(family, socket.SOCK_DGRAM)

@@ -115,9 +115,10 @@ class Core:
         sent_by = self.own_uri(remote).host_port
         return f"SIP/2.0/{remote.protocol.upper()} {sent_by};rport{alias};branch={BRANCH_COOKIE}{self.token()}"
 
-    def is_us(self, via: Via, remote: Address) -> bool:
-        """Whether `remote` would still reach us where this Via of ours says."""
-        return via.host.lower() == self.own_uri(remote).host.lower()
+    def is_stranded(self, transaction: ClientTransaction) -> bool:
+        """Whether its answer, which is still to come, goes to an address that has ceased to be ours."""
+        sent_by = transaction.request.via[0].host.lower()
+        return not transaction.answered and sent_by != self.own_uri(transaction.destination).host.lower()
 
     def learn_address(self, remote: Address, via: Via) -> None:
         """Tell `remote` from now on the address that it sees us at, as its response says in our Via (RFC 3581).

@@ -296,20 +296,17 @@ class NegotiatedCall(Call):
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _leave_stranded(self) -> None:
-        """Wait no longer for responses to what went out from an address that has ceased to be ours: they go there.
+        """Wait no longer for responses to what went out from an address that has ceased to be ours.
 
         An INVITE may have been accepted all the same, and its 2xx wait for the ACK that lets the peer take another one.
         """
-        if self._offering is not None and self._is_stranded(self._offering):
+        if self._offering is not None and self.core.is_stranded(self._offering):
             assert self.dialog is not None
             self._acks.send(self.dialog, self._offering)
             self._offering.drop()
             self._offering = None
-        if self._refresh is not None and self._is_stranded(self._refresh):
+        if self._refresh is not None and self.core.is_stranded(self._refresh):
             self._refresh.drop()
-
-    def _is_stranded(self, transaction: ClientTransaction) -> bool:
-        return not transaction.answered and not self.core.is_us(transaction.request.via[0], transaction.destination)
 
     def _offer_open(self) -> bool:
         return self._offering is not None or self._offered is not None or bool(self._answers)

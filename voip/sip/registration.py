@@ -80,10 +80,19 @@ class Registration:
         if self._leaving and self._transaction is not None and not self._transaction.answered:
             self._transaction.send_again()
 
+    def _is_waiting(self) -> bool:
+        """A REGISTER is under way; one whose answer cannot come is given up."""
+        if self._transaction is None or self._transaction.answered:
+            return False
+        if not self._core.is_stranded(self._transaction):
+            return True
+        self._transaction.drop()
+        return False
+
     # --- the request ----------------------------------------------------------------------------------------------
 
     def _found(self, destinations: Sequence[Address], now: float) -> None:
-        if self._leaving or (self._transaction is not None and not self._transaction.answered):
+        if self._leaving or self._is_waiting():
             return
         if not destinations:
             self._fail(None, f"cannot find the host {self._registrar.host}", now)
