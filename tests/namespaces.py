@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 import pytest
 
 _numbers = itertools.count()
+_PATIENCE = 100  # tenths of a second
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,23 @@ class Host:
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
 
-    def masquerade(self, outside: str, *options: str) -> None:
+    def link_local(self, interface: str) -> str:
+        """The link-local address of an interface, once it can be used: a second or two after it is up."""
+        for _ in range(_PATIENCE):
+            shown = self.run(f"ip address show dev {interface}")
+            found = re.search(r"inet6 (fe80[0-9a-f:]+)/64 scope link *$", shown, re.MULTILINE)
+            if found:
+                return found[1]
+            self.run("sleep 0.1")
+        raise AssertionError(f"{interface} has no link-local address")
+
+    def masquerade(self, outside: str, *options: str, ipv6: bool = False) -> None:
         """Be a NAT: what leaves by the interface `outside` gets its address; nothing comes in unasked."""
-        self.run("sysctl -qw net.ipv4.ip_forward=1")
-        self.run(" ".join(["iptables -t nat -A POSTROUTING -o", outside, "-j MASQUERADE", *options]))
-        self.run(f"iptables -A FORWARD -i {outside} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
-        self.run(f"iptables -A FORWARD -i {outside} -j DROP")
+        forwarding, tables = ("ipv6.conf.all.forwarding", "ip6tables") if ipv6 else ("ipv4.ip_forward", "iptables")
+        self.run(f"sysctl -qw net.{forwarding}=1")
+        self.run(" ".join([tables, "-t nat -A POSTROUTING -o", outside, "-j MASQUERADE", *options]))
+        self.run(f"{tables} -A FORWARD -i {outside} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
+        self.run(f"{tables} -A FORWARD -i {outside} -j DROP")
 
 
 class Hosts:

@@ -156,31 +156,43 @@ def test_a_side_that_only_listens_opens_the_nat_for_what_is_to_come(tmp_path: Pa
 
 @pytest.mark.process
 @pytest.mark.interop
-def test_coturn_tells_a_caller_its_address_outside_the_nat(tmp_path: Path) -> None:
-    require("iptables", "sysctl", "turnserver")
+@pytest.mark.parametrize(
+    ("inner", "router_inner", "router_outer", "outer"),
+    [(INSIDE, ROUTER_INSIDE, ROUTER, OUTSIDE), ("fd07::2", "fd07::1", "fd66::1", "fd66::2")],
+    ids=["IPv4", "IPv6"],
+)
+def test_coturn_tells_a_caller_its_address_outside_the_nat(
+    tmp_path: Path, inner: str, router_inner: str, router_outer: str, outer: str
+) -> None:
+    require("iptables", "ip6tables", "sysctl", "turnserver")
+    ipv6 = ":" in outer
     with Hosts() as hosts:
         inside, router, outside = hosts.add("inside"), hosts.add("router"), hosts.add("outside")
-        hosts.cable(inside, INSIDE, router, ROUTER_INSIDE)
-        interface, _ = hosts.cable(router, ROUTER, outside, OUTSIDE)
-        router.masquerade(interface)
-        inside.run(f"ip route add default via {ROUTER_INSIDE}")
-        options = ["--stun-only", "--listening-ip", OUTSIDE, "--no-cli", "--log-file", "stdout", "--pidfile", ""]
+        ends = hosts.cable(inside, inner, router, router_inner)
+        interface, other_end = hosts.cable(router, router_outer, outside, outer)
+        if ipv6:  # no neighbour is found before that
+            for host, end in ((inside, ends[0]), (router, ends[1]), (router, interface), (outside, other_end)):
+                host.link_local(end)
+        router.masquerade(interface, ipv6=ipv6)
+        inside.run(f"ip route add default via {router_inner}")
+        options = ["--stun-only", "--listening-ip", outer, "--no-cli", "--log-file", "stdout", "--pidfile", ""]
         with (tmp_path / "turnserver.log").open("wb") as log:
             command = [*outside.through, "turnserver", "-n", *options, "--no-tls", "--no-dtls"]
             server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+        seen_at, anywhere = (f"[{router_outer}]", "::") if ipv6 else (router_outer, "0.0.0.0")
         try:
             for _ in range(100):
                 if ":3478" in outside.run("ss -lun"):
                     break
                 outside.run("sleep 0.1")
             with (
-                receiver(tmp_path, "--once", host=OUTSIDE, ports=PORTS, through=outside.through) as far,
+                receiver(tmp_path, "--once", host=outer, ports=PORTS, through=outside.through) as far,
                 sender(
-                    tmp_path, far.target, "--duration", "2s", "--stun", OUTSIDE, host="0.0.0.0", through=inside.through
+                    tmp_path, far.target, "--duration", "2s", "--stun", outer, host=anywhere, through=inside.through
                 ) as near,
             ):
-                near.wait_for(f"our SIP address is {ROUTER}")
-                far.wait_for(f"call from sip:voip@{ROUTER}")
+                near.wait_for(f"our SIP address is {router_outer} port")
+                far.wait_for(f"call from sip:voip@{seen_at}")
                 sent, heard = near.finish(), far.finish()
         finally:
             server.terminate()

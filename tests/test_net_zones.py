@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.namespaces import Host, Hosts, require
+from tests.namespaces import Hosts, require
 from tests.processes import receiver, sender
 from voip.cli.values import ip_address, rtp_target, sip_target
 from voip.net import zones
@@ -23,8 +22,11 @@ def knows_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zones, "_zones", {})
 
 
-def test_the_zone_of_a_source_is_for_what_is_sent_there() -> None:
-    assert zones.learned((f"fe80::7%{NAME}", 5060, 0, NUMBER)) == "fe80::7"
+@pytest.mark.parametrize(
+    "source", [("fe80::7", 5060, 0, NUMBER), (f"fe80::7%{NAME}", 5060, 0, NUMBER), (f"fe80::7%{NAME}", 5060)]
+)
+def test_the_zone_of_a_source_is_for_what_is_sent_there(source: tuple[object, ...]) -> None:
+    assert zones.learned(source) == "fe80::7"
     assert zones.sockaddr("fe80::7", 5062) == ("fe80::7", 5062, 0, NUMBER)
 
 
@@ -83,27 +85,17 @@ def test_a_call_over_a_cable_without_any_other_address(tmp_path: Path, transport
         near, far = hosts.add("near"), hosts.add("far")
         interface, theirs = hosts.cable(near, "192.0.2.1", far, "192.0.2.2")
         hosts.cable(near, "198.51.100.1", far, "198.51.100.2")  # a second link: the zone has to be said
-        address = link_local(far, theirs)
+        address = far.link_local(theirs)
         target = f"sip:[{address}%{interface}]:25060;transport={transport}"
         both = ("--two-way", "--codec", "l16", "--input", "tone", "--output", "null")
         with (
             receiver(tmp_path, "--once", *both, host="::", ports=PORTS, through=far.through) as callee,
             sender(tmp_path, target, *both, "--duration", "2s", host="::", through=near.through) as caller,
         ):
+            callee.wait_for(f"call from sip:voip@[{near.link_local(interface)}]")
+            caller.wait_for("call ended")
             sent, heard = caller.finish(), callee.finish()
     assert sent.status == heard.status == 0, sent.stderr + heard.stderr
     for outcome in (sent, heard):
         assert outcome.call["rx"]["received"] > 90, outcome.report
         assert outcome.call["rx"]["lost"] == 0
-
-
-def link_local(host: Host, interface: str) -> str:
-    """The one that the system has given to an interface, once it is no longer tentative."""
-    for _ in range(50):
-        found = re.search(
-            r"inet6 (fe80[0-9a-f:]+)/64 scope link *$", host.run(f"ip address show dev {interface}"), re.M
-        )
-        if found:
-            return found[1]
-        host.run("sleep 0.1")
-    pytest.fail(f"{interface} has no link-local address")

@@ -29,10 +29,14 @@ def is_link_local(host: str) -> bool:
 
 
 def learned(address: SocketAddress) -> str:
-    """The host of an address that the system has given, without its zone, which is remembered."""
-    host, _, zone = str(address[0]).partition("%")
-    if zone:
-        _remember(host, address[3] if len(address) > 3 else zone_number(zone))
+    """The host of an address that the system has given, without its zone, which is remembered.
+
+    Some systems and Pythons write the zone behind the host, others only into the fourth field.
+    """
+    host, _, name = str(address[0]).partition("%")
+    zone = address[3] if len(address) > 3 else 0
+    if (zone or name) and is_link_local(host):
+        _remember(host, zone or zone_number(name))
     return host
 
 
