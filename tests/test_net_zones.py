@@ -64,8 +64,9 @@ def test_so_do_a_stream_and_an_address_to_bind_to() -> None:
 
 
 def test_an_interface_that_is_not_there_is_told() -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="no interface eth99"):
-        sip_target("fe80::7%eth99")
+    for name in ("eth99", "4711", "99999999999999"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"no interface {name}"):
+            sip_target(f"fe80::7%{name}")
 
 
 def test_a_neighbour_on_any_of_several_links_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

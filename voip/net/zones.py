@@ -16,6 +16,7 @@ MOST_NEIGHBOURS = 256
 """Neighbours whose zone is remembered."""
 _LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:[0-9a-f:.]*", re.IGNORECASE)
 """fe80::/10 (RFC 4291 section 2.4)."""
+_MOST_DIGITS = 10  # of the number of an interface, which has 32 bits
 _DISCARD = 9  # a port to look up a route to; nothing is sent
 
 SocketAddress = tuple[Any, ...]
@@ -46,8 +47,11 @@ def learn_zone(host: str, zone: str) -> None:
 
 
 def zone_number(zone: str) -> int:
-    """The number of an interface that is given by name or number; OSError if there is none of that name."""
-    return int(zone) if zone.isascii() and zone.isdigit() else socket.if_nametoindex(zone)
+    """The number of an interface that is given by name or number; OSError if there is none."""
+    if zone.isascii() and zone.isdigit() and len(zone) < _MOST_DIGITS:
+        socket.if_indextoname(int(zone))
+        return int(zone)
+    return socket.if_nametoindex(zone)
 
 
 def sockaddr(host: str, port: int) -> SocketAddress:
