@@ -2,6 +2,7 @@
 
     python -m tests.interop.endurance                ten minutes, six at a time; writes docs/interop-long.json and the
                                                      table of docs/interop.md
+    python -m tests.interop.endurance linphonec l16  one of them again, in place of what was published of it
     python -m tests.interop.endurance --seconds 60   shorter, and writes nothing
 
 Both sides hear each other all the time (ffmpeg and GStreamer: one of them). Noise is looked for second by
@@ -194,14 +195,23 @@ def main() -> int:
         with ThreadPoolExecutor(options.at_once) as pool:
             results = list(pool.map(laboratory.long, cells))
     _tell(results)
-    if options.seconds == SECONDS and not options.words:
-        DATA.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
-        PAGE.write_text(between(PAGE.read_text(), BEGIN, END, table(results)))
+    if options.seconds == SECONDS:
+        _publish(results)
     return 1 if any(result.problem for result in results) else 0
+
+
+def _publish(results: Sequence[Long]) -> None:
+    """In place of what was published of the same calls."""
+    known = {result.name: result for result in [*load_results(), *results]}
+    published = [known[cell.name] for cell in CELLS if cell.name in known]
+    DATA.write_text(json.dumps([asdict(result) for result in published], indent=1) + "\n")
+    PAGE.write_text(between(PAGE.read_text(), BEGIN, END, table(published)))
 
 
 def load_results() -> list[Long]:
     """What was published."""
+    if not DATA.exists():
+        return []
     return [
         Long(item["name"], _track(item["there"]), _track(item["back"]), item["problem"])
         for item in json.loads(DATA.read_text())
@@ -215,8 +225,9 @@ def _track(values: dict[str, Any] | None) -> Track | None:
 def table(results: Sequence[Long]) -> str:
     """Long calls as Markdown."""
     lines = ["| call | codec | heard there | heard here |", "|---|---|---|---|"]
-    for cell in CELLS:
-        result = next(result for result in results if result.name == cell.name)
+    cells = {cell.name: cell for cell in CELLS}
+    for result in results:
+        cell = cells[result.name]
         who = {WE: "we call", THEY: "it calls"} if cell.peer not in TOOLS else {WE: "we send", THEY: "it sends"}
         lines.append(
             f"| {TITLES[cell.peer]}, {who[cell.who]} | {cell.codec} | {_row(result.there)} | {_row(result.back)} |"

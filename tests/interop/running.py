@@ -53,9 +53,9 @@ class Laboratory:
 
     def __init__(self, folder: Path, length: float = 0.0) -> None:
         """`length`: seconds of a call; 0: as long as a cell needs."""
-        self.folder, self.length = folder, length
-        self.certificates: Certificates = certificates(folder)
-        self._sounds = folder / "sounds"
+        self.folder, self.length = folder.resolve(), length  # programs run in folders of their own
+        self.certificates: Certificates = certificates(self.folder)
+        self._sounds = self.folder / "sounds"
         self._sounds.mkdir()
         self._lock = threading.Lock()
         self._stack = contextlib.ExitStack()
