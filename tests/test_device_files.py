@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pty
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -243,6 +245,7 @@ def test_the_header_of_a_wav_file_is_right_at_any_moment(tmp_path: Path, time: T
     sent = noise(80 * 250)
     for n in range(250):
         sink.write(sent[80 * n : 80 * n + 80])
+        sink._writer.drain()
         heard, rate = read_wav(path)
         assert rate == 8000
         assert len(heard) >= 80 * (n - 100)
@@ -259,6 +262,7 @@ sink = WavSink(sys.argv[1], clock=lambda: 0.0, sleep=lambda seconds: None)
 sink._pacer.wait = lambda samples: None
 for n in range(250):
     sink.write(np.full((480, 1), n, np.int16))
+sink._writer.drain()
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.wav")], cwd=ROOT, check=False)
@@ -266,6 +270,46 @@ os.kill(os.getpid(), signal.SIGKILL)
     heard, _ = read_wav(tmp_path / "a.wav")
     assert len(heard) >= 480 * 200
     np.testing.assert_array_equal(heard[::480, 0], np.arange(len(heard) // 480))
+
+
+def test_a_disk_that_stalls_holds_nobody_up_and_loses_nothing(tmp_path: Path, time: Time) -> None:
+    sink = WavSink(tmp_path / "a.wav", clock=time.clock, sleep=time.sleep)
+    sink.configure(8000, 1)
+    sink.write(noise(80))
+    sink._writer.drain()
+    disk, reached, sent = threading.Event(), threading.Event(), noise(80 * 300)
+    grow = sink._append
+
+    def stalls(data: bytes) -> None:
+        reached.set()
+        assert disk.wait(20.0)
+        grow(data)
+
+    sink._append = stalls  # type: ignore[method-assign]
+    for n in range(300):
+        sink.write(sent[80 * n : 80 * n + 80])
+    assert reached.wait(20.0)
+    assert time.now == pytest.approx(1000.0 + 3.0)
+    assert len(read_wav(tmp_path / "a.wav")[0]) <= 80
+    disk.set()
+    sink.close()
+    np.testing.assert_array_equal(read_wav(tmp_path / "a.wav")[0][80:], sent)
+
+
+def test_a_full_disk_is_told_with_the_next_block_and_at_the_end(tmp_path: Path, time: Time) -> None:
+    sink = WavSink(tmp_path / "a.wav", clock=time.clock, sleep=time.sleep)
+
+    def fails(data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sink._append = fails  # type: ignore[method-assign]
+    sink.write(noise(480))
+    sink._writer.drain()
+    with pytest.raises(DeviceError, match="No space left"):
+        sink.write(noise(480))
+    with pytest.raises(DeviceError, match="No space left"):
+        sink.close()
+    sink.close()
 
 
 def test_a_wav_file_that_cannot_be_created_is_refused_at_once(tmp_path: Path) -> None:

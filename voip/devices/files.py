@@ -13,6 +13,7 @@ import select
 import struct
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voip.devices.paced import Clock, Fill, NullSink, Pacer, Sleep, block_samples
+from voip.devices.writer import Job, Writer
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
@@ -214,7 +216,8 @@ def _fold(pcm: Pcm) -> Pcm:
 class WavSink(NullSink):
     """Writes a 16-bit WAV file in real time, in the format of the first stream: a Sink.
 
-    The header is right once a second and at the end, so that also a killed program leaves a file that plays.
+    The header is right once a second and at the end, so that also a killed program leaves a file that plays. A disk
+    that stalls holds nobody up: after the beginning, the file belongs to a thread of its own.
     """
 
     def __init__(
@@ -235,28 +238,21 @@ class WavSink(NullSink):
         except OSError as error:
             raise self._failure(error) from None
         try:
-            self._guard_patch()
-        except DeviceError:
+            self._patch()
+        except OSError as error:
             self._shut()
-            raise
+            raise self._failure(error) from None
+        self._writer = Writer("wav-writer")
 
     def configure(self, rate: int, channels: int) -> None:
         """The first call decides the format, later ones change nothing."""
         if not self._configured:
             super().configure(rate, channels)
-            self._guard_patch()
+            self._later(self._patch)
 
     def write(self, pcm: Pcm) -> None:
-        """Return when this block is due; DeviceError if the file cannot grow."""
-        data = pcm.astype("<i2", copy=False).tobytes()
-        try:
-            self._file.write(data)
-        except OSError as error:
-            raise self._failure(error) from None
-        self._bytes += len(data)
-        self._unpatched += len(pcm)
-        if self._unpatched >= PATCH_SECONDS * self.sample_rate:
-            self._guard_patch()
+        """Return when this block is due; DeviceError if the file could not grow by one before."""
+        self._later(partial(self._append, pcm.astype("<i2", copy=False).tobytes()))
         super().write(pcm)
 
     def close(self) -> None:
@@ -264,7 +260,11 @@ class WavSink(NullSink):
         if self._file.closed:
             return
         try:
-            self._guard_patch()
+            with contextlib.suppress(OSError):  # an error of before, which close() tells
+                self._writer.put(self._patch)
+            self._writer.close()
+        except OSError as error:
+            raise self._failure(error) from None
         finally:
             self._shut()
 
@@ -272,11 +272,18 @@ class WavSink(NullSink):
         with contextlib.suppress(OSError):  # what cannot be written was complained about already
             self._file.close()
 
-    def _guard_patch(self) -> None:
+    def _later(self, job: Job) -> None:
         try:
-            self._patch()
+            self._writer.put(job)
         except OSError as error:
             raise self._failure(error) from None
+
+    def _append(self, data: bytes) -> None:
+        self._file.write(data)
+        self._bytes += len(data)
+        self._unpatched += len(data)
+        if self._unpatched >= PATCH_SECONDS * self.sample_rate * self.channels * 2:
+            self._patch()
 
     def _patch(self) -> None:
         """Bring the file on disk up to date: the samples first, then the header that speaks of them."""

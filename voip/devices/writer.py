@@ -1,0 +1,52 @@
+"""Writing on a thread of its own: disks stall, cards of small machines for seconds, and sound cannot wait for them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+MOST_WAITING = 6000
+"""Jobs that may wait: a minute of blocks of 10 ms. Who writes faster than the disk takes it is then held up."""
+
+Job = Callable[[], object]
+
+
+class Writer:
+    """Does jobs in their order. One that fails with OSError is the last; `put` and `close` raise that error."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Have this done soon."""
+        if self._error is not None:
+            raise self._error
+        self._jobs.put(job)
+
+    def drain(self) -> None:
+        """Wait until all is done that was put so far."""
+        self._jobs.join()
+
+    def close(self) -> None:
+        """Wait until all is done, and end."""
+        self._jobs.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self._error is None:
+                self._do(job)
+            self._jobs.task_done()
+        self._jobs.task_done()
+
+    def _do(self, job: Job) -> None:
+        try:
+            job()
+        except OSError as error:
+            self._error = error
