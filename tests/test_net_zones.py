@@ -63,6 +63,11 @@ def test_so_do_a_stream_and_an_address_to_bind_to() -> None:
     assert zones.sockaddr("fe80::7", 1)[3] == zones.sockaddr("fe80::8", 1)[3] == NUMBER
 
 
+def test_interfaces_are_not_looked_through_for_each_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: pytest.fail("asked"))
+    assert zones.sockaddr("fe80::7", 5004) == ("fe80::7", 5004)
+
+
 def test_an_interface_that_is_not_there_is_told() -> None:
     for name in ("eth99", "4711", "99999999999999"):
         with pytest.raises(argparse.ArgumentTypeError, match=f"no interface {name}"):

@@ -88,12 +88,12 @@ class Phone(abc.ABC):
         """Until it knows that the call is over."""
 
     def hold(self) -> None:
-        """By a re-INVITE; the call is on hold when this returns."""
-        raise NotImplementedError
+        """By a re-INVITE; the call is on hold when this returns. Only those that have it are asked."""
+        raise NotImplementedError(f"{type(self).__name__} has no hold")
 
     def resume(self) -> None:
         """The other re-INVITE."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no hold")
 
     @abc.abstractmethod
     def heard_seconds(self) -> float:

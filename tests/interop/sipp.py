@@ -87,7 +87,7 @@ class SippPhone(Phone):
         return 0.0
 
     def heard(self) -> Path:
-        raise NotImplementedError
+        raise NotImplementedError("it says back what it hears and records nothing")
 
     def log(self) -> str:
         return self._messages()

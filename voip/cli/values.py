@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from voip import codecs
 from voip.audio import Dialler
 from voip.fec import FLEXFEC, RED, ULPFEC, Pattern, parse_pattern, red, ulpfec
-from voip.net import DSCP_EF, has_zone, is_link_local, learn_zone
+from voip.net import DSCP_EF, find_zone, learn_zone
 from voip.sip import SipUri, parse_target
 from voip.sip.uri import format_host
 
@@ -143,7 +143,7 @@ def without_zone(text: str) -> str:
 
 def _reachable(host: str) -> None:
     """Refuse a link-local address of which nobody knows by which interface it is reached."""
-    if is_link_local(host) and not has_zone(host):
+    if not find_zone(host):
         raise argparse.ArgumentTypeError(
             f"{host} may be on any link of this machine: say which interface leads there, such as {host}%eth0"
         )

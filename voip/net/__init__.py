@@ -17,7 +17,7 @@ from voip.net.media import MediaPort
 from voip.net.names import host_address
 from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards
 from voip.net.tls import TlsFiles
-from voip.net.zones import has_zone, is_link_local, learn_zone
+from voip.net.zones import find_zone, learn_zone
 
 __all__ = [
     "DSCP_EF",
@@ -28,9 +28,8 @@ __all__ = [
     "OnPacket",
     "TlsFiles",
     "family_of",
-    "has_zone",
+    "find_zone",
     "host_address",
-    "is_link_local",
     "learn_zone",
     "local_address_towards",
 ]

@@ -34,7 +34,7 @@ from voip.net.sockets import (
 )
 from voip.net.stun import StunClient
 from voip.net.tls import Tls, TlsFiles
-from voip.net.zones import sockaddr
+from voip.net.zones import find_zone, sockaddr
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
@@ -260,6 +260,7 @@ class Network:
 
     def attach(self, port: MediaPort, session: RtpSession, on_packet: OnPacket) -> None:
         """From now on what `port` receives goes through `session`, what that accepts to `on_packet`; RTCP is sent."""
+        find_zone(session.remote[0])  # SDP may name another address than SIP came from
         attached = _Attached(port, session, on_packet)
         self._attached.append(attached)
         for sock in (port.rtp, port.rtcp):

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from voip.errors import VoipError
-from voip.net.zones import learned, sockaddr
+from voip.net.zones import find_zone, learned, sockaddr
 
 LARGEST_DATAGRAM = 65535
 DATAGRAMS_PER_TURN = 100
@@ -29,6 +29,7 @@ def family_of(host: str) -> socket.AddressFamily:
 
 def local_address_towards(host: str) -> str:
     """The address of this machine that packets to the literal address `host` leave from; nothing is sent."""
+    find_zone(host)
     with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(sockaddr(host, 9))  # any port: connect() only looks the route up

@@ -55,25 +55,20 @@ def zone_number(zone: str) -> int:
 
 
 def sockaddr(host: str, port: int) -> SocketAddress:
-    """What the system wants to be told of this literal address."""
-    if ":" not in host or not is_link_local(host):
-        return host, port
-    zone = _zones.get(host.lower()) or _only_zone(host)
+    """What the system wants to be told of this literal address. Any thread may ask, for each packet."""
+    zone = _zones.get(host.lower()) if ":" in host else None
     return (host, port, 0, zone) if zone else (host, port)
 
 
-def has_zone(host: str) -> bool:
-    """Whether it is known, or there is but one that it could be."""
-    return len(sockaddr(host, _DISCARD)) > 2
-
-
-def _only_zone(host: str) -> int:
-    """The interface, if only one of this machine has a route to link-local addresses; else 0."""
+def find_zone(host: str) -> bool:
+    """Whether this address can be sent to: if it is link-local its zone has to be known, or there is but one interface
+    that has a route to such addresses. Asks the system, so it is called before packets go there, and not for each."""
+    if not is_link_local(host) or host.lower() in _zones:
+        return True
     found = [number for number, _ in socket.if_nameindex() if _leads_to(host, number)]
-    if len(found) != 1:
-        return 0
-    _remember(host, found[0])
-    return found[0]
+    if len(found) == 1:
+        _remember(host, found[0])
+    return len(found) == 1
 
 
 def _leads_to(host: str, zone: int) -> bool:
