@@ -15,7 +15,7 @@ import sys
 from voip import cli
 from voip.calls import Answerer
 from voip.engine import Shutdown, Worker, together
-from voip.sdp import Direction
+from voip.media import Direction
 
 
 def main(options: cli.ReceiverOptions) -> int:

@@ -15,8 +15,8 @@ import sys
 from voip import cli
 from voip.calls import Caller
 from voip.engine import Shutdown, Worker, together
+from voip.media import Direction
 from voip.net import host_address
-from voip.sdp import Direction
 
 
 def main(options: cli.SenderOptions) -> int:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from tests.fec_packets import MEDIA_SSRC, REPAIR_SSRC, REPAIR_TYPE, media, new_decoder
 from voip.fec import FlexFecEncoder, Pattern
 from voip.fec.control import FecController
+from voip.ip import IP_UDP_HEADER
 from voip.rtp import RtpPacket, unwrap
-from voip.stats import IP_UDP_HEADER, Arrivals, PathReport
+from voip.stats import Arrivals, PathReport
 
 PTIME = 0.02
 PAYLOAD = 60

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.negotiated import negotiated
 from voip.audio import AudioReceiver, AudioSender, Digit
 from voip.codecs import Codec, find
 from voip.dsp import Pcm
 from voip.fec import Pattern, parse_pattern
+from voip.ip import IP_UDP_HEADER
+from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket, is_rtcp
-from voip.sdp import NegotiatedMedia
 from voip.session import RtpSession
-from voip.stats import IP_UDP_HEADER, ReceiverStats, SenderStats
+from voip.stats import ReceiverStats, SenderStats
 
 BLOCK = 0.01
 """Seconds that both devices handle at a time."""
@@ -128,7 +130,6 @@ def media(
     values: dict[str, object] = {
         "codec": codec,
         "payload_type": 96,
-        "local": RECEIVER,
         "remote": SENDER,
         "ptime": ptime,
         "fec": scheme.split()[0] if pattern else None,
@@ -140,7 +141,7 @@ def media(
         "remote_ssrc": 0x11111111,
         "remote_fec_ssrc": 0x22222222,
     }
-    return NegotiatedMedia(**(values | changes))  # type: ignore[arg-type]
+    return negotiated(**(values | changes))
 
 
 def l16(rate: int, channels: int = 1) -> Codec:
@@ -254,7 +255,7 @@ class Call:
     ) -> None:
         self.media = agreed or media(fec=fec)
         self.link = link or Link()
-        self.rate, self.channels = self.media.codec.sample_rate, self.media.codec.channels
+        self.rate, self.channels = self.media.audio.codec.sample_rate, self.media.audio.codec.channels
         self.source_rate = self.source_rate or self.rate
         self.sink = sink or (self.rate, self.channels)
         self.pattern: Pattern | None = parse_pattern(fec)

@@ -7,10 +7,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tests.negotiated import changed, negotiated
 from voip.codecs import Codec
+from voip.media import Direction, NegotiatedMedia
 from voip.rtcp.packets import Packet, parse
 from voip.rtp import RtpPacket
-from voip.sdp import Direction, NegotiatedMedia
 from voip.session import RtpSession
 from voip.stats import PathReport, ReceiverStats, SenderStats
 
@@ -35,10 +36,9 @@ class Link:
 
 def medias(**changes: object) -> tuple[NegotiatedMedia, NegotiatedMedia]:
     """What both ends agreed on: the sender's view, the listener's."""
-    near = NegotiatedMedia(
+    near = negotiated(
         codec=Codec("PCMU", 8000, 8000, 1, 0),
         payload_type=0,
-        local=SENDER,
         remote=RECEIVER,
         rtcp_mux=True,
         ptime=PTIME,
@@ -51,10 +51,9 @@ def medias(**changes: object) -> tuple[NegotiatedMedia, NegotiatedMedia]:
         rtcp_rsize=True,
         rtcp_xr=EVERYTHING,
     )
-    near = replace(near, **changes)  # type: ignore[arg-type]
+    near = changed(near, **changes)
     far = replace(
         near,
-        local=RECEIVER,
         remote=SENDER,
         direction=Direction.RECVONLY,
         ssrc=LISTENER_SSRC,

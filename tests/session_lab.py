@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
+from tests.negotiated import changed, negotiated
 from voip.codecs import Codec
+from voip.media import Direction, NegotiatedMedia
 from voip.rtp import RtpPacket
-from voip.sdp import Direction, NegotiatedMedia
 from voip.session import Address, RtpSession
 
 PEER = ("192.0.2.10", 5004)
@@ -23,17 +23,16 @@ SENDER_REPORT = bytes.fromhex("80c80006cafe0001") + bytes(20)
 
 
 def media(**changes: Any) -> NegotiatedMedia:  # noqa: ANN401 - the fields of NegotiatedMedia
-    plain = NegotiatedMedia(
+    plain = negotiated(
         codec=Codec("PCMU", 8000, 8000, 1, 0),
         payload_type=MEDIA_TYPE,
-        local=("192.0.2.1", 5000),
         remote=PEER,
         ptime=PTIME,
         direction=Direction.RECVONLY,
         fec="flexfec",
         fec_payload_type=REPAIR_TYPE,
     )
-    return replace(plain, **changes)
+    return changed(plain, **changes)
 
 
 def packet(index: int, *, ssrc: int = SSRC, ahead: int = 0) -> RtpPacket:

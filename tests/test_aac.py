@@ -215,8 +215,12 @@ def test_it_is_offered_under_its_sdp_name_and_answered_with_its_parameters() -> 
     answer, heard = make_answer(SessionDescription.parse(offer.serialize()), theirs, here)
     sent = accept_answer(offer, SessionDescription.parse(answer.serialize()), ours, here)
     for agreed in (heard, sent):
-        assert (agreed.codec.label, agreed.codec.clock_rate, agreed.codec.channels) == ("aac", RATE, 2)
-        assert agreed.ptime == pytest.approx(0.021333, abs=1e-6)
+        assert (agreed.audio.codec.label, agreed.audio.codec.clock_rate, agreed.audio.codec.channels) == (
+            "aac",
+            RATE,
+            2,
+        )
+        assert agreed.audio.ptime == pytest.approx(0.021333, abs=1e-6)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 96000])

@@ -13,8 +13,8 @@ from tests.harness import FEC_PAYLOAD_TYPE, Wrapping, check, l16, locate, media,
 from voip.audio import AudioReceiver, AudioSender, Fanout, Mixer
 from voip.dsp import Pcm
 from voip.fec import parse_pattern
+from voip.media import Direction, NegotiatedMedia
 from voip.rtp import MAX_DATAGRAM, RtpPacket
-from voip.sdp import Direction, NegotiatedMedia
 from voip.stats import ReceiverStats
 
 TAMPERING = {"": 20, "drop": 2, "sequence": 1, "time": 1, "size": 1, "ssrc": 0.1, "type": 1}

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests.harness import Call, CallResult, Link, call, l16, media, noise
+from tests.negotiated import changed
 from voip.codecs import find
+from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.sdp import Direction
 
 RATE = 8000
 SOUND = noise(60)
@@ -324,7 +325,7 @@ def test_fec_goes_on_after_a_restart() -> None:
 def test_packets_of_changing_length_play_without_a_seam() -> None:
     both = Call()
     for i, ptime in enumerate((0.02, 0.01, 0.03, 0.02)):
-        both.sender.update(replace(both.media, ptime=ptime))
+        both.sender.update(changed(both.media, ptime=ptime))
         both.talk(part(2 * i, 2 * i + 1.98))
     result = both.end()
     assert result.exact()

@@ -8,7 +8,7 @@ import pytest
 
 from voip import cli
 from voip.fec import parse_pattern
-from voip.sdp import Direction
+from voip.media import Direction
 
 
 @pytest.mark.parametrize(

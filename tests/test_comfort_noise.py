@@ -17,8 +17,9 @@ from voip.audio import AudioSender
 from voip.codecs import Pcm, aac
 from voip.dsp import ComfortNoise
 from voip.dsp.comfort import shape
+from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.sdp import Capabilities, Direction, make_answer, make_offer
+from voip.sdp import Capabilities, make_answer, make_offer
 
 RATE = 8000
 CN = 13
@@ -211,7 +212,7 @@ def test_it_is_taken_at_the_clock_of_the_codec(line: str, formats: list[str], nu
     able = Capabilities(tuple(codecs.offerable(["l16", "g722", "pcmu"], 16000, 1)), Direction.RECVONLY)
     answer, agreed = make_answer(offer(line), able, BOB)
     assert sorted(answer.media[0].formats) == sorted(formats)
-    assert agreed.comfort_noise == number
+    assert agreed.audio.comfort_noise == number
 
 
 def test_it_is_not_offered_nor_taken_by_who_only_sends() -> None:

@@ -8,9 +8,8 @@ import signal
 
 import pytest
 
-from voip.engine import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, PACKETS_BEHIND, Mailbox, Shutdown, Worker
-from voip.errors import DeviceError
-from voip.net import NetworkError
+from voip.engine import PACKETS_BEHIND, Mailbox, Shutdown, Worker
+from voip.errors import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, DeviceError, NetworkError
 
 PATIENCE = 120.0
 

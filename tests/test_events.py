@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harness import Call, Link, Wrapping, media, noise
+from tests.negotiated import changed
 from voip.audio import AudioSender, Dialler, Digit
 from voip.audio.events import DIGITS, DigitReceiver, TelephoneEvent
 from voip.errors import ProtocolError
+from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia
 
 RATE = 8000
 EVENT = 101
@@ -191,7 +191,7 @@ def test_events_take_the_place_of_sound_in_one_sequence_with_one_timestamp() -> 
 
 
 def test_durations_count_in_the_clock_of_the_events_where_it_is_another() -> None:
-    packets = sent("5", replace(agreed(), telephone_event_rate=48000))
+    packets = sent("5", changed(agreed(), telephone_event_rate=48000))
     events = [TelephoneEvent.parse(each.payload) for each in packets if each.payload_type == EVENT]
     assert [event.duration for event in events][:2] == [960, 1920]
 

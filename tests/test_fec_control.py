@@ -23,8 +23,8 @@ from voip.fec.control import BLIND, SILENCE, START
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import Rung, ladder
 from voip.fec.tables import LOSSES, OUTAGES, PREDICTED, WAITS
+from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia
 from voip.stats import Arrivals, PathReport
 
 PTIME = 0.02
@@ -385,7 +385,7 @@ def numbers(repair: RtpPacket) -> list[int]:
 
 
 def adaptive_sender(agreed: NegotiatedMedia, lines: list[str], max_rate: float = 200e3) -> AudioSender:
-    control = FecController(max_rate, ptime=agreed.ptime)
+    control = FecController(max_rate, ptime=agreed.audio.ptime)
     return AudioSender(agreed, sample_rate=8000, channels=1, rng=Wrapping(1), control=control, on_decision=lines.append)
 
 

@@ -28,8 +28,9 @@ from voip.audio import AudioSender
 from voip.cli.values import fec_choice
 from voip.codecs import find
 from voip.fec import FecController, Pattern, parse_pattern, red
+from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.sdp import Capabilities, Direction, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
 from voip.stats import SenderStats
 
@@ -120,7 +121,7 @@ def test_a_sender_that_restarts_is_followed_and_repaired() -> None:
 @pytest.mark.parametrize("scheme", ["ulpfec", "ulpfec red", "red"])
 def test_the_controller_steers_any_scheme(scheme: str) -> None:
     agreed = media(find("opus", 48000, 2) if codecs.missing("opus") is None else l16(8000), fec="4", scheme=scheme)
-    rate, channels = agreed.codec.sample_rate, agreed.codec.channels
+    rate, channels = agreed.audio.codec.sample_rate, agreed.audio.codec.channels
     control = FecController(200e3)
     source = AudioSender(agreed, sample_rate=rate, channels=channels, rng=random.Random(1), control=control)
     sent = [RtpPacket.parse(data) for data in source.write(noise(2, rate, channels), 0.0)]

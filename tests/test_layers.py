@@ -10,10 +10,11 @@ import pytest
 VOIP = Path(__file__).resolve().parent.parent / "voip"
 
 LAYERS = [
-    {"errors"},
+    {"errors", "ip"},
     {"dsp", "stats"},
     {"rtp", "codecs"},
-    {"rtcp", "sdp", "srtp", "stun", "fec", "jitter"},
+    {"media"},
+    {"rtcp", "sdp", "stun", "fec", "jitter"},
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},
@@ -22,6 +23,8 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]
+MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter"}
+SIGNALLING = {"voip.sdp", "voip.sip", "voip.net"}
 WORLD = {
     "asyncio",
     "datetime",
@@ -67,6 +70,14 @@ def test_a_module_imports_only_from_lower_layers(path: Path) -> None:
             assert other == part or RANK[other] < RANK[part], f"{path} imports {name}"
         elif RANK[part] < FIRST_DRIVER:
             assert root not in WORLD, f"{path} imports {name}: only drivers may"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(VOIP)))
+def test_media_never_knows_signalling(path: Path) -> None:
+    """What plays, sends and reports sound gets a `NegotiatedMedia`, whoever has negotiated it."""
+    if path.relative_to(VOIP).with_suffix("").parts[0] in MEDIA:
+        assert not imports(path) & SIGNALLING
+        assert not [name for name in imports(path) if name.startswith(tuple(f"{each}." for each in SIGNALLING))]
 
 
 def test_files_stay_small_enough_to_read() -> None:

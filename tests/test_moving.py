@@ -9,7 +9,8 @@ import pytest
 from tests.namespaces import Host, Hosts, require
 from tests.processes import Program, receiver, sender
 from voip.calls.moving import readdressed
-from voip.sdp import Direction, Endpoint, SessionDescription
+from voip.media import Direction
+from voip.sdp import Endpoint, SessionDescription
 
 PORTS = 25060, range(25062, 25082)
 ANSWER = """v=0

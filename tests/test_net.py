@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from voip import codecs
-from voip.net import Network, NetworkError, local_address_towards
+from voip.errors import NetworkError
+from voip.media import AudioFormat, NegotiatedMedia
+from voip.net import Network, local_address_towards
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription, parse, serialize
-from voip.sdp import NegotiatedMedia
 from voip.session import RtpSession
 
 TIMEOUT = 10.0
@@ -118,7 +119,7 @@ def test_rtcp_goes_and_comes_by_the_port_it_was_given(network: Network, shared: 
     assert codec is not None
     port = network.open_media_port("127.0.0.1")
     remote, named = rtp.getsockname(), rtcp.getsockname()
-    media = NegotiatedMedia(codec, 0, ("127.0.0.1", port.port), remote, named, rtcp_mux=shared, ssrc=77)
+    media = NegotiatedMedia(AudioFormat(codec), 0, remote, named, rtcp_mux=shared, ssrc=77)
     session, stop, told = (
         RtpSession(media, cname="us", ntp_offset=network.ntp_offset),
         threading.Event(),
@@ -156,7 +157,8 @@ def test_what_has_come_before_a_port_is_closed_is_taken_in(network: Network) -> 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         local = ("127.0.0.1", port.port)
-        session = RtpSession(NegotiatedMedia(codec, 0, local, peer.getsockname(), rtcp_mux=True, ssrc=77), cname="us")
+        media = NegotiatedMedia(AudioFormat(codec), 0, peer.getsockname(), rtcp_mux=True, ssrc=77)
+        session = RtpSession(media, cname="us")
         network.attach(port, session, lambda packet, arrival: None)
         peer.sendto(serialize([ReceiverReport(5)]), local)
         network.detach(port)

@@ -14,7 +14,8 @@ from tests.wavdiff import compare_files, load, save, speechlike
 from voip import cli, codecs
 from voip.calls.keeper import LEFT_AFTER
 from voip.errors import VoipError
-from voip.sdp import Capabilities, Direction, Endpoint, SessionDescription
+from voip.media import Direction
+from voip.sdp import Capabilities, Endpoint, SessionDescription
 from voip.sdp.plain import describe, media_of
 
 PATIENT = ("--latency", "400ms")  # a busy machine stands still for longer than a network of its own would
@@ -107,7 +108,12 @@ def test_a_description_says_what_is_sent_and_asks_for_nothing() -> None:
     assert (media.formats, description.host(media), media.port) == (["96", "97"], "192.0.2.1", 5002)
     assert {"rtcp-mux", "rtcp-rsize", "sendrecv"}.isdisjoint(name for name, _ in media.attributes)
     theirs = media_of(description, Capabilities(capabilities.codecs, Direction.RECVONLY), OURS, None)
-    assert (theirs.codec.name, theirs.fec, theirs.remote, theirs.rtcp_mux) == ("opus", "flexfec", ("0.0.0.0", 0), False)
+    assert (theirs.audio.codec.name, theirs.fec, theirs.remote, theirs.rtcp_mux) == (
+        "opus",
+        "flexfec",
+        ("0.0.0.0", 0),
+        False,
+    )
     ours = media_of(description, capabilities, OURS, ("192.0.2.1", 5002))
     assert (ours.remote_ssrc, ours.remote_rtcp, ours.fec) == (None, ("192.0.2.1", 5003), "flexfec")
 

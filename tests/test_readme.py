@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voip import cli, engine
+from voip import cli, errors
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,4 +58,4 @@ def test_make_targets_that_the_readme_names_exist() -> None:
 
 def test_exit_codes_of_the_readme_are_those_of_the_program() -> None:
     shown = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    assert shown == {value for name, value in vars(engine).items() if name.startswith("EXIT_")}
+    assert shown == {value for name, value in vars(errors).items() if name.startswith("EXIT_")}

@@ -8,9 +8,10 @@ import os
 from dataclasses import replace
 from typing import Any
 
+from tests.negotiated import negotiated
 from voip import codecs
+from voip.media import Direction, NegotiatedMedia
 from voip.report import CallRecord, Console, call_object, final_report, status_line, text_report
-from voip.sdp import Direction, NegotiatedMedia
 from voip.stats import PathReport, ReceiverStats, SenderStats, SessionStats
 
 CALL_FIELDS = {
@@ -26,10 +27,9 @@ RX_FIELDS = {
 def media() -> NegotiatedMedia:
     codec = codecs.find("L16", 48000, 1)
     assert codec is not None
-    return NegotiatedMedia(
+    return negotiated(
         codec=codec,
         payload_type=96,
-        local=("127.0.0.1", 5000),
         remote=("127.0.0.1", 6000),
         remote_rtcp=None,
         rtcp_mux=True,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.test_sdp import ALICE, BOB, negotiate, offer, vector
 from voip import codecs
 from voip.codecs import Codec, opus
-from voip.sdp import Capabilities, Direction, accept_answer, effective_ptime, make_answer, make_offer
+from voip.media import Direction
+from voip.sdp import Capabilities, accept_answer, effective_ptime, make_answer, make_offer
 
 NAMES = ("opus", "l16", "pcmu", "pcma")
 
@@ -30,7 +31,7 @@ def agreed(fmtp: str, *lines: str, caller: Capabilities = CALLER) -> Codec:
     answer = offer(
         f"m=audio 4000 RTP/AVP {number}", f"a=rtpmap:{number} opus/48000/2", f"a=fmtp:{number} {fmtp}", *lines
     )
-    return accept_answer(sent, answer, caller, ALICE).codec
+    return accept_answer(sent, answer, caller, ALICE).audio.codec
 
 
 def test_it_is_offered_first_as_two_channels_whatever_is_sent() -> None:
@@ -50,17 +51,17 @@ def test_the_offer_tells_what_the_source_is() -> None:
 
 def test_two_of_us_agree_on_mono() -> None:
     near, far = negotiate(CALLER, CALLEE)
-    assert (str(near.codec), near.codec.channels, far.codec.channels) == ("opus/48000/2", 1, 1)
-    assert near.ptime == far.ptime == 0.02
-    assert near.codec.sample_rate == far.codec.sample_rate == 48000
-    assert "useinbandfec=1" in near.codec.remote_fmtp
-    assert near.codec.bitrate == 24000
+    assert (str(near.audio.codec), near.audio.codec.channels, far.audio.codec.channels) == ("opus/48000/2", 1, 1)
+    assert near.audio.ptime == far.audio.ptime == 0.02
+    assert near.audio.codec.sample_rate == far.audio.codec.sample_rate == 48000
+    assert "useinbandfec=1" in near.audio.codec.remote_fmtp
+    assert near.audio.codec.bitrate == 24000
 
 
 def test_two_of_us_agree_on_stereo_where_the_source_has_it() -> None:
     near, far = negotiate(side(Direction.SENDRECV, channels=2), CALLEE)
-    assert (near.codec.channels, far.codec.channels) == (2, 2)
-    assert "stereo=1" in near.codec.remote_fmtp.split(";")
+    assert (near.audio.codec.channels, far.audio.codec.channels) == (2, 2)
+    assert "stereo=1" in near.audio.codec.remote_fmtp.split(";")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_the_answer_takes_stereo_where_it_is_announced_and_repeats_no_parameter_
 ) -> None:
     description = offer("m=audio 4000 RTP/AVP 111", "a=rtpmap:111 opus/48000/2", f"a=fmtp:111 {fmtp}")
     answer, media = make_answer(description, CALLEE, BOB)
-    assert media.codec.channels == channels
+    assert media.audio.codec.channels == channels
     assert answer.media[0].value("rtpmap") == "111 opus/48000/2"
     assert answer.media[0].value("fmtp") == f"111 {answered}"
 
@@ -107,14 +108,14 @@ def test_the_bit_rate_is_ours_within_what_the_peer_takes(fmtp: str, most: int) -
 )
 def test_offers_of_other_programs_are_answered_with_it(name: str, number: int, channels: int) -> None:
     _, media = make_answer(vector(name), CALLEE, BOB)
-    assert (media.codec.name, media.payload_type, media.codec.channels) == ("opus", number, channels)
+    assert (media.audio.codec.name, media.payload_type, media.audio.codec.channels) == ("opus", number, channels)
 
 
 def test_it_is_taken_in_any_case_and_in_no_other_format() -> None:
     description = offer("m=audio 4000 RTP/AVP 96 97 98 0", "a=rtpmap:96 opus/48000", "a=rtpmap:97 opus/8000/2")
-    assert make_answer(description, CALLEE, BOB)[1].codec.name == "PCMU"
+    assert make_answer(description, CALLEE, BOB)[1].audio.codec.name == "PCMU"
     description = offer("m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 OPUS/48000/2")
-    assert make_answer(description, CALLEE, BOB)[1].codec.name == "PCMU"  # the caller's first choice
+    assert make_answer(description, CALLEE, BOB)[1].audio.codec.name == "PCMU"  # the caller's first choice
     assert make_answer(offer("m=audio 4000 RTP/AVP 96", "a=rtpmap:96 OPUS/48000/2"), CALLEE, BOB)[1].payload_type == 96
 
 
@@ -125,8 +126,8 @@ def test_it_is_taken_in_any_case_and_in_no_other_format() -> None:
 def test_packets_have_a_duration_that_opus_has(wanted: str, ptime: float) -> None:
     description = offer("m=audio 4000 RTP/AVP 96", "a=rtpmap:96 opus/48000/2", f"a=ptime:{wanted}")
     media = make_answer(description, CALLEE, BOB)[1]
-    assert media.ptime == ptime
-    assert media.ptime in opus.PACKET_TIMES
+    assert media.audio.ptime == ptime
+    assert media.audio.ptime in opus.PACKET_TIMES
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_packets_have_a_duration_that_opus_has(wanted: str, ptime: float) -> Non
 )
 def test_packet_times_among_the_format_parameters_are_kept(fmtp: str, ours: float, ptime: float) -> None:
     description = offer("m=audio 4000 RTP/AVP 96", "a=rtpmap:96 opus/48000/2", f"a=fmtp:96 {fmtp}")
-    assert make_answer(description, replace(CALLEE, ptime=ours), BOB)[1].ptime == ptime
+    assert make_answer(description, replace(CALLEE, ptime=ours), BOB)[1].audio.ptime == ptime
 
 
 def test_a_high_bit_rate_shortens_packets_that_would_be_too_large() -> None:

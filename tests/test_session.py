@@ -24,8 +24,8 @@ from tests.session_lab import (
     wire,
 )
 from voip.codecs import Codec
+from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.sdp import Direction
 from voip.session import CONFIRM_HELD, LATCH_HELD, LONGEST_DATAGRAM, Address, RtpSession
 
 # -- what belongs to the call -------------------------------------------------------------------------------------

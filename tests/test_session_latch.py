@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.session_lab import NAT, PEER, PTIME, REPAIR_TYPE, SENDER_REPORT, SSRC, STRANGER, Wire, packet, repair, wire
+from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.sdp import Direction
 from voip.session import Address
 
 # -- symmetric RTP: a peer behind a NAT ---------------------------------------------------------------------------

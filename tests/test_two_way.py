@@ -16,7 +16,7 @@ from voip.audio import AudioSender
 from voip.devices import generate, open_source
 from voip.devices.paced import PacedSource
 from voip.engine import Capture
-from voip.sdp import NegotiatedMedia
+from voip.media import AudioFormat, NegotiatedMedia
 
 PATIENT = ("--latency", "400ms")
 """A busy machine stands still for longer than a network of its own would make anybody wait."""
@@ -116,7 +116,7 @@ def test_capture_serves_one_caller_after_the_other() -> None:
     capture.begin.set()
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
-    media = NegotiatedMedia(codec, 0, ("192.0.2.1", 5000), ("192.0.2.2", 5000))
+    media = NegotiatedMedia(AudioFormat(codec), 0, ("192.0.2.2", 5000))
 
     def silenced() -> bool:
         """Somebody is there in turns 10 to 19 and 30 to 39, and in each of them a block of 10 ms is sent."""

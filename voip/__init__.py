@@ -1,7 +1,9 @@
-"""A voice link over SIP, RTP and XOR forward error correction. The map, in layer order; imports point upwards only:
+"""A voice link over SIP, RTP and XOR forward error correction. The map, in layer order; a module imports
+only from lines above its own:
 
-facts           errors, stats, dsp (arrays in, arrays out)
+facts           errors (and exit codes), ip, stats, dsp (arrays in, arrays out)
 wire formats    rtp (RFC 3550), codecs (RFC 3551, 7587)
+values          media (what offer and answer hand to media)
 built on them   sdp (RFC 8866, 3264), rtcp (RFC 3550 section 6, 3611), fec (RFC 8627, 5109), jitter (what plays when),
                 stun (RFC 8489)
 sessions        sip (RFC 3261), session (one media port), audio (what is sent, what is heard)

@@ -21,9 +21,18 @@ from types import FrameType, TracebackType
 
 from voip.audio import AudioReceiver, Digit, Fanout, Mixer
 from voip.devices import Sink, Source
-from voip.errors import DeviceError, VoipError
-from voip.net import NetworkError
-from voip.sdp import NegotiatedMedia
+from voip.errors import (
+    EXIT_BUG,
+    EXIT_DEVICE,
+    EXIT_INTERRUPTED,
+    EXIT_NETWORK,
+    EXIT_OK,
+    EXIT_USAGE,
+    DeviceError,
+    NetworkError,
+    VoipError,
+)
+from voip.media import NegotiatedMedia
 
 SWITCH_INTERVAL = 0.0005
 """Interpreter thread switch interval in seconds: at CPython's default of 5 ms a thread that wakes every 10 ms runs
@@ -38,9 +47,6 @@ REST = 0.01
 """Seconds between looks at the mailbox once the input has ended."""
 BEGIN_POLL = 0.1
 """Seconds between looks at a request to stop while no call is answered yet."""
-
-EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_DEVICE, EXIT_NETWORK = 0, 1, 2, 3, 4
-EXIT_NO_ANSWER, EXIT_REJECTED, EXIT_AUTHENTICATION, EXIT_NO_MEDIA, EXIT_INTERRUPTED = 5, 6, 7, 8, 130
 
 
 class Mailbox:
@@ -199,7 +205,7 @@ class Playback:
 
     def begin(self, key: str, media: NegotiatedMedia, on_digit: Callable[[Digit], object] = lambda digit: None) -> None:
         """A stream joins; a file that has no format yet takes the stream's own. `on_digit` is told its keys."""
-        self.sink.configure(media.codec.sample_rate, media.codec.channels)
+        self.sink.configure(media.audio.codec.sample_rate, media.audio.codec.channels)
         receiver = AudioReceiver(
             media,
             sample_rate=self.sink.sample_rate,

@@ -1,4 +1,7 @@
-"""The errors that cross module boundaries; everything else that is raised is a bug."""
+"""The errors that cross module boundaries, and the exit codes they end in; everything else that is raised is a bug."""
+
+EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_DEVICE, EXIT_NETWORK = 0, 1, 2, 3, 4
+EXIT_NO_ANSWER, EXIT_REJECTED, EXIT_AUTHENTICATION, EXIT_NO_MEDIA, EXIT_INTERRUPTED = 5, 6, 7, 8, 130
 
 
 class VoipError(Exception):
@@ -19,3 +22,7 @@ class NegotiationError(VoipError):
 
 class DeviceError(VoipError):
     """A sound device or file cannot be opened or has failed; says what exists instead."""
+
+
+class NetworkError(VoipError):
+    """An address, a port or a connection that cannot be used; says what to do."""

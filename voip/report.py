@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia
 from voip.stats import ReceiverStats, SenderStats, SessionStats
 
 PACKETS_SHOWN = 2
@@ -63,10 +63,10 @@ def call_object(call: CallRecord) -> dict[str, Any]:
     return {
         "call_id": call.call_id,
         "peer": call.peer,
-        "codec": media.codec.label if media else None,
-        "clock_rate": media.codec.clock_rate if media else None,
-        "channels": media.codec.channels if media else None,
-        "ptime_ms": _ms(media.ptime) if media else None,
+        "codec": media.audio.codec.label if media else None,
+        "clock_rate": media.audio.codec.clock_rate if media else None,
+        "channels": media.audio.codec.channels if media else None,
+        "ptime_ms": _ms(media.audio.ptime) if media else None,
         "encrypted": False if media else None,
         "start": call.start,
         "duration_s": round(call.duration, 3),

@@ -15,16 +15,14 @@ import ipaddress
 import random
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from voip.errors import ProtocolError
-from voip.fec import FLEXFEC, ULPFEC
+from voip.ip import IP_UDP_HEADER, MAX_PORT
+from voip.media import FIRST_DYNAMIC, FLEXFEC, MAX_PAYLOAD_TYPE, ULPFEC, NegotiatedMedia
 from voip.rtcp import RtcpExchange, Terms
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp, unwrap
-from voip.stats import IP_UDP_HEADER, SessionStats
-
-if TYPE_CHECKING:
-    from voip.sdp import NegotiatedMedia
+from voip.stats import SessionStats
 
 Address = tuple[str, int]
 
@@ -47,8 +45,6 @@ CONFIRM_PACKETS = 2  # RFC 3550 A.1: a jump is believed at the second packet in 
 CONFIRM_HELD = 16
 CONFIRM_SILENCE = 1.5  # packet times without a packet of the stream that is to be replaced
 
-LAST_PORT = 65535
-FIRST_DYNAMIC, LAST_PAYLOAD_TYPE = 96, 127  # RFC 3551 section 3
 _UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
 
 
@@ -71,8 +67,8 @@ class RtpSession:
     ) -> None:
         """`ntp_offset` makes monotonic seconds such since 1900; `rng` spreads reports over time."""
         self.media = media
-        self.reception = ReceptionStats(media.codec.clock_rate)
-        self.repair_reception = ReceptionStats(media.codec.clock_rate)
+        self.reception = ReceptionStats(media.clock_rate)
+        self.repair_reception = ReceptionStats(media.clock_rate)
         self.rtcp_exchange: RtcpExchange | None = None
         if cname is not None:
             both, rng = (self.reception, self.repair_reception), rng or random.Random()
@@ -147,7 +143,7 @@ class RtpSession:
                 self._latched = self._source = self._candidate = self._spoke = None
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
-        self.reception.clock_rate = self.repair_reception.clock_rate = media.codec.clock_rate
+        self.reception.clock_rate = self.repair_reception.clock_rate = media.clock_rate
         self.media = media
         if self.rtcp_exchange is not None:
             self.rtcp_exchange.terms = _rtcp_terms(media)
@@ -231,7 +227,7 @@ class RtpSession:
 
     def _is_convincing(self, run: _Run, now: float) -> bool:
         """Whether the run of another address is long and, if the peer has spoken before, its sequel."""
-        if run.count < LATCH_PACKETS or now - run.began < LATCH_SPREAD * self.media.ptime:
+        if run.count < LATCH_PACKETS or now - run.began < LATCH_SPREAD * self.media.packet_time:
             return False
         if self._spoke is None or self._ssrc is None:
             return True
@@ -250,7 +246,7 @@ class RtpSession:
         return in_sequence and self._keeps_time(run.last.timestamp - timestamp, now - accepted_at)
 
     def _keeps_time(self, ticks: int, elapsed: float) -> bool:
-        media_time = unwrap(ticks, 0, 32) / self.media.codec.clock_rate
+        media_time = unwrap(ticks, 0, 32) / self.media.clock_rate
         return abs(media_time - elapsed) <= CLOCK_TOLERANCE
 
     def _adopt(self, run: _Run, now: float) -> list[RtpPacket]:
@@ -275,13 +271,13 @@ class RtpSession:
             named = (host, port + 1)
         else:
             named = self.media.remote_rtcp or (host, port + 1)
-        return None if named is None or named[0] in _UNSPECIFIED_HOSTS or not 0 < named[1] <= LAST_PORT else named
+        return None if named is None or named[0] in _UNSPECIFIED_HOSTS or not 0 < named[1] <= MAX_PORT else named
 
     def keep_alive(self) -> bytes | None:
         """A packet that opens the way for what comes to us, and keeps it open (RFC 6263 section 4.6): empty, and of a
         payload type that nobody has agreed on, so that whoever gets it drops it. None on hold."""
         host, port = self.remote
-        if host in _UNSPECIFIED_HOSTS or not 0 < port <= LAST_PORT:
+        if host in _UNSPECIFIED_HOSTS or not 0 < port <= MAX_PORT:
             return None
         media = self.media
         taken = (
@@ -290,7 +286,7 @@ class RtpSession:
             media.fec_payload_type,
             media.arriving_fec_payload_type,
         )
-        number = next(number for number in range(LAST_PAYLOAD_TYPE, 0, -1) if number not in taken)
+        number = next(number for number in range(MAX_PAYLOAD_TYPE, 0, -1) if number not in taken)
         self._kept_alive += 1
         return RtpPacket(number, self._kept_alive & 0xFFFF, 0, self._keep_alive_ssrc).serialize()
 
@@ -359,7 +355,7 @@ class RtpSession:
 
     def _is_media(self, packet: RtpPacket) -> bool:
         """Whether the packet counts in the media's sequence: telephone events and comfort noise do as well as sound."""
-        return self._is_sound(packet) or packet.payload_type in self.media.aside_payload_types
+        return self._is_sound(packet) or packet.payload_type in self.media.shared_payload_types
 
     def _is_sound(self, packet: RtpPacket) -> bool:
         """Whether the packet is sound, or RED, whatever that carries."""
@@ -426,7 +422,7 @@ class RtpSession:
             run = self._pending = _Run(arrival, self.remote, CONFIRM_HELD)
         if run.count < CONFIRM_PACKETS:
             return []
-        if arrival.time - self._accepted_at < CONFIRM_SILENCE * self.media.ptime:
+        if arrival.time - self._accepted_at < CONFIRM_SILENCE * self.media.packet_time:
             return []  # the stream of before is still there
         return self._begin(list(run.held))
 
@@ -448,7 +444,7 @@ class RtpSession:
 
     def _accept_media(self, arrival: _Arrival) -> RtpPacket:
         packet = arrival.packet
-        timed = packet.payload_type != self.media.arriving_telephone_event
+        timed = packet.payload_type != self.media.audio.arriving_telephone_event
         self.reception.receive(packet, arrival.time, timed=timed)
         self._accepted_at = arrival.time
         if timed:  # a telephone event has the timestamp of its beginning
@@ -510,8 +506,8 @@ def _rtcp_terms(media: NegotiatedMedia) -> Terms:
     return Terms(
         ssrc=media.ssrc,
         repair_ssrc=media.fec_ssrc if media.fec == FLEXFEC and media.direction.sends else None,
-        clock_rate=media.codec.clock_rate,
-        ptime=media.ptime,
+        clock_rate=media.clock_rate,
+        ptime=media.packet_time,
         reduced_size=media.rtcp_rsize,
         extended=media.rtcp_xr,
     )

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-IP_UDP_HEADER = {4: 28, 6: 48}
-"""Bytes of IP and UDP headers per datagram, by IP version (RFC 791, RFC 8200, RFC 768)."""
-
 
 def no_runs() -> dict[str, int]:
     """Loss runs by length, all zero: how many holes of one, of two, of three and more packets."""

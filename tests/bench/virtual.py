@@ -32,8 +32,8 @@ from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, missing, offerable
 from voip.dsp import Pcm
 from voip.fec import FecController
+from voip.ip import IP_UDP_HEADER
 from voip.session import RtpSession
-from voip.stats import IP_UDP_HEADER
 
 BLOCK = 0.01
 """Seconds that both devices handle at a time."""

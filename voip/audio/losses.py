@@ -10,8 +10,8 @@ import math
 from collections import deque
 from typing import NamedTuple
 
+from voip.media import NegotiatedMedia
 from voip.rtp import ReceptionStats
-from voip.sdp import NegotiatedMedia
 
 LEAST_DELAY = 0.025
 """Seconds of play-out delay on a good network: a packet, and a moment of a busy machine."""
@@ -81,7 +81,7 @@ class LossWatch:
         if not self.recent(now):
             return LEAST_DELAY
         if not media.fec:
-            return media.ptime + NEXT_MARGIN
+            return media.packet_time + NEXT_MARGIN
         clustering = self.clustering(now)
         if not clustering:
             return LOSSY_DELAY

@@ -20,8 +20,8 @@ from voip.codecs import Decoder
 from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, mix, to_int16
 from voip.errors import ProtocolError
 from voip.jitter import Gap, JitterBuffer, Kind, Ledger
+from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia
 from voip.stats import ReceiverStats
 
 FEC_MARGIN = 0.015
@@ -69,7 +69,7 @@ class AudioReceiver:
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._on_digit = on_digit
         self._media = media
-        self._clock = ClockFollower(media.codec.clock_rate)
+        self._clock = ClockFollower(media.clock_rate)
         self._digits = _digit_receiver(media)
         self._agree(media)
         self._reception = Reception(media, self._buffer, self._hear_event)
@@ -107,12 +107,12 @@ class AudioReceiver:
     def update(self, media: NegotiatedMedia) -> None:
         """The session was negotiated anew: hold, resumption, another codec."""
         before, self._media = self._media, media
-        if media.codec != before.codec:
+        if media.audio.codec != before.audio.codec:
             self._make_all_ready()
             self._agree(media)
-            self._clock.renew(media.codec.clock_rate)
+            self._clock.renew(media.clock_rate)
         self._decoders.setdefault(media.arriving_payload_type, self._decoder)
-        if (media.telephone_event_rate, media.codec) != (before.telephone_event_rate, before.codec):
+        if _event_clocks(media) != _event_clocks(before):
             self._tell(self._digits.release())
             self._digits = _digit_receiver(media)
         self._buffer.held = not media.direction.receives
@@ -121,7 +121,7 @@ class AudioReceiver:
 
     def _agree(self, media: NegotiatedMedia) -> None:
         """Make what depends on the codec."""
-        codec = media.codec
+        codec = media.audio.codec
         self._decoder: Decoder = codec.decoder()
         self._decoders: dict[int, Decoder] = {media.arriving_payload_type: self._decoder}
         self._ticks_per_sample = codec.clock_rate / codec.sample_rate
@@ -131,7 +131,7 @@ class AudioReceiver:
             min_delay=self._least_delay(),
             max_delay=self._latency_max,
             first_delay=LOSSY_DELAY if self._latency is None else None,
-            step=media.ptime,
+            step=media.audio.ptime,
             ledger=self._ledger,
         )
         self._buffer.patient = self._latency is None
@@ -158,7 +158,7 @@ class AudioReceiver:
         if self._latency is None:
             return self._losses.least_delay(media, self._now)
         # The window counts both the packet that is lost and the last one that its repair waits for.
-        wait = media.repair_window - media.ptime if media.repair_window else self._repair_wait
+        wait = media.repair_window - media.audio.ptime if media.repair_window else self._repair_wait
         return max(self._latency, wait + FEC_MARGIN) if media.fec and wait else self._latency
 
     def _fetch(self, wanted: int, now: float) -> None:
@@ -239,7 +239,7 @@ class AudioReceiver:
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""
         self._losses.look(self._reception.stats, now)
-        self._repair_wait = self._buffer.reach * self._media.ptime
+        self._repair_wait = self._buffer.reach * self._media.audio.ptime
         self._buffer.need(self._least_delay())
 
     def _follow_clock(self, now: float) -> None:
@@ -316,7 +316,12 @@ class AudioReceiver:
 
 
 def _digit_receiver(media: NegotiatedMedia) -> DigitReceiver:
-    return DigitReceiver(media.telephone_event_rate or media.codec.clock_rate, media.codec.clock_rate)
+    return DigitReceiver(*_event_clocks(media))
+
+
+def _event_clocks(media: NegotiatedMedia) -> tuple[int, int]:
+    """Hz of the durations of telephone events, and of the timestamps."""
+    return media.audio.telephone_event_rate or media.clock_rate, media.clock_rate
 
 
 class Mixer:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from voip.errors import ProtocolError
-from voip.fec import ULPFEC, MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
+from voip.fec import MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
 from voip.jitter import Arrival, JitterBuffer
+from voip.media import ULPFEC, NegotiatedMedia
 from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
-from voip.sdp import NegotiatedMedia
 
 REMEMBERED = 1024
 """Rebuilt packets whose own arrival would still be noticed."""
@@ -35,7 +35,7 @@ class Reception:
     ) -> None:
         """`on_event` is given the packets of telephone events, received or rebuilt."""
         self._on_event = on_event
-        self.stats = ReceptionStats(media.codec.clock_rate)
+        self.stats = ReceptionStats(media.clock_rate)
         self.recovered = 0
         self.fec_packets = 0
         self.fec_copies = 0
@@ -59,14 +59,14 @@ class Reception:
     def renew(self, media: NegotiatedMedia, buffer: JitterBuffer) -> None:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
         self._buffer = buffer
-        self.stats.clock_rate = media.codec.clock_rate
+        self.stats.clock_rate = media.clock_rate
         self._fec_payload_type = media.arriving_fec_payload_type
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
-        window = round(media.repair_window / media.ptime)
+        window = round(media.repair_window / media.packet_time)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        self._asides, self._event = media.aside_payload_types, media.arriving_telephone_event
+        self._asides, self._event = media.shared_payload_types, media.audio.arriving_telephone_event
         numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
-        terms = (media.fec, numbers, self._asides, media.remote_ssrc, media.ptime, media.codec.clock_rate)
+        terms = (media.fec, numbers, self._asides, media.remote_ssrc, media.packet_time, media.clock_rate)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
@@ -74,7 +74,7 @@ class Reception:
         self._renew_decoders(media)
 
     def _renew_decoders(self, media: NegotiatedMedia) -> None:
-        media_types, step = frozenset({media.arriving_payload_type}), round(media.ptime * media.codec.clock_rate)
+        media_types, step = frozenset({media.arriving_payload_type}), round(media.packet_time * media.clock_rate)
         self._fec = create_decoder(
             media.fec,
             payload_type=media.arriving_fec_payload_type,

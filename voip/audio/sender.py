@@ -12,9 +12,10 @@ from voip.audio.events import Dialler, Sounding
 from voip.audio.in_band import ExpectedLoss
 from voip.dsp import Pcm
 from voip.fec import FecController, FecEncoder, Pattern, create_encoder
+from voip.ip import IP_UDP_HEADER
+from voip.media import NegotiatedMedia
 from voip.rtp import Packetizer, RtpPacket
-from voip.sdp import NegotiatedMedia
-from voip.stats import IP_UDP_HEADER, PathReport, SenderStats
+from voip.stats import PathReport, SenderStats
 
 Send = Callable[[bytes], None]
 
@@ -117,8 +118,8 @@ class AudioSender:
             self._steer(self._control.report(report))
 
     def _negotiate(self, media: NegotiatedMedia) -> None:
-        codec = media.codec
-        if self._media is None or codec != self._media.codec:
+        codec = media.audio.codec
+        if self._media is None or codec != self._media.audio.codec:
             self._marker = True
             self._encoder = codec.encoder(self._format[0])
             self._prepared_for = None
@@ -127,8 +128,8 @@ class AudioSender:
             self._pending, self._pending_samples = [], 0
         self._media, self._codec, self._sends = media, codec, media.direction.sends
         if self._control is not None:
-            self._control.ptime = media.ptime
-        self._frame = max(1, round(media.ptime * self._rate))
+            self._control.ptime = media.audio.ptime
+        self._frame = max(1, round(media.audio.ptime * self._rate))
         self._header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._packetizer.payload_type = media.payload_type
         self._packetizer.ssrc = media.ssrc
@@ -198,18 +199,18 @@ class AudioSender:
 
     def _sounding(self, seconds: float) -> Sounding | None:
         """What stands in for so much sound."""
-        taken = self._media is not None and self._media.telephone_event is not None
+        taken = self._media is not None and self._media.audio.telephone_event is not None
         return self._dialler.frame(seconds) if self._dialler is not None and taken else None
 
     def _event(self, sounding: Sounding) -> RtpPacket:
         """A packet of a key: protected as sound is, by parity; RED carries it not (RFC 4733 repeats it by itself)."""
         media, packetizer = self._media, self._packetizer
         assert media is not None
-        assert media.telephone_event is not None
+        assert media.audio.telephone_event is not None
         if sounding.first:
             self._pressed = packetizer.timestamp
-        payload = sounding.payload(media.telephone_event_rate)
-        return packetizer.aside(media.telephone_event, payload, self._pressed, marker=sounding.first)
+        payload = sounding.payload(media.audio.telephone_event_rate)
+        return packetizer.aside(media.audio.telephone_event, payload, self._pressed, marker=sounding.first)
 
     def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None) -> list[bytes]:
         """The datagrams of a packet, as it is carried, and of the repair packets that are due after it."""

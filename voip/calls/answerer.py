@@ -11,8 +11,8 @@ from voip.calls.ending import outcome
 from voip.calls.keeper import STREAM_ID_BITS, Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
-from voip.errors import NegotiationError, ProtocolError, VoipError
-from voip.net import Network, NetworkError, OnPacket
+from voip.errors import NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.net import Network, OnPacket
 from voip.report import CallRecord, Console
 from voip.rtp import RtpPacket
 from voip.sdp import SessionDescription, accept_answer

@@ -10,9 +10,9 @@ from typing import Any
 from voip.calls.ending import outcome
 from voip.calls.keeper import STREAM_ID_BITS, Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
-from voip.engine import EXIT_OK, EXIT_REJECTED, Shutdown
-from voip.errors import NegotiationError, ProtocolError
-from voip.net import Network, NetworkError
+from voip.engine import Shutdown
+from voip.errors import EXIT_OK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError
+from voip.net import Network
 from voip.report import CallRecord, Console
 from voip.sdp import SessionDescription, accept_answer, make_offer
 from voip.sdp.plain import media_of

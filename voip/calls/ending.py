@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from voip.calls.keeper import Call
-from voip.engine import (
-    EXIT_AUTHENTICATION,
-    EXIT_NETWORK,
-    EXIT_NO_ANSWER,
-    EXIT_NO_MEDIA,
-    EXIT_OK,
-    EXIT_REJECTED,
-)
+from voip.errors import EXIT_AUTHENTICATION, EXIT_NETWORK, EXIT_NO_ANSWER, EXIT_NO_MEDIA, EXIT_OK, EXIT_REJECTED
 from voip.sip import CallEnded
 
 UNAUTHORIZED = (401, 407)

@@ -15,9 +15,10 @@ from voip.calls.registering import Registrant
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
+from voip.media import NegotiatedMedia
 from voip.net import MediaPort, Network, OnPacket, family_of
 from voip.report import CallRecord, Console
-from voip.sdp import Capabilities, Endpoint, NegotiatedMedia, SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.sdp.plain import describe
 from voip.session import RtpSession
 from voip.sip import CallEnded, CallOffered, CallReanswered, DigitPressed, PeerAlive, RequestRefused, UserAgent
@@ -311,12 +312,12 @@ class CallKeeper(ABC):
         return self.hearing.taker(call_id, session) if self.hearing else lambda packet, arrival: None
 
     def _announce(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
-        codec = media.codec
+        codec = media.audio.codec
         fec = f"FEC {media.fec}" if media.fec else "no FEC"
         self.console.event(
             "established",
             f"call {'from' if call.record.incoming else 'to'} {call.record.peer}\n"
-            f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.ptime * 1e3:.4g} ms packets, "
+            f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.audio.ptime * 1e3:.4g} ms packets, "
             f"{fec}, not encrypted",
             call_id=call_id,
             peer=call.record.peer,

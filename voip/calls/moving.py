@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voip.sdp import Direction, Endpoint, SessionDescription
+from voip.media import Direction
+from voip.sdp import Endpoint, SessionDescription
 
 LOOK_INTERVAL = 0.5
 """Seconds between looks at the address on the route to each peer: with the re-INVITE, the peer knows within 2 s."""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from voip.calls.moving import LOOK_INTERVAL
-from voip.engine import EXIT_AUTHENTICATION, Shutdown
+from voip.engine import Shutdown
+from voip.errors import EXIT_AUTHENTICATION
 from voip.net import Network
 from voip.report import Console
 from voip.sip import Registered, RegistrationFailed, UserAgent

@@ -13,11 +13,11 @@ from typing import Literal
 from voip.audio import AudioSender, Dialler, Digit
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
+from voip.media import NegotiatedMedia
 from voip.net import MediaPort, Network
 from voip.report import Console
 from voip.rtcp import RtcpExchange
 from voip.rtp import RtpPacket
-from voip.sdp import NegotiatedMedia
 from voip.session import RtpSession
 from voip.stats import ReceiverStats, SenderStats
 
@@ -140,7 +140,7 @@ class Speaking(Stream):
         """Capture thread: the stream joins."""
         source, fec = self.capture.source, self._fec
         dialler = self._diallers[call_id] = Dialler(self._keys)
-        if self._keys and media.telephone_event is None:
+        if self._keys and media.audio.telephone_event is None:
             self._console.say(0, f"the other side takes no telephone events: {self._keys} is not dialled")
         sender = AudioSender(
             media,
@@ -148,7 +148,7 @@ class Speaking(Stream):
             channels=source.channels,
             rng=self._rng,
             pattern=None if isinstance(fec, str) else fec,
-            control=FecController(self._fec_max, ptime=media.ptime) if isinstance(fec, str) else None,
+            control=FecController(self._fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
             dialler=dialler,
         )

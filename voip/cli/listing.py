@@ -6,8 +6,7 @@ import json
 import sys
 
 from voip.devices import DeviceInfo, list_devices
-from voip.engine import EXIT_DEVICE, EXIT_OK
-from voip.errors import DeviceError
+from voip.errors import EXIT_DEVICE, EXIT_OK, DeviceError
 
 
 def show_devices(*, as_json: bool) -> int:

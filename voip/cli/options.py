@@ -36,8 +36,9 @@ from voip.cli.values import (
     target,
     telephone_keys,
 )
-from voip.engine import EXIT_USAGE
+from voip.errors import EXIT_USAGE
 from voip.fec import Pattern
+from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
 from voip.sip import Credentials, SipUri, parse_target
@@ -353,8 +354,8 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     found = parser.parse_args(argv)
     if found.list_devices:
         sys.exit(show_devices(as_json=found.json))
-    if not 0 <= found.sip_port <= 65535:
-        parser.error(f"--sip-port {found.sip_port}: ports go up to 65535")
+    if not 0 <= found.sip_port <= MAX_PORT:
+        parser.error(f"--sip-port {found.sip_port}: ports go up to {MAX_PORT}")
     _check_latency(parser, found)
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")

@@ -12,9 +12,8 @@ from voip.calls import CallKeeper
 from voip.cli.options import CommonOptions
 from voip.cli.wiring import console as make_console
 from voip.devices import Device, faults
-from voip.engine import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, Shutdown, fill_standard_streams
-from voip.errors import DeviceError, VoipError
-from voip.net import NetworkError
+from voip.engine import Shutdown, fill_standard_streams
+from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.report import CallRecord, Console, final_report
 
 GOODBYE_TIMEOUT = 1.0

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from voip import codecs
 from voip.audio import Dialler
-from voip.fec import FLEXFEC, RED, ULPFEC, Pattern, parse_pattern, red, ulpfec
+from voip.fec import Pattern, parse_pattern, red, ulpfec
+from voip.ip import MAX_PORT
+from voip.media import FLEXFEC, RED, ULPFEC
 from voip.net import DSCP_EF, find_zone, learn_zone
 from voip.sip import SipUri, parse_target
 from voip.sip.uri import format_host
@@ -57,7 +59,7 @@ def ports(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
     first = int(match[1]) if match else -1
     last = int(match[2] or first) if match else -1
-    if not 0 < first <= last <= 65535:
+    if not 0 < first <= last <= MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port range: write 5000-5019")
     return first, max(last, first + 1) if last == first else last
 
@@ -170,7 +172,7 @@ def host_port(text: str) -> tuple[str, int | None]:
     """`host`, `host:3478`, `[2001:db8::1]:3478` or a bare address; no port: as the DNS says, or the usual one."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?|([0-9A-Fa-f:]+)", text.strip())
     port = int(match[3]) if match and match[3] else None
-    if match is None or (port is not None and not 0 < port <= 65535):
+    if match is None or (port is not None and not 0 < port <= MAX_PORT):
         raise argparse.ArgumentTypeError(f"{text!r} is not a server: write host or host:port")
     return match[1] or match[2] or match[4], port
 

@@ -15,10 +15,11 @@ from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
 from voip.errors import ProtocolError, VoipError
-from voip.fec import RED, Pattern, red
+from voip.fec import Pattern, red
+from voip.media import RED, Direction
 from voip.net import Network
 from voip.report import Console
-from voip.sdp import MAX_PAYLOAD, Capabilities, Direction, SessionDescription, effective_ptime
+from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
 from voip.sip import UserAgent
 from voip.sip.uri import format_host
 

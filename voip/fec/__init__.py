@@ -15,12 +15,10 @@ from voip.fec.numbering import MediaNumbers
 from voip.fec.pattern import Pattern, parse_pattern
 from voip.fec.red import RedDecoder, RedEncoder
 from voip.fec.ulpfec import UlpFecDecoder, UlpFecEncoder
+from voip.media import FLEXFEC, RED, ULPFEC
 from voip.rtp import Packetizer
 
 __all__ = [
-    "FLEXFEC",
-    "RED",
-    "ULPFEC",
     "FecController",
     "FecEncoder",
     "FlexFecDecoder",
@@ -38,13 +36,6 @@ __all__ = [
     "red",
     "ulpfec",
 ]
-
-FLEXFEC = "flexfec"
-"""The encoding name of RFC 8627 section 5.1."""
-ULPFEC = "ulpfec"
-"""The encoding name of RFC 5109 section 13.1."""
-RED = "red"
-"""The encoding name of RFC 2198 section 5: each packet repeats some before it."""
 
 
 def create_encoder(

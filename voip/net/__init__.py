@@ -15,7 +15,7 @@ from __future__ import annotations
 from voip.net.loop import Handler, Network, OnPacket
 from voip.net.media import MediaPort
 from voip.net.names import host_address
-from voip.net.sockets import DSCP_EF, NetworkError, family_of, local_address_towards
+from voip.net.sockets import DSCP_EF, family_of, local_address_towards
 from voip.net.tls import TlsFiles
 from voip.net.zones import find_zone, learn_zone
 
@@ -24,7 +24,6 @@ __all__ = [
     "Handler",
     "MediaPort",
     "Network",
-    "NetworkError",
     "OnPacket",
     "TlsFiles",
     "family_of",

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from voip.net.sockets import NetworkError, bound_stream_socket, family_of, is_own_address, why_not
+from voip.errors import NetworkError
+from voip.net.sockets import bound_stream_socket, family_of, is_own_address, why_not
 from voip.net.tls import Plain, Tls, TlsLayer, why_no_tls
 from voip.net.zones import learned, sockaddr
 from voip.sip import Address

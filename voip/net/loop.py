@@ -19,19 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from voip.errors import NetworkError
+from voip.ip import MAX_PORT, MAX_UDP_DATAGRAM
 from voip.net.connections import MOST_INCOMING, Connections, Hooks, open_listeners
 from voip.net.media import MediaPort, open_pair
 from voip.net.names import Names, missing
-from voip.net.sockets import (
-    DSCP_EF,
-    LARGEST_DATAGRAM,
-    NetworkError,
-    bound_socket,
-    datagrams,
-    family_of,
-    local_address_towards,
-    why_not,
-)
+from voip.net.sockets import DSCP_EF, bound_socket, datagrams, family_of, local_address_towards, why_not
 from voip.net.stun import StunClient
 from voip.net.tls import Tls, TlsFiles
 from voip.net.zones import find_zone, sockaddr
@@ -42,7 +35,6 @@ from voip.sip import Address, Event, LookUp, UserAgent
 from voip.stun import is_stun
 
 LONGEST_SLEEP = 1.0
-LARGEST_PORT = 65535
 HOSTS_REMEMBERED = 64
 """Peers whose route was looked up."""
 
@@ -119,7 +111,7 @@ class Network:
         got = self._ports["udp"] = self._listen_udp(hosts, port)
         self._ports["tcp"] = open_listeners(self._connections, "tcp", hosts, got, exactly=port != 0)
         secure = self._tls.server is not None
-        above = got + 1 if secure and got < LARGEST_PORT else 0
+        above = got + 1 if secure and got < MAX_PORT else 0
         self._ports["tls"] = open_listeners(self._connections, "tls", hosts, above, exactly=port != 0 and secure)
         return got
 
@@ -461,4 +453,4 @@ class Network:
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            self._sleeper.recv(LARGEST_DATAGRAM)
+            self._sleeper.recv(MAX_UDP_DATAGRAM)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from voip.net.sockets import LARGEST_DATAGRAM, NetworkError, try_bind
+from voip.errors import NetworkError
+from voip.ip import MAX_PORT
+from voip.net.sockets import try_bind
 from voip.net.zones import sockaddr
 
 PORT_TRIES = 64
@@ -66,6 +68,6 @@ def open_pair(
         if port % 2 and candidate == 0:
             rtp.close()
             continue
-        rtcp = try_bind(family, host, port + 1, dscp) if port < LARGEST_DATAGRAM else None
+        rtcp = try_bind(family, host, port + 1, dscp) if port < MAX_PORT else None
         return rtp, rtcp
     raise NetworkError(f"no free media port among {ports}; choose others with --rtp-port")

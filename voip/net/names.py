@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from voip.net.sockets import NetworkError, family_of
+from voip.errors import NetworkError
+from voip.net.sockets import family_of
 from voip.net.zones import learned
 from voip.sip import Address, SipUri
 from voip.sip.lookup import Naptr, Records, Srv, addresses_of, stun_servers

@@ -7,20 +7,16 @@ import errno
 import socket
 from collections.abc import Iterator, Mapping
 
-from voip.errors import VoipError
+from voip.errors import NetworkError
+from voip.ip import MAX_UDP_DATAGRAM
 from voip.net.zones import find_zone, learned, sockaddr
 
-LARGEST_DATAGRAM = 65535
 DATAGRAMS_PER_TURN = 100
 """Datagrams read from one socket before the others and the timers get their turn."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes of socket buffer asked for: three seconds of the widest stream survive a frozen process."""
 DSCP_EF = 46
 """Expedited forwarding (RFC 3246): voice."""
-
-
-class NetworkError(VoipError):
-    """A name that does not resolve, a port that is taken, a host that cannot be reached."""
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -96,7 +92,7 @@ def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
     """What has come to a UDP socket, each with its source: so much that others get their turn, too."""
     for _ in range(DATAGRAMS_PER_TURN):
         try:
-            data, source = sock.recvfrom(LARGEST_DATAGRAM)
+            data, source = sock.recvfrom(MAX_UDP_DATAGRAM)
         except BlockingIOError:
             return
         except OSError as error:

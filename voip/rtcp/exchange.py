@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voip.errors import ProtocolError
+from voip.ip import IP_UDP_HEADER
 from voip.rtcp import packets, xr
 from voip.rtcp.incoming import Incoming
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SenderReport, SourceDescription
@@ -34,8 +35,6 @@ SOURCES_REMEMBERED = 4
 """Sources of the peer whose last sender report is kept."""
 MOST_JITTER = 10.0
 """Seconds; what a peer says beyond is cut."""
-IP_HEADERS = 28
-"""Bytes of IPv4 and UDP headers, which count as RTCP's bandwidth, too (RFC 3550 section 6.2)."""
 
 LOSS_RLE, ROUND_TRIP, SUMMARY, METRICS = "pkt-loss-rle", "rcvr-rtt", "stat-summary", "voip-metrics"
 """What a=rtcp-xr calls the blocks of extended reports (RFC 3611 section 5.1)."""
@@ -165,7 +164,7 @@ class RtcpExchange:
     def _count(self, datagram: bytes, now: float) -> bytes:
         self.sent += 1
         self.sent_bytes += len(datagram)
-        self.timer.sent(len(datagram) + IP_HEADERS, now)
+        self.timer.sent(len(datagram) + IP_UDP_HEADER[4], now)
         return datagram
 
     def _measure_bandwidth(self, now: float, media_bytes: int) -> None:
@@ -269,7 +268,7 @@ class RtcpExchange:
         if data == self._last_data:
             return True
         self._last_data = data
-        self.timer.received(len(data) + IP_HEADERS)
+        self.timer.received(len(data) + IP_UDP_HEADER[4])
         about_us: ReportBlock | None = None
         extended: list[xr.Block] = []
         for part in compound:

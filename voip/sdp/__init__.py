@@ -1,6 +1,6 @@
 """Session descriptions (RFC 8866) and their offer/answer negotiation (RFC 3264).
 
-media          what a call's media is: Capabilities and Endpoint go in, NegotiatedMedia comes out
+media          what goes in: Capabilities and Endpoint; out comes a voip.media.NegotiatedMedia
 asides         telephone events and comfort noise
 description    bytes to SessionDescription and back
 fec            the formats of each scheme in a media line
@@ -9,16 +9,14 @@ plain          the same without signalling
 """
 
 from voip.sdp.description import MediaDescription, SessionDescription
-from voip.sdp.media import MAX_PAYLOAD, Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
+from voip.sdp.media import MAX_PAYLOAD, Capabilities, Endpoint, effective_ptime
 from voip.sdp.negotiation import accept_answer, make_answer, make_offer
 
 __all__ = [
     "MAX_PAYLOAD",
     "Capabilities",
-    "Direction",
     "Endpoint",
     "MediaDescription",
-    "NegotiatedMedia",
     "SessionDescription",
     "accept_answer",
     "effective_ptime",

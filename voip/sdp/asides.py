@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voip.codecs import Codec
-from voip.sdp.description import LAST_PAYLOAD_TYPE, MediaDescription, parse_payload_type
+from voip.media import MAX_PAYLOAD_TYPE
+from voip.sdp.description import MediaDescription, parse_payload_type
 
 TELEPHONE_EVENT = "telephone-event"
 EVENTS = "0-15"
@@ -25,7 +26,7 @@ def offer_events(media: MediaDescription, codecs: Sequence[Codec]) -> None:
 
     Not at those of all codecs, as RFC 4733 section 2.1 has it: two lines each make an INVITE too long for a datagram.
     """
-    free = (number for number in range(TELEPHONE_NUMBER, LAST_PAYLOAD_TYPE + 1) if str(number) not in media.formats)
+    free = (number for number in range(TELEPHONE_NUMBER, MAX_PAYLOAD_TYPE + 1) if str(number) not in media.formats)
     for clock_rate in dict.fromkeys((codecs[0].clock_rate, TELEPHONE_RATE)):
         add_events(media, str(next(free)), clock_rate)
 

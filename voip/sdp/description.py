@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from voip import codecs
 from voip.codecs import Codec
 from voip.errors import ProtocolError
-from voip.sdp.media import Direction
+from voip.ip import MAX_PORT
+from voip.media import MAX_PAYLOAD_TYPE, Direction
 
 MAX_LINES = 100
 """A longer description is refused."""
@@ -18,7 +19,6 @@ MAX_FORMATS = 64
 """More formats in one media line are refused. Real ones have up to 20 (baresip, audio) or 50 (browsers, video)."""
 MAX_DIGITS = 10
 """A longer number, where one is read, is refused; those of o= are text to us."""
-LAST_PAYLOAD_TYPE = 127
 
 _RTPMAP = re.compile(r"([!-.0-~]+)/([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _LINE = re.compile(r"([A-Za-z])=(.*)", re.DOTALL)
@@ -160,7 +160,7 @@ def parse_number(text: str, highest: int) -> int | None:
 
 def parse_payload_type(text: str | None) -> int | None:
     """A payload type as formats are written; None for anything else."""
-    number = parse_number(text or "", LAST_PAYLOAD_TYPE)
+    number = parse_number(text or "", MAX_PAYLOAD_TYPE)
     return number if str(number) == text else None
 
 
@@ -180,7 +180,7 @@ def _parse_media(value: str) -> MediaDescription:
     fields = value.split()
     if len(fields) < 3:
         raise ProtocolError("SDP media line too short")
-    port = parse_number(fields[1].partition("/")[0], 65535)
+    port = parse_number(fields[1].partition("/")[0], MAX_PORT)
     if port is None:
         raise ProtocolError("SDP media line with a bad port")
     formats = list(dict.fromkeys(fields[3:]))

@@ -9,12 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from voip.codecs import Codec
+from voip.media import FLEXFEC, RED, ULPFEC
 from voip.sdp.description import MAX_DIGITS, MediaDescription, parse_payload_type
-
-FLEXFEC, ULPFEC, RED = "flexfec", "ulpfec", "red"
-"""Encoding names; flexfec-03 of the drafts of RFC 8627 is another format."""
-SCHEMES = (FLEXFEC, ULPFEC, RED)
-"""Best first: FlexFEC leaves the media as it is, and its masks say more than those of ULPFEC."""
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,27 @@ from dataclasses import dataclass, replace
 
 from voip.codecs import Codec
 from voip.errors import NegotiationError
+from voip.ip import MAX_PORT
+from voip.media import (
+    FEC_SCHEMES,
+    FIRST_DYNAMIC,
+    FLEXFEC,
+    MAX_PAYLOAD_TYPE,
+    AudioFormat,
+    Direction,
+    NegotiatedMedia,
+)
 from voip.sdp.asides import add_comfort, add_events, expected_comfort, find_comfort, find_events, offer_events
 from voip.sdp.description import (
-    LAST_PAYLOAD_TYPE,
     MediaDescription,
     SessionDescription,
     parse_ip,
     parse_number,
     parse_payload_type,
 )
-from voip.sdp.fec import FLEXFEC, SCHEMES, FecFormats, add_red, add_repair, find_fec, offer_fec, repair_window
-from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia, effective_ptime
+from voip.sdp.fec import FecFormats, add_red, add_repair, find_fec, offer_fec, repair_window
+from voip.sdp.media import Capabilities, Endpoint, effective_ptime
 
-FIRST_DYNAMIC = 96
-"""Payload types from here on are assigned by the description (RFC 3551 section 3)."""
 PTIME_RANGE = (0.0025, 0.2)
 """Packet times that a peer may ask for, in seconds: 400 packets a second are enough to be asked for, and RFC 3551
 section 4.2 has receivers take up to 200 ms."""
@@ -41,7 +48,7 @@ _PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
 def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescription:
     """An offer of one audio line with all our codecs, and FEC if we would send or receive it."""
     media = MediaDescription("audio", endpoint.port, "RTP/AVP", [])
-    dynamic = iter(range(FIRST_DYNAMIC, LAST_PAYLOAD_TYPE + 1))
+    dynamic = iter(range(FIRST_DYNAMIC, MAX_PAYLOAD_TYPE + 1))
     for codec in capabilities.codecs:
         _add_format(media, str(next(dynamic) if codec.payload_type is None else codec.payload_type), codec)
     if _uses_fec(capabilities):
@@ -63,7 +70,7 @@ def make_answer(
     NegotiationError if no media line is usable.
     """
     offered, choice, codec = _choose(offer, capabilities)
-    schemes = (capabilities.fec_scheme, *SCHEMES) if _uses_fec(capabilities) else ()
+    schemes = (capabilities.fec_scheme, *FEC_SCHEMES) if _uses_fec(capabilities) else ()
     fec = find_fec(offered, codec, choice, schemes)
     mux = offered.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
@@ -72,14 +79,14 @@ def make_answer(
     media = MediaDescription("audio", endpoint.port, offered.profile, [])
     for number in offered.formats:
         if number == choice:
-            _add_format(media, number, negotiated.codec)
+            _add_format(media, number, negotiated.audio.codec)
         elif fec is not None and number == fec.repair:
             _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
             add_repair(media, fec.scheme, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
         elif fec is not None and number == fec.red:
             add_red(media, number, choice, (choice, fec.repair or choice))
     _answer_asides(media, offered, negotiated)
-    _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.ptime)
+    _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.audio.ptime)
     asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
     media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
     lines = [media if line is offered else _refused(line) for line in offer.media]
@@ -100,7 +107,7 @@ def accept_answer(
     if not _is_usable(answer, theirs):
         raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
     codec, their_number, our_number = _match(ours, theirs)
-    their_fec = find_fec(theirs, codec, their_number, SCHEMES) if _uses_fec(capabilities) else None
+    their_fec = find_fec(theirs, codec, their_number, FEC_SCHEMES) if _uses_fec(capabilities) else None
     our_fec = find_fec(ours, codec, our_number, [their_fec.scheme]) if their_fec else None
     their_fec, our_fec = _common_fec(their_fec, our_fec)
     mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
@@ -108,11 +115,15 @@ def accept_answer(
     agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, offer.direction(ours))
     our_events = find_events(ours, agreed.events[1]) if agreed.events else None
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
+    negotiated = _negotiated(agreed, capabilities, endpoint)
     return replace(
-        _negotiated(agreed, capabilities, endpoint),
+        negotiated,
+        audio=replace(
+            negotiated.audio,
+            receive_telephone_event=int(our_events[0]) if our_events else None,
+            comfort_noise=expected_comfort(ours, codec.clock_rate),
+        ),
         receive_payload_type=int(our_number),
-        receive_telephone_event=int(our_events[0]) if our_events else None,
-        comfort_noise=expected_comfort(ours, codec.clock_rate),
         receive_fec_payload_type=parse_payload_type(our_fec.repair) if our_fec else None,
         receive_red_payload_type=parse_payload_type(our_fec.red) if our_fec else None,
     )
@@ -129,11 +140,12 @@ def _common_fec(theirs: FecFormats | None, ours: FecFormats | None) -> tuple[Fec
 
 def _answer_asides(media: MediaDescription, offered: MediaDescription, negotiated: NegotiatedMedia) -> None:
     """Take the telephone events that go with the codec, and comfort noise if we would hear it."""
-    if negotiated.telephone_event is not None:
-        add_events(media, str(negotiated.telephone_event), negotiated.telephone_event_rate)
-    comfort = find_comfort(offered, negotiated.codec.clock_rate)
+    audio = negotiated.audio
+    if audio.telephone_event is not None:
+        add_events(media, str(audio.telephone_event), audio.telephone_event_rate)
+    comfort = find_comfort(offered, negotiated.clock_rate)
     if comfort is not None and negotiated.direction.receives:
-        add_comfort(media, comfort, negotiated.codec.clock_rate)
+        add_comfort(media, comfort, negotiated.clock_rate)
 
 
 def _agreed_codec(codec: Codec, remote_fmtp: str, capabilities: Capabilities) -> Codec:
@@ -169,14 +181,19 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         window = repair_window(media) if agreed.direction.receives else capabilities.repair_window
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
     events = agreed.events
+    audio = AudioFormat(
+        agreed.codec,
+        effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime), capabilities.max_payload),
+        telephone_event=int(events[0]) if events else None,
+        telephone_event_rate=events[1] if events else 0,
+        comfort_noise=expected_comfort(media, agreed.codec.clock_rate),
+    )
     return NegotiatedMedia(
-        codec=agreed.codec,
+        audio,
         payload_type=agreed.payload_type,
-        local=(endpoint.host, endpoint.port),
         remote=remote,
         remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote),
         rtcp_mux=agreed.rtcp_mux,
-        ptime=effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime), capabilities.max_payload),
         direction=agreed.direction.limited_to(description.direction(media).reversed()),
         fec=None if fec is None else fec.scheme,
         fec_payload_type=None if fec is None else parse_payload_type(fec.repair),
@@ -186,9 +203,6 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         fec_ssrc=endpoint.fec_ssrc,
         remote_ssrc=remote_ssrc,
         remote_fec_ssrc=None if fec is None or fec.scheme != FLEXFEC else remote_fec_ssrc,
-        telephone_event=int(events[0]) if events else None,
-        telephone_event_rate=events[1] if events else 0,
-        comfort_noise=expected_comfort(media, agreed.codec.clock_rate),
         rtcp_rsize=media.value("rtcp-rsize") is not None,
         rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
     )
@@ -243,7 +257,7 @@ def _wanted_ptime(media: MediaDescription, ours: float) -> float:
 def _rtcp_address(media: MediaDescription, remote: tuple[str, int]) -> tuple[str, int] | None:
     """Where RTCP goes without multiplexing: a=rtcp (RFC 3605), else the next port."""
     words = (media.value("rtcp") or str(remote[1] + 1)).split()
-    port = parse_number(words[0], 65535) if words else None
+    port = parse_number(words[0], MAX_PORT) if words else None
     host = words[3] if len(words) == 4 and parse_ip(words[3]) else remote[0]
     return (host, port) if port else None
 

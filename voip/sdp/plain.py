@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from voip.media import Direction, NegotiatedMedia
 from voip.sdp.description import SessionDescription
-from voip.sdp.media import Capabilities, Direction, Endpoint, NegotiatedMedia
+from voip.sdp.media import Capabilities, Endpoint
 from voip.sdp.negotiation import make_answer, make_offer
 
 ANYBODY = ("0.0.0.0", 0)

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from voip.ip import MAX_PORT
 from voip.sip.auth import Credentials
 from voip.sip.authenticator import CHALLENGED, Authenticator
 from voip.sip.dialog import may_be_forged
 from voip.sip.events import Address, Event, RequestRefused
 from voip.sip.finder import Finder, Then
-from voip.sip.grammar import MAX_PORT
 from voip.sip.lookup import literal
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri, Via
 from voip.sip.transaction import (

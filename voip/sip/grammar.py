@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 
 from voip.errors import ProtocolError
+from voip.ip import MAX_PORT
 
 LWS = " \t"  # linear white space; folding has become a space before anything here sees a value
 MAX_DIGITS = 10  # of any integer in a header: enough for 2**32 - 1
-MAX_PORT = 65535
 BAD_REQUEST, UNSUPPORTED_SCHEME, VERSION_NOT_SUPPORTED, MESSAGE_TOO_LARGE = 400, 416, 505, 513
 
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
