@@ -23,7 +23,7 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 demo: $(READY)
-	@$(RUN) -m tests.demo $(ARGS)
+	@$(RUN) -m tools.demo $(ARGS)
 
 test: $(READY)
 	$(RUN) -m pytest $(ARGS)

@@ -27,7 +27,7 @@ from tests.bench.quality import Quality, measure
 from tests.bench.rows import ROWS, Row, find
 from tests.bench.sound import RATE, Wave, at_rate, stretch
 from tests.bench.speech import add_speech_option, chosen
-from tests.rtcp_lab import RECEIVER, SENDER, medias
+from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, missing, offerable
 from voip.dsp import Pcm

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.interop.cells import all_cells
 from tests.interop.running import AT_ONCE, FAILED, Result, run_cells, store
 from tests.interop.table import DATA, PAGE, insert
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 FOLDER = ROOT / "build" / "interop"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.interop import sound
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
 from tests.interop.proxy import Proxy
-from tests.processes import LOOPBACK, PATIENCE, Outcome, Program, until
+from tests.support.processes import LOOPBACK, PATIENCE, Outcome, Program, until
 
 FORMATS = {  # its name of the format; rate and channels of what it plays, so that it need not resample
     "opus": ("opus/48000/2", 48_000, 1),

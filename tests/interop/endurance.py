@@ -30,8 +30,8 @@ from tests.interop.running import Laboratory
 from tests.interop.scenes import call_it_ends
 from tests.interop.streams import RATES, stream_scene
 from tests.interop.table import PAGE, between
-from tests.processes import ROOT, Outcome
-from tests.wavdiff import load, save, speechlike
+from tests.support.processes import ROOT, Outcome
+from tests.support.wavdiff import load, save, speechlike
 
 DATA = ROOT / "docs" / "interop-long.json"
 BEGIN, END = "<!-- table: python -m tests.interop.endurance -->", "<!-- end of table -->"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.interop.cells import WE, Cell
 from tests.interop.phone import PORT_BLOCKS, Certificates, uri
 from tests.interop.proxy import REGISTERED, Proxy
-from tests.processes import Program, receiver, sender
+from tests.support.processes import Program, receiver, sender
 
 PATIENT = ("--latency", "400ms")
 """A busy machine may stand still for a quarter of a second. And no time-scaling: sound is compared by the sample."""

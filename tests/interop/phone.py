@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.interop import sound
-from tests.processes import LOOPBACK, Outcome
+from tests.support.processes import LOOPBACK, Outcome
 
 _FIRST_PORT, _LAST_PORT, PORTS = 12_000, 19_960, 40  # clear of those that processes.free_ports takes
 _SIP_TRANSPORTS = {"udp": "", "tcp": ";transport=tcp", "tls": ";transport=tls"}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.interop import sound
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
-from tests.processes import LOOPBACK, Outcome, Program, Receiver, receiver, until
-from tests.proxy_lab import daemon
+from tests.support.processes import LOOPBACK, Outcome, Program, Receiver, receiver, until
+from tests.support.proxy_lab import daemon
 
 REGISTERED = "registered"
 """What receiver.py says once it is known to its registrar."""

@@ -11,7 +11,7 @@ from tests.interop.cells import Cell
 from tests.interop.ours import Side, our_side
 from tests.interop.phone import Certificates, Phone
 from tests.interop.proxy import Proxy
-from tests.processes import PATIENCE, Json, Outcome, until
+from tests.support.processes import PATIENCE, Json, Outcome, until
 
 _PAUSE = 0.5  # seconds of a call on hold
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.interop.phone import PORT_BLOCKS, Phone
 from tests.interop.phone import uri as phone_uri
-from tests.processes import LOOPBACK, until
-from tests.sipp import Formats, Scenario, Sipp, audio
+from tests.support.processes import LOOPBACK, until
+from tests.support.sipp import Formats, Scenario, Sipp, audio
 
 FORMATS: dict[str, Formats] = {  # dynamic numbers as ours, since the echo comes back with the number it went with
     "opus": ("96", ("rtpmap:96 opus/48000/2",)),

@@ -11,8 +11,8 @@ import numpy as np
 
 from tests.bench.quality import band_pass, correlations, overall_lag, piece
 from tests.bench.sound import RATE, Wave, at_rate, load, prompts
-from tests.wavdiff import Difference, Samples, compare, save, speechlike
-from tests.wavdiff import load as load_samples
+from tests.support.wavdiff import Difference, Samples, compare, save, speechlike
+from tests.support.wavdiff import load as load_samples
 
 SECONDS = 2.5
 """Of what is compared in each direction."""

@@ -11,7 +11,7 @@ from tests.interop.cells import WE, Cell
 from tests.interop.ours import PATIENT, SPEECH
 from tests.interop.phone import PORT_BLOCKS
 from tests.interop.scenes import Findings
-from tests.processes import LOOPBACK, PATIENCE, Program, receiver, sender, until
+from tests.support.processes import LOOPBACK, PATIENCE, Program, receiver, sender, until
 
 RATES = {"opus": 48_000, "l16": 48_000, "g722": 16_000, "pcmu": 8_000, "pcma": 8_000, "aac": 48_000}
 WAITS = "waiting for a stream"

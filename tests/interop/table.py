@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.interop.cells import CODECS, PEERS, THEY, TITLES, TOOLS, TRANSPORTS, WE
 from tests.interop.running import EMPTY, PASSED, Result
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 DATA, PAGE = ROOT / "docs" / "interop.json", ROOT / "docs" / "interop.md"
 BEGIN, END = "<!-- tables: python -m tests.interop --save -->", "<!-- end of tables -->"

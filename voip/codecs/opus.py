@@ -40,7 +40,7 @@ BITRATES = (6000, 510000)
 """RFC 7587 section 6.1, maxaveragebitrate."""
 COMPLEXITY = 9
 """Of libopus' 0 to 10. PESQ at the default bit rate, and processor seconds for a minute of speech: 0: 3.76, 0.3 s;
-5: 4.22, 0.5 s; 7: 4.44, 0.7 s; 9: 4.46, 0.9 s (tests/measure_codecs.py)."""
+5: 4.22, 0.5 s; 7: 4.44, 0.7 s; 9: 4.46, 0.9 s (tools/measure_codecs.py)."""
 PEAK = 1.25
 PEAK_BYTES = 100
 """A packet may have PEAK times the bytes of the bit rate and PEAK_BYTES more: the room of a variable bit rate."""

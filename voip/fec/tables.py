@@ -1,4 +1,4 @@
-"""What each pattern of the ladder leaves lost: data, written by `python -m tests.measure_patterns`.
+"""What each pattern of the ladder leaves lost: data, written by `python -m tools.make_fec_tables`.
 
 PREDICTED: for each pattern two tables, by outage and by jitter. Each is a text for each of WAITS, with a two-digit
 number for each of LOSSES and, within, each of OUTAGES (0: random losses) or each of JITTERS (at random losses). A

@@ -1,0 +1,326 @@
+"""AAC: packets of other programs, our own round trip, what its parameters say, and bytes that are no packet."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.call import Call, Link, media
+from tests.support.voice import speech
+from tests.support.wavdiff import compare
+from voip import cli, codecs
+from voip.audio.sender import AudioSender
+from voip.codecs import Codec, Pcm, aac
+from voip.errors import ProtocolError, VoipError
+from voip.rtp import RtpPacket
+from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, effective_ptime, make_answer, make_offer
+
+needs_library = pytest.mark.skipif(aac.missing() is not None, reason=str(aac.missing()))
+VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "aac"
+RATE = 48000
+SNR = 20.0  # dB that speech keeps at 64 kbit/s
+FFMPEG = "profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3; config={}56E500"
+
+
+def known(channels: int = 1, *, remote: str = "", rate: int = RATE, bitrate: int | None = None) -> Codec:
+    (ours,) = codecs.offerable(["aac"], rate, channels, bitrate)
+    return ours.negotiated(ours, remote, sends=False)
+
+
+def captured(name: str) -> list[RtpPacket]:
+    return [RtpPacket.parse(bytes.fromhex(line)) for line in (VECTORS / f"{name}.txt").read_text().split()]
+
+
+def said(channels: int) -> Pcm:
+    mono = speech(RATE, 0.7)
+    return mono if channels == 1 else np.concatenate((mono, np.roll(mono, 4800, 0)), 1)
+
+
+# --- other programs ---------------------------------------------------------------------------------------------------
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("name", "config", "channels"), [("ffmpeg", "1188", 1), ("ffmpeg-fragments", "1190", 2), ("gstreamer", "1188", 1)]
+)
+def test_packets_of_another_program_are_the_sound_that_it_was_given(name: str, config: str, channels: int) -> None:
+    codec = known(remote=FFMPEG.format(config))
+    assert codec.channels == channels, "config tells"
+    decoder = codec.decoder()
+    heard = np.concatenate([decoder.decode(packet.payload) for packet in captured(name)])
+    difference = compare(said(channels), heard, RATE)
+    assert heard.shape == (len(heard), channels)
+    assert len(heard) >= 0.6 * RATE
+    assert difference.snr >= SNR, difference
+
+
+@needs_library
+def test_pieces_of_a_unit_are_heard_in_a_call_as_if_it_had_come_whole() -> None:
+    codec = known(remote=FFMPEG.format("1190"))
+    packets = captured("ffmpeg-fragments")
+    call = Call(agreed=media(codec, ptime=codec.default_ptime, remote_ssrc=packets[0].ssrc), latency=0.1)
+    began = call.now
+    for block in range(150):
+        while packets and (packets[0].timestamp - captured("ffmpeg-fragments")[0].timestamp) / RATE <= block * 0.01:
+            packet = packets.pop(0)
+            packet.payload_type = call.media.payload_type
+            call.link.send(packet.serialize(), began + block * 0.01)
+        call.listen()
+    stats = call.receiver.snapshot()
+    assert stats.played_seconds == pytest.approx(35 * aac.FRAME / RATE, abs=0.03)
+    assert (stats.concealed, stats.late, stats.lost) == (0, 0, 0)
+    assert compare(said(2), np.concatenate(call.heard), RATE).snr >= SNR
+
+
+# --- our own round trip -----------------------------------------------------------------------------------------------
+
+
+@needs_library
+@pytest.mark.parametrize(("rate", "channels"), [(48000, 1), (48000, 2), (44100, 1), (32000, 2)])
+def test_speech_keeps_20_db(rate: int, channels: int) -> None:
+    codec = known(channels, rate=rate)
+    sound = np.repeat(speech(rate, 1.5), channels, 1)
+    encoder, decoder = codec.encoder(), codec.decoder()
+    payloads = [encoder.encode(sound[at : at + aac.FRAME]) for at in range(0, len(sound), aac.FRAME)]
+    heard = np.concatenate([decoder.decode(payload) for payload in payloads])
+    difference = compare(sound, heard, rate)
+    assert difference.snr >= SNR, difference
+    assert difference.lag == pytest.approx(2 * aac.FRAME / rate)
+    kbit = 8e-3 * sum(map(len, payloads)) * rate / aac.FRAME / len(payloads)
+    assert kbit <= 85 * channels  # 64 are asked for; over so short a sound coders overshoot, each in its own way
+
+
+@needs_library
+def test_a_call_of_it_is_heard_without_a_hole_and_each_packet_has_the_marker_bit() -> None:
+    codec = known()
+    call = Call(agreed=media(codec, ptime=effective_ptime(codec, 0.02)), latency=0.08)
+    markers: list[bool] = []
+
+    def look(packet: RtpPacket) -> bool:
+        markers.append(packet.marker)
+        return False
+
+    call.link.drop = look
+    call.talk(speech(RATE, 4.0))
+    result = call.end()
+    assert all(markers), "RFC 3640 section 3.1: the packet ends an access unit"
+    assert len(markers) == result.stats.received == 190
+    assert (result.stats.lost, result.stats.concealed, result.stats.underruns) == (0, 0, 0)
+    assert compare(result.sent, result.heard, RATE).snr >= SNR
+
+
+@needs_library
+def test_the_end_of_a_sound_is_not_kept_back() -> None:
+    agreed = media(known(), ptime=aac.FRAME / RATE)
+    sender = AudioSender(agreed, sample_rate=RATE, channels=1, rng=random.Random(1))
+    pcm = said(1)[: 10 * aac.FRAME]
+    datagrams = sender.write(pcm, 0.0) + sender.finish(0.0)
+    decoder = known().decoder()
+    heard = np.concatenate([decoder.decode(RtpPacket.parse(data).payload) for data in datagrams])
+    assert len(heard) >= len(pcm) + aac.HELD
+    assert compare(pcm[-2 * aac.FRAME :], heard[len(pcm) + aac.HELD - 2 * aac.FRAME :], RATE).snr >= SNR
+
+
+@needs_library
+def test_lost_packets_of_it_are_rebuilt_by_fec_and_else_concealed() -> None:
+    codec = known()
+    link = Link(loss=0.05, seed=5)
+    agreed = media(codec, ptime=codec.default_ptime, fec="sliding:0,1,3/2")
+    call = Call(link, agreed, fec="sliding:0,1,3/2", latency=0.12)
+    call.talk(speech(RATE, 10.0))
+    stats = call.end().stats
+    assert stats.lost == link.lost > 10
+    assert stats.recovered >= 0.9 * stats.lost
+    assert stats.concealed <= stats.lost_after_fec
+
+
+@needs_library
+def test_a_longer_packet_time_is_met_by_several_units_in_a_packet() -> None:
+    codec = known()
+    assert effective_ptime(codec, 0.02) == codec.default_ptime == pytest.approx(0.021333, abs=1e-6)
+    assert effective_ptime(codec, 0.06) == pytest.approx(2 * 0.021333, abs=1e-5)
+    sound, encoder, decoder = speech(RATE, 1.0)[: 46 * 1024], codec.encoder(), codec.decoder()
+    payloads = [encoder.encode(sound[at : at + 2048]) for at in range(0, len(sound), 2048)]
+    assert {payload[:2] for payload in payloads} == {b"\x00\x20"}
+    assert max(map(len, payloads)) <= codec.encoded_size(2048)
+    assert compare(sound, np.concatenate([decoder.decode(payload) for payload in payloads]), RATE).snr >= SNR
+
+
+@needs_library
+@pytest.mark.parametrize(("channels", "bitrate"), [(1, None), (2, None), (2, 160_000), (1, 16_000)])
+def test_no_packet_is_too_large_for_a_datagram(channels: int, bitrate: int | None) -> None:
+    codec = known(channels, bitrate=bitrate)
+    rng = np.random.default_rng(3)
+    sound = rng.normal(0, 9000, (RATE * 2, channels)).clip(-32768, 32767).astype(np.int16)
+    sound[:RATE] //= 3000
+    encoder = codec.encoder()
+    sizes = [len(encoder.encode(sound[at : at + 1024])) for at in range(0, len(sound), 1024)]
+    assert max(sizes) <= 1140
+    assert max(sizes) <= codec.encoded_size(1024)
+
+
+# --- parameters -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "config"), [(48000, 1, "1188"), (48000, 2, "1190"), (44100, 2, "1210"), (8000, 1, "1588")]
+)
+def test_a_config_is_that_of_other_encoders_and_is_read_back(rate: int, channels: int, config: str) -> None:
+    assert aac.Config(rate, channels).serialize().hex() == config
+    assert aac.Config.parse(bytes.fromhex(config + "56e500")) == aac.Config(rate, channels)
+
+
+def test_a_rate_may_be_written_out() -> None:
+    written = (2 << 4 | 15) << 24 | 48000  # object type, escape, rate; then one channel and three flags
+    assert aac.Config.parse((written << 7 | 1 << 3).to_bytes(5, "big")) == aac.Config(48000, 1)
+
+
+@pytest.mark.parametrize("config", ["", "2b11880800", "f8e85000", "1188ff"[:2], "1180", "11c0", "118c", "zz"])
+def test_what_is_not_aac_lc_of_two_channels_is_not_understood(config: str) -> None:
+    fmtp = f"mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config={config}"
+    found = codecs.find("MPEG4-GENERIC", RATE, 1, fmtp)
+    assert (found is not None) is (config == "")
+
+
+@pytest.mark.parametrize(
+    "fmtp",
+    [
+        "mode=CELP-cbr;constantsize=27",
+        "mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;ctsdeltalength=8",
+        "mode=AAC-hbr;sizelength=0;indexlength=3;indexdeltalength=3",
+        "mode=AAC-hbr;sizelength=64;indexlength=3;indexdeltalength=3",
+        "config=1210",  # another rate than the rtpmap's
+    ],
+)
+def test_other_kinds_of_mpeg4_generic_are_not_understood(fmtp: str) -> None:
+    assert codecs.find("mpeg4-generic", RATE, 1, fmtp) is None
+
+
+def test_it_is_offered_under_its_sdp_name_and_answered_with_its_parameters() -> None:
+    ours = Capabilities(tuple(codecs.offerable(["aac"], RATE, 2)), fec=False)
+    here = Endpoint("192.0.2.1", 5000, 1, 2, "a", 1)
+    offer = make_offer(ours, here)
+    text = offer.serialize().decode()
+    assert "a=rtpmap:96 mpeg4-generic/48000/2\r\n" in text
+    assert "mode=AAC-hbr;config=1190;sizelength=13;indexlength=3;indexdeltalength=3\r\n" in text
+    theirs = Capabilities(tuple(codecs.offerable(["aac"], 44100, 1)), fec=False)
+    answer, heard = make_answer(SessionDescription.parse(offer.serialize()), theirs, here)
+    sent = accept_answer(offer, SessionDescription.parse(answer.serialize()), ours, here)
+    for agreed in (heard, sent):
+        assert (agreed.audio.codec.label, agreed.audio.codec.clock_rate, agreed.audio.codec.channels) == (
+            "aac",
+            RATE,
+            2,
+        )
+        assert agreed.audio.ptime == pytest.approx(0.021333, abs=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 96000])
+def test_sound_of_a_rate_at_which_it_is_poor_is_offered_at_48_khz(rate: int) -> None:
+    (codec,) = codecs.offerable(["aac"], rate, 1)
+    assert codec.clock_rate == RATE
+
+
+def test_it_is_offered_only_when_asked_for() -> None:
+    assert codecs.NAMES == ("opus", "l16", "g722", "pcmu", "pcma", "aac")
+    assert "aac" not in cli.sender_options([]).codecs
+    if aac.missing() is None:
+        assert "aac" in cli.receiver_options([]).codecs, "but who is offered it takes it"
+
+
+@needs_library
+def test_it_is_asked_for_by_the_name_that_people_use() -> None:
+    assert cli.sender_options(["--codec", "aac,pcmu"]).codecs == ("aac", "pcmu")
+
+
+# --- what is malformed ------------------------------------------------------------------------------------------------
+
+
+def unit(size: int) -> bytes:
+    """AU headers of one unit of that size."""
+    return struct.pack("!HH", 16, size << 3)
+
+
+@needs_library
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\x00",
+        b"\x00\x00",  # no unit
+        b"\x00\x10\x00",  # ends inside the headers
+        b"\x00\x0f\x00\x08\x00",  # ends inside a header
+        unit(0) + b"\x00",
+        b"\x00\x20\x00\x10\x00\x10\x00\x00\x00",  # two units, of two bytes each, in three
+        b"\x00\x20\x00\x10\x00\x11\x00\x00\x00\x00",  # interleaved
+        b"\x01\x10" + 17 * b"\x00\x08" + bytes(17),  # too many
+        unit(5) + b"\xff\xff\xff\xff\xff",  # no AAC
+    ],
+)
+def test_what_is_no_packet_of_it_is_refused_and_the_next_one_is_heard(payload: bytes) -> None:
+    decoder = known().decoder()
+    packets = captured("gstreamer")
+    for packet in packets[:5]:
+        decoder.decode(packet.payload)
+    with pytest.raises(ProtocolError):
+        decoder.decode(payload)
+    assert decoder.conceal(1024, None).shape == (1024, 1)
+    heard = np.concatenate([decoder.decode(packet.payload) for packet in packets[6:12]])
+    assert heard.shape == (6 * 1024, 1)
+    assert np.abs(heard).max() > 1000
+
+
+@needs_library
+def test_a_piece_of_a_unit_whose_rest_is_lost_harms_no_other() -> None:
+    decoder, packets = known().decoder(), captured("gstreamer")
+    whole = packets[6].payload
+    assert len(decoder.decode(whole[:60])) == 0
+    assert decoder.decode(packets[7].payload).shape == (1024, 1)
+    assert len(decoder.decode(whole[:60])) == 0
+    assert len(decoder.decode(whole[:4] + whole[60:])) == 1024
+    assert len(decoder.decode(whole[:60])) == 0
+    with pytest.raises(ProtocolError):
+        decoder.decode(whole[:4] + whole[40:])
+
+
+@needs_library
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=300), st.booleans())
+def test_any_payload_is_decoded_or_refused(data: bytes, headed: bool) -> None:
+    decoder = known().decoder()
+    for packet in captured("gstreamer")[:3]:
+        decoder.decode(packet.payload)
+    try:
+        heard = decoder.decode(unit(len(data)) + data if headed and data else data)
+    except ProtocolError:
+        return
+    assert heard.dtype == np.int16
+    assert heard.shape[1] == 1
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text(max_size=80), st.binary(max_size=12))
+def test_any_parameters_are_understood_or_not(text: str, config: bytes) -> None:
+    for fmtp in (text, f"mode=AAC-hbr;config={config.hex()};{text}"):
+        found = codecs.find("mpeg4-generic", RATE, 1, fmtp)
+        if found is not None:
+            assert found.negotiated(found, fmtp, sends=False).channels in (1, 2)
+
+
+def test_without_its_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(VoipError, match="pip install av"):
+        known().encoder()
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="a machine of one's own may be without it")
+def test_its_library_is_here_in_ci_so_that_no_test_of_it_is_left_out() -> None:
+    assert codecs.missing("aac") is None

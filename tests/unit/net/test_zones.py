@@ -1,0 +1,107 @@
+"""Link-local addresses: the zone goes to the system and nowhere else."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.namespaces import Hosts, require
+from tests.support.processes import receiver, sender
+from voip.cli.values import ip_address, rtp_target, sip_target
+from voip.net import zones
+
+PORTS = 25060, range(25062, 25082)
+NAME, NUMBER = socket.if_nameindex()[0][1], socket.if_nameindex()[0][0]
+
+
+@pytest.fixture(autouse=True)
+def knows_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zones, "_zones", {})
+
+
+@pytest.mark.parametrize(
+    "source", [("fe80::7", 5060, 0, NUMBER), (f"fe80::7%{NAME}", 5060, 0, NUMBER), (f"fe80::7%{NAME}", 5060)]
+)
+def test_the_zone_of_a_source_is_for_what_is_sent_there(source: tuple[object, ...]) -> None:
+    assert zones.learned(source) == "fe80::7"
+    assert zones.sockaddr("fe80::7", 5062) == ("fe80::7", 5062, 0, NUMBER)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::fe80", "fec0::1", "fe80.example"])
+def test_other_addresses_have_none(host: str) -> None:
+    assert zones.learned((host, 5060)) == host
+    assert zones.sockaddr(host, 5060) == (host, 5060)
+
+
+def test_neighbours_are_not_remembered_without_end() -> None:
+    for number in range(2 * zones.MOST_NEIGHBOURS):
+        zones.learned((f"fe80::{number:x}%{NAME}", 5060, 0, NUMBER))
+    assert len(zones._zones) == zones.MOST_NEIGHBOURS
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (f"fe80::7%{NAME}", "sip:[fe80::7]"),
+        (f"[fe80::7%{NAME}]:5070", "sip:[fe80::7]:5070"),
+        (f"sip:bob@[fe80::7%25{NAME}];transport=tcp", "sip:bob@[fe80::7];transport=tcp"),
+        (f"FE80::7%{NUMBER}", "sip:[fe80::7]"),
+    ],
+)
+def test_a_target_names_the_interface_and_what_is_sent_does_not(text: str, plain: str) -> None:
+    uri = sip_target(text)
+    assert str(uri) == plain
+    assert zones.sockaddr(uri.host, 1)[3] == NUMBER
+
+
+def test_so_do_a_stream_and_an_address_to_bind_to() -> None:
+    assert rtp_target(f"rtp://[fe80::7%{NAME}]:5004").host == "fe80::7"
+    assert ip_address(f"fe80::8%{NAME}") == "fe80::8"
+    assert zones.sockaddr("fe80::7", 1)[3] == zones.sockaddr("fe80::8", 1)[3] == NUMBER
+
+
+def test_interfaces_are_not_looked_through_for_each_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: pytest.fail("asked"))
+    assert zones.sockaddr("fe80::7", 5004) == ("fe80::7", 5004)
+
+
+def test_an_interface_that_is_not_there_is_told() -> None:
+    for name in ("eth99", "4711", "99999999999999"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"no interface {name}"):
+            sip_target(f"fe80::7%{name}")
+
+
+def test_a_neighbour_on_any_of_several_links_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zones, "_leads_to", lambda host, number: True)
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(2, "eth0"), (3, "eth1")])
+    with pytest.raises(argparse.ArgumentTypeError, match="fe80::7%eth0"):
+        sip_target("fe80::7")
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(2, "eth0")])
+    assert sip_target("fe80::7").host == "fe80::7"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_call_over_a_cable_without_any_other_address(tmp_path: Path, transport: str) -> None:
+    require()
+    with Hosts() as hosts:
+        near, far = hosts.add("near"), hosts.add("far")
+        interface, theirs = hosts.cable(near, "192.0.2.1", far, "192.0.2.2")
+        hosts.cable(near, "198.51.100.1", far, "198.51.100.2")  # a second link: the zone has to be said
+        address = far.link_local(theirs)
+        target = f"sip:[{address}%{interface}]:25060;transport={transport}"
+        both = ("--two-way", "--codec", "l16", "--input", "tone", "--output", "null")
+        with (
+            receiver(tmp_path, "--once", *both, host="::", ports=PORTS, through=far.through) as callee,
+            sender(tmp_path, target, *both, "--duration", "2s", host="::", through=near.through) as caller,
+        ):
+            callee.wait_for(f"call from sip:voip@[{near.link_local(interface)}]")
+            caller.wait_for("call ended")
+            sent, heard = caller.finish(), callee.finish()
+    assert sent.status == heard.status == 0, sent.stderr + heard.stderr
+    for outcome in (sent, heard):
+        assert outcome.call["rx"]["received"] > 90, outcome.report
+        assert outcome.call["rx"]["lost"] == 0

@@ -1,0 +1,85 @@
+"""The dependency rule: a module imports only from lower layers, and only drivers touch the world."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+VOIP = Path(__file__).resolve().parents[2] / "voip"
+
+LAYERS = [
+    {"errors", "ip"},
+    {"dsp", "stats"},
+    {"rtp", "codecs"},
+    {"media"},
+    {"rtcp", "sdp", "stun", "fec", "jitter"},
+    {"sip", "session", "audio"},
+    {"devices", "net"},
+    {"engine", "report"},
+    {"calls"},
+    {"cli"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+FIRST_DRIVER = RANK["net"]
+MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter"}
+SIGNALLING = {"voip.sdp", "voip.sip", "voip.net"}
+WORLD = {
+    "asyncio",
+    "datetime",
+    "pyaudio",
+    "queue",
+    "secrets",
+    "select",
+    "selectors",
+    "socket",
+    "ssl",
+    "subprocess",
+    "threading",
+    "time",
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            named = {f"voip.{alias.name}" for alias in node.names}
+            found |= named if node.module == "voip" else {str(node.module)}
+    return found
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in VOIP.rglob("*.py") if path.relative_to(VOIP).with_suffix("").parts[0] != "__init__")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(VOIP)))
+def test_a_module_imports_only_from_lower_layers(path: Path) -> None:
+    part = path.relative_to(VOIP).with_suffix("").parts[0]
+    for name in imports(path):
+        root, _, rest = name.partition(".")
+        if name == "voip":
+            continue  # the version
+        if root == "voip":
+            other = rest.split(".")[0]
+            assert other == part or RANK[other] < RANK[part], f"{path} imports {name}"
+        elif RANK[part] < FIRST_DRIVER:
+            assert root not in WORLD, f"{path} imports {name}: only drivers may"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(VOIP)))
+def test_media_never_knows_signalling(path: Path) -> None:
+    """What plays, sends and reports sound gets a `NegotiatedMedia`, whoever has negotiated it."""
+    if path.relative_to(VOIP).with_suffix("").parts[0] in MEDIA:
+        assert not imports(path) & SIGNALLING
+        assert not [name for name in imports(path) if name.startswith(tuple(f"{each}." for each in SIGNALLING))]
+
+
+def test_files_stay_small_enough_to_read() -> None:
+    long = {str(path): count for path in modules() if (count := len(path.read_text().splitlines())) > 600}
+    assert not long
