@@ -63,28 +63,32 @@ def _direction(sends: bool, receives: bool) -> Direction:
 class AudioFormat:
     """What only sound has: how it is coded, and what else comes in its sequence of packets.
 
-    ptime: seconds of sound per packet (RFC 8866 section 6.4). telephone_event is the payload type of the telephone
-    events (RFC 4733) that we send, telephone_event_rate the clock of their durations in Hz, 0 without them; those that
-    come have the same number unless receive_telephone_event says otherwise. comfort_noise is the payload type of the
-    comfort noise (RFC 3389) that may come: we send none.
+    ptime: seconds of sound per packet (RFC 8866 section 6.4). telephone_event_payload_type is for the telephone events
+    (RFC 4733) that we send, telephone_event_rate the clock of their durations in Hz, 0 without them; those that come
+    have the same number unless receive_telephone_event_payload_type says otherwise. comfort_noise_payload_type is that
+    of the comfort noise (RFC 3389) that may come: we send none.
     """
 
     codec: Codec
     ptime: float = 0.02
-    telephone_event: int | None = None
+    telephone_event_payload_type: int | None = None
     telephone_event_rate: int = 0
-    receive_telephone_event: int | None = None
-    comfort_noise: int | None = None
+    receive_telephone_event_payload_type: int | None = None
+    comfort_noise_payload_type: int | None = None
 
     @property
-    def arriving_telephone_event(self) -> int | None:
+    def arriving_telephone_event_payload_type(self) -> int | None:
         """The payload type of the telephone events that come to us, None if none are agreed on."""
-        return self.telephone_event if self.receive_telephone_event is None else self.receive_telephone_event
+        return (
+            self.telephone_event_payload_type
+            if self.receive_telephone_event_payload_type is None
+            else self.receive_telephone_event_payload_type
+        )
 
     @property
     def non_audio_payload_types(self) -> frozenset[int]:
         """Payload types that come in the sound's sequence and are not sound: telephone events and comfort noise."""
-        numbers = (self.arriving_telephone_event, self.comfort_noise)
+        numbers = (self.arriving_telephone_event_payload_type, self.comfort_noise_payload_type)
         return frozenset(number for number in numbers if number is not None)
 
 

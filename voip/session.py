@@ -444,7 +444,7 @@ class RtpSession:
 
     def _accept_media(self, arrival: _Arrival) -> RtpPacket:
         packet = arrival.packet
-        timed = packet.payload_type != self.media.audio.arriving_telephone_event
+        timed = packet.payload_type != self.media.audio.arriving_telephone_event_payload_type
         self.reception.receive(packet, arrival.time, timed=timed)
         self._accepted_at = arrival.time
         if timed:  # a telephone event has the timestamp of its beginning

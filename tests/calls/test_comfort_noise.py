@@ -60,7 +60,7 @@ class SilentCall(Call):
 
 
 def test_silence_of_which_the_level_is_told_sounds_like_that_and_is_no_loss() -> None:
-    call = SilentCall(agreed=media(comfort_noise=CN))
+    call = SilentCall(agreed=media(comfort_noise_payload_type=CN))
     call.spurts(5)
     stats = call.receiver.snapshot()
     assert (stats.lost, stats.concealed, stats.underruns, stats.resyncs, stats.late) == (0, 0, 0, 0, 0)
@@ -73,7 +73,7 @@ def test_silence_of_which_the_level_is_told_sounds_like_that_and_is_no_loss() ->
 
 
 def test_what_is_said_after_a_pause_is_heard_from_its_first_sample() -> None:
-    call = SilentCall(agreed=media(comfort_noise=CN))
+    call = SilentCall(agreed=media(comfort_noise_payload_type=CN))
     call.spurts(3)
     heard = np.concatenate(call.heard)
     for index in range(3):
@@ -85,7 +85,7 @@ def test_what_is_said_after_a_pause_is_heard_from_its_first_sample() -> None:
 @pytest.mark.parametrize("comfort", [bytes([LEVEL]), None], ids=["told", "untold"])
 @pytest.mark.parametrize("latency", [None, 0.06], ids=["auto", "fixed"])
 def test_pauses_do_not_move_the_delay(comfort: bytes | None, latency: float | None) -> None:
-    call = SilentCall(Link(jitter=0.003, seed=4), media(comfort_noise=CN), latency=latency)
+    call = SilentCall(Link(jitter=0.003, seed=4), media(comfort_noise_payload_type=CN), latency=latency)
     call.comfort = comfort
     call.spurts(30, pause=0.7)
     settled = [stats.buffer for stats in call.snapshots[-150:] if stats.buffer is not None]
@@ -98,7 +98,7 @@ def test_pauses_do_not_move_the_delay(comfort: bytes | None, latency: float | No
 
 
 def test_a_pause_of_a_minute_ends_as_a_short_one_does() -> None:
-    call = SilentCall(agreed=media(comfort_noise=CN), latency=None, skew_ppm=100.0)
+    call = SilentCall(agreed=media(comfort_noise_payload_type=CN), latency=None, skew_ppm=100.0)
     call.spurts(2, pause=60.0)
     call.spurts(1)
     stats = call.receiver.snapshot()
@@ -109,7 +109,7 @@ def test_a_pause_of_a_minute_ends_as_a_short_one_does() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_where_packets_are_lost_only_those_of_speech_are_missed(seed: int) -> None:
     link = Link(loss=0.05, seed=seed)
-    call = SilentCall(link, media(comfort_noise=CN))
+    call = SilentCall(link, media(comfort_noise_payload_type=CN))
     call.spurts(12)
     stats = call.receiver.snapshot()
     assert stats.lost >= link.lost - 2
@@ -127,7 +127,9 @@ def test_parity_repairs_what_is_said_between_the_pauses() -> None:
                 self.link.send(data, self.now)
 
     pattern = "sliding:0,1,3/2"
-    call = Protected(Link(loss=0.08, seed=2), media(comfort_noise=CN, fec=pattern), fec=pattern, latency=0.14)
+    call = Protected(
+        Link(loss=0.08, seed=2), media(comfort_noise_payload_type=CN, fec=pattern), fec=pattern, latency=0.14
+    )
     call.spurts(12)
     stats = call.receiver.snapshot()
     assert stats.lost > 10
@@ -137,7 +139,7 @@ def test_parity_repairs_what_is_said_between_the_pauses() -> None:
 
 def test_a_sender_that_only_lags_is_still_waited_for() -> None:
     """What looks like a pause at first, but was a stall, does not end the patience with late packets."""
-    call = SilentCall(Link(), media(comfort_noise=CN), latency=None)
+    call = SilentCall(Link(), media(comfort_noise_payload_type=CN), latency=None)
     call.comfort = None
     call.spurts(2)
     sound = noise(8.0)
@@ -212,7 +214,7 @@ def test_it_is_taken_at_the_clock_of_the_codec(line: str, formats: list[str], nu
     able = Capabilities(tuple(codecs.offerable(["l16", "g722", "pcmu"], 16000, 1)), Direction.RECVONLY)
     answer, agreed = make_answer(offer(line), able, BOB)
     assert sorted(answer.media[0].formats) == sorted(formats)
-    assert agreed.audio.comfort_noise == number
+    assert agreed.audio.comfort_noise_payload_type == number
 
 
 def test_it_is_not_offered_nor_taken_by_who_only_sends() -> None:
@@ -223,7 +225,7 @@ def test_it_is_not_offered_nor_taken_by_who_only_sends() -> None:
 
 
 def test_another_number_is_still_unknown() -> None:
-    call = Call(agreed=media(comfort_noise=None))
+    call = Call(agreed=media(comfort_noise_payload_type=None))
     call.talk(noise(0.2))
     stray = RtpPacket(CN, 5, 5, 0x11111111, bytes([LEVEL]))
     assert call.session.receive_datagram(stray.serialize(), ("192.0.2.1", 40000), call.now) == []

@@ -64,7 +64,7 @@ class Reception:
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.packet_time)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        self._asides, self._event = media.shared_payload_types, media.audio.arriving_telephone_event
+        self._asides, self._event = media.shared_payload_types, media.audio.arriving_telephone_event_payload_type
         numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
         terms = (media.fec, numbers, self._asides, media.remote_ssrc, media.packet_time, media.clock_rate)
         if terms == self._fec_terms:

@@ -199,18 +199,18 @@ class AudioSender:
 
     def _sounding(self, seconds: float) -> Sounding | None:
         """What stands in for so much sound."""
-        taken = self._media is not None and self._media.audio.telephone_event is not None
+        taken = self._media is not None and self._media.audio.telephone_event_payload_type is not None
         return self._dialler.frame(seconds) if self._dialler is not None and taken else None
 
     def _event(self, sounding: Sounding) -> RtpPacket:
         """A packet of a key: protected as sound is, by parity; RED carries it not (RFC 4733 repeats it by itself)."""
         media, packetizer = self._media, self._packetizer
         assert media is not None
-        assert media.audio.telephone_event is not None
+        assert media.audio.telephone_event_payload_type is not None
         if sounding.first:
             self._pressed = packetizer.timestamp
         payload = sounding.payload(media.audio.telephone_event_rate)
-        return packetizer.aside(media.audio.telephone_event, payload, self._pressed, marker=sounding.first)
+        return packetizer.aside(media.audio.telephone_event_payload_type, payload, self._pressed, marker=sounding.first)
 
     def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None) -> list[bytes]:
         """The datagrams of a packet, as it is carried, and of the repair packets that are due after it."""

@@ -140,7 +140,7 @@ class Speaking(Stream):
         """Capture thread: the stream joins."""
         source, fec = self.capture.source, self._fec
         dialler = self._diallers[call_id] = Dialler(self._keys)
-        if self._keys and media.audio.telephone_event is None:
+        if self._keys and media.audio.telephone_event_payload_type is None:
             self._console.say(0, f"the other side takes no telephone events: {self._keys} is not dialled")
         sender = AudioSender(
             media,

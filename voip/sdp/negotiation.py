@@ -120,8 +120,8 @@ def accept_answer(
         negotiated,
         audio=replace(
             negotiated.audio,
-            receive_telephone_event=int(our_events[0]) if our_events else None,
-            comfort_noise=expected_comfort(ours, codec.clock_rate),
+            receive_telephone_event_payload_type=int(our_events[0]) if our_events else None,
+            comfort_noise_payload_type=expected_comfort(ours, codec.clock_rate),
         ),
         receive_payload_type=int(our_number),
         receive_fec_payload_type=parse_payload_type(our_fec.repair) if our_fec else None,
@@ -141,8 +141,8 @@ def _common_fec(theirs: FecFormats | None, ours: FecFormats | None) -> tuple[Fec
 def _answer_asides(media: MediaDescription, offered: MediaDescription, negotiated: NegotiatedMedia) -> None:
     """Take the telephone events that go with the codec, and comfort noise if we would hear it."""
     audio = negotiated.audio
-    if audio.telephone_event is not None:
-        add_events(media, str(audio.telephone_event), audio.telephone_event_rate)
+    if audio.telephone_event_payload_type is not None:
+        add_events(media, str(audio.telephone_event_payload_type), audio.telephone_event_rate)
     comfort = find_comfort(offered, negotiated.clock_rate)
     if comfort is not None and negotiated.direction.receives:
         add_comfort(media, comfort, negotiated.clock_rate)
@@ -184,9 +184,9 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     audio = AudioFormat(
         agreed.codec,
         effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime), capabilities.max_payload),
-        telephone_event=int(events[0]) if events else None,
+        telephone_event_payload_type=int(events[0]) if events else None,
         telephone_event_rate=events[1] if events else 0,
-        comfort_noise=expected_comfort(media, agreed.codec.clock_rate),
+        comfort_noise_payload_type=expected_comfort(media, agreed.codec.clock_rate),
     )
     return NegotiatedMedia(
         audio,

@@ -167,7 +167,7 @@ def sent(keys: str, agreed: NegotiatedMedia, seconds: float = 2.0) -> list[RtpPa
 
 
 def agreed(**changes: object) -> NegotiatedMedia:
-    return media(telephone_event=EVENT, telephone_event_rate=RATE, **changes)  # type: ignore[arg-type]
+    return media(telephone_event_payload_type=EVENT, telephone_event_rate=RATE, **changes)  # type: ignore[arg-type]
 
 
 def test_events_take_the_place_of_sound_in_one_sequence_with_one_timestamp() -> None:
