@@ -16,7 +16,7 @@ from voip.ip import MAX_PORT
 from voip.media import FLEXFEC, RED, ULPFEC
 from voip.net import DSCP_EF, find_zone, learn_zone
 from voip.sip import SipUri, parse_target
-from voip.sip.uri import format_host
+from voip.sip.grammar import format_host
 
 KNOWN_CODECS = codecs.NAMES
 """Names of --codec, best first."""

@@ -21,7 +21,7 @@ from voip.net import Network
 from voip.report import Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
 from voip.sip import UserAgent
-from voip.sip.uri import format_host
+from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
 ANY_PUBLIC_HOST = "192.0.2.1"

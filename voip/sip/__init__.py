@@ -1,6 +1,6 @@
 """SIP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
 
-bytes          message (and grammar, uri, headers beneath it), framing (messages out of streams), auth (digest)
+bytes          message (and grammar, uri, headers beneath it), address, framing (messages out of streams), auth (digest)
 proof          authenticator (ours, to servers that the user named), gatekeeper (what callers have to show)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
 places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
@@ -12,10 +12,10 @@ calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE, U
 
 from __future__ import annotations
 
+from voip.sip.address import Address
 from voip.sip.agent import UserAgent
 from voip.sip.auth import Credentials
 from voip.sip.events import (
-    Address,
     CallAnswered,
     CallEnded,
     CallEstablished,

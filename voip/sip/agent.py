@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from voip.errors import ProtocolError
+from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import Call
 from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
-from voip.sip.events import Address, Event, RequestRefused
+from voip.sip.events import Event, RequestRefused
 from voip.sip.gatekeeper import Gatekeeper, Verdict
 from voip.sip.keepalive import KeepAlive
 from voip.sip.limits import RateLimiter, is_scanner

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from voip.sip.address import Address
 from voip.sip.auth import Challenge, Credentials, authorization, next_nonce, parse_challenge
-from voip.sip.events import Address
 from voip.sip.grammar import SipParseError
 from voip.sip.message import Request, Response, SipUri
 

@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import Enum
 
+from voip.sip.address import Address, may_be_forged
 from voip.sip.answers import Acks, Answers, Unacknowledged
 from voip.sip.core import SDP, Core
-from voip.sip.dialog import Dialog, may_be_forged
-from voip.sip.events import Address, CallEnded, DigitPressed, PeerAlive
+from voip.sip.dialog import Dialog
+from voip.sip.events import CallEnded, DigitPressed, PeerAlive
 from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ClientTransaction, ServerTransaction

@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from voip.ip import MAX_PORT
+from voip.sip.address import SIP_PORT, Address, literal, may_be_forged
 from voip.sip.auth import Credentials
 from voip.sip.authenticator import CHALLENGED, Authenticator
-from voip.sip.dialog import may_be_forged
-from voip.sip.events import Address, Event, RequestRefused
+from voip.sip.events import Event, RequestRefused
 from voip.sip.finder import Finder, Then
-from voip.sip.lookup import literal
 from voip.sip.message import Headers, NameAddr, Request, Response, SipUri, Via
 from voip.sip.transaction import (
     BRANCH_COOKIE,
-    SIP_PORT,
     ClientOwner,
     ClientTransaction,
     InviteClient,

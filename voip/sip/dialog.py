@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from voip.errors import ProtocolError
-from voip.sip.events import Address
-from voip.sip.lookup import literal
-from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
-from voip.sip.transaction import MAX_FORWARDS
+from voip.sip.address import Address, literal
+from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri
 
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
@@ -141,19 +138,6 @@ class Dialog:
 
 def is_secure(uri: SipUri | str) -> bool:
     return isinstance(uri, SipUri) and uri.scheme == "sips"
-
-
-def is_public(host: str) -> bool:
-    """Whether anybody in the world may have this address, and so may have had it forged (private and local: no)."""
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        return True
-
-
-def may_be_forged(source: Address) -> bool:
-    """Whether a message may have come from somebody else than its source says: no connection, and a public address."""
-    return not source.reliable and is_public(source.host)
 
 
 def redirect_target(response: Response, *, secure: bool = False) -> SipUri | None:

@@ -1,24 +1,11 @@
-"""What the user agent tells its owner, and the address of a message: frozen values without behaviour."""
+"""What the user agent tells its owner: frozen values without behaviour."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from voip.sip.message import NameAddr, SipUri
-
-
-class Address(NamedTuple):
-    """Where a message came from or goes to: "udp", "tcp" or "tls"; `host` is a literal address without brackets."""
-
-    protocol: str
-    host: str
-    port: int
-
-    @property
-    def reliable(self) -> bool:
-        """What is sent there arrives, in order, or the transport says that it cannot (RFC 3261 section 17)."""
-        return self.protocol != "udp"
+from voip.sip.address import Address
+from voip.sip.uri import NameAddr, SipUri
 
 
 @dataclass(frozen=True)

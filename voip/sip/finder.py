@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from voip.sip.events import Address, Event, LookUp
-from voip.sip.lookup import literal, literal_address, target_of
-from voip.sip.message import SipUri
+from voip.sip.address import Address, literal
+from voip.sip.events import Event, LookUp
+from voip.sip.lookup import literal_address, target_of
 from voip.sip.timers import Timers
+from voip.sip.uri import SipUri
 
 LOOK_UP_TIME = 10.0
 """Seconds after which nothing is expected of a look-up any more."""

@@ -1,4 +1,4 @@
-"""Header fields of SIP messages (RFC 3261 sections 7.3, 20): the ordered multi-map, Via, name-addr and CSeq values."""
+"""Header fields of SIP messages (RFC 3261 sections 7.3, 20): the ordered multi-map, Via and CSeq values."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from voip.sip.grammar import (
-    LWS,
+    HOST_PORT,
     MAX_DIGITS,
-    QUOTED,
     Parameters,
     SipParseError,
+    format_host,
     format_parameters,
+    parse_host,
     parse_parameters,
     parse_port,
-    quote,
     split_list,
-    unquote,
 )
-from voip.sip.uri import HOST_PORT, SipUri, format_host, parse_host, parse_uri
 
 MAX_CSEQ = 2**31 - 1  # RFC 3261 section 8.1.1.5
 
@@ -129,8 +127,6 @@ _VIA = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CSEQ = re.compile(rf"([0-9]{{1,{MAX_DIGITS}}})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
-# The display name is tokens or a quoted string; what is not ASCII is tolerated unquoted.
-_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
 
 
 def canonical_name(name: str) -> str:
@@ -269,54 +265,6 @@ class CSeq(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
-
-
-@dataclass(slots=True)
-class NameAddr:
-    """A URI with a display name and header parameters, as in From, To, Contact and Route (RFC 3261 section 20.10)."""
-
-    uri: SipUri | str
-    display: str = ""
-    params: Parameters = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> NameAddr:
-        """Read one value, `"name" <uri>;params` or `uri;params`; SipParseError if it is malformed."""
-        text = text.strip(LWS)
-        display, rest = "", text
-        if text.startswith('"'):
-            quoted = QUOTED.match(text)
-            if quoted is None:
-                raise SipParseError(f"unterminated quotes in {text[:80]!r}")
-            display, rest = unquote(quoted[0]), text[quoted.end() :].lstrip(LWS)
-            if not rest.startswith("<"):
-                raise SipParseError(f"no <URI> after the name in {text[:80]!r}")
-        before, opening, inside = rest.partition("<")
-        if not opening:
-            return cls._parse_bare(rest)
-        if _DISPLAY.fullmatch(before) is None:
-            raise SipParseError(f"malformed display name {before[:80]!r}")
-        uri, closing, parameters = inside.partition(">")
-        if not closing:
-            raise SipParseError(f"unterminated <URI> in {text[:80]!r}")
-        return cls(parse_uri(uri), display or before.strip(LWS), parse_parameters(parameters) if parameters else {})
-
-    @classmethod
-    def _parse_bare(cls, text: str) -> NameAddr:
-        # Without <>, everything from the first ";" on belongs to the header, and "?" and "," may not appear.
-        end = text.find(";")
-        uri, parameters = (text, "") if end < 0 else (text[:end].rstrip(LWS), text[end:])
-        if "?" in uri or "," in uri:
-            raise SipParseError(f"a URI that needs <> has none: {text[:80]!r}")
-        return cls(parse_uri(uri), "", parse_parameters(parameters) if parameters else {})
-
-    @property
-    def tag(self) -> str | None:
-        return self.params.get("tag")
-
-    def __str__(self) -> str:
-        display = f"{quote(self.display)} " if self.display else ""
-        return f"{display}<{self.uri}>{format_parameters(self.params)}"
 
 
 @dataclass(slots=True)

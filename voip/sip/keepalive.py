@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from voip.sip.events import Address
+from voip.sip.address import Address
 from voip.sip.transaction import Wire
 
 INTERVAL = 25.0

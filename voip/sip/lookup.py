@@ -5,14 +5,12 @@ Only deciding is done here: `Records` asks the DNS, or is a table.
 
 from __future__ import annotations
 
-import ipaddress
 import random
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from voip.sip.events import Address
-from voip.sip.message import SipUri
-from voip.sip.transaction import default_port
+from voip.sip.address import Address, default_port, literal
+from voip.sip.uri import SipUri
 from voip.stun import STUN_PORT
 
 MOST_ADDRESSES = 8
@@ -109,14 +107,6 @@ def protocol_of(uri: SipUri) -> str | None:
     if uri.scheme == "sips":
         return "tls" if transport in ("", "tcp", "tls") else None
     return transport if transport in ("", *SRV_PREFIX) else None
-
-
-def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that `host` is; None for a name."""
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 def by_weight(records: Iterable[Srv], rng: random.Random) -> list[Srv]:

@@ -15,8 +15,8 @@ from voip.sip.grammar import (
     SipParseError,
     is_token,
 )
-from voip.sip.headers import CSeq, Headers, NameAddr, Via, canonical_name
-from voip.sip.uri import SipUri, parse_target, parse_uri, uri_equal
+from voip.sip.headers import CSeq, Headers, Via, canonical_name
+from voip.sip.uri import NameAddr, SipUri, parse_target, parse_uri, uri_equal
 
 __all__ = [
     "REASONS",
@@ -38,6 +38,8 @@ __all__ = [
 MAX_MESSAGE = 65536  # bytes of a datagram
 MAX_HEADER_SECTION = 8192  # bytes from the start line to the empty line
 MAX_HEADERS = 100
+MAX_FORWARDS = "70"
+"""Of requests of ours (8.1.1.6)."""
 MAX_MAX_FORWARDS = 255  # RFC 3261 section 20.22
 DEFAULT_MAX_FORWARDS = 70
 VERSION = "SIP/2.0"

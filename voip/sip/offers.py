@@ -3,11 +3,12 @@ requests the session's timer (RFC 4028)."""
 
 from __future__ import annotations
 
+from voip.sip.address import Address
 from voip.sip.answers import Unacknowledged
 from voip.sip.call import Call, CallState
 from voip.sip.core import ALLOW, SDP, SUPPORTED, Core
 from voip.sip.dialog import is_secure
-from voip.sip.events import Address, CallOffered, CallReanswered, RequestRefused
+from voip.sip.events import CallOffered, CallReanswered, RequestRefused
 from voip.sip.message import Request, Response, SipMessage
 from voip.sip.session_timer import SessionTimer
 from voip.sip.timers import T1

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voip.sip.address import Address
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import is_secure
-from voip.sip.events import Address, Registered, RegistrationFailed
-from voip.sip.message import Headers, NameAddr, Request, Response, SipUri, uri_equal
-from voip.sip.transaction import MAX_FORWARDS, ClientTransaction
+from voip.sip.events import Registered, RegistrationFailed
+from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri, uri_equal
+from voip.sip.transaction import ClientTransaction
 
 EXPIRES = 300
 """Seconds that are asked for: a registrar that has lost its memory knows us again after that, at most."""

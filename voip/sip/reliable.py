@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voip.sip.address import Address, may_be_forged
 from voip.sip.core import COPIES_TO_STRANGERS, Core, Fields
-from voip.sip.dialog import Dialog, may_be_forged
-from voip.sip.events import Address
+from voip.sip.dialog import Dialog
 from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP, T1
 from voip.sip.transaction import ClientTransaction, ServerTransaction

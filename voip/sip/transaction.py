@@ -20,21 +20,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from voip.sip.events import Address
-from voip.sip.message import Headers, Request, Response, Via
+from voip.sip.address import SIP_PORT, Address, default_port
+from voip.sip.message import MAX_FORWARDS, Headers, Request, Response, Via
 from voip.sip.timers import GIVE_UP, LINGER, T1, T2, T4, Timers
 
 BRANCH_COOKIE = "z9hG4bK"
 """Start of each branch that is unique by itself (8.1.1.7)."""
 TRYING_AFTER = 0.2
 """A server whose user is silent this long says 100 (17.2.1)."""
-SIP_PORT = 5060
-SIPS_PORT = 5061
-"""Where SIP over TLS is (19.1.2)."""
 FALL_BACK_AFTER = 1.0
 """Seconds without an answer after which a request that was too large for UDP goes by UDP all the same: a firewall that
 drops TCP says nothing. A server that has it from both counts the second as a repetition."""
-MAX_FORWARDS = "70"
 ServerKey = tuple[str, ...]
 
 
@@ -427,10 +423,6 @@ def server_key(request: Request) -> ServerKey:
 def merge_key(request: Request) -> tuple[str, str, str]:
     """Equal in two requests that are the same one, come by two ways (8.2.2.2)."""
     return request.from_.tag or "", request.call_id, str(request.cseq)
-
-
-def default_port(protocol: str) -> int:
-    return SIPS_PORT if protocol == "tls" else SIP_PORT
 
 
 def reply_address(via: Via, source: Address) -> Address:

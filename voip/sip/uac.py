@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from voip.sip.address import Address
 from voip.sip.answers import SentAck, make_ack
 from voip.sip.call import CallState
 from voip.sip.core import CALL_ID_BITS, SDP, Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
-from voip.sip.events import Address, CallAnswered, CallRinging, OfferWanted
-from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
+from voip.sip.events import CallAnswered, CallRinging, OfferWanted
+from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri
 from voip.sip.offers import PENDING, TOO_SHORT, NegotiatedCall, add_abilities
 from voip.sip.reliable import EarlyDialog, EarlyDialogs, Nobody
 from voip.sip.timers import GIVE_UP
-from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, ServerTransaction, State
+from voip.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, State
 
 RING_TIME = 30.0
 """A telephone that rings is given this long, at least."""

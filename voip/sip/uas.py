@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voip.sip.address import Address
 from voip.sip.answers import Unacknowledged
 from voip.sip.call import LOCAL_BYE, CallState
 from voip.sip.core import SDP, Core, Fields
 from voip.sip.dialog import Dialog, is_secure
-from voip.sip.events import Address, CallEstablished, IncomingCall
+from voip.sip.events import CallEstablished, IncomingCall
 from voip.sip.message import Request, SipUri
 from voip.sip.offers import NegotiatedCall
 from voip.sip.reliable import RELIABLE, ReliableAnswers, requires_reliable

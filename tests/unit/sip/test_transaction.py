@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tests.support.sip_lab import OFFER
-from voip.sip.events import Address
+from voip.sip.address import Address
 from voip.sip.message import Headers, Request, Response, parse_message
 from voip.sip.timers import GIVE_UP, LINGER, T1, T4, Timers
 from voip.sip.transaction import (
