@@ -14,12 +14,14 @@ from voip.errors import ProtocolError
 from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import Call
-from voip.sip.core import CALL_ID_BITS, SDP, Core, Local
+from voip.sip.core import CALL_ID_BITS, MOST_SERVERS, Core
 from voip.sip.events import Event, RequestRefused
 from voip.sip.gatekeeper import Gatekeeper, Verdict
+from voip.sip.identity import Identity, Local
 from voip.sip.keepalive import KeepAlive
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import NameAddr, Request, Response, SipParseError, SipUri, parse_message, salvage
+from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, is_served, needs_dialog
 from voip.sip.registration import Registration
 from voip.sip.transaction import (
     InviteServer,
@@ -30,7 +32,7 @@ from voip.sip.transaction import (
     server_key,
 )
 from voip.sip.uac import OutgoingCall
-from voip.sip.uas import ONLY_IN_DIALOGS, SERVED, UNSERVED, AnsweringCall, Refusal, objection
+from voip.sip.uas import AnsweringCall, Refusal, objection
 
 REQUEST_RATE, REQUEST_BURST, TOTAL_RATE = 15.0, 30.0, 100.0
 """New requests a second that one host, and all together, get an answer to."""
@@ -39,6 +41,8 @@ UNSERVED_RATE, UNSERVED_BURST = 1.0, 5.0
 SPARE_CALLS = 8
 """Calls kept beside `max_calls`: refused, ending, ended."""
 SECRET_BYTES = 32
+KEEP_ALIVE_INTERVAL = 25.0
+"""Seconds between empty messages to the peers of calls behind a NAT."""
 KEEP_ALIVE = b"\r\n\0 "
 """What datagrams that only keep a NAT's mapping open consist of."""
 
@@ -71,18 +75,23 @@ class UserAgent:
         keeps_alive: bool = False,
         replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
     ) -> None:
-        self._core = Core(rng, local, user, product, credentials)
-        self._core.most_servers = max(self._core.most_servers, 2 * (max_calls + SPARE_CALLS))
+        identity = Identity(rng, local, user, account=account, always_behind_nat=keeps_alive)
+        self._core = Core(
+            rng,
+            identity,
+            product=product,
+            credentials=credentials,
+            registrar=registrar,
+            proxies=proxies,
+            most_servers=max(MOST_SERVERS, 2 * (max_calls + SPARE_CALLS)),
+        )
         self._max_calls, self._accepts_calls = max_calls, accepts_calls
         self._allowed = allowed
         self._gatekeeper = Gatekeeper(users, rng.randbytes(SECRET_BYTES)) if users else None
         self.replaceable = replaceable
-        self._core.account, self._core.registrar = account, registrar
-        self._core.routes = [NameAddr(_loose(proxy)) for proxy in proxies]
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls: dict[str, Call] = {}
-        self._core.always_keeps_alive = keeps_alive
-        self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive)
+        self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
         self.malformed = 0
@@ -243,12 +252,14 @@ class UserAgent:
     def _to_keep_alive(self) -> list[Address]:
         """Who has to reach us through a NAT: the peers of our calls. The registration sees to its registrar itself."""
         core = self._core
-        wanted = [call.dialog.destination(core.known) for call in self._calls.values() if call.dialog and call.live]
-        return [address for address in wanted if core.behind_nat(address)]
+        wanted = [
+            call.dialog.destination(core.finder.known) for call in self._calls.values() if call.dialog and call.live
+        ]
+        return [address for address in wanted if core.identity.behind_nat(address)]
 
     def server_name(self, address: Address) -> str:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
-        return self._core.names.get(address, address.host)
+        return self._core.finder.server_name(address)
 
     # --- responses ------------------------------------------------------------------------------------------------
 
@@ -260,7 +271,7 @@ class UserAgent:
             return
         self._core.authenticator.note(transaction.request, response)
         if source == transaction.destination:
-            self._core.learn_address(source, vias[0])
+            self._core.identity.learn_address(source, vias[0])
         transaction.receive(response, source, now)
         self._keep_alive.arm(now)
 
@@ -275,7 +286,7 @@ class UserAgent:
             known.repeated(now)
         elif request.method == "CANCEL":
             self._receive_cancel(request, source, size, now)
-        elif request.method in SERVED and (call := self._call_of(request)) is not None:
+        elif is_served(request.method) and (call := self._call_of(request)) is not None:
             self._receive_in_dialog(call, request, source, size, now)
         else:
             self._receive_from_stranger(request, source, size, now)
@@ -332,7 +343,7 @@ class UserAgent:
         refusal = objection(request, source)
         if refusal is not None:
             self._refuse(transaction, refusal, now)
-        elif request.to.tag or request.method in ONLY_IN_DIALOGS:
+        elif request.to.tag or needs_dialog(request.method):
             self._core.answer(transaction, 481, now)
         elif self._is_merged(transaction):
             self._core.answer(transaction, 482, now)
@@ -363,7 +374,9 @@ class UserAgent:
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
         status, fields = refusal
-        self._core.answer(transaction, status, now, fields=fields, allow=status in UNSERVED)
+        self._core.answer(
+            transaction, status, now, fields=fields, allow=status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
+        )
 
     def _receive_call(self, transaction: ServerTransaction, now: float) -> None:
         if not self._accepts_calls:
@@ -436,7 +449,7 @@ class UserAgent:
 
     def _take_token(self, request: Request, source: Address, now: float) -> bool:
         """Whether this host may have an answer to one more request."""
-        served = request.method in SERVED
+        served = is_served(request.method)
         allowed = not is_scanner(request.headers.get("User-Agent")) and self._requests.take(source.host, now)
         if not allowed or not (served or self._unserved.take(source.host, now)):
             self.limited += 1
@@ -454,8 +467,3 @@ class UserAgent:
         except ProtocolError:
             return
         self._core.events.append(RequestRefused(source, request.method, status))
-
-
-def _loose(proxy: SipUri) -> SipUri:
-    """A proxy as it stands in Route: one that keeps the Request-URI as it is (RFC 3261 section 16.12)."""
-    return SipUri(proxy.scheme, proxy.user, proxy.host, proxy.port, {**proxy.params, "lr": None})

@@ -106,8 +106,8 @@ class Acks:
 
 def make_ack(core: Core, dialog: Dialog, invite: Request) -> SentAck:
     """The ACK for a 2xx to `invite`: its number, its credentials (22.1), the dialog's route."""
-    destination = dialog.destination(core.known)
-    request = dialog.request("ACK", core.via(destination), invite.cseq.number)
+    destination = dialog.destination(core.finder.known)
+    request = dialog.request("ACK", core.identity.via(destination), invite.cseq.number)
     for name in ("Authorization", "Proxy-Authorization"):
         for value in invite.headers.lines(name):
             request.headers.add(name, value)

@@ -13,10 +13,11 @@ from enum import Enum
 
 from voip.sip.address import Address, may_be_forged
 from voip.sip.answers import Acks, Answers, Unacknowledged
-from voip.sip.core import SDP, Core
+from voip.sip.core import Core
 from voip.sip.dialog import Dialog
 from voip.sip.events import CallEnded, DigitPressed, PeerAlive
 from voip.sip.message import Request, Response
+from voip.sip.methods import DTMF, SDP
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ClientTransaction, ServerTransaction
 
@@ -25,8 +26,6 @@ Because = tuple[str, "int | None", str]
 LOCAL_BYE: Because = ("local-bye", None, "")
 
 
-DIGITS = ("application/dtmf-relay", "application/dtmf")
-"""What telephones send a digit as in INFO: "Signal=5" and "Duration=160" in lines, or the bare digit."""
 _DIGIT = re.compile(rb"(?:signal[ \t]*=[ \t]*)?([0-9*#A-D])(?![0-9*#A-D])", re.IGNORECASE)
 
 
@@ -216,8 +215,8 @@ class Call(ABC):
             self.core.answer(transaction, 481, now)
         elif "Info-Package" in request.headers:
             self.core.answer(transaction, 469, now, fields=[("Recv-Info", "")])
-        elif request.body and request.content_type not in DIGITS:
-            self.core.answer(transaction, 415, now, fields=[("Accept", ", ".join(DIGITS))])
+        elif request.body and request.content_type not in DTMF:
+            self.core.answer(transaction, 415, now, fields=[("Accept", ", ".join(DTMF))])
         else:
             self.core.answer(transaction, 200, now)
             digit = digit_of(request)
@@ -283,16 +282,16 @@ class Call(ABC):
 
     def _request(self, method: str) -> Request:
         assert self.dialog is not None
-        return self.dialog.request(method, self.core.via(self._destination()))
+        return self.dialog.request(method, self.core.identity.via(self._destination()))
 
     def _learn_next_hop(self, now: float) -> None:
         """Have names in the peer's Contact and Record-Route looked up, now that it is known to be no stranger."""
         if self.dialog is not None and not self.dialog.behind_nat:
-            self.core.learn(self.dialog.next_hop, now)
+            self.core.finder.learn(self.dialog.next_hop, now)
 
     def _destination(self) -> Address:
         assert self.dialog is not None
-        return self.dialog.destination(self.core.known)
+        return self.dialog.destination(self.core.finder.known)
 
 
 def digit_of(request: Request) -> str:

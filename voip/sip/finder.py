@@ -1,27 +1,27 @@
-"""Which addresses URIs mean, and who waits to be told: the user agent's side of RFC 3263.
+"""Which addresses URIs mean: the user agent's side of locating servers (RFC 3263).
 
-A name is looked up by the owner of the user agent, outside: the event LookUp asks, `found` answers.
+A name is looked up by the owner of the user agent, outside: `ask` says that it is needed, `found` gets the result.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from voip.sip.address import Address, literal
-from voip.sip.events import Event, LookUp
 from voip.sip.lookup import literal_address, target_of
 from voip.sip.timers import Timers
 from voip.sip.uri import SipUri
 
 LOOK_UP_TIME = 10.0
-"""Seconds after which nothing is expected of a look-up any more."""
+"""Seconds after which no result of a look-up is expected any more."""
 KNOWN_FOR = 60.0
-"""Seconds that an answer is taken for a new call; a dialog keeps to what it knows."""
+"""Seconds that a result is used for a new call; a dialog keeps to what it knows."""
 MOST_KNOWN = 64
 MOST_PENDING = 16
 """Look-ups at a time. What others make us look up must not grow."""
+MOST_NAMES = 64
+"""Addresses whose names are remembered."""
 
 Then = Callable[[Sequence[Address], float], None]
 """Gets the addresses to try, in order, and the time; no address: the host cannot be found."""
@@ -34,19 +34,30 @@ class _Pending:
 
 
 class Finder:
-    """Answers at once for literal addresses and for what was found lately; asks for the rest."""
+    """Resolves literal addresses and what was found lately at once; asks for the rest."""
 
-    def __init__(self, timers: Timers, events: deque[Event]) -> None:
-        self._timers, self._events = timers, events
+    def __init__(self, timers: Timers, ask: Callable[[SipUri], object]) -> None:
+        self._timers, self._ask = timers, ask
         self._known: dict[str, tuple[float, tuple[Address, ...]]] = {}
         self._pending: dict[str, _Pending] = {}
+        self._names: dict[Address, str] = {}
+        """The host of the URI that led to an address over TLS."""
 
     def find(self, uri: SipUri | str, now: float, then: Then) -> None:
-        """Call `then` with the addresses of `uri`: at once, or when they are found, or with none."""
+        """Call `then` with the addresses that requests to `uri` go to, in the order to try: at once where they are
+        known, else when they have been looked up; with none where the host cannot be found."""
+
+        def found(addresses: Sequence[Address], now: float) -> None:
+            self._note_names(uri, addresses)
+            then(addresses, now)
+
         here = literal_address(uri)
         if here is not None or not isinstance(uri, SipUri) or literal(target_of(uri)) is not None:
-            then([here] if here is not None else [], now)
-            return
+            found([here] if here is not None else [], now)
+        else:
+            self._find_name(uri, now, found)
+
+    def _find_name(self, uri: SipUri, now: float, then: Then) -> None:
         key = _key(uri)
         known = self._known.get(key)
         if known is not None and now - known[0] < KNOWN_FOR:
@@ -58,10 +69,10 @@ class Finder:
         else:
             pending = self._pending[key] = _Pending(uri, [then])
             self._timers.set(pending, "look-up", now + LOOK_UP_TIME, lambda now: self.found(uri, [], now))
-            self._events.append(LookUp(uri))
+            self._ask(uri)
 
     def found(self, uri: SipUri, addresses: Sequence[Address], now: float) -> None:
-        """The answer to LookUp(uri); one that nobody waits for is a quiet no-op."""
+        """The result of a look-up of `uri`; one that is not waited for is a quiet no-op."""
         key = _key(uri)
         pending = self._pending.pop(key, None)
         if pending is None:
@@ -76,20 +87,30 @@ class Finder:
             then(addresses, now)
 
     def known(self, uri: SipUri | str) -> Sequence[Address]:
-        """What is known of `uri` without asking."""
+        """The addresses of `uri` as far as they are known without asking."""
         here = literal_address(uri)
         if here is not None:
-            return [here]
-        known = self._known.get(_key(uri)) if isinstance(uri, SipUri) else None
-        return () if known is None else known[1]
+            addresses: Sequence[Address] = [here]
+        else:
+            known = self._known.get(_key(uri)) if isinstance(uri, SipUri) else None
+            addresses = () if known is None else known[1]
+        self._note_names(uri, addresses)
+        return addresses
 
     def learn(self, uri: SipUri | str, now: float) -> None:
         """See to it that `known` knows this URI soon."""
-        self.find(uri, now, _nothing)
+        self.find(uri, now, lambda addresses, now: None)
 
+    def server_name(self, address: Address) -> str:
+        """The host of the URI that led to this address: what its certificate must be for (RFC 3261 26.3.2.1)."""
+        return self._names.get(address, address.host)
 
-def _nothing(addresses: Sequence[Address], now: float) -> None:
-    return
+    def _note_names(self, uri: SipUri | str, addresses: Sequence[Address]) -> None:
+        for address in addresses:
+            if isinstance(uri, SipUri) and address.protocol == "tls":
+                while len(self._names) >= MOST_NAMES and address not in self._names:
+                    del self._names[next(iter(self._names))]
+                self._names[address] = uri.host
 
 
 def _key(uri: SipUri) -> str:

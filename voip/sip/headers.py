@@ -21,6 +21,8 @@ from voip.sip.grammar import (
 )
 
 MAX_CSEQ = 2**31 - 1  # RFC 3261 section 8.1.1.5
+BRANCH_COOKIE = "z9hG4bK"
+"""Start of each branch that is unique by itself (RFC 3261 section 8.1.1.7)."""
 
 # RFC 3261 section 7.3.3 and the registry of header fields (RFC 3968).
 _COMPACT = {

@@ -6,10 +6,11 @@ from __future__ import annotations
 from voip.sip.address import Address
 from voip.sip.answers import Unacknowledged
 from voip.sip.call import Call, CallState
-from voip.sip.core import ALLOW, SDP, SUPPORTED, Core
+from voip.sip.core import Core
 from voip.sip.dialog import is_secure
 from voip.sip.events import CallOffered, CallReanswered, RequestRefused
-from voip.sip.message import Request, Response, SipMessage
+from voip.sip.message import Response, SipMessage
+from voip.sip.methods import ALLOW, SDP, SUPPORTED
 from voip.sip.session_timer import SessionTimer
 from voip.sip.timers import T1
 from voip.sip.transaction import ClientTransaction, ServerTransaction
@@ -44,7 +45,7 @@ class NegotiatedCall(Call):
         self._refresh: ClientTransaction | None = None
         self._peer_updates = False
         """The peer has said that it takes UPDATE."""
-        self._timer = SessionTimer(core, refresh=self._refresh_session, expire=self._expired)
+        self._timer = SessionTimer(core.timers, refresh=self._refresh_session, expire=self._expired)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class NegotiatedCall(Call):
             self._local, self._remote = body, transaction.request.body
 
     def _contact_for(self, transaction: ServerTransaction) -> str:
-        return self.core.contact(transaction.source, secure=is_secure(transaction.request.uri))
+        return self.core.identity.contact(transaction.source, secure=is_secure(transaction.request.uri))
 
     def _acknowledged(self, waiting: Unacknowledged, answer: bytes, now: float) -> None:
         if waiting.late_offer:
@@ -323,15 +324,15 @@ class NegotiatedCall(Call):
     def _send_offer(self, method: str, offer: bytes, now: float) -> ClientTransaction:
         destination = self._destination()
         request = self._request(method)
-        request.headers.add("Contact", self.core.contact(destination, secure=is_secure(request.uri)))
-        add_abilities(request, self._timer)
+        request.headers.add("Contact", self.core.identity.contact(destination, secure=is_secure(request.uri)))
+        for name, value in abilities(self._timer):
+            request.headers.add(name, value)
         if offer:
             request.headers.add("Content-Type", SDP)
             request.body = offer
         return self.core.send(request, destination, self, now)
 
 
-def add_abilities(request: Request, timer: SessionTimer) -> None:
+def abilities(timer: SessionTimer) -> list[tuple[str, str]]:
     """What an INVITE or UPDATE of ours says of what we can do, and of the session's timer."""
-    for name, value in (ALLOW, SUPPORTED, *timer.request_fields()):
-        request.headers.add(name, value)
+    return [ALLOW, SUPPORTED, *timer.request_fields()]

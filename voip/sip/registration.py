@@ -13,8 +13,10 @@ from voip.sip.address import Address
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import is_secure
 from voip.sip.events import Registered, RegistrationFailed
-from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri, uri_equal
+from voip.sip.keepalive import KeepAlive
+from voip.sip.message import Response
 from voip.sip.transaction import ClientTransaction
+from voip.sip.uri import NameAddr, SipUri, uri_equal
 
 EXPIRES = 300
 """Seconds that are asked for: a registrar that has lost its memory knows us again after that, at most."""
@@ -25,8 +27,8 @@ REFRESH = (0.5, 0.9)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before the next try: about twice as long after each, so that a registrar that comes back is not overrun."""
 LONGEST_RETRY_AFTER = 300
-KEEP_ALIVE, KEEP_ALIVE_INTERVAL = b"\r\n\r\n", (24.0, 29.0)
-"""What keeps a NAT's mapping open between refreshes over UDP, and the seconds between (RFC 5626 section 4.4.2)."""
+KEEP_ALIVE_INTERVAL = (24.0, 29.0)
+"""Seconds between empty messages, which keep a NAT's mapping open between refreshes (RFC 5626 section 4.4.2)."""
 INTERVAL_TOO_BRIEF = 423
 
 
@@ -36,6 +38,7 @@ class Registration:
     def __init__(self, core: Core, account: SipUri, registrar: SipUri) -> None:
         self._core, self._account, self._registrar = core, account, registrar
         self._call_id, self._tag, self._number = core.token(CALL_ID_BITS), core.token(), 0
+        self._keep_alive = KeepAlive(core.wire, self._to_keep_alive, lambda: core.rng.uniform(*KEEP_ALIVE_INTERVAL))
         self._transaction: ClientTransaction | None = None
         self._expires = EXPIRES
         self._contact, self._former = "", ""  # what the registrar was told last, and before
@@ -55,7 +58,7 @@ class Registration:
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
         if not self._leaving:
-            self._core.find(self._core.next_hop(self._registrar), now, self._found)
+            self._core.finder.find(self._core.next_hop(self._registrar), now, self._found)
 
     def stop(self, now: float) -> None:
         """Take it back (10.2.2); `over` says when."""
@@ -63,6 +66,7 @@ class Registration:
             return
         self._leaving = True
         self._core.timers.clear_all(self)
+        self._keep_alive.stop()
         under_way, self._transaction = self._transaction, None
         if under_way is not None and not under_way.answered:
             under_way.drop()
@@ -107,22 +111,26 @@ class Registration:
     def _send(self, now: float) -> None:
         assert self.destination is not None
         destination = self.destination
-        contact = self._core.contact(destination, secure=is_secure(self._registrar))
+        contact = self._core.identity.contact(destination, secure=is_secure(self._registrar))
         if contact != self._contact:
             self._contact, self._former = contact, self._contact
-        headers = Headers([("Via", self._core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
-        for route in self._core.routes:
-            headers.add("Route", str(route))
-        headers.add("From", f"<{self._account}>;tag={self._tag}")
-        headers.add("To", f"<{self._account}>")
-        headers.add("Call-ID", self._call_id)
-        headers.add("CSeq", f"{self._next_number()} REGISTER")
-        headers.add("Contact", self._contact)
+        fields = [("Contact", self._contact)]
         if self._former:
-            headers.add("Contact", f"{self._former};expires=0")
-        headers.add("Expires", "0" if self._leaving else str(self._expires))
+            fields.append(("Contact", f"{self._former};expires=0"))
+        fields.append(("Expires", "0" if self._leaving else str(self._expires)))
         self._core.timers.clear(self, "register")
-        self._transaction = self._core.send(Request("REGISTER", self._registrar, headers), destination, self, now)
+        self._transaction = self._core.request(
+            "REGISTER",
+            self._registrar,
+            destination,
+            self,
+            now,
+            sender=f"<{self._account}>;tag={self._tag}",
+            recipient=f"<{self._account}>",
+            call_id=self._call_id,
+            number=self._next_number(),
+            fields=fields,
+        )
 
     def _next_number(self) -> int:
         self._number += 1
@@ -168,7 +176,7 @@ class Registration:
             self._send(now)
             return
         self._moved = False
-        self._keep_alive_later(now)
+        self._keep_alive.restart(now)
         self._core.timers.set(self, "register", now + granted * self._core.rng.uniform(*REFRESH), self.start)
         self._core.events.append(Registered(str(self._account), granted, str(NameAddr.parse(self._contact).uri)))
 
@@ -184,8 +192,8 @@ class Registration:
     def _learn_address(self, response: Response) -> bool:
         """Whether the registrar sees us at another address than we have told it."""
         assert self.destination is not None
-        self._core.learn_address(self.destination, response.via[0])
-        return self._core.contact(self.destination, secure=is_secure(self._registrar)) != self._contact
+        self._core.identity.learn_address(self.destination, response.via[0])
+        return self._core.identity.contact(self.destination, secure=is_secure(self._registrar)) != self._contact
 
     def _ask_for_more(self, response: Response) -> bool:
         """10.2.8: the least that the registrar grants, if that is more than was asked for."""
@@ -202,15 +210,8 @@ class Registration:
         self._core.timers.set(self, "register", now + pause, self.start)
         self._core.events.append(RegistrationFailed(str(self._account), status, reason, pause))
 
-    def _keep_alive_later(self, now: float) -> None:
-        if self.destination is not None and not self.destination.reliable:
-            pause = self._core.rng.uniform(*KEEP_ALIVE_INTERVAL)
-            self._core.timers.set(self, "keep alive", now + pause, self._keep_alive)
-
-    def _keep_alive(self, now: float) -> None:
-        if self.destination is not None:
-            self._core.wire.send(KEEP_ALIVE, self.destination)
-        self._keep_alive_later(now)
+    def _to_keep_alive(self) -> list[Address]:
+        return [self.destination] if self.destination is not None and not self.destination.reliable else []
 
     def _expired(self, now: float) -> None:
         self.registered = False
@@ -218,6 +219,7 @@ class Registration:
     def _end(self) -> None:
         self.registered, self.over = False, True
         self._core.timers.clear_all(self)
+        self._keep_alive.stop()
         self._core.authenticator.forget(self._call_id)
 
 

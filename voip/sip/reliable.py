@@ -10,11 +10,10 @@ from voip.sip.address import Address, may_be_forged
 from voip.sip.core import COPIES_TO_STRANGERS, Core, Fields
 from voip.sip.dialog import Dialog
 from voip.sip.message import Request, Response
+from voip.sip.methods import RELIABLE
 from voip.sip.timers import GIVE_UP, T1
 from voip.sip.transaction import ClientTransaction, ServerTransaction
 
-RELIABLE = "100rel"
-"""The option tag."""
 FIRST_RSEQ = 2**31
 """The first number is below this, at random (section 3)."""
 MOST_EARLY = 8
@@ -158,8 +157,8 @@ class EarlyDialogs:
         self._dialogs.clear()
 
     def _acknowledge(self, early: EarlyDialog, cseq: int, now: float) -> None:
-        destination = early.dialog.destination(self._core.known)
-        prack = early.dialog.request("PRACK", self._core.via(destination))
+        destination = early.dialog.destination(self._core.finder.known)
+        prack = early.dialog.request("PRACK", self._core.identity.via(destination))
         prack.headers.add("RAck", f"{early.number} {cseq} INVITE")
         self._core.send(prack, destination, Prack(self._core, early.dialog), now)
 

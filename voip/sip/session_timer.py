@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voip.sip.core import Core
 from voip.sip.message import Request, Response, SipMessage
+from voip.sip.methods import TIMER
+from voip.sip.timers import Timers
 
-TIMER = "timer"
-"""The option tag."""
 MIN_SE = 90
 """Shortest interval that may be asked for, in seconds (sections 4 and 5)."""
 SHORTEST = 10
@@ -29,8 +28,8 @@ class SessionTimer:
     """The interval agreed on in a call. `refresh` is called at half of it where that is ours to do, `expire` shortly
     before its end when no refresh has succeeded."""
 
-    def __init__(self, core: Core, *, refresh: Action, expire: Action) -> None:
-        self._core, self._refresh, self._expire = core, refresh, expire
+    def __init__(self, timers: Timers, *, refresh: Action, expire: Action) -> None:
+        self._timers, self._refresh, self._expire = timers, refresh, expire
         self._asked = 0
         self._least = 0
         self.interval = 0
@@ -89,18 +88,18 @@ class SessionTimer:
     def try_again(self, when: float) -> None:
         """The refresh was put off by the peer: once more, if there is time left."""
         if self.interval and self.ours:
-            self._core.timers.set(self, "refresh", when, self._refresh)
+            self._timers.set(self, "refresh", when, self._refresh)
 
     def stop(self) -> None:
         self.interval = self._asked = 0
-        self._core.timers.clear(self, "refresh", "expire")
+        self._timers.clear(self, "refresh", "expire")
 
     def _start(self, interval: int, ours: bool, now: float) -> None:
         self.interval, self.ours = interval, ours
-        self._core.timers.clear(self, "refresh")
+        self._timers.clear(self, "refresh")
         if ours:
-            self._core.timers.set(self, "refresh", now + interval / 2, self._refresh)
-        self._core.timers.set(self, "expire", now + interval - min(MARGIN, interval / 3), self._expire)
+            self._timers.set(self, "refresh", now + interval / 2, self._refresh)
+        self._timers.set(self, "expire", now + interval - min(MARGIN, interval / 3), self._expire)
 
 
 def too_short(request: Request) -> bool:

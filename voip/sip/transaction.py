@@ -21,11 +21,10 @@ from enum import Enum
 from typing import Protocol
 
 from voip.sip.address import SIP_PORT, Address, default_port
+from voip.sip.headers import BRANCH_COOKIE
 from voip.sip.message import MAX_FORWARDS, Headers, Request, Response, Via
 from voip.sip.timers import GIVE_UP, LINGER, T1, T2, T4, Timers
 
-BRANCH_COOKIE = "z9hG4bK"
-"""Start of each branch that is unique by itself (8.1.1.7)."""
 TRYING_AFTER = 0.2
 """A server whose user is silent this long says 100 (17.2.1)."""
 FALL_BACK_AFTER = 1.0

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from voip.sip.address import Address
 from voip.sip.answers import SentAck, make_ack
 from voip.sip.call import CallState
-from voip.sip.core import CALL_ID_BITS, SDP, Core
+from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
 from voip.sip.events import CallAnswered, CallRinging, OfferWanted
 from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri
-from voip.sip.offers import PENDING, TOO_SHORT, NegotiatedCall, add_abilities
+from voip.sip.offers import PENDING, TOO_SHORT, NegotiatedCall, abilities
 from voip.sip.reliable import EarlyDialog, EarlyDialogs, Nobody
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ClientTransaction, InviteClient, ServerTransaction, State
@@ -50,7 +50,7 @@ class OutgoingCall(NegotiatedCall):
         self._early = EarlyDialogs(core)
 
     def start(self, now: float) -> None:
-        self.core.find(self.core.next_hop(self._target), now, self._found)
+        self.core.finder.find(self.core.next_hop(self._target), now, self._found)
 
     def _found(self, destinations: Sequence[Address], now: float) -> None:
         if self.state is not CallState.CALLING:
@@ -158,23 +158,24 @@ class OutgoingCall(NegotiatedCall):
 
     def _send_invite(self, destination: Address, now: float) -> None:
         uri = self._uri
-        headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
-        for route in self.core.routes:
-            headers.add("Route", str(route))
         if not self._from:  # not before: what we are seen as has only been learnt with the offer
-            own = self.core.account or self.core.own_uri(destination)
+            own = self.core.identity.caller_uri(destination)
             self._from = str(NameAddr(own, self._display, {"tag": self._local_tag}))
-        headers.add("From", self._from)
-        headers.add("To", f"<{self._target}>")
-        headers.add("Call-ID", self.call_id)
-        headers.add("CSeq", f"{self._next_number()} INVITE")
-        headers.add("Contact", self.core.contact(destination, secure=is_secure(uri)))
-        request = Request("INVITE", uri, headers, self._session)
-        add_abilities(request, self._timer)
-        if self._session:
-            headers.add("Content-Type", SDP)
+        contact = self.core.identity.contact(destination, secure=is_secure(uri))
         self._early.clear()
-        self._invite = self.core.send(request, destination, self, now)
+        self._invite = self.core.request(
+            "INVITE",
+            uri,
+            destination,
+            self,
+            now,
+            sender=self._from,
+            recipient=f"<{self._target}>",
+            call_id=self.call_id,
+            number=self._next_number(),
+            fields=[("Contact", contact), *abilities(self._timer)],
+            body=self._session,
+        )
         self.core.timers.set(self, "no answer", now + self._patience, self._no_answer)
 
     def _no_answer(self, now: float) -> None:
@@ -294,7 +295,9 @@ class OutgoingCall(NegotiatedCall):
             dialog = self._confirm(invite.request, self._early.find(tag), response, source)
             ack = self._others[tag] = make_ack(self.core, dialog, invite.request)
             self.core.wire.send(ack.data, ack.destination)
-            self.core.send(dialog.request("BYE", self.core.via(ack.destination)), ack.destination, Nobody(), now)
+            self.core.send(
+                dialog.request("BYE", self.core.identity.via(ack.destination)), ack.destination, Nobody(), now
+            )
         else:
             self.core.wire.send(ack.data, ack.destination)
 
@@ -331,7 +334,7 @@ class OutgoingCall(NegotiatedCall):
             elif self.state is CallState.CALLING:
                 self.end("rejected", response.status, response.reason, now)
 
-        self.core.find(self.core.next_hop(uri), now, found)
+        self.core.finder.find(self.core.next_hop(uri), now, found)
 
     def _proves_to_call(self, response: Response, source: Address, now: float) -> bool:
         """Whether this was a challenge, and the INVITE is on its way again with what it asked for."""

@@ -7,31 +7,24 @@ from collections.abc import Mapping
 from voip.sip.address import Address
 from voip.sip.answers import Unacknowledged
 from voip.sip.call import LOCAL_BYE, CallState
-from voip.sip.core import SDP, Core, Fields
+from voip.sip.core import Core, Fields
 from voip.sip.dialog import Dialog, is_secure
 from voip.sip.events import CallEstablished, IncomingCall
 from voip.sip.message import Request, SipUri
+from voip.sip.methods import EXTENSIONS, METHODS, SDP, is_served, refusal_of
 from voip.sip.offers import NegotiatedCall
-from voip.sip.reliable import RELIABLE, ReliableAnswers, requires_reliable
-from voip.sip.session_timer import MIN_SE, TIMER, too_short
+from voip.sip.reliable import ReliableAnswers, requires_reliable
+from voip.sip.session_timer import MIN_SE, too_short
 from voip.sip.transaction import ServerTransaction, merge_key
 
-ONLY_IN_DIALOGS = ("BYE", "INFO", "PRACK", "UPDATE")
-SERVED = ("INVITE", "ACK", "CANCEL", "OPTIONS", *ONLY_IN_DIALOGS)
-UNDERSTOOD = ("MESSAGE", "NOTIFY", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE")
-"""Methods that are standards, and not allowed here: 405. All others are 501 (8.2.1)."""
-UNSERVED = (405, 501)
-EXTENSIONS = (RELIABLE, TIMER)
-"""What may be required of us. Not "replaces": who does not know it passes a Replaces field over (RFC 3891 section 5),
-so that the call is one like any other."""
 Refusal = tuple[int, Fields]
 """Status and header fields of the response."""
 
 
 def objection(request: Request, source: Address) -> Refusal | None:
     """What the standard has against this request, in the order of section 8.2; None if it is good."""
-    if request.method not in SERVED:
-        return UNSERVED[request.method not in UNDERSTOOD], []
+    if not is_served(request.method):
+        return refusal_of(request.method), []
     if not isinstance(request.uri, SipUri) or (is_secure(request.uri) and source.protocol != "tls"):
         return 416, []
     unsupported = [tag for tag in request.headers.get_all("Require") if tag.lower() not in EXTENSIONS]
@@ -56,8 +49,9 @@ def _objection_to_body(request: Request) -> Refusal | None:
     encodings = [encoding.lower() for encoding in request.headers.get_all("Content-Encoding")]
     if any(encoding != "identity" for encoding in encodings):
         return 415, [("Accept-Encoding", "identity")]
-    if request.content_type != SDP:
-        return 415, [("Accept", SDP)]
+    bodies = METHODS[request.method].bodies
+    if request.content_type not in bodies:
+        return 415, [("Accept", ", ".join(bodies))]
     return None
 
 
@@ -99,7 +93,7 @@ class AnsweringCall(NegotiatedCall):
             return
         request = self._offered.request
         fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
-        fields.append(("Contact", self.core.contact(self._offered.source, secure=is_secure(request.uri))))
+        fields.append(("Contact", self.core.identity.contact(self._offered.source, secure=is_secure(request.uri))))
         if not requires_reliable(request):
             self.core.answer(self._offered, 180, now, fields=fields)
         elif request.body:
