@@ -28,7 +28,14 @@ def main(options: cli.ReceiverOptions) -> int:
 
     network = cli.network(options)
     sip_port = None if options.stream else network.listen(options.sip_port)
-    agent = cli.user_agent(options, network, max_calls=options.max_calls, allowed=options.allowed, users=options.users)
+    agent = cli.user_agent(
+        options,
+        network,
+        max_calls=options.max_calls,
+        allowed=options.allowed,
+        users=options.users,
+        replaceable=lambda *call: calls.is_abandoned(*call),
+    )
     settings = cli.call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY)
     calls = Answerer(
         network,

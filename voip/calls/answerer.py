@@ -54,12 +54,11 @@ class Answerer(CallKeeper):
         super().__init__(network, agent, console, shutdown, settings, hearing=hearing, speaking=speaking)
         self.once = once
         self._sources: dict[str, PlainSource] = {}
-        agent.replaceable = self._is_abandoned
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return super().handlers() | {IncomingCall: self.on_incoming, CallEstablished: self.on_established}
 
-    def _is_abandoned(self, call_id: str, source: Address, caller: NameAddr) -> bool:
+    def is_abandoned(self, call_id: str, source: Address, caller: NameAddr) -> bool:
         """Whether a new call of the same caller shows that this one's sender was restarted without a BYE."""
         call = self.calls.get(call_id)
         if call is None or call.media is None or call.session is None or call.session.last_heard is None:

@@ -20,7 +20,7 @@ from voip.media import RED, Direction
 from voip.net import Network
 from voip.report import Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
-from voip.sip import UserAgent
+from voip.sip import Address, NameAddr, UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
@@ -54,6 +54,7 @@ def user_agent(
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
     users: Mapping[str, str] | None = None,
+    replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
 ) -> UserAgent:
     """A user agent on this network, with the account of the options."""
     return UserAgent(
@@ -69,6 +70,7 @@ def user_agent(
         account=options.account,
         registrar=options.registrar,
         proxies=options.proxies,
+        replaceable=replaceable,
     )
 
 

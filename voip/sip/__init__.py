@@ -16,6 +16,7 @@ from voip.sip.address import Address
 from voip.sip.agent import UserAgent
 from voip.sip.auth import Credentials
 from voip.sip.events import (
+    AgentStats,
     CallAnswered,
     CallEnded,
     CallEstablished,
@@ -36,6 +37,7 @@ from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, pa
 
 __all__ = [
     "Address",
+    "AgentStats",
     "CallAnswered",
     "CallEnded",
     "CallEstablished",

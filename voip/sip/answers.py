@@ -20,9 +20,9 @@ MOST_ACKS = 4
 class Unacknowledged:
     """A 2xx of ours that is repeated until its ACK."""
 
-    def __init__(self, transaction: ServerTransaction, data: bytes, first: bool) -> None:
+    def __init__(self, transaction: ServerTransaction, dialog: Dialog, data: bytes, first: bool) -> None:
         self.number = transaction.request.cseq.number
-        self.data, self.transaction, self.first = data, transaction, first
+        self.data, self.transaction, self.dialog, self.first = data, transaction, dialog, first
         self.late_offer = not transaction.request.body
         self.interval = T1
         self.copies = 0
@@ -34,8 +34,6 @@ class Answers:
     def __init__(self, core: Core, on_lost: Callable[[float], object]) -> None:
         self._core, self._on_lost = core, on_lost
         self._waiting: dict[int, Unacknowledged] = {}
-        self.proven = False
-        """The peer has shown that it receives what we send."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -45,11 +43,13 @@ class Answers:
         """One of them holds our offer, whose answer comes with its ACK."""
         return any(waiting.late_offer for waiting in self._waiting.values())
 
-    def repeat(self, transaction: ServerTransaction, response: Response, *, first: bool, now: float) -> None:
+    def repeat(
+        self, transaction: ServerTransaction, response: Response, dialog: Dialog, *, first: bool, now: float
+    ) -> None:
         """This 2xx was sent: send it again until it is acknowledged. `first`: it answers the INVITE of the call."""
-        if not self.proven and may_be_forged(transaction.source):
+        if not dialog.validated and may_be_forged(transaction.source):
             transaction.most_copies = 0
-        waiting = Unacknowledged(transaction, response.serialize(), first)
+        waiting = Unacknowledged(transaction, dialog, response.serialize(), first)
         self._waiting[waiting.number] = waiting
         timers = self._core.timers
         timers.set(waiting, "repeat", now + T1, lambda now: self._repeat(waiting, now))
@@ -68,7 +68,7 @@ class Answers:
         self._waiting.clear()
 
     def _repeat(self, waiting: Unacknowledged, now: float) -> None:
-        stranger = not self.proven and may_be_forged(waiting.transaction.source)
+        stranger = not waiting.dialog.validated and may_be_forged(waiting.transaction.source)
         if stranger and waiting.copies >= COPIES_TO_STRANGERS:
             return
         waiting.copies += 1

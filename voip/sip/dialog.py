@@ -33,6 +33,8 @@ class Dialog:
     """Where the peer's last message came from: the way back when its Contact cannot be reached."""
     behind_nat: bool = False
     """The peer's Contact is of a network that its packets do not come from."""
+    validated: bool = False
+    """The peer has shown that it receives what we send: its address is not spoofed."""
     connected: bool = False
     """The peer itself has connected to us: its connection is the way back as long as it is open (RFC 5923)."""
 

@@ -136,6 +136,17 @@ class RequestRefused:
     status: int
 
 
+@dataclass(frozen=True)
+class AgentStats:
+    """What a user agent has passed over. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
+    belong to nothing, as stray responses and ACKs; `limited`: requests left without a response because there were too
+    many, the password was wrong too often, or they came from a scanner."""
+
+    malformed: int
+    ignored: int
+    limited: int
+
+
 Event = (
     IncomingCall
     | LookUp

@@ -128,6 +128,9 @@ class EarlyDialogs:
         self._core = core
         self._dialogs: dict[str, EarlyDialog] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._dialogs)
+
     def find(self, tag: str) -> EarlyDialog | None:
         return self._dialogs.get(tag)
 

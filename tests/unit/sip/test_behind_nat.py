@@ -160,4 +160,4 @@ def test_an_answer_from_elsewhere_teaches_nothing() -> None:
 def test_an_empty_message_is_no_message() -> None:
     peer, _ = calling()
     assert peer.say(EMPTY_MESSAGE) == []
-    assert peer.agent.malformed == 0
+    assert peer.agent.stats.malformed == 0

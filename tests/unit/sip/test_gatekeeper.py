@@ -194,7 +194,7 @@ def test_nothing_is_kept_of_who_was_challenged_and_the_ack_of_it_is_swallowed() 
         assert peer.say(peer.request("ACK", to_tag=refusal.to.tag or "")) == []
     core = peer.agent._core
     assert (len(core.servers), len(core.timers), len(peer.agent._calls)) == (0, 0, 0)
-    assert not peer.agent._gatekeeper._counts  # type: ignore[union-attr]
+    assert not peer.agent._guard._gatekeeper._counts  # type: ignore[union-attr]
 
 
 def test_a_stranger_is_not_sent_more_than_he_sent() -> None:

@@ -47,7 +47,7 @@ def bounded(agent: UserAgent, max_calls: int = 1) -> None:
     assert len(core.servers) <= MOST_SERVERS
     assert len(core.clients) <= 64
     assert len(core.timers) <= 4 * MOST_SERVERS
-    assert len(agent._requests._hosts) <= MOST_HOSTS
+    assert len(agent._guard._requests._hosts) <= MOST_HOSTS
 
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
@@ -93,7 +93,7 @@ def test_forged_responses_do_nothing() -> None:
             f"From: <sip:a>;tag=a\r\nTo: <sip:b>;tag=b{number}\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\n\r\n"
         )
         caller.agent.receive(forged.encode(), callee.address, lab.now)
-    assert caller.agent.ignored + caller.agent.malformed == 200
+    assert caller.agent.stats.ignored + caller.agent.stats.malformed == 200
     lab.run(1.0)
     assert caller.names() == ["CallAnswered"]
 
@@ -114,7 +114,7 @@ def test_a_flood_of_one_host_is_answered_fifteen_times_a_second_and_touches_no_c
             answers = peer.say(peer.request("OPTIONS", 2 + number, to_tag=tag))
             assert [message.status for message in answers if isinstance(message, Response)] == [200]
     assert 100 < answered <= 30 + 15 * 10
-    assert peer.agent.limited == 10_000 - answered
+    assert peer.agent.stats.limited == 10_000 - answered
     peer.now = scanner.now
     still_up(peer, tag, 20_000)
 
@@ -142,7 +142,7 @@ def test_scanners_get_no_answer() -> None:
     for name in ("friendly-scanner", "sipvicious/0.3", "SIPCLI/1.8"):
         peer = TextPeer(receiver())
         assert peer.say(peer.request("OPTIONS", lines=f"User-Agent: {name}\r\n")) == []
-        assert peer.agent.limited == 1
+        assert peer.agent.stats.limited == 1
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "BYE", "CANCEL", "FOO"])
