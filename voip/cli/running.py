@@ -81,6 +81,8 @@ def finish(
     for device in devices:
         if trouble := faults(device):
             console.say(0, f"{device.description}: {trouble}")
+    if dropped := calls.network.failures.count:
+        console.say(0, f"{dropped} messages or calls were dropped because of bugs")
     _report(program, options, console, shutdown.status, shutdown.error, calls.records)
     return shutdown.status
 
