@@ -12,6 +12,11 @@ BYE, the media time-out or Ctrl+C (which sends BYE); what has arrived is played 
 
 import sys
 
+from voip.environment import ensure_dependencies
+
+if __name__ == "__main__":
+    ensure_dependencies(__file__)
+
 from voip import cli
 from voip.calls import Answerer
 from voip.engine import Shutdown, Worker, together

@@ -12,6 +12,11 @@ by the end of the input, --duration, BYE from the other side, the media time-out
 
 import sys
 
+from voip.environment import ensure_dependencies
+
+if __name__ == "__main__":
+    ensure_dependencies(__file__)
+
 from voip import cli
 from voip.calls import Caller
 from voip.engine import Shutdown, Worker, together

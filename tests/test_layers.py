@@ -18,6 +18,7 @@ LAYERS = [
     {"devices", "net"},
     {"engine", "report"},
     {"calls"},
+    {"environment"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
