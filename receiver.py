@@ -61,5 +61,10 @@ def main(options: cli.ReceiverOptions) -> int:
     return cli.finish("receiver", options, calls, devices, console, shutdown)
 
 
+def command() -> int:
+    """All that `voip-receiver` does, the command of the installed package."""
+    return cli.run("receiver", cli.receiver_options, main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("receiver", cli.receiver_options, main))
+    sys.exit(command())

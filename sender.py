@@ -65,5 +65,10 @@ def main(options: cli.SenderOptions) -> int:
     return cli.finish("sender", options, calls, devices, console, shutdown)
 
 
+def command() -> int:
+    """All that `voip-sender` does, the command of the installed package."""
+    return cli.run("sender", cli.sender_options, main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("sender", cli.sender_options, main))
+    sys.exit(command())

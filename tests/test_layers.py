@@ -20,6 +20,7 @@ LAYERS = [
     {"calls"},
     {"environment"},
     {"cli"},
+    {"scripts"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]

@@ -1,4 +1,5 @@
-"""Which Python the scripts run with: that of `.venv` beside them where the one that was called lacks a library.
+"""Which Python the scripts run with, that of `.venv` beside them where the one that was called lacks a library; and by
+which name they are called.
 
 Needs nothing but the standard library, as it is imported before anything else.
 """
@@ -21,6 +22,8 @@ RESTARTED = "_VOIP_RESTARTED"
 """Variable of the environment by which a second start knows of the first: there is no third."""
 EXIT_CONFIGURATION = 2
 """As of a wrong option: the installation has to be put right."""
+INSTALLED_PREFIX = "voip-"
+"""How the commands of the installed package begin."""
 
 
 def ensure_dependencies(script: str) -> None:
@@ -38,6 +41,18 @@ def ensure_dependencies(script: str) -> None:
     if missing := _missing(NEEDED):
         sys.stderr.write(f"{os.path.basename(script)}: {_advice(missing, home, trouble)}\n")
         sys.exit(EXIT_CONFIGURATION)
+
+
+def program_name(program: str) -> str:
+    """How the user calls "receiver" or "sender": by the script, or by the command of the installed package."""
+    installed = os.path.basename(sys.argv[0] if sys.argv else "").startswith(INSTALLED_PREFIX)
+    return INSTALLED_PREFIX + program if installed else f"{program}.py"
+
+
+def how_to_call(program: str) -> str:
+    """The same as it is typed."""
+    name = program_name(program)
+    return f"./{name}" if name.endswith(".py") else name
 
 
 def _missing(modules: Sequence[str]) -> list[str]:

@@ -37,6 +37,7 @@ from voip.cli.values import (
     telephone_keys,
 )
 from voip.engine import EXIT_USAGE
+from voip.environment import program_name
 from voip.fec import Pattern
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
@@ -151,7 +152,7 @@ class Parser(argparse.ArgumentParser):
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser("receiver.py", "Wait for SIP calls and play what they send.")
+    parser = _parser(program_name("receiver"), "Wait for SIP calls and play what they send.")
     parser.add_argument(
         "stream",
         metavar="STREAM",
@@ -190,7 +191,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
 
 def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     """The options of sender.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser("sender.py", "Call TARGET and stream to it what the microphone hears.")
+    parser = _parser(program_name("sender"), "Call TARGET and stream to it what the microphone hears.")
     parser.add_argument(
         "targets",
         metavar="TARGET",
