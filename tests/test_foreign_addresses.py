@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Receiver, receiver, sender, until
+from tests.processes import LOOPBACK, READY, ROOT, Program, Receiver, free_ports, receiver, sender, until
 from tests.raw_peer import CRLF, L16, PCMU, raw_peer, status, token, value
 from tests.raw_scene import finish
 from tests.test_sdp import ALICE, BOB, RECEIVER, SENDER, offer
@@ -328,3 +329,43 @@ def test_an_answer_with_an_impossible_address_ends_a_sender_in_good_order(tmp_pa
     assert outcome.status == 6, outcome.stderr
     assert "answered with nothing usable" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+BROKEN = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from voip.calls import keeper
+made, real = [], keeper.RtpSession
+def broken(*args, **named):
+    made.append(args)
+    if len(made) == 1:
+        raise TypeError("surprise")
+    return real(*args, **named)
+keeper.RtpSession = broken
+import receiver
+sys.exit(receiver.command())
+"""
+
+
+@pytest.mark.process
+def test_a_bug_costs_the_call_that_meets_it_and_no_other(tmp_path: Path) -> None:
+    port, media = free_ports()
+    options = ["--bind", LOOPBACK, "--sip-port", str(port), "--rtp-port", f"{media[0]}-{media[-1]}", "--output", "null"]
+    command = [sys.executable, "-c", BROKEN, str(ROOT), *options, "-v", "--report", str(tmp_path / "far.json")]
+    with Program(command, folder=tmp_path, name="far", report=tmp_path / "far.json") as far:
+        far.wait_for(READY)
+        outcomes = []
+        for name in ("first", "second"):
+            with sender(tmp_path, f"{LOOPBACK}:{port}", "--duration", "500ms", name=name) as near:
+                outcomes.append(near.finish())
+        far.wait_for("call ended")
+        far.stop()
+        heard = far.finish()
+    assert [outcome.status for outcome in outcomes] == [6, 0], outcomes
+    assert "500" in outcomes[0].stderr
+    assert heard.status == 0, heard.stderr
+    assert "a call (IncomingCall) was dropped: TypeError (a bug; -v says where): surprise" in heard.stderr
+    assert heard.stderr.count("Traceback") == 1
+    assert "messages or calls that were dropped because of bugs: 1" in heard.stderr
+    assert heard.report is not None
+    assert [call["end_reason"] for call in heard.report["calls"]] == ["internal-error", "remote-bye"]

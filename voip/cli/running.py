@@ -83,7 +83,7 @@ def finish(
         if trouble := faults(device):
             console.say(0, f"{device.description}: {trouble}")
     if dropped := calls.network.failures.count:
-        console.say(0, f"{dropped} messages or calls were dropped because of bugs")
+        console.say(0, f"messages or calls that were dropped because of bugs: {dropped}")
     _report(program, options, console, shutdown.status, shutdown.error, calls.records)
     return shutdown.status
 
