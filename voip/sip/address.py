@@ -29,9 +29,10 @@ def default_port(protocol: str) -> int:
 
 
 def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that `host` is; None for a name."""
+    """The address that `host` is; None for a name, and for an address with a zone (RFC 6874), which means nothing to
+    any machine but the one that wrote it."""
     try:
-        return ipaddress.ip_address(host)
+        return None if "%" in host else ipaddress.ip_address(host)
     except ValueError:
         return None
 

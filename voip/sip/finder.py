@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from voip.sip.address import Address, literal
-from voip.sip.lookup import literal_address, target_of
+from voip.sip.address import Address
+from voip.sip.lookup import can_be_looked_up, literal_address, target_of
 from voip.sip.timers import Timers
 from voip.sip.uri import SipUri
 
@@ -52,7 +52,7 @@ class Finder:
             then(addresses, now)
 
         here = literal_address(uri)
-        if here is not None or not isinstance(uri, SipUri) or literal(target_of(uri)) is not None:
+        if here is not None or not isinstance(uri, SipUri) or not can_be_looked_up(target_of(uri)):
             found([here] if here is not None else [], now)
         else:
             self._find_name(uri, now, found)

@@ -6,6 +6,7 @@ Only deciding is done here: `Records` asks the DNS, or is a table.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -24,6 +25,8 @@ NOWHERE = ("", ".")
 """An SRV target that says: this service is decidedly not here (RFC 2782)."""
 UNASKED_DOMAINS = ("local", "localhost")
 """What the DNS knows nothing of (RFC 6761 section 6.3, RFC 6762 section 3)."""
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""A host name as RFC 3261 section 25.1 writes it, and the underscore that some have."""
 
 
 class Naptr(NamedTuple):
@@ -65,6 +68,8 @@ def addresses_of(
     wanted = protocol_of(uri)
     if wanted is None or (wanted and wanted not in protocols):
         return []
+    if literal(target) is None and not can_be_looked_up(target):
+        return []
     if literal(target) is not None or uri.port is not None:
         protocol = wanted or "udp"
         return _at_port(records, target, uri.port or default_port(protocol), protocol)
@@ -98,7 +103,12 @@ def literal_address(uri: SipUri | str) -> Address | None:
     if protocol is None or not isinstance(uri, SipUri) or not _can_be_reached(target_of(uri)):
         return None
     protocol = protocol or "udp"
-    return Address(protocol, target_of(uri), uri.port or default_port(protocol))
+    return Address(protocol, str(literal(target_of(uri))), uri.port or default_port(protocol))
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Whether `host` is a name, and no literal address nor anything else that a peer may write in a maddr."""
+    return literal(host) is None and _NAME.fullmatch(host) is not None
 
 
 def protocol_of(uri: SipUri) -> str | None:
