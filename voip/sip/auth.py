@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from voip.sip.grammar import LWS, QUOTED, SipParseError, is_token, quote, split_list, unquote
@@ -121,20 +120,6 @@ def challenge_text(challenge: Challenge) -> str:
     fields = [f'realm="{challenge.realm}"', f'nonce="{challenge.nonce}"', f'qop="{",".join(challenge.qop)}"']
     fields += [f"algorithm={challenge.algorithm}", *(["stale=true"] if challenge.stale else [])]
     return "Digest " + ", ".join(fields)
-
-
-def strongest_challenge(values: Iterable[str]) -> Challenge | None:
-    """Of all challenges of a response the one with the strongest hash, the earlier of equals; None if there is none
-    that can be answered. Malformed ones and those of unknown schemes are passed over."""
-    best: Challenge | None = None
-    for value in values:
-        try:
-            challenge = parse_challenge(value)
-        except SipParseError:
-            continue
-        if challenge.strength > (best.strength if best else 0):
-            best = challenge
-    return best
 
 
 def authorization(

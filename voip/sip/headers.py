@@ -179,10 +179,6 @@ class Headers:
         """Append a field; ValueError for a line break in it (which would make it two fields)."""
         self._fields.append(_checked(name, value))
 
-    def prepend(self, name: str, value: str) -> None:
-        """Put a field before all others, as a new Via goes."""
-        self._fields.insert(0, _checked(name, value))
-
     def set(self, name: str, value: str) -> None:
         """Replace all fields of this name by one, in the place of the first, or append it."""
         new = _checked(name, value)
@@ -213,10 +209,6 @@ class Headers:
         """Remove all fields of this name, if there are any."""
         for place in reversed(self._places(name)):
             del self._fields[place]
-
-    def items(self) -> list[tuple[str, str]]:
-        """All fields as (name, line) in order."""
-        return list(self._fields)
 
     def copy(self) -> Headers:
         return Headers.of_wire(list(self._fields))

@@ -140,10 +140,6 @@ class SipMessage(ABC):
         return [Via.parse(value) for value in self.headers.get_all("Via")]
 
     @property
-    def top_via(self) -> Via:
-        return Via.parse(self._one("Via"))
-
-    @property
     def from_(self) -> NameAddr:
         return NameAddr.parse(self._one("From"))
 

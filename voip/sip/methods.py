@@ -75,7 +75,7 @@ def is_served(method: str) -> bool:
 
 def needs_dialog(method: str) -> bool:
     """Whether the method is allowed within dialogs alone."""
-    return method in METHODS and not {Where.OUTSIDE, Where.TRANSACTION} & set(METHODS[method].where)
+    return is_served(method) and not {Where.OUTSIDE, Where.TRANSACTION} & set(METHODS[method].where)
 
 
 def refusal_of(method: str) -> int:
