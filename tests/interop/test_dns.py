@@ -16,7 +16,7 @@ from tests.support.namespaces import Host, Hosts, require
 from tests.support.processes import PATIENCE, receiver, sender
 from voip.net.names import Names, missing
 from voip.sip import Address, SipUri
-from voip.sip.lookup import Naptr, Srv
+from voip.sip.locate import Naptr, Srv
 
 PORTS = 25060, range(25062, 25082)
 DOMAIN = "test.example"

@@ -20,8 +20,8 @@ from tests.support.processes import LOOPBACK, READY, ROOT, Program, Receiver, fr
 from tests.support.raw_peer import CRLF, L16, PCMU, raw_peer, status, token, value
 from tests.support.raw_scene import finish
 from tests.unit.sdp.test_sdp import ALICE, BOB, RECEIVER, SENDER, offer
-from tests.unit.sip.test_lookup import HERE
-from tests.unit.sip.test_lookup import Table as Records
+from tests.unit.sip.test_locate import HERE
+from tests.unit.sip.test_locate import Table as Records
 from voip import codecs
 from voip.errors import NegotiationError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
@@ -30,8 +30,8 @@ from voip.net.failures import MOST_TOLD, Failures
 from voip.sdp import SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
 from voip.sip import Address, CallEnded, IncomingCall, SipUri, UserAgent
-from voip.sip.finder import Finder
-from voip.sip.lookup import addresses_of, literal_address
+from voip.sip.locate import addresses_of, literal_address
+from voip.sip.resolver import Resolver
 from voip.sip.timers import Timers
 
 ZONES = ["fe80::1%eth0", "fe80::1%\0", "fe80::1%" + "é" * 70, "::1%lo", "fe80::1%25lo", "fe80::1%"]
@@ -109,7 +109,7 @@ def test_what_is_neither_name_nor_address_leads_nowhere_and_is_not_looked_up(mad
     assert records.asked == []
     found: list[object] = []
     asked: list[SipUri] = []
-    Finder(Timers(), asked.append).find(uri, 0.0, lambda addresses, now: found.append(list(addresses)))
+    Resolver(Timers(), asked.append).resolve(uri, 0.0, lambda addresses, now: found.append(list(addresses)))
     assert found == [[]]
     assert not asked
 

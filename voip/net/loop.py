@@ -40,7 +40,7 @@ from voip.net.zones import find_zone, sockaddr
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
-from voip.sip import Address, Event, LookUp, UserAgent
+from voip.sip import Address, Event, ResolveUri, UserAgent
 from voip.stun import is_stun
 
 LONGEST_SLEEP = 1.0
@@ -152,7 +152,7 @@ class Network:
     def serve(self, agent: UserAgent, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
         """Drive this user agent; its events go to the handler of their type, on the network thread. `drop` ends the
         call of an event whose handler has failed."""
-        self._agent, self._handlers, self._drop = agent, {LookUp: self._look_up, **handlers}, drop
+        self._agent, self._handlers, self._drop = agent, {ResolveUri: self._look_up, **handlers}, drop
         if self.stun is not None:
             self.post(self.stun.start, list(self._sip.values()))
 
@@ -161,7 +161,7 @@ class Network:
         """What SIP is spoken over, by preference."""
         return ("udp", "tcp", "tls")
 
-    def _look_up(self, event: LookUp) -> None:
+    def _look_up(self, event: ResolveUri) -> None:
         """Answer the user agent's question, without making the network thread wait."""
 
         if not self._warned and (note := missing()) is not None:
@@ -173,11 +173,11 @@ class Network:
 
         self.names.look_up(event.uri, self.protocols, tuple(self._sip), found)
 
-    def _found(self, event: LookUp, addresses: list[Address]) -> None:
+    def _found(self, event: ResolveUri, addresses: list[Address]) -> None:
         if self._agent is None:
             return
         try:
-            self._agent.found(event.uri, addresses, self.now())
+            self._agent.resolved(event.uri, addresses, self.now())
         except Exception as error:
             self.failures.note(f"what was found of {event.uri.host}", error)
 

@@ -19,7 +19,7 @@ from voip.errors import NetworkError
 from voip.net.sockets import family_of
 from voip.net.zones import learned
 from voip.sip import Address, SipUri
-from voip.sip.lookup import Naptr, Records, Srv, addresses_of, stun_servers
+from voip.sip.locate import Naptr, Records, Srv, addresses_of, stun_servers
 
 if TYPE_CHECKING:
     from dns.name import Name

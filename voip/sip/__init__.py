@@ -1,9 +1,9 @@
 """SIP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
 
 bytes          message (and grammar, uri, headers beneath it), address, framing (messages out of streams), auth (digest)
-proof          authenticator (ours, to servers that the user named), gatekeeper (what callers have to show)
+proof          digest_client (ours, to servers that the user named), verifier (what callers have to show)
 state          timers, transaction (section 17), dialog (section 12), core (what calls share)
-places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
+places         lookup (RFC 3263: from names to addresses), resolver (which of them are known, and who waits)
 calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE, UPDATE), session_timer,
                reliable (provisional responses), uac (calling), uas (answering)
                registration (section 10), keepalive (for peers that reach us through a NAT)
@@ -26,12 +26,12 @@ from voip.sip.events import (
     DigitPressed,
     Event,
     IncomingCall,
-    LookUp,
     OfferWanted,
     PeerAlive,
     Registered,
     RegistrationFailed,
     RequestRefused,
+    ResolveUri,
 )
 from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, parse_message, parse_target
 
@@ -48,7 +48,6 @@ __all__ = [
     "DigitPressed",
     "Event",
     "IncomingCall",
-    "LookUp",
     "NameAddr",
     "OfferWanted",
     "PeerAlive",
@@ -56,6 +55,7 @@ __all__ = [
     "RegistrationFailed",
     "Request",
     "RequestRefused",
+    "ResolveUri",
     "Response",
     "SipMessage",
     "SipUri",

@@ -45,6 +45,6 @@ def is_public(host: str) -> bool:
         return True
 
 
-def may_be_forged(source: Address) -> bool:
+def may_be_spoofed(source: Address) -> bool:
     """Whether a message may have another sender than its source says: no connection, and a public address."""
     return not source.reliable and is_public(source.host)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import SPARE_CALLS, Calls, Replaceable
-from voip.sip.core import MOST_SERVERS, Core
+from voip.sip.core import MAX_SERVERS, Core
+from voip.sip.digest_server import DigestVerifier
 from voip.sip.dispatch import Dispatcher
 from voip.sip.events import AgentStats, Event
-from voip.sip.gatekeeper import Gatekeeper
 from voip.sip.guard import Guard
 from voip.sip.identity import Identity, Local
 from voip.sip.keepalive import KeepAlive
@@ -32,10 +32,9 @@ class UserAgent:
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
-    may be dropped for a new one (its peer is gone without a BYE); `users` (name to password) that callers have to prove
-    to be one of, `credentials` our own; calls are made in the name of `account`, which `register` makes reachable at
-    `registrar`; what is outside of dialogs goes by way of `proxies`.
-    """
+    may be dropped for a new one (its peer is gone without a BYE); `users` (name to password): callers have to
+    authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
+    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`."""
 
     def __init__(
         self,
@@ -63,11 +62,11 @@ class UserAgent:
             credentials=credentials,
             registrar=registrar,
             proxies=proxies,
-            most_servers=max(MOST_SERVERS, 2 * (max_calls + SPARE_CALLS)),
+            max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
         self._allowed = allowed
-        gatekeeper = Gatekeeper(users, rng.randbytes(SECRET_BYTES)) if users else None
-        self._guard = Guard(self._core, self._may_call, gatekeeper)
+        verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
+        self._guard = Guard(self._core, self._may_call, verifier)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls = Calls(self._core, max_calls, replaceable)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
@@ -83,7 +82,7 @@ class UserAgent:
         """Call `target` with this offer; the call's id. ProtocolError if `target` is no SIP URI.
 
         Without an offer OfferWanted asks for one, for each address that is tried.
-        `timeout`: seconds without any answer until CallEnded("no-answer"); a telephone that rings has 30, at least.
+        `timeout`: seconds without any response until CallEnded("no-answer"); a telephone that rings has 30, at least.
         """
         uri = SipUri.parse(target) if isinstance(target, str) else target
         return self._calls.invite(uri, offer, now, timeout=timeout, display=display)
@@ -93,9 +92,9 @@ class UserAgent:
         if call := self._calls.get(call_id):
             call.make_offer(offer, now)
 
-    def found(self, uri: SipUri, addresses: Sequence[Address], now: float) -> None:
-        """What LookUp asked for: where requests to `uri` go, in the order to try; none if the host is not found."""
-        self._core.finder.found(uri, addresses, now)
+    def resolved(self, uri: SipUri, addresses: Sequence[Address], now: float) -> None:
+        """What ResolveUri asked for: where requests to `uri` go, in the order to try; none if the host is not found."""
+        self._core.resolver.resolved(uri, addresses, now)
 
     def ring(self, call_id: str, now: float) -> None:
         """Tell the caller of an IncomingCall that the user is being asked (180)."""
@@ -150,10 +149,10 @@ class UserAgent:
         return self._registration.destination if self._registration is not None else None
 
     def send_pending_byes(self, now: float) -> None:
-        """Queue one more copy of each BYE, CANCEL and un-REGISTER without an answer: the last chance before the program
-        ends."""
+        """Queue one more copy of each BYE, CANCEL and un-REGISTER without a response: the last chance before the
+        program ends."""
         if self._registration is not None:
-            self._registration.last_words()
+            self._registration.resend_pending()
         for call in self._calls:
             call.resend_pending(now)
 
@@ -180,7 +179,7 @@ class UserAgent:
         return self._core.events.popleft() if self._core.events else None
 
     def transport_failed(self, address: Address, now: float, reason: str = "") -> None:
-        """What was to go there could not be sent: whatever waits for its answer is told so, or goes by UDP."""
+        """What was to go there could not be sent: whatever waits for its response is told so, or goes by UDP."""
         self._forget_connection(address)
         self._core.transport_failed(address, reason, now)
         if self._registration is not None:
@@ -194,7 +193,7 @@ class UserAgent:
             self._registration.connection_lost(address, now)
 
     def needs(self, address: Address) -> bool:
-        """Whether a call, or a request that waits for its answer, is over the connection to `address`."""
+        """Whether a call, or a request that waits for its response, is over the connection to `address`."""
         if self.registering and address == self.registrar_address:
             return True
         calls = any(call.dialog is not None and call.dialog.peer == address for call in self._calls)
@@ -202,22 +201,23 @@ class UserAgent:
 
     @property
     def linger_until(self) -> float:
-        """Who stops before then may leave a peer behind that has missed our last answer. Readable from any thread."""
+        """A program that ends before then may leave a peer behind that has missed our last response. Any thread may
+        read it."""
         return self._core.wire.linger_until
 
     def server_name(self, address: Address) -> str:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
-        return self._core.finder.server_name(address)
+        return self._core.resolver.server_name(address)
 
     @property
     def stats(self) -> AgentStats:
-        """What has been passed over so far. Readable from any thread."""
+        """What has been ignored so far. Any thread may read it."""
         return AgentStats(self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _may_call(self, host: str) -> bool:
-        """Those who may by themselves, and the registrar and proxies that calls for us come through."""
+        """The hosts that may by themselves, and the registrar and proxies that calls for us come through."""
         return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
 
     def _forget_connection(self, address: Address) -> None:
@@ -226,7 +226,7 @@ class UserAgent:
                 call.dialog.connection_lost(address)
 
     def _to_keep_alive(self) -> list[Address]:
-        """Who has to reach us through a NAT: the peers of our calls. The registration sees to its registrar itself."""
-        known, behind_nat = self._core.finder.known, self._core.identity.behind_nat
+        """The peers of our calls that have to reach us through a NAT. The registration sees to its registrar itself."""
+        known, behind_nat = self._core.resolver.known, self._core.identity.behind_nat
         wanted = [call.dialog.destination(known) for call in self._calls if call.dialog and call.leg.live]
         return [address for address in wanted if behind_nat(address)]

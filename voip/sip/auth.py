@@ -1,8 +1,8 @@
 """Digest authentication as texts and hashes: challenges, and the headers that answer them (RFC 3261 section 22,
 RFC 7616, RFC 8760 for SHA-256 and SHA-512-256, RFC 2617 for servers that know neither those nor qop).
 
-Only computing is done here. Whom to answer, and with which nonce count, is the business of the authenticator; whom to
-believe is that of the gatekeeper.
+Only computing is done here. Which servers get credentials, and with which nonce count, is the matter of digest_client;
+which are believed is that of digest_server.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Challenge:
 
 
 @dataclass(frozen=True)
-class Proof:
+class DigestCredentials:
     """One Authorization or Proxy-Authorization value. Its texts are as they stood inside their quotes, but
     `username`, which is unquoted; `count` is the nonce count, 0 where none was given."""
 
@@ -87,14 +87,14 @@ def parse_challenge(value: str) -> Challenge:
     )
 
 
-def parse_proof(value: str) -> Proof:
+def parse_credentials(value: str) -> DigestCredentials:
     """Read what answers a challenge; SipParseError (a ProtocolError) if it is not well-formed."""
     parameters = _parse_digest(value)
     missing = [name for name in ("username", "realm", "nonce", "uri", "response") if name not in parameters]
     count = parameters.get("nc", "")
     if missing or (count and _NONCE_COUNT.fullmatch(count) is None):
         raise SipParseError(f"credentials without {missing[0] if missing else 'a nonce count'}")
-    return Proof(
+    return DigestCredentials(
         username=unquote(f'"{parameters["username"]}"'),
         realm=parameters["realm"],
         nonce=parameters["nonce"],

@@ -1,8 +1,11 @@
 """A call: what it is made of, and the handler of each method within it. Its states are in call_state.py.
 
-    Leg            state and dialog, which all parts share          Ending        BYE both ways, the reason
-    Negotiation    offers and answers, both ways; session timer     Ping          OPTIONS of ours
-    Answers, Acks  2xx of ours until their ACK, and our ACKs        Side          the strategy: Caller or Called
+    Leg                      state and dialog, which all parts share
+    Ending                   BYE both ways, and the reason
+    Negotiation              offers and answers, both ways; the session timer
+    Ping                     OPTIONS of ours
+    Side                     the strategy: Caller in uac.py, or Called in uas.py
+    UnackedResponses, Acks   2xx of ours until their ACK, and our ACKs
 
 A part owns the requests that it sends, and gets their responses. A request of the peer comes to `receive_request`,
 which asks the table of states whether it is allowed now, and goes to the handler of its method: `on_invite`, ...
@@ -14,8 +17,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
 from voip.sip.address import Address
-from voip.sip.answers import Acks, Answers, Unacknowledged
 from voip.sip.call_state import TAKES_ROOM, Action, CallState, Trigger
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import Dialog
@@ -62,14 +65,14 @@ class Side(Protocol):
 
 
 class Call:
-    """One call. Its end is told once; then it stays for a while to answer what is still under way, until `on_forgotten`
-    is told its id."""
+    """One call. Its end is reported once; then it stays for a while to respond to what is still under way, until
+    `on_forgotten` gets its id."""
 
     def __init__(self, leg: Leg, make_side: Callable[[Call], Side], on_forgotten: Callable[[str], object]) -> None:
         self.leg, self._core, self._on_forgotten = leg, leg.core, on_forgotten
-        self.answers = Answers(leg.core, self._no_ack)
+        self.unacked = UnackedResponses(leg.core, self._no_ack)
         self.acks = Acks(leg.core)
-        self.negotiation = Negotiation(leg, self.answers, self.acks, self, self.give_up)
+        self.negotiation = Negotiation(leg, self.unacked, self.acks, self, self.give_up)
         self.ending = Ending(leg, self.negotiation.stop, self._on_end)
         self._ping = Ping(leg, self.ending.end)
         self.side = make_side(self)
@@ -180,7 +183,7 @@ class Call:
         """Stay no longer for what may still be under way."""
         self.ending.end(self.ending.reason or LOCAL_BYE, now)
         self._core.timers.clear_all(self)
-        self._core.authenticator.forget(self.call_id)
+        self._core.digest_client.forget(self.call_id)
         self._on_forgotten(self.call_id)
         self.negotiation.drop()
         self.side.drop()
@@ -188,7 +191,7 @@ class Call:
     def _on_end(self, now: float) -> None:
         self.side.stop()
         self.negotiation.stop(now)
-        self.answers.forget()
+        self.unacked.forget()
         self._core.timers.set(self, "forget", now + GIVE_UP, self.forget)
 
     # --- requests of the peer -------------------------------------------------------------------------------------
@@ -198,10 +201,10 @@ class Call:
         request = transaction.request
         dialog = self._dialog_with(request.from_.tag or "")
         if dialog is None:
-            self._core.answer(transaction, NO_DIALOG, now)
+            self._core.respond(transaction, NO_DIALOG, now)
             return
         if _out_of_order(dialog, request):
-            self._core.answer(transaction, 500, now)
+            self._core.respond(transaction, 500, now)
             return
         dialog.remote_cseq = request.cseq.number
         dialog.refresh(request, transaction.source)
@@ -210,7 +213,7 @@ class Call:
         if self.leg.allows(request.method):
             self._handlers[request.method](transaction, now)
         else:
-            self._core.answer(transaction, NO_DIALOG, now)
+            self._core.respond(transaction, NO_DIALOG, now)
 
     def on_invite(self, transaction: ServerTransaction, now: float) -> None:
         """A re-INVITE."""
@@ -225,27 +228,27 @@ class Call:
 
     def on_prack(self, transaction: ServerTransaction, now: float) -> None:
         known = self.side.acknowledges(transaction.request)
-        self._core.answer(transaction, 200 if known else NO_DIALOG, now)
+        self._core.respond(transaction, 200 if known else NO_DIALOG, now)
 
     def on_options(self, transaction: ServerTransaction, now: float) -> None:
-        self._core.answer(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
+        self._core.respond(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
 
     def on_info(self, transaction: ServerTransaction, now: float) -> None:
-        """A digit of the old kind is taken (RFC 2976); packages of RFC 6086 were never agreed on."""
+        """A digit without a package is taken (RFC 2976); packages (RFC 6086) were never agreed on."""
         request = transaction.request
         if "Info-Package" in request.headers:
-            self._core.answer(transaction, 469, now, fields=[("Recv-Info", "")])
+            self._core.respond(transaction, 469, now, fields=[("Recv-Info", "")])
         elif request.body and request.content_type not in DTMF:
-            self._core.answer(transaction, 415, now, fields=[("Accept", ", ".join(DTMF))])
+            self._core.respond(transaction, 415, now, fields=[("Accept", ", ".join(DTMF))])
         else:
-            self._core.answer(transaction, 200, now)
+            self._core.respond(transaction, 200, now)
             digit = digit_of(request)
             if digit:
                 self._core.events.append(DigitPressed(self.call_id, digit))
 
     def on_ack(self, request: Request, source: Address, now: float) -> None:
         """An ACK for a 2xx of ours."""
-        waiting = self.answers.acknowledged(request.cseq.number)
+        waiting = self.unacked.acknowledged(request.cseq.number)
         if waiting is None or self.leg.dialog is None:
             return
         self.leg.dialog.peer = source
@@ -257,13 +260,13 @@ class Call:
             self.negotiation.on_ack(waiting, request.body)
 
     def on_cancel(self, invite: ServerTransaction, now: float) -> None:
-        """A CANCEL of this INVITE (9.2); it is too late for one that is answered."""
+        """A CANCEL of this INVITE (9.2); it is too late for one with a final response."""
         if invite is self.negotiation.offered:
             self.negotiation.reject(487, now, "")
         if self.leg.state is CallState.INCOMING:
             self.ending.end(Reason("cancelled", 487, "Request Terminated"), now)
 
-    def _on_first_ack(self, waiting: Unacknowledged, answer: bytes, now: float) -> None:
+    def _on_first_ack(self, waiting: UnackedResponse, answer: bytes, now: float) -> None:
         leaving = self.leg.state is CallState.LEAVING
         if self.leg.state is CallState.ACCEPTED or leaving:
             self.leg.move(Trigger.ACK)
@@ -271,7 +274,7 @@ class Call:
         if leaving:
             self.ending.send_bye(now)
 
-    # --- what the parts tell --------------------------------------------------------------------------------------
+    # --- what the parts report --------------------------------------------------------------------------------------
 
     def on_answered(self, answered: Answered, now: float) -> None:
         """A 2xx to our INVITE has made the dialog."""
@@ -375,6 +378,6 @@ def digit_of(request: Request) -> str:
 
 
 def _out_of_order(dialog: Dialog, request: Request) -> bool:
-    """A request older than the last (12.2.2). One as new is a repetition, but a BYE of the careless is a BYE."""
+    """A request older than the last (12.2.2). One as new is a repetition, but a BYE with a wrong number is a BYE."""
     newest, number = dialog.remote_cseq, request.cseq.number
     return newest is not None and (number < newest or (number == newest and request.method != "BYE"))

@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from voip.sip.address import Address, may_be_forged
+from voip.sip.address import Address, may_be_spoofed
 from voip.sip.auth import Credentials
-from voip.sip.authenticator import CHALLENGED, Authenticator
-from voip.sip.events import Event, LookUp, RequestRefused
-from voip.sip.finder import Finder
+from voip.sip.digest_client import CHALLENGED, DigestClient
+from voip.sip.events import Event, RequestRefused, ResolveUri
 from voip.sip.identity import TOKEN_BITS, Identity, random_token
 from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
+from voip.sip.resolver import Resolver
 from voip.sip.transaction import (
     ClientOwner,
     ClientTransaction,
@@ -32,12 +32,12 @@ from voip.sip.transaction import (
 from voip.sip.uri import NameAddr, SipUri
 
 CALL_ID_BITS = 128
-MOST_SERVERS = 64
-LARGEST_OVER_UDP = 1300
+MAX_SERVERS = 64
+MAX_UDP_REQUEST = 1300
 """Bytes of a request: a larger one goes by TCP, where the MTU of the path is not known (18.1.1)."""
-COPIES_TO_STRANGERS = 1
-"""How often a 2xx is repeated by timer to a public address that has not shown that the call comes from there. Each
-copy of the INVITE fetches one more; so whoever is called in another's name sends little to that other."""
+COPIES_TO_UNVALIDATED = 1
+"""How often a 2xx is retransmitted by timer to a public address that is not validated. Each copy of the INVITE fetches
+one more; so a spoofed INVITE sends little to the victim."""
 Fields = Iterable["tuple[str, str]"]
 
 # Which server transactions may be forgotten first when there are too many: those whose loss matters least.
@@ -59,17 +59,17 @@ class Core:
         credentials: Credentials | None = None,
         registrar: SipUri | None = None,
         proxies: Sequence[SipUri] = (),
-        most_servers: int = MOST_SERVERS,
+        max_servers: int = MAX_SERVERS,
     ) -> None:
         self.rng, self.identity = rng, identity
         self.wire = Wire()
         self.timers = self.wire.timers
         self.events: deque[Event] = deque()
-        self.finder = Finder(self.timers, lambda uri: self.events.append(LookUp(uri)))
+        self.resolver = Resolver(self.timers, lambda uri: self.events.append(ResolveUri(uri)))
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
-        self.authenticator = Authenticator(credentials, partial(self.token, CALL_ID_BITS))
-        self._most_servers = most_servers
+        self.digest_client = DigestClient(credentials, partial(self.token, CALL_ID_BITS))
+        self._most_servers = max_servers
         self._product, self._registrar = product, registrar
         self._routes = [NameAddr(_loose(proxy)) for proxy in proxies]
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
@@ -78,13 +78,13 @@ class Core:
         return random_token(self.rng, bits)
 
     def is_stranded(self, transaction: ClientTransaction) -> bool:
-        """Whether its answer, which is still to come, goes to an address that has ceased to be ours."""
+        """Whether its response, which is still to come, goes to an address that is no longer ours."""
         sent_by = transaction.request.via[0].host.lower()
         return not transaction.answered and sent_by != self.identity.host_and_port(transaction.destination)[0].lower()
 
     def next_hop(self, uri: SipUri) -> SipUri | str:
-        """What a request to `uri` outside of dialogs is sent towards: the first proxy, the registrar for those who are
-        at home there, else the place itself."""
+        """What a request to `uri` outside of dialogs is sent towards: the first proxy, the registrar for its own
+        domain, else the URI itself."""
         if self._routes:
             return self._routes[0].uri
         home = self._registrar
@@ -128,26 +128,26 @@ class Core:
         return self.send(Request(method, uri, headers, body), destination, owner, now)
 
     def send(
-        self, request: Request, destination: Address, owner: ClientOwner, now: float, most_copies: int | None = None
+        self, request: Request, destination: Address, owner: ClientOwner, now: float, max_copies: int | None = None
     ) -> ClientTransaction:
         """Begin a client transaction; its responses go to `owner`."""
         if self._product is not None:
             request.headers.set("User-Agent", self._product)
-        self.authenticator.sign(request, destination)
+        self.digest_client.sign(request, destination)
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         transaction = kind(self.wire, request, destination, owner)
         key = transaction.key
         self.clients[key] = transaction
         transaction.on_end = partial(self.clients.pop, key, None)
-        transaction.most_copies = most_copies
-        if destination.protocol == "udp" and len(request.serialize()) > LARGEST_OVER_UDP:
+        transaction.max_copies = max_copies
+        if destination.protocol == "udp" and len(request.serialize()) > MAX_UDP_REQUEST:
             transaction.fall_back = partial(self._carry, transaction, destination)
             self._carry(transaction, destination._replace(protocol="tcp"), now)
         else:
             transaction.start(now)
         return transaction
 
-    def prove(
+    def authenticate(
         self,
         transaction: ClientTransaction,
         response: Response,
@@ -155,31 +155,31 @@ class Core:
         next_number: Callable[[], int],
         now: float,
     ) -> ClientTransaction | None:
-        """Where this response asks us to prove who we are (22.1), send the request again, signed, to the same owner.
+        """Where this response is a challenge (22.1), send the request again, with credentials, for the same owner.
 
-        None: it asks nothing, asks in vain, or who asks is none whom the user has named.
+        None: it is no challenge, one that we cannot meet, or from a host that the user has not named.
         """
         request, destination, tried = transaction.request, transaction.destination, transaction.tried
         if response.status not in CHALLENGED or source.host != destination.host:
             return None
-        if not self.authenticator.learn(request, destination, response, tried):
+        if not self.digest_client.learn(request, destination, response, tried):
             return None
         again = Request(request.method, request.uri, request.headers.copy(), request.body)
         again.headers.set("Via", self.identity.via(destination))
         again.headers.set("CSeq", f"{next_number()} {request.method}")
-        signed = self.send(again, destination, transaction.owner, now, transaction.most_copies)
+        signed = self.send(again, destination, transaction.owner, now, transaction.max_copies)
         signed.tried = tried
         return signed
 
     def transport_failed(self, address: Address, reason: str, now: float) -> None:
-        """Requests that wait for an answer from there need not wait; answers to others go another way."""
+        """Requests that wait for a response from there need not wait; responses to others go another way."""
         for client in list(self.clients.values()):
             if client.destination == address:
                 client.transport_failed(reason, now)
         self.connection_lost(address)
 
     def connection_lost(self, address: Address) -> None:
-        """What still has to be answered over this connection is answered where its sender listens."""
+        """Responses that are due over this connection go where the sender of the request listens."""
         for server in self.servers.values():
             if server.reply_to == address and address.reliable:
                 server.connection_lost()
@@ -192,12 +192,12 @@ class Core:
         transaction.request.headers.replace_first("Via", str(via))
         transaction.start_again(destination, now)
 
-    # --- requests of others ---------------------------------------------------------------------------------------
+    # --- requests of peers ---------------------------------------------------------------------------------------
 
     def serve(self, request: Request, source: Address, size: int, now: float) -> ServerTransaction | None:
         """Begin a server transaction for a request of `size` bytes; None (and a 503) if there are too many."""
         if len(self.servers) >= self._most_servers and not self._forget_one():
-            self.answer_stateless(request, source, 503, size)
+            self.respond_stateless(request, source, 503, size)
             return None
         transaction: ServerTransaction
         if request.method == "INVITE":
@@ -211,7 +211,7 @@ class Core:
         transaction.on_end = partial(self.servers.pop, key, None)
         return transaction
 
-    def answer(
+    def respond(
         self,
         transaction: ServerTransaction,
         status: int,
@@ -224,48 +224,48 @@ class Core:
         body: bytes = b"",
     ) -> Response:
         """Respond; with `optional` fields only while the response is no larger than its request, and with Allow (and
-        Supported, in a 2xx), if that is called for, to strangers only then."""
+        Supported, in a 2xx), if that is called for, to unvalidated sources only then."""
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
         abilities = [ALLOW, SUPPORTED][: 1 + (status < 300)] if allow else []
-        stranger = may_be_forged(transaction.source)
-        for name, value in [] if stranger else abilities:
+        spoofable = may_be_spoofed(transaction.source)
+        for name, value in [] if spoofable else abilities:
             response.headers.add(name, value)
         if body:
             response.headers.set("Content-Type", SDP)
             response.body = body
-        self._add_optional(response, [*abilities, *optional] if stranger else optional, transaction.size)
+        self._add_optional(response, [*abilities, *optional] if spoofable else optional, transaction.size)
         if status >= 300:
             self._note_refusal(transaction, status)
         transaction.respond(response, now)
         return response
 
-    def answer_stateless(self, request: Request, source: Address, status: int, size: int, fields: Fields = ()) -> None:
-        """Respond without remembering it (8.2.7): every copy of the request gets the same response. Strangers get as
-        many of the `fields`, in order, as do not make it larger than the request."""
+    def respond_stateless(self, request: Request, source: Address, status: int, size: int, fields: Fields = ()) -> None:
+        """Respond without remembering it (8.2.7): every copy of the request gets the same response. Unvalidated
+        sources get as many of the `fields`, in order, as do not make it larger than the request."""
         if request.method == "ACK":
             return
         seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
         digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
         response = request.response(status, None, digest.hexdigest())
         bare = len(response.serialize())
-        if may_be_forged(source):
+        if may_be_spoofed(source):
             self._add_fitting(response, fields, size - bare)
         else:
             response.headers = Headers([*response.headers, *fields])
-        if bare <= size or not may_be_forged(source):
+        if bare <= size or not may_be_spoofed(source):
             self.wire.send(response.serialize(), reply_address(request.via[0], source))
 
     def _note_refusal(self, transaction: ServerTransaction, status: int) -> None:
         if transaction.owner is None:  # else a call refuses, and its user knows
             self.events.append(RequestRefused(transaction.source, transaction.request.method, status))
-        if may_be_forged(transaction.source):
-            # The source may be forged. A copy of the request still fetches a copy of the response.
-            transaction.most_copies = 0
+        if may_be_spoofed(transaction.source):
+            # The source may be spoofed. A copy of the request still fetches a copy of the response.
+            transaction.max_copies = 0
 
     def _add_optional(self, response: Response, optional: Fields, size: int) -> None:
-        """Nobody is served a larger packet than the one that asked for it: it may have been asked in another's name."""
+        """No response is larger than its request for the sake of these: the source of the request may be spoofed."""
         fields = list(optional)
         if self._product is not None:
             fields.append(("Server", self._product))
@@ -279,7 +279,7 @@ class Core:
             response.headers.add(name, value)
 
     def _forget_one(self) -> bool:
-        """Make room for a server transaction, at the cost of the oldest that has done its work."""
+        """Make room for a server transaction: the oldest that has done its work goes."""
         for state in _EXPENDABLE:
             for transaction in self.servers.values():
                 if transaction.state is state:

@@ -12,7 +12,7 @@ from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response,
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 Known = Callable[["SipUri | str"], Sequence[Address]]
-"""The addresses of a URI as far as they are known without asking anybody."""
+"""The addresses of a URI as far as they are known without asking."""
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 
@@ -40,7 +40,7 @@ class Dialog:
 
     @classmethod
     def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
-        """The dialog that we make by answering this INVITE (12.1.1)."""
+        """The dialog that our response to this INVITE makes (12.1.1)."""
         contact = (request.contacts or [request.from_])[0].uri
         routes = request.record_routes
         return cls(
@@ -79,7 +79,7 @@ class Dialog:
         return self.call_id, self.local_tag, self.remote_tag
 
     def refresh(self, message: Request | Response, source: Address) -> None:
-        """Learn from a message within the dialog that is proven to be the peer's (12.2.1.2, 12.2.2)."""
+        """Learn from a message within the dialog that is known to be the peer's (12.2.1.2, 12.2.2)."""
         self.peer = source
         if message.cseq.method in ("INVITE", "UPDATE"):
             self.target = _contact_of(message) or self.target

@@ -20,8 +20,8 @@ KEEP_ALIVE = b"\r\n\0 "
 
 
 class Dispatcher:
-    """Takes each message to its place; never raises for what a peer sent. `on_heard` is told that the peer of a dialog
-    may be another one now, or elsewhere."""
+    """Takes each message to its place; never raises for what a peer sent. `on_heard` is called when the peer of a
+    dialog may be another one now, or elsewhere."""
 
     def __init__(
         self, core: Core, calls: Calls, guard: Guard, *, accepts_calls: bool, on_heard: Callable[[float], object]
@@ -56,7 +56,7 @@ class Dispatcher:
         if transaction is None or len(vias) != 1:  # 8.1.3.3: with two it is not for us
             self.ignored += 1
             return
-        self._core.authenticator.note(transaction.request, response)
+        self._core.digest_client.note(transaction.request, response)
         if source == transaction.destination:
             self._core.identity.learn_address(source, vias[0])
         transaction.receive(response, source, now)
@@ -97,10 +97,10 @@ class Dispatcher:
         if transaction is None:
             return
         if invite is None:
-            self._core.answer(transaction, 481, now)
+            self._core.respond(transaction, 481, now)
             return
         transaction.to_tag = invite.to_tag
-        self._core.answer(transaction, 200, now)
+        self._core.respond(transaction, 200, now)
         if isinstance(invite.owner, Call) and not invite.answered:
             invite.owner.on_cancel(invite, now)
 
@@ -120,49 +120,49 @@ class Dispatcher:
             self.ignored += 1
             return
         guard = self._guard
-        if not guard.take_token(request, source, now) or not guard.is_welcome(request, source, size, now):
+        if not guard.take_token(request, source, now) or not guard.is_allowed(request, source, size, now):
             return
         transaction = self._core.serve(request, source, size, now)
         if transaction is None:
             return
         if not guard.may_call(source.host):
-            self._core.answer(transaction, 403, now)
+            self._core.respond(transaction, 403, now)
             return
         refusal = objection(request, source)
         if refusal is not None:
             self._refuse(transaction, refusal, now)
         elif request.to.tag or needs_dialog(request.method):
-            self._core.answer(transaction, 481, now)
+            self._core.respond(transaction, 481, now)
         elif self._is_merged(transaction):
-            self._core.answer(transaction, 482, now)
+            self._core.respond(transaction, 482, now)
         else:
             self._outside[request.method](transaction, now)
 
     def _on_options(self, transaction: ServerTransaction, now: float) -> None:
-        self._core.answer(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
+        self._core.respond(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
 
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
         """A call comes in."""
         if not self._accepts_calls:
-            self._core.answer(transaction, 480, now)
+            self._core.respond(transaction, 480, now)
         elif not self._calls.make_room(transaction, now):
-            self._core.answer(transaction, 486, now)
+            self._core.respond(transaction, 486, now)
         else:
             self._calls.take(transaction, now)
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
         status, fields = refusal
         unserved = status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
-        self._core.answer(transaction, status, now, fields=fields, allow=unserved)
+        self._core.respond(transaction, status, now, fields=fields, allow=unserved)
 
     def _refuse_malformed(self, data: bytes, source: Address, error: ProtocolError, now: float) -> None:
-        """400 where enough of a request is left to answer it, else silence."""
+        """400 where enough of a request is left to respond to, else nothing."""
         request = salvage(data)
         if request is None or not self._guard.take_malformed(source, now):
             return
         status = error.status if isinstance(error, SipParseError) else 400
         try:
-            self._core.answer_stateless(request, source, status, len(data))
+            self._core.respond_stateless(request, source, status, len(data))
         except ProtocolError:
             return
         self._core.events.append(RequestRefused(source, request.method, status))
@@ -177,6 +177,6 @@ class Dispatcher:
         return self._calls.begun_by(request)
 
     def _is_merged(self, transaction: ServerTransaction) -> bool:
-        """The same request has come another way, and is being answered there (8.2.2.2)."""
+        """The same request has come another way, and gets its response there (8.2.2.2)."""
         others = self._core.servers.values()
         return any(other is not transaction and other.merge_key == transaction.merge_key for other in others)

@@ -10,7 +10,7 @@ from voip.sip.uri import NameAddr, SipUri
 
 @dataclass(frozen=True)
 class IncomingCall:
-    """Somebody calls: reply with `accept` or `reject`. An empty `offer` means that `accept` carries ours."""
+    """A call comes in: reply with `accept` or `reject`. An empty `offer` means that `accept` carries ours."""
 
     call_id: str
     caller: NameAddr
@@ -19,8 +19,8 @@ class IncomingCall:
 
 
 @dataclass(frozen=True)
-class LookUp:
-    """A name has to be looked up (RFC 3263): reply with `found`, with an empty list where nothing is."""
+class ResolveUri:
+    """A name has to be resolved (RFC 3263): reply with `resolved`, with an empty list where nothing is found."""
 
     uri: SipUri
 
@@ -35,7 +35,7 @@ class OfferWanted:
 
 @dataclass(frozen=True)
 class CallRinging:
-    """The callee has been reached and is being alerted (a provisional answer above 100)."""
+    """The callee has been reached and is being alerted (a provisional response above 100)."""
 
     call_id: str
     status: int
@@ -103,7 +103,7 @@ class CallEnded:
 
 @dataclass(frozen=True)
 class PeerAlive:
-    """The peer has answered a `ping`."""
+    """The peer has responded to a `ping`."""
 
     call_id: str
 
@@ -119,7 +119,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class RegistrationFailed:
-    """The registrar refused (`status`) or did not answer (None); the next try follows in `retry` seconds."""
+    """The registrar refused (`status`) or did not respond (None); the next try follows in `retry` seconds."""
 
     account: str
     status: int | None
@@ -138,7 +138,7 @@ class RequestRefused:
 
 @dataclass(frozen=True)
 class AgentStats:
-    """What a user agent has passed over. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
+    """What a user agent has ignored. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
     belong to nothing, as stray responses and ACKs; `limited`: requests left without a response because there were too
     many, the password was wrong too often, or they came from a scanner."""
 
@@ -149,7 +149,7 @@ class AgentStats:
 
 Event = (
     IncomingCall
-    | LookUp
+    | ResolveUri
     | OfferWanted
     | CallRinging
     | CallAnswered

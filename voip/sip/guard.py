@@ -1,4 +1,5 @@
-"""What unknown sources may ask of us: how often, and who may call (RFC 3261 section 22.4 for proof by digest)."""
+"""What unvalidated sources may ask of us: how often, and who may call (RFC 3261 section 22.4: digest
+authentication)."""
 
 from __future__ import annotations
 
@@ -6,27 +7,27 @@ from collections.abc import Callable, Iterable
 
 from voip.sip.address import Address
 from voip.sip.core import Core
+from voip.sip.digest_server import DigestVerifier, Verdict
 from voip.sip.events import RequestRefused
-from voip.sip.gatekeeper import Gatekeeper, Verdict
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import Request
 from voip.sip.methods import is_served
 
 REQUEST_RATE, REQUEST_BURST, TOTAL_RATE = 15.0, 30.0, 100.0
-"""New requests a second that one host, and all together, get an answer to."""
+"""New requests a second that one host, and all together, get a response to."""
 UNSERVED_RATE, UNSERVED_BURST = 1.0, 5.0
-"""The same for methods that are not served: no one needs to be told often."""
+"""The same for methods that are not served: the sender need not be told often."""
 
 
 class Guard:
-    """`may_call(host)` says who may call; with a `gatekeeper` a caller has to prove who it is, too."""
+    """`may_call(host)` says who may call; with a `verifier` callers have to authenticate, too."""
 
-    def __init__(self, core: Core, may_call: Callable[[str], bool], gatekeeper: Gatekeeper | None) -> None:
-        self._core, self.may_call, self._gatekeeper = core, may_call, gatekeeper
+    def __init__(self, core: Core, may_call: Callable[[str], bool], verifier: DigestVerifier | None) -> None:
+        self._core, self.may_call, self._verifier = core, may_call, verifier
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
         self.limited = 0
-        """Requests left unanswered because there were too many, or from a scanner."""
+        """Requests left without a response because there were too many, or from a scanner."""
 
     def is_flood(self, data: bytes, source: Address, call_ids: Iterable[str], now: float) -> bool:
         """Whether this would only be dropped, so that it need not even be read; what names a call of ours is read."""
@@ -38,7 +39,7 @@ class Guard:
         return flood
 
     def take_token(self, request: Request, source: Address, now: float) -> bool:
-        """Whether this host may have an answer to one more request."""
+        """Whether this host gets a response to one more request."""
         allowed = not is_scanner(request.headers.get("User-Agent")) and self._requests.take(source.host, now)
         if not allowed or not (is_served(request.method) or self._unserved.take(source.host, now)):
             self.limited += 1
@@ -49,18 +50,18 @@ class Guard:
         """The same for what is no good request."""
         return self._requests.take(source.host, now)
 
-    def is_welcome(self, request: Request, source: Address, size: int, now: float) -> bool:
-        """Whether a caller has proved who he is, if he has to; else he is challenged, and nothing is kept of it."""
+    def is_allowed(self, request: Request, source: Address, size: int, now: float) -> bool:
+        """Whether a caller is authenticated, if it has to be; else it is challenged, and nothing is kept of it."""
         calls = request.method == "INVITE" and not request.to.tag
-        if self._gatekeeper is None or not calls or not self.may_call(source.host):
+        if self._verifier is None or not calls or not self.may_call(source.host):
             return True
-        verdict = self._gatekeeper.judge(request, source.host, now)
+        verdict = self._verifier.verify(request, source.host, now)
         if verdict is Verdict.IGNORED:
             self.limited += 1
-        elif verdict is not Verdict.WELCOME:
-            asked = self._gatekeeper.challenges(source.host, request.call_id, now, stale=verdict is Verdict.STALE)
+        elif verdict is not Verdict.ALLOWED:
+            asked = self._verifier.challenges(source.host, request.call_id, now, stale=verdict is Verdict.STALE)
             fields = [("WWW-Authenticate", challenge) for challenge in asked]
-            self._core.answer_stateless(request, source, 401, size, fields)
+            self._core.respond_stateless(request, source, 401, size, fields)
             if verdict is Verdict.WRONG:
                 self._core.events.append(RequestRefused(source, request.method, 401))
-        return verdict is Verdict.WELCOME
+        return verdict is Verdict.ALLOWED

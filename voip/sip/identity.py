@@ -1,4 +1,4 @@
-"""Who and where we are: the URIs, Contact and Via that a remote is told, and what it has told us of them (RFC 3581)."""
+"""Who and where we are: our URIs, Contact and Via for each remote, and the address that it sees us at (RFC 3581)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voip.sip.uri import SipUri
 
 TOKEN_BITS = 64
 """Of tags and branches: whoever does not see our packets cannot name our dialogs and transactions (19.3)."""
-MOST_SEEN = 64
+MAX_SEEN = 64
 """Remotes that are remembered to see us elsewhere."""
 Local = Callable[[Address], "tuple[str, int]"]
 """The host and port of ours that a remote is to be told."""
@@ -88,7 +88,7 @@ class Identity:
         behind_nat = host.lower() != via.host.lower()
         seen = literal(host)
         if seen is not None and 0 < port <= MAX_PORT and (behind_nat or not remote.reliable):
-            while len(self._seen_at) >= MOST_SEEN:
+            while len(self._seen_at) >= MAX_SEEN:
                 del self._seen_at[next(iter(self._seen_at))]
             if (str(seen), port) != own:
                 self._seen_at[remote] = own, (str(seen), port)

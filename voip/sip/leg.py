@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from voip.sip.address import Address, may_be_forged
+from voip.sip.address import Address, may_be_spoofed
 from voip.sip.call_state import ALLOWED, LIVE, Action, CallState, Trigger, next_state
 from voip.sip.core import Core
 from voip.sip.dialog import Dialog
@@ -62,21 +62,21 @@ class Leg:
     def destination(self) -> Address:
         """Where our next request within the dialog goes."""
         assert self.dialog is not None
-        return self.dialog.destination(self.core.finder.known)
+        return self.dialog.destination(self.core.resolver.known)
 
-    def prove(
+    def authenticate(
         self, transaction: ClientTransaction, response: Response, source: Address, now: float
     ) -> ClientTransaction | None:
         """The transaction that sends a request of ours again with the credentials that this response asks for; None
         where it asks for none, or in vain."""
         if self.dialog is None:
             return None
-        return self.core.prove(transaction, response, source, self.dialog.next_number, now)
+        return self.core.authenticate(transaction, response, source, self.dialog.next_number, now)
 
     def learn_next_hop(self, now: float) -> None:
         """Have names in the peer's Contact and Record-Route looked up, now that the peer is validated."""
         if self.dialog is not None and not self.dialog.behind_nat:
-            self.core.finder.learn(self.dialog.next_hop, now)
+            self.core.resolver.prefetch(self.dialog.next_hop, now)
 
 
 class Ending:
@@ -85,14 +85,14 @@ class Ending:
     def __init__(self, leg: Leg, stop: Callable[[float], object], on_end: Callable[[float], object]) -> None:
         self._leg, self._stop, self._on_end = leg, stop, on_end
         self.reason: Reason | None = None
-        """Why we have ended the call: told when the peer has responded, or does not."""
+        """Why we have ended the call: reported when the peer has responded, or does not."""
         self.headers: Mapping[str, str] = {}
         """Of the user, for BYE or CANCEL."""
         self._bye: ClientTransaction | None = None
-        self._peer_said_bye = False
+        self._bye_received = False
 
     def send_bye(self, now: float) -> None:
-        """Send BYE (15.1.1), once; `reason` is told when it is answered, or no response comes."""
+        """Send BYE (15.1.1), once; `reason` is reported when its response comes, or none does."""
         dialog = self._leg.dialog
         if dialog is None or self._bye is not None:
             return
@@ -101,9 +101,9 @@ class Ending:
         request = self._leg.request("BYE")
         for name, value in self.headers.items():
             request.headers.set(name, value)
-        stranger = not dialog.validated and may_be_forged(dialog.peer)
+        unvalidated = not dialog.validated and may_be_spoofed(dialog.peer)
         destination = self._leg.destination() if dialog.validated else dialog.peer
-        self._bye = self._leg.core.send(request, destination, self, now, 0 if stranger else None)
+        self._bye = self._leg.core.send(request, destination, self, now, 0 if unvalidated else None)
 
     def resend(self) -> None:
         """One more copy of a BYE that has no response yet."""
@@ -125,16 +125,16 @@ class Ending:
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         core = self._leg.core
-        if self._peer_said_bye or (self._leg.terminated and self._bye is None):
-            core.answer(transaction, 481, now)
+        if self._bye_received or (self._leg.terminated and self._bye is None):
+            core.respond(transaction, 481, now)
             return
-        self._peer_said_bye = True
-        core.answer(transaction, 200, now)
+        self._bye_received = True
+        core.respond(transaction, 200, now)
         crossing = self._leg.state is CallState.ENDING and self.reason is not None
         self.end(self.reason if crossing and self.reason else Reason("remote-bye"), now)
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        again = self._leg.prove(transaction, response, source, now)
+        again = self._leg.authenticate(transaction, response, source, now)
         if again is not None:
             self._bye = again
         elif response.status >= 200 and self.reason is not None:

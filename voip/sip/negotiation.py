@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
 from voip.sip.address import Address
-from voip.sip.answers import Acks, Answers, Unacknowledged
 from voip.sip.call_state import EXPIRES, CallState
 from voip.sip.dialog import is_secure
 from voip.sip.events import CallOffered, CallReanswered, RequestRefused
@@ -20,31 +20,31 @@ from voip.sip.transaction import ClientTransaction, ServerTransaction
 GLARE_OWNER = (2.1, 4.0)
 GLARE_OTHER = (0.0, 2.0)
 """Seconds to wait after 491: whoever made the Call-ID waits longer (14.1)."""
-RETRY_AFTER_MAX = 10
+MAX_RETRY_AFTER = 10
 """Seconds of Retry-After for an offer that comes while another is open (14.2)."""
 PENDING = 491
 TOO_SHORT = 422
 NO_UPDATE = (405, 501)
-"""Refusals of an UPDATE after which the session is refreshed by re-INVITE."""
+"""Responses that refuse an UPDATE after which the session is refreshed by re-INVITE."""
 REFRESH_AGAIN = 5.0
 """Seconds until a refresh that was refused is tried once more."""
 GONE = (408, 481)
-"""What ends the dialog when it answers a request within it (12.2.1.2)."""
+"""Responses to a request within the dialog that end it (12.2.1.2)."""
 
 
 class Negotiation:
     """One offer is open at a time: `offered` of the peer's requests, or `_offering` of ours. `_local` and `_remote`
     are the session descriptions in force.
 
-    `owner` is told of a CANCEL for what it is offered; `give_up` ends the call where nothing can be negotiated any
-    more. `answers` and `acks` are the 2xx of the call, both ways.
+    `owner` gets a CANCEL for what is offered; `give_up` ends the call where nothing can be negotiated any more.
+    `unacked` and `acks` are the 2xx of the call, both ways.
     """
 
     def __init__(
-        self, leg: Leg, answers: Answers, acks: Acks, owner: object, give_up: Callable[[Reason, float], object]
+        self, leg: Leg, unacked: UnackedResponses, acks: Acks, owner: object, give_up: Callable[[Reason, float], object]
     ) -> None:
         self._leg, self._core, self._owner, self._give_up = leg, leg.core, owner, give_up
-        self._answers, self._acks = answers, acks
+        self._unacked, self._acks = unacked, acks
         self.offered: ServerTransaction | None = None
         """An INVITE or UPDATE of the peer that the user has not responded to yet."""
         self._offering: ClientTransaction | None = None
@@ -59,10 +59,10 @@ class Negotiation:
     # --- the call ------------------------------------------------------------------------------------------------
 
     def begin(self, response: Response, sessions: tuple[bytes, bytes] | None, now: float) -> None:
-        """This 2xx has answered our INVITE. `sessions` are the descriptions in force, ours first; None: those that an
-        UPDATE in the early dialog has agreed on."""
+        """This 2xx to our INVITE has made the dialog. `sessions` are the descriptions in force, ours first; None: those
+        that an UPDATE in the early dialog has agreed on."""
         self.learn(response)
-        self.timer.answered(response, now)
+        self.timer.on_2xx(response, now)
         if sessions is not None:
             self._local, self._remote = sessions
 
@@ -72,7 +72,7 @@ class Negotiation:
         self.timer.stop()
         if self.offered is not None:
             transaction, self.offered = self.offered, None
-            self._core.answer(transaction, 487, now)
+            self._core.respond(transaction, 487, now)
 
     def drop(self) -> None:
         """Expect no response any more."""
@@ -89,11 +89,11 @@ class Negotiation:
 
     def on_invite(self, transaction: ServerTransaction, now: float) -> None:
         if self._offering is not None:
-            self._core.answer(transaction, PENDING, now)
+            self._core.respond(transaction, PENDING, now)
         elif self.offered is not None:
             self._refuse_for_now(transaction, now)
-        elif self._answers.offer_open:
-            self._core.answer(transaction, PENDING, now)  # our offer has no answer yet
+        elif self._unacked.offer_open:
+            self._core.respond(transaction, PENDING, now)  # our offer has no answer yet
         else:
             self._take_offer(transaction)
 
@@ -103,8 +103,8 @@ class Negotiation:
         if not transaction.request.body:
             self.learn(transaction.request)
             self._answer_update(transaction, b"", now)
-        elif invite_open or self._offering is not None or self._answers.offer_open:
-            self._core.answer(transaction, PENDING, now)
+        elif invite_open or self._offering is not None or self._unacked.offer_open:
+            self._core.respond(transaction, PENDING, now)
         elif self.offered is not None:
             self._refuse_for_now(transaction, now)
         else:
@@ -130,9 +130,9 @@ class Negotiation:
         """Refuse the offer that is open; the session stays as it was."""
         if self.offered is not None:
             transaction, self.offered = self.offered, None
-            self._core.answer(transaction, status, now, reason=reason)
+            self._core.respond(transaction, status, now, reason=reason)
 
-    def on_ack(self, waiting: Unacknowledged, answer: bytes) -> None:
+    def on_ack(self, waiting: UnackedResponse, answer: bytes) -> None:
         """The ACK for a 2xx of ours has come, with `answer` if that held our offer."""
         if waiting.late_offer:
             self._remote = answer
@@ -144,24 +144,24 @@ class Negotiation:
         self._core.events.append(CallOffered(self._leg.call_id, transaction.request.body))
 
     def _refuse_for_now(self, transaction: ServerTransaction, now: float) -> None:
-        wait = str(self._core.rng.randrange(RETRY_AFTER_MAX + 1))
-        self._core.answer(transaction, 500, now, fields=[("Retry-After", wait)])
+        wait = str(self._core.rng.randrange(MAX_RETRY_AFTER + 1))
+        self._core.respond(transaction, 500, now, fields=[("Retry-After", wait)])
 
     def _send_2xx(self, transaction: ServerTransaction, body: bytes, *, first: bool, now: float) -> None:
         assert self._leg.dialog is not None
         request = transaction.request
         fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
         fields.append(("Contact", self._contact_for(transaction)))
-        fields += self.timer.answer_fields(request, now)
-        response = self._core.answer(transaction, 200, now, fields=fields, allow=True, body=body)
+        fields += self.timer.response_fields(request, now)
+        response = self._core.respond(transaction, 200, now, fields=fields, allow=True, body=body)
         self._local, self._remote = body, request.body
-        self._answers.repeat(transaction, response, self._leg.dialog, first=first, now=now)
+        self._unacked.repeat(transaction, response, self._leg.dialog, first=first, now=now)
 
     def _answer_update(self, transaction: ServerTransaction, body: bytes, now: float) -> None:
         fields = [("Contact", self._contact_for(transaction))]
         if self._leg.state in EXPIRES:
-            fields += self.timer.answer_fields(transaction.request, now)
-        self._core.answer(transaction, 200, now, fields=fields, allow=True, body=body)
+            fields += self.timer.response_fields(transaction.request, now)
+        self._core.respond(transaction, 200, now, fields=fields, allow=True, body=body)
         if body:
             self._local, self._remote = body, transaction.request.body
 
@@ -180,7 +180,7 @@ class Negotiation:
             self._reoffer(now)
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        again = self._leg.prove(transaction, response, source, now)
+        again = self._leg.authenticate(transaction, response, source, now)
         if again is not None:
             self._replace(transaction, again)
         elif response.status < 200:
@@ -237,7 +237,7 @@ class Negotiation:
         self._acks.send(self._leg.dialog, transaction)
         if not first or not self._leg.live:
             return
-        self.timer.answered(response, now)
+        self.timer.on_2xx(response, now)
         unchanged = transaction is self._refresh and response.body == self._remote
         self._settle(transaction)
         self._local, self._remote = transaction.request.body, response.body
@@ -272,7 +272,7 @@ class Negotiation:
             self._refresh.drop()
 
     def _offer_open(self) -> bool:
-        return self._offering is not None or self.offered is not None or bool(self._answers)
+        return self._offering is not None or self.offered is not None or bool(self._unacked)
 
     def _reoffer(self, now: float) -> None:
         if self._leg.state is not CallState.CONFIRMED or self._offer is None:
@@ -310,7 +310,7 @@ class Negotiation:
         if response.status < 300:
             assert self._leg.dialog is not None
             self._leg.dialog.refresh(response, source)
-            self.timer.answered(response, now)
+            self.timer.on_2xx(response, now)
         elif not self._is_gone(response, now):
             self._peer_updates = response.status not in NO_UPDATE
             self._refresh_refused(response, now)

@@ -15,7 +15,7 @@ NO_DIALOG = 481
 
 
 class Ping:
-    """One at a time; `on_gone` is told where the peer has no such dialog any more."""
+    """One at a time; `on_gone` is called where the peer has no such dialog any more."""
 
     def __init__(self, leg: Leg, on_gone: Callable[[Reason, float], object]) -> None:
         self._leg, self._on_gone = leg, on_gone
@@ -28,7 +28,7 @@ class Ping:
             self._sent = self._leg.core.send(request, self._leg.destination(), self, now)
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        again = self._leg.prove(transaction, response, source, now)
+        again = self._leg.authenticate(transaction, response, source, now)
         if again is not None:
             self._sent = again
         elif response.status < 200 or not self._leg.live:

@@ -20,13 +20,13 @@ from voip.sip.uri import NameAddr, SipUri, uri_equal
 
 EXPIRES = 300
 """Seconds that are asked for: a registrar that has lost its memory knows us again after that, at most."""
-LONGEST = 86400
-"""Seconds that a registrar may make of it."""
+MAX_EXPIRES = 86400
+"""Seconds that a registrar may make of it, at most."""
 REFRESH = (0.5, 0.9)
 """Share of the time granted after which it is asked for anew: not in step with all others that came when we did."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0
 """Seconds before the next try: about twice as long after each, so that a registrar that comes back is not overrun."""
-LONGEST_RETRY_AFTER = 300
+MAX_RETRY_AFTER = 300
 KEEP_ALIVE_INTERVAL = (24.0, 29.0)
 """Seconds between empty messages, which keep a NAT's mapping open between refreshes (RFC 5626 section 4.4.2)."""
 INTERVAL_TOO_BRIEF = 423
@@ -58,7 +58,7 @@ class Registration:
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
         if not self._leaving:
-            self._core.finder.find(self._core.next_hop(self._registrar), now, self._found)
+            self._core.resolver.resolve(self._core.next_hop(self._registrar), now, self._found)
 
     def stop(self, now: float) -> None:
         """Take it back (10.2.2); `over` says when."""
@@ -80,13 +80,13 @@ class Registration:
         if self.registered and not self._failures and not self._leaving and address == self.destination:
             self._core.timers.set(self, "register", now + self._core.rng.uniform(0.0, FIRST_PAUSE), self.start)
 
-    def last_words(self) -> None:
-        """One more copy of what is not answered yet."""
+    def resend_pending(self) -> None:
+        """One more copy of what has no response yet."""
         if self._leaving and self._transaction is not None and not self._transaction.answered:
             self._transaction.send_again()
 
     def _is_waiting(self) -> bool:
-        """A REGISTER is under way; one whose answer cannot come is given up."""
+        """A REGISTER is under way; one whose response cannot come is given up."""
         if self._transaction is None or self._transaction.answered:
             return False
         if not self._core.is_stranded(self._transaction):
@@ -104,7 +104,7 @@ class Registration:
             return
         for destination in destinations:
             self.hosts.add(destination.host)
-            self._core.authenticator.allow(self._call_id, destination.host)
+            self._core.digest_client.allow(self._call_id, destination.host)
         self.destination = destinations[self._failures % len(destinations)]
         self._send(now)
 
@@ -141,7 +141,7 @@ class Registration:
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if transaction is not self._transaction or response.status < 200:
             return
-        again = self._core.prove(transaction, response, source, self._next_number, now)
+        again = self._core.authenticate(transaction, response, source, self._next_number, now)
         if again is not None:
             self._transaction = again
             return
@@ -165,7 +165,7 @@ class Registration:
             self._fail(None, transaction.failure or "no answer", now)
 
     def _succeed(self, response: Response, now: float) -> None:
-        granted = min(self._granted(response), LONGEST)
+        granted = min(self._granted(response), MAX_EXPIRES)
         if granted <= 0:
             self._fail(response.status, "the registrar grants no time", now)
             return
@@ -198,15 +198,15 @@ class Registration:
     def _ask_for_more(self, response: Response) -> bool:
         """10.2.8: the least that the registrar grants, if that is more than was asked for."""
         least = _seconds(response.headers.get("Min-Expires"))
-        if least is None or not self._expires < least <= LONGEST:
+        if least is None or not self._expires < least <= MAX_EXPIRES:
             return False
         self._expires = least
         return True
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
         self._failures += 1
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE) * self._core.rng.uniform(0.5, 1.0)
-        pause = max(pause, min(wait or 0, LONGEST_RETRY_AFTER))
+        pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
+        pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
         self._core.events.append(RegistrationFailed(str(self._account), status, reason, pause))
 
@@ -220,10 +220,10 @@ class Registration:
         self.registered, self.over = False, True
         self._core.timers.clear_all(self)
         self._keep_alive.stop()
-        self._core.authenticator.forget(self._call_id)
+        self._core.digest_client.forget(self._call_id)
 
 
 def _seconds(text: str | None) -> int | None:
-    """A number of seconds; what may follow it (Retry-After) is passed over, and None made of anything else."""
+    """A number of seconds; what may follow it (Retry-After) is ignored, and None made of anything else."""
     digits = (text or "").partition(";")[0].partition("(")[0].strip()
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else None

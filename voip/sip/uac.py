@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from voip.sip.acks import Acks, SentAck, make_ack
 from voip.sip.address import Address
-from voip.sip.answers import Acks, SentAck, make_ack
 from voip.sip.call_state import CALLING, UNANSWERED, CallState, Trigger
 from voip.sip.core import Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
@@ -14,7 +14,7 @@ from voip.sip.events import CallRinging, OfferWanted
 from voip.sip.leg import Ending, Leg, Reason
 from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SUPPORTED
-from voip.sip.reliable import EarlyDialog, EarlyDialogs, Nobody
+from voip.sip.reliable import EarlyDialog, EarlyDialogs, IgnoreResponses
 from voip.sip.session_timer import SessionTimer
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ClientTransaction, InviteClient, State
@@ -26,8 +26,8 @@ UNAVAILABLE = 503
 """Another server of the same name may be less busy (RFC 3263 section 4.3)."""
 FOLLOWED = (300, 301, 302)
 TOO_SHORT = 422
-MOST_BRANCHES = 8
-"""Of one INVITE that several have taken: the rest is left to give up by itself."""
+MAX_BRANCHES = 8
+"""Forks of one INVITE that are sent BYE: the rest is left to give up by itself."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Invitation:
 class Caller:
     """The strategy of a call that we make. `_invite` is the INVITE that counts: redirects and challenges replace it.
 
-    `timer` and `acks` are those of the call, `on_answered` is told of the 2xx that makes the dialog, if it is welcome.
+    `timer` and `acks` are those of the call; `on_answered` gets the 2xx that makes the dialog, unless we have given up.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Caller:
 
     def start(self, now: float) -> None:
         target = self._invitation.target
-        self._core.finder.find(self._core.next_hop(target), now, self._found)
+        self._core.resolver.resolve(self._core.next_hop(target), now, self._found)
 
     def _found(self, destinations: Sequence[Address], now: float) -> None:
         if self._leg.state not in CALLING:
@@ -118,7 +118,7 @@ class Caller:
             self._ending.end(Reason("network", None, f"cannot find the host {self._invitation.target.host}"), now)
             return
         for destination in destinations:
-            self._core.authenticator.allow(self._leg.call_id, destination.host)
+            self._core.digest_client.allow(self._leg.call_id, destination.host)
         self._try(destinations, now)
 
     # --- the addresses of a name (RFC 3263 section 4.3) -----------------------------------------------------------
@@ -149,7 +149,7 @@ class Caller:
             return False
         self._core.timers.clear(self, "no answer")
         if isinstance(self._invite, InviteClient):
-            self._invite.hush()
+            self._invite.stop_retransmitting()
             self._invite.owner = Abandoned(self._core, self._branches)
         self._destinations.pop(0)
         self._heard, self._invitation.same_number = False, True
@@ -164,7 +164,7 @@ class Caller:
         return early.dialog if early is not None else None
 
     def has_open_offer(self, tag: str) -> bool:
-        """Whether that callee has not answered our INVITE's offer for certain."""
+        """Whether that callee has not answered our INVITE's offer in a reliable response."""
         early = self._early.find(tag)
         return self._leg.state in UNANSWERED and (early is None or not early.settled)
 
@@ -230,7 +230,7 @@ class Caller:
         else:
             # Perhaps nothing is there at all. Should a response come yet, it gets its CANCEL, or ACK and BYE.
             if isinstance(self._invite, InviteClient):
-                self._invite.hush()
+                self._invite.stop_retransmitting()
             self._ending.end(reason, now)
 
     def _cancel(self, now: float) -> None:
@@ -274,7 +274,7 @@ class Caller:
             self._leg.move(Trigger.PROVISIONAL)
         if not new:
             return
-        if self._ending.reason is not None:  # given up before this first sign of life
+        if self._ending.reason is not None:  # given up before this first response
             self._cancel(now)
             return
         alerted = (response.status, response.reason)
@@ -300,7 +300,7 @@ class Caller:
         dialog.validated = True
         self._acks.send(dialog, self._invite)
         self._leg.learn_next_hop(now)
-        if self._ending.reason is not None:  # it was taken while we gave up
+        if self._ending.reason is not None:  # it was answered while we gave up
             self._ending.send_bye(now)
             return
         self._leg.move(Trigger.SUCCESS)
@@ -319,7 +319,7 @@ class Caller:
         elif response.status == TOO_SHORT and self._timer.must_ask_for_more(response):
             assert self._invite is not None
             self._send_invite(self._invite.destination, now)
-        elif not self._proves(response, source, now):
+        elif not self._authenticates(response, source, now):
             self._ending.end(Reason("rejected", response.status, response.reason), now)
 
     def _follow(self, response: Response, now: float) -> None:
@@ -335,7 +335,7 @@ class Caller:
         self._redirected, self._invitation.uri = True, uri
         self._invite = None
         if uri.host.lower() != target.host.lower():
-            self._core.authenticator.narrow(self._leg.call_id)
+            self._core.digest_client.narrow(self._leg.call_id)
 
         def found(destinations: Sequence[Address], now: float) -> None:
             if self._leg.state in CALLING and destinations:
@@ -343,12 +343,12 @@ class Caller:
             elif self._leg.state in CALLING:
                 self._ending.end(refused, now)
 
-        self._core.finder.find(self._core.next_hop(uri), now, found)
+        self._core.resolver.resolve(self._core.next_hop(uri), now, found)
 
-    def _proves(self, response: Response, source: Address, now: float) -> bool:
-        """Whether this was a challenge, and the INVITE is on its way again with what it asked for."""
+    def _authenticates(self, response: Response, source: Address, now: float) -> bool:
+        """Whether this was a challenge, and the INVITE is on its way again with credentials."""
         assert self._invite is not None
-        again = self._core.prove(self._invite, response, source, self._invitation.next_number, now)
+        again = self._core.authenticate(self._invite, response, source, self._invitation.next_number, now)
         if again is None:
             return False
         self._invite = again
@@ -358,7 +358,7 @@ class Caller:
 
 
 class Branches:
-    """Other telephones that have taken the call too (13.2.2.4): each is acknowledged, and hung up on."""
+    """Forks that have answered the call too (13.2.2.4): each gets ACK and BYE."""
 
     def __init__(self, core: Core, early: EarlyDialogs) -> None:
         self._core, self._early = core, early
@@ -371,18 +371,18 @@ class Branches:
         if ack is not None:
             self._core.wire.send(ack.data, ack.destination)
             return
-        if len(self._acks) >= MOST_BRANCHES:
+        if len(self._acks) >= MAX_BRANCHES:
             return
         dialog = _confirm(invite.request, self._early.find(tag), response, source)
         ack = self._acks[tag] = make_ack(self._core, dialog, invite.request)
         self._core.wire.send(ack.data, ack.destination)
         bye = dialog.request("BYE", self._core.identity.via(ack.destination))
-        self._core.send(bye, ack.destination, Nobody(), now)
+        self._core.send(bye, ack.destination, IgnoreResponses(), now)
 
 
 class Abandoned:
-    """Owner of an INVITE that an address did not answer in time, so that another one has got it: a callee that takes it
-    all the same is hung up on, one that rings is told to stop."""
+    """Owner of an INVITE that an address did not respond to in time, so that the next one was tried: a 2xx that comes
+    all the same gets ACK and BYE, a provisional response CANCEL."""
 
     def __init__(self, core: Core, branches: Branches) -> None:
         self._core, self._branches = core, branches
@@ -391,7 +391,7 @@ class Abandoned:
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if response.status < 200 and not self._cancelled:
             self._cancelled = True
-            self._core.send(make_cancel(transaction.request), transaction.destination, Nobody(), now)
+            self._core.send(make_cancel(transaction.request), transaction.destination, IgnoreResponses(), now)
         elif 200 <= response.status < 300:
             self._branches.refuse(transaction, response, source, now)
 

@@ -8,13 +8,13 @@ from voip.sip.dialog import Dialog, is_secure
 from voip.sip.events import IncomingCall
 from voip.sip.leg import Leg
 from voip.sip.message import Request
-from voip.sip.reliable import ReliableAnswers, requires_reliable
+from voip.sip.reliable import ReliableProvisionals, requires_reliable
 from voip.sip.transaction import ServerTransaction, merge_key
 
 
 class Called:
-    """The strategy of a call that came in with `invite`: `take` has the user asked about it, `on_no_prack` is told when
-    our ringing is not acknowledged."""
+    """The strategy of a call that came in with `invite`: `take` has the user asked about it, `on_no_prack` is called
+    when our ringing is not acknowledged."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Called:
     ) -> None:
         self._leg, self._invite, self._take = leg, invite, take
         self.invited_by = merge_key(invite.request)
-        self._reliable = ReliableAnswers(leg.core, on_no_prack)
+        self._provisionals = ReliableProvisionals(leg.core, on_no_prack)
 
     def start(self, now: float) -> None:
         """Ask the user."""
@@ -39,10 +39,10 @@ class Called:
         fields = [("Record-Route", value) for value in request.headers.lines("Record-Route")]
         fields.append(("Contact", core.identity.contact(self._invite.source, secure=is_secure(request.uri))))
         if not requires_reliable(request):
-            core.answer(self._invite, 180, now, fields=fields)
+            core.respond(self._invite, 180, now, fields=fields)
         elif request.body:
             # Without an offer the first reliable response would have to hold ours (RFC 3262 section 5): 100 will do.
-            self._reliable.send(self._invite, 180, fields, now)
+            self._provisionals.send(self._invite, 180, fields, now)
 
     def early_dialog(self, tag: str) -> Dialog | None:
         """None: the call has its one dialog from the start."""
@@ -57,7 +57,7 @@ class Called:
 
     def acknowledges(self, prack: Request) -> bool:
         """Whether a response of ours waits for this PRACK."""
-        return self._reliable.acknowledged(prack)
+        return self._provisionals.acknowledged(prack)
 
     def withdraw(self, now: float) -> None:
         """Nothing of ours is on its way that could be cancelled."""
@@ -67,7 +67,7 @@ class Called:
 
     def stop(self) -> None:
         """The final response is sent: none before it is repeated any more."""
-        self._reliable.stop()
+        self._provisionals.stop()
 
     def drop(self) -> None:
         """No response to anything is expected."""

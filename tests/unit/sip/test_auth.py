@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voip.errors import ProtocolError
-from voip.sip.auth import Challenge, Credentials, authorization, parse_challenge, parse_proof
+from voip.sip.auth import Challenge, Credentials, authorization, parse_challenge, parse_credentials
 from voip.sip.grammar import split_list
 
 RFC2617_NONCE = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
@@ -72,7 +72,7 @@ def test_the_examples_of_draft_smith_sipping_auth_examples_01() -> None:
         challenge = Challenge("biloxi.com", RFC2617_NONCE, algorithm=algorithm, qop=qop)
         bob = Credentials("bob", "zanzibar")
         header = authorization(challenge, bob, "INVITE", "sip:bob@biloxi.com", 1, "0a4f113b")
-        proof = parse_proof(header)
+        proof = parse_credentials(header)
         assert proof.response == response
         assert (proof.username, proof.uri, proof.count) == ("bob", "sip:bob@biloxi.com", int(bool(qop)))
 
@@ -88,7 +88,7 @@ def test_the_examples_of_draft_smith_sipping_auth_examples_01() -> None:
 )
 def test_malformed_credentials_are_refused(value: str) -> None:
     with pytest.raises(ProtocolError):
-        parse_proof(value)
+        parse_credentials(value)
 
 
 def test_a_server_of_old_without_qop_gets_the_old_response() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calls_of
 from voip.sip import Address, CallEnded, CallReanswered, Credentials, IncomingCall, Request, Response, UserAgent
-from voip.sip.auth import Proof, parse_proof
+from voip.sip.auth import DigestCredentials, parse_credentials
 
 ALICE = Credentials("alice", "secret")
 
@@ -32,12 +32,12 @@ def only(messages: list[Request | Response], method: str) -> Request:
     return found
 
 
-def proofs(request: Request) -> list[Proof]:
+def proofs(request: Request) -> list[DigestCredentials]:
     lines = [*request.headers.lines("Authorization"), *request.headers.lines("Proxy-Authorization")]
-    return [parse_proof(line) for line in lines]
+    return [parse_credentials(line) for line in lines]
 
 
-def proof(request: Request) -> Proof:
+def proof(request: Request) -> DigestCredentials:
     (found,) = proofs(request)
     return found
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of
 from voip.sip import Credentials, IncomingCall, Request, RequestRefused, Response, UserAgent
 from voip.sip.auth import Challenge, authorization, parse_challenge
-from voip.sip.gatekeeper import MOST_FAILURES, NONCE_LIFE, SILENCE, Gatekeeper, Verdict
+from voip.sip.digest_server import BLOCK_SECONDS, MAX_FAILURES, NONCE_LIFE, DigestVerifier, Verdict
 
 USERS = {"alice": "secret", "bob": "zanzibar"}
 HOST = "10.0.0.9"
@@ -106,7 +106,7 @@ def test_a_nonce_serves_again_with_a_higher_count() -> None:
 
 def test_guessing_is_answered_with_silence_for_a_while() -> None:
     peer = called()
-    for number in range(MOST_FAILURES):
+    for number in range(MAX_FAILURES):
         asked = challenges(invite(peer, 2 * number + 1))[0]
         challenges(invite(peer, 2 * number + 2, proof_of(asked, password=f"guess {number}")))
     assert invite(peer, 99) == []
@@ -114,7 +114,7 @@ def test_guessing_is_answered_with_silence_for_a_while() -> None:
     other = TextPeer(peer.agent, "10.0.0.66")
     other.call_id = "other"
     assert challenges(invite(other)), "others are none the worse for it"
-    peer.now += SILENCE + 1
+    peer.now += BLOCK_SECONDS + 1
     invite(peer, 102, proof_of(challenges(invite(peer, 101))[0]))
     assert rings(peer)
 
@@ -124,7 +124,7 @@ def test_forged_packets_cannot_shut_a_host_out_nor_does_a_made_up_nonce_tell_a_p
     made_up = Challenge("receiver", "0" * 52, algorithm="MD5", qop=("auth",))
     answers = [
         [each.stale for each in challenges(invite(peer, number, proof_of(made_up, password=password)))]
-        for number, password in enumerate(["guess", "secret"] * MOST_FAILURES)
+        for number, password in enumerate(["guess", "secret"] * MAX_FAILURES)
     ]
     assert answers == [[True, True]] * len(answers)
     invite(peer, 99, proof_of(challenges(invite(peer, 98))[0]))
@@ -194,7 +194,7 @@ def test_nothing_is_kept_of_who_was_challenged_and_the_ack_of_it_is_swallowed() 
         assert peer.say(peer.request("ACK", to_tag=refusal.to.tag or "")) == []
     core = peer.agent._core
     assert (len(core.servers), len(core.timers), len(peer.agent._calls)) == (0, 0, 0)
-    assert not peer.agent._guard._gatekeeper._counts  # type: ignore[union-attr]
+    assert not peer.agent._guard._verifier._counts  # type: ignore[union-attr]
 
 
 def test_a_stranger_is_not_sent_more_than_he_sent() -> None:
@@ -235,7 +235,7 @@ def test_two_of_our_own_where_a_tenth_of_the_packets_is_lost() -> None:
 @given(st.text(max_size=120), st.text(max_size=60), st.text(max_size=60))
 def test_no_credentials_break_it(text: str, nonce: str, response: str) -> None:
     clean = str.maketrans("", "", '\r\n"\\')
-    keeper = Gatekeeper(USERS, b"k" * 32)
+    keeper = DigestVerifier(USERS, b"k" * 32)
     request = Request("INVITE", "sip:a@b")
     for value in (
         text.translate(str.maketrans("", "", "\r\n")),
@@ -243,14 +243,14 @@ def test_no_credentials_break_it(text: str, nonce: str, response: str) -> None:
         f'cnonce="c",response="{response.translate(clean)}"',
     ):
         request.headers.set("Authorization", value)
-        assert keeper.judge(request, HOST, 1000.0) in (Verdict.UNKNOWN, Verdict.STALE)
+        assert keeper.verify(request, HOST, 1000.0) in (Verdict.UNKNOWN, Verdict.STALE)
 
 
 def test_credentials_that_are_not_text_are_wrong() -> None:
-    keeper = Gatekeeper(USERS, b"k" * 32)
+    keeper = DigestVerifier(USERS, b"k" * 32)
     asked = parse_challenge(keeper.challenges(HOST, "call", 5.0)[1])
     request = Request("INVITE", "sip:a@b")
     request.headers.set("Authorization", proof_of(asked).replace("alice", "ali\udcffce"))
-    assert keeper.judge(request, HOST, 6.0) is Verdict.WRONG
+    assert keeper.verify(request, HOST, 6.0) is Verdict.WRONG
     request.headers.set("Authorization", proof_of(asked).replace(asked.nonce, "\udcff" * 52))
-    assert keeper.judge(request, HOST, 6.0) is Verdict.STALE
+    assert keeper.verify(request, HOST, 6.0) is Verdict.STALE

@@ -1,24 +1,24 @@
-"""2xx to INVITE, both ways (RFC 3261): ours are repeated until their ACK (section 13.3.1.4), each copy of the peer's is
-acknowledged alike (13.2.2.4)."""
+"""2xx to INVITE, both ways (RFC 3261): ours are retransmitted until their ACK (section 13.3.1.4), each copy of the
+peer's gets the same ACK (13.2.2.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voip.sip.address import Address, may_be_forged
-from voip.sip.core import COPIES_TO_STRANGERS, Core
+from voip.sip.address import Address, may_be_spoofed
+from voip.sip.core import COPIES_TO_UNVALIDATED, Core
 from voip.sip.dialog import Dialog
 from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP, T1, T2
 from voip.sip.transaction import ClientTransaction, ServerTransaction
 
-MOST_ACKS = 4
+MAX_ACKS = 4
 """ACKs kept for repeated 2xx."""
 
 
-class Unacknowledged:
-    """A 2xx of ours that is repeated until its ACK."""
+class UnackedResponse:
+    """A 2xx of ours that is retransmitted until its ACK."""
 
     def __init__(self, transaction: ServerTransaction, dialog: Dialog, data: bytes, first: bool) -> None:
         self.number = transaction.request.cseq.number
@@ -28,12 +28,12 @@ class Unacknowledged:
         self.copies = 0
 
 
-class Answers:
-    """The 2xx of a call that wait for their ACK; `on_lost` is told when none comes."""
+class UnackedResponses:
+    """The 2xx of a call that wait for their ACK; `on_lost` is called when none comes."""
 
     def __init__(self, core: Core, on_lost: Callable[[float], object]) -> None:
         self._core, self._on_lost = core, on_lost
-        self._waiting: dict[int, Unacknowledged] = {}
+        self._waiting: dict[int, UnackedResponse] = {}
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -46,17 +46,17 @@ class Answers:
     def repeat(
         self, transaction: ServerTransaction, response: Response, dialog: Dialog, *, first: bool, now: float
     ) -> None:
-        """This 2xx was sent: send it again until it is acknowledged. `first`: it answers the INVITE of the call."""
-        if not dialog.validated and may_be_forged(transaction.source):
-            transaction.most_copies = 0
-        waiting = Unacknowledged(transaction, dialog, response.serialize(), first)
+        """This 2xx was sent: send it again until it is acknowledged. `first`: to the INVITE that makes the call."""
+        if not dialog.validated and may_be_spoofed(transaction.source):
+            transaction.max_copies = 0
+        waiting = UnackedResponse(transaction, dialog, response.serialize(), first)
         self._waiting[waiting.number] = waiting
         timers = self._core.timers
         timers.set(waiting, "repeat", now + T1, lambda now: self._repeat(waiting, now))
         timers.set(waiting, "give up", now + GIVE_UP, lambda now: self._give_up(waiting, now))
 
-    def acknowledged(self, number: int) -> Unacknowledged | None:
-        """The 2xx that an ACK with this CSeq is for, told once."""
+    def acknowledged(self, number: int) -> UnackedResponse | None:
+        """The 2xx that an ACK with this CSeq is for, returned once."""
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
             self._core.timers.clear_all(waiting)
@@ -67,16 +67,16 @@ class Answers:
             self._core.timers.clear_all(waiting)
         self._waiting.clear()
 
-    def _repeat(self, waiting: Unacknowledged, now: float) -> None:
-        stranger = not waiting.dialog.validated and may_be_forged(waiting.transaction.source)
-        if stranger and waiting.copies >= COPIES_TO_STRANGERS:
+    def _repeat(self, waiting: UnackedResponse, now: float) -> None:
+        unvalidated = not waiting.dialog.validated and may_be_spoofed(waiting.transaction.source)
+        if unvalidated and waiting.copies >= COPIES_TO_UNVALIDATED:
             return
         waiting.copies += 1
         self._core.wire.send(waiting.data, waiting.transaction.reply_to)
         waiting.interval = min(2 * waiting.interval, T2)
         self._core.timers.set(waiting, "repeat", now + waiting.interval, lambda now: self._repeat(waiting, now))
 
-    def _give_up(self, waiting: Unacknowledged, now: float) -> None:
+    def _give_up(self, waiting: UnackedResponse, now: float) -> None:
         self.acknowledged(waiting.number)
         self._on_lost(now)
 
@@ -98,7 +98,7 @@ class Acks:
         number = transaction.request.cseq.number
         if number not in self._sent:
             self._sent[number] = make_ack(self._core, dialog, transaction.request)
-            while len(self._sent) > MOST_ACKS:
+            while len(self._sent) > MAX_ACKS:
                 del self._sent[next(iter(self._sent))]
         ack = self._sent[number]
         self._core.wire.send(ack.data, ack.destination)
@@ -106,7 +106,7 @@ class Acks:
 
 def make_ack(core: Core, dialog: Dialog, invite: Request) -> SentAck:
     """The ACK for a 2xx to `invite`: its number, its credentials (22.1), the dialog's route."""
-    destination = dialog.destination(core.finder.known)
+    destination = dialog.destination(core.resolver.known)
     request = dialog.request("ACK", core.identity.via(destination), invite.cseq.number)
     for name in ("Authorization", "Proxy-Authorization"):
         for value in invite.headers.lines(name):

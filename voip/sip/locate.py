@@ -14,10 +14,10 @@ from voip.sip.address import Address, default_port, literal
 from voip.sip.uri import SipUri
 from voip.stun import STUN_PORT
 
-MOST_ADDRESSES = 8
-"""Tried for one URI: nobody waits for more."""
-MOST_RECORDS = 8
-"""Followed of one answer of the DNS."""
+MAX_ADDRESSES = 8
+"""Tried for one URI: more would take too long."""
+MAX_RECORDS = 8
+"""Followed of one response of the DNS."""
 SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
 """NAPTR services (RFC 3263 section 8.1)."""
 SRV_PREFIX = {"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp."}
@@ -49,7 +49,7 @@ class Srv(NamedTuple):
 
 
 class Records(Protocol):
-    """What the DNS says. Names have no dot at their end; nothing found, or nobody who answers, is an empty list."""
+    """What the DNS says. Names have no dot at their end; nothing found, or no response, is an empty list."""
 
     def naptr(self, name: str) -> Sequence[Naptr]: ...
 
@@ -63,7 +63,8 @@ class Records(Protocol):
 def addresses_of(
     uri: SipUri, records: Records, rng: random.Random, protocols: Sequence[str] = ("udp", "tcp", "tls")
 ) -> list[Address]:
-    """Where requests to `uri` go, in the order to try; none where nothing is known, or its protocol is not spoken."""
+    """Where requests to `uri` go, in the order to try; none where nothing is known, or its protocol is not
+    supported."""
     target = target_of(uri)
     wanted = protocol_of(uri)
     if wanted is None or (wanted and wanted not in protocols):
@@ -81,7 +82,7 @@ def addresses_of(
     if not found:
         protocol = wanted or "udp"
         found = _at_port(records, target, default_port(protocol), protocol)
-    return list(dict.fromkeys(found))[:MOST_ADDRESSES]
+    return list(dict.fromkeys(found))[:MAX_ADDRESSES]
 
 
 def stun_servers(host: str, port: int | None, records: Records, rng: random.Random) -> list[Address]:
@@ -143,7 +144,7 @@ def _asks_dns(name: str) -> bool:
 def _services(target: str, protocols: Sequence[str], records: Records, *, may_choose: bool) -> list[tuple[str, str]]:
     """Protocols and names of SRV records, in the order to try: by NAPTR where the domain has such, else all (4.1)."""
     if may_choose:
-        offered = [record for record in records.naptr(target)[:MOST_RECORDS] if record.flags.lower() == "s"]
+        offered = [record for record in records.naptr(target)[:MAX_RECORDS] if record.flags.lower() == "s"]
         offered.sort(key=lambda record: (record.order, record.preference))
         chosen = [(SERVICES.get(record.service.upper(), ""), record.replacement) for record in offered]
         chosen = [(protocol, name) for protocol, name in chosen if protocol in protocols]
@@ -154,14 +155,14 @@ def _services(target: str, protocols: Sequence[str], records: Records, *, may_ch
 
 def _of_service(records: Records, name: str, protocol: str, rng: random.Random) -> list[Address]:
     found: list[Address] = []
-    for record in by_weight(records.srv(name)[:MOST_RECORDS], rng):
+    for record in by_weight(records.srv(name)[:MAX_RECORDS], rng):
         if record.target not in NOWHERE and 0 < record.port < 1 << 16:
             found += _at_port(records, record.target, record.port, protocol)
     return found
 
 
 def _at_port(records: Records, host: str, port: int, protocol: str) -> list[Address]:
-    hosts = [host] if literal(host) is not None else records.hosts(host)[:MOST_RECORDS]
+    hosts = [host] if literal(host) is not None else records.hosts(host)[:MAX_RECORDS]
     return [Address(protocol, host, port) for host in hosts if _can_be_reached(host)]
 
 

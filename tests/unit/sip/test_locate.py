@@ -14,15 +14,15 @@ from voip.sip import (
     CallEnded,
     Event,
     IncomingCall,
-    LookUp,
     OfferWanted,
     Request,
+    ResolveUri,
     SipUri,
     UserAgent,
     parse_message,
 )
-from voip.sip.finder import KNOWN_FOR, LOOK_UP_TIME, MOST_PENDING
-from voip.sip.lookup import MOST_ADDRESSES, Naptr, Srv, addresses_of, by_weight
+from voip.sip.locate import MAX_ADDRESSES, Naptr, Srv, addresses_of, by_weight
+from voip.sip.resolver import KNOWN_FOR, LOOKUP_TIMEOUT, MAX_PENDING
 
 HERE, FIRST, SECOND = "10.0.0.2", "10.0.0.11", "10.0.0.12"
 ALL = ("udp", "tcp", "tls")
@@ -154,7 +154,7 @@ def test_weights_are_the_shares_of_the_first_places_and_priorities_come_first() 
 def test_no_answer_of_the_dns_makes_us_try_for_ever() -> None:
     crowd = {f"h{number}.example": [f"192.0.{number}.{host}" for host in range(1, 100)] for number in range(100)}
     table = Table(crowd, {"_sip._udp.example.org": [Srv(0, 1, 5060, name) for name in crowd]})
-    assert len(places("sip:example.org", table)) == MOST_ADDRESSES
+    assert len(places("sip:example.org", table)) == MAX_ADDRESSES
     assert len(table.asked) < 20
 
 
@@ -184,7 +184,7 @@ def test_the_next_address_is_tried_when_one_is_silent_and_a_late_answer_is_hung_
     assert not quick.events
     lab.run(0.2)
     assert quick.names() == ["IncomingCall", "CallEstablished"]
-    assert caller.names() == ["LookUp", "CallAnswered"]
+    assert caller.names() == ["ResolveUri", "CallAnswered"]
     invites = [parse_message(data) for _, source, _, data in lab.trace if data.startswith(b"INVITE")]
     assert len({message.headers.lines("CSeq")[0] for message in invites}) == 1
     assert len({message.via[0].params["branch"] for message in invites}) == 2
@@ -209,7 +209,7 @@ def test_the_next_address_is_tried_after_503_and_none_after_486() -> None:
     caller = lab.phone(HERE, policy=knows_names(name_of(full, quick)))
     caller.agent.invite("sip:pbx.example", OFFER, lab.now)
     lab.run(1.0)
-    assert caller.names() == ["LookUp", "CallAnswered"]
+    assert caller.names() == ["ResolveUri", "CallAnswered"]
 
     lab = Lab()
     full, quick = lab.phone(FIRST, policy=refuse(486)), lab.phone(SECOND)
@@ -263,7 +263,7 @@ def test_a_redirect_to_a_name_is_looked_up() -> None:
     response.headers.add("Contact", "<sip:moved.example>")
     caller.agent.receive(response.serialize(), Address("udp", FIRST, 5060), lab.now)
     lab.run(1.0)
-    assert caller.names() == ["LookUp", "CallAnswered"]
+    assert caller.names() == ["ResolveUri", "CallAnswered"]
     again = parse_message(next(data for _, _, where, data in lab.trace if where == callee.address))
     assert again.headers.lines("To") == [f"<sip:{FIRST}>"]
 
@@ -286,8 +286,8 @@ def test_a_look_up_that_nobody_answers_ends_the_call() -> None:
     lab = Lab()
     caller = lab.phone(HERE, policy=lambda phone, event: None)
     caller.agent.invite("sip:pbx.example", OFFER, lab.now)
-    lab.run(LOOK_UP_TIME - 0.1)
-    assert caller.names() == ["LookUp"]
+    lab.run(LOOKUP_TIMEOUT - 0.1)
+    assert caller.names() == ["ResolveUri"]
     lab.run(0.2)
     assert [event.reason for event in caller.ended()] == ["network"]
     lab.run(40.0)
@@ -300,7 +300,7 @@ def test_hanging_up_during_the_look_up_is_the_end_and_a_late_answer_is_nothing()
     call_id = caller.agent.invite("sip:pbx.example", OFFER, lab.now)
     caller.agent.hang_up(call_id, lab.now)
     lab.run(0.1)
-    caller.agent.found(SipUri.parse("sip:pbx.example"), [Address("udp", FIRST, 5060)], lab.now)
+    caller.agent.resolved(SipUri.parse("sip:pbx.example"), [Address("udp", FIRST, 5060)], lab.now)
     lab.run(1.0)
     assert [event.reason for event in caller.ended()] == ["cancelled"]
     assert not lab.trace
@@ -313,21 +313,21 @@ def test_a_name_is_asked_for_once_while_it_is_known_and_again_later() -> None:
     for _ in range(3):
         caller.agent.invite("sip:pbx.example", OFFER, lab.now)
         lab.run(1.0)
-    assert len(caller.of(LookUp)) == 1
+    assert len(caller.of(ResolveUri)) == 1
     lab.run(KNOWN_FOR)
     caller.agent.invite("sip:pbx.example", OFFER, lab.now)
     lab.run(1.0)
-    assert len(caller.of(LookUp)) == 2
+    assert len(caller.of(ResolveUri)) == 2
 
 
 def test_look_ups_at_a_time_are_bounded() -> None:
     agent = UserAgent(rng=random.Random(1), local=lambda remote: (HERE, 5060))
-    for number in range(MOST_PENDING + 5):
+    for number in range(MAX_PENDING + 5):
         agent.invite(f"sip:h{number}.example", OFFER, 0.0)
     events = []
     while (event := agent.next_event()) is not None:
         events.append(event)
-    assert sum(isinstance(event, LookUp) for event in events) == MOST_PENDING
+    assert sum(isinstance(event, ResolveUri) for event in events) == MAX_PENDING
     assert sum(isinstance(event, CallEnded) for event in events) == 5
 
 
@@ -342,7 +342,7 @@ def test_a_contact_that_is_a_name_is_looked_up_once_its_owner_has_shown_to_be_th
     lab.run(0.015)
     assert callee.names() == ["IncomingCall"]  # a stranger yet: nothing is looked up for it
     lab.run(1.0)
-    assert sorted(callee.names()) == ["CallEstablished", "IncomingCall", "LookUp"]
+    assert sorted(callee.names()) == ["CallEstablished", "IncomingCall", "ResolveUri"]
     callee.agent.hang_up(call_id, lab.now)
     lab.run(1.0)
     assert caller.names()[-1] == "CallEnded"
