@@ -179,7 +179,7 @@ class UserAgent:
         return self._core.events.popleft() if self._core.events else None
 
     def transport_failed(self, address: Address, now: float, reason: str = "") -> None:
-        """What was to go there could not be sent: whatever waits for its response is told so, or goes by UDP."""
+        """What was to go there could not be sent: whatever waits for its response is given up, or goes by UDP."""
         self._forget_connection(address)
         self._core.transport_failed(address, reason, now)
         if self._registration is not None:

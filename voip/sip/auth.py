@@ -1,4 +1,4 @@
-"""Digest authentication as texts and hashes: challenges, and the headers that answer them (RFC 3261 section 22,
+"""Digest authentication as texts and hashes: challenges, and the credentials for them (RFC 3261 section 22,
 RFC 7616, RFC 8760 for SHA-256 and SHA-512-256, RFC 2617 for servers that know neither those nor qop).
 
 Only computing is done here. Which servers get credentials, and with which nonce count, is the matter of digest_client;
@@ -43,7 +43,8 @@ class Challenge:
 
     @property
     def strength(self) -> int:
-        """The place of the hash among those known, the strongest highest; 0 if this challenge cannot be answered."""
+        """The place of the hash among those known, the strongest highest; 0 if there can be no credentials for this
+        challenge."""
         name = _hash_name(self.algorithm)
         known = [algorithm for algorithm, hash_name in _ALGORITHMS.items() if hash_name in hashlib.algorithms_available]
         if name not in known or (self.qop and self.chosen_qop is None):
@@ -88,7 +89,7 @@ def parse_challenge(value: str) -> Challenge:
 
 
 def parse_credentials(value: str) -> DigestCredentials:
-    """Read what answers a challenge; SipParseError (a ProtocolError) if it is not well-formed."""
+    """Read credentials; SipParseError (a ProtocolError) if it is not well-formed."""
     parameters = _parse_digest(value)
     missing = [name for name in ("username", "realm", "nonce", "uri", "response") if name not in parameters]
     count = parameters.get("nc", "")
@@ -131,10 +132,10 @@ def authorization(
     cnonce: str,
     body: bytes = b"",
 ) -> str:
-    """The value of Authorization or Proxy-Authorization that answers `challenge` for this request.
+    """The value of Authorization or Proxy-Authorization for this request that `challenge` asks for.
 
     `uri` is the request URI as sent; `nonce_count` is 1 for the first use of a nonce and rises with each; `cnonce` is
-    fresh random text (hex digits or base64). ValueError if the challenge cannot be answered (`strength` 0).
+    fresh random text (hex digits or base64). ValueError if the challenge cannot be met (`strength` 0).
     """
     if not challenge.strength:
         raise ValueError(f"cannot answer a challenge with algorithm {challenge.algorithm!r} and qop {challenge.qop}")

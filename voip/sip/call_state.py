@@ -31,7 +31,7 @@ class CallState(Enum):
     LEAVING = "the same, and BYE follows the ACK"
     CONFIRMED = "the call is up"
     ENDING = "BYE sent, its response is still to come"
-    TERMINATED = "the user knows that the call is over; it stays to answer what is still under way"
+    TERMINATED = "the user knows that the call is over; it stays to respond to what is still under way"
 
 
 class Action(Enum):
@@ -57,7 +57,7 @@ class Trigger(Enum):
     ACK = "the ACK for it has come"
     LEAVE = "the user hangs up before that ACK"
     BYE = "our BYE is sent"
-    END = "the user is told that the call is over"
+    END = "the end of the call is reported to the user"
 
 
 class Allowed(NamedTuple):

@@ -58,7 +58,7 @@ class DigestVerifier:
         self._serial = 0
         self._counts: dict[str, int] = {}
         self._failures: dict[str, _Failures] = {}
-        self._unanswered: dict[str, str | None] = {}  # by host, the Call-ID of a challenge; None: the last hash alone
+        self._challenged: dict[str, str | None] = {}  # by host, the Call-ID of a challenge; None: the last hash alone
 
     def verify(self, request: Request, host: str, now: float) -> Verdict:
         """What to do with this request, which came from the literal address `host`.
@@ -70,8 +70,8 @@ class DigestVerifier:
         given = _credentials_for_us(request)
         if given is None:
             return Verdict.UNKNOWN
-        if self._unanswered.get(host):
-            del self._unanswered[host]
+        if self._challenged.get(host):
+            del self._challenged[host]
         # Before the digest is looked at: else an invented nonce would show whether a guessed password is right.
         if not self._is_fresh(given.nonce, host, now) or given.count <= self._counts.get(given.nonce, 0):
             return Verdict.STALE
@@ -91,12 +91,12 @@ class DigestVerifier:
         return [challenge_text(Challenge(REALM, nonce, None, name, (QOP,), stale)) for name in names]
 
     def _gave_up(self, host: str, call_id: str) -> bool:
-        """Whether this host has left a challenge unanswered in another call."""
-        if self._unanswered.setdefault(host, call_id) != call_id:
-            self._unanswered[host] = None
-        while len(self._unanswered) > MAX_HOSTS:
-            del self._unanswered[next(iter(self._unanswered))]
-        return self._unanswered.get(host, call_id) is None
+        """Whether this host has not come back with credentials after a challenge in another call."""
+        if self._challenged.setdefault(host, call_id) != call_id:
+            self._challenged[host] = None
+        while len(self._challenged) > MAX_HOSTS:
+            del self._challenged[next(iter(self._challenged))]
+        return self._challenged.get(host, call_id) is None
 
     def _nonce(self, host: str, now: float) -> str:
         self._serial = (self._serial + 1) % 16 ** (STAMP_DIGITS - TIME_DIGITS)

@@ -89,7 +89,7 @@ class DigitPressed:
 
 @dataclass(frozen=True)
 class CallEnded:
-    """The call is over; told exactly once for each call.
+    """The call is over; reported exactly once for each call.
 
     `reason`: "local-bye", "remote-bye", "rejected", "no-answer", "cancelled", "no-ack", "redirect-loop", "timeout" or
     "network". `status` and `phrase` are those of the response that decided, where there was one.
@@ -110,7 +110,7 @@ class PeerAlive:
 
 @dataclass(frozen=True)
 class Registered:
-    """The registrar knows `contact` as a place where `account` is, for `expires` seconds; told at each refresh."""
+    """The registrar knows `contact` as a place where `account` is, for `expires` seconds; reported at each refresh."""
 
     account: str
     expires: int

@@ -32,7 +32,7 @@ Parameters = dict[str, "str | None"]
 
 
 class SipParseError(ProtocolError):
-    """A SIP message or a part of it is malformed; `status` is what a request that holds it is to be answered with."""
+    """A SIP message or a part of it is malformed; `status` is that of the response to a request with it."""
 
     def __init__(self, text: str, status: int = BAD_REQUEST) -> None:
         super().__init__(text)

@@ -269,7 +269,7 @@ class Via:
     host: str
     port: int | None = None
     params: Parameters = field(default_factory=dict)
-    version: str = "2.0"  # another one is only ever seen in a request that is answered with 505
+    version: str = "2.0"  # another one is only ever seen in a request that gets 505
 
     @classmethod
     def parse(cls, text: str) -> Via:

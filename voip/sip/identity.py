@@ -11,11 +11,11 @@ from voip.sip.headers import BRANCH_COOKIE, Via
 from voip.sip.uri import SipUri
 
 TOKEN_BITS = 64
-"""Of tags and branches: whoever does not see our packets cannot name our dialogs and transactions (19.3)."""
+"""Of tags and branches: an attacker off the path cannot name our dialogs and transactions (19.3)."""
 MAX_SEEN = 64
 """Remotes that are remembered to see us elsewhere."""
 Local = Callable[[Address], "tuple[str, int]"]
-"""The host and port of ours that a remote is to be told."""
+"""Our own host and port as a remote reaches them."""
 
 
 def random_token(rng: random.Random, bits: int = TOKEN_BITS) -> str:

@@ -1,4 +1,4 @@
-"""Keeping the way through a NAT open for whoever has to reach us over UDP (RFC 5626 section 3.5, as far as it is
+"""Keeping the way through a NAT open for remotes that have to reach us over UDP (RFC 5626 section 3.5, as far as it is
 usual: an empty message, which gets no response)."""
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ class Response(SipMessage):
 
 
 def parse_message(data: bytes, *, stream: bool = False) -> Request | Response:
-    """Read one datagram; SipParseError (a ProtocolError, `.status` says how to answer a request) and nothing else.
+    """Read one datagram; SipParseError (a ProtocolError, `.status` is for the response to a request) and nothing else.
 
     `stream`: it came by a connection, where only Content-Length says how long it is.
     """
@@ -368,7 +368,7 @@ def _parse_contacts(values: list[str]) -> list[NameAddr]:
 def salvage(data: bytes) -> Request | None:
     """From a malformed request keep what it takes to refuse it: Via, From, To, Call-ID, CSeq as far as they are there.
 
-    None where there is nothing to answer or nobody to answer to: responses, ACK, no CSeq, no usable top Via.
+    None where no response is possible or allowed: responses, ACK, no CSeq, no usable top Via.
     The fields kept are not checked: use `response()` only.
     """
     section = data[:MAX_HEADER_SECTION].lstrip(b"\r\n")

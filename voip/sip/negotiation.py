@@ -19,7 +19,7 @@ from voip.sip.transaction import ClientTransaction, ServerTransaction
 
 GLARE_OWNER = (2.1, 4.0)
 GLARE_OTHER = (0.0, 2.0)
-"""Seconds to wait after 491: whoever made the Call-ID waits longer (14.1)."""
+"""Seconds to wait after 491: the side that made the Call-ID waits longer (14.1)."""
 MAX_RETRY_AFTER = 10
 """Seconds of Retry-After for an offer that comes while another is open (14.2)."""
 PENDING = 491

@@ -1,4 +1,4 @@
-"""What a request must be like to be served, whoever sends it (RFC 3261 section 8.2)."""
+"""What a request must be like to be served, whatever its source (RFC 3261 section 8.2)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _objection_to_body(request: Request) -> Refusal | None:
 
 
 def _objection_to_accept(request: Request) -> Refusal | None:
-    """Who says what it accepts, and that is no session description, cannot be answered (21.4.7)."""
+    """A caller that accepts some bodies, but no session description, cannot get an answer (21.4.7)."""
     accepted = [value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")]
     if accepted and not any(kind in (SDP, "application/*", "*/*") for kind in accepted):
         return 406, []

@@ -1,6 +1,6 @@
 """A registration at a registrar (RFC 3261 section 10): made, refreshed before it ends, and taken back.
 
-What the registrar says of where our requests come from (RFC 3581) is where it is told to reach us: behind a NAT that
+The address that the registrar sees our requests come from (RFC 3581) is the contact that it gets: behind a NAT that
 is another address than the one we have. Where it fails it is tried again for ever, after pauses that grow
 (RFC 5626 section 4.5); whether that is of use is for the owner to say.
 """
@@ -41,7 +41,7 @@ class Registration:
         self._keep_alive = KeepAlive(core.wire, self._to_keep_alive, lambda: core.rng.uniform(*KEEP_ALIVE_INTERVAL))
         self._transaction: ClientTransaction | None = None
         self._expires = EXPIRES
-        self._contact, self._former = "", ""  # what the registrar was told last, and before
+        self._contact, self._former = "", ""  # the last one that the registrar got, and the one before
         self._moved = False
         self._failures = 0
         self._leaving = False
@@ -190,7 +190,7 @@ class Registration:
         return self._expires if seconds is None else seconds
 
     def _learn_address(self, response: Response) -> bool:
-        """Whether the registrar sees us at another address than we have told it."""
+        """Whether the registrar sees us at another address than our contact says."""
         assert self.destination is not None
         self._core.identity.learn_address(self.destination, response.via[0])
         return self._core.identity.contact(self.destination, secure=is_secure(self._registrar)) != self._contact

@@ -306,7 +306,7 @@ class ServerTransaction(ABC):
             self._wire.send(self._reply, self.reply_to)
 
     def connection_lost(self) -> None:
-        """The connection that the request came by is gone: answer where its sender says that it listens (18.2.2)."""
+        """The connection that the request came by is gone: respond where its sender says that it listens (18.2.2)."""
         via = self.request.via[0]
         self.reply_to = self.source._replace(port=via.port or default_port(self.source.protocol))
 

@@ -44,7 +44,7 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # The display name is tokens or a quoted string; what is not ASCII is tolerated unquoted.
 _DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
-# RFC 3261 section 19.1.4: a parameter in only one of two URIs is passed over, but not one of these.
+# RFC 3261 section 19.1.4: a parameter in only one of two URIs is ignored, but not one of these.
 _DECISIVE_PARAMETERS = ("user", "ttl", "method", "maddr", "transport")
 
 
@@ -100,7 +100,7 @@ class SipUri:
 def _parse_uri_parameters(text: str) -> Parameters:
     """A parameter that is merely repeated is taken once: baresip adds the transport of its account to what is dialled.
 
-    RFC 3261 section 19.1.1 allows no second one; of two that differ nobody knows which is meant.
+    RFC 3261 section 19.1.1 allows no second one; of two that differ neither can be preferred.
     """
     params: Parameters = {}
     for piece in text[1:].split(";"):
