@@ -9,6 +9,10 @@ from voip.sip.methods import EXTENSIONS, METHODS, SDP, is_served, refusal_of
 from voip.sip.session_timer import MIN_SE, too_short
 from voip.sip.uri import SipUri
 
+NEGOTIATING = ("INVITE", "UPDATE")
+"""Methods that a session timer goes with (RFC 4028)."""
+CHECKED_BY_THE_CALL = ("INFO",)
+"""Methods whose body comes last: a package is refused before it (RFC 6086 section 4.2.2: 469)."""
 Refusal = tuple[int, "list[tuple[str, str]]"]
 """Status and header fields of the response."""
 
@@ -22,21 +26,16 @@ def objection(request: Request, source: Address) -> Refusal | None:
     unsupported = [tag for tag in request.headers.get_all("Require") if tag.lower() not in EXTENSIONS]
     if unsupported:
         return 420, [("Unsupported", ", ".join(unsupported))]
-    if request.method == "INVITE":
-        return _objection_to_offer(request) or _objection_to_accept(request) or _objection_to_contact(request)
-    if request.method == "UPDATE":
-        return _objection_to_offer(request)
-    return None
-
-
-def _objection_to_offer(request: Request) -> Refusal | None:
-    if too_short(request):
+    if request.method in NEGOTIATING and too_short(request):
         return 422, [("Min-SE", str(MIN_SE))]
-    return _objection_to_body(request)
+    refusal = _objection_to_body(request)
+    if refusal is None and request.method == "INVITE":
+        return _objection_to_accept(request) or _objection_to_contact(request)
+    return refusal
 
 
 def _objection_to_body(request: Request) -> Refusal | None:
-    if not request.body:
+    if not request.body or not METHODS[request.method].bodies or request.method in CHECKED_BY_THE_CALL:
         return None
     encodings = [encoding.lower() for encoding in request.headers.get_all("Content-Encoding")]
     if any(encoding != "identity" for encoding in encodings):
