@@ -14,7 +14,7 @@ from voip.audio import AudioSender, Dialler, Digit
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
-from voip.net import MediaPort, Network
+from voip.net import MediaTransport, Network
 from voip.report import Console
 from voip.rtcp import RtcpExchange
 from voip.rtp import RtpPacket
@@ -34,7 +34,7 @@ class Stream(ABC):
         """Whether its device is there."""
 
     @abstractmethod
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
+    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
         """A call is agreed on: let it flow."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Hearing(Stream):
     def available(self) -> bool:
         return self._playback.sink.available
 
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
+    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
         def on_digit(digit: Digit) -> None:  # playback thread
             lasted = round(digit.seconds * 1e3)
             text = f"key {digit.key}   pressed for {lasted} ms"
@@ -85,7 +85,7 @@ class Hearing(Stream):
 
     def end(self, call_id: str, ended: Ended) -> None:
         def played_out(stats: ReceiverStats) -> None:  # playback thread
-            self._network.post(ended, stats)
+            self._network.loop.post(ended, stats)
 
         self._playback.mailbox.post(self._playback.mixer.finish, call_id, played_out)
 
@@ -124,13 +124,9 @@ class Speaking(Stream):
     def available(self) -> bool:
         return self.capture.source.available
 
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
+    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
         def send(datagram: bytes) -> None:  # capture thread
-            remote = session.remote
-            if not remote[1]:  # without signalling nobody is known until he has been heard
-                return
-            port.send(remote, datagram)
-            if self._console.shows_packets:
+            if port.send_rtp(datagram) and self._console.shows_packets:
                 self._console.packet("sent", RtpPacket.parse(datagram))
 
         self.capture.mailbox.post(self._feed, call_id, media, send)
@@ -162,7 +158,7 @@ class Speaking(Stream):
             left = self._diallers.pop(call_id).left if call_id in self._diallers else ""
             if left:
                 self._console.say(0, f"the call ended before all keys were dialled: {left} is left")
-            self._network.post(ended, self.capture.fanout.remove(call_id))
+            self._network.loop.post(ended, self.capture.fanout.remove(call_id))
 
         self.capture.mailbox.post(starve)
 

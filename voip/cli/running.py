@@ -33,10 +33,10 @@ def watch(
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
-    now = calls.network.now()
+    now = calls.network.loop.now()
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
-        now = calls.network.now()
+        now = calls.network.loop.now()
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -45,18 +45,18 @@ def watch(
         if now >= next_status:
             next_status += STATUS_INTERVAL
             console.status(calls.records)
-    calls.network.post(calls.hang_up_all)
-    deadline = calls.network.now() + GOODBYE_TIMEOUT
-    while not calls.idle and calls.network.now() < deadline and not shutdown.impatient():
+    calls.network.loop.post(calls.hang_up_all)
+    deadline = calls.network.loop.now() + GOODBYE_TIMEOUT
+    while not calls.idle and calls.network.loop.now() < deadline and not shutdown.impatient():
         shutdown.pause()
     if not calls.idle:
-        calls.network.post(calls.last_words)
+        calls.network.loop.post(calls.last_words)
         shutdown.pause()
     deadline += 0.0 if shutdown.signalled() else LINGER_AT_MOST - GOODBYE_TIMEOUT
-    while calls.network.now() < min(calls.agent.linger_until, deadline) and not shutdown.impatient():
+    while calls.network.loop.now() < min(calls.agent.linger_until, deadline) and not shutdown.impatient():
         shutdown.pause()
     shutdown.stop()
-    calls.network.post(lambda: None)
+    calls.network.loop.post(lambda: None)
 
 
 def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: Console) -> None:

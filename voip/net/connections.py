@@ -11,23 +11,22 @@ import errno
 import math
 import os
 import random
-import selectors
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from voip.errors import NetworkError
-from voip.net.sockets import bound_stream_socket, family_of, is_own_address, why_not
+from voip.net.loop import EventLoop
+from voip.net.sockets import is_own_address
+from voip.net.stream_ports import StreamPorts
 from voip.net.tls import Plain, Tls, TlsLayer, why_no_tls
-from voip.net.zones import learned, sockaddr
+from voip.net.zones import learned
 from voip.sip import Address
 from voip.sip.framing import PING, PONG, StreamError, StreamFramer
 
 READ_SIZE = 1 << 14
 """Bytes read from one connection before all others have their turn: some dozens of messages."""
-BACKLOG = 16
 MOST_QUEUED = 1 << 18
 """Bytes that wait to be sent: a peer that does not read is given up."""
 MOST_INCOMING = 8
@@ -48,10 +47,8 @@ PING_INTERVAL = (95.0, 120.0)
 
 @dataclass
 class Hooks:
-    """What connections ask and tell; `later` runs something soon, when nothing else is under way."""
+    """What connections ask and tell."""
 
-    now: Callable[[], float]
-    later: Callable[[Callable[[], None]], None]
     on_message: Callable[[bytes, Address], None]
     on_failed: Callable[[Address, str], None]
     on_closed: Callable[[Address], None]
@@ -78,7 +75,8 @@ class Connection:
     used: float = -math.inf
     """When the last whole message went or came."""
     unfinished_since: float | None = None
-    events: int = 0
+    writing: bool = False
+    """The loop tells when the socket can be written."""
 
     @property
     def ready(self) -> bool:
@@ -86,43 +84,30 @@ class Connection:
 
 
 class Connections:
-    """All connections of one network; they are served by its thread."""
+    """All connections of one network, on its thread."""
 
     def __init__(
-        self, selector: selectors.BaseSelector, hooks: Hooks, tls: Tls, *, dscp: int, most_incoming: int = MOST_INCOMING
+        self, loop: EventLoop, hooks: Hooks, tls: Tls, *, dscp: int, most_incoming: int = MOST_INCOMING
     ) -> None:
-        self._selector, self._hooks, self._tls, self._dscp = selector, hooks, tls, dscp
+        self._loop, self._hooks, self._tls = loop, hooks, tls
+        self._ports = StreamPorts(loop, dscp=dscp)
         self._most_incoming = most_incoming
         self._open: dict[Address, Connection] = {}
-        self._bound: dict[tuple[str, socket.AddressFamily], socket.socket] = {}
         self._rng = random.Random()
 
     # --- listening ------------------------------------------------------------------------------------------------
 
-    def listen(self, protocol: str, host: str, port: int) -> int:
-        """Take connections there (or, for TLS without a certificate, only keep the port for our own); the port that
-        was got. OSError as it is."""
-        family = family_of(host)
-        sock = bound_stream_socket(family, host, port, self._dscp)
-        self._bound[protocol, family] = sock
-        if protocol == "tcp" or self._tls.server is not None:
-            try:
-                sock.listen(BACKLOG)
-            except OSError:
-                sock.close()
-                del self._bound[protocol, family]
-                raise
-            self._selector.register(sock, selectors.EVENT_READ, partial(self._accept, protocol, sock))
-        return int(sock.getsockname()[1])
+    def listen(self, protocol: str, hosts: list[str], port: int, *, exactly: bool) -> int:
+        """Accept connections at these addresses (or, for TLS without a certificate, only keep the port for our own),
+        all at one port: `port`, or any where it is taken unless it must be `exactly` that. The port that was got;
+        NetworkError."""
+        accept = partial(self._accept, protocol) if protocol == "tcp" or self._tls.server is not None else None
+        return self._ports.listen(protocol, hosts, port, accept, exactly=exactly)
 
     def close(self) -> None:
         for connection in list(self._open.values()):
             self._close(connection)
-        for sock in self._bound.values():
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(sock)
-            sock.close()
-        self._bound.clear()
+        self._ports.close()
 
     def leave_old_addresses(self) -> None:
         """Close connections from addresses that this machine has no longer: what they are given goes nowhere, and the
@@ -142,7 +127,7 @@ class Connections:
         if len(connection.queue) + connection.layer.waiting + len(data) > MOST_QUEUED:
             self._fail(connection, f"{_name(address)} does not read what it is sent")
             return
-        connection.used = self._hooks.now()
+        connection.used = self._loop.now()
         self._put(connection, data)
 
     def _put(self, connection: Connection, data: bytes) -> None:
@@ -156,37 +141,17 @@ class Connections:
             layer: Plain | TlsLayer = Plain()
             if address.protocol == "tls":
                 layer = TlsLayer(self._tls.client, self._hooks.server_name(address))
-            sock = self._connecting_socket(address)
+            sock = self._ports.connect(address)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._tell_failure(address, f"cannot reach {_name(address)}: {reason}")
             return None
-        due = self._hooks.now() + CONNECT_TIMEOUT
+        due = self._loop.now() + CONNECT_TIMEOUT
         connection = Connection(sock, address, layer, incoming=False, due=due, connected=False)
-        self._add(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        self._add(connection, writing=True)
         return connection
 
-    def _connecting_socket(self, address: Address) -> socket.socket:
-        """From the port that we listen at, so that the other side finds the connection when it looks for us
-        (RFC 5923); from any, where that cannot be."""
-        family = family_of(address.host)
-        bound = self._bound.get((address.protocol, family))
-        anywhere = "::" if family == socket.AF_INET6 else "0.0.0.0"
-        host, port = (anywhere, 0) if bound is None else bound.getsockname()[:2]
-        if port not in (0, address.port):
-            with contextlib.suppress(OSError):
-                return self._begin_connecting(bound_stream_socket(family, host, port, self._dscp), address)
-        sock = bound_stream_socket(family, host, 0, self._dscp, shared=False)
-        return self._begin_connecting(sock, address)
-
-    def _begin_connecting(self, sock: socket.socket, address: Address) -> socket.socket:
-        begun = sock.connect_ex(sockaddr(address.host, address.port))
-        if begun not in (0, errno.EINPROGRESS):
-            sock.close()
-            raise OSError(begun, os.strerror(begun))
-        return sock
-
-    # --- what the selector tells ----------------------------------------------------------------------------------
+    # --- what the loop tells --------------------------------------------------------------------------------------
 
     def _accept(self, protocol: str, listener: socket.socket) -> None:
         try:
@@ -203,9 +168,9 @@ class Connections:
             assert self._tls.server is not None
             layer = TlsLayer(self._tls.server, None)
         patience = HANDSHAKE_TIMEOUT if protocol == "tls" else FIRST_MESSAGE_TIMEOUT
-        due = self._hooks.now() + patience
+        due = self._loop.now() + patience
         connection = Connection(sock, address, layer, incoming=True, due=due, connected=True)
-        self._add(connection, selectors.EVENT_READ)
+        self._add(connection, writing=False)
 
     def _serve(self, connection: Connection) -> None:
         """Something can be read or written."""
@@ -266,7 +231,7 @@ class Connections:
         framer.feed(data)
         try:
             while connection.open and (message := framer.next_message()) is not None:
-                connection.used, connection.unfinished_since = self._hooks.now(), None
+                connection.used, connection.unfinished_since = self._loop.now(), None
                 self._hooks.on_message(message, connection.address)
         except StreamError as error:
             if error.head and connection.open:
@@ -277,11 +242,11 @@ class Connections:
         if framer.pongs_owed:
             connection.queue += connection.layer.send(PONG * framer.pongs_owed)
             framer.pongs_owed = 0
-            connection.used = max(connection.used, self._hooks.now())
+            connection.used = max(connection.used, self._loop.now())
         if not framer.unfinished:
             connection.unfinished_since = None
         elif connection.unfinished_since is None:
-            connection.unfinished_since = self._hooks.now()
+            connection.unfinished_since = self._loop.now()
 
     def _write(self, connection: Connection) -> None:
         """Send what the socket takes of the queue."""
@@ -301,11 +266,11 @@ class Connections:
         elif connection.ending and not connection.queue:
             self._say_all(connection)
         else:
-            self._watch(connection, selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.queue else 0))
+            self._watch(connection, writing=bool(connection.queue))
 
     def _say_all(self, connection: Connection) -> None:
         """Closed at once, with bytes of the other side's unread, the connection would be reset, and our last lost."""
-        self._watch(connection, selectors.EVENT_READ)
+        self._watch(connection, writing=False)
         if not connection.said_all:
             connection.said_all = True
             with contextlib.suppress(OSError):
@@ -352,7 +317,7 @@ class Connections:
             self._put(connection, PING)
 
     def _reschedule(self, connection: Connection) -> None:
-        now = self._hooks.now()
+        now = self._loop.now()
         if connection.unfinished_since is not None:
             connection.due = connection.unfinished_since + MESSAGE_TIMEOUT
         elif connection.ending:
@@ -364,15 +329,15 @@ class Connections:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _add(self, connection: Connection, events: int) -> None:
+    def _add(self, connection: Connection, *, writing: bool) -> None:
         self._open[connection.address] = connection
-        connection.events = events
-        self._selector.register(connection.sock, events, partial(self._serve, connection))
+        connection.writing = writing
+        self._loop.register(connection.sock, partial(self._serve, connection), writing=writing)
 
-    def _watch(self, connection: Connection, events: int) -> None:
-        if connection.events != events:
-            connection.events = events
-            self._selector.modify(connection.sock, events, partial(self._serve, connection))
+    def _watch(self, connection: Connection, *, writing: bool) -> None:
+        if connection.writing != writing:
+            connection.writing = writing
+            self._loop.modify(connection.sock, partial(self._serve, connection), writing=writing)
 
     def _make_room(self, *, incoming: bool) -> bool:
         """Whether one more may be opened, if need be in place of the one that nobody has used for longest."""
@@ -390,7 +355,7 @@ class Connections:
         self._tell_failure(connection.address, reason)
 
     def _tell_failure(self, address: Address, reason: str) -> None:
-        self._hooks.later(partial(self._hooks.on_failed, address, reason))
+        self._loop.call_later(0.0, partial(self._hooks.on_failed, address, reason))
 
     def _close(self, connection: Connection) -> None:
         """In good order."""
@@ -408,24 +373,8 @@ class Connections:
         connection.open = False
         if self._open.get(connection.address) is connection:
             del self._open[connection.address]
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(connection.sock)
+        self._loop.unregister(connection.sock)
         connection.sock.close()
-
-
-def open_listeners(connections: Connections, protocol: str, hosts: list[str], port: int, *, exactly: bool) -> int:
-    """Listen on these addresses, all at one port: `port`, or any where it is taken unless it must be `exactly` that."""
-    first, *others = hosts
-    try:
-        got = connections.listen(protocol, first, port)
-    except OSError as error:
-        if exactly:
-            raise NetworkError(why_not(error, first, port, "TCP")) from error
-        got = connections.listen(protocol, first, 0)
-    for host in others:
-        with contextlib.suppress(OSError):  # a machine without IPv6 serves IPv4 alone
-            connections.listen(protocol, host, got)
-    return got
 
 
 def _name(address: Address) -> str:

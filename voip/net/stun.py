@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 from voip.errors import ProtocolError
+from voip.net.loop import EventLoop
 from voip.net.names import Names
 from voip.net.sockets import family_of
 from voip.net.zones import sockaddr
@@ -26,29 +26,15 @@ REFRESH = 25.0
 Mapped = tuple[str, int]
 Done = Callable[["list[Mapped | None]"], None]
 """Gets what was asked for, socket by socket; None where it is not known."""
-
-
-class Loop(Protocol):
-    """What is used of the network thread."""
-
-    say: Callable[[int, str], None]
-    """Tells the user, from this verbosity on."""
-
-    def post(self, function: Callable[..., object], *args: object) -> None: ...
-
-    def call_later(self, delay: float, function: Callable[[], None]) -> None: ...
-
-    def watch(self, sock: socket.socket) -> None:
-        """Read what comes to a socket that nobody reads yet."""
-
-    def unwatch(self, sock: socket.socket) -> None: ...
+Read = Callable[[bool], None]
+"""Has sockets read (True) for as long as responses are due, if nothing reads them yet."""
 
 
 class _Question:
     """Some sockets, and what is known of them so far."""
 
-    def __init__(self, sockets: Sequence[socket.socket], done: Done) -> None:
-        self.sockets, self.done = sockets, done
+    def __init__(self, sockets: Sequence[socket.socket], done: Done, read: Read) -> None:
+        self.sockets, self.done, self.read = sockets, done, read
         self.mapped: list[Mapped | None] = [None] * len(sockets)
         self.over = False
 
@@ -56,8 +42,18 @@ class _Question:
 class StunClient:
     """Asks one server, and says so when that does not help."""
 
-    def __init__(self, loop: Loop, names: Names, host: str, port: int | None, *, rng: random.Random) -> None:
-        self._loop, self._names, self._rng = loop, names, rng
+    def __init__(
+        self,
+        loop: EventLoop,
+        names: Names,
+        host: str,
+        port: int | None,
+        *,
+        rng: random.Random,
+        say: Callable[[int, str], None],
+    ) -> None:
+        """`say` tells the user, from this verbosity on."""
+        self._loop, self._names, self._rng, self._say = loop, names, rng, say
         self._host, self._port = host, port
         self._servers: dict[socket.AddressFamily, tuple[str, int]] = {}
         self._found = self._silent = False
@@ -83,14 +79,14 @@ class StunClient:
         """What was asked with the sockets of a call."""
         if place is not None and place != self._sip.get(sock):
             self._sip[sock] = place
-            self._loop.say(0, f"seen from the STUN server our SIP address is {place[0]} port {place[1]}")
+            self._say(0, f"seen from the STUN server our SIP address is {place[0]} port {place[1]}")
 
-    def ask(self, sockets: Sequence[socket.socket], remote_host: str, done: Done) -> None:
-        """Ask for these sockets, which are to be reached from `remote_host`."""
+    def ask(self, sockets: Sequence[socket.socket], remote_host: str, done: Done, read: Read) -> None:
+        """Ask for these sockets, which are to be reached from `remote_host`; `read` is called around the wait."""
         if self._silent or not self._helps_towards(remote_host):
             done([None] * len(sockets))
             return
-        self._ask(_Question(sockets, done))
+        self._ask(_Question(sockets, done, read))
 
     def receive(self, data: bytes, source: tuple[str, int]) -> None:
         """A STUN message has come; only the server's answers to our questions matter."""
@@ -103,7 +99,7 @@ class StunClient:
         question, index = self._open[answer.transaction_id]
         self._silent = False
         if answer.mapped is None:
-            self._loop.say(0, f"the STUN server {self._host} refuses to say our address: {answer.error}")
+            self._say(0, f"the STUN server {self._host} refuses to say our address: {answer.error}")
             self._finish(question)
             return
         question.mapped[index] = answer.mapped
@@ -125,7 +121,7 @@ class StunClient:
             self._servers[family_of(address.host)] = (address.host, address.port)
         if not addresses:
             self._silent = True
-            self._loop.say(0, f"cannot find the STUN server {self._host}: peers are told our local address")
+            self._say(0, f"cannot find the STUN server {self._host}: peers are told our local address")
         waiting, self._waiting = self._waiting, []
         for question in waiting:
             self._send(question)
@@ -135,7 +131,7 @@ class StunClient:
             for sock, place in zip(sockets, mapped, strict=True):
                 self.note_sip(sock, place)
 
-        self._ask(_Question(sockets, told))
+        self._ask(_Question(sockets, told, lambda wanted: None))
         self._loop.call_later(REFRESH, lambda: self._refresh(sockets))
 
     def _ask(self, question: _Question) -> None:
@@ -154,7 +150,7 @@ class StunClient:
                 continue
             transaction_id = self._rng.getrandbits(8 * TRANSACTION_ID).to_bytes(TRANSACTION_ID, "big")
             self._open[transaction_id] = (question, index)
-            self._loop.watch(sock)
+            question.read(True)
             self._send_request(transaction_id, sock, server)
             for delay in RESEND_AFTER:
                 self._loop.call_later(delay, partial(self._send_request, transaction_id, sock, server))
@@ -169,7 +165,7 @@ class StunClient:
         asked = any(sock.family in self._servers for sock in question.sockets)
         if not question.over and asked and not any(question.mapped):
             if not self._silent:
-                self._loop.say(0, f"the STUN server {self._host} does not answer: peers are told our local address")
+                self._say(0, f"the STUN server {self._host} does not answer: peers are told our local address")
             self._silent = True
         self._finish(question)
 
@@ -178,6 +174,5 @@ class StunClient:
             return
         question.over = True
         self._open = {key: value for key, value in self._open.items() if value[0] is not question}
-        for sock in question.sockets:
-            self._loop.unwatch(sock)
+        question.read(False)
         question.done(question.mapped)

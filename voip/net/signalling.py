@@ -1,0 +1,218 @@
+"""SIP over UDP, TCP and TLS (RFC 3261 section 18): the sockets of one `UserAgent`, on the network thread."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from voip.errors import NetworkError
+from voip.ip import MAX_PORT
+from voip.net.addresses import OwnAddresses
+from voip.net.connections import MOST_INCOMING, Connections, Hooks
+from voip.net.loop import EventLoop
+from voip.net.names import Names, missing
+from voip.net.sockets import bound_socket, datagrams, family_of, why_not
+from voip.net.tls import Tls
+from voip.net.zones import sockaddr
+from voip.sip import Address, LookUp, UserAgent
+from voip.stun import is_stun
+
+Handler = Callable[[Any], None]
+"""Takes the events of one type."""
+
+
+@dataclass(frozen=True)
+class SendFailed:
+    """The system refuses to send to `address` over UDP. An event for the handlers, like those of the user agent."""
+
+    address: Address
+    error: OSError
+
+
+class SipTransport:
+    """Brings messages to a user agent and from it, drives its timers, and hands its events to their handlers.
+
+    `listen` and `serve` may be called by the main thread before the loop runs; all else belongs to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        addresses: OwnAddresses,
+        names: Names,
+        tls: Tls,
+        *,
+        dscp: int,
+        most_incoming: int = MOST_INCOMING,
+        say: Callable[[int, str], None],
+    ) -> None:
+        """`most_incoming`: connections that others may have open to us. `say` tells the user, from a verbosity on."""
+        self._loop, self._addresses, self._names, self._tls, self._dscp = loop, addresses, names, tls, dscp
+        self._say, self._warned = say, False
+        self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        self._ports: dict[str, int] = {}
+        self._agent: UserAgent | None = None
+        self._handlers: Mapping[type, Handler] = {}
+        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp, most_incoming=most_incoming)
+        loop.add(self)
+
+    # --- where we are reached -------------------------------------------------------------------------------------
+
+    def listen(self, port: int) -> int:
+        """Open the SIP sockets: UDP and TCP at `port`, TLS above if there is a certificate. The port that was got for
+        UDP; `sip_ports` has them all. NetworkError says what to do."""
+        bind = self._addresses.bind
+        hosts = [bind] if bind is not None else ["0.0.0.0", "::"]
+        got = self._ports["udp"] = self._listen_udp(hosts, port)
+        self._ports["tcp"] = self._connections.listen("tcp", hosts, got, exactly=port != 0)
+        secure = self._tls.server is not None
+        above = got + 1 if secure and got < MAX_PORT else 0
+        self._ports["tls"] = self._connections.listen("tls", hosts, above, exactly=port != 0 and secure)
+        return got
+
+    def _listen_udp(self, hosts: list[str], port: int) -> int:
+        for host in hosts:
+            family = family_of(host)
+            try:
+                sock = bound_socket(family, host, port, self._dscp)
+            except OSError as error:
+                if len(hosts) > 1 and family == socket.AF_INET6 and self._sockets:
+                    continue  # a machine without IPv6 serves IPv4 alone
+                raise NetworkError(why_not(error, host, port)) from error
+            port = sock.getsockname()[1]
+            self._sockets[family] = sock
+            self._loop.register(sock, partial(self._receive, sock))
+        return port
+
+    @property
+    def sip_ports(self) -> dict[str, int]:
+        """Where we can be reached by "udp", "tcp" and, with a certificate, "tls"."""
+        ports = dict(self._ports)
+        if self._tls.server is None:
+            ports.pop("tls", None)
+        return ports
+
+    def sip_address(self, remote: Address) -> tuple[str, int]:
+        """Our own host and port as `remote` is to be told, for Via and Contact."""
+        if remote.protocol == "udp" and (sock := self._sockets.get(family_of(remote.host))):
+            mapped = self._addresses.mapped(sock, remote.host)
+            if mapped is not None:
+                return mapped
+        return self._addresses.local_host(remote.host), self._ports[remote.protocol]
+
+    @property
+    def protocols(self) -> Sequence[str]:
+        """What SIP is spoken over, by preference."""
+        return ("udp", "tcp", "tls")
+
+    def leave_old_addresses(self) -> None:
+        """Close connections from addresses that this machine no longer has."""
+        self._connections.leave_old_addresses()
+
+    # --- the user agent -------------------------------------------------------------------------------------------
+
+    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler]) -> None:
+        """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, network thread."""
+        self._agent, self._handlers = agent, {LookUp: self._look_up, **handlers}
+        self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
+
+    def flush(self) -> None:
+        """Hand the agent's events to their handlers and its messages to the wire, until it has neither."""
+        if self._agent is None:
+            return
+        while True:
+            messages = self._agent.messages_to_send(self._loop.now())
+            for data, address in messages:
+                self._send(data, address)
+            event = self._agent.next_event()
+            if event is not None:
+                self._dispatch(event)
+            elif not messages:
+                return
+
+    def next_timer(self) -> float | None:
+        """When the first timer of the agent or of a connection is due."""
+        due = self._connections.next_timer()
+        timer = None if self._agent is None else self._agent.next_timer()
+        due = due if timer is None else min(due, timer)
+        return None if due == math.inf else due
+
+    def handle_timer(self, now: float) -> None:
+        self._connections.run_timers(now)
+        if self._agent is not None:
+            due = self._agent.next_timer()
+            if due is not None and due <= now:
+                self._agent.handle_timer(now)
+
+    def close(self) -> None:
+        """Close every socket; after the thread has ended."""
+        self._loop.remove(self)
+        self._connections.close()
+        for sock in self._sockets.values():
+            self._loop.unregister(sock)
+            sock.close()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, event: object) -> None:
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _look_up(self, event: LookUp) -> None:
+        """Resolve what the agent asks for, on a thread that may wait."""
+
+        if not self._warned and (note := missing()) is not None:
+            self._warned = True
+            self._say(1, note)
+
+        def found(addresses: list[Address]) -> None:  # the thread of the look-up
+            self._loop.post(self._on_resolved, event, addresses)
+
+        self._names.look_up(event.uri, self.protocols, tuple(self._sockets), found)
+
+    def _on_resolved(self, event: LookUp, addresses: list[Address]) -> None:
+        if self._agent is not None:
+            self._agent.found(event.uri, addresses, self._loop.now())
+
+    def _send(self, data: bytes, address: Address) -> None:
+        if address.reliable:
+            self._connections.send(data, address)
+            return
+        sock = self._sockets.get(family_of(address.host))
+        if sock is None:
+            return
+        try:
+            sock.sendto(data, sockaddr(address.host, address.port))
+        except OSError as error:
+            self._dispatch(SendFailed(address, error))
+
+    def _receive(self, sock: socket.socket) -> None:
+        for data, source in datagrams(sock):
+            if is_stun(data):
+                self._addresses.receive_stun(data, source)
+            else:
+                self._receive_message(data, Address("udp", *source))
+
+    def _receive_message(self, data: bytes, source: Address) -> None:
+        if self._agent is not None:
+            self._agent.receive(data, source, self._loop.now())
+            self.flush()
+
+    def _hooks(self) -> Hooks:
+        """What connections have to do with the user agent."""
+        return Hooks(
+            on_message=self._receive_message,
+            on_failed=self._connection_failed,
+            on_closed=lambda address: self._agent.connection_closed(address, self._loop.now()) if self._agent else None,
+            needs=lambda address: self._agent is not None and self._agent.needs(address),
+            server_name=lambda address: self._agent.server_name(address) if self._agent else address.host,
+        )
+
+    def _connection_failed(self, address: Address, reason: str) -> None:
+        if self._agent is not None:
+            self._agent.transport_failed(address, self._loop.now(), reason)
