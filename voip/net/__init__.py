@@ -1,22 +1,23 @@
-"""Sockets and the thread that serves them: the only module that touches a network.
+"""Sockets and the thread that serves them: the only package that touches a network.
 
-sockets     names, addresses, UDP sockets, and why the system refuses one
-tls         certificates, and TLS between the bytes of a socket and those of its user
-connections TCP and TLS: opened, kept, closed; stream_ports: the ports that they use
-stun        the public addresses of our sockets
-zones       which link a neighbour is on
-names       host names, by the DNS and the system
-loop        the event loop of the network thread: knows no protocol
-addresses   what peers are told of where we are
-signalling  SIP messages between the sockets and the user agent
-media       the port pair of a call, and all that passes it
-network     all of them together
+network       the four parts below, put together
+  loop        the event loop of the network thread: knows no protocol
+  signalling  SIP over UDP, TCP and TLS, for one user agent
+  addresses   our own addresses: bound, public, on a route, by STUN
+  media       media ports, and everything that enters or leaves them
+connections   SIP over TCP and TLS: opens, reuses and closes connections
+stream_ports  the TCP ports of those connections
+tls           certificates, and TLS between the bytes of a socket and those of its user
+stun          the STUN client
+dns           resolving host names, by the DNS and the system
+zones         zones of link-local addresses
+sockets       UDP and TCP sockets, and why the system refuses one
 """
 
 from __future__ import annotations
 
+from voip.net.dns import host_address
 from voip.net.media import MediaTransport, OnPacket
-from voip.net.names import host_address
 from voip.net.network import Network
 from voip.net.signalling import Handler, SendFailed
 from voip.net.sockets import DSCP_EF, family_of, local_address_towards

@@ -1,4 +1,4 @@
-"""Our own addresses, as peers are to be told: bound, public, on the route to them, or found by STUN (RFC 8489)."""
+"""Our own addresses as peers see them: public, bound, on the route to the peer, or found by STUN (RFC 8489)."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from voip.errors import NetworkError
+from voip.net.dns import Resolver
 from voip.net.loop import EventLoop
-from voip.net.names import Names
 from voip.net.sockets import family_of, local_address_towards
 from voip.net.stun import Mapped, StunClient
 
 MAX_HOSTS = 64
-"""Peers whose route was looked up, and is remembered."""
+"""Peers for which the local address of the route is remembered."""
 
-Discovered = Callable[["Mapped | None", "Mapped | None"], None]
-"""Gets the RTP and the RTCP port as the peer sees them; None: as far as is known, where we see them ourselves."""
+OnDiscovered = Callable[["Mapped | None", "Mapped | None"], None]
+"""Called with the RTP and the RTCP port as the peer sees them; None: no different from what we see ourselves."""
 
 
 class PortPair(Protocol):
-    """What discovery has to know of a media port."""
+    """A media port, as far as discovery needs it."""
 
     rtp: socket.socket
     rtcp: socket.socket | None
 
     def read_early(self, wanted: bool) -> None:
-        """Read the sockets (or no longer) although there is no session."""
+        """Read the sockets before there is a session, or stop reading them."""
 
 
 class OwnAddresses:
-    """What to tell peers of where we are. Network thread; before it runs, the main thread."""
+    """Knows which address to tell each peer. Network thread; before that runs, the main thread."""
 
     def __init__(
         self,
         loop: EventLoop,
-        names: Names,
+        resolver: Resolver,
         *,
         bind: str | None = None,
         public: str | None = None,
@@ -45,27 +45,27 @@ class OwnAddresses:
         say: Callable[[int, str], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`public`: what all peers are told; else `stun`, host and port of a server, is asked what they see.
-        `on_change` is called when `current_host` finds that this machine has another address."""
+        """`public`: the address that all peers are told; else the server `stun` (host, port) is asked.
+        `on_change` is called when `current_host` finds that the address of this machine has changed."""
         self._loop, self.bind, self._public, self._on_change = loop, bind, public, on_change
         self._stun: StunClient | None = None
         if stun is not None and public is None:
-            self._stun = StunClient(loop, names, *stun, rng=random.SystemRandom(), say=say)
+            self._stun = StunClient(loop, resolver, *stun, rng=random.SystemRandom(), say=say)
         self._sip: dict[socket.AddressFamily, socket.socket] = {}
         self._hosts: dict[str, str] = {}
 
     @property
     def behind_nat(self) -> bool:
-        """Whether the user has said that there is one."""
+        """Whether the options say so: with a public address or a STUN server."""
         return self._public is not None or self._stun is not None
 
     @property
     def any_host(self) -> str:
-        """Any address of the family that peers most likely have."""
+        """The wildcard address of the family that peers most likely use."""
         return "0.0.0.0" if self.bind is None or family_of(self.bind) == socket.AF_INET else "::"
 
     def local_host(self, remote_host: str) -> str:
-        """Our own address as the peer at `remote_host` is to be told: public, bound, or the one on its route."""
+        """The address to tell the peer at `remote_host`: public, bound, or the local one of the route."""
         if self._public is not None:
             return self._public
         if self.bind is not None and not ipaddress.ip_address(self.bind).is_unspecified:
@@ -80,7 +80,7 @@ class OwnAddresses:
         return self._hosts[remote_host]
 
     def current_host(self, remote_host: str) -> str | None:
-        """The same as it is just now, which `local_host` says from now on; None without a route."""
+        """Like `local_host`, but the route is looked up again; None without a route."""
         if self._public is None and (self.bind is None or ipaddress.ip_address(self.bind).is_unspecified):
             try:
                 host = local_address_towards(remote_host)
@@ -94,22 +94,22 @@ class OwnAddresses:
     # --- STUN -----------------------------------------------------------------------------------------------------
 
     def start_discovery(self, sip_sockets: Sequence[socket.socket]) -> None:
-        """Find the STUN server, if there is one, and keep the public addresses of the SIP sockets known."""
+        """Find the public addresses of the SIP sockets and keep them up to date, if there is a STUN server."""
         self._sip = {sock.family: sock for sock in sip_sockets}
         if self._stun is not None:
             self._stun.start(sip_sockets)
 
     def mapped(self, sip_socket: socket.socket, remote_host: str) -> Mapped | None:
-        """The public host and port of a SIP socket as the peer at `remote_host` is to be told, if STUN knows them."""
+        """The public host and port of a SIP socket, if they are known by STUN and the peer should use them."""
         return None if self._stun is None else self._stun.mapped(sip_socket, remote_host)
 
-    def discover(self, port: PortPair, remote_host: str, done: Discovered) -> None:
-        """Find out where `remote_host` sees the RTP and the RTCP port of a call, and our SIP port with them.
+    def discover(self, port: PortPair, remote_host: str, on_discovered: OnDiscovered) -> None:
+        """Find the public addresses of a media port towards `remote_host`, and that of our SIP port with them.
 
-        `done(rtp, rtcp)` is called at once, or within a second.
+        `on_discovered(rtp, rtcp)` is called at once, or within a second.
         """
         if self._stun is None:
-            done(None, None)
+            on_discovered(None, None)
             return
         stun, sip = self._stun, self._sip.get(port.rtp.family)
         sockets = [sock for sock in (port.rtp, port.rtcp, sip) if sock is not None]
@@ -118,12 +118,12 @@ class OwnAddresses:
             places = dict(zip(sockets, mapped, strict=True))
             if sip is not None:
                 stun.note_sip(sip, places[sip])
-            done(places[port.rtp], places.get(port.rtcp) if port.rtcp is not None else None)
+            on_discovered(places[port.rtp], places.get(port.rtcp) if port.rtcp is not None else None)
 
         stun.ask(sockets, remote_host, on_mapped, port.read_early)
 
     def receive_stun(self, data: bytes, source: tuple[str, int]) -> None:
-        """A STUN message has come to any of our sockets. What waited for it is sent at once."""
+        """Handle a STUN message from any of our sockets, and send what was waiting for it."""
         if self._stun is not None:
             self._stun.receive(data, source)
             self._loop.flush()

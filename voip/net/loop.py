@@ -19,34 +19,33 @@ from typing import Protocol
 MAX_SLEEP = 1.0
 """Seconds after which the loop looks at its clock again, whatever it waits for."""
 WAKE_UP_BYTES = 1 << 16
-"""Bytes of wake-ups that are taken together: one for each posted call."""
+"""Bytes read at once from the wake-up socket; each posted call writes one."""
 
 Callback = Callable[[], None]
 
 
 class Participant(Protocol):
-    """What has timers of its own, or output that comes of other people's calls."""
+    """A part of the program with timers of its own, or with output that calls of others may cause."""
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` is due, by the loop's clock; None: never. Asked after every wake-up, so it has to be
-        cheap."""
+        """When `handle_timer` is due, by the clock of the loop; None: never. Called on every wake-up: keep it cheap."""
 
     def handle_timer(self, now: float) -> None:
-        """The moment of `next_timer` has come."""
+        """Called when `next_timer` is due."""
 
     def flush(self) -> None:
-        """Send what is waiting to be sent: called after posted calls and timers."""
+        """Send what is waiting to be sent. Called after posted calls and timers."""
 
 
 class EventLoop:
-    """Waits for sockets and timers, and calls those who registered for them.
+    """Waits for sockets and timers, and calls what was registered for them.
 
     Registering belongs to the loop's thread, or to the main thread before `run`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.now = clock
-        """Seconds by the clock that all timers are set by."""
+        """The clock of all timers, in seconds."""
         self._selector = selectors.DefaultSelector()
         self._participants: tuple[Participant, ...] = ()
         self._calls_later: list[tuple[float, int, Callback]] = []
@@ -57,14 +56,14 @@ class EventLoop:
         self._waker.setblocking(False)
         self.register(self._sleeper, self._wake_up)
 
-    # --- what is waited for ---------------------------------------------------------------------------------------
+    # --- registering ----------------------------------------------------------------------------------------------
 
     def register(self, sock: socket.socket, on_ready: Callback, *, writing: bool = False) -> None:
         """Call `on_ready` whenever `sock` can be read, or, if `writing`, written. One callback per socket."""
         self._selector.register(sock, _events(writing), on_ready)
 
     def modify(self, sock: socket.socket, on_ready: Callback, *, writing: bool) -> None:
-        """Wait for something else at a registered socket."""
+        """Change the callback of a registered socket, and whether it waits for the socket to be writable."""
         self._selector.modify(sock, _events(writing), on_ready)
 
     def unregister(self, sock: socket.socket) -> None:
@@ -100,8 +99,8 @@ class EventLoop:
     def turn(self, longest: float) -> None:
         """One turn: posted calls, timers that are due, then sockets, waited for `longest` seconds at most.
 
-        Participants are flushed after the first two only. Media wakes the loop a hundred times a second, and leaves
-        nothing to flush; who reads signalling from a socket calls `flush`.
+        Participants are flushed after the first two only: media wakes the loop a hundred times a second and leaves
+        nothing to flush. Callbacks of sockets that do call `flush` themselves.
         """
         if self._posted:
             self._run_posted()
@@ -119,7 +118,7 @@ class EventLoop:
             participant.flush()
 
     def close(self) -> None:
-        """Forget all sockets, which stay open; after the thread has ended."""
+        """Stop waiting for anything, after the thread has ended. Registered sockets stay open."""
         self._selector.close()
         self._sleeper.close()
         self._waker.close()

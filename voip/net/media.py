@@ -1,4 +1,4 @@
-"""Media ports: a UDP socket for RTP and one for RTCP beside it (RFC 3550 section 11), and all that passes them."""
+"""Media ports: UDP sockets for RTP and RTCP (RFC 3550 section 11), and everything that enters or leaves them."""
 
 from __future__ import annotations
 
@@ -17,43 +17,45 @@ from voip.session import RtpSession
 from voip.stun import is_stun
 
 PORT_TRIES = 64
-"""Ports asked of the system until one is even."""
+"""Attempts to get an even port from the system."""
 MEDIA_KEEP_ALIVE = 15.0
-"""Seconds without a packet of ours after which one is sent to keep a NAT's mapping (RFC 6263 section 5)."""
+"""Seconds without a sent packet after which a keep-alive refreshes the mapping of a NAT (RFC 6263 section 5)."""
 
 OnPacket = Callable[[RtpPacket, float], None]
-"""Gets each accepted packet and the moment of its arrival."""
+"""Called with each accepted packet and the time of its arrival."""
 OnStun = Callable[[bytes, "tuple[str, int]"], None]
 
 
 class MediaTransport:
-    """One media port. Everything that a call sends leaves by it: media and FEC, RTCP, keep-alives, the empty first
-    packet that opens a NAT; and everything comes in by it: STUN (RFC 7983), RTP and RTCP.
+    """One media port: an even UDP port for RTP and, if it was free, the odd one above for RTCP.
 
-    It has an even UDP port for RTP and, where it was free, the odd one above for RTCP. `send_rtp` may be called from
-    any thread, in practice the capture thread; all else belongs to the network thread. `attach` gives it the session
-    that knows the peer's addresses.
+    Everything that a call sends leaves through this object: media and FEC, RTCP, keep-alives, and the empty first
+    packet that opens a NAT. Everything received enters through it: STUN (RFC 7983), RTP and RTCP. `attach` provides the
+    session, which knows the addresses of the peer.
 
-    SRTP (RFC 3711) would be two changes. Out: keys come with `attach`, from the session's `NegotiatedMedia`, and
-    `send_rtp`, `_send_rtcp` and `_keep_alive` protect what they hand to `_transmit`, which sees wire bytes alone; each
-    SSRC has a context of its own, so the two threads share none. In: the session's parse, after its checks of source
-    and SSRC, whose header fields stay in clear.
+    Threads: `send_rtp` is called from the capture thread, all other methods from the network thread. The counters are
+    written by both and may miss a datagram.
+
+    SRTP (RFC 3711) belongs here and in the session. Keys would come with `attach`, in the `NegotiatedMedia` of the
+    session. `send_rtp`, `_send_rtcp` and `_keep_alive` would protect what they pass to `_transmit`, which puts bytes on
+    the wire unchanged; the threads use different SSRCs, so they share no cryptographic context. Received packets would
+    be unprotected where the session parses them, after its checks of source and SSRC, which stay in clear.
     """
 
     def __init__(
         self, loop: EventLoop, rtp: socket.socket, rtcp: socket.socket | None, *, host: str, on_stun: OnStun
     ) -> None:
-        """`host`: our address as the peer is to be told; `on_stun` takes STUN messages."""
+        """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source."""
         self._loop, self._on_stun = loop, on_stun
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
         self.port: int = rtp.getsockname()[1]
         self.sent = 0
-        """Datagrams from the RTP port."""
+        """Datagrams sent from the RTP port."""
         self.icmp_errors = 0
-        """Sends refused because of what came back for earlier ones."""
+        """Datagrams not sent because an earlier one was answered by ICMP "port unreachable"."""
         self.unsent = 0
-        """Datagrams that the system did not take."""
+        """Datagrams not sent because the system refused them: no buffer, no route."""
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._open, self._reading = True, False
@@ -61,8 +63,8 @@ class MediaTransport:
     # --- out ------------------------------------------------------------------------------------------------------
 
     def send_rtp(self, datagram: bytes) -> bool:
-        """Send a media or repair packet to the peer. Any thread. False: there is no session, or its peer's address is
-        unknown until something has come from it."""
+        """Send a media or repair packet to the peer. Capture thread. False if the address of the peer is unknown:
+        before `attach`, or without signalling until a packet has come from it."""
         session = self._session
         if session is None:
             return False
@@ -86,7 +88,7 @@ class MediaTransport:
             self._transmit(sock, destination, compound)
 
     def _keep_alive(self, sent: int) -> None:
-        """Send something from a port from which nothing went since `sent` packets: NATs let in only responses."""
+        """Send a keep-alive if nothing was sent since the count was `sent`, and check again later."""
         session = self._session
         if not self._open or session is None:
             return
@@ -95,21 +97,21 @@ class MediaTransport:
         self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
 
     def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
-        """Put a datagram on the wire: the only way out of this port."""
+        """Put a datagram on the wire. Nothing leaves this port by any other way."""
         self.sent += sock is self.rtp
         try:
             sock.sendto(datagram, sockaddr(*destination))
         except ConnectionRefusedError:
             self.icmp_errors += 1
-        except OSError:  # no buffer, no route for now: RTP is lost like on any wire, the media time-out decides
+        except OSError:  # no buffer, no route at present: the packet is lost, the media time-out decides
             self.unsent += 1
 
     # --- in -------------------------------------------------------------------------------------------------------
 
     def attach(self, session: RtpSession, on_packet: OnPacket) -> None:
-        """From now on what comes goes through `session`, what that accepts to `on_packet`, and RTCP is sent.
+        """Begin media: received datagrams go to `session`, packets that it accepts to `on_packet`, and RTCP is sent.
 
-        To be called before anything is sent by `send_rtp`.
+        Call this before the first `send_rtp`.
         """
         find_zone(session.remote[0])  # SDP may name another address than SIP came from
         self._session, self._on_packet = session, on_packet
@@ -121,7 +123,7 @@ class MediaTransport:
             self._keep_alive(self.sent)
 
     def read_early(self, wanted: bool) -> None:
-        """Read the sockets (or no longer) before there is a session, for the sake of STUN responses alone."""
+        """Read the sockets before there is a session, for STUN responses only, or stop reading them."""
         if self._session is None:
             self._read(wanted)
 
@@ -143,7 +145,7 @@ class MediaTransport:
             elif self._session is not None:
                 for packet in self._session.receive_datagram(data, source, arrival):
                     self._on_packet(packet, arrival)
-            if not self._reading:  # that STUN response was the last, and what follows is for the session to come
+            if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -157,10 +159,10 @@ class MediaTransport:
             self._send_rtcp(self._session, self._session.rtcp_to_send(now))
 
     def flush(self) -> None:
-        """Nothing ever waits: datagrams are sent at once."""
+        """Nothing to do: datagrams are sent at once."""
 
     def close(self) -> None:
-        """Take what has come last and close the port. Idempotent."""
+        """Process what has been received and close the port. Idempotent."""
         if self._session is not None and self._open:
             for sock in self._sockets:
                 self._receive(sock)
@@ -176,16 +178,16 @@ class MediaTransport:
 
 
 class MediaPorts:
-    """Opens the media ports of calls, within a range if there is one."""
+    """Opens the media ports of calls."""
 
     def __init__(
         self, loop: EventLoop, addresses: OwnAddresses, *, ports: tuple[int, int] | None = None, dscp: int
     ) -> None:
-        """`ports`: the first and the last that may be used."""
+        """`ports`: first and last of the range to use; None: any."""
         self._loop, self._addresses, self._ports, self._dscp = loop, addresses, ports, dscp
 
     def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
-        """A port pair of the family of `remote_host`, the given one or any; NetworkError when all ports are taken."""
+        """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
         family = family_of(remote_host)
         host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         ports = self._ports if own_port is None else (own_port, own_port)
@@ -197,7 +199,7 @@ class MediaPorts:
 def open_pair(
     family: socket.AddressFamily, host: str, ports: tuple[int, int] | None, dscp: int
 ) -> tuple[socket.socket, socket.socket | None]:
-    """The sockets of a media port, within `ports` (first, last) if that is given; NetworkError when all are taken."""
+    """The RTP and the RTCP socket of a media port within `ports` (first, last). NetworkError when all are taken."""
     candidates = [0] * PORT_TRIES
     if ports is not None:
         first, last = ports

@@ -1,4 +1,4 @@
-"""Everything of the network that one process has, put together."""
+"""The network side of one process: the event loop and what it serves."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from voip.net.addresses import OwnAddresses
-from voip.net.connections import MOST_INCOMING
+from voip.net.connections import MAX_INCOMING
+from voip.net.dns import Resolver
 from voip.net.loop import EventLoop
 from voip.net.media import MediaPorts
-from voip.net.names import Names
 from voip.net.signalling import SipTransport
 from voip.net.sockets import DSCP_EF
 from voip.net.tls import Tls, TlsFiles
@@ -17,7 +17,7 @@ from voip.rtcp import NTP_UNIX_OFFSET
 
 
 class Network:
-    """The loop of the network thread, and what it serves: SIP, our own addresses, media ports."""
+    """Holds the event loop of the network thread, the SIP transport, our own addresses and the media ports."""
 
     def __init__(
         self,
@@ -28,16 +28,17 @@ class Network:
         dscp: int = DSCP_EF,
         tls: TlsFiles | None = None,
         stun: tuple[str, int | None] | None = None,
-        most_connections: int = MOST_INCOMING,
+        max_connections: int = MAX_INCOMING,
         say: Callable[[int, str], None] = lambda level, text: None,
     ) -> None:
-        """`stun`: host and port of a server that tells our public address. `most_connections`: that others may have
-        open to us. `say` tells the user something, from this verbosity on. VoipError for unusable TLS files."""
-        contexts, names = Tls(tls or TlsFiles()), Names()
+        """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
+        (host, port) sees. `media_ports`: first and last. `max_connections`: limit of incoming TCP and TLS connections.
+        `say` prints a line from the given verbosity on. VoipError for unusable TLS files."""
+        contexts, resolver = Tls(tls or TlsFiles()), Resolver()
         self.loop = EventLoop()
         self.addresses = OwnAddresses(
             self.loop,
-            names,
+            resolver,
             bind=bind,
             public=public_address,
             stun=stun,
@@ -45,7 +46,7 @@ class Network:
             on_change=lambda: self.sip.leave_old_addresses(),
         )
         self.sip = SipTransport(
-            self.loop, self.addresses, names, contexts, dscp=dscp, most_incoming=most_connections, say=say
+            self.loop, self.addresses, resolver, contexts, dscp=dscp, max_incoming=max_connections, say=say
         )
         self.media = MediaPorts(self.loop, self.addresses, ports=media_ports, dscp=dscp)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET

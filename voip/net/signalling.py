@@ -12,10 +12,10 @@ from typing import Any
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
-from voip.net.connections import MOST_INCOMING, Connections, Hooks
+from voip.net.connections import MAX_INCOMING, Connections, Hooks
+from voip.net.dns import Resolver, missing_records
 from voip.net.loop import EventLoop
-from voip.net.names import Names, missing
-from voip.net.sockets import bound_socket, datagrams, family_of, why_not
+from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of
 from voip.net.tls import Tls
 from voip.net.zones import sockaddr
 from voip.sip import Address, LookUp, UserAgent
@@ -27,14 +27,14 @@ Handler = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class SendFailed:
-    """The system refuses to send to `address` over UDP. An event for the handlers, like those of the user agent."""
+    """The system refused to send a message to `address` over UDP. Passed to the handlers like events of the agent."""
 
     address: Address
     error: OSError
 
 
 class SipTransport:
-    """Brings messages to a user agent and from it, drives its timers, and hands its events to their handlers.
+    """Carries the messages of a user agent, drives its timers, and passes its events to their handlers.
 
     `listen` and `serve` may be called by the main thread before the loop runs; all else belongs to the loop's thread.
     """
@@ -43,28 +43,28 @@ class SipTransport:
         self,
         loop: EventLoop,
         addresses: OwnAddresses,
-        names: Names,
+        resolver: Resolver,
         tls: Tls,
         *,
         dscp: int,
-        most_incoming: int = MOST_INCOMING,
+        max_incoming: int = MAX_INCOMING,
         say: Callable[[int, str], None],
     ) -> None:
-        """`most_incoming`: connections that others may have open to us. `say` tells the user, from a verbosity on."""
-        self._loop, self._addresses, self._names, self._tls, self._dscp = loop, addresses, names, tls, dscp
+        """`max_incoming`: limit of connections opened by peers. `say` prints a line from the given verbosity on."""
+        self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
         self._say, self._warned = say, False
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
         self._agent: UserAgent | None = None
         self._handlers: Mapping[type, Handler] = {}
-        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp, most_incoming=most_incoming)
+        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp, max_incoming=max_incoming)
         loop.add(self)
 
-    # --- where we are reached -------------------------------------------------------------------------------------
+    # --- our own ports --------------------------------------------------------------------------------------------
 
     def listen(self, port: int) -> int:
-        """Open the SIP sockets: UDP and TCP at `port`, TLS above if there is a certificate. The port that was got for
-        UDP; `sip_ports` has them all. NetworkError says what to do."""
+        """Open the SIP sockets: UDP and TCP at `port`, TLS above if there is a certificate. Returns the UDP
+        port (see `sip_ports` for the others). NetworkError."""
         bind = self._addresses.bind
         hosts = [bind] if bind is not None else ["0.0.0.0", "::"]
         got = self._ports["udp"] = self._listen_udp(hosts, port)
@@ -81,8 +81,8 @@ class SipTransport:
                 sock = bound_socket(family, host, port, self._dscp)
             except OSError as error:
                 if len(hosts) > 1 and family == socket.AF_INET6 and self._sockets:
-                    continue  # a machine without IPv6 serves IPv4 alone
-                raise NetworkError(why_not(error, host, port)) from error
+                    continue  # this machine has no IPv6
+                raise NetworkError(explain_bind_error(error, host, port)) from error
             port = sock.getsockname()[1]
             self._sockets[family] = sock
             self._loop.register(sock, partial(self._receive, sock))
@@ -90,14 +90,14 @@ class SipTransport:
 
     @property
     def sip_ports(self) -> dict[str, int]:
-        """Where we can be reached by "udp", "tcp" and, with a certificate, "tls"."""
+        """The port that we listen at, by protocol: "udp", "tcp" and, with a certificate, "tls"."""
         ports = dict(self._ports)
         if self._tls.server is None:
             ports.pop("tls", None)
         return ports
 
     def sip_address(self, remote: Address) -> tuple[str, int]:
-        """Our own host and port as `remote` is to be told, for Via and Contact."""
+        """Our own host and port as seen by `remote`, for Via and Contact."""
         if remote.protocol == "udp" and (sock := self._sockets.get(family_of(remote.host))):
             mapped = self._addresses.mapped(sock, remote.host)
             if mapped is not None:
@@ -106,7 +106,7 @@ class SipTransport:
 
     @property
     def protocols(self) -> Sequence[str]:
-        """What SIP is spoken over, by preference."""
+        """The transport protocols that we support, by preference."""
         return ("udp", "tcp", "tls")
 
     def leave_old_addresses(self) -> None:
@@ -121,7 +121,7 @@ class SipTransport:
         self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
 
     def flush(self) -> None:
-        """Hand the agent's events to their handlers and its messages to the wire, until it has neither."""
+        """Pass on the events and messages of the user agent until it has neither."""
         if self._agent is None:
             return
         while True:
@@ -164,18 +164,18 @@ class SipTransport:
             handler(event)
 
     def _look_up(self, event: LookUp) -> None:
-        """Resolve what the agent asks for, on a thread that may wait."""
+        """Resolve a URI for the user agent, on a thread that may block."""
 
-        if not self._warned and (note := missing()) is not None:
+        if not self._warned and (note := missing_records()) is not None:
             self._warned = True
             self._say(1, note)
 
-        def found(addresses: list[Address]) -> None:  # the thread of the look-up
-            self._loop.post(self._on_resolved, event, addresses)
+        def on_resolved(addresses: list[Address]) -> None:  # the thread of the look-up
+            self._loop.post(self._hand_over_addresses, event, addresses)
 
-        self._names.look_up(event.uri, self.protocols, tuple(self._sockets), found)
+        self._resolver.look_up(event.uri, self.protocols, tuple(self._sockets), on_resolved)
 
-    def _on_resolved(self, event: LookUp, addresses: list[Address]) -> None:
+    def _hand_over_addresses(self, event: LookUp, addresses: list[Address]) -> None:
         if self._agent is not None:
             self._agent.found(event.uri, addresses, self._loop.now())
 
@@ -204,7 +204,7 @@ class SipTransport:
             self.flush()
 
     def _hooks(self) -> Hooks:
-        """What connections have to do with the user agent."""
+        """How connections reach the user agent."""
         return Hooks(
             on_message=self._receive_message,
             on_failed=self._connection_failed,

@@ -1,4 +1,4 @@
-"""The TCP ports of SIP: listened at, and, as far as that can be, connected from (RFC 5923)."""
+"""The TCP ports of SIP, which we listen at and, where possible, connect from (RFC 5923)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from functools import partial
 
 from voip.errors import NetworkError
 from voip.net.loop import EventLoop
-from voip.net.sockets import bound_stream_socket, family_of, why_not
+from voip.net.sockets import bound_stream_socket, explain_bind_error, family_of
 from voip.net.zones import sockaddr
 from voip.sip import Address
 
 BACKLOG = 16
-"""Connections that the system accepts before we do."""
+"""Connections that the system holds until we accept them."""
 
 Accept = Callable[[socket.socket], None]
-"""Is given a listening socket at which a connection waits."""
+"""Called with a listening socket that has a connection to accept."""
 
 
 class StreamPorts:
@@ -30,17 +30,17 @@ class StreamPorts:
         self._bound: dict[tuple[str, socket.AddressFamily], socket.socket] = {}
 
     def listen(self, protocol: str, hosts: list[str], port: int, accept: Accept | None, *, exactly: bool) -> int:
-        """Bind these addresses, all at one port: `port`, or any where it is taken unless it must be `exactly` that.
-        Without `accept` the port is only kept for our own connections. The port that was got; NetworkError."""
+        """Bind these addresses, all at one port: `port`, or another one if it is taken and need not be `exactly` that.
+        Without `accept` the port is only kept for our own connections. Returns the port; NetworkError."""
         first, *others = hosts
         try:
             got = self._listen(protocol, first, port, accept)
         except OSError as error:
             if exactly:
-                raise NetworkError(why_not(error, first, port, "TCP")) from error
+                raise NetworkError(explain_bind_error(error, first, port, "TCP")) from error
             got = self._listen(protocol, first, 0, accept)
         for host in others:
-            with contextlib.suppress(OSError):  # a machine without IPv6 serves IPv4 alone
+            with contextlib.suppress(OSError):  # this machine has no IPv6
                 self._listen(protocol, host, got, accept)
         return got
 
@@ -59,8 +59,8 @@ class StreamPorts:
         return int(sock.getsockname()[1])
 
     def connect(self, address: Address) -> socket.socket:
-        """A socket that is connecting, from the port that we listen at, so that the other side finds the connection
-        when it looks for us (RFC 5923); from any, where that cannot be. OSError."""
+        """A socket that is connecting, from the port that we listen at if possible, so that the peer can reuse the
+        connection (RFC 5923), else from any. OSError."""
         family = family_of(address.host)
         bound = self._bound.get((address.protocol, family))
         anywhere = "::" if family == socket.AF_INET6 else "0.0.0.0"

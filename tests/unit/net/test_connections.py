@@ -18,8 +18,8 @@ from voip.net.connections import (
     FIRST_MESSAGE_TIMEOUT,
     HANDSHAKE_TIMEOUT,
     IDLE_TIMEOUT,
+    MAX_QUEUED,
     MESSAGE_TIMEOUT,
-    MOST_QUEUED,
     PING_INTERVAL,
     Connections,
     Hooks,
@@ -53,7 +53,7 @@ class Side:
             needs=self.needed.__contains__,
             server_name=lambda address: self.names.get(address, address.host),
         )
-        self.connections = Connections(self.loop, hooks, Tls(tls or TlsFiles()), dscp=0, most_incoming=most)
+        self.connections = Connections(self.loop, hooks, Tls(tls or TlsFiles()), dscp=0, max_incoming=most)
         self.ports = {}
         if listens:
             self.ports = {name: self.connections.listen(name, [HOST], 0, exactly=False) for name in ("tcp", "tls")}
@@ -368,7 +368,7 @@ def test_a_peer_that_does_not_read_gets_all_in_the_end_or_is_given_up(sides: Cal
         while not side.failed:
             side.connections.send(large, source)
             if source in side.connections._open:
-                assert len(side.connections._open[source].queue) <= MOST_QUEUED
+                assert len(side.connections._open[source].queue) <= MAX_QUEUED
             side.turn()
     assert side.failed[0][0] == source
     assert "does not read" in side.failed[0][1]
