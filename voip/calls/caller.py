@@ -128,7 +128,7 @@ class Caller(CallKeeper):
     def on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
         if any(call.remote_host == event.address.host and call.media is None for call in self.calls.values()):
-            reason = f"cannot reach {event.address.host}: {event.error.strerror}"
+            reason = f"cannot reach {event.address.host}: {event.reason}"
             self.agent.transport_failed(event.address, self.network.loop.now(), reason)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:

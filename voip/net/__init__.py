@@ -9,6 +9,7 @@ connections   SIP over TCP and TLS: opens, reuses and closes connections
 stream_ports  the TCP ports of those connections
 tls           certificates, and TLS between the bytes of a socket and those of its user
 stun          the STUN client
+failures      containing our own bugs
 dns           resolving host names, by the DNS and the system
 zones         zones of link-local addresses
 sockets       UDP and TCP sockets, and why the system refuses one

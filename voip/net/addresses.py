@@ -10,6 +10,7 @@ from typing import Protocol
 
 from voip.errors import NetworkError
 from voip.net.dns import Resolver
+from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.sockets import family_of, local_address_towards
 from voip.net.stun import Mapped, StunClient
@@ -38,6 +39,7 @@ class OwnAddresses:
         self,
         loop: EventLoop,
         resolver: Resolver,
+        failures: Failures,
         *,
         bind: str | None = None,
         public: str | None = None,
@@ -47,7 +49,8 @@ class OwnAddresses:
     ) -> None:
         """`public`: the address that all peers are told; else the server `stun` (host, port) is asked.
         `on_change` is called when `current_host` finds that the address of this machine has changed."""
-        self._loop, self.bind, self._public, self._on_change = loop, bind, public, on_change
+        self._loop, self._failures, self._on_change = loop, failures, on_change
+        self.bind, self._public = bind, public
         self._stun: StunClient | None = None
         if stun is not None and public is None:
             self._stun = StunClient(loop, resolver, *stun, rng=random.SystemRandom(), say=say)
@@ -124,6 +127,10 @@ class OwnAddresses:
 
     def receive_stun(self, data: bytes, source: tuple[str, int]) -> None:
         """Handle a STUN message from any of our sockets, and send what was waiting for it."""
-        if self._stun is not None:
+        if self._stun is None:
+            return
+        try:
             self._stun.receive(data, source)
-            self._loop.flush()
+        except Exception as error:
+            self._failures.note(f"a STUN message from {source[0]}", error)
+        self._loop.flush()

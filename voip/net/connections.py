@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from voip.net.loop import EventLoop
-from voip.net.sockets import is_own_address
+from voip.net.sockets import is_own_address, reason_of
 from voip.net.stream_ports import StreamPorts
 from voip.net.tls import Plain, Tls, TlsLayer, explain_tls_error
 from voip.net.zones import learned
@@ -146,9 +146,8 @@ class Connections:
             if address.protocol == "tls":
                 layer = TlsLayer(self._tls.client, self._hooks.server_name(address))
             sock = self._ports.connect(address)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            self._report_failure(address, f"cannot reach {_name(address)}: {reason}")
+        except (OSError, TypeError, ValueError) as error:
+            self._report_failure(address, f"cannot reach {_name(address)}: {reason_of(error)}")
             return None
         due = self._loop.now() + CONNECT_TIMEOUT
         connection = Connection(sock, address, layer, incoming=False, due=due, connected=False)

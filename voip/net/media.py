@@ -9,6 +9,7 @@ from functools import partial
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
+from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.sockets import datagrams, family_of, try_bind
 from voip.net.zones import find_zone, sockaddr
@@ -43,10 +44,17 @@ class MediaTransport:
     """
 
     def __init__(
-        self, loop: EventLoop, rtp: socket.socket, rtcp: socket.socket | None, *, host: str, on_stun: OnStun
+        self,
+        loop: EventLoop,
+        rtp: socket.socket,
+        rtcp: socket.socket | None,
+        *,
+        host: str,
+        on_stun: OnStun,
+        failures: Failures,
     ) -> None:
         """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source."""
-        self._loop, self._on_stun = loop, on_stun
+        self._loop, self._on_stun, self._failures = loop, on_stun, failures
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
         self.port: int = rtp.getsockname()[1]
@@ -59,6 +67,11 @@ class MediaTransport:
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._open, self._reading = True, False
+
+    @property
+    def ip_version(self) -> int:
+        """4 or 6: packets can only be sent to addresses of this version."""
+        return 6 if self.rtp.family == socket.AF_INET6 else 4
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -100,10 +113,12 @@ class MediaTransport:
         """Put a datagram on the wire. Nothing leaves this port by any other way."""
         self.sent += sock is self.rtp
         try:
-            sock.sendto(datagram, sockaddr(*destination))
+            sock.sendto(datagram, sockaddr(*destination, sock.family))
         except ConnectionRefusedError:
             self.icmp_errors += 1
-        except OSError:  # no buffer, no route at present: the packet is lost, the media time-out decides
+        except (OSError, TypeError, ValueError):
+            # No buffer, no route at present, an address of another family: the packet is lost, the media time-out
+            # decides.
             self.unsent += 1
 
     # --- in -------------------------------------------------------------------------------------------------------
@@ -113,7 +128,8 @@ class MediaTransport:
 
         Call this before the first `send_rtp`.
         """
-        find_zone(session.remote[0])  # SDP may name another address than SIP came from
+        if self.rtp.family == socket.AF_INET6:
+            find_zone(session.remote[0])  # SDP may name another address than SIP came from
         self._session, self._on_packet = session, on_packet
         self._read(True)
         self._loop.add(self)
@@ -143,8 +159,11 @@ class MediaTransport:
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
             elif self._session is not None:
-                for packet in self._session.receive_datagram(data, source, arrival):
-                    self._on_packet(packet, arrival)
+                try:
+                    for packet in self._session.receive_datagram(data, source, arrival):
+                        self._on_packet(packet, arrival)
+                except Exception as error:
+                    self._failures.note(f"a datagram from {source[0]}", error)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
 
@@ -181,10 +200,17 @@ class MediaPorts:
     """Opens the media ports of calls."""
 
     def __init__(
-        self, loop: EventLoop, addresses: OwnAddresses, *, ports: tuple[int, int] | None = None, dscp: int
+        self,
+        loop: EventLoop,
+        addresses: OwnAddresses,
+        failures: Failures,
+        *,
+        ports: tuple[int, int] | None = None,
+        dscp: int,
     ) -> None:
         """`ports`: first and last of the range to use; None: any."""
-        self._loop, self._addresses, self._ports, self._dscp = loop, addresses, ports, dscp
+        self._loop, self._addresses, self._failures = loop, addresses, failures
+        self._ports, self._dscp = ports, dscp
 
     def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
         """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
@@ -192,8 +218,14 @@ class MediaPorts:
         host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         ports = self._ports if own_port is None else (own_port, own_port)
         rtp, rtcp = open_pair(family, host, ports, self._dscp)
-        told = self._addresses.local_host(remote_host)
-        return MediaTransport(self._loop, rtp, rtcp, host=told, on_stun=self._addresses.receive_stun)
+        return MediaTransport(
+            self._loop,
+            rtp,
+            rtcp,
+            host=self._addresses.local_host(remote_host),
+            on_stun=self._addresses.receive_stun,
+            failures=self._failures,
+        )
 
 
 def open_pair(

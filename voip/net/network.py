@@ -8,6 +8,7 @@ from collections.abc import Callable
 from voip.net.addresses import OwnAddresses
 from voip.net.connections import MAX_INCOMING
 from voip.net.dns import Resolver
+from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.media import MediaPorts
 from voip.net.signalling import SipTransport
@@ -35,10 +36,13 @@ class Network:
         (host, port) sees. `media_ports`: first and last. `max_connections`: limit of incoming TCP and TLS connections.
         `say` prints a line from the given verbosity on. VoipError for unusable TLS files."""
         contexts, resolver = Tls(tls or TlsFiles()), Resolver()
+        self.failures = Failures(say)
+        """Messages, datagrams and events that were dropped because handling them failed."""
         self.loop = EventLoop()
         self.addresses = OwnAddresses(
             self.loop,
             resolver,
+            self.failures,
             bind=bind,
             public=public_address,
             stun=stun,
@@ -46,9 +50,16 @@ class Network:
             on_change=lambda: self.sip.leave_old_addresses(),
         )
         self.sip = SipTransport(
-            self.loop, self.addresses, resolver, contexts, dscp=dscp, max_incoming=max_connections, say=say
+            self.loop,
+            self.addresses,
+            resolver,
+            contexts,
+            self.failures,
+            dscp=dscp,
+            max_incoming=max_connections,
+            say=say,
         )
-        self.media = MediaPorts(self.loop, self.addresses, ports=media_ports, dscp=dscp)
+        self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
 

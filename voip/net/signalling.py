@@ -14,8 +14,9 @@ from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.connections import MAX_INCOMING, Connections, Hooks
 from voip.net.dns import Resolver, missing_records
+from voip.net.failures import Failures
 from voip.net.loop import EventLoop
-from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of
+from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of, reason_of
 from voip.net.tls import Tls
 from voip.net.zones import sockaddr
 from voip.sip import Address, LookUp, UserAgent
@@ -30,7 +31,8 @@ class SendFailed:
     """The system refused to send a message to `address` over UDP. Passed to the handlers like events of the agent."""
 
     address: Address
-    error: OSError
+    reason: str
+    """In the words of the system."""
 
 
 class SipTransport:
@@ -45,6 +47,7 @@ class SipTransport:
         addresses: OwnAddresses,
         resolver: Resolver,
         tls: Tls,
+        failures: Failures,
         *,
         dscp: int,
         max_incoming: int = MAX_INCOMING,
@@ -52,11 +55,12 @@ class SipTransport:
     ) -> None:
         """`max_incoming`: limit of connections opened by peers. `say` prints a line from the given verbosity on."""
         self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
-        self._say, self._warned = say, False
+        self._failures, self._say, self._warned = failures, say, False
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
         self._agent: UserAgent | None = None
         self._handlers: Mapping[type, Handler] = {}
+        self._drop: Callable[[str], None] = lambda call_id: None
         self._connections = Connections(loop, self._hooks(), tls, dscp=dscp, max_incoming=max_incoming)
         loop.add(self)
 
@@ -115,9 +119,10 @@ class SipTransport:
 
     # --- the user agent -------------------------------------------------------------------------------------------
 
-    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler]) -> None:
-        """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, network thread."""
-        self._agent, self._handlers = agent, {LookUp: self._look_up, **handlers}
+    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+        """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, on the network thread.
+        `drop` ends the call (Call-ID) of an event whose handler has failed."""
+        self._agent, self._handlers, self._drop = agent, {LookUp: self._look_up, **handlers}, drop
         self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
 
     def flush(self) -> None:
@@ -160,8 +165,20 @@ class SipTransport:
 
     def _dispatch(self, event: object) -> None:
         handler = self._handlers.get(type(event))
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(event)
+        except Exception as error:
+            self._failures.note(f"a call ({type(event).__name__})", error)
+            if call_id := getattr(event, "call_id", None):
+                self._drop_call(call_id)
+
+    def _drop_call(self, call_id: str) -> None:
+        try:
+            self._drop(call_id)
+        except Exception as error:
+            self._failures.note("what is left of a call", error)
 
     def _look_up(self, event: LookUp) -> None:
         """Resolve a URI for the user agent, on a thread that may block."""
@@ -176,8 +193,12 @@ class SipTransport:
         self._resolver.look_up(event.uri, self.protocols, tuple(self._sockets), on_resolved)
 
     def _hand_over_addresses(self, event: LookUp, addresses: list[Address]) -> None:
-        if self._agent is not None:
+        if self._agent is None:
+            return
+        try:
             self._agent.found(event.uri, addresses, self._loop.now())
+        except Exception as error:
+            self._failures.note(f"what was found of {event.uri.host}", error)
 
     def _send(self, data: bytes, address: Address) -> None:
         if address.reliable:
@@ -187,9 +208,9 @@ class SipTransport:
         if sock is None:
             return
         try:
-            sock.sendto(data, sockaddr(address.host, address.port))
-        except OSError as error:
-            self._dispatch(SendFailed(address, error))
+            sock.sendto(data, sockaddr(address.host, address.port, sock.family))
+        except (OSError, TypeError, ValueError) as error:
+            self._dispatch(SendFailed(address, reason_of(error)))
 
     def _receive(self, sock: socket.socket) -> None:
         for data, source in datagrams(sock):
@@ -199,9 +220,13 @@ class SipTransport:
                 self._receive_message(data, Address("udp", *source))
 
     def _receive_message(self, data: bytes, source: Address) -> None:
-        if self._agent is not None:
+        if self._agent is None:
+            return
+        try:
             self._agent.receive(data, source, self._loop.now())
-            self.flush()
+        except Exception as error:
+            self._failures.note(f"a SIP message from {source.host}", error)
+        self.flush()
 
     def _hooks(self) -> Hooks:
         """How connections reach the user agent."""

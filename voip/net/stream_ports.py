@@ -60,7 +60,8 @@ class StreamPorts:
 
     def connect(self, address: Address) -> socket.socket:
         """A socket that is connecting, from the port that we listen at if possible, so that the peer can reuse the
-        connection (RFC 5923), else from any. OSError."""
+        connection (RFC 5923), else from any. OSError,
+        TypeError or ValueError for an impossible address."""
         family = family_of(address.host)
         bound = self._bound.get((address.protocol, family))
         anywhere = "::" if family == socket.AF_INET6 else "0.0.0.0"
@@ -78,7 +79,11 @@ class StreamPorts:
 
 
 def _begin_connecting(sock: socket.socket, address: Address) -> socket.socket:
-    begun = sock.connect_ex(sockaddr(address.host, address.port))
+    try:
+        begun = sock.connect_ex(sockaddr(address.host, address.port, sock.family))
+    except (OSError, TypeError, ValueError):
+        sock.close()
+        raise
     if begun not in (0, errno.EINPROGRESS):
         sock.close()
         raise OSError(begun, os.strerror(begun))

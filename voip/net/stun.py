@@ -163,7 +163,7 @@ class StunClient:
         query, index = self._pending.get(transaction_id, (None, 0))
         if query is not None and query.mapped[index] is None:
             with suppress(OSError):  # no route, or closed by now: the time-out decides
-                sock.sendto(binding_request(transaction_id), sockaddr(*server))
+                sock.sendto(binding_request(transaction_id), sockaddr(*server, sock.family))
 
     def _give_up(self, query: _Query) -> None:
         asked = any(sock.family in self._servers for sock in query.sockets)

@@ -58,7 +58,7 @@ def server() -> Iterator[Server]:
 def network(server: Server) -> Iterator[Network]:
     network = Network(bind="127.0.0.1", stun=("127.0.0.1", server.port))
     network.sip.listen(0)
-    network.sip.serve(UserAgent(rng=random.Random(1), local=network.sip.sip_address), {})
+    network.sip.serve(UserAgent(rng=random.Random(1), local=network.sip.sip_address), {}, lambda call_id: None)
     yield network
     network.close()
 

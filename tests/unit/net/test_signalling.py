@@ -20,7 +20,7 @@ def test_a_message_that_cannot_be_sent_is_told_to_its_handler() -> None:
     def on_offer_wanted(event: OfferWanted) -> None:
         agent.offer(event.call_id, b"v=0\r\n", network.loop.now())
 
-    network.sip.serve(agent, {OfferWanted: on_offer_wanted, SendFailed: failed.append})
+    network.sip.serve(agent, {OfferWanted: on_offer_wanted, SendFailed: failed.append}, lambda call_id: None)
     agent.invite(SipUri.parse(f"sip:{UNREACHABLE}"), None, network.loop.now(), timeout=10.0)
     network.sip.flush()
     assert [event.address.host for event in failed] == [UNREACHABLE]
