@@ -38,9 +38,10 @@ class MediaTransport:
     written by both and may miss a datagram.
 
     SRTP (RFC 3711) belongs here and in the session. Keys would come with `attach`, in the `NegotiatedMedia` of the
-    session. `send_rtp`, `_send_rtcp` and `_keep_alive` would protect what they pass to `_transmit`, which puts bytes on
-    the wire unchanged; the threads use different SSRCs, so they share no cryptographic context. Received packets would
-    be unprotected where the session parses them, after its checks of source and SSRC, which stay in clear.
+    session. `send_rtp`, `_send_rtcp` and `_keep_alive` would protect what they pass to `_transmit`. The capture thread
+    would own the contexts of media and FEC, the network thread those of RTCP and of the SSRC of the keep-alives, so no
+    state is shared. Received packets would be unprotected where the session parses them, after its checks of source and
+    SSRC, which stay in clear.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class MediaTransport:
         self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
 
     def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
-        """Put a datagram on the wire. Nothing leaves this port by any other way."""
+        """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
         self.sent += sock is self.rtp
         try:
             sock.sendto(datagram, sockaddr(*destination, sock.family))

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from voip.net.addresses import OwnAddresses
-from voip.net.connections import MAX_INCOMING
 from voip.net.dns import Resolver
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
@@ -29,12 +28,11 @@ class Network:
         dscp: int = DSCP_EF,
         tls: TlsFiles | None = None,
         stun: tuple[str, int | None] | None = None,
-        max_connections: int = MAX_INCOMING,
         say: Callable[[int, str], None] = lambda level, text: None,
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
-        (host, port) sees. `media_ports`: first and last. `max_connections`: limit of incoming TCP and TLS connections.
-        `say` prints a line from the given verbosity on. VoipError for unusable TLS files."""
+        (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on. VoipError for
+        unusable TLS files."""
         contexts, resolver = Tls(tls or TlsFiles()), Resolver()
         self.failures = Failures(say)
         """Messages, datagrams and events that were dropped because handling them failed."""
@@ -49,16 +47,7 @@ class Network:
             say=say,
             on_change=lambda: self.sip.leave_old_addresses(),
         )
-        self.sip = SipTransport(
-            self.loop,
-            self.addresses,
-            resolver,
-            contexts,
-            self.failures,
-            dscp=dscp,
-            max_incoming=max_connections,
-            say=say,
-        )
+        self.sip = SipTransport(self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say)
         self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""

@@ -12,7 +12,7 @@ from typing import Any
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
-from voip.net.connections import MAX_INCOMING, Connections, Hooks
+from voip.net.connections import Connections, Hooks
 from voip.net.dns import Resolver, missing_records
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
@@ -50,10 +50,9 @@ class SipTransport:
         failures: Failures,
         *,
         dscp: int,
-        max_incoming: int = MAX_INCOMING,
         say: Callable[[int, str], None],
     ) -> None:
-        """`max_incoming`: limit of connections opened by peers. `say` prints a line from the given verbosity on."""
+        """`say` prints a line from the given verbosity on."""
         self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
         self._failures, self._say, self._warned = failures, say, False
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
@@ -61,7 +60,7 @@ class SipTransport:
         self._agent: UserAgent | None = None
         self._handlers: Mapping[type, Handler] = {}
         self._drop: Callable[[str], None] = lambda call_id: None
-        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp, max_incoming=max_incoming)
+        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp)
         loop.add(self)
 
     # --- our own ports --------------------------------------------------------------------------------------------

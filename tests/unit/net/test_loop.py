@@ -56,7 +56,7 @@ def test_participants_are_flushed_after_posted_calls_and_after_timers(loop: Even
 
 
 def test_a_socket_alone_leaves_nothing_to_flush(loop: EventLoop) -> None:
-    """Media comes a hundred times a second: whoever reads signalling flushes by himself."""
+    """Media comes a hundred times a second: code that reads signalling calls `flush` itself."""
     log: list[str] = []
     loop.add(Participant(log))
     ours, theirs = socket.socketpair()
