@@ -6,6 +6,7 @@ network       the four parts below, put together
   addresses   our own addresses: bound, public, on a route, by STUN
   media       media ports, and everything that enters or leaves them
 connections   SIP over TCP and TLS: opens, reuses and closes connections
+connection    one of them
 stream_ports  the TCP ports of those connections
 tls           certificates, and TLS between the bytes of a socket and those of its user
 stun          the STUN client

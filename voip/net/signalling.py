@@ -12,7 +12,8 @@ from typing import Any
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
-from voip.net.connections import Connections, Hooks
+from voip.net.connection import Hooks
+from voip.net.connections import Connections
 from voip.net.dns import Resolver, missing_records
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.certificates import Certificates, make_certificates
 from voip.errors import VoipError
-from voip.net.connections import (
+from voip.net.connection import (
     CONNECT_TIMEOUT,
     FIRST_MESSAGE_TIMEOUT,
     HANDSHAKE_TIMEOUT,
@@ -21,9 +21,9 @@ from voip.net.connections import (
     MAX_QUEUED,
     MESSAGE_TIMEOUT,
     PING_INTERVAL,
-    Connections,
     Hooks,
 )
+from voip.net.connections import Connections
 from voip.net.loop import EventLoop
 from voip.net.tls import Tls, TlsFiles
 from voip.sip import Address
@@ -166,7 +166,7 @@ def test_who_has_connected_twice_from_one_port_still_gets_through(sides: Callabl
         near.connections.send(MESSAGE, far.address())
         until(lambda count=count: len(far.messages) == count, near, far)  # type: ignore[misc]
         for connection in list(near.connections._open.values()):
-            near.connections._close(connection)  # who closes first keeps the port pair for a minute
+            connection.close()  # who closes first keeps the port pair for a minute
         until(lambda count=count: len(far.closed) == count, near, far)  # type: ignore[misc]
     assert near.failed == []
 
