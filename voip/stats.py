@@ -120,14 +120,16 @@ class ReceiverStats:
 class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
-    `rtcp` counts RTCP datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the
-    round trip by RTCP (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our
-    media, and `path_packets` how many we had sent when it came.
+    `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed. `rtcp` counts RTCP
+    datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP
+    (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and
+    `path_packets` how many we had sent when it came.
     """
 
     malformed: int = 0
     foreign: int = 0
     unknown_payload_type: int = 0
+    stray: int = 0
     rtcp: int = 0
     icmp_errors: int = 0
     overruns: int = 0

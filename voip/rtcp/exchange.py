@@ -119,8 +119,9 @@ class RtcpExchange:
             self.timer.busy = True
             self.timer.start(now)
 
-    def heard(self, now: float) -> None:
+    def heard(self, ssrc: int, now: float) -> None:
         """A media packet of the peer was counted: if it shows that loss begins, the report is early."""
+        self.media.ssrc = ssrc
         lost = self.media.reception.lost
         if lost != self._lost:
             if lost > self._lost:
@@ -131,6 +132,10 @@ class RtcpExchange:
             self._lost = lost
         if self._began is None:
             self.start(now)
+
+    def heard_repair_source(self, ssrc: int) -> None:
+        """The peer's repair packets have this SSRC from here on."""
+        self.repair.ssrc = ssrc
 
     def next_timer(self) -> float | None:
         """When `datagrams_to_send` may have something."""

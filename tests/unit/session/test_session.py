@@ -128,7 +128,7 @@ def test_repair_packets_for_something_else_do_not_pass() -> None:
     w.stream(range(3))
     assert w.send(repair(csrcs=(5,))) == []
     assert w.send(repair(ssrc=SSRC)) == []
-    assert w.session.stray == 3
+    assert w.session.stray == w.session.stats.stray == 3
 
 
 def test_a_repair_stream_without_csrcs_is_learnt_once() -> None:
@@ -298,7 +298,7 @@ SOURCES = [PEER, NAT, STRANGER, ("fe80::1%eth0", 1), ("not:an:address", 2), ("::
 
 
 def assert_bounded(session: RtpSession) -> None:
-    for run in (session._candidate, session._pending):
+    for run in (session._latch._candidate, session._validator._pending):
         assert run is None or len(run.held) <= max(LATCH_HELD, CONFIRM_HELD)
     assert session.reception._window.bit_length() < 70000
     reception = session.reception
