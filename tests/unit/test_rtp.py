@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -67,6 +69,48 @@ def receive_all(numbers: list[int], *, clock_rate: int = 8000) -> ReceptionStats
 
 
 # -- packets ------------------------------------------------------------------------------------------------------
+
+
+KEPT = bytes.fromhex("80e0fffefffffff0cafe0001010203")
+KEPT_WITH_OPTIONS = bytes.fromhex("b1600001000000020000000300000004bede000110ff0000aabb0002")
+
+
+@pytest.mark.parametrize("datagram", [KEPT, KEPT_WITH_OPTIONS])
+def test_a_packet_keeps_the_bytes_that_it_was_parsed_from(datagram: bytes) -> None:
+    packet = RtpPacket.parse(datagram)
+    assert packet.serialize() is datagram
+    assert replace(packet).serialize() == datagram  # made anew, from the fields
+
+
+def test_a_packet_is_serialized_once() -> None:
+    packet = RtpPacket(96, 1, 2, 3, b"payload")
+    assert packet.serialize() is packet.serialize()
+
+
+@pytest.mark.parametrize("datagram", [KEPT, KEPT_WITH_OPTIONS])
+@pytest.mark.parametrize(
+    "change", [{"payload_type": 5}, {"sequence_number": 9}, {"ssrc": 8}, {"payload": b"other"}, {"csrcs": (7, 8)}]
+)
+def test_a_changed_copy_has_bytes_of_its_own(datagram: bytes, change: dict[str, Any]) -> None:
+    packet = RtpPacket.parse(datagram)
+    changed = replace(packet, **change)
+    assert RtpPacket.parse(changed.serialize()) == changed
+    assert packet.serialize() is datagram
+    assert replace(changed, **{name: getattr(packet, name) for name in change}).serialize() == datagram
+
+
+def test_kept_bytes_are_no_part_of_a_packet() -> None:
+    parsed, made = RtpPacket.parse(KEPT), RtpPacket(0x60, 0xFFFE, 0xFFFFFFF0, 0xCAFE0001, b"\1\2\3", True)
+    assert (parsed, repr(parsed)) == (made, repr(made))
+    with pytest.raises(ValueError, match="_datagram"):
+        replace(parsed, _datagram=b"")
+
+
+def test_a_packet_that_does_not_fit_is_not_kept() -> None:
+    packet = RtpPacket(128, 1, 2, 3)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="payload type"):
+            packet.serialize()
 
 
 def test_a_packet_with_every_option_is_read_and_written_as_the_rfc_lays_it_out() -> None:

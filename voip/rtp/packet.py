@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voip.errors import ProtocolError
 
@@ -46,6 +46,9 @@ class RtpPacket:
 
     `extension` is (profile, data of whole 32-bit words). `padding` holds the padding octets as they were, the final
     count included. `recovered` marks a packet that FEC rebuilt; it is not on the wire.
+
+    A packet keeps the bytes that it was parsed from, or that `serialize` made once, so no field of it that is on the
+    wire may change after either: `dataclasses.replace` makes another packet, without those bytes.
     """
 
     payload_type: int
@@ -58,6 +61,7 @@ class RtpPacket:
     extension: tuple[int, bytes] | None = None
     padding: bytes = b""
     recovered: bool = False
+    _datagram: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, data: bytes) -> RtpPacket:
@@ -68,16 +72,25 @@ class RtpPacket:
         payload_type = second & _PAYLOAD_TYPE_MASK
         marker = second >= _MARKER_BIT
         if first == _VERSION_BITS:  # nearly every packet: no padding, extension or CSRC
-            return cls(payload_type, sequence_number, timestamp, ssrc, data[_HEADER.size :], marker)
+            packet = cls(payload_type, sequence_number, timestamp, ssrc, data[_HEADER.size :], marker)
+            packet._datagram = data
+            return packet
         if first & _VERSION_MASK != _VERSION_BITS:
             raise ProtocolError(f"RTP version {first >> 6}")
         csrcs, extension, start = _parse_header_options(data, first)
         end = len(data) - _padding_size(data, start) if first & _PADDING_BIT else len(data)
         payload, padding = data[start:end], data[end:]
-        return cls(payload_type, sequence_number, timestamp, ssrc, payload, marker, csrcs, extension, padding)
+        packet = cls(payload_type, sequence_number, timestamp, ssrc, payload, marker, csrcs, extension, padding)
+        packet._datagram = data
+        return packet
 
     def serialize(self) -> bytes:
         """The datagram; ValueError if a field does not fit its place."""
+        if self._datagram is None:
+            self._datagram = self._serialize()
+        return self._datagram
+
+    def _serialize(self) -> bytes:
         first, options = _VERSION_BITS, b""
         second = self.payload_type | _MARKER_BIT if self.marker else self.payload_type
         if self.payload_type > _PAYLOAD_TYPE_MASK:
