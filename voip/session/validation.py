@@ -44,7 +44,7 @@ class StreamValidator:
         self.repair_reception = repair_reception
         self.ssrc: int | None = None
         self.stray = 0
-        self._media = media
+        self._agree(media)
         self._on_media, self._on_repair_source = on_media, on_repair_source
         self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
         self._repair_ssrc = media.remote_fec_ssrc
@@ -65,17 +65,24 @@ class StreamValidator:
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
         self.reception.clock_rate = self.repair_reception.clock_rate = media.clock_rate
+        self._agree(media)
+
+    def _agree(self, media: NegotiatedMedia) -> None:
         self._media = media
+        self._audio_types = frozenset({media.arriving_payload_type, media.arriving_red_payload_type})
+        self._media_types = self._audio_types | media.shared_payload_types
+        self._expected_types = self._media_types | {media.arriving_fec_payload_type}
+        self._event_type = media.audio.arriving_telephone_event_payload_type
 
     # -- payload type -------------------------------------------------------------------------------------------------
 
     def is_expected(self, packet: RtpPacket) -> bool:
         """Whether the payload type is one that was agreed on."""
-        return self._is_media(packet) or packet.payload_type == self._media.arriving_fec_payload_type
+        return packet.payload_type in self._expected_types
 
     def is_audio(self, packet: RtpPacket) -> bool:
         """Whether the packet is audio, or RED, whatever that carries."""
-        return packet.payload_type in (self._media.arriving_payload_type, self._media.arriving_red_payload_type)
+        return packet.payload_type in self._audio_types
 
     def with_expected_type(self, packet: RtpPacket) -> RtpPacket:
         """Without signalling a dynamic payload type is a guess: the first one that arrives is taken for it."""
@@ -85,19 +92,16 @@ class StreamValidator:
             self._guessed = arrived
         return replace(packet, payload_type=expected) if arrived == self._guessed else packet
 
-    def _is_media(self, packet: RtpPacket) -> bool:
-        """Whether the packet counts in the media's sequence: telephone events and comfort noise do as well as audio."""
-        return self.is_audio(packet) or packet.payload_type in self._media.shared_payload_types
-
     # -- SSRC and sequence number -------------------------------------------------------------------------------------
 
     def validate(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         """The packets, this one or held ones, that are now known to belong to the stream, in order: often just this."""
         packet = received.packet
-        # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (see voip.fec).
-        shares_numbers = self._media.fec == ULPFEC and packet.ssrc == self.ssrc
-        if not self._is_media(packet) and not shares_numbers:
-            return self._validate_repair(received)
+        if packet.payload_type not in self._media_types:
+            # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (voip.fec).
+            shares_numbers = self._media.fec == ULPFEC and packet.ssrc == self.ssrc
+            if not shares_numbers:
+                return self._validate_repair(received)
         if packet.ssrc != self.ssrc:
             announced = self._media.remote_ssrc
             if packet.ssrc == announced or (announced is None and self.ssrc is None):
@@ -177,7 +181,7 @@ class StreamValidator:
 
     def _accept(self, received: ReceivedPacket) -> None:
         packet, arrival = received.packet, received.time
-        timed = packet.payload_type != self._media.audio.arriving_telephone_event_payload_type
+        timed = packet.payload_type != self._event_type
         self.reception.receive(packet, arrival, timed=timed)
         self._accepted_at = arrival
         if timed:  # a telephone event has the timestamp of its beginning
