@@ -49,8 +49,8 @@ class PathReport:
     """What the peer's newest RTCP compound says of one stream that we send, before any repair.
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
-    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `discarded` (0 to 1), `delay` and `delay_max`
-    of the peer's jitter buffer are from its VoIP metrics (section 4.7).
+    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `delay` and `delay_max` of the peer's jitter
+    buffer are from its VoIP metrics (section 4.7).
     """
 
     at: float
@@ -61,7 +61,6 @@ class PathReport:
     rtt: float | None = None
     media: Arrivals | None = None
     repair: Arrivals | None = None
-    discarded: float | None = None
     delay: float | None = None
     delay_max: float | None = None
 
@@ -123,7 +122,7 @@ class SessionStats:
     `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed. `rtcp` counts RTCP
     datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP
     (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and
-    `path_packets` how many we had sent when it came.
+    `path_packets` how many we had sent when it came. `icmp_errors` are the media port's, `overruns` the mailbox's.
     """
 
     malformed: int = 0

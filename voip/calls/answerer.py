@@ -112,7 +112,7 @@ class Answerer(CallKeeper):
         description = source.description or self.settings.describe(call.endpoint)
         self.settings.on_description(description)
         media = call.media = media_of(description, self.capabilities, call.endpoint, None)
-        session = call.session = self._new_session(call, media)
+        session = call.session = self._new_session(record.call_id, call, media)
         take: OnPacket | None = None
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from voip.errors import ProtocolError
 from voip.media import FLEXFEC, MAX_PAYLOAD_TYPE, NegotiatedMedia
-from voip.rtcp import RtcpExchange, Terms
+from voip.rtcp import ReportSources, RtcpExchange, Terms
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
 from voip.session.latch import Address, SourceLatch
 from voip.session.run import ReceivedPacket
@@ -39,8 +39,10 @@ class RtpSession:
         cname: str | None = None,
         ntp_offset: float = 0.0,
         rng: random.Random | None = None,
+        reports: ReportSources | None = None,
     ) -> None:
-        """`ntp_offset` makes monotonic seconds such since 1900; `rng` spreads reports over time."""
+        """`ntp_offset` makes monotonic seconds such since 1900; `rng` spreads reports over time; `reports` says where
+        the figures of our reports come from, and where the peer's go."""
         rng = rng or random.Random()
         self.media = media
         self.rtcp_exchange: RtcpExchange | None = None
@@ -50,8 +52,6 @@ class RtpSession:
         self.unknown_payload_type = 0
         self.rtcp = 0
         self.rtcp_ip_bytes = 0
-        self.icmp_errors = 0
-        self.overruns = 0
         self.bytes_received = 0
         self.ip_bytes = 0
         self.reception = ReceptionStats(media.clock_rate)
@@ -61,7 +61,8 @@ class RtpSession:
         if cname is None:
             self._validator = StreamValidator(media, *both)
         else:
-            rtcp = RtcpExchange(_rtcp_terms(media), cname, *both, ntp_offset=ntp_offset, rng=rng)
+            sources, terms = reports or ReportSources(), _rtcp_terms(media)
+            rtcp = RtcpExchange(terms, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
             self._validator = StreamValidator(
                 media, *both, on_media=rtcp.heard, on_repair_source=rtcp.heard_repair_source
             )
@@ -90,8 +91,13 @@ class RtpSession:
         return self._validator.stray
 
     @property
+    def peer_left(self) -> bool:
+        """Whether the peer has said BYE by RTCP; that alone ends nothing."""
+        return self.rtcp_exchange is not None and self.rtcp_exchange.peer_left
+
+    @property
     def stats(self) -> SessionStats:
-        """The counters as a snapshot."""
+        """The counters as a snapshot; `icmp_errors` and `overruns` are counted elsewhere, and 0 here."""
         exchange = self.rtcp_exchange
         told = SessionStats() if exchange is None else exchange.stats(self._latch.ip_header)
         return replace(
@@ -101,8 +107,6 @@ class RtpSession:
             unknown_payload_type=self.unknown_payload_type,
             stray=self.stray,
             rtcp=self.rtcp,
-            icmp_errors=self.icmp_errors,
-            overruns=self.overruns,
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,
             rtcp_ip_bytes=self.rtcp_ip_bytes,
@@ -114,7 +118,7 @@ class RtpSession:
         self._validator.update(media)
         self.media = media
         if self.rtcp_exchange is not None:
-            self.rtcp_exchange.terms = _rtcp_terms(media)
+            self.rtcp_exchange.update(_rtcp_terms(media))
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
@@ -214,6 +218,11 @@ class RtpSession:
     def rtcp_destination(self) -> Address | None:
         """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold."""
         return self._latch.rtcp_destination
+
+    def start_reports(self, now: float) -> None:
+        """Our media flows; without that reports begin with the peer's first packet."""
+        if self.rtcp_exchange is not None:
+            self.rtcp_exchange.start(now)
 
     def rtcp_to_send(self, now: float) -> list[bytes]:
         """RTCP that is due, for `rtcp_destination`."""
