@@ -36,8 +36,8 @@ class ParityDecoder(PacketMemory, ABC):
     """Media and repair packets of one stream in, in any order; the media packets that they make available out.
 
     A media packet is always given back first, even if it has been rebuilt before: what is a duplicate is for the jitter
-    buffer to say. Counters: `repair_packets` seen, `recovered`, and `rejected` repair packets or results that cannot be
-    true. They outlive `reset`. A subclass knows the repair packets of one scheme.
+    buffer to say. Counters: `recovered` packets, and `rejected` repair packets or results that cannot be true. They
+    outlive `reset`. A subclass knows the repair packets of one scheme.
     """
 
     def __init__(
@@ -52,7 +52,6 @@ class ParityDecoder(PacketMemory, ABC):
         super().__init__(media_ssrc, step=step, shared_numbers=shared_numbers)
         self.media_payload_types = media_payload_types
         self.fec_payload_type = fec_payload_type
-        self.repair_packets = 0
         self.recovered = 0
         self.rejected = 0
 
@@ -98,7 +97,6 @@ class ParityDecoder(PacketMemory, ABC):
 
     def _receive_repair(self, packet: RtpPacket) -> list[_Repair]:
         """Keep a repair packet that can still help; it is in the result if it can at once."""
-        self.repair_packets += 1
         try:
             header = self.parse(packet.payload)
         except ProtocolError:

@@ -47,7 +47,7 @@ class ReportTimer:
 
     @property
     def next(self) -> float | None:
-        """When to look again; None before `start` and after `stop`."""
+        """When to look again; None before `start`."""
         return self._next
 
     def start(self, now: float) -> None:
@@ -55,10 +55,6 @@ class ReportTimer:
         if self._next is None:
             self._last = now
             self._next = now + self._interval()
-
-    def stop(self) -> None:
-        """No more reports."""
-        self._next = None
 
     def is_due(self, now: float) -> bool:
         """Whether to report now. What was planned is reconsidered first (RFC 3550 section 6.3.6)."""
