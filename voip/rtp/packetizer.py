@@ -30,7 +30,7 @@ class Packetizer:
         self.sequence_number = (number + 1) & 0xFFFF
         return number
 
-    def aside(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool = False) -> RtpPacket:
+    def event_packet(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool = False) -> RtpPacket:
         """A packet of another format in the same sequence, which takes no media time (RFC 4733 section 2.2)."""
         packet = RtpPacket(payload_type, self.sequence_number, timestamp, self.ssrc, payload, marker)
         self.sequence_number = (self.sequence_number + 1) & 0xFFFF

@@ -113,7 +113,7 @@ class ReceptionStats:
         ahead = (sequence_number - self._highest) & 0xFFFF
         return ahead < MAX_DROPOUT or ahead > 0x10000 - MAX_MISORDER or not self._window
 
-    def receive(self, packet: RtpPacket, arrival: float, *, timed: bool = True) -> int:
+    def count(self, packet: RtpPacket, arrival: float, *, timed: bool = True) -> int:
         """Count a packet that came at `arrival` (seconds); its extended sequence number, unique across epochs.
 
         `timed`: its timestamp says when it was sent. That of a telephone event does not.
@@ -147,7 +147,7 @@ class ReceptionStats:
     def restart(self, packet: RtpPacket) -> None:
         """A new SSRC or a confirmed jump: the epoch that ends keeps its sums, `packet` will be the next one's first.
 
-        To be called just before `receive(packet, ...)`. No two epochs share an extended number.
+        To be called just before `count(packet, ...)`. No two epochs share an extended number.
         """
         self._runs = self._runs_so_far()
         self._closed = self.expected

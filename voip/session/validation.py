@@ -137,7 +137,7 @@ class StreamValidator:
                 return
             reception.restart(packet)
         self._repair_jump = None
-        reception.receive(packet, received.time)
+        reception.count(packet, received.time)
 
     def _is_repair_source(self, packet: RtpPacket) -> bool:
         """Whether an SSRC that no repair packet had yet may be the repair stream's (RFC 8627 section 4.2.1)."""
@@ -182,7 +182,7 @@ class StreamValidator:
     def _accept(self, received: ReceivedPacket) -> None:
         packet, arrival = received.packet, received.time
         timed = packet.payload_type != self._event_type
-        self.reception.receive(packet, arrival, timed=timed)
+        self.reception.count(packet, arrival, timed=timed)
         self._accepted_at = arrival
         if timed:  # a telephone event has the timestamp of its beginning
             self._timestamp, self._timestamp_at = packet.timestamp, arrival
