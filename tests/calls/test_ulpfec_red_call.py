@@ -141,10 +141,10 @@ def test_reports_count_repair_packets_among_the_media_that_they_share_an_ssrc_wi
     for i, data in enumerate(source.write(noise(2), 0.0)):
         assert len(session.receive_datagram(data, SENDER, 1000.0 + i / 60)) == 1
     assert (session.reception.received, session.reception.lost, session.stray) == (125, 0, 0)
-    exchange = session.rtcp_exchange
+    exchange = session.rtcp_session
     assert exchange is not None
-    assert exchange.terms.repair_ssrc is None
-    (compound,) = session.rtcp_farewell(1002.5)
+    assert exchange.parameters.repair_ssrc is None
+    (compound,) = session.final_report(1002.5)
     assert int.from_bytes(compound[20:24], "big") == 125  # the sender's packet count, RFC 3550 section 6.4.1
 
 

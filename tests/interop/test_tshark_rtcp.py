@@ -79,7 +79,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     call.heard = ReceiverStats(received=900, expected=1000, late=50, buffer=0.06, buffer_max=0.12, target=0.05)
     call.run(20)
     for who, session, link in (("near", call.near, call.forth), ("far", call.far, call.back)):
-        for datagram in session.rtcp_farewell(call.now):
+        for datagram in session.final_report(call.now):
             call.carry_report(who, datagram, link)
     file = tmp_path_factory.mktemp("rtcp") / "rtcp.pcap"
     write_capture(file, call)

@@ -99,9 +99,9 @@ class Call:
             rng=random.Random(seed + 2),
             reports=ReportSources(receiver_stats=lambda: self.heard, buffer_limit=buffer_limit),
         )
-        assert self.near.rtcp_exchange is not None
-        assert self.far.rtcp_exchange is not None
-        self.near_rtcp, self.far_rtcp = self.near.rtcp_exchange, self.far.rtcp_exchange
+        assert self.near.rtcp_session is not None
+        assert self.far.rtcp_session is not None
+        self.near_rtcp, self.far_rtcp = self.near.rtcp_session, self.far.rtcp_session
         self.lost: list[int] = []  # indices of media packets
         self.reports: list[tuple[float, str, bytes]] = []
         self.began = now

@@ -276,7 +276,7 @@ class Network:
 
     def say_goodbye(self, port: MediaPort, session: RtpSession) -> None:
         """Send the last RTCP of a call, with BYE; once."""
-        self._send_rtcp(port, session, session.rtcp_farewell(self.now()))
+        self._send_rtcp(port, session, session.final_report(self.now()))
 
     def detach(self, port: MediaPort) -> None:
         """Take what has come last and close the port; unknown and closed ones are none of our business."""

@@ -2,17 +2,17 @@
 
 packets     reports, descriptions, BYE; compounds to bytes and back
 xr          extended reports
-parameters  what was agreed on, and where the figures come from
+parameters  what was negotiated, and where the figures come from
 timing      when to report
-incoming    what we say of the peer's streams        bursts     where loss comes together
-compound    what we report, as a whole               roundtrip  time stamps and their echo
+reported    report blocks about the peer's streams   bursts     where loss is dense
+compound    the compounds that we send               roundtrip  time stamps and their echo
 peer        what the peer reports
-exchange    RtcpExchange: all of it for one call
+session     RtcpSession: all of it for one call
 """
 
-from voip.rtcp.exchange import RtcpExchange
-from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportSources, Terms
+from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportSources, RtcpParameters
 from voip.rtcp.roundtrip import NTP_UNIX_OFFSET
+from voip.rtcp.session import RtcpSession
 
 __all__ = [
     "LOSS_RLE",
@@ -21,6 +21,6 @@ __all__ = [
     "ROUND_TRIP",
     "SUMMARY",
     "ReportSources",
-    "RtcpExchange",
-    "Terms",
+    "RtcpParameters",
+    "RtcpSession",
 ]

@@ -1,14 +1,14 @@
-"""Our compounds: what we have sent, what came of the peer's streams, and the extended reports that it wants."""
+"""Our compounds: what we have sent, what arrived of the peer's streams, and the extended reports that it asked for."""
 
 from __future__ import annotations
 
 from collections import deque
 
 from voip.rtcp import xr
-from voip.rtcp.incoming import Incoming
 from voip.rtcp.packets import Packet, ReceiverReport, ReportBlock, SenderReport, SourceDescription
-from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportSources, Terms
+from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportSources, RtcpParameters
 from voip.rtcp.peer import PeerReports
+from voip.rtcp.reported import ReportedStream
 from voip.rtcp.roundtrip import ntp_time, short_duration
 
 
@@ -17,43 +17,43 @@ class CompoundWriter:
 
     def __init__(
         self,
-        terms: Terms,
+        parameters: RtcpParameters,
         cname: str,
-        streams: tuple[Incoming, Incoming],
+        streams: tuple[ReportedStream, ReportedStream],
         peer: PeerReports,
         sources: ReportSources,
         *,
         ntp_offset: float,
     ) -> None:
-        """`ntp_offset` makes monotonic seconds such since 1900."""
-        self._terms, self._cname = terms, cname
+        """`ntp_offset`, added to monotonic seconds, gives seconds since 1900."""
+        self._terms, self._cname = parameters, cname
         self._media, self._repair = streams
         self._peer, self._sources = peer, sources
         self._ntp_offset = ntp_offset
         self._packets_before: deque[int] = deque([0], maxlen=2)  # sent at the last reports
 
-    def update(self, terms: Terms) -> None:
-        """Go on with what was negotiated anew."""
-        self._terms = terms
+    def update(self, parameters: RtcpParameters) -> None:
+        """Continue with renegotiated parameters."""
+        self._terms = parameters
 
     def compound(self, now: float, *, full: bool = False) -> list[Packet]:
-        """What is to be reported now; `full` names all our sources, and is never of reduced size."""
-        terms, ntp = self._terms, ntp_time(now + self._ntp_offset)
+        """The compound to send now; a `full` one names all our sources and is never of reduced size."""
+        parameters, ntp = self._terms, ntp_time(now + self._ntp_offset)
         blocks = tuple(block for block in (self._block(self._media, now), self._block(self._repair, now)) if block)
         sender_report = self._sender_report(blocks, ntp, now)
-        compound: list[Packet] = [sender_report or ReceiverReport(terms.ssrc, blocks)]
-        if full or not terms.reduced_size:
-            names = [(terms.ssrc, self._cname)]
-            if full and terms.repair_ssrc is not None:
-                names.append((terms.repair_ssrc, self._cname))
+        compound: list[Packet] = [sender_report or ReceiverReport(parameters.ssrc, blocks)]
+        if full or not parameters.reduced_size:
+            names = [(parameters.ssrc, self._cname)]
+            if full and parameters.repair_ssrc is not None:
+                names.append((parameters.repair_ssrc, self._cname))
             compound.append(SourceDescription(tuple(names)))
         extended = self._extended(ntp, now)
         if extended:
-            compound.append(xr.ExtendedReport(terms.ssrc, tuple(extended)))
+            compound.append(xr.ExtendedReport(parameters.ssrc, tuple(extended)))
         return compound
 
     def _sender_report(self, blocks: tuple[ReportBlock, ...], ntp: int, now: float) -> SenderReport | None:
-        """The report of one who has sent since its report before the last (RFC 3550 section 6.3.8), else None."""
+        """Our sender report if we have sent since the report before the last (RFC 3550 section 6.3.8), else None."""
         sent = self._sources.sender_stats()
         if sent is None or sent.timestamp is None or sent.timestamp_at is None:
             return None
@@ -67,12 +67,12 @@ class CompoundWriter:
         timestamp = (sent.timestamp + ticks) & 0xFFFFFFFF
         return SenderReport(self._terms.ssrc, ntp, timestamp, packets, payload_bytes, blocks)
 
-    def _block(self, incoming: Incoming, now: float) -> ReportBlock | None:
-        last, age = self._peer.last_sender_report(incoming.ssrc, now)
-        return incoming.report(now, self._media.reception.jitter, last, short_duration(age))
+    def _block(self, stream: ReportedStream, now: float) -> ReportBlock | None:
+        last, age = self._peer.last_sender_report(stream.ssrc, now)
+        return stream.report(now, self._media.reception.jitter, last, short_duration(age))
 
     def _extended(self, ntp: int, now: float) -> list[xr.Block]:
-        """The blocks that the peer wants."""
+        """The extended report blocks that the peer asked for."""
         wanted, blocks = self._terms.extended, list[xr.Block | None]()
         if ROUND_TRIP in wanted:
             blocks.append(xr.ReferenceTime(ntp))
@@ -117,5 +117,5 @@ def _share(share: float) -> int:
 
 
 def _milliseconds(seconds: float | None) -> int:
-    """Whole milliseconds in 16 bits; 0 for what is not known."""
+    """Whole milliseconds in 16 bits; 0 if unknown."""
     return 0 if seconds is None else max(0, min(0xFFFF, round(seconds * 1e3)))

@@ -1,4 +1,4 @@
-"""What the RTCP of one call is made from: what was agreed on, and where the figures to report come from."""
+"""What the RTCP of one call needs: the negotiated parameters, and where the figures to report come from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ LOSS_RLE, ROUND_TRIP, SUMMARY, METRICS = "pkt-loss-rle", "rcvr-rtt", "stat-summa
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What was agreed on: our SSRCs, the clock of the media, and which reports the peer wants.
+class RtcpParameters:
+    """What was negotiated: our SSRCs, the media clock, and which reports the peer asked for.
 
     `extended` holds names of a=rtcp-xr; `ptime` is the packet time in seconds.
     """
@@ -34,11 +34,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class ReportSources:
-    """Where the figures of reports come from, and where the peer's reports go; all called on the network thread.
+    """Where the figures of our reports come from and the peer's reports go; all called on the network thread.
 
-    `sender_stats` and `receiver_stats` give what is known of the two directions of media, None for nothing.
-    `buffer_limit` is the upper limit of our jitter buffer's delay in seconds, None if unknown. `on_report` is given
-    each new report about our media.
+    `sender_stats` and `receiver_stats` return the figures of the two directions of media, None if there are none.
+    `buffer_limit` is the upper limit of our jitter buffer's delay in seconds, None if unknown. `on_report` gets each
+    new report about our media.
     """
 
     sender_stats: Callable[[], SenderStats | None] = lambda: None

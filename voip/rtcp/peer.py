@@ -1,4 +1,4 @@
-"""What the peer's reports say: of our media, of the round trip, and what is to be echoed (RFC 3550 6.4, RFC 3611 4)."""
+"""The peer's reports: about our media, for the round trip, and what must be echoed (RFC 3550 6.4, RFC 3611 4)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from voip.rtcp import xr
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SenderReport
-from voip.rtcp.parameters import ReportSources, Terms
+from voip.rtcp.parameters import ReportSources, RtcpParameters
 from voip.rtcp.roundtrip import RoundTrip, middle, ntp_time
 from voip.rtp import MAX_DROPOUT, unwrap
 from voip.stats import Arrivals, PathReport
 
 SOURCES_REMEMBERED = 4
-"""Sources of the peer whose last sender report is kept."""
-MOST_JITTER = 10.0
-"""Seconds; a report of more is cut to this."""
+"""Sources of the peer whose last sender report is remembered."""
+MAX_JITTER = 10.0
+"""Seconds; a larger reported jitter is cut to this."""
 
 
 class PeerReports:
@@ -23,19 +23,19 @@ class PeerReports:
     `packets_sent` is how many packets of our media's SSRC had been sent when `path` came.
     """
 
-    def __init__(self, terms: Terms, sources: ReportSources, *, ntp_offset: float) -> None:
+    def __init__(self, parameters: RtcpParameters, sources: ReportSources, *, ntp_offset: float) -> None:
         self.round_trip = RoundTrip()
         self.path: PathReport | None = None
         self.packets_sent = 0
         self.left = False
         self.reference: tuple[int, int, float] | None = None
-        """The newest reference time: SSRC, middle of its NTP time, when it came."""
-        self._terms, self._sources, self._ntp_offset = terms, sources, ntp_offset
+        """The newest receiver reference time: SSRC, middle of its NTP time, when it came."""
+        self._terms, self._sources, self._ntp_offset = parameters, sources, ntp_offset
         self._sender_reports: dict[int, tuple[int, float]] = {}  # by SSRC: middle of its NTP time, when it came
 
-    def update(self, terms: Terms) -> None:
-        """Go on with what was negotiated anew."""
-        self._terms = terms
+    def update(self, parameters: RtcpParameters) -> None:
+        """Continue with renegotiated parameters."""
+        self._terms = parameters
 
     def last_sender_report(self, ssrc: int | None, now: float) -> tuple[int, float]:
         """The middle of the NTP time of this source's last sender report, and its age in seconds; zeros if none."""
@@ -43,7 +43,7 @@ class PeerReports:
         return last, now - came
 
     def receive(self, compound: Sequence[Packet], now: float) -> None:
-        """A compound came."""
+        """Take a parsed compound."""
         about_us: ReportBlock | None = None
         extended: list[xr.Block] = []
         for part in compound:
@@ -58,7 +58,7 @@ class PeerReports:
             self._report(about_us, extended, now)
 
     def _note(self, part: Packet, now: float) -> None:
-        """Remember what is to be echoed, and that the peer leaves."""
+        """Remember what must be echoed, and that the peer has left."""
         if isinstance(part, SenderReport):
             self._sender_reports.pop(part.ssrc, None)
             self._sender_reports[part.ssrc] = (middle(part.ntp), now)
@@ -82,7 +82,7 @@ class PeerReports:
                     return
 
     def _report(self, about_us: ReportBlock, extended: list[xr.Block], now: float) -> None:
-        """Make the path report of this compound, unless it was overtaken by a newer one."""
+        """Make the path report of this compound, unless a newer one has overtaken it."""
         if self.path is not None and -MAX_DROPOUT < unwrap(about_us.highest - self.path.highest, 0, 32) < 0:
             return
         metrics = next((block for block in extended if isinstance(block, xr.VoipMetrics)), None)
@@ -93,7 +93,7 @@ class PeerReports:
             fraction_lost=about_us.fraction_lost / 256,
             cumulative_lost=about_us.cumulative_lost,
             highest=about_us.highest,
-            jitter=min(MOST_JITTER, about_us.jitter / self._terms.clock_rate),
+            jitter=min(MAX_JITTER, about_us.jitter / self._terms.clock_rate),
             rtt=self.round_trip.last,
             media=_arrivals(extended, self._terms.ssrc),
             repair=_arrivals(extended, self._terms.repair_ssrc),
@@ -106,7 +106,7 @@ class PeerReports:
 
 
 def _arrivals(extended: list[xr.Block], ssrc: int | None) -> Arrivals | None:
-    """What the first loss RLE block about this SSRC says."""
+    """The contents of the first loss RLE block about this SSRC."""
     for block in extended:
         if isinstance(block, xr.LossRle) and block.ssrc == ssrc:
             return block.arrivals()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from voip.errors import ProtocolError
 from voip.media import FLEXFEC, MAX_PAYLOAD_TYPE, NegotiatedMedia
-from voip.rtcp import ReportSources, RtcpExchange, Terms
+from voip.rtcp import ReportSources, RtcpParameters, RtcpSession
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
 from voip.session.latch import Address, SourceLatch
 from voip.session.run import ReceivedPacket
@@ -28,7 +28,7 @@ class RtpSession:
     """Receives one media port, on the network thread. Never raises for what a peer sent: counts and drops.
 
     `malformed`, `foreign` (another address), `unknown_payload_type`, `stray` (another SSRC, or a jump that nothing
-    confirmed) and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were handed out. `rtcp_exchange`
+    confirmed) and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were handed out. `rtcp_session`
     is None unless a CNAME was given: no RTCP is sent.
     """
 
@@ -45,7 +45,7 @@ class RtpSession:
         the figures of our reports come from, and where the peer's go."""
         rng = rng or random.Random()
         self.media = media
-        self.rtcp_exchange: RtcpExchange | None = None
+        self.rtcp_session: RtcpSession | None = None
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
         self.malformed = 0
         self.foreign = 0
@@ -61,12 +61,12 @@ class RtpSession:
         if cname is None:
             self._validator = StreamValidator(media, *both)
         else:
-            sources, terms = reports or ReportSources(), _rtcp_terms(media)
-            rtcp = RtcpExchange(terms, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
+            sources, parameters = reports or ReportSources(), _rtcp_parameters(media)
+            rtcp = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
             self._validator = StreamValidator(
-                media, *both, on_media=rtcp.heard, on_repair_source=rtcp.heard_repair_source
+                media, *both, on_media=rtcp.note_media, on_repair_source=rtcp.note_repair_source
             )
-            self.rtcp_exchange = rtcp
+            self.rtcp_session = rtcp
         self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream: no receiver misses packets of it
         self._kept_alive = 0
 
@@ -93,12 +93,12 @@ class RtpSession:
     @property
     def peer_left(self) -> bool:
         """Whether the peer has said BYE by RTCP; that alone ends nothing."""
-        return self.rtcp_exchange is not None and self.rtcp_exchange.peer_left
+        return self.rtcp_session is not None and self.rtcp_session.peer_left
 
     @property
     def stats(self) -> SessionStats:
         """The counters as a snapshot; `icmp_errors` and `overruns` are counted elsewhere, and 0 here."""
-        exchange = self.rtcp_exchange
+        exchange = self.rtcp_session
         told = SessionStats() if exchange is None else exchange.stats(self._latch.ip_header)
         return replace(
             told,
@@ -117,8 +117,8 @@ class RtpSession:
         self._latch.update(media)
         self._validator.update(media)
         self.media = media
-        if self.rtcp_exchange is not None:
-            self.rtcp_exchange.update(_rtcp_terms(media))
+        if self.rtcp_session is not None:
+            self.rtcp_session.update(_rtcp_parameters(media))
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class RtpSession:
             return
         self.rtcp += 1
         self.rtcp_ip_bytes += len(data) + latch.ip_header
-        if self.rtcp_exchange is not None and not self.rtcp_exchange.receive(data, now):
+        if self.rtcp_session is not None and not self.rtcp_session.receive(data, now):
             self.malformed += 1
             return
         self.last_heard = now
@@ -221,30 +221,30 @@ class RtpSession:
 
     def start_reports(self, now: float) -> None:
         """Our media flows; without that reports begin with the peer's first packet."""
-        if self.rtcp_exchange is not None:
-            self.rtcp_exchange.start(now)
+        if self.rtcp_session is not None:
+            self.rtcp_session.start(now)
 
     def rtcp_to_send(self, now: float) -> list[bytes]:
         """RTCP that is due, for `rtcp_destination`."""
-        if self.rtcp_exchange is None or self.rtcp_destination is None:
+        if self.rtcp_session is None or self.rtcp_destination is None:
             return []
-        return self.rtcp_exchange.datagrams_to_send(now, self.ip_bytes)
+        return self.rtcp_session.datagrams_to_send(now, self.ip_bytes)
 
-    def rtcp_farewell(self, now: float) -> list[bytes]:
+    def final_report(self, now: float) -> list[bytes]:
         """The last RTCP of the call, once."""
-        if self.rtcp_exchange is None or self.rtcp_destination is None:
+        if self.rtcp_session is None or self.rtcp_destination is None:
             return []
-        return self.rtcp_exchange.farewell(now)
+        return self.rtcp_session.final_report(now)
 
     def next_timer(self) -> float | None:
         """When `rtcp_to_send` may have something."""
-        if self.rtcp_exchange is None or self.rtcp_destination is None:
+        if self.rtcp_session is None or self.rtcp_destination is None:
             return None
-        return self.rtcp_exchange.next_timer()
+        return self.rtcp_session.next_timer()
 
 
-def _rtcp_terms(media: NegotiatedMedia) -> Terms:
-    return Terms(
+def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
+    return RtcpParameters(
         ssrc=media.ssrc,
         repair_ssrc=media.fec_ssrc if media.fec == FLEXFEC and media.direction.sends else None,
         clock_rate=media.clock_rate,
