@@ -37,7 +37,8 @@ class RtcpSession:
     """Reports in both directions. `media` and `repair` are the peer's two streams as received.
 
     `next_timer` and `datagrams_to_send` are the sending half, `receive` the receiving one; `final_report` ends it.
-    Times are monotonic seconds; adding `ntp_offset` gives seconds since 1900. `sent` and `sent_bytes` count our compounds.
+    Times are monotonic seconds; `ntp_offset` is added to get seconds since 1900. `sent` and `sent_bytes` count our
+    compounds.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ FIRST_MINIMUM, BUSY_MINIMUM, CALM_MINIMUM = 0.5, 1.0, 2.0
 
 Randomised they become 0.2 to 0.6, 0.4 to 1.2 and 0.8 to 2.5 seconds."""
 EARLY_AFTER = 0.3
-"""Seconds after the last report before which no early one is sent."""
+"""Minimum seconds between a report and an early one after it."""
 EARLY_SPREAD = 0.2
 """Seconds over which early reports are spread (RFC 4585 section 3.5.2: the dithering interval)."""
 FIRST_SIZE = 150.0

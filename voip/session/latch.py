@@ -1,7 +1,7 @@
 """Which address the peer's media comes from: symmetric RTP (RFC 4961), and where our RTCP goes (RFC 5761).
 
 The address in the peer's SDP is accepted at once. Any other address (the peer is behind a NAT, or has moved) must
-first send a run of packets that only the peer, or somebody on the path, can send, while the peer itself is silent.
+first send a run of packets that only the peer or an attacker on the path can send, while the peer itself is silent.
 Without signalling, the first source of the expected payload is the peer.
 """
 
@@ -18,30 +18,30 @@ from voip.session.run import PacketRun, ReceivedPacket
 Address = tuple[str, int]
 
 LATCH_PACKETS = 5
-"""Packets in sequence that another address must send."""
+"""Packets in sequence that another address must send before it is accepted."""
 LATCH_SPREAD = 0.75 * (LATCH_PACKETS - 1)
-"""Packet times that they must take at least."""
+"""Packet times that these must take at least."""
 LATCH_MAX_STEP = 3
 """A run may miss two packets in a row."""
 LATCH_HELD = 16
-"""Packets kept of a run from the peer's first address: all of them are the beginning of its stream."""
+"""Packets kept of a run before the peer has been heard at all, so that the beginning of its stream is not lost."""
 REBIND_MAX_ADVANCE = 500
-"""Packets that the numbers of a peer whose address changed may have advanced by."""
+"""Packets by which the sequence numbers of a peer may have advanced while its address changed."""
 CLOCK_TOLERANCE = 0.200
-"""Seconds between media time and wall clock."""
+"""Seconds by which media time may differ from the wall clock."""
 REBIND_SILENCE = 0.500
-"""Seconds of silence at the old address, if sequence number and timestamp go on from there."""
+"""Seconds of silence at the old address, if the new packets continue its sequence numbers and timestamps."""
 TAKEOVER_SILENCE = 1.000
-"""Seconds of silence at the old address, if they only go on from one another."""
+"""Seconds of silence at the old address, if they do not."""
 CANDIDATE_SILENCE = 0.100
-"""Seconds of silence before another address is even parsed: a flood costs next to nothing."""
+"""Seconds of silence before packets of another address are even parsed, so that a flood costs little."""
 
 _UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
 
 
 class StreamPosition(NamedTuple):
-    """Where the accepted stream is: SSRC, highest extended sequence number, timestamp of the last audio packet and
-    when it came. None: not known yet."""
+    """How far the accepted stream has come: SSRC, highest extended sequence number, timestamp and arrival of the last
+    audio packet. None: not known yet."""
 
     ssrc: int | None
     highest: int | None
@@ -50,7 +50,7 @@ class StreamPosition(NamedTuple):
 
 
 class SourceLatch:
-    """The peer's address: signalled, then latched onto where its media really comes from."""
+    """The peer's address: as signalled, then latched to the real source of its media."""
 
     def __init__(self, media: NegotiatedMedia) -> None:
         self.source: Address | None = None
@@ -58,12 +58,12 @@ class SourceLatch:
         self.ip_header = IP_UDP_HEADER[4]
         """Bytes of the IP and UDP headers on the way to and from the peer."""
         self.unsignalled = not media.remote[1]
-        """No signalling has said where the peer is: the first source is it."""
+        """The peer's address was not signalled: the first source is accepted."""
         self._media = media
         self._signalled = _signalled_address(media)
         self._latched: Address | None = None
         self._last_valid: float | None = None  # when the peer was last heard at its newest signalled address
-        self._candidate: PacketRun | None = None  # another address on its way to be believed
+        self._candidate: PacketRun | None = None  # the run of another address
         self._candidate_source: Address | None = None
 
     @property
@@ -73,7 +73,7 @@ class SourceLatch:
         return self._media.remote if source is None else source
 
     def update(self, media: NegotiatedMedia) -> None:
-        """Go on with what a re-INVITE agreed; the latch stays unless the peer signalled another address (no hold)."""
+        """Continue with renegotiated media; unless the peer signalled another address (not hold), the latch stays."""
         signalled = _signalled_address(media)
         if signalled is not None and signalled != self._signalled:
             self._signalled = signalled
@@ -84,29 +84,29 @@ class SourceLatch:
         self.unsignalled = not media.remote[1]
 
     def is_peer(self, source: Address) -> bool:
-        """Whether media from there is the peer's."""
+        """Whether media from this address is the peer's."""
         if self.unsignalled and self._latched is None:
             return True
         return _canonical(source) in (self._latched, self._signalled)
 
     def is_rtcp_peer(self, source: Address) -> bool:
-        """Whether the peer's RTCP may come from there: its RTP port, the one above, or the one its SDP named."""
+        """Whether this may be the source of the peer's RTCP: its RTP port, the one above, or the one in its SDP."""
         if source == self.source or self.is_peer(source):
             return True
         host, port = _canonical(source)
         if self._media.remote_rtcp is not None and (host, port) == _canonical(self._media.remote_rtcp):
             return True
         if self.unsignalled and self._latched is not None:
-            return host == self._latched[0]  # the RTCP port is not signalled, and some peers use any
+            return host == self._latched[0]  # the RTCP port was not signalled either, and some senders use any
         return (host, port - 1) in (self._latched, self._signalled)
 
     def note_alive(self, now: float) -> None:
-        """The peer was heard at its own address: no other one is."""
+        """The peer was heard at its own address: drop any candidate."""
         self._last_valid = now
         self._candidate = None
 
     def latch(self, source: Address) -> None:
-        """Media has been accepted from there."""
+        """Media has been accepted from this address."""
         self._latched = _canonical(source)
         self.source = source[:2]
         self.ip_header = IP_UDP_HEADER[6 if ":" in self._latched[0] else 4]
@@ -115,14 +115,14 @@ class SourceLatch:
 
     def may_move(self, now: float) -> bool:
         """Whether packets of another address are worth parsing."""
-        if not self._media.direction.receives:  # a source of unrequested media does not get our media either
+        if not self._media.direction.receives:  # unrequested media must not redirect ours
             return False
         return self._last_valid is None or now - self._last_valid >= CANDIDATE_SILENCE
 
     def consider(
         self, received: ReceivedPacket, source: Address, position: StreamPosition, *, is_audio: bool
     ) -> PacketRun | None:
-        """Observe a packet of another address; the whole run once it is convincing, then `latch` may follow."""
+        """Examine a packet of another address; its whole run once that is convincing: the caller may `latch` then."""
         packet, run = received.packet, self._candidate
         if not is_audio:
             if run is not None and self._candidate_source == source:
@@ -147,16 +147,16 @@ class SourceLatch:
         return position.ssrc
 
     def _is_convincing(self, run: PacketRun, position: StreamPosition, now: float) -> bool:
-        """Whether the run of another address is long and, if the peer has been heard before, its sequel."""
+        """Whether a run is long enough and, if the peer has been heard before, follows enough silence."""
         if run.count < LATCH_PACKETS or now - run.began < LATCH_SPREAD * self._media.packet_time:
             return False
         if self._last_valid is None or position.ssrc is None:
             return True
         silence = now - self._last_valid
-        return silence >= TAKEOVER_SILENCE or (silence >= REBIND_SILENCE and self._goes_on(run, position, now))
+        return silence >= TAKEOVER_SILENCE or (silence >= REBIND_SILENCE and self._continues(run, position, now))
 
-    def _goes_on(self, run: PacketRun, position: StreamPosition, now: float) -> bool:
-        """Whether sequence numbers and timestamps of a run go on from what was last accepted."""
+    def _continues(self, run: PacketRun, position: StreamPosition, now: float) -> bool:
+        """Whether sequence numbers and timestamps of a run continue the accepted stream."""
         highest = position.highest
         if highest is None or position.timestamp is None:
             return False
@@ -178,9 +178,9 @@ class SourceLatch:
 
     @property
     def rtcp_destination(self) -> Address | None:
-        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold.
+        """Where our RTCP goes: to the peer's RTP port if shared, else to the one in its SDP; None on hold.
 
-        The RTCP port of a peer whose media comes from elsewhere than its SDP said is assumed to be there, one above.
+        If the peer's media comes from another address than signalled, RTCP goes there, to the port above.
         """
         host, port = self.remote
         if self._media.rtcp_mux:
@@ -191,18 +191,18 @@ class SourceLatch:
 
 
 def _usable(address: Address) -> Address | None:
-    """An address that can be sent to; None on hold."""
+    """The address if it can be sent to; None on hold."""
     return None if address[0] in _UNSPECIFIED_HOSTS or not 0 < address[1] <= MAX_PORT else address
 
 
 def _signalled_address(media: NegotiatedMedia) -> Address | None:
-    """Where the peer's SDP says that its media comes from; None if it says nothing (hold)."""
+    """The address in the peer's SDP; None if it has none (hold)."""
     host, port = _canonical(media.remote)
     return None if host in _UNSPECIFIED_HOSTS or port == 0 else (host, port)
 
 
 def _canonical(address: Address) -> Address:
-    """An address for comparison: IPv6 in its one short form without scope, IPv4 in IPv6 as IPv4 (RFC 5952, 4291)."""
+    """An address for comparison: IPv6 in its canonical form without scope, IPv4 in IPv6 as IPv4 (RFC 5952, 4291)."""
     host, port = address[0], address[1]
     if ":" not in host:
         return host, port

@@ -1,4 +1,4 @@
-"""Packets in sequence that wait to be believed: from another address, of another SSRC, or after a jump."""
+"""Packets in sequence that wait for confirmation: from another address, of another SSRC, or after a jump."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from voip.rtp import RtpPacket, unwrap
 
 MAX_STEP_BACK = 3
-"""Packets that one may come late by and still belong to the run."""
+"""Packets behind the last one that still belong to the run."""
 
 
 class ReceivedPacket(NamedTuple):
-    """A packet, when it came (monotonic seconds), and the bytes of its datagram."""
+    """A packet, its arrival (monotonic seconds), and the size of its datagram in bytes."""
 
     packet: RtpPacket
     time: float
@@ -20,7 +20,7 @@ class ReceivedPacket(NamedTuple):
 
 
 class PacketRun:
-    """Packets of one SSRC, in sequence. `count` are those that advanced it; `held` are the newest `limit` of all."""
+    """Packets of one SSRC, in sequence. `count` is how many advanced it; `held` keeps the newest `limit` of all."""
 
     __slots__ = ("began", "count", "first", "held", "last", "step")
 

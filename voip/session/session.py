@@ -1,7 +1,7 @@
-"""One media port's receive path, and its RTCP: the order of the checks (RFC 3550, RFC 4961, RFC 5761).
+"""The receive path of one media port, and its RTCP (RFC 3550, RFC 4961, RFC 5761).
 
 The order of the checks is the order of their cost and of trust: length, source address, RTP or RTCP, version and
-payload type, SSRC, sequence number. What fails one is counted and touches no later state.
+payload type, SSRC, sequence number. A datagram that fails a check is counted and changes no later state.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from voip.session.run import ReceivedPacket
 from voip.session.validation import StreamValidator
 from voip.stats import SessionStats
 
-SHORTEST_DATAGRAM = 8
-"""Bytes of the shortest datagram with a meaning here: an empty RTCP receiver report (RFC 3550 section 6.4.2)."""
-LONGEST_DATAGRAM = 8192
-"""Bytes of the longest RTP packet believed: 20 ms of L16 at 96 kHz in stereo are 7680. Bounds what anything stores."""
+MIN_RECEIVED_BYTES = 8
+"""Size of the shortest datagram that is accepted: an empty RTCP receiver report (RFC 3550 section 6.4.2)."""
+MAX_RECEIVED_BYTES = 8192
+"""Size of the longest RTP packet that is accepted: 20 ms of L16 at 96 kHz in stereo are 7680. Bounds all memory."""
 
 
 class RtpSession:
-    """Receives one media port, on the network thread. Never raises for what a peer sent: counts and drops.
+    """One media port, on the network thread. Never raises because of received data: counts and drops it.
 
-    `malformed`, `foreign` (another address), `unknown_payload_type`, `stray` (another SSRC, or a jump that nothing
-    confirmed) and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were handed out. `rtcp_session`
-    is None unless a CNAME was given: no RTCP is sent.
+    `malformed`, `foreign` (another address), `unknown_payload_type`, `stray` (another SSRC, or an unconfirmed jump)
+    and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were passed on. `rtcp_session` is None unless
+    a CNAME was given: no RTCP is sent.
     """
 
     def __init__(
@@ -41,11 +41,10 @@ class RtpSession:
         rng: random.Random | None = None,
         reports: ReportSources | None = None,
     ) -> None:
-        """`ntp_offset` makes monotonic seconds such since 1900; `rng` spreads reports over time; `reports` says where
-        the figures of our reports come from, and where the peer's go."""
+        """`ntp_offset`, added to monotonic seconds, gives seconds since 1900. `rng` spreads reports over time.
+        `reports` is where the figures of our reports come from and where the peer's reports go."""
         rng = rng or random.Random()
         self.media = media
-        self.rtcp_session: RtcpSession | None = None
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
         self.malformed = 0
         self.foreign = 0
@@ -58,16 +57,12 @@ class RtpSession:
         self.repair_reception = ReceptionStats(media.clock_rate)
         both = (self.reception, self.repair_reception)
         self._latch = SourceLatch(media)
-        if cname is None:
-            self._validator = StreamValidator(media, *both)
-        else:
+        self.rtcp_session: RtcpSession | None = None
+        if cname is not None:
             sources, parameters = reports or ReportSources(), _rtcp_parameters(media)
-            rtcp = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
-            self._validator = StreamValidator(
-                media, *both, on_media=rtcp.note_media, on_repair_source=rtcp.note_repair_source
-            )
-            self.rtcp_session = rtcp
-        self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream: no receiver misses packets of it
+            self.rtcp_session = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
+        self._validator = StreamValidator(media, *both, self.rtcp_session)
+        self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap
         self._kept_alive = 0
 
     @property
@@ -87,21 +82,20 @@ class RtpSession:
 
     @property
     def stray(self) -> int:
-        """Packets of another SSRC, or of a jump that no second packet confirmed."""
+        """Packets of another SSRC, or after a jump that no second packet confirmed."""
         return self._validator.stray
 
     @property
     def peer_left(self) -> bool:
-        """Whether the peer has said BYE by RTCP; that alone ends nothing."""
+        """Whether the peer has sent an RTCP BYE, which ends nothing by itself."""
         return self.rtcp_session is not None and self.rtcp_session.peer_left
 
     @property
     def stats(self) -> SessionStats:
-        """The counters as a snapshot; `icmp_errors` and `overruns` are counted elsewhere, and 0 here."""
-        exchange = self.rtcp_session
-        told = SessionStats() if exchange is None else exchange.stats(self._latch.ip_header)
+        """A snapshot of the counters; `icmp_errors` and `overruns` are counted elsewhere and 0 here."""
+        rtcp = self.rtcp_session
         return replace(
-            told,
+            SessionStats() if rtcp is None else rtcp.stats(self._latch.ip_header),
             malformed=self.malformed,
             foreign=self.foreign,
             unknown_payload_type=self.unknown_payload_type,
@@ -113,7 +107,7 @@ class RtpSession:
         )
 
     def update(self, media: NegotiatedMedia) -> None:
-        """Go on with what a re-INVITE agreed; the latch stays unless the peer signalled another address (no hold)."""
+        """Continue with renegotiated media; unless the peer signalled another address (not hold), the latch stays."""
         self._latch.update(media)
         self._validator.update(media)
         self.media = media
@@ -123,8 +117,8 @@ class RtpSession:
     # -- receiving ----------------------------------------------------------------------------------------------------
 
     def receive_datagram(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
-        """The packets that this datagram makes available, media and repair, in order: mostly one, or none."""
-        if not SHORTEST_DATAGRAM <= len(data) <= LONGEST_DATAGRAM:
+        """The packets that this datagram makes available, media and repair, in order: usually one or none."""
+        if not MIN_RECEIVED_BYTES <= len(data) <= MAX_RECEIVED_BYTES:
             self.malformed += 1
             return []
         if is_rtcp(data):
@@ -148,7 +142,7 @@ class RtpSession:
         return self._validate(ReceivedPacket(packet, now, len(data)))
 
     def _receive_foreign(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
-        """Another address than the peer's: nothing of it passes until it has shown a whole run."""
+        """A datagram from another address: none passes until that address has sent a convincing run."""
         self.foreign += 1
         latch, validator = self._latch, self._validator
         if not latch.may_move(now):
@@ -167,7 +161,7 @@ class RtpSession:
         return [packet for received in run.held for packet in self._validate(received)]
 
     def _validate(self, received: ReceivedPacket) -> list[RtpPacket]:
-        """What the stream gains by a packet of the peer, counted."""
+        """The packets that the stream gains by one of the peer's, counted."""
         accepted = self._validator.validate(received)
         for each in accepted:
             self.bytes_received += each.size
@@ -193,14 +187,14 @@ class RtpSession:
             self.malformed += 1
             return
         self.last_heard = now
-        if latch.is_peer(source):  # from a port of its own it says nothing of where the peer's media comes from
+        if latch.is_peer(source):  # RTCP from a port of its own says nothing about the source of media
             latch.note_alive(now)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def keep_alive(self) -> bytes | None:
-        """A packet that opens the way for what comes to us, and keeps it open (RFC 6263 section 4.6): empty, and of a
-        payload type that was not agreed on, so that the peer drops it. None on hold."""
+        """A packet that opens NAT bindings for incoming media and keeps them open (RFC 6263 section 4.6): empty, and of
+        a payload type that was not negotiated, so that the peer drops it. None on hold."""
         if self._latch.media_destination is None:
             return None
         media = self.media
@@ -220,12 +214,12 @@ class RtpSession:
         return self._latch.rtcp_destination
 
     def start_reports(self, now: float) -> None:
-        """Our media flows; without that reports begin with the peer's first packet."""
+        """Our media begins to flow; otherwise reports begin with the peer's first packet."""
         if self.rtcp_session is not None:
             self.rtcp_session.start(now)
 
     def rtcp_to_send(self, now: float) -> list[bytes]:
-        """RTCP that is due, for `rtcp_destination`."""
+        """The RTCP that is due, for `rtcp_destination`."""
         if self.rtcp_session is None or self.rtcp_destination is None:
             return []
         return self.rtcp_session.datagrams_to_send(now, self.ip_bytes)

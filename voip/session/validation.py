@@ -1,4 +1,4 @@
-"""Which RTP packets of the peer's address belong to its stream (RFC 3550 A.1; repair packets: RFC 8627 section 4.2.1).
+"""Which RTP packets from the peer belong to its stream (RFC 3550 A.1; repair packets: RFC 8627 section 4.2.1).
 
 Payload type, then SSRC, then sequence number. Another SSRC, or a sequence number far from the last, waits until a
 second packet in sequence confirms it.
@@ -6,27 +6,27 @@ second packet in sequence confirms it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from voip.media import FIRST_DYNAMIC, ULPFEC, NegotiatedMedia
+from voip.rtcp import RtcpSession
 from voip.rtp import ReceptionStats, RtpPacket
 from voip.session.latch import StreamPosition
 from voip.session.run import PacketRun, ReceivedPacket
 
 CONFIRM_PACKETS = 2
-"""A jump is believed at the second packet in sequence (RFC 3550 A.1)."""
+"""Packets in sequence that confirm a jump (RFC 3550 A.1)."""
 CONFIRM_HELD = 16
-"""Packets kept until then."""
+"""Packets kept until a jump is confirmed."""
 CONFIRM_SILENCE = 1.5
-"""Packet times without a packet of the stream that is to be replaced."""
+"""Packet times since the last packet of the stream that is to be replaced."""
 
 
 class StreamValidator:
     """Validates the packets of one media stream and of its repair stream, and counts them.
 
-    `stray` counts packets of another SSRC, or of a jump that no second packet confirmed. `reception` counts what the
-    network brought of the media, before repair, and `repair_reception` the repair packets.
+    `stray` counts packets of another SSRC, or after a jump that no second packet confirmed. `reception` counts the
+    media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of both.
     """
 
     def __init__(
@@ -34,26 +34,22 @@ class StreamValidator:
         media: NegotiatedMedia,
         reception: ReceptionStats,
         repair_reception: ReceptionStats,
-        *,
-        on_media: Callable[[int, float], None] | None = None,
-        on_repair_source: Callable[[int], None] = lambda ssrc: None,
+        rtcp: RtcpSession | None = None,
     ) -> None:
-        """`on_media` is told SSRC and arrival of each media packet once it is counted, `on_repair_source` the SSRC of
-        the repair stream when it begins or changes."""
         self.reception = reception
         self.repair_reception = repair_reception
         self.ssrc: int | None = None
         self.stray = 0
-        self._agree(media)
-        self._on_media, self._on_repair_source = on_media, on_repair_source
+        self._use(media)
+        self._rtcp = rtcp
         self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
         self._repair_ssrc = media.remote_fec_ssrc
         self._counted_repair_ssrc: int | None = None
         self._repair_jump: int | None = None  # a repair packet's number far from the others
-        self._pending: PacketRun | None = None  # another SSRC, or a jump, on its way to be believed
+        self._pending: PacketRun | None = None  # another SSRC, or a jump, until it is confirmed
         self._timestamp: int | None = None  # of the last audio packet
-        self._timestamp_at = float("-inf")  # when it came
-        self._accepted_at = float("-inf")  # when the last media packet came, audio or not
+        self._timestamp_at = float("-inf")  # its arrival
+        self._accepted_at = float("-inf")  # arrival of the last media packet, audio or not
 
     @property
     def position(self) -> StreamPosition:
@@ -61,13 +57,13 @@ class StreamValidator:
         return StreamPosition(self.ssrc, self.reception.highest, self._timestamp, self._timestamp_at)
 
     def update(self, media: NegotiatedMedia) -> None:
-        """Go on with what a re-INVITE agreed."""
+        """Continue with renegotiated media."""
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
         self.reception.clock_rate = self.repair_reception.clock_rate = media.clock_rate
-        self._agree(media)
+        self._use(media)
 
-    def _agree(self, media: NegotiatedMedia) -> None:
+    def _use(self, media: NegotiatedMedia) -> None:
         self._media = media
         self._audio_types = frozenset({media.arriving_payload_type, media.arriving_red_payload_type})
         self._media_types = self._audio_types | media.shared_payload_types
@@ -77,15 +73,15 @@ class StreamValidator:
     # -- payload type -------------------------------------------------------------------------------------------------
 
     def is_expected(self, packet: RtpPacket) -> bool:
-        """Whether the payload type is one that was agreed on."""
+        """Whether the payload type was negotiated."""
         return packet.payload_type in self._expected_types
 
     def is_audio(self, packet: RtpPacket) -> bool:
-        """Whether the packet is audio, or RED, whatever that carries."""
+        """Whether the packet is audio, or RED with any content."""
         return packet.payload_type in self._audio_types
 
     def with_expected_type(self, packet: RtpPacket) -> RtpPacket:
-        """Without signalling a dynamic payload type is a guess: the first one that arrives is taken for it."""
+        """Without signalling our dynamic payload type is a guess: the first that arrives stands for it."""
         arrived, expected = packet.payload_type, self._media.arriving_payload_type
         dynamic = arrived >= FIRST_DYNAMIC and expected >= FIRST_DYNAMIC
         if self.ssrc is None and self._guessed is None and dynamic and not self.is_expected(packet):
@@ -95,7 +91,7 @@ class StreamValidator:
     # -- SSRC and sequence number -------------------------------------------------------------------------------------
 
     def validate(self, received: ReceivedPacket) -> list[ReceivedPacket]:
-        """The packets, this one or held ones, that are now known to belong to the stream, in order: often just this."""
+        """The packets now known to belong to the stream, in order: usually this one, sometimes also held ones."""
         packet = received.packet
         if packet.payload_type not in self._media_types:
             # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (voip.fec).
@@ -125,11 +121,12 @@ class StreamValidator:
         return [received]
 
     def _count_repair(self, received: ReceivedPacket) -> None:
-        """For the reports: every repair packet is handed out, whatever its number."""
+        """Count a repair packet for the reports; it is passed on whatever its number."""
         packet, reception = received.packet, self.repair_reception
         if self._counted_repair_ssrc != packet.ssrc:
             self._counted_repair_ssrc = packet.ssrc
-            self._on_repair_source(packet.ssrc)
+            if self._rtcp is not None:
+                self._rtcp.note_repair_source(packet.ssrc)
             reception.restart(packet)
         elif not reception.in_window(packet.sequence_number):
             previous, self._repair_jump = self._repair_jump, packet.sequence_number
@@ -140,7 +137,7 @@ class StreamValidator:
         reception.count(packet, received.time)
 
     def _is_repair_source(self, packet: RtpPacket) -> bool:
-        """Whether an SSRC that no repair packet had yet may be the repair stream's (RFC 8627 section 4.2.1)."""
+        """Whether a new SSRC may be the repair stream's (RFC 8627 section 4.2.1)."""
         announced = self._media.remote_ssrc
         protected = self.ssrc if self.ssrc is not None else announced
         if self._media.remote_fec_ssrc is not None and announced in (None, protected):
@@ -150,7 +147,7 @@ class StreamValidator:
         return protected in packet.csrcs if packet.csrcs else self._repair_ssrc is None
 
     def _confirm(self, received: ReceivedPacket) -> list[ReceivedPacket]:
-        """Another SSRC, or a sequence number far away: wait for the next of its kind (RFC 3550 A.1)."""
+        """Another SSRC, or a sequence number far away: wait for a second packet in sequence (RFC 3550 A.1)."""
         run = self._pending
         if run is None or not run.extend(received, 1):
             self._drop_pending()
@@ -158,7 +155,7 @@ class StreamValidator:
         if run.count < CONFIRM_PACKETS:
             return []
         if received.time - self._accepted_at < CONFIRM_SILENCE * self._media.packet_time:
-            return []  # the stream of before is still there
+            return []  # the current stream has not ended
         return self._begin(list(run.held))
 
     def _drop_pending(self) -> None:
@@ -167,7 +164,7 @@ class StreamValidator:
             self._pending = None
 
     def _begin(self, packets: list[ReceivedPacket]) -> list[ReceivedPacket]:
-        """A stream begins, or goes on elsewhere, with these packets."""
+        """A stream begins, or continues after a jump, with these packets."""
         first = packets[0].packet
         if first.ssrc != self.ssrc:
             as_announced = self._media.remote_ssrc in (None, first.ssrc)
@@ -186,5 +183,5 @@ class StreamValidator:
         self._accepted_at = arrival
         if timed:  # a telephone event has the timestamp of its beginning
             self._timestamp, self._timestamp_at = packet.timestamp, arrival
-        if self._on_media is not None:
-            self._on_media(packet.ssrc, arrival)
+        if self._rtcp is not None:
+            self._rtcp.note_media(packet.ssrc, arrival)

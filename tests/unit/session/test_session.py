@@ -26,7 +26,7 @@ from tests.support.session_lab import (
 from voip.codecs import Codec
 from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.session import CONFIRM_HELD, LATCH_HELD, LONGEST_DATAGRAM, Address, RtpSession
+from voip.session import CONFIRM_HELD, LATCH_HELD, MAX_RECEIVED_BYTES, Address, RtpSession
 
 # -- what belongs to the call -------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ def test_a16_header_extension_padding_and_csrcs_do_not_reach_the_payload() -> No
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80", b"\x80" * 7, bytes(12), b"\x81" + bytes(11), b"\x80" * (LONGEST_DATAGRAM + 1)]
+    "data", [b"", b"\x80", b"\x80" * 7, bytes(12), b"\x81" + bytes(11), b"\x80" * (MAX_RECEIVED_BYTES + 1)]
 )
 def test_datagrams_that_are_no_packet_are_malformed(data: bytes) -> None:
     w = wire()
