@@ -18,7 +18,7 @@ from voip.net.names import Names
 from voip.net.sockets import family_of
 from voip.net.zones import sockaddr
 from voip.sip import Address
-from voip.stun import GIVE_UP, RESEND_AFTER, TRANSACTION_ID, binding_request, parse_answer
+from voip.stun import GIVE_UP, RESEND_AFTER, TRANSACTION_ID, binding_request, parse_response
 
 REFRESH = 25.0
 """Seconds between questions for the SIP sockets: some NATs forget UDP mappings after 30 s (RFC 4787 section 4.3)."""
@@ -95,7 +95,7 @@ class StunClient:
     def receive(self, data: bytes, source: tuple[str, int]) -> None:
         """A STUN message has come; only the server's answers to our questions matter."""
         try:
-            answer = parse_answer(data)
+            answer = parse_response(data)
         except ProtocolError:
             return
         if source not in self._servers.values() or answer.transaction_id not in self._open:
