@@ -12,6 +12,11 @@ by the end of the input, --duration, BYE from the other side, the media time-out
 
 import sys
 
+from voip.environment import ensure_dependencies
+
+if __name__ == "__main__":
+    ensure_dependencies(__file__)
+
 from voip import cli
 from voip.calls import Caller
 from voip.engine import Shutdown, Worker, together
@@ -60,5 +65,10 @@ def main(options: cli.SenderOptions) -> int:
     return cli.finish("sender", options, calls, devices, console, shutdown)
 
 
+def command() -> int:
+    """All that `voip-sender` does, the command of the installed package."""
+    return cli.run("sender", cli.sender_options, main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("sender", cli.sender_options, main))
+    sys.exit(command())

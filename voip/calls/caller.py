@@ -125,10 +125,10 @@ class Caller(CallKeeper):
             return
         self._agreed(event.call_id, call, media)
 
-    def on_send_error(self, address: Address, error: OSError) -> None:
+    def on_send_error(self, address: Address, why: str) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
         if any(call.remote_host == address.host and call.media is None for call in self.calls.values()):
-            reason = f"cannot reach {address.host}: {error.strerror}"
+            reason = f"cannot reach {address.host}: {why}"
             self.agent.transport_failed(address, self.network.now(), reason)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from voip.calls.keeper import Call
-from voip.errors import EXIT_AUTHENTICATION, EXIT_NETWORK, EXIT_NO_ANSWER, EXIT_NO_MEDIA, EXIT_OK, EXIT_REJECTED
+from voip.errors import (
+    EXIT_AUTHENTICATION,
+    EXIT_BUG,
+    EXIT_NETWORK,
+    EXIT_NO_ANSWER,
+    EXIT_NO_MEDIA,
+    EXIT_OK,
+    EXIT_REJECTED,
+)
 from voip.sip import CallEnded
 
 UNAUTHORIZED = (401, 407)
@@ -35,6 +43,8 @@ def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
         return EXIT_OK, ""
     if ending.reason in ("media-timeout", "timeout"):
         return EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}"
+    if ending.reason == "internal-error":
+        return EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v says where"
     if ending.reason == "network":
         return EXIT_NETWORK, ending.phrase
     if ending.reason == "no-answer":

@@ -33,6 +33,8 @@ LEFT_AFTER = 2.0
 """Seconds of silence after RTCP's BYE until a stream without signalling is over: anybody could have sent that BYE."""
 STREAM_ID_BITS = 128
 """Of the name that a stream without signalling gets in place of a Call-ID."""
+SERVER_ERROR = 500
+"""The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
 RECORDS_KEPT = 1000
 """Ended calls that the final report holds: the last ones."""
 
@@ -113,7 +115,7 @@ class CallKeeper(ABC):
         self._endings: dict[str, CallEnded] = {}
         network.say = console.say
         self.registrant = Registrant(network, agent, console, shutdown)
-        network.serve(agent, self.handlers() | self.registrant.handlers())
+        network.serve(agent, self.handlers() | self.registrant.handlers(), self.drop)
         network.post(self.registrant.start)
         network.post(self._watch)
 
@@ -143,6 +145,15 @@ class CallKeeper(ABC):
             self.agent.hang_up(call_id, self.network.now())
         else:
             self.on_ended(CallEnded(call_id, "local-bye", None, ""))
+
+    def drop(self, call_id: str) -> None:
+        """End a call that a bug of ours keeps us from going on with, in whatever state it is."""
+        self.agent.reject(call_id, SERVER_ERROR, self.network.now())
+        self.agent.hang_up(call_id, self.network.now())
+        if call_id in self._endings:
+            self._close(call_id)
+        else:
+            self.on_ended(CallEnded(call_id, "internal-error", None, ""))
 
     def last_words(self) -> None:
         """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
@@ -238,6 +249,7 @@ class CallKeeper(ABC):
         endpoint = Endpoint(
             host=port.host,
             port=port.port,
+            ip_version=port.ip_version,
             ssrc=self.rng.getrandbits(32),
             fec_ssrc=self.rng.getrandbits(32),
             cname=f"{self.rng.getrandbits(96):024x}",
@@ -255,7 +267,9 @@ class CallKeeper(ABC):
             call.port = self.network.open_media_port(remote_host)
         call.remote_host = remote_host
         call.local_host = self.network.local_host(remote_host)
-        call.endpoint = replace(call.endpoint, host=call.local_host, port=call.port.port)
+        call.endpoint = replace(
+            call.endpoint, host=call.local_host, port=call.port.port, ip_version=call.port.ip_version
+        )
 
     def _look_for_move(self, call_id: str, call: Call, now: float) -> None:
         """Tell the peer of a call that is up when this machine's address on the way to it is another."""

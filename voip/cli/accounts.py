@@ -1,6 +1,6 @@
-"""Who we are to others, and who may call: users, passwords, registrar and proxies, from the command line.
+"""Our account, and the accounts of callers: users, passwords, registrar and proxies, from the command line.
 
-A password is never an argument, which everybody on the machine can read: it is in a file, or in VOIP_PASSWORD.
+A password is never an argument, which every user of the machine can read: it is in a file or in VOIP_PASSWORD.
 """
 
 from __future__ import annotations
@@ -13,33 +13,31 @@ from typing import Any
 from voip.cli.values import RtpTarget, sip_host
 from voip.sip import Credentials, SipUri, parse_target
 
-NOBODY = "voip"
-"""The user of our addresses where there is no account."""
+DEFAULT_USER = "voip"
+"""The user part of our SIP address without an account."""
 PASSWORD_VARIABLE = "VOIP_PASSWORD"
 
 Group = argparse._ArgumentGroup
 
 
 def add_account(group: Group, *, answers: bool) -> None:
-    """The options; who `answers` calls may also demand a password of callers."""
+    """The options; `answers`: of a program that takes calls, and may demand a password of callers."""
     user, file = (
-        "of the account at the registrar, and for digest authentication",
-        "file whose first line is the password",
+        "account name at the registrar, and for digest authentication",
+        "file with the password on its first line",
     )
     if answers:
-        user += "; without --registrar the one that callers need"
-        file += "; without --registrar callers need it, or without --user one of its lines user:password"
+        user = "account name: ours at the registrar, or (without one) the name callers must use"
+        file += "; without --registrar callers must use it, or (without --user) one of its lines user:password"
     group.add_argument("--user", metavar="U", help=user)
     group.add_argument("--password-file", metavar="FILE", help=f"{file}  [environment {PASSWORD_VARIABLE}]")
-    group.add_argument(
-        "--registrar", metavar="HOST[:PORT]", type=sip_host, help="be reachable as U at this server; or a SIP URI"
-    )
+    group.add_argument("--registrar", metavar="HOST[:PORT]", type=sip_host, help="register as --user at this server")
     group.add_argument(
         "--proxy",
         metavar="URI",
         type=sip_host,
         action="append",
-        help="send what begins a call, or registers, by way of it; several: in this order",
+        help="outbound proxy for INVITE and REGISTER; several: in this order",
     )
 
 
@@ -48,14 +46,14 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
     values: dict[str, Any] = {
         "registrar": found.registrar,
         "proxies": tuple(found.proxy or ()),
-        "user": NOBODY,
+        "user": DEFAULT_USER,
         "account": None,
         "credentials": None,
     }
     lines = _lines(parser, found)
     if found.registrar is not None:
         if not found.user:
-            parser.error("--registrar needs --user: who is to be registered there?")
+            parser.error("--registrar requires --user")
         home = found.registrar
         values["account"] = SipUri(home.scheme, _written(parser, found.user), home.host, home.port)
     if answers:
@@ -68,7 +66,7 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
 
 
 def complete(target: SipUri | RtpTarget, registrar: SipUri | None) -> SipUri | RtpTarget:
-    """With a registrar, a name alone (`bob`) is of somebody there, not of a host."""
+    """With a registrar, a name alone (`bob`) is a user there, not a host."""
     if isinstance(target, RtpTarget):
         return target
     bare = target.user is None and target.port is None and not target.params and target.scheme == "sip"
@@ -83,26 +81,26 @@ def _credentials(
     """User and password; None without a user."""
     if found.user is None:
         if found.password_file is not None:
-            parser.error("--password-file goes with --user")
+            parser.error("--password-file requires --user")
         return None
     if lines is None:
         if found.registrar is None:
-            parser.error(f"--user goes with --password-file, or {PASSWORD_VARIABLE} in the environment")
+            parser.error(f"--user requires --password-file, or {PASSWORD_VARIABLE} in the environment")
         return None
     return Credentials(found.user, lines[0])
 
 
 def _users(parser: argparse.ArgumentParser, user: str | None, lines: list[str] | None) -> dict[str, str]:
-    """Who may call, by name; empty: whoever --allow lets."""
+    """Passwords of callers by name; empty: none needed, --allow decides."""
     if lines is None:
         if user is not None:
-            parser.error(f"--user goes with --password-file, {PASSWORD_VARIABLE} in the environment, or --registrar")
+            parser.error(f"--user requires --password-file, {PASSWORD_VARIABLE} in the environment, or --registrar")
         return {}
     if user is not None:
         return {user: lines[0]}
     users = dict(line.split(":", 1) for line in lines if ":" in line)
     if len(users) < len(lines) or not all(users.values()):
-        parser.error("without --user each line of the passwords is user:password")
+        parser.error("without --user, each line of the password file must be user:password")
     return users
 
 
@@ -118,16 +116,16 @@ def _lines(parser: argparse.ArgumentParser, found: argparse.Namespace) -> list[s
         try:
             text = Path(found.password_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            parser.error(f"{source}: {getattr(error, 'strerror', 'not a text')}")
+            parser.error(f"{source}: {getattr(error, 'strerror', 'not a text file')}")
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        parser.error(f"{source}: there is no password in it")
+        parser.error(f"{source}: contains no password")
     return lines
 
 
 def _written(parser: argparse.ArgumentParser, user: str) -> str:
-    """A user as it stands in a SIP address, its escapes made."""
+    """A user name as it is written in a SIP address, escaped."""
     try:
-        return parse_target(f"{user}@localhost").user or NOBODY
+        return parse_target(f"{user}@localhost").user or DEFAULT_USER
     except ValueError:
-        parser.error(f"--user {user!r} cannot stand in a SIP address")
+        parser.error(f"--user {user!r} is not a valid user of a SIP address")

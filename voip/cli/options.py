@@ -36,6 +36,7 @@ from voip.cli.values import (
     target,
     telephone_keys,
 )
+from voip.environment import program_name
 from voip.errors import EXIT_USAGE
 from voip.fec import Pattern
 from voip.ip import MAX_PORT
@@ -47,7 +48,7 @@ SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
 RECEIVER_MEDIA_PORTS = (5000, 5019)
 LATENCY_MAX = 0.5
-"""Seconds of play-out delay never gone beyond unless --latency-max says otherwise."""
+"""Seconds: upper limit of the play-out delay unless --latency-max gives another."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 LOCAL_NETWORKS = (
@@ -61,7 +62,7 @@ LOCAL_NETWORKS = (
     "fe80::/10",
     "fc00::/7",  # RFC 4193
 )
-"""Callers that are answered unless --allow says otherwise: loopback, private and link-local addresses."""
+"""Callers that are accepted unless --allow is given: loopback, private and link-local addresses."""
 
 Group = argparse._ArgumentGroup
 
@@ -77,7 +78,7 @@ class CommonOptions:
     fec_scheme: str
     fec_max: float
     plain_fec: bool
-    """FEC was asked for: only then it is sent where no signalling says that it is understood."""
+    """--fec was given: without signalling FEC is sent only then, since the peer cannot say that it supports it."""
     sdp: str | None
     format: tuple[int, int]
     sip_port: int
@@ -118,7 +119,7 @@ class ReceiverOptions(CommonOptions):
     answer: bool
     once: bool
     users: Mapping[str, str] = field(repr=False)
-    """Who callers have to prove to be, and their passwords; empty: nobody."""
+    """Names and passwords that callers must authenticate with; empty: none needed."""
     stream: RtpTarget | Path | None
 
     def allowed(self, host: str) -> bool:
@@ -152,25 +153,35 @@ class Parser(argparse.ArgumentParser):
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser("receiver.py", "Wait for SIP calls and play what they send.")
+    parser = _parser(program_name("receiver"), "Wait for SIP calls and play their audio.")
     parser.add_argument(
         "stream",
         metavar="STREAM",
         nargs="?",
-        help="without signalling: rtp://[HOST]:PORT, or FILE.sdp as another program has written it  [SIP calls]",
+        help="play a stream without signalling: rtp://[HOST]:PORT, or a session description FILE.sdp  [wait for calls]",
     )
     sound = parser.add_argument_group("sound")
     _playing(sound)
     two_way = parser.add_argument_group("both directions")
-    _two_way(two_way, "also send, to each caller what --input names; wear a headset against echo")
+    _two_way(two_way, "also send audio (--input) to each caller; use a headset, echo is not cancelled")
     _capturing(two_way)
     answering = parser.add_argument_group("answering")
-    answering.add_argument("--max-calls", metavar="N", type=int, default=1, help="more callers get 486 Busy Here  [1]")
     answering.add_argument(
-        "--allow", metavar="CIDR", type=ip_network, action="append", help="who is answered  [private addresses]"
+        "--max-calls", metavar="N", type=int, default=1, help="calls at a time; others get 486 Busy Here  [1]"
     )
-    answering.add_argument("--answer", choices=("auto", "deny"), default="auto", help="[auto]")
-    answering.add_argument("--once", action=argparse.BooleanOptionalAction, default=False, help="exit after one call")
+    answering.add_argument(
+        "--allow",
+        metavar="CIDR",
+        type=ip_network,
+        action="append",
+        help="accept calls from these networks only  [private and loopback addresses]",
+    )
+    answering.add_argument(
+        "--answer", choices=("auto", "deny"), default="auto", help="answer automatically, or reject every call  [auto]"
+    )
+    answering.add_argument(
+        "--once", action=argparse.BooleanOptionalAction, default=False, help="exit after the first call"
+    )
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.NAMES, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
@@ -191,28 +202,32 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
 
 def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     """The options of sender.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser("sender.py", "Call TARGET and stream to it what the microphone hears.")
+    parser = _parser(program_name("sender"), "Call TARGET and send it the sound of the microphone.")
     parser.add_argument(
         "targets",
         metavar="TARGET",
         nargs="*",
         type=target,
-        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., with --registrar a user there, or "
-        "rtp://host:port without signalling  [127.0.0.1]",
+        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a user name with --registrar, or "
+        "rtp://host:port to send without signalling  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
-    sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="hang up after TIME")
+    sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="hang up after this time")
     two_way = parser.add_argument_group("both directions")
-    _two_way(two_way, "also play what comes back, on what --output names; wear a headset against echo")
+    _two_way(two_way, "also play the audio that comes back (--output); use a headset, echo is not cancelled")
     _playing(two_way)
     calling = parser.add_argument_group("calling")
-    calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name shown to the other side")
+    calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name to show to the peer")
     calling.add_argument(
-        "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="wait so long for an answer  [10s]"
+        "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="how long to wait for an answer  [10s]"
     )
     calling.add_argument(
-        "--dtmf", metavar="KEYS", type=telephone_keys, default="", help="dial 0-9*#A-D in the call; a comma waits 1 s"
+        "--dtmf",
+        metavar="KEYS",
+        type=telephone_keys,
+        default="",
+        help="send these DTMF digits (0-9*#A-D) during the call; a comma pauses for 1 s",
     )
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
@@ -242,8 +257,8 @@ def _parser(program: str, description: str) -> Parser:
         prog=program,
         description=description,
         allow_abbrev=False,
-        epilog="Times take units: 60ms, 2s, 5m. Exit codes: 0 ended, 2 usage, 3 sound device or file, 4 network, "
-        "5 no answer, 6 refused, 7 authentication, 8 media lost.",
+        epilog="Times take units: 60ms, 2s, 5m. Exit codes: 0 ended normally, 1 bug, 2 usage, 3 sound device or file, "
+        "4 network, 5 no answer, 6 rejected, 7 authentication, 8 no media, 130 second Ctrl+C.",
     )
 
 
@@ -254,7 +269,7 @@ def _capturing(group: Group) -> None:
         metavar="SPEC",
         help="mic, mic:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdin), tone[:HZ], silence, demo  [mic]",
     )
-    group.add_argument("--loop", action=argparse.BooleanOptionalAction, help="repeat a file")
+    group.add_argument("--loop", action=argparse.BooleanOptionalAction, help="repeat the input file")
 
 
 def _playing(group: Group) -> None:
@@ -268,9 +283,9 @@ def _playing(group: Group) -> None:
         "--latency",
         metavar="auto|TIME",
         type=latency,
-        help="least play-out delay; auto: what the network needs  [auto]",
+        help="lower limit of the play-out delay; auto: as low as the network allows  [auto]",
     )
-    group.add_argument("--latency-max", metavar="TIME", type=seconds, help="never beyond  [500ms]")
+    group.add_argument("--latency-max", metavar="TIME", type=seconds, help="upper limit of the play-out delay  [500ms]")
 
 
 def _two_way(group: Group, text: str) -> None:
@@ -281,7 +296,7 @@ def _needs_two_way(parser: Parser, found: argparse.Namespace, *names: str) -> No
     """Options of the other direction are a slip where there is only one."""
     for name in names:
         if getattr(found, name) is not None and not found.two_way:
-            parser.error(f"--{name.replace('_', '-')} is for calls both ways: add --two-way")
+            parser.error(f"--{name.replace('_', '-')} requires --two-way")
 
 
 def _common(
@@ -292,62 +307,105 @@ def _common(
     sip_port: int,
     media_ports: tuple[int, int] | None,
 ) -> None:
-    media_text = f"{media_ports[0]}-{media_ports[1]}" if media_ports else "any"
-    sound.add_argument("--format", metavar="RATE/CHANNELS", type=pcm_format, default=(48000, 1), help="of -  [48000/1]")
+    """What both scripts take besides their own options."""
+    sound.add_argument(
+        "--format",
+        metavar="RATE/CHANNELS",
+        type=pcm_format,
+        default=(48000, 1),
+        help="sample format of - (stdin, stdout)  [48000/1]",
+    )
     sound.add_argument("-l", "--list-devices", action="store_true", help="list microphones and speakers, and exit")
     parser.set_defaults(usual_codecs=usual_codecs)
-    coding = parser.add_argument_group("coding")
-    coding.add_argument(
+    _coding(parser.add_argument_group("coding"), usual_codecs)
+    _network(parser.add_argument_group("network"), sip_port, media_ports)
+    _security(parser.add_argument_group("security"))
+    _printing(parser.add_argument_group("output"))
+
+
+def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
+    group.add_argument(
         "-c",
         "--codec",
         metavar="LIST",
         type=codec_names,
-        help=f"in order of preference, of {','.join(codecs.NAMES)}  [{','.join(usual_codecs)}]",
+        help=f"codecs to offer, best first, from {','.join(codecs.NAMES)}  [{','.join(usual_codecs)}]",
     )
-    coding.add_argument(
-        "--bitrate", metavar="BPS", type=bit_rate, help="of codecs that leave a choice  [opus 24k, aac 64k]"
+    group.add_argument(
+        "--bitrate", metavar="BPS", type=bit_rate, help="bit rate for codecs that support several  [opus 24k, aac 64k]"
     )
-    coding.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
-    coding.add_argument(
+    group.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
+    group.add_argument(
         "--fec",
         metavar="SPEC",
         type=fec_choice,
-        help="auto (as losses need), off, K (one XOR packet per K), sliding:0,1,3/2 (after every 2nd packet, one over "
-        "it and those 1 and 3 before; + separates several sets); for other programs ulpfec:4 (the same as ULPFEC) and "
-        "red:1 (each packet repeats the one before)  [auto; without signalling off]",
+        help="auto (adapts to the loss), off, K (one XOR packet per K), sliding:0,1,3/2 (after every second packet "
+        "one that protects it and those 1 and 3 before it; + adds further sets); for peers without FlexFEC: ulpfec:4 "
+        "(like K, by ULPFEC), red:1 (each packet repeats the one before)  [auto; off without signalling]",
     )
-    coding.add_argument(
-        "--fec-max", metavar="BPS", type=bit_rate, default="200k", help="most that repair packets may take  [200k]"
+    group.add_argument(
+        "--fec-max", metavar="BPS", type=bit_rate, default="200k", help="upper limit of the repair packets  [200k]"
     )
-    network = parser.add_argument_group("network")
-    network.add_argument(
+
+
+def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -> None:
+    media_text = f"{media_ports[0]}-{media_ports[1]}" if media_ports else "any"
+    group.add_argument(
         "-p",
         "--sip-port",
         metavar="PORT",
         type=int,
         default=sip_port,
-        help=f"local port  [{sip_port or 'any'}]",
+        help=f"local port for SIP  [{sip_port or 'any'}]",
     )
-    network.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address  [all]")
-    network.add_argument("--rtp-port", metavar="PORT[-PORT]", type=ports, default=media_ports, help=f"[{media_text}]")
-    network.add_argument("--sdp", metavar="FILE", help="of rtp://: write what another program needs to know")
-    network.add_argument("--public-address", metavar="ADDR", type=ip_address, help="what peers are told, behind a NAT")
-    network.add_argument("--stun", metavar="HOST", type=host_port, help="server that is asked for that address  [off]")
-    network.add_argument("--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="packet marking  [ef]")
-    network.add_argument(
-        "--media-timeout", metavar="TIME", type=seconds, default=20.0, help="end a call whose peer is silent  [20s]"
+    group.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address to use  [all]")
+    group.add_argument(
+        "--rtp-port",
+        metavar="PORT[-PORT]",
+        type=ports,
+        default=media_ports,
+        help=f"local UDP ports for media  [{media_text}]",
     )
-    security = parser.add_argument_group("security")
-    security.add_argument("--tls-cert", metavar="FILE", help="our certificate (PEM): calls over TLS are taken")
-    security.add_argument("--tls-key", metavar="FILE", help="its key, where that is not in the same file")
-    security.add_argument("--tls-ca", metavar="FILE", help="certificates of the authorities to trust  [the system's]")
-    output = parser.add_argument_group("output")
-    output.add_argument("-q", "--quiet", action="store_true", help="errors alone")
-    output.add_argument("-v", "--verbose", action="count", default=0, help="decisions; -vv: every packet")
-    output.add_argument("--json", action="store_true", help="JSON Lines on stdout")
-    output.add_argument("--report", metavar="FILE", help="write the final report as JSON")
-    output.add_argument("--stats-interval", metavar="TIME", type=seconds, default=5.0, help="of --json  [5s]")
-    output.add_argument("--version", action="version", version=f"%(prog)s {voip.__version__}")
+    group.add_argument("--sdp", metavar="FILE", help="with rtp://: write a session description (SDP)")
+    group.add_argument(
+        "--public-address", metavar="ADDR", type=ip_address, help="address to tell peers, when behind a NAT"
+    )
+    group.add_argument(
+        "--stun", metavar="HOST", type=host_port, help="STUN server used to find the public address  [off]"
+    )
+    group.add_argument(
+        "--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="DSCP marking of sent packets  [ef]"
+    )
+    group.add_argument(
+        "--media-timeout",
+        metavar="TIME",
+        type=seconds,
+        default=20.0,
+        help="hang up after this long without media  [20s]",
+    )
+
+
+def _security(group: Group) -> None:
+    group.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM); enables TLS")
+    group.add_argument("--tls-key", metavar="FILE", help="private key, if it is not in the same file")
+    group.add_argument("--tls-ca", metavar="FILE", help="authorities to trust (PEM)  [the system's]")
+
+
+def _printing(group: Group) -> None:
+    group.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    group.add_argument(
+        "-v", "--verbose", action="count", default=0, help="print FEC changes and refusals too; -vv: every packet"
+    )
+    group.add_argument("--json", action="store_true", help="print JSON Lines on stdout")
+    group.add_argument("--report", metavar="FILE", help="write the final report as JSON")
+    group.add_argument(
+        "--stats-interval",
+        metavar="TIME",
+        type=seconds,
+        default=5.0,
+        help="with --json: interval of the stats events  [5s]",
+    )
+    group.add_argument("--version", action="version", version=f"%(prog)s {voip.__version__}")
 
 
 def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -362,7 +420,7 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     if found.bitrate is not None and not BITRATES[0] <= found.bitrate <= BITRATES[1]:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
     if found.tls_key is not None and found.tls_cert is None:
-        parser.error("--tls-key is of no use without --tls-cert")
+        parser.error("--tls-key requires --tls-cert")
     found.codec = _usable_codecs(parser, found)
     return found
 

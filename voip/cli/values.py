@@ -1,4 +1,4 @@
-"""What is written after an option, to values: times, ports, codecs, addresses. A wrong one says how to write it."""
+"""Option arguments to values: times, ports, codecs, addresses. The error of a wrong one says how to write it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KNOWN_CODECS = codecs.NAMES
 """Names of --codec, best first."""
 
 AUTO: Literal["auto"] = "auto"
-"""What is left to the program to decide."""
+"""The program decides."""
 
 RTP_SCHEME = "rtp://"
 """How a target without signalling begins."""
@@ -76,7 +76,7 @@ def codec_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in KNOWN_CODECS]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{text!r}: known codecs are {', '.join(KNOWN_CODECS)}")
+        raise argparse.ArgumentTypeError(f"{text!r}: supported codecs are {', '.join(KNOWN_CODECS)}")
     return names
 
 
@@ -144,10 +144,10 @@ def without_zone(text: str) -> str:
 
 
 def _reachable(host: str) -> None:
-    """Refuse a link-local address of which nobody knows by which interface it is reached."""
+    """Refuse a link-local address whose interface is unknown."""
     if not find_zone(host):
         raise argparse.ArgumentTypeError(
-            f"{host} may be on any link of this machine: say which interface leads there, such as {host}%eth0"
+            f"{host} is a link-local address: add the interface it is reached by, such as {host}%eth0"
         )
 
 
@@ -201,7 +201,7 @@ def rtp_target(text: str) -> RtpTarget:
 
 
 def target(text: str) -> SipUri | RtpTarget:
-    """Whom to call: a SIP address, or where to send RTP."""
+    """What to call: a SIP address, or where to send RTP."""
     if text.lower().startswith(RTP_SCHEME):
         found = rtp_target(text)
         if not found.host:
@@ -218,7 +218,7 @@ def stream(text: str) -> RtpTarget | Path:
 
 
 def telephone_keys(text: str) -> str:
-    """What can be dialled."""
+    """DTMF digits that can be sent."""
     try:
         Dialler(text)
     except ValueError as error:

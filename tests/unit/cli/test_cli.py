@@ -158,7 +158,7 @@ def test_several_targets_are_kept_in_order() -> None:
 def test_options_of_the_other_direction_want_two_way(slip: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.sender_options(slip)
-    assert "add --two-way" in capsys.readouterr().err
+    assert "requires --two-way" in capsys.readouterr().err
     options = cli.sender_options([*slip, "--two-way"])
     assert options.two_way
     with pytest.raises(SystemExit):
