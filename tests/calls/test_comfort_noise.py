@@ -55,7 +55,7 @@ class SilentCall(Call):
 
     def tell(self) -> None:
         packetizer = self.sender._packetizer
-        packet = packetizer.aside(CN, self.comfort or b"", packetizer.timestamp)
+        packet = packetizer.event_packet(CN, self.comfort or b"", packetizer.timestamp)
         self.link.send(packet.serialize(), self.now)
 
 
@@ -122,7 +122,7 @@ def test_parity_repairs_what_is_said_between_the_pauses() -> None:
     class Protected(SilentCall):
         def tell(self) -> None:
             packetizer = self.sender._packetizer
-            packet = packetizer.aside(CN, bytes([LEVEL]), packetizer.timestamp)
+            packet = packetizer.event_packet(CN, bytes([LEVEL]), packetizer.timestamp)
             for data in self.sender._emit(packet):
                 self.link.send(data, self.now)
 

@@ -210,7 +210,9 @@ class AudioSender:
         if sounding.first:
             self._pressed = packetizer.timestamp
         payload = sounding.payload(media.audio.telephone_event_rate)
-        return packetizer.aside(media.audio.telephone_event_payload_type, payload, self._pressed, marker=sounding.first)
+        return packetizer.event_packet(
+            media.audio.telephone_event_payload_type, payload, self._pressed, marker=sounding.first
+        )
 
     def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None) -> list[bytes]:
         """The datagrams of a packet, as it is carried, and of the repair packets that are due after it."""

@@ -112,14 +112,14 @@ class Answerer(CallKeeper):
         description = source.description or self.settings.describe(call.endpoint)
         self.settings.on_description(description)
         media = call.media = media_of(description, self.capabilities, call.endpoint, None)
-        session = call.session = self._new_session(call, media)
+        session = call.session = self._new_session(record.call_id, call, media)
         take: OnPacket | None = None
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:
             nonlocal take
             if take is None:  # nothing is played, or recorded, before there is something
                 self._begin_media(record.call_id, call, session)
-                take = self._packet_sink(record.call_id, session)
+                take = self._packet_sink(record.call_id)
             take(packet, arrival)
 
         call.port.attach(session, on_packet)

@@ -18,6 +18,7 @@ from voip.errors import NegotiationError, ProtocolError
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport, Network, OnPacket, family_of
 from voip.report import CallRecord, Console
+from voip.rtcp import ReportSources
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.sdp.plain import describe
 from voip.session import RtpSession
@@ -304,16 +305,20 @@ class CallKeeper(ABC):
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
         call.media = media
-        call.session = self._new_session(call, media)
-        call.port.attach(call.session, self._packet_sink(call_id, call.session))
+        call.session = self._new_session(call_id, call, media)
+        call.port.attach(call.session, self._packet_sink(call_id))
         self._begin_media(call_id, call, call.session)
 
-    def _new_session(self, call: Call, media: NegotiatedMedia) -> RtpSession:
-        return RtpSession(media, cname=call.endpoint.cname, ntp_offset=self.network.ntp_offset, rng=self.rng)
+    def _new_session(self, call_id: str, call: Call, media: NegotiatedMedia) -> RtpSession:
+        sources = ReportSources()
+        for stream in self.streams:
+            sources = stream.report_sources(call_id, sources)
+        offset = self.network.ntp_offset
+        return RtpSession(media, cname=call.endpoint.cname, ntp_offset=offset, rng=self.rng, reports=sources)
 
-    def _packet_sink(self, call_id: str, session: RtpSession) -> OnPacket:
+    def _packet_sink(self, call_id: str) -> OnPacket:
         """What takes the packets that come."""
-        return self.hearing.taker(call_id, session) if self.hearing else lambda packet, arrival: None
+        return self.hearing.taker(call_id) if self.hearing else lambda packet, arrival: None
 
     def _begin_media(self, call_id: str, call: Call, session: RtpSession) -> None:
         """Let the call's media flow, by a port that its session is attached to."""
@@ -321,9 +326,9 @@ class CallKeeper(ABC):
         now = self.network.loop.now()
         call.established = now
         call.record = replace(call.record, media=call.media, setup=now - call.began)
+        if self.speaking is not None:
+            session.start_reports(now)
         for stream in self.streams:
-            if session.rtcp_exchange is not None:
-                stream.report_on(call_id, session.rtcp_exchange, now)
             stream.begin(call_id, call.media, call.port)
         self._announce(call_id, call, call.media)
 
@@ -412,14 +417,16 @@ class CallKeeper(ABC):
 
     def _has_left(self, call: Call, silent: float) -> bool:
         """Without signalling RTCP's BYE, and silence after it, ends a stream (RFC 3550 section 6.6)."""
-        exchange = call.session.rtcp_exchange if call.session is not None else None
-        return not call.signalled and exchange is not None and exchange.peer_left and silent > LEFT_AFTER
+        left = call.session is not None and call.session.peer_left
+        return not call.signalled and left and silent > LEFT_AFTER
 
     def _snapshot(self, call_id: str, call: Call) -> CallRecord:
         rx, tx = self._statistics(call_id)
         network = call.session.stats if call.session is not None else call.record.network
         if network is not None:
-            network = replace(network, icmp_errors=call.port.icmp_errors, unsent=call.port.unsent)
+            overruns = self.hearing.overruns if self.hearing else 0
+            port = call.port
+            network = replace(network, icmp_errors=port.icmp_errors, unsent=port.unsent, overruns=overruns)
         rx, tx = rx or call.record.rx, tx or call.record.tx
         first_audio = None if rx is None or rx.first_audio_at is None else rx.first_audio_at - call.began
         duration = 0.0 if call.established is None else (call.ended or self.network.loop.now()) - call.established

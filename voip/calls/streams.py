@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from voip.audio import AudioSender, Dialler, Digit
@@ -16,9 +17,8 @@ from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport, Network
 from voip.report import Console
-from voip.rtcp import RtcpExchange
+from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
-from voip.session import RtpSession
 from voip.stats import ReceiverStats, SenderStats
 
 Ended = Callable[["ReceiverStats | SenderStats | None"], None]
@@ -46,8 +46,8 @@ class Stream(ABC):
         """Signalling is over: see to the rest, then `ended`, on the network thread."""
 
     @abstractmethod
-    def report_on(self, call_id: str, exchange: RtcpExchange, now: float) -> None:
-        """Give the call's RTCP what it tells of this direction, and take what it is told."""
+    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
+        """`sources` with what the call's RTCP needs of this direction."""
 
 
 class Hearing(Stream):
@@ -68,13 +68,17 @@ class Hearing(Stream):
 
         self._playback.mailbox.post(self._playback.begin, call_id, media, on_digit)
 
-    def taker(self, call_id: str, session: RtpSession) -> Callable[[RtpPacket, float], None]:
+    @property
+    def overruns(self) -> int:
+        """Packets dropped because play-out had fallen far behind."""
+        return self._playback.mailbox.overruns
+
+    def taker(self, call_id: str) -> Callable[[RtpPacket, float], None]:
         """What each accepted packet is given to."""
         mailbox, put = self._playback.mailbox, self._playback.mixer.put
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:
             mailbox.post_packet(put, call_id, packet, arrival)
-            session.overruns = mailbox.overruns
             if self._console.shows_packets:
                 self._console.packet("received", packet)
 
@@ -89,9 +93,9 @@ class Hearing(Stream):
 
         self._playback.mailbox.post(self._playback.mixer.finish, call_id, played_out)
 
-    def report_on(self, call_id: str, exchange: RtcpExchange, now: float) -> None:
-        exchange.receiver_stats = lambda: self.statistics(call_id)
-        exchange.buffer_limit = self._playback.latency_max
+    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
+        limit = self._playback.latency_max
+        return replace(sources, receiver_stats=lambda: self.statistics(call_id), buffer_limit=limit)
 
     def statistics(self, call_id: str) -> ReceiverStats | None:
         """What is known so far."""
@@ -162,11 +166,13 @@ class Speaking(Stream):
 
         self.capture.mailbox.post(starve)
 
-    def report_on(self, call_id: str, exchange: RtcpExchange, now: float) -> None:
+    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
         mailbox, fanout = self.capture.mailbox, self.capture.fanout
-        exchange.sender_stats = lambda: self.statistics(call_id)
-        exchange.on_report = lambda report: mailbox.post(fanout.report, call_id, report)
-        exchange.start(now)
+        return replace(
+            sources,
+            sender_stats=lambda: self.statistics(call_id),
+            on_report=lambda report: mailbox.post(fanout.report, call_id, report),
+        )
 
     def statistics(self, call_id: str) -> SenderStats | None:
         """What is known so far."""

@@ -256,15 +256,16 @@ def test_no_packet_can_break_the_receiver_or_its_accounts(seed: int) -> None:
         for packet in send(source, noise(0.01)):
             for kind in rng.choices(list(TAMPERING), list(TAMPERING.values())):
                 if kind == "sequence":
-                    packet.sequence_number = rng.getrandbits(16)
+                    packet = replace(packet, sequence_number=rng.getrandbits(16))
                 elif kind == "time":
-                    packet.timestamp = rng.choice([0, packet.timestamp + 5000, rng.getrandbits(32)]) & 0xFFFFFFFF
+                    timestamp = rng.choice([0, packet.timestamp + 5000, rng.getrandbits(32)]) & 0xFFFFFFFF
+                    packet = replace(packet, timestamp=timestamp)
                 elif kind == "size":
-                    packet.payload = rng.randbytes(rng.choice([0, 1, 2, 3, 320, 1400]))
+                    packet = replace(packet, payload=rng.randbytes(rng.choice([0, 1, 2, 3, 320, 1400])))
                 elif kind == "ssrc":
-                    packet.ssrc = rng.getrandbits(32)
+                    packet = replace(packet, ssrc=rng.getrandbits(32))
                 elif kind == "type":
-                    packet.payload_type = rng.choice([0, 96, FEC_PAYLOAD_TYPE])
+                    packet = replace(packet, payload_type=rng.choice([0, 96, FEC_PAYLOAD_TYPE]))
                 if kind != "drop":
                     target.put(packet, now + rng.choice([0.0, 0.0, 0.01, -0.05]))
         now += rng.choice([0.01, 0.01, 0.01, 0.01, 0.0, 0.3])

@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,7 @@ def test_pieces_of_a_unit_are_heard_in_a_call_as_if_it_had_come_whole() -> None:
     began = call.now
     for block in range(150):
         while packets and (packets[0].timestamp - captured("ffmpeg-fragments")[0].timestamp) / RATE <= block * 0.01:
-            packet = packets.pop(0)
-            packet.payload_type = call.media.payload_type
+            packet = replace(packets.pop(0), payload_type=call.media.payload_type)
             call.link.send(packet.serialize(), began + block * 0.01)
         call.listen()
     stats = call.receiver.snapshot()

@@ -26,7 +26,7 @@ from tests.support.session_lab import (
 from voip.codecs import Codec
 from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.session import CONFIRM_HELD, LATCH_HELD, LONGEST_DATAGRAM, Address, RtpSession
+from voip.session import CONFIRM_HELD, LATCH_HELD, MAX_RECEIVED_BYTES, Address, RtpSession
 
 # -- what belongs to the call -------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ def test_a16_header_extension_padding_and_csrcs_do_not_reach_the_payload() -> No
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80", b"\x80" * 7, bytes(12), b"\x81" + bytes(11), b"\x80" * (LONGEST_DATAGRAM + 1)]
+    "data", [b"", b"\x80", b"\x80" * 7, bytes(12), b"\x81" + bytes(11), b"\x80" * (MAX_RECEIVED_BYTES + 1)]
 )
 def test_datagrams_that_are_no_packet_are_malformed(data: bytes) -> None:
     w = wire()
@@ -128,7 +128,7 @@ def test_repair_packets_for_something_else_do_not_pass() -> None:
     w.stream(range(3))
     assert w.send(repair(csrcs=(5,))) == []
     assert w.send(repair(ssrc=SSRC)) == []
-    assert w.session.stray == 3
+    assert w.session.stray == w.session.stats.stray == 3
 
 
 def test_a_repair_stream_without_csrcs_is_learnt_once() -> None:
@@ -298,7 +298,7 @@ SOURCES = [PEER, NAT, STRANGER, ("fe80::1%eth0", 1), ("not:an:address", 2), ("::
 
 
 def assert_bounded(session: RtpSession) -> None:
-    for run in (session._candidate, session._pending):
+    for run in (session._latch._candidate, session._validator._pending):
         assert run is None or len(run.held) <= max(LATCH_HELD, CONFIRM_HELD)
     assert session.reception._window.bit_length() < 70000
     reception = session.reception
