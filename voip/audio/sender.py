@@ -93,8 +93,8 @@ class AudioSender:
     def finish(self, now: float) -> list[bytes]:
         """The stream ends: the datagrams for what is left of it, a shorter packet if need be, and their repair."""
         datagrams = self._cut(self._converter.flush())
-        if self._codec.held and self._packets:
-            datagrams += self._cut(np.zeros((self._codec.held, self._codec.channels), np.int16))
+        if self._packets:
+            datagrams += self._cut(np.zeros((self._encoder.flush_samples, self._codec.channels), np.int16))
         if self._pending_samples:
             datagrams += self._send(np.concatenate(self._pending))
             self._pending, self._pending_samples = [], 0
@@ -192,7 +192,7 @@ class AudioSender:
             self._packetizer.skip(duration)
             return datagrams
         self._prepare()
-        marker = self._marker or codec.ends_frames
+        marker = self._marker or self._encoder.marks_frame_ends
         (packet,) = self._packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
         self._marker = False
         return self._emit(packet, packet if self._fec is None else self._fec.carry(packet))

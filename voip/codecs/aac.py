@@ -14,18 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from voip.codecs.fmtp import number, parameters
+from voip.codecs.codec import Codec, Encoder, Implementation, number, parameters
 from voip.dsp import Concealer, Pcm, to_channels, to_int16
 from voip.errors import ProtocolError, VoipError
-
-if TYPE_CHECKING:
-    from voip.codecs import Codec
-
-STATIC: Mapping[int, tuple[str, int, int]] = {}
 
 FRAME = 1024
 """Samples of an access unit (14496-3 section 4.5.1.1; the frames of 960 that it also allows are not known here)."""
@@ -67,66 +62,64 @@ _LONGEST_CONFIG = 64  # bytes
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
-def missing() -> str | None:
-    """None if the library is here, else how to get it. It is loaded, which takes 90 ms and 18 MB, by who needs it."""
-    return None if importlib.util.find_spec("av") is not None else INSTALL
+class Aac(Implementation):
+    """mpeg4-generic with AAC-LC."""
 
+    def __init__(self) -> None:
+        super().__init__("mpeg4-generic", "aac")
 
-def complete(codec: Codec) -> Codec | None:
-    """The format that an rtpmap names; None if the rate or the channels are none of AAC's or too many."""
-    if codec.clock_rate not in RATES or codec.channels not in _LAYOUTS:
-        return None
-    times = tuple(units * FRAME / codec.clock_rate for units in range(MOST_UNITS, 0, -1))
-    fmtp = _fmtp(codec.clock_rate, codec.channels)
-    return replace(codec, packet_times=times, default_ptime=times[-1], fmtp=fmtp, ends_frames=True, held=HELD)
+    def missing(self) -> str | None:
+        """None if the library is here, else how to get it. It is not loaded yet: that takes 90 ms and 18 MB."""
+        return None if importlib.util.find_spec("av") is not None else INSTALL
 
+    def complete(self, codec: Codec) -> Codec | None:
+        """The format that an rtpmap names; None if the rate or the channels are none of AAC's or too many."""
+        if codec.clock_rate not in RATES or codec.channels not in _LAYOUTS:
+            return None
+        times = tuple(units * FRAME / codec.clock_rate for units in range(MOST_UNITS, 0, -1))
+        fmtp = _fmtp(codec.clock_rate, codec.channels)
+        return replace(codec, packet_times=times, fmtp=fmtp)
 
-def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
-    """Clock rate and channels to offer: the device's own, if they sound well."""
-    return ((sample_rate if sample_rate in OFFERED_RATES else OFFERED_RATES[0], min(channels, 2)),)
+    def formats(self, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+        """Clock rate and channels to offer: the device's own, if they sound well."""
+        return ((sample_rate if sample_rate in OFFERED_RATES else OFFERED_RATES[0], min(channels, 2)),)
 
+    def understands(self, codec: Codec, fmtp: str) -> bool:
+        """Whether it is AAC-LC of this rate, with headers of nothing but size and index."""
+        try:
+            _Headers.of(fmtp)
+            config = _config_of(parameters(fmtp))
+        except ProtocolError:
+            return False
+        return config is None or config.sample_rate == codec.clock_rate
 
-def understands(codec: Codec, fmtp: str) -> bool:
-    """Whether it is AAC-LC of this rate, with headers of nothing but size and index."""
-    try:
-        _Headers.of(fmtp)
-        config = _config_of(parameters(fmtp))
-    except ProtocolError:
-        return False
-    return config is None or config.sample_rate == codec.clock_rate
+    def offered(self, codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
+        """The format with the bit rate (of all channels) that is wanted."""
+        return replace(codec, bitrate=bitrate)
 
+    def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+        """The format with both sides' parameters: whoever only receives takes the channels that config tells."""
+        with contextlib.suppress(VoipError):  # now, as it takes a while: not when the first packet is to be heard
+            _library()
+        config = None
+        with contextlib.suppress(ProtocolError):
+            config = _config_of(parameters(remote_fmtp))
+        channels = config.channels if config is not None and not sends else codec.channels
+        fmtp = _fmtp(codec.clock_rate, channels)
+        return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
 
-def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
-    """The format with the bit rate (of all channels) that is wanted."""
-    return replace(codec, bitrate=bitrate)
+    def encoder(self, codec: Codec, source_rate: int) -> AacEncoder:
+        """A fresh encoder, for the format's own rate."""
+        return AacEncoder(codec)
 
+    def decoder(self, codec: Codec) -> AacDecoder:
+        """A fresh decoder."""
+        return AacDecoder(codec)
 
-def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
-    """What both sides' parameters make of the format: one who only receives takes the channels that config tells."""
-    with contextlib.suppress(VoipError):  # now, as it takes a while: not when the first packet is to be heard
-        _library()
-    config = None
-    with contextlib.suppress(ProtocolError):
-        config = _config_of(parameters(remote_fmtp))
-    channels = config.channels if config is not None and not sends else codec.channels
-    fmtp = _fmtp(codec.clock_rate, channels)
-    return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
-
-
-def encoder(codec: Codec, source_rate: int) -> AacEncoder:
-    """A fresh encoder, for the format's own rate."""
-    return AacEncoder(codec)
-
-
-def decoder(codec: Codec) -> AacDecoder:
-    """A fresh decoder."""
-    return AacDecoder(codec)
-
-
-def encoded_size(codec: Codec, samples: int) -> int:
-    """The most payload bytes for that many samples."""
-    units = -(-samples // FRAME)
-    return 2 + units * (2 + round(PEAK * _bitrate(codec) / 8 * FRAME / codec.sample_rate)) + PEAK_BYTES
+    def encoded_size(self, codec: Codec, samples: int) -> int:
+        """The most payload bytes for that many samples."""
+        units = -(-samples // FRAME)
+        return 2 + units * (2 + round(PEAK * _bitrate(codec) / 8 * FRAME / codec.sample_rate)) + PEAK_BYTES
 
 
 def _bitrate(codec: Codec) -> int:
@@ -292,13 +285,16 @@ def _library() -> ModuleType:
         raise VoipError(INSTALL) from error
 
 
-class AacEncoder:
+class AacEncoder(Encoder):
     """Sound to access units. What is decoded comes HELD samples later than what was encoded: 43 ms at 48 kHz."""
+
+    marks_frame_ends = True
+    flush_samples = HELD
 
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
+        super().__init__(codec.sample_rate)
         self._av = _library()
-        self.sample_rate = codec.sample_rate
         self._channels = codec.channels
         native = self._av.CodecContext.create("aac", "w")
         native.sample_rate, native.layout, native.format = codec.sample_rate, _LAYOUTS[codec.channels], "fltp"
@@ -314,9 +310,6 @@ class AacEncoder:
         if rest:
             pcm = np.concatenate((pcm, np.zeros((rest, pcm.shape[1]), np.int16)))
         return payload_of([self._unit(pcm[start : start + FRAME]) for start in range(0, len(pcm), FRAME)])
-
-    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
-        """Losses change nothing: there is no redundancy to add."""
 
     def _unit(self, pcm: Pcm) -> bytes:
         planes = np.ascontiguousarray(pcm.T, np.float32) / np.float32(32768.0)

@@ -38,7 +38,6 @@ SET_VBR = 4006
 SET_COMPLEXITY = 4010
 SET_INBAND_FEC = 4012
 SET_PACKET_LOSS_PERC = 4014
-SET_DTX = 4016
 GET_LOOKAHEAD = 4027
 BANDWIDTHS = ((8000, 1101), (12000, 1102), (16000, 1103), (24000, 1104), (48000, 1105))
 """Sample rate that a bandwidth is enough for, and its number: narrow, medium, wide, super-wide, full."""

@@ -16,6 +16,7 @@ from tests.support.fec_simulation import residual_loss
 from tools import make_fec_tables
 from tools.measure_auto import ROWS
 from voip.audio import AudioSender
+from voip.codecs import Encoder
 from voip.dsp import Pcm
 from voip.fec import FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel, ChannelEstimator
@@ -447,9 +448,7 @@ def talk_plain(source: AudioSender) -> list[RtpPacket]:
 def test_an_encoder_hears_of_losses_that_no_repair_packet_makes_good() -> None:
     told: list[tuple[float, bool]] = []
 
-    class Encoder:
-        sample_rate = 8000
-
+    class Listening(Encoder):
         def encode(self, pcm: Pcm) -> bytes:
             return bytes(60)
 
@@ -458,7 +457,7 @@ def test_an_encoder_hears_of_losses_that_no_repair_packet_makes_good() -> None:
 
     for fec in ("off", "4"):
         source = adaptive_sender(agreed_media(fec=fec), [])
-        source._encoder = Encoder()
+        source._encoder = Listening(8000)
         talk_plain(source)
     assert told == [(0.0, True), (0.03, True), (0.0, True)]
 
