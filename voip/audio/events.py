@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from voip.errors import ProtocolError
-from voip.rtp import RtpPacket, unwrap
+from voip.media import AudioFormat
+from voip.rtp import Packetizer, RtpPacket, unwrap
 
 DIGITS = "0123456789*#ABCD"
 """Keys in the order of their event codes (section 3.2, table 3)."""
@@ -204,3 +206,33 @@ class Dialler:
         if self._ends == END_PACKETS:
             self._code = None
         return Sounding(code, self._sounded, first, self._ends > 0)
+
+
+class EventPacketizer:
+    """Puts the keys of a Dialler into the packets of a stream, to a peer that takes telephone events."""
+
+    def __init__(self, dialler: Dialler, packetizer: Packetizer) -> None:
+        self._dialler, self._packetizer = dialler, packetizer
+        self._began = 0  # timestamp of the event that is being sent
+
+    def packet(self, audio: AudioFormat, seconds: float) -> RtpPacket | None:
+        """The packet in place of the next `seconds` of sound; None: the sound."""
+        if audio.telephone_event_payload_type is None:
+            return None
+        frame = self._dialler.frame(seconds)
+        return None if frame is None else self._packet(audio, audio.telephone_event_payload_type, frame)
+
+    def finish(self, audio: AudioFormat) -> Iterator[RtpPacket]:
+        """The stream ends: the packets that end the event that is being sent.
+
+        Each gets its sequence number when it is asked for, as repair packets may take one in between.
+        """
+        for frame in self._dialler.finish():
+            if audio.telephone_event_payload_type is not None:
+                yield self._packet(audio, audio.telephone_event_payload_type, frame)
+
+    def _packet(self, audio: AudioFormat, payload_type: int, frame: Sounding) -> RtpPacket:
+        if frame.first:
+            self._began = self._packetizer.timestamp
+        payload = frame.payload(audio.telephone_event_rate)
+        return self._packetizer.aside(payload_type, payload, self._began, marker=frame.first)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from voip.fec import red, ulpfec
 from voip.fec.control import FecController
 from voip.fec.decoder import ParityDecoder
-from voip.fec.encoder import FecEncoder
+from voip.fec.encoder import FecEncoder, NoFec
 from voip.fec.flexfec import FlexFecDecoder, FlexFecEncoder
 from voip.fec.numbering import MediaNumbers
 from voip.fec.pattern import Pattern, parse_pattern
@@ -24,6 +24,7 @@ __all__ = [
     "FlexFecDecoder",
     "FlexFecEncoder",
     "MediaNumbers",
+    "NoFec",
     "ParityDecoder",
     "Pattern",
     "RedDecoder",

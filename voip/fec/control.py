@@ -93,7 +93,6 @@ class FecController:
         """`max_rate`: bits per second that repair packets may take on the wire, all headers included."""
         self.max_rate = max_rate
         self._rungs = ladder()
-        self._ptime = ptime
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START)
         self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
@@ -118,13 +117,12 @@ class FecController:
 
     @property
     def ptime(self) -> float:
-        """Seconds per packet; a new value means a new stream, of which nothing is known yet."""
-        return self._ptime
+        """Seconds per packet."""
+        return self._estimator.ptime
 
-    @ptime.setter
-    def ptime(self, ptime: float) -> None:
-        if ptime != self._ptime:
-            self._ptime = ptime
+    def set_ptime(self, ptime: float) -> None:
+        """The packets last so many seconds from now on: other ones make a new stream, of which nothing is known yet."""
+        if ptime != self.ptime:
             self._estimator = ChannelEstimator(ptime)
 
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> str | None:
@@ -213,7 +211,7 @@ class FecController:
         return Choice(rung, wait, missing)
 
     def _missing(self, rung: Rung, channel: Channel, wait: float) -> float:
-        return rung.missing(channel, wait / self._ptime + 1e-6)
+        return rung.missing(channel, wait / self.ptime + 1e-6)
 
     def _insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
         """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
@@ -231,7 +229,7 @@ class FecController:
         channel = self.channel
         return (
             f"{_direction(before, choice.rung)}: {100 * channel.loss:.2g} % loss in bursts of {channel.burst:.1f}, "
-            f"jitter {1e3 * channel.jitter * self._ptime:.0f} ms; "
+            f"jitter {1e3 * channel.jitter * self.ptime:.0f} ms; "
             f"predicted missing {100 * choice.missing:.2g} % at {1e3 * choice.wait:.0f} ms"
         )
 
@@ -262,7 +260,7 @@ class FecController:
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
         size = max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return pattern.overhead * size * 8 / self._ptime <= self.max_rate
+        return pattern.overhead * size * 8 / self.ptime <= self.max_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._rungs if str(rung.pattern) == text)

@@ -93,7 +93,7 @@ def test_without_agreement_there_are_no_repair_packets() -> None:
 def test_the_pattern_can_change_while_sending() -> None:
     source = sender(media(fec="4"))
     assert {packet.payload_type for packet in send(source, noise(0.4))} == {96}
-    source.pattern = parse_pattern("2")
+    source.set_pattern(parse_pattern("2"))
     packets = send(source, noise(0.4))
     assert sum(packet.payload_type == FEC_PAYLOAD_TYPE for packet in packets) == 10
 

@@ -349,7 +349,7 @@ def test_hostile_reports_do_not_raise() -> None:
 
 def test_a_new_packet_time_is_a_new_path() -> None:
     control = FecController(200e3)
-    control.ptime = 0.04
+    control.set_ptime(0.04)
     assert control.channel == Channel(0.0)
     assert control.ptime == 0.04
 
@@ -370,8 +370,9 @@ def test_changing_patterns_leave_no_packet_uncovered_and_send_no_burst() -> None
     for index in range(count):
         sets = len(encoder.pattern.sets) if encoder.pattern else 0
         if rng.random() < 0.1:
-            encoder.pattern = rng.choice(patterns)
-            sets = len(encoder.pattern.sets)
+            pattern = rng.choice(patterns)
+            encoder.set_pattern(pattern)
+            sets = len(pattern.sets)
         repairs = encoder.protect(media(index))
         assert len(repairs) <= sets + 1
         covered |= {(index - (FIRST_NUMBER + index - number) % 0x10000) for r in repairs for number in numbers(r)}
