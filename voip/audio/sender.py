@@ -81,7 +81,7 @@ class AudioSender:
         self._now = now
         return self._send_frames(self._converter.process(pcm))
 
-    def finish(self, now: float) -> list[bytes]:
+    def finish(self) -> list[bytes]:
         """The stream ends: the datagrams for what is left of it, a shorter packet if need be, and their repair."""
         datagrams = self._send_frames(self._converter.flush())
         if self._counters.packets:
@@ -245,7 +245,7 @@ class Fanout:
         if key not in self._streams:
             return None
         sender, send = self._streams.pop(key)
-        for datagram in sender.finish(0.0):
+        for datagram in sender.finish():
             send(datagram)
         self._publish()
         return sender.stats
@@ -257,9 +257,9 @@ class Fanout:
             self._publish()
         return outgoing
 
-    def finish(self, now: float) -> list[tuple[Send, bytes]]:
+    def finish(self) -> list[tuple[Send, bytes]]:
         """The sound has ended: what is left to send."""
-        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.finish(now)]
+        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.finish()]
         self._publish()
         return outgoing
 

@@ -203,7 +203,7 @@ def test_nothing_is_dialled_to_a_peer_that_takes_no_events() -> None:
 def test_a_stream_that_ends_while_a_key_is_pressed_ends_the_key() -> None:
     sender = AudioSender(agreed(), sample_rate=RATE, channels=1, rng=random.Random(1), dialler=Dialler("7"))
     sender.write(noise(0.54), 0.0)
-    last = [RtpPacket.parse(data) for data in sender.finish(0.0)]
+    last = [RtpPacket.parse(data) for data in sender.finish()]
     assert [TelephoneEvent.parse(each.payload).end for each in last] == [True] * 3
 
 

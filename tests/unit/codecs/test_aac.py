@@ -122,7 +122,7 @@ def test_the_end_of_a_sound_is_not_kept_back() -> None:
     agreed = media(known(), ptime=aac.FRAME / RATE)
     sender = AudioSender(agreed, sample_rate=RATE, channels=1, rng=random.Random(1))
     pcm = said(1)[: 10 * aac.FRAME]
-    datagrams = sender.write(pcm, 0.0) + sender.finish(0.0)
+    datagrams = sender.write(pcm, 0.0) + sender.finish()
     decoder = known().decoder()
     heard = np.concatenate([decoder.decode(RtpPacket.parse(data).payload) for data in datagrams])
     assert len(heard) >= len(pcm) + aac.HELD
