@@ -207,9 +207,11 @@ class AudioSender:
             self._steer(self._control.sent(packet.sequence_number, ip_size, self._now, repair=repair))
 
     def _steer(self, reason: str | None) -> None:
-        """The controller may have decided anew: `reason` says why, None if not."""
-        if reason is not None and not isinstance(self._fec, NoFec) and self._control is not None:
-            self.set_pattern(self._control.pattern)
+        """The controller may have decided anew: `reason` says why, None if not. Told only while there is FEC."""
+        if reason is None or self._control is None:
+            return
+        self.set_pattern(self._control.pattern)
+        if not isinstance(self._fec, NoFec):
             self._on_decision(reason)
 
 

@@ -438,6 +438,15 @@ def test_a_peer_without_repair_packets_gets_none_and_no_word_of_them() -> None:
     assert lines == []
 
 
+def test_a_peer_that_agrees_to_repair_packets_later_gets_what_the_reports_ask_for() -> None:
+    source = adaptive_sender(agreed_media(), [])
+    talk_plain(source)
+    source.update(agreed_media(fec="4"))
+    assert source._control is not None
+    assert source.pattern == source._control.pattern
+    assert str(source.pattern) != START
+
+
 def talk_plain(source: AudioSender) -> list[RtpPacket]:
     source.report(PathReport(0.0, 0.0, 0, 65535, 0.0))
     datagrams = [data for i in range(400) for data in source.write(noise(PTIME), i * PTIME)]
