@@ -48,8 +48,6 @@ class AudioSender:
         """
         self.stats = SenderStats()
         """Replaced whole with every `write` that sends."""
-        self.path: PathReport | None = None
-        """The newest report of the peer about this stream."""
         self._format = (sample_rate, channels)
         self._rng = rng
         self._control = control
@@ -64,11 +62,6 @@ class AudioSender:
         self._media = media
         self._open_codec(media)
         self.update(media)
-
-    @property
-    def pattern(self) -> Pattern | None:
-        """Which packets the repair packets cover."""
-        return self._fec.pattern
 
     def set_pattern(self, pattern: Pattern | None) -> None:
         """From the next packet on, repair packets cover others; None: there are none."""
@@ -110,7 +103,6 @@ class AudioSender:
 
     def report(self, report: PathReport) -> None:
         """A report of the peer about this stream has come."""
-        self.path = report
         self._expected_loss.report(report)
         if self._control is not None:
             self._steer(self._control.report(report))

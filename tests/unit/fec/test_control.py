@@ -443,8 +443,8 @@ def test_a_peer_that_agrees_to_repair_packets_later_gets_what_the_reports_ask_fo
     talk_plain(source)
     source.update(agreed_media(fec="4"))
     assert source._control is not None
-    assert source.pattern == source._control.pattern
-    assert str(source.pattern) != START
+    assert source._fec.pattern == source._control.pattern
+    assert str(source._fec.pattern) != START
 
 
 def talk_plain(source: AudioSender) -> list[RtpPacket]:
