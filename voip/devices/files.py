@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from voip.devices.device import faults_in_words
 from voip.devices.paced import Clock, Fill, NullSink, Pacer, Sleep, block_samples
 from voip.devices.writer import Job, Writer
 from voip.dsp import Pcm
@@ -311,11 +312,10 @@ def _header(rate: int, channels: int, size: int) -> bytes:
 class RawSource:
     """16-bit little-endian samples from a pipe or file descriptor, in real time: a Source.
 
-    A pipe that has nothing when a block is due gives a block of silence (counted in `starved`): a program that stalls
+    A pipe that has nothing when a block is due gives a block of silence (counted in `underruns`): a program that stalls
     never holds up the thread that reads. A file is not read faster than it sounds. Half a sample at the end is dropped.
     """
 
-    latency = 0.0
     available = True
 
     def __init__(
@@ -324,7 +324,7 @@ class RawSource:
         _use_binary(fd)
         self.sample_rate, self.channels, self.block = rate, channels, block_samples(rate)
         self.description = f"stdin, {rate} Hz"
-        self.starved = 0
+        self.underruns = 0
         self._fd, self._clock, self._frame = fd, clock, 2 * channels
         self._pacer = Pacer(rate, clock=clock, sleep=sleep)
         self._data, self._ended = b"", False
@@ -339,13 +339,17 @@ class RawSource:
         self._collect(wanted)
         whole = len(self._data) // self._frame * self._frame
         if len(self._data) < wanted and not self._ended:
-            self.starved += 1
+            self.underruns += 1
             pcm = np.zeros((self.block, self.channels), np.int16)
         else:
             pcm = np.frombuffer(self._data[:whole], "<i2").astype(np.int16, copy=False).reshape(-1, self.channels)
             self._data = b""
         self._pacer.wait(len(pcm))
         return pcm if len(pcm) else None
+
+    def faults(self) -> str:
+        """The blocks that a slow program left out."""
+        return faults_in_words((self.underruns, "blocks that stdin did not have in time"))
 
     def close(self) -> None:
         """The descriptor belongs to the process: it stays open."""
@@ -388,6 +392,10 @@ class RawSink(NullSink):
             self._data = pcm.astype("<i2", copy=False).tobytes()
             self._pass_on(0.0)
         super().write(pcm)
+
+    def faults(self) -> str:
+        """The blocks that a slow program missed."""
+        return faults_in_words((self.dropped, "blocks that stdout did not take in time"))
 
     def close(self) -> None:
         """Give what is left a moment; the descriptor belongs to the process: it stays open."""

@@ -65,7 +65,6 @@ class Pacer:
 class PacedSource:
     """A sound computed or stored, in real time: a Source. `sound` makes it anew, from its beginning."""
 
-    latency = 0.0
     available = True
 
     def __init__(
@@ -102,6 +101,10 @@ class PacedSource:
         self._pacer.wait(len(pcm))
         return pcm if len(pcm) else None
 
+    def faults(self) -> str:
+        """Nothing can go wrong here."""
+        return ""
+
     def close(self) -> None:
         self._on_close()
 
@@ -110,7 +113,6 @@ class NullSink:
     """Plays to nobody, in real time, in the format of the first stream: a Sink, and the base of paced ones."""
 
     available = True
-    latency = 0.0
 
     def __init__(
         self,
@@ -141,6 +143,10 @@ class NullSink:
     def idle(self) -> None:
         """Let the time of one block pass."""
         self._pacer.wait(self.block)
+
+    def faults(self) -> str:
+        """Nothing can go wrong here."""
+        return ""
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -27,10 +27,6 @@ class Writer:
             raise self._error
         self._jobs.put(job)
 
-    def drain(self) -> None:
-        """Wait until all is done that was put so far."""
-        self._jobs.join()
-
     def close(self) -> None:
         """Wait until all is done, and end."""
         self._jobs.put(None)
@@ -42,8 +38,6 @@ class Writer:
         while (job := self._jobs.get()) is not None:
             if self._error is None:
                 self._do(job)
-            self._jobs.task_done()
-        self._jobs.task_done()
 
     def _do(self, job: Job) -> None:
         try:
