@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
-from functools import lru_cache
 
 import numpy as np
 from numpy import fft
-from numpy.typing import NDArray
 
+from voip.dsp.noise import white_spectrum
 from voip.dsp.pcm import FULL_SCALE, Floats, Pcm
 
 
@@ -26,8 +24,6 @@ class Background:
     """dBFS; what is louder throughout is no background, but music or a tone: silence follows it."""
     NOISE = 0.5
     """Seconds after which the noise begins anew: too long for an ear to notice."""
-    SEED = 3389
-    """Of the noise's generator; RFC 3389 is about comfort noise."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._channels = channels
@@ -51,7 +47,7 @@ class Background:
         if not 0.0 < powers.mean() < 10.0 ** (self.LOUDEST / 10.0) * FULL_SCALE**2:
             return np.zeros((1, self._channels), np.float32)
         shape = np.abs(fft.rfft(piece * np.hanning(len(piece))[:, None], self._length, axis=0))
-        noise = fft.irfft(_white(self._length, self._channels, self.SEED) * shape, self._length, axis=0)
+        noise = fft.irfft(white_spectrum(self._length, self._channels) * shape, self._length, axis=0)
         level = np.sqrt(powers / np.maximum(np.square(noise).mean(axis=0), 1e-9))
         return np.asarray(noise * level, np.float32)
 
@@ -62,10 +58,3 @@ class Background:
         pieces = sound[len(sound) % self._piece :].reshape(-1, self._piece * self._channels)
         quietest = pieces[int(np.argmin(np.einsum("ij,ij->i", pieces, pieces)))]
         return np.asarray(quietest.reshape(self._piece, self._channels))
-
-
-@lru_cache(maxsize=4)
-def _white(length: int, channels: int, seed: int) -> NDArray[np.complex128]:
-    """The spectrum of white noise. Python's own generator: numpy's is a large module that nothing else here needs."""
-    samples = np.frombuffer(random.Random(seed).randbytes(2 * length * channels), np.int16)
-    return np.asarray(fft.rfft(samples.reshape(length, channels), axis=0), np.complex128)

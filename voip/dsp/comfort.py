@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 from numpy import fft
 from numpy.typing import NDArray
 
+from voip.dsp.noise import white_spectrum
 from voip.dsp.pcm import FULL_SCALE, Floats
 
 LEVEL_MASK = 0x7F
@@ -17,7 +16,6 @@ MOST_COEFFICIENTS = 16
 """Of a model of the spectrum; further ones are passed over."""
 PERIOD = 0.5
 """Seconds after which the noise begins anew: too long for an ear to notice."""
-SEED = 3389
 
 
 class ComfortNoise:
@@ -42,7 +40,9 @@ class ComfortNoise:
     def _make(self, payload: bytes) -> Floats:
         if not payload:
             return np.zeros((1, self._channels), np.float32)
-        spectrum = _white(self._length) * shape(payload[1 : 1 + MOST_COEFFICIENTS], self._length // 2 + 1)
+        spectrum = white_spectrum(self._length, 1)[:, 0] * shape(
+            payload[1 : 1 + MOST_COEFFICIENTS], self._length // 2 + 1
+        )
         noise = fft.irfft(spectrum, self._length)
         level = FULL_SCALE * 10.0 ** (-max(payload[0] & LEVEL_MASK, LEAST) / 20.0)  # section 3.1
         noise *= level / np.sqrt(np.mean(np.square(noise)))
@@ -57,9 +57,3 @@ def shape(coefficients: bytes, bins: int) -> NDArray[np.float64]:
         longer = np.append(predictor, 0.0)
         predictor = longer + reflection * longer[::-1]
     return np.asarray(1.0 / np.maximum(np.abs(fft.rfft(predictor, 2 * (bins - 1))), 1e-6))
-
-
-def _white(length: int) -> NDArray[np.complex128]:
-    """The spectrum of white noise."""
-    samples = np.frombuffer(random.Random(SEED).randbytes(2 * length), np.int16)
-    return np.asarray(fft.rfft(samples), np.complex128)
