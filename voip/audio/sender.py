@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from voip.audio.convert import Converter
-from voip.audio.events import Dialler, EventPacketizer
+from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.framer import Framer
 from voip.audio.in_band import ExpectedLoss
 from voip.audio.send_counters import SendCounters
@@ -39,12 +39,12 @@ class AudioSender:
         pattern: Pattern | None = None,
         control: FecController | None = None,
         on_decision: Callable[[str], None] = lambda reason: None,
-        dialler: Dialler | None = None,
+        dtmf: DtmfSender | None = None,
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be written.
 
         `control` chooses the pattern in place of `pattern`; `on_decision` gets a line for people with each change.
-        `dialler` says which keys are sent in place of the sound, to a peer that takes telephone events.
+        `dtmf` says which keys are sent in place of the sound, to a peer that takes telephone events.
         """
         self.stats = SenderStats()
         """Replaced whole with every `write` that sends."""
@@ -56,7 +56,7 @@ class AudioSender:
         self._now = 0.0
         self._expected_loss = ExpectedLoss()
         self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
-        self._events = EventPacketizer(dialler or Dialler(""), self._packetizer)
+        self._events = EventPacketizer(dtmf or DtmfSender(""), self._packetizer)
         self._fec: FecEncoder = NoFec(control.pattern if control is not None else pattern)
         self._fec_terms: tuple[object, ...] = ()
         self._media = media
