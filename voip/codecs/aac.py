@@ -1,7 +1,7 @@
 """AAC-LC (ISO/IEC 14496-3) as the RTP payload format mpeg4-generic (RFC 3640), in its mode AAC-hbr (section 3.3.6).
 
 A packet has a header for each of its access units, then the units: frames of 1024 samples, so that the codec and not
-the user says how long a packet is. What a decoder must know, the AudioSpecificConfig, comes in the format parameters.
+the user decides on the packet time. What a decoder must know, the AudioSpecificConfig, comes in the format parameters.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ CODER = "fast"
 PEAK = 2.0
 PEAK_BYTES = 400
 """A unit has less than PEAK times the bytes of the bit rate and PEAK_BYTES more: see BITRATES."""
-MOST_UNITS = 6
-"""Access units that we put into one packet: 128 ms at 48 kHz."""
-MOST_DECODED = 16
-"""And that we take out of one."""
+MAX_UNITS_SENT = 6
+"""Access units that we put into one packet at most: 128 ms at 48 kHz."""
+MAX_UNITS_DECODED = 16
+"""Access units that we take out of one packet at most."""
 INSTALL = "AAC needs FFmpeg's libraries: pip install av"
 
 _LOW_COMPLEXITY = 2  # audio object type
-_RATE_FOLLOWS = 15
+_EXPLICIT_RATE_INDEX = 15
 _ESCAPE = 31
 _SIZE_BITS, _INDEX_BITS = 13, 3  # RFC 3640 section 3.3.6
-_UNWANTED = (
+_UNSUPPORTED = (
     "ctsdeltalength",
     "dtsdeltalength",
     "randomaccessindication",
@@ -58,7 +58,7 @@ _UNWANTED = (
     "auxiliarydatasizelength",
     "constantsize",
 )
-_LONGEST_CONFIG = 64  # bytes
+_MAX_CONFIG_BYTES = 64
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -73,10 +73,10 @@ class Aac(Implementation):
         return None if importlib.util.find_spec("av") is not None else INSTALL
 
     def complete(self, codec: Codec) -> Codec | None:
-        """The format that an rtpmap names; None if the rate or the channels are none of AAC's or too many."""
+        """The format that an rtpmap names; None if AAC has no such rate, or not so few channels."""
         if codec.clock_rate not in RATES or codec.channels not in _LAYOUTS:
             return None
-        times = tuple(units * FRAME / codec.clock_rate for units in range(MOST_UNITS, 0, -1))
+        times = tuple(units * FRAME / codec.clock_rate for units in range(MAX_UNITS_SENT, 0, -1))
         fmtp = _fmtp(codec.clock_rate, codec.channels)
         return replace(codec, packet_times=times, fmtp=fmtp)
 
@@ -99,7 +99,7 @@ class Aac(Implementation):
 
     def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
         """The format with both sides' parameters: whoever only receives takes the channels that config tells."""
-        with contextlib.suppress(VoipError):  # now, as it takes a while: not when the first packet is to be heard
+        with contextlib.suppress(VoipError):  # now, as it takes a while: not when the first packet is to be played
             _library()
         config = None
         with contextlib.suppress(ProtocolError):
@@ -109,15 +109,15 @@ class Aac(Implementation):
         return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
 
     def encoder(self, codec: Codec, source_rate: int) -> AacEncoder:
-        """A fresh encoder, for the format's own rate."""
+        """A new encoder, for the format's own rate."""
         return AacEncoder(codec)
 
     def decoder(self, codec: Codec) -> AacDecoder:
-        """A fresh decoder."""
+        """A new decoder."""
         return AacDecoder(codec)
 
     def encoded_size(self, codec: Codec, samples: int) -> int:
-        """The most payload bytes for that many samples."""
+        """Payload bytes for so many samples: an upper bound."""
         units = -(-samples // FRAME)
         return 2 + units * (2 + round(PEAK * _bitrate(codec) / 8 * FRAME / codec.sample_rate)) + PEAK_BYTES
 
@@ -142,18 +142,18 @@ class Config:
 
     @classmethod
     def parse(cls, data: bytes) -> Config:
-        """Reads the first fields; ProtocolError if it is another object type, or rate and channels are none of ours."""
+        """Read the first fields; ProtocolError if the object type, the rate or the channels are not supported."""
         bits = _Bits(data)
         object_type = bits.take(5)
         if object_type == _ESCAPE:
             object_type = 32 + bits.take(6)
         index = bits.take(4)
         known = dict(enumerate(RATES)).get(index, 0)
-        sample_rate = bits.take(24) if index == _RATE_FOLLOWS else known
+        sample_rate = bits.take(24) if index == _EXPLICIT_RATE_INDEX else known
         channels = bits.take(4)
         short_frames = bits.take(1)  # frameLengthFlag: 960 samples
         if object_type != _LOW_COMPLEXITY or sample_rate not in RATES or channels not in _LAYOUTS or short_frames:
-            raise ProtocolError(f"AAC object type {object_type}, {sample_rate} Hz, {channels} channels: not known here")
+            raise ProtocolError(f"AAC object type {object_type}, {sample_rate} Hz, {channels} channels: not supported")
         return cls(sample_rate, channels)
 
     def serialize(self) -> bytes:
@@ -162,12 +162,12 @@ class Config:
 
 
 def _config_of(theirs: Mapping[str, str]) -> Config | None:
-    """The config parameter; None without one, ProtocolError if it is none that we decode."""
+    """The config parameter; None if there is none, ProtocolError if it is one that we do not decode."""
     text = theirs.get("config", "").strip('"')
     if not text:
         return None
     try:
-        data = bytes.fromhex(text[: 2 * _LONGEST_CONFIG])
+        data = bytes.fromhex(text[: 2 * _MAX_CONFIG_BYTES])
     except ValueError as error:
         raise ProtocolError("AAC config is not hexadecimal") from error
     return Config.parse(data)
@@ -207,7 +207,7 @@ class _Headers:
         """As the peer's parameters say, else those of AAC-hbr; ProtocolError for a kind that is not known."""
         theirs = parameters(fmtp)
         mode = theirs.get("mode", "AAC-hbr").lower()
-        if mode not in ("aac-hbr", "aac-lbr", "generic") or any(number(theirs, name) for name in _UNWANTED):
+        if mode not in ("aac-hbr", "aac-lbr", "generic") or any(number(theirs, name) for name in _UNSUPPORTED):
             raise ProtocolError("mpeg4-generic of another kind than AAC")
         lengths = [number(theirs, name) for name in ("sizelength", "indexlength", "indexdeltalength")]
         if lengths == [None, None, None]:
@@ -227,11 +227,11 @@ class _Headers:
             raise ProtocolError("AAC payload ends inside its AU headers")
         bits = _Bits(payload[2:end], length)
         sizes: list[int] = []
-        while bits.left and len(sizes) <= MOST_DECODED:
+        while bits.left and len(sizes) <= MAX_UNITS_DECODED:
             sizes.append(bits.take(self.size))
             if bits.take(self.index_delta if len(sizes) > 1 else self.index) and len(sizes) > 1:
                 raise ProtocolError("AAC payload with interleaved access units")
-        if not sizes or len(sizes) > MOST_DECODED or 0 in sizes:
+        if not sizes or len(sizes) > MAX_UNITS_DECODED or 0 in sizes:
             raise ProtocolError(f"AAC payload of {len(sizes)} access units")
         return sizes, payload[end:]
 
@@ -262,7 +262,7 @@ class _Units:
         return units
 
     def forget(self) -> None:
-        """The rest of what has begun will not come."""
+        """The rest of a unit that has begun will not come."""
         self._part, self._whole = b"", 0
 
     def _join(self, size: int, data: bytes) -> list[bytes]:
@@ -326,7 +326,7 @@ def payload_of(units: Sequence[bytes]) -> bytes:
 
 
 class AacDecoder:
-    """Access units to sound, in the channels of the codec; holes are concealed."""
+    """Access units to sound, in the channels of the codec; gaps are concealed."""
 
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
@@ -347,7 +347,7 @@ class AacDecoder:
         return self._concealer.join(np.concatenate(parts))
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples that continue what was heard last, fading."""
+        """So many samples that continue the last ones, fading."""
         self._units.forget()
         return self._concealer.conceal(samples)
 

@@ -1,4 +1,4 @@
-"""G.722 at 64 kbit/s (RFC 3551 section 4.5.2): wide-band speech that nearly every desk phone knows.
+"""G.722 at 64 kbit/s (RFC 3551 section 4.5.2): wide-band speech that nearly every desk phone supports.
 
 Its RTP clock runs at 8000 Hz, by a mistake of RFC 1890 that stays for the sake of old phones, while the sound has 16000
 samples a second: an octet is two samples and one tick.
@@ -97,7 +97,7 @@ class G722Encoder(Encoder):
 
 
 class G722Decoder:
-    """Octets to samples. Its predictors find their way back within milliseconds after a hole, which is concealed."""
+    """Octets to samples. Its predictors recover within milliseconds after a gap, which is concealed."""
 
     def __init__(self) -> None:
         """VoipError without the library."""
@@ -110,5 +110,5 @@ class G722Decoder:
         return self._concealer.join(samples.reshape(-1, 1))
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples that continue what was heard last, fading."""
+        """So many samples that continue the last ones, fading."""
         return self._concealer.conceal(samples)

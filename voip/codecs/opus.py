@@ -1,7 +1,7 @@
 """Opus (RFC 6716) and its RTP payload format (RFC 7587): wide-band speech and music at 6 to 510 kbit/s.
 
 On the wire it is always opus/48000/2 (RFC 7587 section 7), whatever channels and bandwidth a packet has: those are in
-each packet, and a decoder takes them all. The format parameters only tell wishes and limits (section 6.1).
+each packet, and a decoder takes them all. The format parameters only state preferences and limits (section 6.1).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ ENCODING_RATES = (8000, 12000, 16000, 24000, 48000)
 RTPMAP_CHANNELS = 2
 PACKET_TIMES = (0.12, 0.1, 0.08, 0.06, 0.04, 0.02, 0.01, 0.005, 0.0025)
 """Seconds that a packet may last (RFC 6716 section 3.2), as libopus makes them."""
-GRAIN = SAMPLE_RATE // 400
+GRAIN_SAMPLES = SAMPLE_RATE // 400
 """Samples in 2.5 ms: what is concealed comes in multiples of it."""
-PIECE = 960
+PIECE_SAMPLES = 960
 """Samples that are concealed at a time: 20 ms, the longest that all of libopus' modes continue in one step."""
 
 DEFAULT_BITRATE = 24000
@@ -72,7 +72,7 @@ class Opus(Implementation):
         return replace(codec, channels=min(channels, 2), fmtp=fmtp, bitrate=bitrate)
 
     def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
-        """What both sides' parameters make of the format, for one who sends or only receives (RFC 7587 section 7.1).
+        """The format with both sides' parameters, for a side that sends or only receives (RFC 7587 section 7.1).
 
         Stereo is sent where we have it and the peer prefers it, and received where the peer announces it.
         """
@@ -93,16 +93,16 @@ class Opus(Implementation):
         )
 
     def encoder(self, codec: Codec, source_rate: int) -> OpusEncoder:
-        """A fresh encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
+        """A new encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
         return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)
 
     def decoder(self, codec: Codec) -> OpusDecoder:
-        """A fresh decoder."""
+        """A new decoder."""
         return OpusDecoder(codec)
 
     def encoded_size(self, codec: Codec, samples: int) -> int:
-        """The most payload bytes for that many samples."""
-        return _most_bytes(_bitrate(codec, parameters(codec.remote_fmtp)), samples)
+        """Payload bytes for so many samples: an upper bound."""
+        return _max_bytes(_bitrate(codec, parameters(codec.remote_fmtp)), samples)
 
 
 def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_rate: int = SAMPLE_RATE) -> str:
@@ -126,7 +126,7 @@ def _bitrate(codec: Codec, theirs: Mapping[str, str]) -> int:
     return min(max(min(wanted, limit), BITRATES[0]), BITRATES[1])
 
 
-def _most_bytes(bitrate: int, samples: int) -> int:
+def _max_bytes(bitrate: int, samples: int) -> int:
     return round(PEAK * bitrate / 8 * samples / SAMPLE_RATE) + PEAK_BYTES
 
 
@@ -164,7 +164,7 @@ class OpusEncoder(Encoder):
         samples = frame // slower
         if samples > len(pcm):
             pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
-        return self._native.encode(pcm, _most_bytes(self._bitrate, frame))
+        return self._native.encode(pcm, _max_bytes(self._bitrate, frame))
 
     def set_complexity(self, complexity: int) -> None:
         """0 to 10: more processor time for better sound."""
@@ -183,7 +183,7 @@ class OpusEncoder(Encoder):
 
 
 def _bandwidth(rate: int | None) -> int:
-    """The widest band that a peer who plays at this rate makes use of."""
+    """The widest band that is of use to a peer that plays at this rate."""
     for enough, bandwidth in libopus.BANDWIDTHS:
         if rate is not None and rate <= enough:
             return bandwidth
@@ -196,7 +196,7 @@ class OpusDecoder:
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
         self._native = libopus.Decoder(codec.channels)
-        self._last = PIECE
+        self._last = PIECE_SAMPLES
         self._surplus: Pcm = np.zeros((0, codec.channels), np.int16)
 
     def decode(self, payload: bytes) -> Pcm:
@@ -219,20 +219,20 @@ class OpusDecoder:
         wanted = samples - len(self._surplus)
         parts = [self._surplus]
         if wanted > 0:
-            parts += self._make(-(-wanted // GRAIN) * GRAIN, next_payload)
+            parts += self._make(-(-wanted // GRAIN_SAMPLES) * GRAIN_SAMPLES, next_payload)
         made = np.concatenate(parts)
         self._surplus = made[samples:]
         return made[:samples]
 
     def _make(self, samples: int, next_payload: bytes | None) -> list[Pcm]:
-        """A multiple of GRAIN samples, in pieces."""
+        """A multiple of GRAIN_SAMPLES samples, in pieces."""
         recovered = 0
         if next_payload and libopus.has_in_band_fec(next_payload):
             recovered = libopus.samples_per_frame(next_payload)
             if recovered > samples:
                 recovered = 0
         plain = samples - recovered
-        parts = [self._native.conceal(min(PIECE, plain - start)) for start in range(0, plain, PIECE)]
+        parts = [self._native.conceal(min(PIECE_SAMPLES, plain - start)) for start in range(0, plain, PIECE_SAMPLES)]
         if recovered and next_payload:
             parts.append(self._recover(next_payload, recovered))
         return parts

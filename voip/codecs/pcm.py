@@ -129,7 +129,7 @@ class _Decoder:
         self._concealer = Concealer(codec.channels, codec.sample_rate)
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples that continue what was heard last, fading."""
+        """So many samples that continue the last ones, fading."""
         return self._concealer.conceal(samples)
 
 
