@@ -21,7 +21,7 @@ MAX_OFFSET = (1 << 14) - 1
 MAX_BLOCK = (1 << 10) - 1
 """Bytes of a block other than the last."""
 MAX_BLOCKS = 16
-"""Blocks before the last that are read: more packets before than that are past their turn."""
+"""Blocks before the last that are read: older packets would come too late to be played."""
 HEADERS = 32
 """Bytes left for what is not payload: the RTP header, and some that a relay may add."""
 _FOLLOWED = 0x80  # F

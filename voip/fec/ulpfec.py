@@ -30,7 +30,7 @@ from voip.rtp import Packetizer, RtpPacket
 ULP_REACH = 48
 """Packets from SN base on that a mask can name (section 7.4)."""
 MAX_LEVELS = 8
-"""Levels of one repair packet that are read; two is what anybody sends."""
+"""Levels of one repair packet that are read; no known sender uses more than two."""
 _SHORT_BITS = 16
 _EXTENSION_BIT = 0x80  # E: reserved, has to be 0
 _LONG_MASK_BIT = 0x40  # L

@@ -20,7 +20,7 @@ from voip.codecs import Encoder
 from voip.dsp import Pcm
 from voip.fec import FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel, ChannelEstimator
-from voip.fec.control import BLIND, SILENCE, START
+from voip.fec.control import REPORT_SILENCE, START_PATTERN, UNREPORTED_PATTERN
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import Rung, ladder
 from voip.fec.tables import LOSSES, OUTAGES, PREDICTED, WAITS
@@ -252,8 +252,8 @@ def test_larger_packets_get_fewer_repair_packets() -> None:
 def test_without_any_report_a_sensible_pattern_stays() -> None:
     loop = Loop(independent(0.05, random.Random(7)))
     loop.reports = False
-    outcome = loop.run(SILENCE + 1.0)
-    assert str(loop.control.pattern) == BLIND
+    outcome = loop.run(REPORT_SILENCE + 1.0)
+    assert str(loop.control.pattern) == UNREPORTED_PATTERN
     assert "no report" in outcome.changes[-1][1]
     loop.run(20.0)
     assert len(outcome.changes) == 1
@@ -267,8 +267,8 @@ def test_reports_that_stop_are_a_hint_of_loss() -> None:
     loop.run(10.0)
     assert overhead(loop.control) <= 1 / 3
     loop.back = lambda now: True
-    loop.run(SILENCE + 2.0)
-    assert str(loop.control.pattern) == START
+    loop.run(REPORT_SILENCE + 2.0)
+    assert str(loop.control.pattern) == START_PATTERN
     loop.back = lossless
     loop.run(40.0)
     assert overhead(loop.control) <= 1 / 3
@@ -293,7 +293,7 @@ def test_a_stream_that_rests_expects_no_report() -> None:
         if frame % 50 == 49:
             control.report(PathReport(now, 0.0, 0, frame, 0.0, media=Arrivals(0, (True,) * frame)))
     assert control.sent(200, 100, 100.0, repair=False) is None
-    assert control.sent(201, 100, 101.0 + SILENCE - 1.1, repair=False) is None
+    assert control.sent(201, 100, 101.0 + REPORT_SILENCE - 1.1, repair=False) is None
 
 
 def test_lost_reports_do_not_stall_it() -> None:
@@ -364,7 +364,7 @@ def test_rungs_know_their_pattern() -> None:
 def test_changing_patterns_leave_no_packet_uncovered_and_send_no_burst() -> None:
     rng = random.Random(12)
     patterns = [rung.pattern for rung in ladder()]
-    encoder = encoder_of(START)
+    encoder = encoder_of(START_PATTERN)
     covered: set[int] = set()
     count = 3000
     for index in range(count):
@@ -444,7 +444,7 @@ def test_a_peer_that_agrees_to_repair_packets_later_gets_what_the_reports_ask_fo
     source.update(agreed_media(fec="4"))
     assert source._control is not None
     assert source._fec.pattern == source._control.pattern
-    assert str(source._fec.pattern) != START
+    assert str(source._fec.pattern) != START_PATTERN
 
 
 def talk_plain(source: AudioSender) -> list[RtpPacket]:
