@@ -172,10 +172,8 @@ class ChannelEstimator:
         self.judged += losses
         self._seen.append((report.at, losses, report.jitter))
         self._forget(report.at - MEMORY_SECONDS)
-        if (
-            self._since(report.at - RECENT_SECONDS).lower_bound
-            > CERTAIN_JUMP * total(part for _, part, _ in self._seen).rate
-        ):
+        all_seen = total(part for _, part, _ in self._seen)
+        if self._since(report.at - RECENT_SECONDS).lower_bound > CERTAIN_JUMP * all_seen.rate:
             self._forget(report.at - RECENT_SECONDS)
 
     @property
