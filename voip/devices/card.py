@@ -2,7 +2,7 @@
 
 Two one-way blocking streams, each with the thread that reads or writes it as its only user; `close` is that thread's,
 too, after its loop: closing a stream that another thread is reading aborts the process. A device that fails is opened
-again every second. A device that stands still without an error is not waited for where it can be asked beforehand.
+again every second. A device that stalls without an error is not waited for where it can be asked beforehand.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from voip.dsp import Pcm
 from voip.errors import DeviceError
 
 REOPEN_SECONDS = 1.0
-STALLED = 0.25
-"""Seconds without a block after which a device counts as standing still."""
-POLL = 0.001
-PATIENCE = 0.8
-"""Share of a block's time that is slept through before it is asked for every POLL seconds."""
-BACKLOG_BLOCKS = 3000
-"""Most blocks of old sound thrown away at once after a stand-still: half a minute."""
+STALL_SECONDS = 0.25
+"""Without a block for so long, a device counts as stalled."""
+POLL_SECONDS = 0.001
+SLEPT_SHARE = 0.8
+"""Share of a block's time that is slept through before it is asked for every POLL_SECONDS seconds."""
+MAX_BACKLOG_BLOCKS = 3000
+"""Blocks of old sound thrown away at once after a stall, at most: half a minute."""
 TAIL_SECONDS = 0.1
 """What the device and the sound server still hold when the last block is written; it is played before closing."""
 CLOSE_SECONDS = 0.5
@@ -69,7 +69,7 @@ class Opened:
     """A device that was opened, not yet started: its stream, and what it was opened as (Hz, seconds).
 
     askable: whether `readable` and `writable` can be relied on. If not, reading and writing wait for the device, also
-    for one that stands still.
+    for one that stalls.
     """
 
     stream: CardStream
@@ -118,7 +118,7 @@ class SlipMeter:
 
 
 class Card(ABC):
-    """What both directions share. `failures` counts how often the device was lost or stood still."""
+    """What both directions share. `failures` counts how often the device was lost or stalled."""
 
     def __init__(
         self,
@@ -197,17 +197,17 @@ class Card(ABC):
         """Samples that can be exchanged at once; negative: an error, which the exchange itself will raise."""
 
     def _ready(self, stream: CardStream) -> bool:
-        """Whether a block can be exchanged: waits for it, but not for a device that stands still."""
+        """Whether a block can be exchanged: waits for it, but not for one that stalls."""
         if not self._last.askable:
             return True
-        nap, now = PATIENCE * BLOCK_SECONDS, self._clock()
+        nap, now = SLEPT_SHARE * BLOCK_SECONDS, self._clock()
         # A process that was frozen itself finds the limit passed: the device gets the time of a block nevertheless.
-        limit = now if self._absent else max(self._last_block + STALLED, now + 2 * BLOCK_SECONDS)
+        limit = now if self._absent else max(self._last_block + STALL_SECONDS, now + 2 * BLOCK_SECONDS)
         while 0 <= self._waiting(stream) < self.block:
             if self._clock() >= limit:
                 return False
             self._sleep(nap)
-            nap = POLL
+            nap = POLL_SECONDS
         return True
 
     def _lose(self) -> None:
@@ -249,10 +249,10 @@ class Microphone(Card):
 
     def _take(self, stream: CardStream) -> bytes:
         data = stream.read(self.block)
-        if self._clock() - self._last_block > STALLED:
-            # After a stand-still, of the device or of this process, old sound waits: on to what is said now.
+        if self._clock() - self._last_block > STALL_SECONDS:
+            # After a stall, of the device or of this process, old sound waits: skip to the present.
             self._meter.restart()
-            for _ in range(BACKLOG_BLOCKS):
+            for _ in range(MAX_BACKLOG_BLOCKS):
                 before = self._clock()
                 data = stream.read(self.block)
                 if self._clock() - before > BLOCK_SECONDS / 2:

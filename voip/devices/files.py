@@ -32,7 +32,7 @@ RATES = range(4000, 192001)
 """Sample rates taken for sound; others are a sign of a broken header."""
 CHANNELS = range(1, 33)
 
-PIECE = 65536
+PIECE_BYTES = 65536
 """Bytes of a chunk read at a time."""
 AHEAD_SECONDS = 0.1
 """Sound that is read at a time, and not block by block: from files only, a pipe may be no faster than the sound."""
@@ -43,7 +43,7 @@ HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 RIFF_LIMIT = 0xFFFFFFFF
 """Sizes in a header are 32 bits; a longer recording keeps this one and is still played."""
 
-PIPE_PIECE = 512
+PIPE_PIECE_BYTES = 512
 """Bytes that a pipe takes without blocking once select calls it writable (POSIX: PIPE_BUF is at least this)."""
 FLUSH_SECONDS = 0.2
 """How long the last block may take into a pipe whose reader is slow."""
@@ -92,7 +92,7 @@ class WavReader:
         while self._loop and len(pcm) < samples:
             self._rewind()
             more = self._read_once(samples - len(pcm))
-            if not len(more):  # somebody has emptied the file
+            if not len(more):  # the file was emptied meanwhile
                 break
             pcm = np.concatenate([pcm, more])
         return pcm
@@ -135,9 +135,9 @@ class WavReader:
 
     def _read_chunk(self, size: int) -> bytes:
         """The beginning of a chunk's body; the rest is skipped, never held: a broken size may be 4 GB."""
-        body = self._file.read(min(size, PIECE))
+        body = self._file.read(min(size, PIECE_BYTES))
         size -= len(body)
-        while size > 0 and (skipped := len(self._file.read(min(size, PIECE)))):
+        while size > 0 and (skipped := len(self._file.read(min(size, PIECE_BYTES)))):
             size -= skipped
         return body
 
@@ -218,7 +218,7 @@ class WavSink(NullSink):
     """Writes a 16-bit WAV file in real time, in the format of the first stream: a Sink.
 
     The header is right once a second and at the end, so that also a killed program leaves a file that plays. A disk
-    that stalls holds nobody up: after the beginning, the file belongs to a thread of its own.
+    that stalls delays no sound: after the beginning, the file belongs to a thread of its own.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class WavSink(NullSink):
         if self._file.closed:
             return
         try:
-            with contextlib.suppress(OSError):  # an error of before, which close() tells
+            with contextlib.suppress(OSError):  # an earlier error, which close() raises
                 self._writer.put(self._patch)
             self._writer.close()
         except OSError as error:
@@ -270,7 +270,7 @@ class WavSink(NullSink):
             self._shut()
 
     def _shut(self) -> None:
-        with contextlib.suppress(OSError):  # what cannot be written was complained about already
+        with contextlib.suppress(OSError):  # what cannot be written has been reported already
             self._file.close()
 
     def _later(self, job: Job) -> None:
@@ -355,7 +355,7 @@ class RawSource:
         """The descriptor belongs to the process: it stays open."""
 
     def _collect(self, wanted: int) -> None:
-        """Have that many bytes, or all that come before the block is due."""
+        """Have so many bytes, or all that come before the block is due."""
         due = self._pacer.due
         try:
             while len(self._data) < wanted and not self._ended and _readable(self._fd, due - self._clock()):
@@ -384,7 +384,7 @@ class RawSink(NullSink):
         self._fd, self._data = fd, b""
 
     def write(self, pcm: Pcm) -> None:
-        """Return when this block is due; DeviceError if nobody reads any more."""
+        """Return when this block is due; DeviceError if the reader is gone."""
         self._pass_on(0.0)
         if self._data:
             self.dropped += 1
@@ -404,11 +404,11 @@ class RawSink(NullSink):
         except DeviceError:
             self._data = b""
 
-    def _pass_on(self, patience: float) -> None:
-        """Write what the pipe takes without waiting; `patience`: seconds to wait for each piece."""
+    def _pass_on(self, timeout: float) -> None:
+        """Write what the pipe takes without waiting; `timeout`: seconds to wait for each piece."""
         try:
-            while self._data and _writable(self._fd, patience):
-                self._data = self._data[os.write(self._fd, self._data[:PIPE_PIECE]) :]
+            while self._data and _writable(self._fd, timeout):
+                self._data = self._data[os.write(self._fd, self._data[:PIPE_PIECE_BYTES]) :]
         except BlockingIOError:
             return
         except OSError as error:

@@ -19,9 +19,9 @@ Fill = Callable[[int], Pcm]
 
 BLOCK_SECONDS = 0.010
 """What is read or written at a time: half of the usual packet, and what sound servers work in."""
-FROZEN = 1.0
+FROZEN_SECONDS = 1.0
 """Seconds behind after which the process must have been stopped or the machine asleep: what was missed is not made
-up for, a burst of old audio helps nobody."""
+up for: a burst of old audio is of no use."""
 
 
 def block_samples(rate: int) -> int:
@@ -55,7 +55,7 @@ class Pacer:
     def wait(self, samples: int) -> None:
         """Return when everything let through before is over, then let these samples through."""
         due = self.due
-        if self._origin is None or self._clock() - due > FROZEN:
+        if self._origin is None or self._clock() - due > FROZEN_SECONDS:
             self.start()
         while (left := due - self._clock()) > 0:
             self._sleep(left)
@@ -110,7 +110,7 @@ class PacedSource:
 
 
 class NullSink:
-    """Plays to nobody, in real time, in the format of the first stream: a Sink, and the base of paced ones."""
+    """Discards sound in real time, in the format of the first stream: a Sink, and the base of WAV and raw ones."""
 
     available = True
 
