@@ -25,8 +25,8 @@ Send = Callable[[bytes], None]
 class AudioSender:
     """One stream that we send: reframe to the negotiated packet time, encode, packetize, protect.
 
-    Which repair packets are sent, to a peer that agreed to them, says a pattern; with a `control` it follows the peer's
-    reports.
+    To a peer that agreed to repair packets, a pattern decides which of them are sent; with a `control` it follows the
+    peer's reports.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class AudioSender:
         return self._emit(packet, carried)
 
     def _prepare(self) -> None:
-        """Let the encoder add in-band FEC, while packets are lost that the peer cannot have rebuilt."""
+        """Let the encoder add in-band FEC while packets are lost that no repair packet can replace."""
         repaired = not isinstance(self._fec, NoFec) and self._fec.pattern is not None
         loss = 0.0 if repaired else self._expected_loss.at(self._now)
         if loss != self._prepared_for:
@@ -199,7 +199,7 @@ class AudioSender:
             self._steer(self._control.sent(packet.sequence_number, ip_size, self._now, repair=repair))
 
     def _steer(self, reason: str | None) -> None:
-        """The controller may have decided anew: `reason` says why, None if not. Told only while there is FEC."""
+        """Follow the controller, if it has decided anew: `reason` says why. It is told only while there is FEC."""
         if reason is None or self._control is None:
             return
         self.set_pattern(self._control.pattern)
@@ -216,7 +216,7 @@ class Fanout:
 
     @property
     def idle(self) -> bool:
-        """Nobody is sent to."""
+        """There is no stream."""
         return not self._streams
 
     def add(self, key: str, sender: AudioSender, send: Send) -> None:
@@ -225,17 +225,17 @@ class Fanout:
         self._publish()
 
     def update(self, key: str, media: NegotiatedMedia) -> None:
-        """A stream was negotiated anew; unknown ones are ignored: their call may just have ended."""
+        """A stream was negotiated anew; unknown streams are ignored: their call may just have ended."""
         if key in self._streams:
             self._streams[key][0].update(media)
 
     def report(self, key: str, report: PathReport) -> None:
-        """The peer of a stream has told how it fares; unknown ones are ignored."""
+        """The peer of a stream has sent a report; unknown streams are ignored."""
         if key in self._streams:
             self._streams[key][0].report(report)
 
     def remove(self, key: str) -> SenderStats | None:
-        """A stream leaves; its last datagrams are sent. Its final figures; None for an unknown one."""
+        """A stream leaves: send its last datagrams. Returns its final figures; None for an unknown one."""
         if key not in self._streams:
             return None
         sender, send = self._streams.pop(key)

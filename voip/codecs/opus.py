@@ -215,7 +215,7 @@ class OpusDecoder:
         return np.concatenate((np.rint(joined).astype(np.int16), pcm[length:]))
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples in place of lost ones; the last frame from in-band FEC of the payload right behind them."""
+        """So many samples in place of lost ones; the last frame from in-band FEC of the payload right behind them."""
         wanted = samples - len(self._surplus)
         parts = [self._surplus]
         if wanted > 0:
