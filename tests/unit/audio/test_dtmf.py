@@ -207,6 +207,13 @@ def test_a_stream_that_ends_while_a_key_is_pressed_ends_the_key() -> None:
     assert [TelephoneEvent.parse(each.payload).end for each in last] == [True] * 3
 
 
+def test_a_key_is_cut_short_if_events_are_negotiated_away_while_it_is_pressed() -> None:
+    sender = AudioSender(agreed(), sample_rate=RATE, channels=1, rng=random.Random(1), dtmf=DtmfSender("7"))
+    sender.write(noise(0.54), 0.0)
+    sender.update(changed(agreed(), telephone_event_payload_type=None))
+    assert sender.finish() == []
+
+
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
