@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.support.negotiated import changed, negotiated
-from voip.codecs import Codec
+from voip import codecs
 from voip.media import Direction, NegotiatedMedia
 from voip.rtcp import ReportSources
 from voip.rtcp.packets import Packet, parse
@@ -38,7 +38,7 @@ class Link:
 def medias(**changes: object) -> tuple[NegotiatedMedia, NegotiatedMedia]:
     """What both ends agreed on: the sender's view, the listener's."""
     near = negotiated(
-        codec=Codec("PCMU", 8000, 8000, 1, 0),
+        codec=codecs.find("PCMU", 8000, 1),
         payload_type=0,
         remote=RECEIVER,
         rtcp_mux=True,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from voip.audio import AudioSender, Dialler, Digit
+from voip.audio import AudioSender, Digit, DtmfSender
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
@@ -122,7 +122,7 @@ class Speaking(Stream):
     ) -> None:
         self._network, self.capture, self._console = network, capture, console
         self._fec, self._fec_max, self._rng, self._keys = fec, fec_max, rng, keys
-        self._diallers: dict[str, Dialler] = {}  # capture thread
+        self._diallers: dict[str, DtmfSender] = {}  # capture thread
 
     @property
     def available(self) -> bool:
@@ -139,7 +139,7 @@ class Speaking(Stream):
     def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
         """Capture thread: the stream joins."""
         source, fec = self.capture.source, self._fec
-        dialler = self._diallers[call_id] = Dialler(self._keys)
+        dialler = self._diallers[call_id] = DtmfSender(self._keys)
         if self._keys and media.audio.telephone_event_payload_type is None:
             self._console.say(0, f"the other side takes no telephone events: {self._keys} is not dialled")
         sender = AudioSender(
@@ -150,7 +150,7 @@ class Speaking(Stream):
             pattern=None if isinstance(fec, str) else fec,
             control=FecController(self._fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
-            dialler=dialler,
+            dtmf=dialler,
         )
         self.capture.fanout.add(call_id, sender, send)
 

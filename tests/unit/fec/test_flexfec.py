@@ -262,9 +262,9 @@ def test_the_end_of_a_stream_is_covered_like_the_rest(text: str, count: int) -> 
 def test_the_pattern_can_change_between_any_two_packets() -> None:
     encoder = encoder_of("10")
     repairs = [repair for i in range(7) for repair in encoder.protect(media(i))]
-    encoder.pattern = pattern_of("2")
+    encoder.set_pattern(pattern_of("2"))
     repairs += [repair for i in range(7, 9) for repair in encoder.protect(media(i))]
-    encoder.pattern = None
+    encoder.set_pattern(None)
     repairs += [repair for i in range(9, 11) for repair in encoder.protect(media(i))]
     assert [positions_of(repair) for repair in repairs] == [list(range(7)), [7, 8]]
 

@@ -233,7 +233,7 @@ def test_a_pattern_may_change_between_any_two_packets() -> None:
     sent = []
     for i in range(60):
         if i % 7 == 0:
-            encoder.pattern = (pattern_of("3"), pattern_of("sliding:0,1/1"), None, pattern_of("5"))[i // 7 % 4]
+            encoder.set_pattern((pattern_of("3"), pattern_of("sliding:0,1/1"), None, pattern_of("5"))[i // 7 % 4])
         (packet,) = numbers.packetize([bytes([i]) * 50], STEP)
         sent += [packet, *encoder.protect(packet)]
     assert sorted(packet.sequence_number - FIRST_NUMBER & 0xFFFF for packet in sent) == list(range(len(sent)))

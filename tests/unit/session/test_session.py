@@ -23,7 +23,7 @@ from tests.support.session_lab import (
     repair,
     wire,
 )
-from voip.codecs import Codec
+from voip import codecs
 from voip.media import Direction
 from voip.rtp import RtpPacket
 from voip.session import CONFIRM_HELD, LATCH_HELD, MAX_RECEIVED_BYTES, Address, RtpSession
@@ -284,7 +284,7 @@ def test_a_peer_behind_a_nat_that_signals_a_new_address_earns_its_place_again() 
 def test_a_new_codec_goes_on_with_the_same_stream() -> None:
     w = wire()
     w.stream(range(10))
-    w.session.update(media(codec=Codec("L16", 16000, 16000, 1), payload_type=96, remote_fec_ssrc=REPAIR_SSRC))
+    w.session.update(media(codec=codecs.find("L16", 16000, 1), payload_type=96, remote_fec_ssrc=REPAIR_SSRC))
     assert w.stream([10]) == []
     assert len(w.send(replace(packet(11), payload_type=96))) == 1
     assert w.session.stats.unknown_payload_type == 1
