@@ -3,8 +3,7 @@
 sender      AudioSender: reframe, encode, packetize, protect    Fanout: one sound, many senders
 receiver    AudioReceiver: repair, order, decode or conceal     Mixer: many receivers, one sound
 events      keys of a telephone, received and sent
-losses      how much delay the losses of late deserve           in_band: what Opus' in-band FEC should expect
-clock       the sender's clock against that of our device
+in_band     what Opus' in-band FEC should expect
 """
 
 from voip.audio.events import Dialler, Digit

@@ -11,21 +11,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
 from voip.audio.events import Digit, DigitReceiver
-from voip.audio.losses import LOSSY_DELAY, LossWatch
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
 from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, mix, to_int16
 from voip.errors import ProtocolError
-from voip.jitter import Gap, JitterBuffer, Kind, Ledger
+from voip.jitter import ClockFollower, DelayFloor, Gap, JitterBuffer, Kind, Ledger
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
 from voip.stats import ReceiverStats
 
-FEC_MARGIN = 0.015
-"""Seconds on top of the wait for a repair packet: a block of ours, and repair packets are sent a moment later."""
 COMFORT_RISE = 0.020
 """Seconds in which what was said last fades into comfort noise."""
 LEAD_IN = 0.005
@@ -56,7 +52,8 @@ class AudioReceiver:
         self.drained = False
         """After `finish`: the last sample has been read."""
         self._format = (sample_rate, channels)
-        self._latency, self._latency_max = latency, latency_max
+        self._latency_max = latency_max
+        self._floor = DelayFloor(latency)
         self._ledger = Ledger()
         self._ready: deque[Pcm] = deque()
         self._ready_samples = 0
@@ -64,8 +61,6 @@ class AudioReceiver:
         self._snapshot_at = float("-inf")
         self._first_audio_at: float | None = None
         self._finished = False
-        self._losses = LossWatch()
-        self._repair_wait = 0.0  # seconds that repair takes, as its packets show: ULPFEC and RED do not announce it
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._on_digit = on_digit
         self._media = media
@@ -116,7 +111,7 @@ class AudioReceiver:
             self._tell(self._digits.release())
             self._digits = _digit_receiver(media)
         self._buffer.held = not media.direction.receives
-        self._buffer.need(self._least_delay())
+        self._buffer.need(self._floor.seconds(media, self._now))
         self._reception.renew(media, self._buffer)
 
     def _agree(self, media: NegotiatedMedia) -> None:
@@ -128,13 +123,13 @@ class AudioReceiver:
         self._converter = Converter((codec.sample_rate, codec.channels), self._format)
         self._buffer: JitterBuffer = JitterBuffer(
             codec.clock_rate,
-            min_delay=self._least_delay(),
+            min_delay=self._floor.seconds(media, self._now),
             max_delay=self._latency_max,
-            first_delay=LOSSY_DELAY if self._latency is None else None,
+            first_delay=self._floor.first,
             step=media.audio.ptime,
             ledger=self._ledger,
         )
-        self._buffer.patient = self._latency is None
+        self._buffer.patient = self._floor.adapts
         self._scaler = TimeScaler(codec.channels, codec.sample_rate)
         self._comfort, self._comforted = ComfortNoise(codec.channels, codec.sample_rate), 0
         self._rate = codec.sample_rate
@@ -152,14 +147,6 @@ class AudioReceiver:
         while (item := self._buffer.get(self._now, self._ready_samples / self._format[0])) is not None:
             self._take_in(item, self._now)
         self._append(self._converter.flush())
-
-    def _least_delay(self) -> float:
-        media = self._media
-        if self._latency is None:
-            return self._losses.least_delay(media, self._now)
-        # The window counts both the packet that is lost and the last one that its repair waits for.
-        wait = media.repair_window - media.audio.ptime if media.repair_window else self._repair_wait
-        return max(self._latency, wait + FEC_MARGIN) if media.fec and wait else self._latency
 
     def _fetch(self, wanted: int, now: float) -> None:
         """Make more sound ready; about `wanted` samples, if there is nothing to play."""
@@ -238,9 +225,8 @@ class AudioReceiver:
 
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""
-        self._losses.look(self._reception.stats, now)
-        self._repair_wait = self._buffer.reach * self._media.audio.ptime
-        self._buffer.need(self._least_delay())
+        self._floor.look(self._reception.stats, self._buffer.reach * self._media.audio.ptime, now)
+        self._buffer.need(self._floor.seconds(self._media, now))
 
     def _follow_clock(self, now: float) -> None:
         """Take in as much sound as the sender makes, neither more nor less."""
