@@ -17,7 +17,7 @@ from voip.audio.reception import Reception
 from voip.codecs import Decoder
 from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, mix, to_int16
 from voip.errors import ProtocolError
-from voip.jitter import ClockFollower, DelayFloor, Gap, JitterBuffer, Kind, Ledger
+from voip.jitter import ClockFollower, DelayFloor, Gap, Kind, Ledger, Playout, Stretch
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
 from voip.stats import ReceiverStats
@@ -67,7 +67,7 @@ class AudioReceiver:
         self._clock = ClockFollower(media.clock_rate)
         self._digits = _digit_receiver(media)
         self._agree(media)
-        self._reception = Reception(media, self._buffer, self._hear_event)
+        self._reception = Reception(media, self._playout, self._hear_event)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """Take in an accepted packet, media or repair, that arrived at `arrival`: also after `finish`, until drained.
@@ -96,7 +96,7 @@ class AudioReceiver:
         """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True."""
         self._finished = True
         self._tell(self._digits.release())
-        self._buffer.finish()
+        self._playout.finish()
         self._publish(now)
 
     def update(self, media: NegotiatedMedia) -> None:
@@ -110,9 +110,9 @@ class AudioReceiver:
         if _event_clocks(media) != _event_clocks(before):
             self._tell(self._digits.release())
             self._digits = _digit_receiver(media)
-        self._buffer.held = not media.direction.receives
-        self._buffer.need(self._floor.seconds(media, self._now))
-        self._reception.renew(media, self._buffer)
+        self._playout.set_on_hold(not media.direction.receives)
+        self._playout.require_delay(self._floor.seconds(media, self._now))
+        self._reception.renew(media, self._playout)
 
     def _agree(self, media: NegotiatedMedia) -> None:
         """Make what depends on the codec."""
@@ -121,15 +121,15 @@ class AudioReceiver:
         self._decoders: dict[int, Decoder] = {media.arriving_payload_type: self._decoder}
         self._ticks_per_sample = codec.clock_rate / codec.sample_rate
         self._converter = Converter((codec.sample_rate, codec.channels), self._format)
-        self._buffer: JitterBuffer = JitterBuffer(
+        self._playout: Playout = Playout(
             codec.clock_rate,
             min_delay=self._floor.seconds(media, self._now),
             max_delay=self._latency_max,
             first_delay=self._floor.first,
             step=media.audio.ptime,
+            hold_for_late=self._floor.adapts,
             ledger=self._ledger,
         )
-        self._buffer.patient = self._floor.adapts
         self._scaler = TimeScaler(codec.channels, codec.sample_rate)
         self._comfort, self._comforted = ComfortNoise(codec.channels, codec.sample_rate), 0
         self._rate = codec.sample_rate
@@ -143,9 +143,12 @@ class AudioReceiver:
 
     def _make_all_ready(self) -> None:
         """What is here of the old codec is heard before the new one: its time ends where that one's begins."""
-        self._buffer.finish()
-        while (item := self._buffer.get(self._now, self._ready_samples / self._format[0])) is not None:
-            self._take_in(item, self._now)
+        self._playout.finish()
+        while True:
+            item, stretch = self._playout.get(self._now, self._ready_samples / self._format[0])
+            if item is None:
+                break
+            self._take_in(item, stretch, self._now)
         self._append(self._converter.flush())
 
     def _fetch(self, wanted: int, now: float) -> None:
@@ -153,21 +156,21 @@ class AudioReceiver:
         rate = self._format[0]
         held = self._converter.delay
         ahead = self._ready_samples / rate + held
-        item = self._buffer.get(now, ahead, held + self._reserve + (self._ready_samples + wanted) / rate)
+        item, stretch = self._playout.get(now, ahead, held + self._reserve + (self._ready_samples + wanted) / rate)
         if item is None:
             self._idle(wanted)
         else:
-            self._take_in(item, now + ahead)
+            self._take_in(item, stretch, now + ahead)
 
-    def _take_in(self, item: RtpPacket | Gap, heard: float) -> None:
+    def _take_in(self, item: RtpPacket | Gap, stretch: Stretch, heard: float) -> None:
         if isinstance(item, Gap):
-            self._fill(item)
+            self._fill(item, stretch)
         else:
-            self._play(item, heard)
+            self._play(item, stretch, heard)
 
     def _idle(self, wanted: int) -> None:
         """Nothing has begun yet, or all is over."""
-        tail = self._converter.flush() if self._buffer.drained else None
+        tail = self._converter.flush() if self._playout.drained else None
         if tail is not None and len(tail):
             self._append(tail)
             return
@@ -176,17 +179,17 @@ class AudioReceiver:
         lead_in = wanted if self._finished else min(wanted, max(1, round(LEAD_IN * self._format[0])))
         self._append(np.zeros((lead_in, self._format[1]), np.int16))
 
-    def _fill(self, gap: Gap) -> None:
+    def _fill(self, gap: Gap, stretch: Stretch) -> None:
         samples = round(gap.samples / self._ticks_per_sample)
         if gap.kind is Kind.JOIN:
             self._scaler.join()
         elif gap.kind is Kind.WAIT:
             self._append(self._converter.process(self._scaler.extend(samples)))
         elif gap.comfort is not None:
-            self._hear(self._comfort_sound(gap.comfort.payload, samples))
+            self._hear(self._comfort_sound(gap.comfort.payload, samples), stretch)
         else:
             following = gap.next_packet.payload if gap.next_packet is not None and gap.kind is Kind.LOSS else None
-            self._hear(self._decoder.conceal(samples, following))
+            self._hear(self._decoder.conceal(samples, following), stretch)
 
     def _comfort_sound(self, payload: bytes, samples: int) -> Pcm:
         """The silence of which the sender has told how it sounds; the decoder goes on below it, to be joined again."""
@@ -197,45 +200,44 @@ class AudioReceiver:
             self._decoder.conceal(samples, None) * (1 - rise) + self._comfort.sound(payload, samples) * rise
         )
 
-    def _play(self, packet: RtpPacket, heard: float) -> None:
+    def _play(self, packet: RtpPacket, stretch: Stretch, heard: float) -> None:
         try:
             pcm = self._decoders[packet.payload_type].decode(packet.payload)
         except (ProtocolError, KeyError):
-            pcm = self._decoder.conceal(round(self._buffer.step / self._ticks_per_sample), None)
-            self._buffer.advance(self._buffer.step, played=False)
+            pcm = self._decoder.conceal(round(self._playout.step / self._ticks_per_sample), None)
+            self._playout.advance(self._playout.step, played=False)
         else:
             if not len(pcm):  # the beginning of a frame that goes on in the next packet
                 return
             self._comforted = 0
-            self._buffer.advance(round(len(pcm) * self._ticks_per_sample))
+            self._playout.advance(round(len(pcm) * self._ticks_per_sample))
             if self._first_audio_at is None:
                 self._first_audio_at = heard
-        self._hear(pcm)
+        self._hear(pcm, stretch)
 
-    def _hear(self, pcm: Pcm) -> None:
-        """Sound of the stream, as long as the jitter buffer would like it to be."""
-        buffer = self._buffer
-        change = round(buffer.wish * self._rate)
-        if change and buffer.in_pauses and level_dbfs(pcm) > TimeScaler.QUIET:
+    def _hear(self, pcm: Pcm, stretch: Stretch) -> None:
+        """Sound of the stream, as long as play-out would like it to be."""
+        change = round(stretch.seconds * self._rate)
+        if change and stretch.only_in_pauses and level_dbfs(pcm) > TimeScaler.QUIET:
             change = 0
-        scaled = self._scaler.process(pcm, change, urgent=buffer.urgent)
+        scaled = self._scaler.process(pcm, change, urgent=stretch.urgent)
         if len(scaled) != len(pcm):
-            buffer.scaled((len(scaled) - len(pcm)) / self._rate)
+            self._playout.stretched((len(scaled) - len(pcm)) / self._rate)
         self._append(self._converter.process(scaled))
 
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""
-        self._floor.look(self._reception.stats, self._buffer.reach * self._media.audio.ptime, now)
-        self._buffer.need(self._floor.seconds(self._media, now))
+        self._floor.look(self._reception.stats, self._playout.repair_span * self._media.audio.ptime, now)
+        self._playout.require_delay(self._floor.seconds(self._media, now))
 
     def _follow_clock(self, now: float) -> None:
         """Take in as much sound as the sender makes, neither more nor less."""
-        buffer, converter = self._buffer, self._converter
-        ratio = self._clock.ratio(buffer.depth - buffer.target_delay, now)
+        playout, converter = self._playout, self._converter
+        ratio = self._clock.ratio(playout.delay - playout.target_delay, now)
         if ratio == converter.ratio:
             return
         self._reserve = converter.delay_to_come  # packets must be here earlier then: make room for that first
-        if not self._reserve or buffer.has_room_for(self._reserve):
+        if not self._reserve or playout.has_room_for(self._reserve):
             converter.ratio, self._reserve = ratio, 0.0
 
     def _append(self, pcm: Pcm) -> None:
@@ -295,7 +297,7 @@ class AudioReceiver:
             buffer_min=ledger.delay_min,
             buffer_mean=ledger.delay_mean,
             buffer_max=ledger.delay_max,
-            target=self._buffer.target_delay if heard else None,
+            target=self._playout.target_delay if heard else None,
             first_audio_at=self._first_audio_at,
             clock_ppm=self._clock.ppm,
         )

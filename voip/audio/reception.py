@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from voip.errors import ProtocolError
 from voip.fec import MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
-from voip.jitter import Arrival, JitterBuffer
+from voip.jitter import Arrival, Playout
 from voip.media import ULPFEC, NegotiatedMedia
 from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
 
@@ -21,7 +21,7 @@ REACHES = 32
 
 
 class Reception:
-    """Sorts a stream's packets into FEC decoder and jitter buffer, and keeps count.
+    """Sorts a stream's packets into FEC decoder and play-out, and keeps count.
 
     A rebuilt packet counts as `recovered` if it was in time to be played and has not arrived by itself. `stats` has the
     numbers of media packets alone, also where repair packets take sequence numbers of the same stream.
@@ -30,7 +30,7 @@ class Reception:
     def __init__(
         self,
         media: NegotiatedMedia,
-        buffer: JitterBuffer,
+        playout: Playout,
         on_event: Callable[[RtpPacket, float], None] = lambda packet, arrival: None,
     ) -> None:
         """`on_event` is given the packets of telephone events, received or rebuilt."""
@@ -48,7 +48,7 @@ class Reception:
         self._numbers: MediaNumbers | None = None
         self._red: RedDecoder | None = None
         self._fec_terms: tuple[object, ...] = ()
-        self.renew(media, buffer)
+        self.renew(media, playout)
 
     @property
     def fec_rejected(self) -> int:
@@ -56,9 +56,9 @@ class Reception:
         parity = self._fec.rejected if self._fec is not None else 0
         return self._rejected_before + parity + (self._red.rejected if self._red is not None else 0)
 
-    def renew(self, media: NegotiatedMedia, buffer: JitterBuffer) -> None:
+    def renew(self, media: NegotiatedMedia, playout: Playout) -> None:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
-        self._buffer = buffer
+        self._playout = playout
         self.stats.clock_rate = media.clock_rate
         self._fec_payload_type = media.arriving_fec_payload_type
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
@@ -156,7 +156,7 @@ class Reception:
         if self._red is not None:
             self._red.reset()
         if packet.ssrc != self._ssrc:
-            self._buffer.restart()
+            self._playout.restart()
 
     def _repair(self, packet: RtpPacket, arrival: float) -> None:
         if self._fec is None:
@@ -177,7 +177,7 @@ class Reception:
     def _learn_reach(self, reach: int) -> None:
         """How far back the sender's repair packets look: the most of the last few."""
         self._reaches.append(reach)
-        self._buffer.reach = max(self._reaches)
+        self._playout.note_repair_span(max(self._reaches))
 
     def _pass_on_parity(self, packet: RtpPacket, arrival: float) -> None:
         """A packet that parity has rebuilt, with a number of its own stream's."""
@@ -200,7 +200,7 @@ class Reception:
 
     def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
         aside = packet.payload_type in self._asides
-        outcome = self._set_aside(packet, arrival) if aside else self._buffer.put(packet, arrival)
+        outcome = self._set_aside(packet, arrival) if aside else self._playout.put(packet, arrival)
         highest = self.stats.highest
         if not packet.recovered or outcome is not Arrival.QUEUED or highest is None:
             return
@@ -217,4 +217,4 @@ class Reception:
         event = packet.payload_type == self._event
         if event:
             self._on_event(packet, arrival)
-        return self._buffer.note(packet, comfort=not event, numbered=self._numbers is None)
+        return self._playout.note(packet, comfort=not event, numbered=self._numbers is None)

@@ -10,14 +10,17 @@ ledger      what the listener got
 drift       how fast a clock runs against another
 """
 
-from voip.jitter.buffer import Arrival, Gap, JitterBuffer, Kind
 from voip.jitter.clock import ClockFollower
 from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.drift import DriftCorrection, DriftEstimator
 from voip.jitter.floor import DelayFloor
 from voip.jitter.ledger import Ledger
+from voip.jitter.pace import UNCHANGED, Stretch
+from voip.jitter.packet_queue import Arrival, PacketQueue
+from voip.jitter.playout import Gap, Kind, Playout
 
 __all__ = [
+    "UNCHANGED",
     "Arrival",
     "ClockFollower",
     "DelayFloor",
@@ -25,8 +28,10 @@ __all__ = [
     "DriftCorrection",
     "DriftEstimator",
     "Gap",
-    "JitterBuffer",
     "Kind",
     "Ledger",
+    "PacketQueue",
+    "Playout",
     "SlidingMinimum",
+    "Stretch",
 ]

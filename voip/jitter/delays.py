@@ -96,6 +96,11 @@ class DelayTarget:
         while history[0][0] < oldest or len(history) > self.MOST:
             del ordered[bisect_left(ordered, history.popleft()[1])]
 
+    def require(self, delay: float) -> None:
+        """The least delay has become `delay` seconds: the target is there at once if it was below."""
+        self.lowest = min(delay, self.highest)
+        self.value = max(self.value, self.lowest)
+
     def missed(self) -> None:
         """A packet came too late to be played: the target may rise."""
         self._missed = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voip.jitter import Arrival, DelayTarget, Gap, JitterBuffer, SlidingMinimum
+from voip.jitter import Arrival, DelayTarget, Gap, Playout, SlidingMinimum
 from voip.rtp import RtpPacket
 
 CLOCK = 8000
@@ -26,13 +26,13 @@ def packet(index: int, *, recovered: bool = False, pause: int = 0) -> RtpPacket:
     )
 
 
-def buffer(max_delay: float = 0.5) -> JitterBuffer:
-    return JitterBuffer(CLOCK, min_delay=0.06, max_delay=max_delay, step=TICK)
+def buffer(max_delay: float = 0.5) -> Playout:
+    return Playout(CLOCK, min_delay=0.06, max_delay=max_delay, step=TICK)
 
 
-def take(jitter: JitterBuffer, now: float) -> RtpPacket | Gap | None:
+def take(jitter: Playout, now: float) -> RtpPacket | Gap | None:
     """One packet's worth, as the reader does it."""
-    item = jitter.get(now)
+    item, _ = jitter.get(now)
     if isinstance(item, RtpPacket):
         jitter.advance(STEP)
     return item
@@ -42,9 +42,7 @@ def names(items: list[RtpPacket | Gap | None]) -> list[str]:
     return [item.payload.decode() if isinstance(item, RtpPacket) else item.kind.name if item else "-" for item in items]
 
 
-def play(
-    jitter: JitterBuffer, arrivals: dict[int, float], until: float, start: float = 0.0
-) -> list[RtpPacket | Gap | None]:
+def play(jitter: Playout, arrivals: dict[int, float], until: float, start: float = 0.0) -> list[RtpPacket | Gap | None]:
     """Put packets in when they arrive, take one every 20 ms."""
     heard = []
     waiting = sorted(arrivals.items(), key=lambda arrival: arrival[1])
@@ -177,7 +175,7 @@ def test_timestamps_early_by_a_little_are_believed_only_in_company() -> None:
     play(jitter, {i: i * TICK for i in range(50)}, 1.0)
     jitter.put(packet(70), 1.0)
     play(jitter, {i: i * TICK for i in range(50, 60)}, 1.2, start=1.0)
-    assert jitter.depth == pytest.approx(0.06)
+    assert jitter.delay == pytest.approx(0.06)
 
 
 def test_an_overlap_of_timestamps_is_not_played_twice() -> None:
@@ -194,8 +192,8 @@ def test_memory_is_bounded_against_a_flood() -> None:
         jitter.put(packet(i * 7919 % 65536, pause=i * 104729), 0.0001 * i)
         if i % 100 == 0:
             take(jitter, 0.0001 * i)
-    assert len(jitter._seen) <= 1024
-    assert len(jitter._queue) + len(jitter._run) <= 2048 + 1
+    assert len(jitter._queue._seen) <= 1024
+    assert len(jitter._queue) + jitter._queue.held_back <= 2048 + 1
 
 
 def test_the_delay_never_aims_past_its_maximum() -> None:

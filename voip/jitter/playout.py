@@ -1,0 +1,390 @@
+"""Play-out: packets in as they arrive, out when it is their turn; pulled by the speaker, never by arrivals.
+
+Play-out is a position on the stream's own time line, the extended RTP timestamp, and moves only by what is taken out.
+What is heard now was sent (now - position) ago: that, less the transit of the fastest packets, is the *delay*. It is
+left alone while it is within a band around the target, so that a stream without trouble is played sample by sample;
+otherwise `get` says how much longer or shorter the reader should make the sound, and `stretched` is told what it did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from voip.jitter.delays import DelayTarget
+from voip.jitter.ledger import Ledger
+from voip.jitter.pace import EDGE, UNCHANGED, Pace, Stretch
+from voip.jitter.packet_queue import Arrival, PacketQueue
+from voip.rtp import RtpPacket
+
+JUMP = 0.150
+"""Seconds of delay too much that are dropped at once, not packet by packet."""
+LATE_START = 0.020
+"""Seconds by which the first packet may be behind its time and still be where play-out begins (at least a packet)."""
+HOLD = 0.060
+"""Seconds of waiting for one packet, sound being made up meanwhile: what is longer than that sounds like a hole."""
+HOLD_MARGIN = 0.010
+"""Seconds that the repair packet which is waited for may be slower than the fastest packets."""
+FADED = 0.1
+"""Seconds without packets after which what is heard is silence."""
+POLL = 0.005
+"""Seconds of silence at a time while waiting to start over; the shortest piece in which a hole is filled."""
+RELATED = 3000
+"""Sequence numbers apart that can still be the same stream (MAX_DROPOUT of RFC 3550 A.1)."""
+
+
+class Kind(Enum):
+    """Why there is a gap."""
+
+    LOSS = "a packet is missing"
+    PAUSE = "the sender made a pause"
+    STARVED = "nothing is here"
+    SILENCE = "the sender says that there is nothing to hear"
+    WAIT = "the delay grows"
+    JOIN = "time was left out: nothing to fill, but the next packet does not continue the last one"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`samples` (of the RTP clock) to be made up; `next_packet` is the one right behind them, where it is here.
+
+    `comfort`: what the silence sounds like (RFC 3389).
+    """
+
+    samples: int
+    next_packet: RtpPacket | None
+    kind: Kind
+    comfort: RtpPacket | None = None
+
+
+class Playout:
+    """Says what to play of one stream, packet by packet.
+
+    Per packet: `get` it, decode it, `advance` by what it lasts. `ledger` may be shared by successive ones.
+    """
+
+    def __init__(
+        self,
+        clock_rate: int,
+        *,
+        min_delay: float,
+        max_delay: float,
+        first_delay: float | None = None,
+        step: float = 0.02,
+        hold_for_late: bool = False,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Delays in seconds: `max_delay` bounds the one aimed at, `first_delay` is aimed at in the beginning.
+
+        `step`: seconds that a packet is expected to last. `hold_for_late`: whether to hold play-out for a packet that
+        may still come; the delay then grows by as much.
+        """
+        self.ledger = ledger or Ledger()
+        self.repair_span = 0
+        """Packets that follow a lost one until the last repair packet that can rebuild it; 0: there are none."""
+        self._clock = clock_rate
+        self._step = max(1, round(step * clock_rate))
+        self._hold_for_late, self._on_hold = hold_for_late, False
+        self._target = DelayTarget(min_delay, max_delay, first_delay)
+        self._queue = PacketQueue(clock_rate, self._target, self.ledger)
+        self._pace, self._stretch = Pace(), UNCHANGED
+        self._play: int | None = None  # next timestamp to be heard; None: not started
+        self._last_sequence: int | None = None  # of the last packet taken out
+        self._covered = 0  # ticks of the hole after it that have been filled
+        self._starved = 0  # ticks since the queue ran dry
+        self._stalled = False
+        self._finishing = False
+        self._waited = 0.0  # seconds that play-out has been held at this place
+        self._pauses = False  # the sender sends nothing where nobody speaks: an empty queue says nothing
+
+    @property
+    def target_delay(self) -> float:
+        """Seconds of delay over the fastest packets that play-out aims at."""
+        return self._target.value
+
+    @property
+    def delay(self) -> float:
+        """Seconds of delay over the fastest packets."""
+        return self._pace.delay
+
+    @property
+    def step(self) -> int:
+        """Ticks that a packet lasts."""
+        return self._step
+
+    @property
+    def drained(self) -> bool:
+        """Nothing more will come out."""
+        return self._finishing and not self._queue and not self._queue.held_back
+
+    # -- packets in --------------------------------------------------------------------------------------------------
+
+    def put(self, packet: RtpPacket, arrival: float) -> Arrival:
+        """Take in a packet, received or rebuilt, that became known at `arrival`."""
+        return self._queue.put(packet, arrival, position=self._play, step=self._step)
+
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> Arrival:
+        """Take in a packet that is no sound; see `PacketQueue.note`."""
+        return self._queue.note(packet, comfort=comfort, numbered=numbered)
+
+    def restart(self) -> None:
+        """Another stream begins with the next packet: it plays as soon as the target delay allows."""
+        self.ledger.resyncs += 1
+        self._queue.clear()
+        self._play = None
+        self._stalled = self._pauses = False
+
+    def finish(self) -> None:
+        """No more packets come: what is here is played to its end."""
+        self._finishing = True
+
+    def require_delay(self, seconds: float) -> None:
+        """The least delay to aim at has changed."""
+        self._target.require(seconds)
+
+    def note_repair_span(self, packets: int) -> None:
+        """So many packets follow a lost one until the last repair packet that can rebuild it has come."""
+        self.repair_span = packets
+
+    def set_on_hold(self, on_hold: bool) -> None:
+        """The stream is put on hold, or taken off: on hold, silence is no underrun."""
+        self._on_hold = on_hold
+
+    # -- packets out -------------------------------------------------------------------------------------------------
+
+    def get(self, now: float, ahead: float = 0.0, lead: float = 0.0) -> tuple[RtpPacket | Gap | None, Stretch]:
+        """What to play next, a packet or sound to be made up, and how to change its length.
+
+        None: no stream yet, or nothing left of it. `ahead`: seconds after `now` at which it will be heard, because of
+        what has been taken out already; `lead`: what that may come to, as the reader's blocks and the packets shift
+        against each other.
+        """
+        item = self._take(now + ahead, ahead, max(ahead, lead))
+        return item, self._stretch
+
+    def _take(self, heard: float, ahead: float, lead: float) -> RtpPacket | Gap | None:
+        first = self._queue.adopt_run(self._step)
+        if first is not None:
+            self._change_time_line(first)
+        if self._finishing and not self._queue:
+            self._queue.end_run()
+            return None
+        if self._play is None and not self._begin(heard):
+            return self._idle()
+        risen = self._measure(heard, ahead, lead)
+        if not self._finishing:
+            self._stretch = self._pace.stretch(self._target.value, heard, risen=risen)
+            gap = self._shorten(-self._stretch.seconds) if self._stretch.seconds < 0.0 else None
+            if gap is not None:
+                return gap
+        return self._next()
+
+    def advance(self, samples: int, *, played: bool = True) -> None:
+        """The packet just taken out lasts `samples` ticks; `played` is False if it could not be decoded."""
+        if self._play is None or samples <= 0:
+            return
+        self._play += samples
+        seconds = samples / self._clock
+        if played:
+            self._step = samples
+            self.ledger.play(seconds)
+        else:
+            self.ledger.conceal(seconds, seconds)
+
+    def has_room_for(self, seconds: float) -> bool:
+        """Whether packets could be taken out so much earlier than they are."""
+        return self._pace.delay >= self._pace.ahead + seconds + EDGE
+
+    def stretched(self, seconds: float) -> None:
+        """The reader has made the sound so much longer, or shorter (negative)."""
+        self._pace.shift(seconds)
+
+    def _change_time_line(self, first: int) -> None:
+        """The queue has started over with packet number `first`."""
+        self.ledger.resyncs += 1
+        last = self._last_sequence
+        self._stalled = last is not None and 0 < first - last < RELATED
+        self._play = None
+
+    def _begin(self, heard: float) -> bool:
+        """Begin to play if it is time to."""
+        queue, fastest, first = self._queue, self._queue.fastest, self._queue.first
+        if fastest is None or first is None:
+            return False
+        if not self._finishing:
+            position = (heard - fastest - self._target.value) * self._clock
+            if first.timestamp > position + 1:
+                return False
+            tolerated = max(round(LATE_START * self._clock), self._step)
+            while len(queue) > 1 and first.timestamp + tolerated < position:
+                self._drop_first()
+                first = queue.first or first
+        self._play = first.timestamp
+        self._last_sequence = first.sequence - 1
+        self._covered = 0
+        self._pace.restart(heard)
+        return True
+
+    def _idle(self) -> Gap | None:
+        """The silence to wait with; None: this stream has not been heard yet."""
+        if self._last_sequence is None or self._finishing:
+            return None
+        self.ledger.starve(POLL)
+        return Gap(round(POLL * self._clock), None, Kind.STARVED)
+
+    def _measure(self, heard: float, ahead: float, lead: float) -> bool:
+        """See where play-out is, and bring the target up to date; whether that had to rise."""
+        assert self._play is not None
+        fastest = self._queue.fastest
+        if fastest is None:
+            return False
+        pace = self._pace
+        pace.measure(heard, self._play / self._clock, ahead, fastest)
+        risen = self._target.update(fastest, heard, pace.ahead, lead)
+        self.ledger.measure(pace.delay)
+        return risen
+
+    def _shorten(self, excess: float) -> Gap | None:
+        if excess > JUMP:
+            return self._jump(excess)
+        if not self._queue:
+            if self._starved > FADED * self._clock:
+                self._leave_out(round(excess * self._clock))
+            return None
+        pause = self._hole() - self._missing()
+        if pause > 0:
+            self._leave_out(min(pause, round(excess * self._clock)))
+            self._stretch = replace(self._stretch, seconds=0.0)
+        return None
+
+    def _jump(self, excess: float) -> Gap:
+        """Drop the excess at once; what it had done to the transit times says nothing of the times to come."""
+        assert self._play is not None
+        self.ledger.resyncs += 1
+        self._target.forget()
+        position = self._play + round(excess * self._clock)
+        queue = self._queue
+        while (first := queue.first) is not None and first.timestamp + self._step // 2 <= position:
+            self._drop_first()
+            self._covered = 0
+        if first is not None and first.timestamp < position + self._step:
+            position = first.timestamp
+        self._leave_out(position - self._play)
+        return Gap(0, None, Kind.JOIN)
+
+    def _drop_first(self) -> None:
+        """The packet that is next will not be heard."""
+        self._last_sequence = self._queue.pop().sequence
+        self.ledger.skip(self._step / self._clock)
+
+    def _leave_out(self, samples: int) -> None:
+        assert self._play is not None
+        self._play += samples
+        self._pace.shift(-samples / self._clock)
+
+    def _next(self) -> RtpPacket | Gap:
+        """The packet whose turn it is, or what stands in for it."""
+        piece = max(self._step, round(POLL * self._clock))
+        if self._hold_for_late and self._may_come():
+            return self._wait()
+        if not self._queue:
+            return self._run_dry(piece)
+        if self.ledger.pending:
+            self._resume()
+        self._starved = 0
+        hole = self._hole()
+        return self._fill(hole, piece) if hole else self._play_first()
+
+    def _run_dry(self, piece: int) -> Gap:
+        """Nothing is here: `piece` ticks of silence, of which it shows later what they were."""
+        assert self._play is not None
+        self._starved += piece
+        self._covered += piece
+        self._play += piece
+        self.ledger.starve(piece / self._clock)
+        return self._silence(piece, Kind.STARVED)
+
+    def _play_first(self) -> RtpPacket:
+        item = self._queue.pop()
+        self._waited = 0.0
+        self._play = item.timestamp
+        self._last_sequence = item.sequence
+        self._covered = 0
+        self._queue.forget(item)
+        return item.packet
+
+    def _fill(self, hole: int, piece: int) -> Gap:
+        """Go on by a `piece`, or to the end of the hole."""
+        assert self._play is not None
+        missing, first = self._missing(), self._queue.first
+        samples = hole if hole < piece * 3 // 2 else piece
+        self._covered += samples
+        self._play += samples
+        if not missing or first is None:
+            return self._silence(samples, Kind.PAUSE)
+        self.ledger.conceal(samples / self._clock, self._step / self._clock)
+        following = first.packet if samples == hole else None  # its in-band FEC is of the packet right before it
+        return Gap(samples, following, Kind.LOSS)
+
+    def _silence(self, samples: int, kind: Kind) -> Gap:
+        """What has just been left behind was silence, as far as we know; perhaps the sender has said how it sounds."""
+        assert self._play is not None
+        comfort = self._queue.comfort(self._play - samples + self._step // 2)
+        return Gap(samples, None, kind if comfort is None else Kind.SILENCE, comfort)
+
+    def _may_come(self) -> bool:
+        """Whether the packet whose turn it is may still come, or be rebuilt, before holding on is worse than a hole."""
+        if self._finishing or self._on_hold or self._starved or self._covered or self._waited >= HOLD:
+            return False
+        if self._pace.delay >= self._target.highest:
+            return False
+        if not self._queue:
+            return not self._pauses and not self._queue.says_silence
+        if not self._hole() or not self._missing():
+            return False
+        # The last repair packet for it comes with the packet `repair_span` after it, at the latest.
+        hope = max(self.repair_span * self._step / self._clock, self._target.needed) + HOLD_MARGIN
+        return self._pace.delay - self._pace.ahead < hope
+
+    def _wait(self) -> Gap:
+        """Hold play-out for a moment: sound is added where the missing packet would be heard."""
+        if not self._waited:
+            self._target.missed()
+        self._waited += POLL
+        self._pace.shift(POLL)
+        self.ledger.wait(POLL)
+        return Gap(round(POLL * self._clock), None, Kind.WAIT)
+
+    def _hole(self) -> int:
+        """Ticks from here to the next packet; less than half a packet is none; one packet if there is none."""
+        assert self._play is not None
+        first = self._queue.first
+        if first is None:
+            return self._step
+        hole = first.timestamp - self._play
+        return hole if hole > self._step // 2 else 0
+
+    def _missing(self) -> int:
+        """Ticks of the hole here that packets are missing for; the rest is a pause."""
+        return max(0, self._lost() * self._step - self._covered)
+
+    def _lost(self) -> int:
+        """Packets between the last one taken out and the next one here."""
+        assert self._play is not None
+        if self._last_sequence is None:
+            return 0
+        return self._queue.lost(self._last_sequence, self._play - self._covered, self._step)
+
+    def _resume(self) -> None:
+        """Packets are here again: now it shows what the silence was."""
+        lost = self._lost()
+        missing = lost * self._step / self._clock
+        if self._stalled:
+            missing = self.ledger.pending
+        if missing:
+            self._pauses = False
+        elif self._covered:  # all is here that was sent: time had passed without packets
+            self._pauses = True
+            self.ledger.forgive()
+        self.ledger.resume(0.0 if self._on_hold else missing, self._step / self._clock)
+        self._stalled = False
