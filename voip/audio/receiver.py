@@ -17,7 +17,7 @@ from voip.audio.reception import Reception
 from voip.codecs import Decoder
 from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, mix, to_int16
 from voip.errors import ProtocolError
-from voip.jitter import ClockFollower, DelayFloor, Gap, Kind, Ledger, Playout, Stretch
+from voip.jitter import ClockFollower, DelayFloor, DelayTarget, Gap, Kind, Ledger, Playout, Stretch
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
 from voip.stats import ReceiverStats
@@ -111,7 +111,7 @@ class AudioReceiver:
             self._tell(self._digits.release())
             self._digits = _digit_receiver(media)
         self._playout.set_on_hold(not media.direction.receives)
-        self._playout.require_delay(self._floor.seconds(media, self._now))
+        self._target.require(self._floor.seconds(media, self._now))
         self._reception.renew(media, self._playout)
 
     def _agree(self, media: NegotiatedMedia) -> None:
@@ -121,11 +121,10 @@ class AudioReceiver:
         self._decoders: dict[int, Decoder] = {media.arriving_payload_type: self._decoder}
         self._ticks_per_sample = codec.clock_rate / codec.sample_rate
         self._converter = Converter((codec.sample_rate, codec.channels), self._format)
+        self._target = DelayTarget(self._floor.seconds(media, self._now), self._latency_max, self._floor.first)
         self._playout: Playout = Playout(
             codec.clock_rate,
-            min_delay=self._floor.seconds(media, self._now),
-            max_delay=self._latency_max,
-            first_delay=self._floor.first,
+            self._target,
             step=media.audio.ptime,
             hold_for_late=self._floor.adapts,
             ledger=self._ledger,
@@ -228,12 +227,12 @@ class AudioReceiver:
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""
         self._floor.look(self._reception.stats, self._playout.repair_span * self._media.audio.ptime, now)
-        self._playout.require_delay(self._floor.seconds(self._media, now))
+        self._target.require(self._floor.seconds(self._media, now))
 
     def _follow_clock(self, now: float) -> None:
         """Take in as much sound as the sender makes, neither more nor less."""
         playout, converter = self._playout, self._converter
-        ratio = self._clock.ratio(playout.delay - playout.target_delay, now)
+        ratio = self._clock.ratio(playout.delay - self._target.value, now)
         if ratio == converter.ratio:
             return
         self._reserve = converter.delay_to_come  # packets must be here earlier then: make room for that first
@@ -297,7 +296,7 @@ class AudioReceiver:
             buffer_min=ledger.delay_min,
             buffer_mean=ledger.delay_mean,
             buffer_max=ledger.delay_max,
-            target=self._playout.target_delay if heard else None,
+            target=self._target.value if heard else None,
             first_audio_at=self._first_audio_at,
             clock_ppm=self._clock.ppm,
         )

@@ -1,13 +1,18 @@
-"""Which packet plays when (RFC 3550 section 6.4.1 has the terms; the policy is this program's own).
+"""Which packet plays when, and how long play-out is delayed (RFC 3550 section 6.4.1 has the terms).
 
-buffer      JitterBuffer: packets in by arrival, out by the speaker's pull
-delays      the delay to aim at: fastest transit, and what it pays to wait for
-pace        how far play-out is from that delay, and when to bend the sound towards it
-losses      what the losses of the last seconds were like
-floor       the least delay to aim at, which follows from them
-clock       the sender's clock against that of our device, and the resampling ratio that follows
-ledger      what the listener got
-drift       how fast a clock runs against another
+The policy is this program's own; `docs/playout.md` is its page.
+
+packet_queue   PacketQueue: packets in order, each once, on one time line
+playout        Playout: a state machine that says what to play next, pulled by the speaker
+position       where that is on the time line, and the hole up to the next packet
+asides         packets that are no sound: telephone events, comfort noise
+delays         DelayTarget: the delay to aim at, by what it pays to wait for
+floor          DelayFloor: the least delay to aim at, by what the losses are like
+losses         LossWatch: none, by chance, in bursts, or outages
+pace           how far play-out is from the target, and when to stretch the sound towards it
+drift          how fast a clock runs against another, and the resampling ratio that follows
+clock          ClockFollower: the sender's clock against that of our device
+ledger         what the listener got
 """
 
 from voip.jitter.clock import ClockFollower
@@ -17,7 +22,7 @@ from voip.jitter.floor import DelayFloor
 from voip.jitter.ledger import Ledger
 from voip.jitter.pace import UNCHANGED, Stretch
 from voip.jitter.packet_queue import Arrival, PacketQueue
-from voip.jitter.playout import Gap, Kind, Playout
+from voip.jitter.playout import Gap, Kind, Playout, PlayoutState
 
 __all__ = [
     "UNCHANGED",
@@ -32,6 +37,7 @@ __all__ = [
     "Ledger",
     "PacketQueue",
     "Playout",
+    "PlayoutState",
     "SlidingMinimum",
     "Stretch",
 ]

@@ -49,7 +49,9 @@ class Arrival(Enum):
 
 
 @dataclass(slots=True)
-class _Item:
+class QueuedPacket:
+    """A packet with its extended numbers, its arrival and its transit in seconds."""
+
     timestamp: int
     sequence: int
     packet: RtpPacket
@@ -69,9 +71,9 @@ class PacketQueue:
         self._asides = Asides()
         self._transits = SlidingMinimum(FASTEST_WINDOW)
         self._early: float | None = None  # transit of the last packet, if that was faster than is believed yet
-        self._queue: list[_Item] = []
-        self._run: list[_Item] = []  # the latest packets, if none of them came in time
-        self._previous: _Item | None = None  # the last that arrived by itself
+        self._queue: list[QueuedPacket] = []
+        self._run: list[QueuedPacket] = []  # the latest packets, if none of them came in time
+        self._previous: QueuedPacket | None = None  # the last that arrived by itself
         self._seen: dict[int, int] = {}  # sequence number: timestamp
         self._sequence: int | None = None  # highest extended numbers of this time line
         self._timestamp = 0
@@ -91,7 +93,7 @@ class PacketQueue:
         return self._transits.value
 
     @property
-    def first(self) -> _Item | None:
+    def first(self) -> QueuedPacket | None:
         """The packet that is next in order; it stays."""
         return self._queue[0] if self._queue else None
 
@@ -113,7 +115,7 @@ class PacketQueue:
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
         if not self._is_new(sequence, timestamp):
             return Arrival.DUPLICATE
-        item = _Item(timestamp, sequence, packet, arrival, arrival - timestamp / self._clock)
+        item = QueuedPacket(timestamp, sequence, packet, arrival, arrival - timestamp / self._clock)
         fastest = self._transits.value
         off = 0.0 if fastest is None else item.transit - fastest
         late = position is not None and timestamp + step // 2 <= position
@@ -159,7 +161,7 @@ class PacketQueue:
             del self._seen[next(iter(self._seen))]
         return True
 
-    def _put_rebuilt(self, item: _Item, off: float, *, late: bool) -> Arrival:
+    def _put_rebuilt(self, item: QueuedPacket, off: float, *, late: bool) -> Arrival:
         if abs(off) <= TIMELINE_STEP:
             self._target.add(item.transit, item.arrival)
             if not late:
@@ -169,7 +171,7 @@ class PacketQueue:
         self._ledger.late += 1
         return Arrival.LATE
 
-    def _accept(self, item: _Item, off: float) -> None:
+    def _accept(self, item: QueuedPacket, off: float) -> None:
         if self._run:
             self.end_run()
         if off < -EARLY and self._early is None:
@@ -181,7 +183,7 @@ class PacketQueue:
             self._target.add(item.transit, item.arrival)
         self._enqueue(item)
 
-    def _enqueue(self, item: _Item) -> None:
+    def _enqueue(self, item: QueuedPacket) -> None:
         assert self._sequence is not None
         self._sequence = max(self._sequence, item.sequence)
         self._timestamp = max(self._timestamp, item.timestamp)
@@ -224,14 +226,14 @@ class PacketQueue:
                     self._target.add(item.transit, item.arrival)
         self._run.clear()
 
-    def _hold_back(self, item: _Item, arrival: Arrival) -> Arrival:
+    def _hold_back(self, item: QueuedPacket, arrival: Arrival) -> Arrival:
         run = self._run
         if run and (abs(item.transit - run[-1].transit) > AGREEMENT or len(run) >= CAPACITY):
             self.end_run()
         run.append(item)
         return arrival
 
-    def _start_over(self, items: list[_Item]) -> None:
+    def _start_over(self, items: list[QueuedPacket]) -> None:
         self._run.clear()
         self._transits.clear()
         self._target.forget()
@@ -244,7 +246,7 @@ class PacketQueue:
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
-    def pop(self) -> _Item:
+    def pop(self) -> QueuedPacket:
         """Take out the packet that is next in order. IndexError if there is none."""
         return self._queue.pop(0)
 
@@ -258,10 +260,10 @@ class PacketQueue:
         """What silence sounds like at that time (RFC 3389); None: the sender has not said so since its last sound."""
         return self._asides.comfort(timestamp)
 
-    def forget(self, item: _Item) -> None:
+    def forget(self, item: QueuedPacket) -> None:
         """This sound is played: what was said of silence before it is over."""
         self._asides.forget(item.sequence, item.timestamp)
 
 
-def _timestamp_of(item: _Item) -> int:
+def _timestamp_of(item: QueuedPacket) -> int:
     return item.timestamp

@@ -1,5 +1,27 @@
 """Play-out: packets in as they arrive, out when it is their turn; pulled by the speaker, never by arrivals.
 
+    BUFFERING   waiting for the first packet of a stream to become as old as the delay aimed at
+    PLAYING     packets are taken out one after the other, and holes between them are filled
+    WAITING     play-out is held for the packet that is due and may still come (only with `hold_for_late`)
+    UNDERRUN    no packet is here
+    DRAINING    no more packets come (`finish`): what is here is played to its end
+
+    BUFFERING -> PLAYING    the first packet's turn has come
+    PLAYING   -> WAITING    the packet that is due is missing, and may come or be rebuilt within its hope
+    WAITING   -> PLAYING    it is here; or it has been waited for long enough (HOLD), and the hole is filled
+    PLAYING | WAITING -> UNDERRUN -> PLAYING    the queue is empty; a packet is here again
+    PLAYING | WAITING | UNDERRUN -> DRAINING    `finish`; from BUFFERING, as soon as a packet is here
+    any -> BUFFERING        `restart`: another stream; or a run of packets that shows another time line, or that all
+                            packets are late (`PacketQueue.adopt_run`). Mostly left within the same `get`
+
+    `get` in     returns
+    BUFFERING    None before the first packet ever played, then silence of POLL (STARVED)
+    PLAYING      the packet; at a hole, a Gap of LOSS, PAUSE or SILENCE, a packet's time long or to the hole's end; JOIN
+                 where a delay that is too long by more than JUMP has just been cut
+    WAITING      a Gap of POLL (WAIT): the delay grows by as much
+    UNDERRUN     a Gap a packet's time long (STARVED, or SILENCE if the sender has said what that sounds like); or JOIN
+    DRAINING     as PLAYING, then None
+
 Play-out is a position on the stream's own time line, the extended RTP timestamp, and moves only by what is taken out.
 What is heard now was sent (now - position) ago: that, less the transit of the fastest packets, is the *delay*. It is
 left alone while it is within a band around the target, so that a stream without trouble is played sample by sample;
@@ -14,7 +36,8 @@ from enum import Enum
 from voip.jitter.delays import DelayTarget
 from voip.jitter.ledger import Ledger
 from voip.jitter.pace import EDGE, UNCHANGED, Pace, Stretch
-from voip.jitter.packet_queue import Arrival, PacketQueue
+from voip.jitter.packet_queue import Arrival, PacketQueue, QueuedPacket
+from voip.jitter.position import Position
 from voip.rtp import RtpPacket
 
 JUMP = 0.150
@@ -31,6 +54,16 @@ POLL = 0.005
 """Seconds of silence at a time while waiting to start over; the shortest piece in which a hole is filled."""
 RELATED = 3000
 """Sequence numbers apart that can still be the same stream (MAX_DROPOUT of RFC 3550 A.1)."""
+
+
+class PlayoutState(Enum):
+    """What play-out does; the module's docstring has the transitions."""
+
+    BUFFERING = "buffering"
+    PLAYING = "playing"
+    WAITING = "waiting"
+    UNDERRUN = "underrun"
+    DRAINING = "draining"
 
 
 class Kind(Enum):
@@ -58,7 +91,7 @@ class Gap:
 
 
 class Playout:
-    """Says what to play of one stream, packet by packet.
+    """Says what to play of one stream, so that it is heard with the delay that `target` aims at.
 
     Per packet: `get` it, decode it, `advance` by what it lasts. `ledger` may be shared by successive ones.
     """
@@ -66,18 +99,15 @@ class Playout:
     def __init__(
         self,
         clock_rate: int,
+        target: DelayTarget,
         *,
-        min_delay: float,
-        max_delay: float,
-        first_delay: float | None = None,
         step: float = 0.02,
         hold_for_late: bool = False,
         ledger: Ledger | None = None,
     ) -> None:
-        """Delays in seconds: `max_delay` bounds the one aimed at, `first_delay` is aimed at in the beginning.
+        """`clock_rate` of the timestamps, in Hz; `step`: seconds that a packet is expected to last.
 
-        `step`: seconds that a packet is expected to last. `hold_for_late`: whether to hold play-out for a packet that
-        may still come; the delay then grows by as much.
+        `hold_for_late`: whether to hold play-out for a packet that may still come; the delay then grows by as much.
         """
         self.ledger = ledger or Ledger()
         self.repair_span = 0
@@ -85,22 +115,20 @@ class Playout:
         self._clock = clock_rate
         self._step = max(1, round(step * clock_rate))
         self._hold_for_late, self._on_hold = hold_for_late, False
-        self._target = DelayTarget(min_delay, max_delay, first_delay)
+        self._target = target
         self._queue = PacketQueue(clock_rate, self._target, self.ledger)
         self._pace, self._stretch = Pace(), UNCHANGED
-        self._play: int | None = None  # next timestamp to be heard; None: not started
-        self._last_sequence: int | None = None  # of the last packet taken out
-        self._covered = 0  # ticks of the hole after it that have been filled
-        self._starved = 0  # ticks since the queue ran dry
-        self._stalled = False
-        self._finishing = False
-        self._waited = 0.0  # seconds that play-out has been held at this place
-        self._pauses = False  # the sender sends nothing where nobody speaks: an empty queue says nothing
+        self._state, self._finished = PlayoutState.BUFFERING, False
+        self._position = Position(self._queue)  # of no meaning while BUFFERING
+        self._dry = 0  # ticks of this underrun
+        self._held = 0.0  # seconds that play-out has been held since the last packet
+        self._all_missing = False  # whether the underrun that ends next was late or lost sound throughout
+        self._sender_pauses = False  # it sends nothing during silence: an empty queue says nothing
 
     @property
-    def target_delay(self) -> float:
-        """Seconds of delay over the fastest packets that play-out aims at."""
-        return self._target.value
+    def state(self) -> PlayoutState:
+        """As the last call has left it."""
+        return self._state
 
     @property
     def delay(self) -> float:
@@ -115,13 +143,14 @@ class Playout:
     @property
     def drained(self) -> bool:
         """Nothing more will come out."""
-        return self._finishing and not self._queue and not self._queue.held_back
+        return self._finished and not self._queue and not self._queue.held_back
 
     # -- packets in --------------------------------------------------------------------------------------------------
 
     def put(self, packet: RtpPacket, arrival: float) -> Arrival:
         """Take in a packet, received or rebuilt, that became known at `arrival`."""
-        return self._queue.put(packet, arrival, position=self._play, step=self._step)
+        position = None if self._state is PlayoutState.BUFFERING else self._position.timestamp
+        return self._queue.put(packet, arrival, position=position, step=self._step)
 
     def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> Arrival:
         """Take in a packet that is no sound; see `PacketQueue.note`."""
@@ -131,16 +160,14 @@ class Playout:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""
         self.ledger.resyncs += 1
         self._queue.clear()
-        self._play = None
-        self._stalled = self._pauses = False
+        self._state = PlayoutState.BUFFERING
+        self._all_missing = self._sender_pauses = False
 
     def finish(self) -> None:
         """No more packets come: what is here is played to its end."""
-        self._finishing = True
-
-    def require_delay(self, seconds: float) -> None:
-        """The least delay to aim at has changed."""
-        self._target.require(seconds)
+        self._finished = True
+        if self._state is not PlayoutState.BUFFERING:
+            self._state = PlayoutState.DRAINING
 
     def note_repair_span(self, packets: int) -> None:
         """So many packets follow a lost one until the last repair packet that can rebuild it has come."""
@@ -166,13 +193,13 @@ class Playout:
         first = self._queue.adopt_run(self._step)
         if first is not None:
             self._change_time_line(first)
-        if self._finishing and not self._queue:
+        if self._finished and not self._queue:
             self._queue.end_run()
             return None
-        if self._play is None and not self._begin(heard):
+        if self._state is PlayoutState.BUFFERING and not self._begin(heard):
             return self._idle()
         risen = self._measure(heard, ahead, lead)
-        if not self._finishing:
+        if self._state is not PlayoutState.DRAINING:
             self._stretch = self._pace.stretch(self._target.value, heard, risen=risen)
             gap = self._shorten(-self._stretch.seconds) if self._stretch.seconds < 0.0 else None
             if gap is not None:
@@ -181,9 +208,9 @@ class Playout:
 
     def advance(self, samples: int, *, played: bool = True) -> None:
         """The packet just taken out lasts `samples` ticks; `played` is False if it could not be decoded."""
-        if self._play is None or samples <= 0:
+        if self._state is PlayoutState.BUFFERING or samples <= 0:
             return
-        self._play += samples
+        self._position.move(samples)
         seconds = samples / self._clock
         if played:
             self._step = samples
@@ -202,44 +229,41 @@ class Playout:
     def _change_time_line(self, first: int) -> None:
         """The queue has started over with packet number `first`."""
         self.ledger.resyncs += 1
-        last = self._last_sequence
-        self._stalled = last is not None and 0 < first - last < RELATED
-        self._play = None
+        last = self._position.last_sequence
+        self._all_missing = last is not None and 0 < first - last < RELATED
+        self._state = PlayoutState.BUFFERING
 
     def _begin(self, heard: float) -> bool:
         """Begin to play if it is time to."""
         queue, fastest, first = self._queue, self._queue.fastest, self._queue.first
         if fastest is None or first is None:
             return False
-        if not self._finishing:
+        if not self._finished:
             position = (heard - fastest - self._target.value) * self._clock
             if first.timestamp > position + 1:
                 return False
             tolerated = max(round(LATE_START * self._clock), self._step)
             while len(queue) > 1 and first.timestamp + tolerated < position:
-                self._drop_first()
-                first = queue.first or first
-        self._play = first.timestamp
-        self._last_sequence = first.sequence - 1
-        self._covered = 0
+                first = self._drop_first() or first
+        self._position.start_at(first)
         self._pace.restart(heard)
+        self._go_on()
         return True
 
     def _idle(self) -> Gap | None:
         """The silence to wait with; None: this stream has not been heard yet."""
-        if self._last_sequence is None or self._finishing:
+        if self._position.last_sequence is None or self._finished:
             return None
         self.ledger.starve(POLL)
         return Gap(round(POLL * self._clock), None, Kind.STARVED)
 
     def _measure(self, heard: float, ahead: float, lead: float) -> bool:
         """See where play-out is, and bring the target up to date; whether that had to rise."""
-        assert self._play is not None
         fastest = self._queue.fastest
         if fastest is None:
             return False
         pace = self._pace
-        pace.measure(heard, self._play / self._clock, ahead, fastest)
+        pace.measure(heard, self._position.timestamp / self._clock, ahead, fastest)
         risen = self._target.update(fastest, heard, pace.ahead, lead)
         self.ledger.measure(pace.delay)
         return risen
@@ -248,10 +272,10 @@ class Playout:
         if excess > JUMP:
             return self._jump(excess)
         if not self._queue:
-            if self._starved > FADED * self._clock:
+            if self._dry > FADED * self._clock:
                 self._leave_out(round(excess * self._clock))
             return None
-        pause = self._hole() - self._missing()
+        pause = self._position.hole(self._step) - self._position.missing(self._step)
         if pause > 0:
             self._leave_out(min(pause, round(excess * self._clock)))
             self._stretch = replace(self._stretch, seconds=0.0)
@@ -259,27 +283,24 @@ class Playout:
 
     def _jump(self, excess: float) -> Gap:
         """Drop the excess at once; what it had done to the transit times says nothing of the times to come."""
-        assert self._play is not None
         self.ledger.resyncs += 1
         self._target.forget()
-        position = self._play + round(excess * self._clock)
-        queue = self._queue
-        while (first := queue.first) is not None and first.timestamp + self._step // 2 <= position:
-            self._drop_first()
-            self._covered = 0
+        position, first = self._position.timestamp + round(excess * self._clock), self._queue.first
+        while first is not None and first.timestamp + self._step // 2 <= position:
+            first = self._drop_first()
         if first is not None and first.timestamp < position + self._step:
             position = first.timestamp
-        self._leave_out(position - self._play)
+        self._leave_out(position - self._position.timestamp)
         return Gap(0, None, Kind.JOIN)
 
-    def _drop_first(self) -> None:
-        """The packet that is next will not be heard."""
-        self._last_sequence = self._queue.pop().sequence
+    def _drop_first(self) -> QueuedPacket | None:
+        """The packet that is next will not be heard: the one after it."""
+        self._position.skip(self._queue.pop())
         self.ledger.skip(self._step / self._clock)
+        return self._queue.first
 
     def _leave_out(self, samples: int) -> None:
-        assert self._play is not None
-        self._play += samples
+        self._position.move(samples)
         self._pace.shift(-samples / self._clock)
 
     def _next(self) -> RtpPacket | Gap:
@@ -291,35 +312,35 @@ class Playout:
             return self._run_dry(piece)
         if self.ledger.pending:
             self._resume()
-        self._starved = 0
-        hole = self._hole()
+        self._go_on()
+        hole = self._position.hole(self._step)
         return self._fill(hole, piece) if hole else self._play_first()
+
+    def _go_on(self) -> None:
+        """Packets are played."""
+        self._state = PlayoutState.DRAINING if self._finished else PlayoutState.PLAYING
+        self._dry = 0
 
     def _run_dry(self, piece: int) -> Gap:
         """Nothing is here: `piece` ticks of silence, of which it shows later what they were."""
-        assert self._play is not None
-        self._starved += piece
-        self._covered += piece
-        self._play += piece
+        self._state = PlayoutState.UNDERRUN
+        self._dry += piece
+        self._position.fill(piece)
         self.ledger.starve(piece / self._clock)
         return self._silence(piece, Kind.STARVED)
 
     def _play_first(self) -> RtpPacket:
         item = self._queue.pop()
-        self._waited = 0.0
-        self._play = item.timestamp
-        self._last_sequence = item.sequence
-        self._covered = 0
+        self._held = 0.0
+        self._position.take(item)
         self._queue.forget(item)
         return item.packet
 
     def _fill(self, hole: int, piece: int) -> Gap:
         """Go on by a `piece`, or to the end of the hole."""
-        assert self._play is not None
-        missing, first = self._missing(), self._queue.first
+        missing, first = self._position.missing(self._step), self._queue.first
         samples = hole if hole < piece * 3 // 2 else piece
-        self._covered += samples
-        self._play += samples
+        self._position.fill(samples)
         if not missing or first is None:
             return self._silence(samples, Kind.PAUSE)
         self.ledger.conceal(samples / self._clock, self._step / self._clock)
@@ -328,19 +349,20 @@ class Playout:
 
     def _silence(self, samples: int, kind: Kind) -> Gap:
         """What has just been left behind was silence, as far as we know; perhaps the sender has said how it sounds."""
-        assert self._play is not None
-        comfort = self._queue.comfort(self._play - samples + self._step // 2)
+        comfort = self._queue.comfort(self._position.timestamp - samples + self._step // 2)
         return Gap(samples, None, kind if comfort is None else Kind.SILENCE, comfort)
 
     def _may_come(self) -> bool:
         """Whether the packet whose turn it is may still come, or be rebuilt, before holding on is worse than a hole."""
-        if self._finishing or self._on_hold or self._starved or self._covered or self._waited >= HOLD:
+        if self._state in (PlayoutState.UNDERRUN, PlayoutState.DRAINING) or self._on_hold:
+            return False
+        if self._position.filled or self._held >= HOLD:
             return False
         if self._pace.delay >= self._target.highest:
             return False
         if not self._queue:
-            return not self._pauses and not self._queue.says_silence
-        if not self._hole() or not self._missing():
+            return not self._sender_pauses and not self._queue.says_silence
+        if not self._position.hole(self._step) or not self._position.missing(self._step):
             return False
         # The last repair packet for it comes with the packet `repair_span` after it, at the latest.
         hope = max(self.repair_span * self._step / self._clock, self._target.needed) + HOLD_MARGIN
@@ -348,43 +370,23 @@ class Playout:
 
     def _wait(self) -> Gap:
         """Hold play-out for a moment: sound is added where the missing packet would be heard."""
-        if not self._waited:
+        self._state = PlayoutState.WAITING
+        if not self._held:
             self._target.missed()
-        self._waited += POLL
+        self._held += POLL
         self._pace.shift(POLL)
         self.ledger.wait(POLL)
         return Gap(round(POLL * self._clock), None, Kind.WAIT)
 
-    def _hole(self) -> int:
-        """Ticks from here to the next packet; less than half a packet is none; one packet if there is none."""
-        assert self._play is not None
-        first = self._queue.first
-        if first is None:
-            return self._step
-        hole = first.timestamp - self._play
-        return hole if hole > self._step // 2 else 0
-
-    def _missing(self) -> int:
-        """Ticks of the hole here that packets are missing for; the rest is a pause."""
-        return max(0, self._lost() * self._step - self._covered)
-
-    def _lost(self) -> int:
-        """Packets between the last one taken out and the next one here."""
-        assert self._play is not None
-        if self._last_sequence is None:
-            return 0
-        return self._queue.lost(self._last_sequence, self._play - self._covered, self._step)
-
     def _resume(self) -> None:
         """Packets are here again: now it shows what the silence was."""
-        lost = self._lost()
-        missing = lost * self._step / self._clock
-        if self._stalled:
+        missing = self._position.lost(self._step) * self._step / self._clock
+        if self._all_missing:
             missing = self.ledger.pending
         if missing:
-            self._pauses = False
-        elif self._covered:  # all is here that was sent: time had passed without packets
-            self._pauses = True
+            self._sender_pauses = False
+        elif self._position.filled:  # all is here that was sent: time had passed without packets
+            self._sender_pauses = True
             self.ledger.forgive()
         self.ledger.resume(0.0 if self._on_hold else missing, self._step / self._clock)
-        self._stalled = False
+        self._all_missing = False

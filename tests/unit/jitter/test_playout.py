@@ -27,7 +27,7 @@ def packet(index: int, *, recovered: bool = False, pause: int = 0) -> RtpPacket:
 
 
 def buffer(max_delay: float = 0.5) -> Playout:
-    return Playout(CLOCK, min_delay=0.06, max_delay=max_delay, step=TICK)
+    return Playout(CLOCK, DelayTarget(0.06, max_delay), step=TICK)
 
 
 def take(jitter: Playout, now: float) -> RtpPacket | Gap | None:
@@ -197,10 +197,10 @@ def test_memory_is_bounded_against_a_flood() -> None:
 
 
 def test_the_delay_never_aims_past_its_maximum() -> None:
-    jitter = buffer(max_delay=0.1)
+    target = DelayTarget(0.06, 0.1)
     arrivals = {i: i * TICK + (0.3 if i % 5 == 0 else 0.0) for i in range(500)}
-    play(jitter, arrivals, 10.0)
-    assert jitter.target_delay == 0.1
+    play(Playout(CLOCK, target, step=TICK), arrivals, 10.0)
+    assert target.value == 0.1
 
 
 def test_the_target_rises_only_after_a_miss_and_falls_slowly() -> None:
