@@ -236,7 +236,7 @@ def test_a_lost_packet_is_heard_from_the_one_behind_it(share: float) -> None:
 @pytest.mark.parametrize("told", [False, True])
 def test_where_nothing_rebuilds_packets_the_delay_makes_room_for_the_next_one(told: bool) -> None:
     stats = lossy(0.05, told=told).result.stats
-    assert stats.buffer_mean is not None
-    assert 0.045 < stats.buffer_mean < 0.075
-    assert stats.concealed_seconds <= 0.02 * stats.lost + 1e-6  # nothing more is made up, as by holding on
-    assert (stats.late, stats.underruns) == (0, 0)
+    assert stats.playout.delay_mean is not None
+    assert 0.045 < stats.playout.delay_mean < 0.075
+    assert stats.playout.concealed_seconds <= 0.02 * stats.lost + 1e-6  # nothing more is made up, as by holding on
+    assert (stats.playout.late, stats.playout.underruns) == (0, 0)

@@ -17,7 +17,7 @@ from voip.audio.reception import Reception
 from voip.codecs import Decoder
 from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, mix, to_int16
 from voip.errors import ProtocolError
-from voip.jitter import ClockFollower, DelayFloor, DelayTarget, Gap, Kind, Ledger, Playout, Stretch
+from voip.jitter import ClockFollower, DelayFloor, DelayTarget, Gap, Kind, Playout, PlayoutCounters, Stretch
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
 from voip.stats import ReceiverStats
@@ -54,7 +54,7 @@ class AudioReceiver:
         self._format = (sample_rate, channels)
         self._latency_max = latency_max
         self._floor = DelayFloor(latency)
-        self._ledger = Ledger()
+        self._counters = PlayoutCounters()
         self._ready: deque[Pcm] = deque()
         self._ready_samples = 0
         self._now = 0.0
@@ -127,7 +127,7 @@ class AudioReceiver:
             self._target,
             step=media.audio.ptime,
             hold_for_late=self._floor.adapts,
-            ledger=self._ledger,
+            counters=self._counters,
         )
         self._scaler = TimeScaler(codec.channels, codec.sample_rate)
         self._comfort, self._comforted = ComfortNoise(codec.channels, codec.sample_rate), 0
@@ -267,14 +267,13 @@ class AudioReceiver:
 
     def snapshot(self) -> ReceiverStats:
         """The statistics as they are now. For the thread that reads; others look at `stats`."""
-        ledger, reception = self._ledger, self._reception
+        reception = self._reception
         network = reception.stats
         heard = network.received > 0
         return ReceiverStats(
             received=network.received,
             expected=network.expected,
             recovered=reception.recovered,
-            late=ledger.late,
             duplicate=network.duplicate,
             reordered=network.reordered,
             loss_runs=network.loss_runs(),
@@ -283,20 +282,7 @@ class AudioReceiver:
             fec_packets=reception.fec_packets,
             fec_copies=reception.fec_copies,
             fec_rejected=reception.fec_rejected,
-            frames_played=ledger.played,
-            concealed=ledger.concealed,
-            skipped=ledger.skipped,
-            played_seconds=ledger.played_seconds,
-            concealed_seconds=ledger.concealed_seconds,
-            skipped_seconds=ledger.skipped_seconds,
-            longest_gap=ledger.longest_gap,
-            underruns=ledger.underruns,
-            resyncs=ledger.resyncs,
-            buffer=ledger.delay,
-            buffer_min=ledger.delay_min,
-            buffer_mean=ledger.delay_mean,
-            buffer_max=ledger.delay_max,
-            target=self._target.value if heard else None,
+            playout=self._counters.snapshot(self._target.value if heard else None),
             first_audio_at=self._first_audio_at,
             clock_ppm=self._clock.ppm,
         )

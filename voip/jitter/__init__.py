@@ -12,17 +12,17 @@ losses         LossWatch: none, by chance, in bursts, or outages
 pace           how far play-out is from the target, and when to stretch the sound towards it
 drift          how fast a clock runs against another, and the resampling ratio that follows
 clock          ClockFollower: the sender's clock against that of our device
-ledger         what the listener got
+playout_stats  PlayoutCounters: what was heard
 """
 
 from voip.jitter.clock import ClockFollower
 from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.drift import DriftCorrection, DriftEstimator
 from voip.jitter.floor import DelayFloor
-from voip.jitter.ledger import Ledger
 from voip.jitter.pace import UNCHANGED, Stretch
 from voip.jitter.packet_queue import Arrival, PacketQueue
 from voip.jitter.playout import Gap, Kind, Playout, PlayoutState
+from voip.jitter.playout_stats import PlayoutCounters
 
 __all__ = [
     "UNCHANGED",
@@ -34,9 +34,9 @@ __all__ = [
     "DriftEstimator",
     "Gap",
     "Kind",
-    "Ledger",
     "PacketQueue",
     "Playout",
+    "PlayoutCounters",
     "PlayoutState",
     "SlidingMinimum",
     "Stretch",

@@ -16,7 +16,7 @@ from enum import Enum
 
 from voip.jitter.asides import Asides
 from voip.jitter.delays import DelayTarget, SlidingMinimum
-from voip.jitter.ledger import Ledger
+from voip.jitter.playout_stats import PlayoutCounters
 from voip.rtp import RtpPacket, unwrap
 
 FASTEST_WINDOW = 10.0
@@ -62,12 +62,12 @@ class QueuedPacket:
 
 
 class PacketQueue:
-    """Packets that wait for their turn; it tells `target` the transit of each, and `ledger` of late ones."""
+    """Packets that wait for their turn; it tells `target` the transit of each, and `counters` of late ones."""
 
-    def __init__(self, clock_rate: int, target: DelayTarget, ledger: Ledger) -> None:
+    def __init__(self, clock_rate: int, target: DelayTarget, counters: PlayoutCounters) -> None:
         """`clock_rate` of the timestamps, in Hz."""
         self._clock = clock_rate
-        self._target, self._ledger = target, ledger
+        self._target, self._counters = target, counters
         self._asides = Asides()
         self._transits = SlidingMinimum(FASTEST_WINDOW)
         self._early: float | None = None  # transit of the last packet, if that was faster than is believed yet
@@ -168,7 +168,7 @@ class PacketQueue:
                 self._enqueue(item)
                 return Arrival.QUEUED
             self._target.missed()
-        self._ledger.late += 1
+        self._counters.late += 1
         return Arrival.LATE
 
     def _accept(self, item: QueuedPacket, off: float) -> None:
@@ -219,7 +219,7 @@ class PacketQueue:
         """The packets that came late were just that."""
         fastest = self._transits.value
         for item in self._run:
-            self._ledger.late += 1
+            self._counters.late += 1
             if fastest is not None and abs(item.transit - fastest) <= TIMELINE_STEP:
                 self._target.missed()
                 if not item.shadow:

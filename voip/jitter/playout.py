@@ -34,9 +34,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from voip.jitter.delays import DelayTarget
-from voip.jitter.ledger import Ledger
 from voip.jitter.pace import EDGE, UNCHANGED, Pace, Stretch
 from voip.jitter.packet_queue import Arrival, PacketQueue, QueuedPacket
+from voip.jitter.playout_stats import PlayoutCounters
 from voip.jitter.position import Position
 from voip.rtp import RtpPacket
 
@@ -93,7 +93,7 @@ class Gap:
 class Playout:
     """Says what to play of one stream, so that it is heard with the delay that `target` aims at.
 
-    Per packet: `get` it, decode it, `advance` by what it lasts. `ledger` may be shared by successive ones.
+    Per packet: `get` it, decode it, `advance` by what it lasts. `counters` may be shared by successive ones.
     """
 
     def __init__(
@@ -103,20 +103,20 @@ class Playout:
         *,
         step: float = 0.02,
         hold_for_late: bool = False,
-        ledger: Ledger | None = None,
+        counters: PlayoutCounters | None = None,
     ) -> None:
         """`clock_rate` of the timestamps, in Hz; `step`: seconds that a packet is expected to last.
 
         `hold_for_late`: whether to hold play-out for a packet that may still come; the delay then grows by as much.
         """
-        self.ledger = ledger or Ledger()
+        self.counters = counters or PlayoutCounters()
         self.repair_span = 0
         """Packets that follow a lost one until the last repair packet that can rebuild it; 0: there are none."""
         self._clock = clock_rate
         self._step = max(1, round(step * clock_rate))
         self._hold_for_late, self._on_hold = hold_for_late, False
         self._target = target
-        self._queue = PacketQueue(clock_rate, self._target, self.ledger)
+        self._queue = PacketQueue(clock_rate, self._target, self.counters)
         self._pace, self._stretch = Pace(), UNCHANGED
         self._state, self._finished = PlayoutState.BUFFERING, False
         self._position = Position(self._queue)  # of no meaning while BUFFERING
@@ -158,7 +158,7 @@ class Playout:
 
     def restart(self) -> None:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""
-        self.ledger.resyncs += 1
+        self.counters.resyncs += 1
         self._queue.clear()
         self._state = PlayoutState.BUFFERING
         self._all_missing = self._sender_pauses = False
@@ -214,9 +214,9 @@ class Playout:
         seconds = samples / self._clock
         if played:
             self._step = samples
-            self.ledger.play(seconds)
+            self.counters.play(seconds)
         else:
-            self.ledger.conceal(seconds, seconds)
+            self.counters.conceal(seconds, seconds)
 
     def has_room_for(self, seconds: float) -> bool:
         """Whether packets could be taken out so much earlier than they are."""
@@ -228,7 +228,7 @@ class Playout:
 
     def _change_time_line(self, first: int) -> None:
         """The queue has started over with packet number `first`."""
-        self.ledger.resyncs += 1
+        self.counters.resyncs += 1
         last = self._position.last_sequence
         self._all_missing = last is not None and 0 < first - last < RELATED
         self._state = PlayoutState.BUFFERING
@@ -254,7 +254,7 @@ class Playout:
         """The silence to wait with; None: this stream has not been heard yet."""
         if self._position.last_sequence is None or self._finished:
             return None
-        self.ledger.starve(POLL)
+        self.counters.starve(POLL)
         return Gap(round(POLL * self._clock), None, Kind.STARVED)
 
     def _measure(self, heard: float, ahead: float, lead: float) -> bool:
@@ -265,7 +265,7 @@ class Playout:
         pace = self._pace
         pace.measure(heard, self._position.timestamp / self._clock, ahead, fastest)
         risen = self._target.update(fastest, heard, pace.ahead, lead)
-        self.ledger.measure(pace.delay)
+        self.counters.measure(pace.delay)
         return risen
 
     def _shorten(self, excess: float) -> Gap | None:
@@ -283,7 +283,7 @@ class Playout:
 
     def _jump(self, excess: float) -> Gap:
         """Drop the excess at once; what it had done to the transit times says nothing of the times to come."""
-        self.ledger.resyncs += 1
+        self.counters.resyncs += 1
         self._target.forget()
         position, first = self._position.timestamp + round(excess * self._clock), self._queue.first
         while first is not None and first.timestamp + self._step // 2 <= position:
@@ -296,7 +296,7 @@ class Playout:
     def _drop_first(self) -> QueuedPacket | None:
         """The packet that is next will not be heard: the one after it."""
         self._position.skip(self._queue.pop())
-        self.ledger.skip(self._step / self._clock)
+        self.counters.skip(self._step / self._clock)
         return self._queue.first
 
     def _leave_out(self, samples: int) -> None:
@@ -310,7 +310,7 @@ class Playout:
             return self._wait()
         if not self._queue:
             return self._run_dry(piece)
-        if self.ledger.pending:
+        if self.counters.pending:
             self._resume()
         self._go_on()
         hole = self._position.hole(self._step)
@@ -326,7 +326,7 @@ class Playout:
         self._state = PlayoutState.UNDERRUN
         self._dry += piece
         self._position.fill(piece)
-        self.ledger.starve(piece / self._clock)
+        self.counters.starve(piece / self._clock)
         return self._silence(piece, Kind.STARVED)
 
     def _play_first(self) -> RtpPacket:
@@ -343,7 +343,7 @@ class Playout:
         self._position.fill(samples)
         if not missing or first is None:
             return self._silence(samples, Kind.PAUSE)
-        self.ledger.conceal(samples / self._clock, self._step / self._clock)
+        self.counters.conceal(samples / self._clock, self._step / self._clock)
         following = first.packet if samples == hole else None  # its in-band FEC is of the packet right before it
         return Gap(samples, following, Kind.LOSS)
 
@@ -375,18 +375,18 @@ class Playout:
             self._target.missed()
         self._held += POLL
         self._pace.shift(POLL)
-        self.ledger.wait(POLL)
+        self.counters.wait(POLL)
         return Gap(round(POLL * self._clock), None, Kind.WAIT)
 
     def _resume(self) -> None:
         """Packets are here again: now it shows what the silence was."""
         missing = self._position.lost(self._step) * self._step / self._clock
         if self._all_missing:
-            missing = self.ledger.pending
+            missing = self.counters.pending
         if missing:
             self._sender_pauses = False
         elif self._position.filled:  # all is here that was sent: time had passed without packets
             self._sender_pauses = True
-            self.ledger.forgive()
-        self.ledger.resume(0.0 if self._on_hold else missing, self._step / self._clock)
+            self.counters.forgive()
+        self.counters.resume(0.0 if self._on_hold else missing, self._step / self._clock)
         self._all_missing = False

@@ -163,7 +163,7 @@ def test_440_hz_stay_440_hz_through_other_rates_and_channels(
     assert level == pytest.approx(8000, rel=0.02)
     loud = np.flatnonzero(np.abs(result[:, 0]) > 800)
     assert (loud[-1] - loud[0]) / sink[0] == pytest.approx(2.0, abs=0.01)
-    assert heard_by.stats.concealed == heard_by.stats.underruns == 0
+    assert heard_by.stats.playout.concealed == heard_by.stats.playout.underruns == 0
 
 
 # -- receiving --------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_hold_as_agreed_is_no_underrun() -> None:
         target.read(160, now)
         now += 0.02
     stats = target.snapshot()
-    assert (stats.underruns, stats.concealed) == (0, 0)
+    assert (stats.playout.underruns, stats.playout.concealed) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -281,7 +281,7 @@ def test_snapshots_are_frozen_and_replaced() -> None:
     assert first.received == 0
     assert target.stats.received > 40
     assert target.stats.first_audio_at is not None
-    assert target.stats.buffer == pytest.approx(0.06, abs=0.021)
+    assert target.stats.playout.delay == pytest.approx(0.06, abs=0.021)
 
 
 # -- many streams -----------------------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ def test_a_finished_stream_is_played_out_and_hands_over_its_figures() -> None:
         if mixer.idle:
             break
         heard.append(mixer.read(80, 0.18 + i * 0.01))
-    assert final[0].frames_played == 10
+    assert final[0].playout.played == 10
     result = np.concatenate(heard)
     start = int(np.flatnonzero(result)[0])
     assert np.array_equal(result[start : start + len(sound)], sound)
@@ -360,8 +360,8 @@ def test_what_a_burst_at_the_start_brings_too_much_of_is_left_out_and_counted() 
         now += 0.01
     stats = target.snapshot()
     assert stats.received == 20
-    assert stats.skipped > 0
-    assert stats.frames_played + stats.skipped + stats.late == 20
+    assert stats.playout.skipped > 0
+    assert stats.playout.played + stats.playout.skipped + stats.playout.late == 20
 
 
 def test_to_finish_a_stream_that_is_gone_hands_over_empty_figures() -> None:

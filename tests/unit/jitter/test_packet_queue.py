@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voip.jitter import Arrival, DelayTarget, Ledger, PacketQueue
+from voip.jitter import Arrival, DelayTarget, PacketQueue, PlayoutCounters
 from voip.rtp import RtpPacket
 
 CLOCK = 8000
@@ -29,8 +29,8 @@ class Table:
     """A queue and what became of each packet put in."""
 
     def __init__(self) -> None:
-        self.ledger, self.target = Ledger(), DelayTarget(0.06, 0.5)
-        self.queue = PacketQueue(CLOCK, self.target, self.ledger)
+        self.counters, self.target = PlayoutCounters(), DelayTarget(0.06, 0.5)
+        self.queue = PacketQueue(CLOCK, self.target, self.counters)
 
     def put(self, index: int, at: float, *, played: int | None = None, pause: int = 0, recovered: bool = False) -> str:
         """`played`: the packet that is next to be heard; None: nothing is played yet."""
@@ -108,9 +108,9 @@ def test_a_run_that_ends_was_late() -> None:
     table.put(0, 0.0)
     for index in (3, 4):
         table.put(index, 0.2, played=7)
-    assert (table.ledger.late, table.queue.held_back) == (0, 2)
+    assert (table.counters.late, table.queue.held_back) == (0, 2)
     assert table.put(8, 8 * TICK, played=7) == "QUEUED"
-    assert (table.ledger.late, table.queue.held_back) == (2, 0)
+    assert (table.counters.late, table.queue.held_back) == (2, 0)
 
 
 @pytest.mark.parametrize(

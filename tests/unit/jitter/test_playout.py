@@ -73,15 +73,15 @@ def test_a_missing_packet_leaves_a_gap_of_its_length_and_delays_nothing() -> Non
     assert gap.samples == STEP
     assert gap.next_packet is not None
     assert gap.next_packet.payload == b"8"
-    assert jitter.ledger.concealed == 1
-    assert jitter.ledger.longest_gap == pytest.approx(TICK)
+    assert jitter.counters.concealed == 1
+    assert jitter.counters.longest_gap == pytest.approx(TICK)
 
 
 def test_a_late_packet_is_counted_and_not_played() -> None:
     jitter = buffer()
     arrivals = {i: i * TICK for i in range(30)} | {5: 5 * TICK + 0.07}
     assert names(play(jitter, arrivals, 0.3))[7:10] == ["4", "LOSS", "6"]
-    assert jitter.ledger.late == 1
+    assert jitter.counters.late == 1
 
 
 def test_what_became_of_a_packet_is_told() -> None:
@@ -115,7 +115,7 @@ def test_a_packet_rebuilt_too_late_is_late_once() -> None:
         take(jitter, turn * TICK)
     assert jitter.put(packet(2, recovered=True), 0.15) is Arrival.LATE
     assert jitter.put(packet(2), 0.15) is Arrival.DUPLICATE
-    assert jitter.ledger.late == 1
+    assert jitter.counters.late == 1
 
 
 def test_a_hole_in_the_timestamps_without_a_missing_packet_is_a_pause() -> None:
@@ -131,14 +131,14 @@ def test_a_hole_in_the_timestamps_without_a_missing_packet_is_a_pause() -> None:
     assert heard[27] is not None
     assert names(heard)[3:8] == ["0", "1", "2", "3", "STARVED"]
     assert names(heard)[24:28] == ["PAUSE", "PAUSE", "PAUSE", "4"]
-    assert (jitter.ledger.concealed, jitter.ledger.underruns) == (0, 0)
+    assert (jitter.counters.concealed, jitter.counters.underruns) == (0, 0)
 
 
 def test_nothing_counts_after_the_last_packet() -> None:
     jitter = buffer()
     play(jitter, {i: i * TICK for i in range(10)}, 2.0)
-    ledger = jitter.ledger
-    assert (ledger.concealed, ledger.underruns, ledger.longest_gap) == (0, 0, 0.0)
+    counters = jitter.counters
+    assert (counters.concealed, counters.underruns, counters.longest_gap) == (0, 0, 0.0)
 
 
 def test_after_the_end_everything_here_is_played_holes_included() -> None:
@@ -159,7 +159,7 @@ def test_one_packet_from_elsewhere_moves_nothing() -> None:
     jitter.put(packet(3000), 1.0)
     heard += play(jitter, {i: at for i, at in arrivals.items() if i >= 50}, 2.0, start=1.0)
     assert names(heard) == ["-", "-", "-", *map(str, range(97))]
-    assert (jitter.ledger.late, jitter.ledger.resyncs) == (1, 0)
+    assert (jitter.counters.late, jitter.counters.resyncs) == (1, 0)
 
 
 def test_the_second_packet_of_another_time_line_is_believed_at_once() -> None:
@@ -167,7 +167,7 @@ def test_the_second_packet_of_another_time_line_is_believed_at_once() -> None:
     play(jitter, {i: i * TICK for i in range(50)}, 1.0)
     heard = play(jitter, {i + 3000: i * TICK for i in range(50, 100)}, 1.2, start=1.0)
     assert "3050" in names(heard)[:5]
-    assert jitter.ledger.resyncs == 1
+    assert jitter.counters.resyncs == 1
 
 
 def test_timestamps_early_by_a_little_are_believed_only_in_company() -> None:

@@ -124,4 +124,4 @@ def test_another_time_line_is_played_at_once_if_it_is_old_enough() -> None:
     for index in range(3000, 3004):
         stream.playout.put(packet(index), stream.now - 0.07 + (index - 3000) * TICK)
     assert stream.hear([], stream.now + TICK) == ["3000"]
-    assert (stream.state, stream.playout.ledger.resyncs) == ("PLAYING", 1)
+    assert (stream.state, stream.playout.counters.resyncs) == ("PLAYING", 1)

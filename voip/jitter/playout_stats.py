@@ -1,12 +1,14 @@
-"""What the listener got: packets played, holes filled, silences that were nobody's fault."""
+"""What was heard: packets played, holes concealed, silences that were no loss."""
 
 from __future__ import annotations
 
+from voip.stats import PlayoutStats
 
-class Ledger:
-    """Counts of one stream's play-out, in packets and seconds.
 
-    Silence in a stream that has gone quiet is kept apart (`starving`) until the next packet tells what it was: lost or
+class PlayoutCounters:
+    """Counts of one stream's play-out, in packets and seconds; `PlayoutStats` says what each is.
+
+    Silence in a stream that has gone quiet is kept apart (`pending`) until the next packet tells what it was: lost or
     late sound, or a pause of the sender. What follows the last packet is never counted.
     """
 
@@ -78,6 +80,26 @@ class Ledger:
         self.delay_max = delay if self.delay_max is None else max(self.delay_max, delay)
         self._delay_sum += delay
         self._delay_count += 1
+
+    def snapshot(self, target: float | None) -> PlayoutStats:
+        """The figures as they are now; `target`: seconds of delay aimed at, None: no stream yet."""
+        return PlayoutStats(
+            played=self.played,
+            played_seconds=self.played_seconds,
+            concealed=self.concealed,
+            concealed_seconds=self.concealed_seconds,
+            skipped=self.skipped,
+            skipped_seconds=self.skipped_seconds,
+            longest_gap=self.longest_gap,
+            late=self.late,
+            underruns=self.underruns,
+            resyncs=self.resyncs,
+            delay=self.delay,
+            delay_min=self.delay_min,
+            delay_mean=self.delay_mean,
+            delay_max=self.delay_max,
+            target=target,
+        )
 
     @property
     def delay_mean(self) -> float | None:
