@@ -68,8 +68,8 @@ class AudioReceiver:
         """
         if not self.drained:
             self._reception.put(packet, arrival)
-            kind = packet.payload_type
-            if self._renderer.accepts(kind) or kind == self._media.arriving_red_payload_type:
+            payload_type = packet.payload_type
+            if self._renderer.accepts(payload_type) or payload_type == self._media.arriving_red_payload_type:
                 self._clock.packet(packet, arrival)
 
     def read(self, samples: int, now: float) -> Pcm:

@@ -8,7 +8,7 @@ from voip.audio.convert import Converter
 from voip.codecs import Decoder
 from voip.dsp import ComfortNoise, Pcm, TimeScaler, level_dbfs, to_int16
 from voip.errors import ProtocolError
-from voip.jitter import Gap, Kind, Playout, Stretch
+from voip.jitter import Gap, GapReason, Playout, Stretch
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
 
@@ -51,10 +51,10 @@ class Renderer:
 
     def _fill(self, gap: Gap, stretch: Stretch) -> Pcm:
         samples = round(gap.samples / self._ticks_per_sample)
-        if gap.kind is Kind.JOIN:
+        if gap.reason is GapReason.JOIN:
             self._scaler.join()
             return self._nothing
-        if gap.kind is Kind.WAIT:
+        if gap.reason is GapReason.WAIT:
             return self.converter.process(self._scaler.extend(samples))
         if gap.comfort is not None:
             return self._scaled(self._comfort_sound(gap.comfort.payload, samples), stretch)

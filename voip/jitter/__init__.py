@@ -5,7 +5,7 @@ The policy is this program's own; `docs/playout.md` is its page.
 packet_queue   PacketQueue: packets in order, each once, on one time line
 playout        Playout: a state machine that says what to play next, pulled by the speaker
 position       where that is on the time line, and the hole up to the next packet
-asides         packets that are no sound: telephone events, comfort noise
+non_audio      packets that are no sound: telephone events, comfort noise
 delays         DelayTarget: the delay to aim at, by what it pays to wait for
 floor          DelayFloor: the least delay to aim at, by what the losses are like
 losses         LossWatch: none, by chance, in bursts, or outages
@@ -20,24 +20,24 @@ from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.drift import DriftCorrection, DriftEstimator
 from voip.jitter.floor import DelayFloor
 from voip.jitter.pace import UNCHANGED, Stretch
-from voip.jitter.packet_queue import Arrival, PacketQueue
-from voip.jitter.playout import Gap, Kind, Playout, PlayoutState
+from voip.jitter.packet_queue import PacketQueue, PutResult
+from voip.jitter.playout import Gap, GapReason, Playout, PlayoutState
 from voip.jitter.playout_stats import PlayoutCounters
 
 __all__ = [
     "UNCHANGED",
-    "Arrival",
     "ClockFollower",
     "DelayFloor",
     "DelayTarget",
     "DriftCorrection",
     "DriftEstimator",
     "Gap",
-    "Kind",
+    "GapReason",
     "PacketQueue",
     "Playout",
     "PlayoutCounters",
     "PlayoutState",
+    "PutResult",
     "SlidingMinimum",
     "Stretch",
 ]

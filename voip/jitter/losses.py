@@ -12,7 +12,7 @@ MEMORY = 20.0
 """Seconds for which a loss counts."""
 SETTLED = 1.5
 """Seconds after which a packet that is not here counts as lost: what is merely late has come by then."""
-ENOUGH = 16
+MIN_LOSSES = 16
 """Losses that say whether they come together."""
 CLUSTERED, UNSURE = 0.1, 1.2
 """Packets by which runs of losses must be longer than chance makes them for losses to come in bursts: CLUSTERED, and
@@ -60,7 +60,7 @@ class LossWatch:
     def _excess(self) -> float:
         first, last = self._counts[0], self._counts[-1]
         lost, sent, runs = last.lost - first.lost, last.expected - first.expected, last.runs - first.runs
-        if lost < ENOUGH or runs <= 0 or lost >= sent:
+        if lost < MIN_LOSSES or runs <= 0 or lost >= sent:
             return 0.0
         excess = lost / runs - 1.0 / (1.0 - lost / sent)
         return excess if excess > CLUSTERED + UNSURE / math.sqrt(runs) else 0.0

@@ -1,6 +1,6 @@
 """How far play-out is behind the fastest packets, and how much longer or shorter the sound should become.
 
-The reader pulls a little late now and then and makes up for it by pulling twice: its earliest pulls of the last moment
+The reader pulls a little late now and then, and catches up by pulling twice: its earliest pulls of the last moment
 say where play-out stands, as the earliest packets say what the network needs.
 """
 
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from voip.jitter.delays import SlidingMinimum
 
 PHASE_WINDOW = 0.3
-"""Seconds over which the reader's punctuality is judged: its earliest pull counts, late ones are made up for."""
+"""Seconds over which the reader's punctuality is judged: its earliest pull counts, as it catches up after late ones."""
 BAND = 0.0101
 """Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
 over 10 ms, the usual block of a device and a step of many packet times."""
 FAR = 0.040
-"""Seconds of deviation at which it matters more that the delay gets right than that nobody hears how."""
+"""Seconds of deviation at which it matters more that the delay gets right than that it is not heard."""
 CLOSE = 0.002
 """Seconds of deviation at which a correction that has begun ends."""
 EDGE = 0.005
 """Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
-PATIENCE = 4.0
+ONLY_PAUSES_FOR = 4.0
 """Seconds for which only pauses are made longer or shorter, unless packets are late: people mostly pause more often."""
-LONG = 15.0
+ANY_SOUND_AFTER = 15.0
 """Seconds after which the delay gets right whatever the sound: noise and music have neither pauses nor a pitch."""
 AHEAD_MEMORY = 0.99
 """What is left, at the next pull, of the most that was taken out ahead of its time."""
@@ -33,7 +33,7 @@ AHEAD_MEMORY = 0.99
 class Stretch:
     """How the reader should change the length of the sound: `seconds` longer (shorter: negative).
 
-    `urgent`: that matters more than that nobody hears it; `only_in_pauses`: it should be done where there is silence.
+    `urgent`: that matters more than that it is not heard; `only_in_pauses`: it should be done where there is silence.
     """
 
     seconds: float
@@ -70,10 +70,10 @@ class Pace:
         self._direction = 0
         self._risen = False
 
-    def measure(self, heard: float, position: float, ahead: float, floor: float) -> None:
+    def measure(self, heard: float, position: float, ahead: float, fastest: float) -> None:
         """What is at `position` of the stream, taken out `ahead` of its time, will be heard at `heard`.
 
-        The fastest packets take `floor`.
+        The fastest packets take `fastest`.
         """
         if self._measured is not None and heard - self._measured > PHASE_WINDOW:
             self._steady_since = heard
@@ -83,7 +83,7 @@ class Pace:
         self.ahead = max(ahead, AHEAD_MEMORY * self.ahead)
         phase = self._phase.value
         assert phase is not None
-        self.delay = phase + self._shift - floor
+        self.delay = phase + self._shift - fastest
 
     def shift(self, seconds: float) -> None:
         """Play-out has added so much sound of its own, or left out (negative)."""
@@ -95,7 +95,7 @@ class Pace:
         self._risen |= risen
         wish = self._wish(target)
         urgent = self._is_urgent(wish)
-        only_in_pauses = not urgent and self._waited < PATIENCE
+        only_in_pauses = not urgent and self._waited < ONLY_PAUSES_FOR
         if wish >= 0.0:
             self._risen &= wish > 0.0
         else:
@@ -121,7 +121,7 @@ class Pace:
         on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
         if wish > 0.0 and (self._risen or on_edge):
             return True
-        return self._waited > (PATIENCE if abs(wish) > FAR else LONG)
+        return self._waited > (ONLY_PAUSES_FOR if abs(wish) > FAR else ANY_SOUND_AFTER)
 
     @property
     def _waited(self) -> float:

@@ -14,8 +14,8 @@ from bisect import insort
 from dataclasses import dataclass
 from enum import Enum
 
-from voip.jitter.asides import Asides
 from voip.jitter.delays import DelayTarget, SlidingMinimum
+from voip.jitter.non_audio import NonAudio
 from voip.jitter.playout_stats import PlayoutCounters
 from voip.rtp import RtpPacket, unwrap
 
@@ -39,7 +39,7 @@ CAPACITY = 1024
 """Packets that are kept, and whose numbers are remembered."""
 
 
-class Arrival(Enum):
+class PutResult(Enum):
     """What became of a packet that was put in."""
 
     QUEUED = "queued"
@@ -68,7 +68,7 @@ class PacketQueue:
         """`clock_rate` of the timestamps, in Hz."""
         self._clock = clock_rate
         self._target, self._counters = target, counters
-        self._asides = Asides()
+        self._non_audio = NonAudio()
         self._transits = SlidingMinimum(FASTEST_WINDOW)
         self._early: float | None = None  # transit of the last packet, if that was faster than is believed yet
         self._queue: list[QueuedPacket] = []
@@ -100,11 +100,11 @@ class PacketQueue:
     @property
     def says_silence(self) -> bool:
         """Whether the sender has said since its last sound that it sends none."""
-        return self._sequence is not None and self._asides.newer_than(self._sequence)
+        return self._sequence is not None and self._non_audio.newer_than(self._sequence)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
-    def put(self, packet: RtpPacket, arrival: float, *, position: int | None, step: int) -> Arrival:
+    def put(self, packet: RtpPacket, arrival: float, *, position: int | None, step: int) -> PutResult:
         """Take in a packet, received or rebuilt, that became known at `arrival`.
 
         `position`: the timestamp that is heard next; None: nothing is played yet. `step`: ticks that a packet lasts.
@@ -114,7 +114,7 @@ class PacketQueue:
         sequence = unwrap(packet.sequence_number, self._sequence)
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
         if not self._is_new(sequence, timestamp):
-            return Arrival.DUPLICATE
+            return PutResult.DUPLICATE
         item = QueuedPacket(timestamp, sequence, packet, arrival, arrival - timestamp / self._clock)
         fastest = self._transits.value
         off = 0.0 if fastest is None else item.transit - fastest
@@ -125,25 +125,25 @@ class PacketQueue:
         if previous is not None and timestamp > previous.timestamp:
             item.shadow = arrival - previous.arrival < SHADOW * step / self._clock
         if off < -TIMELINE_STEP or late:
-            return self._hold_back(item, Arrival.LATE if abs(off) <= TIMELINE_STEP else Arrival.HELD)
+            return self._hold_back(item, PutResult.LATE if abs(off) <= TIMELINE_STEP else PutResult.HELD)
         self._accept(item, off)
-        return Arrival.QUEUED
+        return PutResult.QUEUED
 
-    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> Arrival:
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> PutResult:
         """Take in a packet that is no sound, but tells that none comes; `comfort`: and what to hear instead.
 
         `numbered`: its number is one of the media's sequence as it is counted here.
         """
         if self._sequence is None:
-            return Arrival.QUEUED
+            return PutResult.QUEUED
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
         sequence = unwrap(packet.sequence_number, self._sequence) if numbered else self._sequence + 1
         if numbered and not self._is_new(sequence, timestamp):
-            return Arrival.DUPLICATE
-        self._asides.add(sequence, timestamp, numbered=numbered)
+            return PutResult.DUPLICATE
+        self._non_audio.add(sequence, timestamp, numbered=numbered)
         if comfort:
-            self._asides.add_comfort(timestamp, packet)
-        return Arrival.QUEUED
+            self._non_audio.add_comfort(timestamp, packet)
+        return PutResult.QUEUED
 
     def clear(self) -> None:
         """Another stream begins with the next packet."""
@@ -151,7 +151,7 @@ class PacketQueue:
         self._sequence = None
         self._previous = None
         self._seen.clear()
-        self._asides.clear()
+        self._non_audio.clear()
 
     def _is_new(self, sequence: int, timestamp: int) -> bool:
         if self._seen.get(sequence) == timestamp:
@@ -161,15 +161,15 @@ class PacketQueue:
             del self._seen[next(iter(self._seen))]
         return True
 
-    def _put_rebuilt(self, item: QueuedPacket, off: float, *, late: bool) -> Arrival:
+    def _put_rebuilt(self, item: QueuedPacket, off: float, *, late: bool) -> PutResult:
         if abs(off) <= TIMELINE_STEP:
             self._target.add(item.transit, item.arrival)
             if not late:
                 self._enqueue(item)
-                return Arrival.QUEUED
+                return PutResult.QUEUED
             self._target.missed()
         self._counters.late += 1
-        return Arrival.LATE
+        return PutResult.LATE
 
     def _accept(self, item: QueuedPacket, off: float) -> None:
         if self._run:
@@ -226,7 +226,7 @@ class PacketQueue:
                     self._target.add(item.transit, item.arrival)
         self._run.clear()
 
-    def _hold_back(self, item: QueuedPacket, arrival: Arrival) -> Arrival:
+    def _hold_back(self, item: QueuedPacket, arrival: PutResult) -> PutResult:
         run = self._run
         if run and (abs(item.transit - run[-1].transit) > AGREEMENT or len(run) >= CAPACITY):
             self.end_run()
@@ -254,15 +254,15 @@ class PacketQueue:
         """Packets of sound missing between number `last`, which ends at timestamp `begin`, and the next one here."""
         if not self._queue:
             return 0
-        return max(0, self._asides.lost(last, self._queue[0].sequence, begin, step))
+        return max(0, self._non_audio.lost(last, self._queue[0].sequence, begin, step))
 
     def comfort(self, timestamp: int) -> RtpPacket | None:
         """What silence sounds like at that time (RFC 3389); None: the sender has not said so since its last sound."""
-        return self._asides.comfort(timestamp)
+        return self._non_audio.comfort(timestamp)
 
     def forget(self, item: QueuedPacket) -> None:
         """This sound is played: what was said of silence before it is over."""
-        self._asides.forget(item.sequence, item.timestamp)
+        self._non_audio.forget(item.sequence, item.timestamp)
 
 
 def _timestamp_of(item: QueuedPacket) -> int:

@@ -8,18 +8,18 @@
 
     BUFFERING -> PLAYING    the first packet's turn has come
     PLAYING   -> WAITING    the packet that is due is missing, and may come or be rebuilt within its hope
-    WAITING   -> PLAYING    it is here; or it has been waited for long enough (HOLD), and the hole is filled
+    WAITING   -> PLAYING    it is here; or it has been waited for long enough (MAX_HOLD), and the hole is filled
     PLAYING | WAITING -> UNDERRUN -> PLAYING    the queue is empty; a packet is here again
     PLAYING | WAITING | UNDERRUN -> DRAINING    `finish`; from BUFFERING, as soon as a packet is here
     any -> BUFFERING        `restart`: another stream; or a run of packets that shows another time line, or that all
                             packets are late (`PacketQueue.adopt_run`). Mostly left within the same `get`
 
     `get` in     returns
-    BUFFERING    None before the first packet ever played, then silence of POLL (STARVED)
+    BUFFERING    None before the first packet ever played, then silence of POLL (UNDERRUN)
     PLAYING      the packet; at a hole, a Gap of LOSS, PAUSE or SILENCE, a packet's time long or to the hole's end; JOIN
                  where a delay that is too long by more than JUMP has just been cut
     WAITING      a Gap of POLL (WAIT): the delay grows by as much
-    UNDERRUN     a Gap a packet's time long (STARVED, or SILENCE if the sender has said what that sounds like); or JOIN
+    UNDERRUN     a Gap a packet's time long (UNDERRUN, or SILENCE if the sender has said what that sounds like); or JOIN
     DRAINING     as PLAYING, then None
 
 Play-out is a position on the stream's own time line, the extended RTP timestamp, and moves only by what is taken out.
@@ -35,7 +35,7 @@ from enum import Enum
 
 from voip.jitter.delays import DelayTarget
 from voip.jitter.pace import EDGE, UNCHANGED, Pace, Stretch
-from voip.jitter.packet_queue import Arrival, PacketQueue, QueuedPacket
+from voip.jitter.packet_queue import PacketQueue, PutResult, QueuedPacket
 from voip.jitter.playout_stats import PlayoutCounters
 from voip.jitter.position import Position
 from voip.rtp import RtpPacket
@@ -44,8 +44,8 @@ JUMP = 0.150
 """Seconds of delay too much that are dropped at once, not packet by packet."""
 LATE_START = 0.020
 """Seconds by which the first packet may be behind its time and still be where play-out begins (at least a packet)."""
-HOLD = 0.060
-"""Seconds of waiting for one packet, sound being made up meanwhile: what is longer than that sounds like a hole."""
+MAX_HOLD = 0.060
+"""Seconds for which one packet is waited for at most, sound being synthesized meanwhile: longer sounds like a hole."""
 HOLD_MARGIN = 0.010
 """Seconds that the repair packet which is waited for may be slower than the fastest packets."""
 FADED = 0.1
@@ -66,12 +66,12 @@ class PlayoutState(Enum):
     DRAINING = "draining"
 
 
-class Kind(Enum):
+class GapReason(Enum):
     """Why there is a gap."""
 
     LOSS = "a packet is missing"
     PAUSE = "the sender made a pause"
-    STARVED = "nothing is here"
+    UNDERRUN = "no packet is here"
     SILENCE = "the sender says that there is nothing to hear"
     WAIT = "the delay grows"
     JOIN = "time was left out: nothing to fill, but the next packet does not continue the last one"
@@ -79,14 +79,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """`samples` (of the RTP clock) to be made up; `next_packet` is the one right behind them, where it is here.
+    """`samples` (of the RTP clock) to be synthesized; `next_packet` is the one right behind them, where it is here.
 
     `comfort`: what the silence sounds like (RFC 3389).
     """
 
     samples: int
     next_packet: RtpPacket | None
-    kind: Kind
+    reason: GapReason
     comfort: RtpPacket | None = None
 
 
@@ -147,12 +147,12 @@ class Playout:
 
     # -- packets in --------------------------------------------------------------------------------------------------
 
-    def put(self, packet: RtpPacket, arrival: float) -> Arrival:
+    def put(self, packet: RtpPacket, arrival: float) -> PutResult:
         """Take in a packet, received or rebuilt, that became known at `arrival`."""
         position = None if self._state is PlayoutState.BUFFERING else self._position.timestamp
         return self._queue.put(packet, arrival, position=position, step=self._step)
 
-    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> Arrival:
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> PutResult:
         """Take in a packet that is no sound; see `PacketQueue.note`."""
         return self._queue.note(packet, comfort=comfort, numbered=numbered)
 
@@ -180,7 +180,7 @@ class Playout:
     # -- packets out -------------------------------------------------------------------------------------------------
 
     def get(self, now: float, ahead: float = 0.0, lead: float = 0.0) -> tuple[RtpPacket | Gap | None, Stretch]:
-        """What to play next, a packet or sound to be made up, and how to change its length.
+        """What to play next, a packet or sound to be synthesized, and how to change its length.
 
         None: no stream yet, or nothing left of it. `ahead`: seconds after `now` at which it will be heard, because of
         what has been taken out already; `lead`: what that may come to, as the reader's blocks and the packets shift
@@ -254,8 +254,8 @@ class Playout:
         """The silence to wait with; None: this stream has not been heard yet."""
         if self._position.last_sequence is None or self._finished:
             return None
-        self.counters.starve(POLL)
-        return Gap(round(POLL * self._clock), None, Kind.STARVED)
+        self.counters.fall_silent(POLL)
+        return Gap(round(POLL * self._clock), None, GapReason.UNDERRUN)
 
     def _measure(self, heard: float, ahead: float, lead: float) -> bool:
         """See where play-out is, and bring the target up to date; whether that had to rise."""
@@ -291,7 +291,7 @@ class Playout:
         if first is not None and first.timestamp < position + self._step:
             position = first.timestamp
         self._leave_out(position - self._position.timestamp)
-        return Gap(0, None, Kind.JOIN)
+        return Gap(0, None, GapReason.JOIN)
 
     def _drop_first(self) -> QueuedPacket | None:
         """The packet that is next will not be heard: the one after it."""
@@ -310,7 +310,7 @@ class Playout:
             return self._wait()
         if not self._queue:
             return self._run_dry(piece)
-        if self.counters.pending:
+        if self.counters.unexplained:
             self._resume()
         self._go_on()
         hole = self._position.hole(self._step)
@@ -326,8 +326,8 @@ class Playout:
         self._state = PlayoutState.UNDERRUN
         self._dry += piece
         self._position.fill(piece)
-        self.counters.starve(piece / self._clock)
-        return self._silence(piece, Kind.STARVED)
+        self.counters.fall_silent(piece / self._clock)
+        return self._silence(piece, GapReason.UNDERRUN)
 
     def _play_first(self) -> RtpPacket:
         item = self._queue.pop()
@@ -342,23 +342,23 @@ class Playout:
         samples = hole if hole < piece * 3 // 2 else piece
         self._position.fill(samples)
         if not missing or first is None:
-            return self._silence(samples, Kind.PAUSE)
+            return self._silence(samples, GapReason.PAUSE)
         self.counters.conceal(samples / self._clock, self._step / self._clock)
         following = first.packet if samples == hole else None  # its in-band FEC is of the packet right before it
-        return Gap(samples, following, Kind.LOSS)
+        return Gap(samples, following, GapReason.LOSS)
 
-    def _silence(self, samples: int, kind: Kind) -> Gap:
+    def _silence(self, samples: int, reason: GapReason) -> Gap:
         """What has just been left behind was silence, as far as we know; perhaps the sender has said how it sounds."""
         comfort = self._queue.comfort(self._position.timestamp - samples + self._step // 2)
-        return Gap(samples, None, kind if comfort is None else Kind.SILENCE, comfort)
+        return Gap(samples, None, reason if comfort is None else GapReason.SILENCE, comfort)
 
     def _may_come(self) -> bool:
         """Whether the packet whose turn it is may still come, or be rebuilt, before holding on is worse than a hole."""
         if self._state in (PlayoutState.UNDERRUN, PlayoutState.DRAINING) or self._on_hold:
             return False
-        if self._position.filled or self._held >= HOLD:
+        if self._position.filled or self._held >= MAX_HOLD:
             return False
-        if self._pace.delay >= self._target.highest:
+        if self._pace.delay >= self._target.maximum:
             return False
         if not self._queue:
             return not self._sender_pauses and not self._queue.says_silence
@@ -376,17 +376,17 @@ class Playout:
         self._held += POLL
         self._pace.shift(POLL)
         self.counters.wait(POLL)
-        return Gap(round(POLL * self._clock), None, Kind.WAIT)
+        return Gap(round(POLL * self._clock), None, GapReason.WAIT)
 
     def _resume(self) -> None:
         """Packets are here again: now it shows what the silence was."""
         missing = self._position.lost(self._step) * self._step / self._clock
         if self._all_missing:
-            missing = self.counters.pending
+            missing = self.counters.unexplained
         if missing:
             self._sender_pauses = False
         elif self._position.filled:  # all is here that was sent: time had passed without packets
             self._sender_pauses = True
-            self.counters.forgive()
+            self.counters.discard_wait()
         self.counters.resume(0.0 if self._on_hold else missing, self._step / self._clock)
         self._all_missing = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voip.jitter import Arrival, DelayTarget, PacketQueue, PlayoutCounters
+from voip.jitter import DelayTarget, PacketQueue, PlayoutCounters, PutResult
 from voip.rtp import RtpPacket
 
 CLOCK = 8000
@@ -130,7 +130,7 @@ def test_a_rebuilt_packet_says_nothing_of_the_fastest() -> None:
     table.put(0, 0.05)
     table.put(1, 0.0, recovered=True)
     assert table.queue.fastest == pytest.approx(0.05 - FIRST_TIMESTAMP / CLOCK)
-    assert table.put(1, 0.06) == Arrival.DUPLICATE.name
+    assert table.put(1, 0.06) == PutResult.DUPLICATE.name
 
 
 def test_packets_that_are_no_sound_are_not_missing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voip.jitter import Arrival, DelayTarget, Gap, Playout, SlidingMinimum
+from voip.jitter import DelayTarget, Gap, Playout, PutResult, SlidingMinimum
 from voip.rtp import RtpPacket
 
 CLOCK = 8000
@@ -39,7 +39,9 @@ def take(jitter: Playout, now: float) -> RtpPacket | Gap | None:
 
 
 def names(items: list[RtpPacket | Gap | None]) -> list[str]:
-    return [item.payload.decode() if isinstance(item, RtpPacket) else item.kind.name if item else "-" for item in items]
+    return [
+        item.payload.decode() if isinstance(item, RtpPacket) else item.reason.name if item else "-" for item in items
+    ]
 
 
 def play(jitter: Playout, arrivals: dict[int, float], until: float, start: float = 0.0) -> list[RtpPacket | Gap | None]:
@@ -86,23 +88,23 @@ def test_a_late_packet_is_counted_and_not_played() -> None:
 
 def test_what_became_of_a_packet_is_told() -> None:
     jitter = buffer()
-    assert jitter.put(packet(0), 0.0) is Arrival.QUEUED
-    assert jitter.put(packet(0), 0.001) is Arrival.DUPLICATE
+    assert jitter.put(packet(0), 0.0) is PutResult.QUEUED
+    assert jitter.put(packet(0), 0.001) is PutResult.DUPLICATE
     for i in range(1, 10):
         jitter.put(packet(i), i * TICK)
     for turn in range(10):
         take(jitter, turn * TICK)
-    assert jitter.put(packet(3), 0.2) is Arrival.DUPLICATE
-    assert jitter.put(packet(-1), 0.2) is Arrival.LATE
-    assert jitter.put(packet(500), 0.2) is Arrival.HELD
+    assert jitter.put(packet(3), 0.2) is PutResult.DUPLICATE
+    assert jitter.put(packet(-1), 0.2) is PutResult.LATE
+    assert jitter.put(packet(500), 0.2) is PutResult.HELD
 
 
 def test_a_rebuilt_packet_plays_and_its_original_is_then_a_duplicate() -> None:
     jitter = buffer()
     for i in (0, 1, 3, 4):
         jitter.put(packet(i), i * TICK)
-    assert jitter.put(packet(2, recovered=True), 0.081) is Arrival.QUEUED
-    assert jitter.put(packet(2), 0.082) is Arrival.DUPLICATE
+    assert jitter.put(packet(2, recovered=True), 0.081) is PutResult.QUEUED
+    assert jitter.put(packet(2), 0.082) is PutResult.DUPLICATE
     assert names([take(jitter, 0.06 + i * TICK) for i in range(5)]) == ["0", "1", "2", "3", "4"]
 
 
@@ -113,8 +115,8 @@ def test_a_packet_rebuilt_too_late_is_late_once() -> None:
             jitter.put(packet(i), i * TICK)
     for turn in range(8):
         take(jitter, turn * TICK)
-    assert jitter.put(packet(2, recovered=True), 0.15) is Arrival.LATE
-    assert jitter.put(packet(2), 0.15) is Arrival.DUPLICATE
+    assert jitter.put(packet(2, recovered=True), 0.15) is PutResult.LATE
+    assert jitter.put(packet(2), 0.15) is PutResult.DUPLICATE
     assert jitter.counters.late == 1
 
 
@@ -129,7 +131,7 @@ def test_a_hole_in_the_timestamps_without_a_missing_packet_is_a_pause() -> None:
             jitter.put(packet(4, pause=20 * STEP), now)
         heard.append(take(jitter, now))
     assert heard[27] is not None
-    assert names(heard)[3:8] == ["0", "1", "2", "3", "STARVED"]
+    assert names(heard)[3:8] == ["0", "1", "2", "3", "UNDERRUN"]
     assert names(heard)[24:28] == ["PAUSE", "PAUSE", "PAUSE", "4"]
     assert (jitter.counters.concealed, jitter.counters.underruns) == (0, 0)
 

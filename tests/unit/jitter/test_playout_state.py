@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voip.jitter import DelayTarget, Playout, PlayoutState
-from voip.jitter.playout import HOLD, POLL
+from voip.jitter.playout import MAX_HOLD, POLL
 from voip.rtp import RtpPacket
 
 CLOCK = 8000
@@ -37,7 +37,7 @@ class Stream:
                 heard.append(item.payload.decode())
                 self.now += TICK
             else:
-                heard.append(item.kind.name if item else "-")
+                heard.append(item.reason.name if item else "-")
                 self.now += item.samples / CLOCK if item else TICK
         return heard
 
@@ -59,7 +59,7 @@ def test_without_packets_it_is_an_underrun() -> None:
     stream = Stream()
     stream.hear(list(range(5)), 0.16)
     assert stream.state == "PLAYING"
-    assert stream.hear([], 0.20) == ["STARVED", "STARVED"]
+    assert stream.hear([], 0.20) == ["UNDERRUN", "UNDERRUN"]
     assert stream.state == "UNDERRUN"
     assert stream.hear(list(range(5, 13)), 0.30)[-1].isdigit()
     assert stream.state == "PLAYING"
@@ -70,8 +70,8 @@ def test_the_packet_that_is_due_is_waited_for_and_then_it_is_an_underrun() -> No
     stream.hear(list(range(5)), 0.16)
     assert stream.hear([], 0.165) == ["WAIT"]
     assert stream.state == "WAITING"
-    assert set(stream.hear([], 0.16 + HOLD)) == {"WAIT"}
-    assert stream.hear([], 0.16 + HOLD + POLL + TICK)[-1] == "STARVED"
+    assert set(stream.hear([], 0.16 + MAX_HOLD)) == {"WAIT"}
+    assert stream.hear([], 0.16 + MAX_HOLD + POLL + TICK)[-1] == "UNDERRUN"
     assert stream.state == "UNDERRUN"
 
 
@@ -90,7 +90,7 @@ def test_nothing_is_waited_for_on_hold() -> None:
     stream = Stream(hold=True)
     stream.hear(list(range(5)), 0.16)
     stream.playout.set_on_hold(True)
-    assert stream.hear([], 0.18) == ["STARVED"]
+    assert stream.hear([], 0.18) == ["UNDERRUN"]
     assert stream.state == "UNDERRUN"
 
 
@@ -112,7 +112,7 @@ def test_another_stream_is_buffered_anew(played: float) -> None:
     stream.hear(list(range(5)), played)
     stream.playout.restart()
     assert stream.playout.state is PlayoutState.BUFFERING
-    assert stream.hear([], stream.now + 0.01) == ["STARVED", "STARVED"]
+    assert stream.hear([], stream.now + 0.01) == ["UNDERRUN", "UNDERRUN"]
     first = round(stream.now / TICK) + 1
     assert str(first) in stream.hear(list(range(first, first + 8)), stream.now + 0.12)
     assert stream.state == "PLAYING"
