@@ -31,8 +31,8 @@ def main(options: cli.ReceiverOptions) -> int:
     capture = cli.capture(options, answers=True) if options.two_way else None
     devices = [part for part in (playback.sink, capture and capture.source) if part]
 
-    network = cli.network(options)
-    sip_port = None if options.stream else network.listen(options.sip_port)
+    network = cli.network(options, console)
+    sip_port = None if options.stream else network.sip.listen(options.sip_port)
     agent = cli.user_agent(
         options,
         network,
@@ -53,11 +53,11 @@ def main(options: cli.ReceiverOptions) -> int:
         once=options.once,
     )
     if options.stream:
-        network.post(calls.await_stream, cli.plain_source(options.stream))
+        network.loop.post(calls.await_stream, cli.plain_source(options.stream))
     cli.announce(options, network, sip_port, devices, console)
 
     workers = [
-        Worker("network", shutdown, network.run, shutdown.stopped),
+        Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("playback", shutdown, playback.run, shutdown.stopped),
     ]
     if capture:

@@ -32,8 +32,8 @@ def main(options: cli.SenderOptions) -> int:
     playback = cli.playback(options) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
-    network = cli.network(options)
-    network.listen(options.sip_port)
+    network = cli.network(options, console)
+    network.sip.listen(options.sip_port)
     agent = cli.user_agent(options, network, accepts_calls=False)
     settings = cli.call_settings(options, Direction.SENDRECV, capture.source)
     calls = Caller(
@@ -49,12 +49,12 @@ def main(options: cli.SenderOptions) -> int:
     )
     for target in options.targets:
         if isinstance(target, cli.RtpTarget):
-            network.post(calls.stream_to, str(target), (host_address(target.host, options.bind), target.port))
+            network.loop.post(calls.stream_to, str(target), (host_address(target.host, options.bind), target.port))
         else:
-            network.post(calls.dial, target)
+            network.loop.post(calls.dial, target)
 
     workers = [
-        Worker("network", shutdown, network.run, shutdown.stopped),
+        Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, calls.on_input_end),
     ]
     if playback:

@@ -261,7 +261,7 @@ class Capture:
             elif not silenced():
                 self._send(silenced)
             self.mailbox.run()
-            self._transmit(self.fanout.finish(time.monotonic()))
+            self._transmit(self.fanout.finish())
         finally:
             self.source.close()
         at_end()

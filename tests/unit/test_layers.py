@@ -105,3 +105,9 @@ def test_sip_has_few_floors() -> None:
 
     longest = max((chain(module) for module in needs), key=len)
     assert len(longest) <= MAX_FLOORS, " -> ".join(longest)
+
+
+def test_the_event_loop_knows_no_protocol() -> None:
+    """Whoever has sockets or timers registers with it: a web server would, and nothing in it would change."""
+    own = {name for name in imports(VOIP / "net" / "loop.py") if name.partition(".")[0] == "voip"}
+    assert own <= {"voip.errors", "voip.ip"}

@@ -64,7 +64,7 @@ class Answerer(CallKeeper):
         if call is None or call.media is None or call.session is None or call.session.last_heard is None:
             return False
         same = source.host == call.remote_host and getattr(caller.uri, "user", None) == call.caller_user
-        silent = self.network.now() - call.session.last_heard
+        silent = self.network.loop.now() - call.session.last_heard
         return same and call.media.direction.receives and silent > ABANDONED_AFTER
 
     def on_incoming(self, event: IncomingCall) -> None:
@@ -91,14 +91,14 @@ class Answerer(CallKeeper):
                 self._agreed(event.call_id, call, media)
         except (ProtocolError, NegotiationError) as error:
             del self.calls[event.call_id]
-            self.network.detach(call.port)
+            call.port.close()
             self._refuse(event, error)
             return
-        self.agent.accept(event.call_id, answer.serialize(), self.network.now())
+        self.agent.accept(event.call_id, answer.serialize(), self.network.loop.now())
 
     def _refuse(self, event: IncomingCall, error: VoipError) -> None:
         status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
-        self.agent.reject(event.call_id, status, self.network.now())
+        self.agent.reject(event.call_id, status, self.network.loop.now())
         self.console.say(0, f"refused a call from {event.caller.uri}: {error}")
 
     def await_stream(self, source: PlainSource) -> None:
@@ -111,16 +111,17 @@ class Answerer(CallKeeper):
         description = source.description or self.settings.describe(call.endpoint)
         self.settings.on_description(description)
         media = call.media = media_of(description, self.capabilities, call.endpoint, None)
-        session = call.session = self._new_session(call, media)
+        session = call.session = self._new_session(record.call_id, call, media)
         take: OnPacket | None = None
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:
             nonlocal take
             if take is None:  # nothing is played, or recorded, before there is something
-                take = self._begin_media(record.call_id, call, session)
+                self._begin_media(record.call_id, call, session)
+                take = self._packet_sink(record.call_id)
             take(packet, arrival)
 
-        self.network.attach(call.port, session, on_packet)
+        call.port.attach(session, on_packet)
 
     def on_established(self, event: CallEstablished) -> None:
         call = self.calls.get(event.call_id)
@@ -131,7 +132,7 @@ class Answerer(CallKeeper):
             media = accept_answer(call.offer, answer, self.capabilities, call.endpoint)
         except (ProtocolError, NegotiationError) as error:
             self.console.say(0, f"{call.record.peer} answered with nothing usable: {error}")
-            self.agent.hang_up(event.call_id, self.network.now())
+            self.agent.hang_up(event.call_id, self.network.loop.now())
             return
         call.offer = None
         if call.media is None:

@@ -12,11 +12,11 @@ from voip.calls.keeper import STREAM_ID_BITS, Call, CallKeeper, CallSettings
 from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import EXIT_OK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError
-from voip.net import Network
+from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sdp import SessionDescription, accept_answer, make_offer
 from voip.sdp.plain import media_of
-from voip.sip import Address, CallAnswered, CallEnded, CallRinging, OfferWanted, SipUri, UserAgent
+from voip.sip import CallAnswered, CallEnded, CallRinging, OfferWanted, SipUri, UserAgent
 
 BYE_PATIENCE = 4.0
 """Seconds that the answer to our BYE may take at the end of the input: three repetitions of it (RFC 3261, timer E)."""
@@ -47,19 +47,19 @@ class Caller(CallKeeper):
         self.name, self.connect_timeout = name, connect_timeout
         self._input = speaking.capture.source.description
         self._worst: tuple[int, str] = (EXIT_OK, "")
-        network.on_send_error = self.on_send_error
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         return super().handlers() | {
             OfferWanted: self.on_offer_wanted,
             CallRinging: self.on_ringing,
             CallAnswered: self.on_answered,
+            SendFailed: self.on_send_failed,
         }
 
     def dial(self, target: SipUri) -> None:
         """INVITE `target`; the first answer sets the capture thread going."""
-        call = self._new_call(CallRecord(call_id="", peer=str(target), incoming=False), self.network.any_host)
-        now = self.network.now()
+        call = self._new_call(CallRecord(call_id="", peer=str(target), incoming=False), self.network.addresses.any_host)
+        now = self.network.loop.now()
         call_id = self.agent.invite(target, None, now, timeout=self.connect_timeout, display=self.name)
         call.record = replace(call.record, call_id=call_id)
         self.calls[call_id] = call
@@ -73,7 +73,7 @@ class Caller(CallKeeper):
         try:
             self._aim(call, event.remote.host)
         except NetworkError as error:
-            self.agent.hang_up(event.call_id, self.network.now())
+            self.agent.hang_up(event.call_id, self.network.loop.now())
             self.on_ended(CallEnded(event.call_id, "network", None, str(error)))
             return
         self._discover(event.call_id, call, partial(self._offer, call, event))
@@ -82,7 +82,7 @@ class Caller(CallKeeper):
         if call.remote_host != event.remote.host:  # it took too long, and the next address has its turn
             return
         call.offer = call.description = make_offer(self.capabilities, call.endpoint)
-        self.agent.offer(event.call_id, call.offer.serialize(), self.network.now())
+        self.agent.offer(event.call_id, call.offer.serialize(), self.network.loop.now())
 
     def stream_to(self, target: str, remote: tuple[str, int]) -> None:
         """Send to this address and port without signalling; `target` is what the user calls it."""
@@ -98,12 +98,12 @@ class Caller(CallKeeper):
 
     def on_input_end(self) -> None:
         """Capture thread: everything has been sent."""
-        self.network.post(self._hang_up_and_leave)
+        self.network.loop.post(self._hang_up_and_leave)
 
     def _hang_up_and_leave(self) -> None:
         """Who does not answer our BYE may have left before us: it is not waited for until the media time-out."""
         self.hang_up_all()
-        self.network.call_later(BYE_PATIENCE, self.last_words)
+        self.network.loop.call_later(BYE_PATIENCE, self.last_words)
 
     def on_ringing(self, event: CallRinging) -> None:
         call = self.calls.get(event.call_id)
@@ -121,15 +121,15 @@ class Caller(CallKeeper):
                 media = accept_answer(call.offer, answer, self.capabilities, call.endpoint)
         except (ProtocolError, NegotiationError) as error:
             self.shutdown.request(EXIT_REJECTED, f"{call.record.peer} answered with nothing usable: {error}")
-            self.agent.hang_up(event.call_id, self.network.now())
+            self.agent.hang_up(event.call_id, self.network.loop.now())
             return
         self._agreed(event.call_id, call, media)
 
-    def on_send_error(self, address: Address, why: str) -> None:
+    def on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
-        if any(call.remote_host == address.host and call.media is None for call in self.calls.values()):
-            reason = f"cannot reach {address.host}: {why}"
-            self.agent.transport_failed(address, self.network.now(), reason)
+        if any(call.remote_host == event.address.host and call.media is None for call in self.calls.values()):
+            reason = f"cannot reach {event.address.host}: {event.reason}"
+            self.agent.transport_failed(event.address, self.network.loop.now(), reason)
 
     def _over(self, call: Call, ending: CallEnded | None) -> None:
         status, error = outcome(call, ending)

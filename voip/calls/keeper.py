@@ -16,8 +16,9 @@ from voip.calls.streams import Hearing, Speaking
 from voip.engine import Shutdown
 from voip.errors import NegotiationError, ProtocolError
 from voip.media import NegotiatedMedia
-from voip.net import MediaPort, Network, OnPacket, family_of
+from voip.net import MediaTransport, Network, OnPacket, family_of
 from voip.report import CallRecord, Console
+from voip.rtcp import ReportSources
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.sdp.plain import describe
 from voip.session import RtpSession
@@ -47,7 +48,7 @@ class Call:
     caller_user: str | None
     began: float
     endpoint: Endpoint
-    port: MediaPort
+    port: MediaTransport
     offer: SessionDescription | None = None
     description: SessionDescription | None = None
     """The last one that we sent, offer or answer; its version rises only when it says something else."""
@@ -112,11 +113,10 @@ class CallKeeper(ABC):
         self.records: tuple[CallRecord, ...] = ()
         self._ended: tuple[CallRecord, ...] = ()
         self._endings: dict[str, CallEnded] = {}
-        network.say = console.say
         self.registrant = Registrant(network, agent, console, shutdown)
-        network.serve(agent, self.handlers() | self.registrant.handlers(), self.drop)
-        network.post(self.registrant.start)
-        network.post(self._watch)
+        network.sip.serve(agent, self.handlers() | self.registrant.handlers(), self.drop)
+        network.loop.post(self.registrant.start)
+        network.loop.post(self._watch)
 
     @property
     def idle(self) -> bool:
@@ -141,14 +141,14 @@ class CallKeeper(ABC):
     def _hang_up(self, call_id: str, call: Call) -> None:
         self._say_goodbye(call)
         if call.signalled:
-            self.agent.hang_up(call_id, self.network.now())
+            self.agent.hang_up(call_id, self.network.loop.now())
         else:
             self.on_ended(CallEnded(call_id, "local-bye", None, ""))
 
     def drop(self, call_id: str) -> None:
         """End a call that a bug of ours keeps us from going on with, in whatever state it is."""
-        self.agent.reject(call_id, SERVER_ERROR, self.network.now())
-        self.agent.hang_up(call_id, self.network.now())
+        self.agent.reject(call_id, SERVER_ERROR, self.network.loop.now())
+        self.agent.hang_up(call_id, self.network.loop.now())
         if call_id in self._endings:
             self._close(call_id)
         else:
@@ -156,8 +156,8 @@ class CallKeeper(ABC):
 
     def last_words(self) -> None:
         """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
-        self.agent.send_pending_byes(self.network.now())
-        self.network.flush()
+        self.agent.send_pending_byes(self.network.loop.now())
+        self.network.sip.flush()
         for call_id in list(self.calls):
             self._close(call_id)
 
@@ -174,7 +174,7 @@ class CallKeeper(ABC):
                 call.endpoint = replace(call.endpoint, session_version=call.endpoint.session_version + 1)
                 answer, media = self._describe(call, event.offer)
         except (ProtocolError, NegotiationError) as error:
-            self.agent.reject(event.call_id, getattr(error, "status", 488), self.network.now())
+            self.agent.reject(event.call_id, getattr(error, "status", 488), self.network.loop.now())
             self.console.say(1, f"refused a changed offer of {call.record.peer}: {error}")
             return
         call.description = answer
@@ -184,7 +184,7 @@ class CallKeeper(ABC):
             call.early = media  # media begins when the call is answered
         else:
             self._update(event.call_id, call, media)
-        self.agent.accept(event.call_id, answer.serialize(), self.network.now())
+        self.agent.accept(event.call_id, answer.serialize(), self.network.loop.now())
 
     def on_reanswered(self, event: CallReanswered) -> None:
         """The answer to an offer that we made during the call."""
@@ -208,7 +208,7 @@ class CallKeeper(ABC):
     def on_alive(self, event: PeerAlive) -> None:
         call = self.calls.get(event.call_id)
         if call is not None:
-            call.heard_at = self.network.now()
+            call.heard_at = self.network.loop.now()
 
     def on_refused(self, event: RequestRefused) -> None:
         self.console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
@@ -219,7 +219,7 @@ class CallKeeper(ABC):
         if call is None or event.call_id in self._endings:  # the first reason counts, not what becomes of our BYE
             return
         self._endings[event.call_id] = event
-        call.ended = call.ended or self.network.now()
+        call.ended = call.ended or self.network.loop.now()
         self._say_goodbye(call)
         if call.media is None:
             self._close(event.call_id)
@@ -244,7 +244,7 @@ class CallKeeper(ABC):
         self, record: CallRecord, remote_host: str, caller_user: str | None = None, own_port: int | None = None
     ) -> Call:
         """A call with its media port, `own_port` if that matters; NetworkError when there is none."""
-        port = self.network.open_media_port(remote_host, own_port)
+        port = self.network.media.open(remote_host, own_port)
         endpoint = Endpoint(
             host=port.host,
             port=port.port,
@@ -255,17 +255,17 @@ class CallKeeper(ABC):
             session_id=self.rng.getrandbits(31),
             session_version=1,
         )
-        now = self.network.now()
+        now = self.network.loop.now()
         record = replace(record, start=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
         return Call(record, remote_host, caller_user, now, endpoint, port, local_host=port.host)
 
     def _aim(self, call: Call, remote_host: str) -> None:
         """Make a call that has not begun ready for a peer at this literal address; NetworkError without a port."""
         if family_of(remote_host) != family_of(call.remote_host):
-            self.network.detach(call.port)
-            call.port = self.network.open_media_port(remote_host)
+            call.port.close()
+            call.port = self.network.media.open(remote_host)
         call.remote_host = remote_host
-        call.local_host = self.network.local_host(remote_host)
+        call.local_host = self.network.addresses.local_host(remote_host)
         call.endpoint = replace(
             call.endpoint, host=call.local_host, port=call.port.port, ip_version=call.port.ip_version
         )
@@ -275,7 +275,7 @@ class CallKeeper(ABC):
         if now - call.looked_at < LOOK_INTERVAL or call.description is None or call_id in self._endings:
             return
         call.looked_at = now
-        host = self.network.current_host(call.remote_host)
+        host = self.network.addresses.current_host(call.remote_host)
         if host is None or host == call.local_host:
             return
         self.console.say(0, f"our address towards {call.record.peer} is now {host}, and was {call.local_host}")
@@ -287,7 +287,7 @@ class CallKeeper(ABC):
             return
         call.endpoint = replace(call.endpoint, session_version=call.endpoint.session_version + 1)
         call.offer = call.description = readdressed(call.description, call.endpoint, self.capabilities.direction)
-        self.agent.reinvite(call_id, call.offer.serialize(), self.network.now())
+        self.agent.reinvite(call_id, call.offer.serialize(), self.network.loop.now())
 
     def _discover(self, call_id: str, call: Call, then: Callable[[], None]) -> None:
         """Have the call's endpoint name the address that the peer sees, as far as that can be known; then go on."""
@@ -300,30 +300,37 @@ class CallKeeper(ABC):
             call.endpoint = replace(call.endpoint, host=host, port=port, rtcp_port=rtcp_port)
             then()
 
-        self.network.discover(call.port, call.remote_host, told)
+        self.network.addresses.discover(call.port, call.remote_host, told)
 
     def _agreed(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
         call.media = media
-        call.session = self._new_session(call, media)
-        take = self._begin_media(call_id, call, call.session)
-        self.network.attach(call.port, call.session, take)
+        call.session = self._new_session(call_id, call, media)
+        call.port.attach(call.session, self._packet_sink(call_id))
+        self._begin_media(call_id, call, call.session)
 
-    def _new_session(self, call: Call, media: NegotiatedMedia) -> RtpSession:
-        return RtpSession(media, cname=call.endpoint.cname, ntp_offset=self.network.ntp_offset, rng=self.rng)
+    def _new_session(self, call_id: str, call: Call, media: NegotiatedMedia) -> RtpSession:
+        sources = ReportSources()
+        for stream in self.streams:
+            sources = stream.report_sources(call_id, sources)
+        offset = self.network.ntp_offset
+        return RtpSession(media, cname=call.endpoint.cname, ntp_offset=offset, rng=self.rng, reports=sources)
 
-    def _begin_media(self, call_id: str, call: Call, session: RtpSession) -> OnPacket:
-        """Let the call's media flow; what takes the packets that come."""
+    def _packet_sink(self, call_id: str) -> OnPacket:
+        """What takes the packets that come."""
+        return self.hearing.taker(call_id) if self.hearing else lambda packet, arrival: None
+
+    def _begin_media(self, call_id: str, call: Call, session: RtpSession) -> None:
+        """Let the call's media flow, by a port that its session is attached to."""
         assert call.media is not None
-        now = self.network.now()
+        now = self.network.loop.now()
         call.established = now
         call.record = replace(call.record, media=call.media, setup=now - call.began)
+        if self.speaking is not None:
+            session.start_reports(now)
         for stream in self.streams:
-            if session.rtcp_exchange is not None:
-                stream.report_on(call_id, session.rtcp_exchange, now)
-            stream.begin(call_id, call.media, call.port, session)
+            stream.begin(call_id, call.media, call.port)
         self._announce(call_id, call, call.media)
-        return self.hearing.taker(call_id, session) if self.hearing else lambda packet, arrival: None
 
     def _announce(self, call_id: str, call: Call, media: NegotiatedMedia) -> None:
         codec = media.audio.codec
@@ -367,7 +374,7 @@ class CallKeeper(ABC):
         self.console.say(1, f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}")
         call.media = media
         call.record = replace(call.record, media=media)
-        call.heard_at = self.network.now()
+        call.heard_at = self.network.loop.now()
         call.session.update(media)
         for stream in self.streams:
             stream.change(call_id, media)
@@ -375,17 +382,17 @@ class CallKeeper(ABC):
     def _say_goodbye(self, call: Call) -> None:
         """The last RTCP: what the call came to. Only SIP ends it."""
         if call.session is not None:
-            self.network.say_goodbye(call.port, call.session)
+            call.port.send_goodbye()
 
     def _watch(self) -> None:
-        now = self.network.now()
+        now = self.network.loop.now()
         for call_id, call in list(self.calls.items()):
             self._watch_call(call_id, call, now)
             if call.media is not None:
                 self._look_for_move(call_id, call, now)
         self.registrant.look(now)
         self._publish()
-        self.network.call_later(WATCH_INTERVAL, self._watch)
+        self.network.loop.call_later(WATCH_INTERVAL, self._watch)
 
     def _watch_call(self, call_id: str, call: Call, now: float) -> None:
         """End a call whose peer is gone; ask a silent one whether it is still there."""
@@ -410,17 +417,19 @@ class CallKeeper(ABC):
 
     def _has_left(self, call: Call, silent: float) -> bool:
         """Without signalling RTCP's BYE, and silence after it, ends a stream (RFC 3550 section 6.6)."""
-        exchange = call.session.rtcp_exchange if call.session is not None else None
-        return not call.signalled and exchange is not None and exchange.peer_left and silent > LEFT_AFTER
+        left = call.session is not None and call.session.peer_left
+        return not call.signalled and left and silent > LEFT_AFTER
 
     def _snapshot(self, call_id: str, call: Call) -> CallRecord:
         rx, tx = self._statistics(call_id)
         network = call.session.stats if call.session is not None else call.record.network
         if network is not None:
-            network = replace(network, icmp_errors=call.port.icmp_errors)
+            overruns = self.hearing.overruns if self.hearing else 0
+            port = call.port
+            network = replace(network, icmp_errors=port.icmp_errors, unsent=port.unsent, overruns=overruns)
         rx, tx = rx or call.record.rx, tx or call.record.tx
         first_audio = None if rx is None or rx.first_audio_at is None else rx.first_audio_at - call.began
-        duration = 0.0 if call.established is None else (call.ended or self.network.now()) - call.established
+        duration = 0.0 if call.established is None else (call.ended or self.network.loop.now()) - call.established
         return replace(call.record, rx=rx, tx=tx, network=network, first_audio=first_audio, duration=duration)
 
     def _publish(self) -> None:
@@ -432,7 +441,7 @@ class CallKeeper(ABC):
         call = self.calls[call_id]
         ending = self._endings.pop(call_id, None)
         reason = ending.reason if ending is not None else "local-bye"
-        self.network.detach(call.port)
+        call.port.close()
         call.record = replace(self._snapshot(call_id, call), end_reason=reason)
         del self.calls[call_id]
         if call.signalled or call.established is not None:

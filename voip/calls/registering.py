@@ -28,10 +28,10 @@ class Registrant:
         return {Registered: self.on_registered, RegistrationFailed: self.on_failed}
 
     def start(self) -> None:
-        self.agent.register(self.network.now())
+        self.agent.register(self.network.loop.now())
 
     def stop(self) -> None:
-        self.agent.unregister(self.network.now())
+        self.agent.unregister(self.network.loop.now())
 
     def look(self, now: float) -> None:
         """Register anew when this machine's address on the way to the registrar is another."""
@@ -39,7 +39,7 @@ class Registrant:
         if registrar is None or now - self._looked_at < LOOK_INTERVAL:
             return
         self._looked_at = now
-        host = self.network.current_host(registrar.host)
+        host = self.network.addresses.current_host(registrar.host)
         if host is not None and host != self._host:
             moved, self._host = self._host is not None, host
             if moved:

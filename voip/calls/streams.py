@@ -8,17 +8,17 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
-from voip.audio import AudioSender, Dialler, Digit
+from voip.audio import AudioSender, Digit, DtmfSender
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
-from voip.net import MediaPort, Network
+from voip.net import MediaTransport, Network
 from voip.report import Console
-from voip.rtcp import RtcpExchange
+from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
-from voip.session import RtpSession
 from voip.stats import ReceiverStats, SenderStats
 
 Ended = Callable[["ReceiverStats | SenderStats | None"], None]
@@ -34,7 +34,7 @@ class Stream(ABC):
         """Whether its device is there."""
 
     @abstractmethod
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
+    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
         """A call is agreed on: let it flow."""
 
     @abstractmethod
@@ -46,8 +46,8 @@ class Stream(ABC):
         """Signalling is over: see to the rest, then `ended`, on the network thread."""
 
     @abstractmethod
-    def report_on(self, call_id: str, exchange: RtcpExchange, now: float) -> None:
-        """Give the call's RTCP what it tells of this direction, and take what it is told."""
+    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
+        """`sources` with what the call's RTCP needs of this direction."""
 
 
 class Hearing(Stream):
@@ -60,7 +60,7 @@ class Hearing(Stream):
     def available(self) -> bool:
         return self._playback.sink.available
 
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
+    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
         def on_digit(digit: Digit) -> None:  # playback thread
             lasted = round(digit.seconds * 1e3)
             text = f"key {digit.key}   pressed for {lasted} ms"
@@ -68,13 +68,17 @@ class Hearing(Stream):
 
         self._playback.mailbox.post(self._playback.begin, call_id, media, on_digit)
 
-    def taker(self, call_id: str, session: RtpSession) -> Callable[[RtpPacket, float], None]:
+    @property
+    def overruns(self) -> int:
+        """Packets dropped because play-out had fallen far behind."""
+        return self._playback.mailbox.overruns
+
+    def taker(self, call_id: str) -> Callable[[RtpPacket, float], None]:
         """What each accepted packet is given to."""
         mailbox, put = self._playback.mailbox, self._playback.mixer.put
 
         def on_packet(packet: RtpPacket, arrival: float) -> None:
             mailbox.post_packet(put, call_id, packet, arrival)
-            session.overruns = mailbox.overruns
             if self._console.shows_packets:
                 self._console.packet("received", packet)
 
@@ -85,13 +89,13 @@ class Hearing(Stream):
 
     def end(self, call_id: str, ended: Ended) -> None:
         def played_out(stats: ReceiverStats) -> None:  # playback thread
-            self._network.post(ended, stats)
+            self._network.loop.post(ended, stats)
 
         self._playback.mailbox.post(self._playback.mixer.finish, call_id, played_out)
 
-    def report_on(self, call_id: str, exchange: RtcpExchange, now: float) -> None:
-        exchange.receiver_stats = lambda: self.statistics(call_id)
-        exchange.buffer_limit = self._playback.latency_max
+    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
+        limit = self._playback.latency_max
+        return replace(sources, receiver_stats=lambda: self.statistics(call_id), buffer_limit=limit)
 
     def statistics(self, call_id: str) -> ReceiverStats | None:
         """What is known so far."""
@@ -118,19 +122,15 @@ class Speaking(Stream):
     ) -> None:
         self._network, self.capture, self._console = network, capture, console
         self._fec, self._fec_max, self._rng, self._keys = fec, fec_max, rng, keys
-        self._diallers: dict[str, Dialler] = {}  # capture thread
+        self._diallers: dict[str, DtmfSender] = {}  # capture thread
 
     @property
     def available(self) -> bool:
         return self.capture.source.available
 
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaPort, session: RtpSession) -> None:
+    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
         def send(datagram: bytes) -> None:  # capture thread
-            remote = session.remote
-            if not remote[1]:  # without signalling nobody is known until he has been heard
-                return
-            port.send(remote, datagram)
-            if self._console.shows_packets:
+            if port.send_rtp(datagram) and self._console.shows_packets:
                 self._console.packet("sent", RtpPacket.parse(datagram))
 
         self.capture.mailbox.post(self._feed, call_id, media, send)
@@ -139,7 +139,7 @@ class Speaking(Stream):
     def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
         """Capture thread: the stream joins."""
         source, fec = self.capture.source, self._fec
-        dialler = self._diallers[call_id] = Dialler(self._keys)
+        dialler = self._diallers[call_id] = DtmfSender(self._keys)
         if self._keys and media.audio.telephone_event_payload_type is None:
             self._console.say(0, f"the other side takes no telephone events: {self._keys} is not dialled")
         sender = AudioSender(
@@ -150,7 +150,7 @@ class Speaking(Stream):
             pattern=None if isinstance(fec, str) else fec,
             control=FecController(self._fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
-            dialler=dialler,
+            dtmf=dialler,
         )
         self.capture.fanout.add(call_id, sender, send)
 
@@ -162,15 +162,17 @@ class Speaking(Stream):
             left = self._diallers.pop(call_id).left if call_id in self._diallers else ""
             if left:
                 self._console.say(0, f"the call ended before all keys were dialled: {left} is left")
-            self._network.post(ended, self.capture.fanout.remove(call_id))
+            self._network.loop.post(ended, self.capture.fanout.remove(call_id))
 
         self.capture.mailbox.post(starve)
 
-    def report_on(self, call_id: str, exchange: RtcpExchange, now: float) -> None:
+    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
         mailbox, fanout = self.capture.mailbox, self.capture.fanout
-        exchange.sender_stats = lambda: self.statistics(call_id)
-        exchange.on_report = lambda report: mailbox.post(fanout.report, call_id, report)
-        exchange.start(now)
+        return replace(
+            sources,
+            sender_stats=lambda: self.statistics(call_id),
+            on_report=lambda report: mailbox.post(fanout.report, call_id, report),
+        )
 
     def statistics(self, call_id: str) -> SenderStats | None:
         """What is known so far."""

@@ -11,7 +11,7 @@ import voip
 from voip.calls import CallKeeper
 from voip.cli.options import CommonOptions
 from voip.cli.wiring import console as make_console
-from voip.devices import Device, faults
+from voip.devices import Device
 from voip.engine import Shutdown, fill_standard_streams
 from voip.environment import program_name
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
@@ -34,10 +34,10 @@ def watch(
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
-    now = calls.network.now()
+    now = calls.network.loop.now()
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
-        now = calls.network.now()
+        now = calls.network.loop.now()
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -46,18 +46,18 @@ def watch(
         if now >= next_status:
             next_status += STATUS_INTERVAL
             console.status(calls.records)
-    calls.network.post(calls.hang_up_all)
-    deadline = calls.network.now() + GOODBYE_TIMEOUT
-    while not calls.idle and calls.network.now() < deadline and not shutdown.impatient():
+    calls.network.loop.post(calls.hang_up_all)
+    deadline = calls.network.loop.now() + GOODBYE_TIMEOUT
+    while not calls.idle and calls.network.loop.now() < deadline and not shutdown.impatient():
         shutdown.pause()
     if not calls.idle:
-        calls.network.post(calls.last_words)
+        calls.network.loop.post(calls.last_words)
         shutdown.pause()
     deadline += 0.0 if shutdown.signalled() else LINGER_AT_MOST - GOODBYE_TIMEOUT
-    while calls.network.now() < min(calls.agent.linger_until, deadline) and not shutdown.impatient():
+    while calls.network.loop.now() < min(calls.agent.linger_until, deadline) and not shutdown.impatient():
         shutdown.pause()
     shutdown.stop()
-    calls.network.post(lambda: None)
+    calls.network.loop.post(lambda: None)
 
 
 def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: Console) -> None:
@@ -79,7 +79,7 @@ def finish(
 ) -> int:
     """After every thread has ended: the final report, and the exit status."""
     for device in devices:
-        if trouble := faults(device):
+        if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
     if dropped := calls.network.failures.count:
         console.say(0, f"messages or calls that were dropped because of bugs: {dropped}")

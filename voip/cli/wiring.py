@@ -36,7 +36,7 @@ def console(options: CommonOptions) -> Console:
     return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json)
 
 
-def network(options: CommonOptions) -> Network:
+def network(options: CommonOptions, console: Console) -> Network:
     return Network(
         bind=options.bind,
         public_address=options.public_address,
@@ -44,6 +44,7 @@ def network(options: CommonOptions) -> Network:
         media_ports=options.media_ports,
         dscp=options.dscp,
         tls=options.tls,
+        say=console.say,
     )
 
 
@@ -60,8 +61,8 @@ def user_agent(
     """A user agent on this network, with the account of the options."""
     return UserAgent(
         rng=random.SystemRandom(),
-        local=network.sip_address,
-        keeps_alive=network.behind_nat,
+        local=network.sip.sip_address,
+        keeps_alive=network.addresses.behind_nat,
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
@@ -181,10 +182,10 @@ def announce(
         console.event("listening", f"receiver  waiting for a stream   {uri}\n{sound}", uri=uri)
         console.pump()
         return
-    host = format_host(network.local_host(ANY_PUBLIC_HOST))
+    host = format_host(network.addresses.local_host(ANY_PUBLIC_HOST))
     first, last = options.media_ports or (0, 0)
     port = "" if sip_port == SIP_PORT else f":{sip_port}"
-    by_tls = network.sip_ports.get("tls")
+    by_tls = network.sip.sip_ports.get("tls")
     secure = f"          or, by TLS,             sips:{host}:{by_tls}\n" if by_tls else ""
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
     console.event(
