@@ -43,25 +43,34 @@ Replaceable = Callable[[str, Address, NameAddr], bool]
 
 
 class Side(Protocol):
-    """What differs between a call that we make and one that came in."""
+    """What differs between a call that we make and one that came in. `tag` is the peer's."""
 
-    def start(self, now: float) -> None: ...
+    def start(self, now: float) -> None:
+        """The call begins: send its INVITE, or ask the user about it."""
 
-    def early_dialog(self, tag: str) -> Dialog | None: ...
+    def early_dialog(self, tag: str) -> Dialog | None:
+        """The early dialog with this peer, where it is not that of the call yet."""
 
-    def has_open_offer(self, tag: str) -> bool: ...
+    def has_open_offer(self, tag: str) -> bool:
+        """Whether this peer has not answered the offer of our INVITE."""
 
-    def session_changed(self, tag: str) -> None: ...
+    def session_changed(self, tag: str) -> None:
+        """An offer of this peer has been answered."""
 
-    def acknowledges(self, prack: Request) -> bool: ...
+    def acknowledges(self, prack: Request) -> bool:
+        """Whether a provisional response of ours waits for this PRACK."""
 
-    def withdraw(self, now: float) -> None: ...
+    def withdraw(self, now: float) -> None:
+        """The user hangs up before the final response to our INVITE."""
 
-    def resend(self) -> None: ...
+    def resend(self) -> None:
+        """Send once more what should end the call before it is confirmed."""
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Our final response is sent, or the call is over: nothing is repeated or timed any more."""
 
-    def drop(self) -> None: ...
+    def drop(self) -> None:
+        """The call is forgotten: expect no response any more."""
 
 
 class Call:

@@ -126,7 +126,7 @@ LIVE = frozenset(CallState) - {CallState.ENDING, CallState.TERMINATED}
 """The call is up, or on its way there."""
 TAKES_ROOM = LIVE - {CallState.LEAVING}
 """The call counts when another one comes in: not where only an ACK is still to come before our BYE."""
-EXPIRES = frozenset({CallState.ACCEPTED, CallState.LEAVING, CallState.CONFIRMED})
+HAS_SESSION = frozenset({CallState.ACCEPTED, CallState.LEAVING, CallState.CONFIRMED})
 """There is a session, which a session timer may end."""
 
 

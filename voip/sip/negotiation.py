@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
 from voip.sip.address import Address
-from voip.sip.call_state import EXPIRES, CallState
+from voip.sip.call_state import HAS_SESSION, CallState
 from voip.sip.dialog import is_secure
 from voip.sip.events import CallOffered, CallReanswered, RequestRefused
 from voip.sip.leg import Leg, Reason
@@ -159,7 +159,7 @@ class Negotiation:
 
     def _answer_update(self, transaction: ServerTransaction, body: bytes, now: float) -> None:
         fields = [("Contact", self._contact_for(transaction))]
-        if self._leg.state in EXPIRES:
+        if self._leg.state in HAS_SESSION:
             fields += self.timer.response_fields(transaction.request, now)
         self._core.respond(transaction, 200, now, fields=fields, allow=True, body=body)
         if body:
