@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.namespaces import Host, Hosts, require
 from tests.support.processes import Program, receiver, sender
-from voip.calls.moving import readdressed
+from voip.calls.negotiation import readdressed
 from voip.media import Direction
 from voip.sdp import Endpoint, SessionDescription
 

@@ -1,0 +1,331 @@
+"""Where signalling meets media: calls are dialled and answered, any number of them, and hung up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from voip.calls.account import Account
+from voip.calls.address_change import AddressChange, find_public_address
+from voip.calls.call import Call, CallSettings
+from voip.calls.call_media import CallMedia
+from voip.calls.outcome import Outcome, outcome_of
+from voip.calls.plain import PlainSource, PlainStreams
+from voip.calls.records import Records
+from voip.calls.renegotiation import Renegotiation
+from voip.calls.streams import AudioStreams
+from voip.calls.table import CallTable
+from voip.calls.watch import CallWatch
+from voip.errors import EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.net import Network
+from voip.report import CallRecord, Console
+from voip.sip import (
+    Address,
+    CallAnswered,
+    CallEnded,
+    CallEstablished,
+    CallRinging,
+    DigitPressed,
+    IncomingCall,
+    OfferWanted,
+    PeerAlive,
+    RequestRefused,
+    SipUri,
+    UserAgent,
+)
+
+WATCH_INTERVAL = 0.25
+"""Seconds between looks at the media time-out and at the statistics."""
+BYE_TIMEOUT = 4.0
+"""Seconds that the answer to a BYE may take when nothing else is left to do: three repetitions of it (RFC 3261, timer
+E). Who does not answer may have left before us."""
+
+
+class CallPolicy(Protocol):
+    """What a program does about the end of a call, such as to exit. Called on the network thread."""
+
+    def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        """A call is closed and reported; `manager.calls` has those that are left."""
+
+    def on_account_refused(self, error: str) -> None:
+        """The registrar does not believe that the account is ours."""
+
+
+class CallManager:
+    """Dials and answers calls, any number of them. All of it belongs to the network thread, but what says otherwise.
+
+    A call begins with an INVITE, ours or the peer's; when offer and answer agree (RFC 3264) it gets a line of media. It
+    ends by BYE, rejection or media time-out, is played to its end, and reported. `table` is the user agent's, too.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        agent: UserAgent,
+        table: CallTable,
+        audio: AudioStreams,
+        console: Console,
+        settings: CallSettings,
+        policy: CallPolicy,
+    ) -> None:
+        self._network, self._agent, self._table, self._audio = network, agent, table, audio
+        self._console, self._settings, self._policy = console, settings, policy
+        rng = random.SystemRandom()
+        self._records = Records()
+        self._media = CallMedia(network, audio, console, settings.capabilities, rng)
+        self._plain = PlainStreams(table, self._media, console, settings, rng)
+        self._account = Account(network, agent, console, policy.on_account_refused)
+        self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
+        self._address_change = AddressChange(network, agent, console)
+        renegotiation = Renegotiation(network, agent, table, self._media, console)
+        network.on_send_error = self._on_send_error
+        network.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers())
+        network.post(self._account.start)
+        network.post(self._look)
+
+    # --- any thread -----------------------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> tuple[CallRecord, ...]:
+        """What is told of the calls that have ended, and of those that are up."""
+        return self._records.all
+
+    @property
+    def idle(self) -> bool:
+        """No call is up, ringing or being played to its end, and no registrar knows of us."""
+        return not len(self._table) and not self._agent.registering
+
+    @property
+    def linger_until(self) -> float:
+        """Who stops before then may leave a peer behind that has missed our last response."""
+        return self._agent.linger_until
+
+    # --- what the user asks ---------------------------------------------------------------------------------------
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The live calls."""
+        return tuple(self._table)
+
+    def dial(self, target: SipUri) -> str:
+        """Call `target`; the call's id. NetworkError without a media port.
+
+        Both directions are offered even by who only sends, as a phone does whose user only speaks: many phones take a
+        sendonly offer for being put on hold (RFC 3264 section 8.4) and play nothing.
+        """
+        host, settings = self._network.any_host, self._settings
+        port = self._media.open_port(host)
+        now = self._network.now()
+        call_id = self._agent.invite(target, None, now, timeout=settings.connect_timeout, display=settings.name)
+        record = CallRecord(call_id=call_id, peer=str(target), incoming=False)
+        self._table.add(self._media.new_call(record, host, port=port))
+        self._console.say(0, f"calling {target}   {self._audio.input}")
+        return call_id
+
+    def stream_to(self, target: str, remote: tuple[str, int]) -> None:
+        """Send to this address and port without signalling; `target` is what the user calls it. NetworkError."""
+        self._plain.send(target, remote, self._audio.input)
+
+    def await_stream(self, source: PlainSource) -> None:
+        """Play the first stream that comes without signalling. NetworkError."""
+        self._plain.wait(source)
+
+    def answer(self, call_id: str) -> None:
+        """Take a call that rings; nothing if it does not."""
+        call = self._table.get(call_id)
+        if call is not None and (offer := call.take_offer()) is not None:
+            find_public_address(self._network, call, partial(self._accept, call, offer))
+
+    def hang_up(self, call_id: str) -> None:
+        """End a call in whatever state it is; nothing if it is over."""
+        call = self._table.get(call_id)
+        if call is None:
+            return
+        self._media.say_bye(call)
+        if call.signalled:
+            self._agent.hang_up(call_id, self._network.now())
+        else:
+            self._end(call, CallEnded(call_id, "local-bye", None, ""))
+
+    def hang_up_all(self) -> None:
+        """End all calls, and be reachable no longer."""
+        self._account.stop()
+        for call in self._table:
+            self.hang_up(call.call_id)
+
+    def finish(self) -> None:
+        """As `hang_up_all`, and what is left after BYE_TIMEOUT is closed."""
+        self.hang_up_all()
+        self._network.call_later(BYE_TIMEOUT, self.close_all)
+
+    def close_all(self) -> None:
+        """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
+        self._agent.send_pending_byes(self._network.now())
+        self._network.flush()
+        for call in self._table:
+            self._close(call)
+
+    # --- calls that we make ---------------------------------------------------------------------------------------
+
+    def _on_offer_wanted(self, event: OfferWanted) -> None:
+        """It is known where the next INVITE of this call goes, hence which of our addresses the offer names."""
+        call = self._table.get(event.call_id)
+        if call is None:
+            return
+        try:
+            self._media.aim(call, event.remote.host)
+        except NetworkError as error:
+            self._agent.hang_up(event.call_id, self._network.now())
+            self._end(call, CallEnded(event.call_id, "network", None, str(error)))
+            return
+        find_public_address(self._network, call, partial(self._offer, call, event))
+
+    def _offer(self, call: Call, event: OfferWanted) -> None:
+        if call.remote_host == event.remote.host:  # else it took too long, and the next address has its turn
+            self._agent.offer(call.call_id, call.negotiation.offer(), self._network.now())
+
+    def _on_ringing(self, event: CallRinging) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None:
+            self._console.say(0, f"{call.record.peer}: {event.status} {event.reason}")
+
+    def _on_answered(self, event: CallAnswered) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None and call.negotiation.awaits_answer and not call.lines:
+            self._take_answer(call, event.answer)
+
+    def _on_send_error(self, address: Address, error: OSError) -> None:
+        """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
+        if any(call.remote_host == address.host and not call.lines for call in self._table):
+            reason = f"cannot reach {address.host}: {error.strerror}"
+            self._agent.transport_failed(address, self._network.now(), reason)
+
+    # --- calls that come in ---------------------------------------------------------------------------------------
+
+    def _on_incoming(self, event: IncomingCall) -> None:
+        call_id, peer = event.call_id, str(event.caller.uri)
+        self._console.event("incoming", None, call_id=call_id, peer=peer)
+        try:
+            if not self._audio.available:
+                raise NegotiationError("the speaker is gone", status=480)
+            port = self._media.open_port(event.source.host)
+        except (NegotiationError, NetworkError) as error:
+            self._refuse(call_id, peer, error)
+            return
+        record = CallRecord(call_id=call_id, peer=peer, incoming=True)
+        user = getattr(event.caller.uri, "user", None)
+        call = self._media.new_call(record, event.source.host, port=port, caller_user=user, offer=event.offer)
+        self._table.add(call)
+        if self._settings.auto_answer:
+            self.answer(call_id)
+        else:
+            self._agent.ring(call_id, self._network.now())
+
+    def _accept(self, call: Call, offer: bytes) -> None:
+        """200 with our answer, or our offer: then the peer's answer is in its ACK (RFC 3261 section 13.2.1)."""
+        try:
+            answer, media = call.negotiation.answer(offer)
+            if media is not None:
+                self._media.begin(call, media)
+        except (ProtocolError, NegotiationError) as error:
+            self._table.remove(call)
+            self._media.close(call)
+            self._refuse(call.call_id, call.record.peer, error)
+            return
+        self._agent.accept(call.call_id, answer, self._network.now())
+
+    def _refuse(self, call_id: str, peer: str, error: VoipError) -> None:
+        status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
+        self._agent.reject(call_id, status, self._network.now())
+        self._console.say(0, f"refused a call from {peer}: {error}")
+
+    def _on_established(self, event: CallEstablished) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None and call.negotiation.awaits_answer:
+            self._take_answer(call, event.answer)
+
+    # --- calls of both kinds --------------------------------------------------------------------------------------
+
+    def _take_answer(self, call: Call, answer: bytes) -> None:
+        """The answer to our offer that makes the call; one that is of no use ends it."""
+        try:
+            media = call.negotiation.accept(answer)
+        except (ProtocolError, NegotiationError) as error:
+            text = f"{call.record.peer} sent an unusable SDP answer: {error}"
+            if call.record.incoming:
+                self._console.say(0, text)
+            call.fail(Outcome(EXIT_REJECTED, text))
+            self._agent.hang_up(call.call_id, self._network.now())
+            self._network.call_later(BYE_TIMEOUT, partial(self._close, call))
+            return
+        if call.lines:
+            self._media.renegotiate(call, media)
+        else:
+            self._media.begin(call, media)
+
+    def _on_digit(self, event: DigitPressed) -> None:
+        if self._table.get(event.call_id) is not None:
+            text = f"key {event.digit}   pressed"
+            self._console.event("dtmf", text, call_id=event.call_id, digit=event.digit, duration_ms=None)
+
+    def _on_alive(self, event: PeerAlive) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None:
+            call.note_alive(self._network.now())
+
+    def _on_refused(self, event: RequestRefused) -> None:
+        self._console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
+
+    def _on_ended(self, event: CallEnded) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None:
+            self._end(call, event)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            OfferWanted: self._on_offer_wanted,
+            CallRinging: self._on_ringing,
+            CallAnswered: self._on_answered,
+            IncomingCall: self._on_incoming,
+            CallEstablished: self._on_established,
+            CallEnded: self._on_ended,
+            DigitPressed: self._on_digit,
+            PeerAlive: self._on_alive,
+            RequestRefused: self._on_refused,
+        }
+
+    def _end(self, call: Call, ending: CallEnded, at: float | None = None) -> None:
+        """Signalling is over; media may still be played to its end, then `_close` follows."""
+        if call.ending is not None:  # the first reason counts, not what becomes of our BYE
+            return
+        self._media.say_bye(call)
+        call.end(ending, self._network.now() if at is None else at, partial(self._close, call))
+
+    def _close(self, call: Call) -> None:
+        """The last of a call: its port is closed, its report made."""
+        if call not in self._table:
+            return
+        self._media.close(call)
+        self._table.remove(call)
+        now = self._network.now()
+        record = call.close(now)
+        if call.signalled or call.established is not None:
+            self._records.add(record)
+            self._records.publish(self._table, now)
+            self._console.call_ended(record)
+        outcome = call.failure or outcome_of(record.peer, call.ending)
+        self._policy.on_call_over(self, record, outcome)
+
+    def _look(self) -> None:
+        """What has to be looked at now and then."""
+        now = self._network.now()
+        for call in self._table:
+            self._watch.check(call, now)
+            self._address_change.check(call, now)
+        self._account.check(now)
+        self._records.publish(self._table, now)
+        self._network.call_later(WATCH_INTERVAL, self._look)
