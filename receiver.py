@@ -12,6 +12,11 @@ BYE, the media time-out or Ctrl+C (which sends BYE); what has arrived is played 
 
 import sys
 
+from voip.environment import ensure_dependencies
+
+if __name__ == "__main__":
+    ensure_dependencies(__file__)
+
 from voip import cli
 from voip.calls import CallManager, CallTable
 from voip.engine import Shutdown, Worker, together
@@ -58,5 +63,10 @@ def main(options: cli.ReceiverOptions) -> int:
     return cli.finish("receiver", options, manager, devices, console, shutdown)
 
 
+def command() -> int:
+    """All that `voip-receiver` does, the command of the installed package."""
+    return cli.run("receiver", cli.receiver_options, main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("receiver", cli.receiver_options, main))
+    sys.exit(command())

@@ -13,6 +13,11 @@ ends by the end of the input, --duration, BYE from the other side, the media tim
 import sys
 from functools import partial
 
+from voip.environment import ensure_dependencies
+
+if __name__ == "__main__":
+    ensure_dependencies(__file__)
+
 from voip import cli
 from voip.calls import CallManager, CallTable
 from voip.engine import Shutdown, Worker, together
@@ -55,5 +60,10 @@ def main(options: cli.SenderOptions) -> int:
     return cli.finish("sender", options, manager, devices, console, shutdown)
 
 
+def command() -> int:
+    """All that `voip-sender` does, the command of the installed package."""
+    return cli.run("sender", cli.sender_options, main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("sender", cli.sender_options, main))
+    sys.exit(command())

@@ -9,6 +9,7 @@ built on them   sdp (RFC 8866, 3264), rtcp (RFC 3550 section 6, 3611), fec (RFC 
 sessions        sip (RFC 3261), session (one media port), audio (what is sent, what is heard)
 drivers         devices (microphone, speaker, files), net (sockets, timers)
 assembly        engine (threads), calls (signalling to media), report, cli
+the way in      environment (which Python runs them), scripts (the two scripts, where they are installed)
 """
 
 import os

@@ -248,7 +248,7 @@ class RawPeer:
         ]
         if body:
             lines.append("Content-Type: application/sdp")
-        return CRLF.join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
+        return CRLF.join([*lines, f"Content-Length: {len(body.encode())}", "", body]).encode()
 
     def ask(self, request: bytes, target: Address, timeout: float = 2.0) -> str | None:
         """The final answer to a request, which is sent once more every half second until it comes (RFC 3261 17.1)."""
@@ -302,7 +302,7 @@ class RawPeer:
             fields = [line + f";tag={self.tag}" * line.startswith("To:") for line in fields]
         lines = [f"SIP/2.0 {code} {reason}", *fields, f"Contact: <sip:raw@{self.target}>", *headers]
         lines += ["Content-Type: application/sdp"] if body else []
-        self.send(CRLF.join([*lines, f"Content-Length: {len(body)}", "", body]).encode(), source)
+        self.send(CRLF.join([*lines, f"Content-Length: {len(body.encode())}", "", body]).encode(), source)
 
     def take_call(self, payload_types: Sequence[int] | None = None) -> Dialog:
         """Answer the next INVITE with 200; `payload_types`: the first one of the offer, unless given."""

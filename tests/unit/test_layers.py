@@ -19,7 +19,9 @@ LAYERS = [
     {"devices", "net"},
     {"engine", "report"},
     {"calls"},
+    {"environment"},
     {"cli"},
+    {"scripts"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]

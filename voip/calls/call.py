@@ -109,7 +109,7 @@ class Call:
         """It goes to this literal address, from that port."""
         self.remote_host, self.port = remote_host, port
         self.local_address = LocalAddress(local_host)
-        self.negotiation.move(local_host, port.port)
+        self.negotiation.move(local_host, port.port, ip_version=port.ip_version)
 
     def start(self, now: float) -> None:
         """Let its lines flow."""

@@ -56,6 +56,7 @@ class CallMedia:
         endpoint = Endpoint(
             host=port.host,
             port=port.port,
+            ip_version=port.ip_version,
             ssrc=self._rng.getrandbits(SSRC_BITS),
             fec_ssrc=self._rng.getrandbits(SSRC_BITS),
             cname=f"{self._rng.getrandbits(CNAME_BITS):024x}",

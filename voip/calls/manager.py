@@ -42,6 +42,9 @@ BYE_TIMEOUT = 4.0
 """Seconds that the answer to a BYE may take when nothing else is left to do: three repetitions of it (RFC 3261, timer
 E). Who does not answer may have left before us."""
 
+SERVER_ERROR = 500
+"""The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
+
 
 class CallPolicy(Protocol):
     """What a program does about the end of a call, such as to exit. Called on the network thread."""
@@ -81,7 +84,7 @@ class CallManager:
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, console)
         network.on_send_error = self._on_send_error
-        network.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers())
+        network.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
         network.post(self._account.start)
         network.post(self._look)
 
@@ -96,6 +99,11 @@ class CallManager:
     def idle(self) -> bool:
         """No call is up, ringing or being played to its end, and no registrar knows of us."""
         return not len(self._table) and not self._agent.registering
+
+    @property
+    def dropped(self) -> int:
+        """Messages and calls that were dropped because of bugs."""
+        return self._network.failures.count
 
     @property
     def linger_until(self) -> float:
@@ -155,6 +163,16 @@ class CallManager:
         for call in self._table:
             self.hang_up(call.call_id)
 
+    def drop(self, call_id: str) -> None:
+        """End a call that a bug of ours keeps us from going on with, in whatever state it is."""
+        self._agent.reject(call_id, SERVER_ERROR, self._network.now())
+        self._agent.hang_up(call_id, self._network.now())
+        call = self._table.get(call_id)
+        if call is not None and call.ending is not None:
+            self._close(call)
+        elif call is not None:
+            self._end(call, CallEnded(call_id, "internal-error", None, ""))
+
     def finish(self) -> None:
         """As `hang_up_all`, and what is left after BYE_TIMEOUT is closed."""
         self.hang_up_all()
@@ -196,10 +214,10 @@ class CallManager:
         if call is not None and call.negotiation.awaits_answer and not call.lines:
             self._take_answer(call, event.answer)
 
-    def _on_send_error(self, address: Address, error: OSError) -> None:
+    def _on_send_error(self, address: Address, why: str) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
         if any(call.remote_host == address.host and not call.lines for call in self._table):
-            reason = f"cannot reach {address.host}: {error.strerror}"
+            reason = f"cannot reach {address.host}: {why}"
             self._agent.transport_failed(address, self._network.now(), reason)
 
     # --- calls that come in ---------------------------------------------------------------------------------------

@@ -29,9 +29,13 @@ class Negotiation:
         """Whether what is in force began with an offer of ours, so that an answer may come, or come anew."""
         return self._offer is not None
 
-    def move(self, host: str, port: int, *, rtcp_port: int | None = None) -> None:
-        """Be reached at another address from the next description on; `rtcp_port`: if it is not the port above."""
-        self.endpoint = replace(self.endpoint, host=host, port=port, rtcp_port=rtcp_port)
+    def move(self, host: str, port: int, *, rtcp_port: int | None = None, ip_version: int | None = None) -> None:
+        """Be reached at another address from the next description on.
+
+        `rtcp_port`: if it is not the port above. `ip_version`: of our socket, if that is another one.
+        """
+        version = ip_version or self.endpoint.ip_version
+        self.endpoint = replace(self.endpoint, host=host, port=port, rtcp_port=rtcp_port, ip_version=version)
 
     def offer(self) -> bytes:
         """Our offer of a new session."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voip.errors import EXIT_AUTHENTICATION, EXIT_NETWORK, EXIT_NO_ANSWER, EXIT_NO_MEDIA, EXIT_OK, EXIT_REJECTED
+from voip.errors import (
+    EXIT_AUTHENTICATION,
+    EXIT_BUG,
+    EXIT_NETWORK,
+    EXIT_NO_ANSWER,
+    EXIT_NO_MEDIA,
+    EXIT_OK,
+    EXIT_REJECTED,
+)
 from voip.sip import CallEnded
 
 UNAUTHORIZED = (401, 407)
@@ -45,6 +53,8 @@ def outcome_of(peer: str, ending: CallEnded | None) -> Outcome:
         return Outcome()
     if ending.reason in ("media-timeout", "timeout"):
         return Outcome(EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}")
+    if ending.reason == "internal-error":
+        return Outcome(EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v says where")
     if ending.reason == "network":
         return Outcome(EXIT_NETWORK, ending.phrase)
     if ending.reason == "no-answer":

@@ -36,6 +36,7 @@ from voip.cli.values import (
     target,
     telephone_keys,
 )
+from voip.environment import program_name
 from voip.errors import EXIT_USAGE
 from voip.fec import Pattern
 from voip.ip import MAX_PORT
@@ -152,7 +153,7 @@ class Parser(argparse.ArgumentParser):
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser("receiver.py", "Wait for SIP calls and play their audio.")
+    parser = _parser(program_name("receiver"), "Wait for SIP calls and play their audio.")
     parser.add_argument(
         "stream",
         metavar="STREAM",
@@ -201,7 +202,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
 
 def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     """The options of sender.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser("sender.py", "Call TARGET and send it the sound of the microphone.")
+    parser = _parser(program_name("sender"), "Call TARGET and send it the sound of the microphone.")
     parser.add_argument(
         "targets",
         metavar="TARGET",

@@ -13,6 +13,7 @@ from voip.cli.options import CommonOptions
 from voip.cli.wiring import make_console
 from voip.devices import Device, faults
 from voip.engine import Shutdown, fill_standard_streams
+from voip.environment import program_name
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.net import Network
 from voip.report import CallRecord, Console, final_report
@@ -86,6 +87,8 @@ def finish(
     for device in devices:
         if trouble := faults(device):
             console.say(0, f"{device.description}: {trouble}")
+    if manager.dropped:
+        console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     _report(program, options, console, shutdown.status, shutdown.error, manager.records)
     return shutdown.status
 
@@ -116,12 +119,12 @@ def _report(
 ) -> None:
     report = final_report(program, voip.__version__, status, error, calls)
     if error:
-        console.error(f"{program}.py: {error}")
+        console.error(f"{program_name(program)}: {error}")
         console.event("error", None, error=error, exit=status)
     if options.report is not None:
         try:
             Path(options.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         except OSError as problem:
-            console.error(f"{program}.py: cannot write {options.report}: {problem.strerror}")
+            console.error(f"{program_name(program)}: cannot write {options.report}: {problem.strerror}")
     console.event("report", None, **report)
     console.pump()

@@ -15,6 +15,7 @@ from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOpt
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
+from voip.environment import how_to_call
 from voip.errors import ProtocolError, VoipError
 from voip.fec import Pattern, red
 from voip.media import RED, Direction
@@ -200,7 +201,7 @@ def announce(
         f"{secure}"
         f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}\n"
         f"{sound}\n"
-        f"on the other machine:  ./sender.py {host}{port}",
+        f"on the other machine:  {how_to_call('sender')} {host}{port}",
         uri=f"sip:{host}:{sip_port}",
         media_ports=[first, last],
     )

@@ -370,6 +370,12 @@ class AacDecoder:
             raise ProtocolError(f"AAC access unit of {len(unit)} bytes: {error}") from error
         if len(frames) != 1 or frames[0].sample_rate != self._rate or frames[0].samples != FRAME:
             raise ProtocolError("AAC access unit that is not a frame of the stream")
+        channels = frames[0].layout.nb_channels
+        if channels not in _LAYOUTS:
+            # A unit may redefine its channels by a program_config_element (14496-3 section 4.4.1.1), and PyAV reads
+            # beyond a frame's plane pointers, of which there are eight: the planes must not be touched.
+            self._begin()
+            raise ProtocolError(f"AAC access unit of {channels} channels")
         planes = frames[0].to_ndarray()
         sound = np.nan_to_num(planes.T * np.float32(32768.0))  # a crafted unit may give what is no number
         return to_channels(to_int16(sound), self._channels)

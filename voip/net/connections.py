@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from voip.errors import NetworkError
-from voip.net.sockets import bound_stream_socket, family_of, is_own_address, why_not
+from voip.net.sockets import bound_stream_socket, family_of, is_own_address, reason_of, why_not
 from voip.net.tls import Plain, Tls, TlsLayer, why_no_tls
 from voip.net.zones import learned, sockaddr
 from voip.sip import Address
@@ -157,9 +157,8 @@ class Connections:
             if address.protocol == "tls":
                 layer = TlsLayer(self._tls.client, self._hooks.server_name(address))
             sock = self._connecting_socket(address)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            self._tell_failure(address, f"cannot reach {_name(address)}: {reason}")
+        except (OSError, TypeError, ValueError) as error:
+            self._tell_failure(address, f"cannot reach {_name(address)}: {reason_of(error)}")
             return None
         due = self._hooks.now() + CONNECT_TIMEOUT
         connection = Connection(sock, address, layer, incoming=False, due=due, connected=False)
@@ -180,7 +179,11 @@ class Connections:
         return self._begin_connecting(sock, address)
 
     def _begin_connecting(self, sock: socket.socket, address: Address) -> socket.socket:
-        begun = sock.connect_ex(sockaddr(address.host, address.port))
+        try:
+            begun = sock.connect_ex(sockaddr(address.host, address.port, sock.family))
+        except (OSError, TypeError, ValueError):
+            sock.close()
+            raise
         if begun not in (0, errno.EINPROGRESS):
             sock.close()
             raise OSError(begun, os.strerror(begun))

@@ -22,9 +22,18 @@ from typing import Any, NamedTuple
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT, MAX_UDP_DATAGRAM
 from voip.net.connections import MOST_INCOMING, Connections, Hooks, open_listeners
+from voip.net.failures import Failures
 from voip.net.media import MediaPort, open_pair
 from voip.net.names import Names, missing
-from voip.net.sockets import DSCP_EF, bound_socket, datagrams, family_of, local_address_towards, why_not
+from voip.net.sockets import (
+    DSCP_EF,
+    bound_socket,
+    datagrams,
+    family_of,
+    local_address_towards,
+    reason_of,
+    why_not,
+)
 from voip.net.stun import StunClient
 from voip.net.tls import Tls, TlsFiles
 from voip.net.zones import find_zone, sockaddr
@@ -95,7 +104,10 @@ class Network:
         self.say: Callable[[int, str], None] = lambda level, text: None
         """Tells the user something, from this verbosity on."""
         self._warned = False
-        self.on_send_error: Callable[[Address, OSError], None] = lambda address, error: None
+        self.on_send_error: Callable[[Address, str], None] = lambda address, why: None
+        self.failures = Failures(lambda level, text: self.say(level, text))
+        """Messages, datagrams and events that were dropped because handling them failed."""
+        self._drop: Callable[[str], None] = lambda call_id: None
         self.ntp_offset = time.time() - time.monotonic() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `now`, by the wall clock as it was at the start."""
 
@@ -137,9 +149,10 @@ class Network:
             self._selector.register(sock, selectors.EVENT_READ, partial(self._receive_sip, sock))
         return port
 
-    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler]) -> None:
-        """Drive this user agent; its events go to the handler of their type, on the network thread."""
-        self._agent, self._handlers = agent, {LookUp: self._look_up, **handlers}
+    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+        """Drive this user agent; its events go to the handler of their type, on the network thread. `drop` ends the
+        call of an event whose handler has failed."""
+        self._agent, self._handlers, self._drop = agent, {LookUp: self._look_up, **handlers}, drop
         if self.stun is not None:
             self.post(self.stun.start, list(self._sip.values()))
 
@@ -161,8 +174,12 @@ class Network:
         self.names.look_up(event.uri, self.protocols, tuple(self._sip), found)
 
     def _found(self, event: LookUp, addresses: list[Address]) -> None:
-        if self._agent is not None:
+        if self._agent is None:
+            return
+        try:
             self._agent.found(event.uri, addresses, self.now())
+        except Exception as error:
+            self.failures.note(f"what was found of {event.uri.host}", error)
 
     def sip_address(self, remote: Address) -> tuple[str, int]:
         """Our own host and port as `remote` is to be told, for Via and Contact."""
@@ -252,7 +269,8 @@ class Network:
 
     def attach(self, port: MediaPort, session: RtpSession, on_packet: OnPacket) -> None:
         """From now on what `port` receives goes through `session`, what that accepts to `on_packet`; RTCP is sent."""
-        find_zone(session.remote[0])  # SDP may name another address than SIP came from
+        if port.rtp.family == socket.AF_INET6:
+            find_zone(session.remote[0])  # SDP may name another address than SIP came from
         attached = _Attached(port, session, on_packet)
         self._attached.append(attached)
         for sock in (port.rtp, port.rtcp):
@@ -386,8 +404,20 @@ class Network:
 
     def _dispatch(self, event: Event) -> None:
         handler = self._handlers.get(type(event))
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(event)
+        except Exception as error:
+            self.failures.note(f"a call ({type(event).__name__})", error)
+            if call_id := getattr(event, "call_id", None):
+                self._drop_call(call_id)
+
+    def _drop_call(self, call_id: str) -> None:
+        try:
+            self._drop(call_id)
+        except Exception as error:
+            self.failures.note("what is left of a call", error)
 
     def _send_sip(self, data: bytes, address: Address) -> None:
         if address.reliable:
@@ -397,9 +427,9 @@ class Network:
         if sock is None:
             return
         try:
-            sock.sendto(data, sockaddr(address.host, address.port))
-        except OSError as error:
-            self.on_send_error(address, error)
+            sock.sendto(data, sockaddr(address.host, address.port, sock.family))
+        except (OSError, TypeError, ValueError) as error:
+            self.on_send_error(address, reason_of(error))
 
     def _receive_sip(self, sock: socket.socket) -> None:
         for data, source in datagrams(sock):
@@ -417,14 +447,22 @@ class Network:
                 return
 
     def _take_stun(self, data: bytes, source: tuple[str, int]) -> None:
-        if self.stun is not None:
+        if self.stun is None:
+            return
+        try:
             self.stun.receive(data, source)
-            self._exchange_sip()
+        except Exception as error:
+            self.failures.note(f"a STUN message from {source[0]}", error)
+        self._exchange_sip()
 
     def _take_message(self, data: bytes, source: Address) -> None:
-        if self._agent is not None:
+        if self._agent is None:
+            return
+        try:
             self._agent.receive(data, source, self.now())
-            self._exchange_sip()
+        except Exception as error:
+            self.failures.note(f"a SIP message from {source.host}", error)
+        self._exchange_sip()
 
     def _hooks(self) -> Hooks:
         """What connections have to do with the user agent."""
@@ -448,8 +486,11 @@ class Network:
             if is_stun(data):  # shares the port with RTP (RFC 7983), and is none
                 self._take_stun(data, source)
                 continue
-            for packet in attached.session.receive_datagram(data, source, arrival):
-                attached.on_packet(packet, arrival)
+            try:
+                for packet in attached.session.receive_datagram(data, source, arrival):
+                    attached.on_packet(packet, arrival)
+            except Exception as error:
+                self.failures.note(f"a datagram from {source[0]}", error)
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -30,6 +30,11 @@ class MediaPort:
     sent: int = 0
     """Datagrams from the RTP port."""
 
+    @property
+    def ip_version(self) -> int:
+        """4 or 6: packets can go to addresses of this version alone."""
+        return 6 if self.rtp.family == socket.AF_INET6 else 4
+
     def send(self, destination: tuple[str, int], datagram: bytes) -> None:
         self._send(self.rtp, destination, datagram)
 
@@ -40,10 +45,12 @@ class MediaPort:
     def _send(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
         self.sent += sock is self.rtp
         try:
-            sock.sendto(datagram, sockaddr(*destination))
+            sock.sendto(datagram, sockaddr(*destination, sock.family))
         except ConnectionRefusedError:
             self.icmp_errors += 1
-        except OSError:  # no buffer, no route for now: RTP is lost like on any wire, the media time-out decides
+        except (OSError, TypeError, ValueError):
+            # No buffer, no route for now, no address of this socket's: RTP is lost like on any wire, the media time-out
+            # decides.
             self.unsent += 1
 
     def close(self) -> None:

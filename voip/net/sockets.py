@@ -28,9 +28,9 @@ def local_address_towards(host: str) -> str:
     find_zone(host)
     with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(sockaddr(host, 9))  # any port: connect() only looks the route up
-        except OSError as error:
-            raise NetworkError(f"no route to {host}: {error.strerror}") from error
+            probe.connect(sockaddr(host, 9, probe.family))  # any port: connect() only looks the route up
+        except (OSError, TypeError, ValueError) as error:
+            raise NetworkError(f"no route to {host}: {reason_of(error)}") from error
         return learned(probe.getsockname())
 
 
@@ -72,7 +72,7 @@ def _bound(
             sock.setsockopt(level, option, value)
         mark(sock, sock.family, dscp)
         sock.setblocking(False)
-        sock.bind(sockaddr(host, port))
+        sock.bind(sockaddr(host, port, sock.family))
     except OSError:
         sock.close()
         raise
@@ -100,6 +100,11 @@ def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
                 return
             continue  # an ICMP error for something sent earlier: timers decide
         yield data, (learned(source), source[1])
+
+
+def reason_of(error: Exception) -> str:
+    """Why the system, or Python before it, refuses an address: in its words."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket | None:

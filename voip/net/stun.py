@@ -163,7 +163,7 @@ class StunClient:
         question, index = self._open.get(transaction_id, (None, 0))
         if question is not None and question.mapped[index] is None:
             with suppress(OSError):  # no route, or closed by now: the time-out decides
-                sock.sendto(binding_request(transaction_id), sockaddr(*server))
+                sock.sendto(binding_request(transaction_id), sockaddr(*server, sock.family))
 
     def _give_up(self, question: _Question) -> None:
         asked = any(sock.family in self._servers for sock in question.sockets)

@@ -54,9 +54,10 @@ def zone_number(zone: str) -> int:
     return socket.if_nametoindex(zone)
 
 
-def sockaddr(host: str, port: int) -> SocketAddress:
-    """What the system wants to be told of this literal address. Any thread may ask, for each packet."""
-    zone = _zones.get(host.lower()) if ":" in host else None
+def sockaddr(host: str, port: int, family: socket.AddressFamily) -> SocketAddress:
+    """What a socket of this family wants to be told of this literal address: four fields for IPv6 alone. Any thread may
+    ask, for each packet."""
+    zone = _zones.get(host.lower()) if family == socket.AF_INET6 else None
     return (host, port, 0, zone) if zone else (host, port)
 
 

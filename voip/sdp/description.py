@@ -144,9 +144,9 @@ class SessionDescription:
 
 
 def parse_ip(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, None for a name or nothing."""
+    """The address; None for a name, for nothing, and for an address with a zone: RFC 8866 section 9 knows none."""
     try:
-        return ipaddress.ip_address(host or "")
+        return None if "%" in (host or "") else ipaddress.ip_address(host or "")
     except ValueError:
         return None
 
@@ -196,7 +196,8 @@ def _parse_connection(value: str) -> str:
     host = fields[2].partition("/")[0] if len(fields) == 3 else ""
     if not host or fields[0].upper() != "IN" or fields[1].upper() not in ("IP4", "IP6"):
         raise ProtocolError("SDP connection line is malformed")
-    return host
+    address = parse_ip(host)
+    return host if address is None else str(address)
 
 
 def _parse_attribute(value: str) -> tuple[str, str | None]:

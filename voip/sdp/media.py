@@ -46,6 +46,8 @@ class Endpoint:
     session_version: int = 1
     rtcp_port: int | None = None
     """Where RTCP goes without multiplexing, if that is not the port above (RFC 3605)."""
+    ip_version: int | None = None
+    """4 or 6: that of the socket, which reaches no address of the other; None: as it comes."""
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:

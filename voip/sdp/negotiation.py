@@ -69,7 +69,7 @@ def make_answer(
 
     NegotiationError if no media line is usable.
     """
-    offered, choice, codec = _choose(offer, capabilities)
+    offered, choice, codec = _choose(offer, capabilities, endpoint)
     schemes = (capabilities.fec_scheme, *FEC_SCHEMES) if _uses_fec(capabilities) else ()
     fec = find_fec(offered, codec, choice, schemes)
     mux = offered.value("rtcp-mux") is not None
@@ -104,7 +104,7 @@ def accept_answer(
     theirs = answer.media[index] if index < len(answer.media) else _refused(ours)
     if theirs.kind != "audio" or not theirs.port:
         raise NegotiationError("the answer refuses the audio that was offered")
-    if not _is_usable(answer, theirs):
+    if not _is_usable(answer, theirs, endpoint):
         raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
     codec, their_number, our_number = _match(ours, theirs)
     their_fec = find_fec(theirs, codec, their_number, FEC_SCHEMES) if _uses_fec(capabilities) else None
@@ -192,7 +192,7 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         audio,
         payload_type=agreed.payload_type,
         remote=remote,
-        remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote),
+        remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote, endpoint),
         rtcp_mux=agreed.rtcp_mux,
         direction=agreed.direction.limited_to(description.direction(media).reversed()),
         fec=None if fec is None else fec.scheme,
@@ -208,16 +208,19 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     )
 
 
-def _choose(offer: SessionDescription, capabilities: Capabilities) -> tuple[MediaDescription, str, Codec]:
+def _choose(
+    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
+) -> tuple[MediaDescription, str, Codec]:
     """The first usable audio line, and its first format that is one of our codecs, at whatever rate."""
     names = {codec.name for codec in capabilities.codecs}
     for media in offer.media:
-        if media.kind == "audio" and media.port and _is_usable(offer, media):
+        if media.kind == "audio" and media.port and _is_usable(offer, media, endpoint):
             for number in media.formats:
                 codec = media.codec(number)
                 if codec and codec.name in names:
                     return media, number, codec
-    offered = "; ".join(_describe(media) for media in offer.media if media.kind == "audio" and media.port)
+    lines = [media for media in offer.media if media.kind == "audio" and media.port]
+    offered = "; ".join(_describe(media) + _unreachable(offer, media, endpoint) for media in lines)
     raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; known {', '.join(sorted(names))}")
 
 
@@ -233,10 +236,24 @@ def _match(ours: MediaDescription, theirs: MediaDescription) -> tuple[Codec, str
     raise NegotiationError(f"the answer takes none of the codecs offered, but {_describe(theirs)}")
 
 
-def _is_usable(description: SessionDescription, media: MediaDescription) -> bool:
-    """Whether the transport is plain RTP to one host, given as an address: names are not looked up for media."""
+def _is_usable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> bool:
+    """Whether the transport is plain RTP to a host that our endpoint reaches."""
+    return media.profile.upper() in PROFILES and _can_be_sent_to(description, media, endpoint)
+
+
+def _can_be_sent_to(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> bool:
+    """Whether the host is one host, given as an address (names are not looked up for media), and of the IP version of
+    our socket: with one socket a call has one version. The unspecified address is sent to by nobody: it is hold."""
     address = parse_ip(description.host(media))
-    return media.profile.upper() in PROFILES and address is not None and not address.is_multicast
+    if address is None or address.is_multicast:
+        return False
+    return address.is_unspecified or endpoint.ip_version in (None, address.version)
+
+
+def _unreachable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> str:
+    """The address of a line if that is why it is refused, behind its description."""
+    reachable = _can_be_sent_to(description, media, endpoint)
+    return "" if reachable else _printable(f" at {description.host(media)}, which this call does not reach")
 
 
 def _uses_fec(capabilities: Capabilities) -> bool:
@@ -254,12 +271,14 @@ def _wanted_ptime(media: MediaDescription, ours: float) -> float:
     return min(wanted or ours, maximum or PTIME_RANGE[1])
 
 
-def _rtcp_address(media: MediaDescription, remote: tuple[str, int]) -> tuple[str, int] | None:
-    """Where RTCP goes without multiplexing: a=rtcp (RFC 3605), else the next port."""
+def _rtcp_address(media: MediaDescription, remote: tuple[str, int], endpoint: Endpoint) -> tuple[str, int] | None:
+    """Where RTCP goes without multiplexing: a=rtcp (RFC 3605), if our endpoint reaches that, else the next port."""
     words = (media.value("rtcp") or str(remote[1] + 1)).split()
     port = parse_number(words[0], MAX_PORT) if words else None
-    host = words[3] if len(words) == 4 and parse_ip(words[3]) else remote[0]
-    return (host, port) if port else None
+    address = parse_ip(words[3]) if len(words) == 4 else None
+    if address is None or endpoint.ip_version not in (None, address.version):
+        return (remote[0], port) if port else None
+    return (str(address), port) if port else None
 
 
 def _ssrcs(media: MediaDescription) -> tuple[int | None, int | None]:

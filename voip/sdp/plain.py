@@ -36,7 +36,7 @@ def media_of(
 
     NegotiationError if there is nothing in it that we know.
     """
-    _, media = make_answer(description, capabilities, endpoint)
+    _, media = make_answer(description, capabilities, replace(endpoint, ip_version=None))
     host, port = remote or ANYBODY
     ours = media.remote_ssrc == endpoint.ssrc  # we have written it ourselves
     return replace(

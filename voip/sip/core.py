@@ -129,11 +129,12 @@ class Core:
         own = self._local(remote)
         host, port = via.received or via.host, via.rport or via.port or SIP_PORT
         behind_nat = host.lower() != via.host.lower()
-        if literal(host) is not None and 0 < port <= MAX_PORT and (behind_nat or not remote.reliable):
+        seen = literal(host)
+        if seen is not None and 0 < port <= MAX_PORT and (behind_nat or not remote.reliable):
             while len(self._seen_at) >= MOST_NAMES:
                 del self._seen_at[next(iter(self._seen_at))]
-            if (host, port) != own:
-                self._seen_at[remote] = own, (host, port)
+            if (str(seen), port) != own:
+                self._seen_at[remote] = own, (str(seen), port)
 
     def behind_nat(self, remote: Address) -> bool:
         """Whether the way back from `remote` has to be kept open: it sees us elsewhere, or we know of a NAT."""

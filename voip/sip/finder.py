@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from voip.sip.events import Address, Event, LookUp
-from voip.sip.lookup import literal, literal_address, target_of
+from voip.sip.lookup import can_be_looked_up, literal_address, target_of
 from voip.sip.message import SipUri
 from voip.sip.timers import Timers
 
@@ -43,7 +43,7 @@ class Finder:
     def find(self, uri: SipUri | str, now: float, then: Then) -> None:
         """Call `then` with the addresses of `uri`: at once, or when they are found, or with none."""
         here = literal_address(uri)
-        if here is not None or not isinstance(uri, SipUri) or literal(target_of(uri)) is not None:
+        if here is not None or not isinstance(uri, SipUri) or not can_be_looked_up(target_of(uri)):
             then([here] if here is not None else [], now)
             return
         key = _key(uri)

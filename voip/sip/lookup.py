@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -26,6 +27,8 @@ NOWHERE = ("", ".")
 """An SRV target that says: this service is decidedly not here (RFC 2782)."""
 UNASKED_DOMAINS = ("local", "localhost")
 """What the DNS knows nothing of (RFC 6761 section 6.3, RFC 6762 section 3)."""
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""A host name as RFC 3261 section 25.1 writes it, and the underscore that some have."""
 
 
 class Naptr(NamedTuple):
@@ -67,6 +70,8 @@ def addresses_of(
     wanted = protocol_of(uri)
     if wanted is None or (wanted and wanted not in protocols):
         return []
+    if literal(target) is None and not can_be_looked_up(target):
+        return []
     if literal(target) is not None or uri.port is not None:
         protocol = wanted or "udp"
         return _at_port(records, target, uri.port or default_port(protocol), protocol)
@@ -100,7 +105,12 @@ def literal_address(uri: SipUri | str) -> Address | None:
     if protocol is None or not isinstance(uri, SipUri) or not _can_be_reached(target_of(uri)):
         return None
     protocol = protocol or "udp"
-    return Address(protocol, target_of(uri), uri.port or default_port(protocol))
+    return Address(protocol, str(literal(target_of(uri))), uri.port or default_port(protocol))
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Whether `host` is a name, and no literal address nor anything else that a peer may write in a maddr."""
+    return literal(host) is None and _NAME.fullmatch(host) is not None
 
 
 def protocol_of(uri: SipUri) -> str | None:
@@ -112,9 +122,10 @@ def protocol_of(uri: SipUri) -> str | None:
 
 
 def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that `host` is; None for a name."""
+    """The address that `host` is; None for a name, and for an address with a zone (RFC 6874), which is of no meaning to
+    any machine but the one that wrote it."""
     try:
-        return ipaddress.ip_address(host)
+        return None if "%" in host else ipaddress.ip_address(host)
     except ValueError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, 
 
 needs_library = pytest.mark.skipif(aac.missing() is not None, reason=str(aac.missing()))
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "aac"
+ROOT = Path(__file__).resolve().parents[3]
 RATE = 48000
 SNR = 20.0  # dB that speech keeps at 64 kbit/s
 FFMPEG = "profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3; config={}56E500"
@@ -242,6 +244,106 @@ def test_it_is_asked_for_by_the_name_that_people_use() -> None:
 
 
 # --- what is malformed ------------------------------------------------------------------------------------------------
+
+
+class Bits:
+    """Bits, put one field after the other."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def put(self, *fields: tuple[int, int]) -> None:
+        """Fields of (width, value)."""
+        self._text += "".join(f"{value:0{width}b}" for width, value in fields)
+
+    def align(self) -> None:
+        self._text += "0" * (-len(self._text) % 8)
+
+    def __bytes__(self) -> bytes:
+        self.align()
+        return int(self._text, 2).to_bytes(len(self._text) // 8, "big")
+
+
+def redefining(singles: int, pairs: int) -> bytes:
+    """An access unit with a program_config_element of so many single and paired channels (14496-3 section 4.4.1.1,
+    table 4.2), then one silent single_channel_element."""
+    elements = [(0, tag) for tag in range(singles)] + [(1, tag) for tag in range(pairs)]
+    front, side, back = elements[:15], elements[15:30], elements[30:]
+    bits = Bits()
+    bits.put((3, 5), (4, 0), (2, 1), (4, 3))  # ID_PCE, tag, low complexity, 48 kHz
+    bits.put((4, len(front)), (4, len(side)), (4, len(back)), (2, 0), (3, 0), (4, 0), (3, 0))
+    bits.put(*((width, value) for pair, tag in front + side + back for width, value in ((1, pair), (4, tag))))
+    bits.align()
+    bits.put((8, 0))  # no comment
+    bits.put((3, 0), (4, 0), (8, 100), (1, 0), (2, 0), (1, 0), (6, 0), (1, 0), (3, 0))  # ID_SCE without a band
+    bits.put((3, 7))  # ID_END
+    return bytes(bits)
+
+
+def in_a_process(code: str, *arguments: str) -> str:
+    """What this Python says on stdout: what kills it there fails one test here."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300.0, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+    return done.stdout
+
+
+REDEFINED = """
+import sys
+from tests.unit.codecs.test_aac import aac, known, redefining, said
+from voip.errors import ProtocolError
+channels = int(sys.argv[1])
+for singles, pairs in ((3, 0), (8, 0), (9, 0), (1, 19), (13, 13), (10, 15), (15, 15)):
+    decoder, encoder = known(channels).decoder(), known(channels).encoder()
+    for number in range(6):
+        decoder.decode(encoder.encode(said(channels)[number * 1024 :][:1024]))
+        try:
+            decoder.decode(aac.payload_of([redefining(singles, pairs)]))
+        except ProtocolError as error:
+            print(error)
+    heard = [decoder.decode(encoder.encode(said(channels)[at:][:1024])) for at in range(6144, 20000, 1024)]
+    assert all(block.shape == (1024, channels) for block in heard) and any(block.any() for block in heard[2:])
+"""
+
+MUTATED = """
+import random, sys
+from tests.unit.codecs.test_aac import aac, known, redefining, said
+from voip.errors import ProtocolError
+rng = random.Random(int(sys.argv[1]))
+codec = known(rng.choice((1, 2)))
+sound, encoder, decoder = said(codec.channels), codec.encoder(), codec.decoder()
+good = [encoder.encode(sound[at:][:1024]) for at in range(0, len(sound) - 1024, 1024)]
+good += [aac.payload_of([redefining(rng.randrange(16), rng.randrange(16))]) for _ in range(20)]
+refused = 0
+for number in range(int(sys.argv[2])):
+    payload = bytearray(rng.choice(good))
+    if number % 8 == 0:
+        payload = bytearray(aac.payload_of([rng.randbytes(rng.randrange(1, 400))]))
+    else:
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            at = rng.randrange(4, len(payload))
+            payload[at] = rng.choice((rng.randrange(256), payload[at] ^ 1 << rng.randrange(8)))
+    try:
+        decoder.decode(bytes(payload))
+    except ProtocolError:
+        refused += 1
+print(refused)
+"""
+
+
+@needs_library
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_unit_that_redefines_its_channels_is_refused_and_harms_nothing(channels: int) -> None:
+    said_of = in_a_process(REDEFINED, str(channels)).splitlines()
+    assert len(said_of) == 42
+    assert "AAC access unit of 39 channels" in said_of
+
+
+@needs_library
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_mutated_units_are_decoded_or_refused_and_end_nothing(seed: int) -> None:
+    refused = int(in_a_process(MUTATED, str(seed), "4000"))
+    assert 400 < refused < 4000
 
 
 def unit(size: int) -> bytes:

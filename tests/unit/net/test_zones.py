@@ -14,6 +14,7 @@ from voip.cli.values import ip_address, rtp_target, sip_target
 from voip.net import zones
 
 PORTS = 25060, range(25062, 25082)
+IPV4, IPV6 = socket.AF_INET, socket.AF_INET6
 NAME, NUMBER = socket.if_nameindex()[0][1], socket.if_nameindex()[0][0]
 
 
@@ -27,13 +28,20 @@ def knows_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_zone_of_a_source_is_for_what_is_sent_there(source: tuple[object, ...]) -> None:
     assert zones.learned(source) == "fe80::7"
-    assert zones.sockaddr("fe80::7", 5062) == ("fe80::7", 5062, 0, NUMBER)
+    assert zones.sockaddr("fe80::7", 5062, IPV6) == ("fe80::7", 5062, 0, NUMBER)
+
+
+def test_a_socket_of_the_other_family_is_told_of_no_zone() -> None:
+    zones.learn_zone("fe80::7", NAME)
+    assert zones.sockaddr("fe80::7", 5062, IPV4) == ("fe80::7", 5062)
+    with socket.socket(IPV4, socket.SOCK_DGRAM) as sock, pytest.raises(OSError):  # noqa: PT011 - in the words of the system
+        sock.sendto(b"x", zones.sockaddr("fe80::7", 5062, IPV4))
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::fe80", "fec0::1", "fe80.example"])
 def test_other_addresses_have_none(host: str) -> None:
     assert zones.learned((host, 5060)) == host
-    assert zones.sockaddr(host, 5060) == (host, 5060)
+    assert zones.sockaddr(host, 5060, IPV6) == (host, 5060)
 
 
 def test_neighbours_are_not_remembered_without_end() -> None:
@@ -54,18 +62,18 @@ def test_neighbours_are_not_remembered_without_end() -> None:
 def test_a_target_names_the_interface_and_what_is_sent_does_not(text: str, plain: str) -> None:
     uri = sip_target(text)
     assert str(uri) == plain
-    assert zones.sockaddr(uri.host, 1)[3] == NUMBER
+    assert zones.sockaddr(uri.host, 1, IPV6)[3] == NUMBER
 
 
 def test_so_do_a_stream_and_an_address_to_bind_to() -> None:
     assert rtp_target(f"rtp://[fe80::7%{NAME}]:5004").host == "fe80::7"
     assert ip_address(f"fe80::8%{NAME}") == "fe80::8"
-    assert zones.sockaddr("fe80::7", 1)[3] == zones.sockaddr("fe80::8", 1)[3] == NUMBER
+    assert zones.sockaddr("fe80::7", 1, IPV6)[3] == zones.sockaddr("fe80::8", 1, IPV6)[3] == NUMBER
 
 
 def test_interfaces_are_not_looked_through_for_each_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "if_nameindex", lambda: pytest.fail("asked"))
-    assert zones.sockaddr("fe80::7", 5004) == ("fe80::7", 5004)
+    assert zones.sockaddr("fe80::7", 5004, IPV6) == ("fe80::7", 5004)
 
 
 def test_an_interface_that_is_not_there_is_told() -> None:

@@ -1,0 +1,29 @@
+"""What was dropped because handling it failed: a bug costs the message or the call that met it, never the program."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+MOST_TOLD = 8
+"""Failures at different places of the program that are said; whoever can provoke one must not fill a log."""
+
+
+class Failures:
+    """Counts them, and says each once: a line for the user, and where it happened from verbosity 1 on."""
+
+    def __init__(self, say: Callable[[int, str], None]) -> None:
+        self._say = say
+        self.count = 0
+        self._told: set[tuple[str, int]] = set()
+
+    def note(self, what: str, error: Exception) -> None:
+        """`what` was dropped because of this error, which is just being handled."""
+        self.count += 1
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = (last.filename, last.lineno or 0)
+        if place in self._told or len(self._told) >= MOST_TOLD:
+            return
+        self._told.add(place)
+        self._say(0, f"{what} was dropped: {type(error).__name__} (a bug; -v says where): {error}")
+        self._say(1, "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip())
