@@ -232,7 +232,7 @@ END_TEXT = {
     "media-timeout": "ended: nothing was heard from the other side any more",
     "no-answer": "not answered",
     "rejected": "refused",
-    "cancelled": "given up before it was answered",
+    "cancelled": "cancelled",
 }
 
 
@@ -260,7 +260,7 @@ def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
     if call.network is not None and call.network.rtt is not None and call.rx is None:
         lines.append(f"  network   round trip {call.network.rtt * 1e3:.1f} ms")
     if call.network is not None and call.network.icmp_errors:
-        lines.append(f"  network   {call.network.icmp_errors} packets found nobody at the other end")
+        lines.append(f"  network   ICMP port unreachable: {call.network.icmp_errors}")
     return lines
 
 
@@ -272,16 +272,16 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
         f"            lost after FEC {rx.lost_after_fec} ({percent(rx.lost_after_fec, rx.expected):.2f} %)   "
         f"late {rx.late}",
         f"            duplicate {rx.duplicate}   reordered {rx.reordered}",
-        f"  heard     {100 - share:.2f} % as sent   concealed {rx.concealed} packets   "
+        f"  heard     {100 - share:.2f} % as sent   concealed {_packets(rx.concealed)}   "
         f"longest gap {rx.longest_gap * 1e3:.0f} ms",
-        f"            skipped {rx.skipped} packets   underruns {rx.underruns}   resyncs {rx.resyncs}",
+        f"            skipped {_packets(rx.skipped)}   underruns {rx.underruns}   resyncs {rx.resyncs}",
     ]
     if rx.jitter is not None and rx.jitter_max is not None:
         runs = rx.loss_runs
-        lines.append(
-            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})   "
-            f"loss bursts: {runs['1']} x1, {runs['2']} x2, {runs['3+']} x3+"
-        )
+        lines += [
+            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})",
+            f"            loss bursts of 1: {runs['1']}   of 2: {runs['2']}   of 3 or more: {runs['3+']}",
+        ]
     delays = []
     if rx.buffer_mean is not None and rx.buffer_max is not None:
         delays.append(f"buffer {rx.buffer_mean * 1e3:.0f} ms on average (max {rx.buffer_max * 1e3:.0f})")
@@ -290,6 +290,10 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
     if delays:
         lines.append(f"  delay     {'   '.join(delays)}")
     return lines + (_dropped_lines(call.network, rx) if call.network is not None else [])
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet{'' if count == 1 else 's'}"
 
 
 def _dropped_lines(network: SessionStats, rx: ReceiverStats) -> list[str]:
