@@ -39,9 +39,8 @@ from voip.sip import (
 WATCH_INTERVAL = 0.25
 """Seconds between looks at the media time-out and at the statistics."""
 BYE_TIMEOUT = 4.0
-"""Seconds that the answer to a BYE may take when nothing else is left to do: three repetitions of it (RFC 3261, timer
-E). Who does not answer may have left before us."""
-
+"""Seconds that the response to a BYE may take when nothing else is left to do: three repetitions (RFC 3261, timer E).
+A peer that does not respond may have left before us."""
 SERVER_ERROR = 500
 """The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
 
@@ -57,10 +56,10 @@ class CallPolicy(Protocol):
 
 
 class CallManager:
-    """Dials and answers calls, any number of them. All of it belongs to the network thread, but what says otherwise.
+    """Dials and answers calls, any number of them. Network thread only, except for what is said to be for any thread.
 
     A call begins with an INVITE, ours or the peer's; when offer and answer agree (RFC 3264) it gets a line of media. It
-    ends by BYE, rejection or media time-out, is played to its end, and reported. `table` is the user agent's, too.
+    ends by BYE, rejection or media time-out, is played to its end, and reported.
     """
 
     def __init__(
@@ -73,6 +72,7 @@ class CallManager:
         settings: CallSettings,
         policy: CallPolicy,
     ) -> None:
+        """`table` is the one that `agent` asks whether a call may be replaced."""
         self._network, self._agent, self._table, self._audio = network, agent, table, audio
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
@@ -107,7 +107,7 @@ class CallManager:
 
     @property
     def linger_until(self) -> float:
-        """Who stops before then may leave a peer behind that has missed our last response."""
+        """Until then a peer that has missed our last response may ask for it again."""
         return self._agent.linger_until
 
     # --- what the user asks ---------------------------------------------------------------------------------------
@@ -120,8 +120,8 @@ class CallManager:
     def dial(self, target: SipUri) -> str:
         """Call `target`; the call's id. NetworkError without a media port.
 
-        Both directions are offered even by who only sends, as a phone does whose user only speaks: many phones take a
-        sendonly offer for being put on hold (RFC 3264 section 8.4) and play nothing.
+        The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
+        hold (RFC 3264 section 8.4) and play nothing.
         """
         host, settings = self._network.any_host, self._settings
         port = self._media.open_port(host)
@@ -141,13 +141,13 @@ class CallManager:
         self._plain.wait(source)
 
     def answer(self, call_id: str) -> None:
-        """Take a call that rings; nothing if it does not."""
+        """Answer a call that rings; does nothing in any other state."""
         call = self._table.get(call_id)
         if call is not None and (offer := call.take_offer()) is not None:
             find_public_address(self._network, call, partial(self._accept, call, offer))
 
     def hang_up(self, call_id: str) -> None:
-        """End a call in whatever state it is; nothing if it is over."""
+        """End a call in whatever state it is; does nothing if it is over."""
         call = self._table.get(call_id)
         if call is None:
             return
@@ -267,7 +267,7 @@ class CallManager:
     # --- calls of both kinds --------------------------------------------------------------------------------------
 
     def _take_answer(self, call: Call, answer: bytes) -> None:
-        """The answer to our offer that makes the call; one that is of no use ends it."""
+        """Begin or change media by the answer to our offer; hang up if it cannot be used."""
         try:
             media = call.negotiation.accept(answer)
         except (ProtocolError, NegotiationError) as error:
@@ -339,7 +339,7 @@ class CallManager:
         self._policy.on_call_over(self, record, outcome)
 
     def _look(self) -> None:
-        """What has to be looked at now and then."""
+        """Check every call, the account and the statistics, now and every WATCH_INTERVAL."""
         now = self._network.now()
         for call in self._table:
             self._watch.check(call, now)

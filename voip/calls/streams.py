@@ -154,7 +154,7 @@ class SendStream:
 
 
 class AudioStreams:
-    """The sound of the program: `playback` plays what peers send, `capture` is what they are sent; it may have one."""
+    """The sound of the program: `playback` plays what peers send, `capture` is sent to them. Either may be absent."""
 
     def __init__(
         self,
