@@ -33,8 +33,8 @@ def main(options: cli.ReceiverOptions) -> int:
 
     network = cli.make_network(options, console)
     stream = cli.read_plain_source(options.stream) if options.stream else None
-    sip_port = None if stream else network.listen(options.sip_port)
-    calls = CallTable(network.now)
+    sip_port = None if stream else network.sip.listen(options.sip_port)
+    calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(
         options, network, calls, max_calls=options.max_calls, allowed=options.allowed, users=options.users
     )
@@ -48,11 +48,11 @@ def main(options: cli.ReceiverOptions) -> int:
         cli.WaitForNextCall(shutdown, once=options.once, stream=stream),
     )
     if stream:
-        network.post(manager.await_stream, stream)
+        network.loop.post(manager.await_stream, stream)
     cli.announce(options, network, sip_port, devices, console)
 
     workers = [
-        Worker("network", shutdown, network.run, shutdown.stopped),
+        Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("playback", shutdown, playback.run, shutdown.stopped),
     ]
     if capture:

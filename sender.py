@@ -33,8 +33,8 @@ def main(options: cli.SenderOptions) -> int:
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
     network = cli.make_network(options, console)
-    network.listen(options.sip_port)
-    calls = CallTable(network.now)
+    network.sip.listen(options.sip_port)
+    calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
     manager = CallManager(
         network,
@@ -47,9 +47,9 @@ def main(options: cli.SenderOptions) -> int:
     )
     cli.call_targets(options, network, manager)
 
-    hang_up = partial(network.post, manager.finish)  # at the end of the input
+    hang_up = partial(network.loop.post, manager.finish)  # at the end of the input
     workers = [
-        Worker("network", shutdown, network.run, shutdown.stopped),
+        Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, hang_up),
     ]
     if playback:

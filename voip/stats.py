@@ -120,6 +120,8 @@ class ReceiverStats:
 class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
+    `icmp_errors` and `unsent` count datagrams of ours: those refused because of what came back for earlier ones, and
+    those that the system did not take.
     `rtcp` counts RTCP datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the
     round trip by RTCP (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our
     media, and `path_packets` how many we had sent when it came.
@@ -130,6 +132,7 @@ class SessionStats:
     unknown_payload_type: int = 0
     rtcp: int = 0
     icmp_errors: int = 0
+    unsent: int = 0
     overruns: int = 0
     bytes: int = 0
     ip_bytes: int = 0

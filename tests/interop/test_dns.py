@@ -1,4 +1,4 @@
-"""Names that a real DNS server knows: NAPTR and SRV records, hosts of two families, servers that are down."""
+"""Resolver that a real DNS server knows: NAPTR and SRV records, hosts of two families, servers that are down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.namespaces import Host, Hosts, require
 from tests.support.processes import PATIENCE, receiver, sender
-from voip.net.names import Names, missing
+from voip.net.dns import Resolver, missing_records
 from voip.sip import Address, SipUri
 from voip.sip.lookup import Naptr, Srv
 
@@ -112,26 +112,26 @@ class Table:
         return ["192.0.2.1", "2001:db8::1"]
 
 
-def asked(names: Names, uri: str, *families: socket.AddressFamily) -> list[Address]:
+def asked(resolver: Resolver, uri: str, *families: socket.AddressFamily) -> list[Address]:
     found, done = list[Address](), threading.Event()
 
     def take(addresses: list[Address]) -> None:
         found.extend(addresses)
         done.set()
 
-    names.look_up(SipUri.parse(uri), ("udp",), families, take)
+    resolver.look_up(SipUri.parse(uri), ("udp",), families, take)
     assert done.wait(PATIENCE)
     return found
 
 
 def test_only_addresses_of_families_that_are_open_are_found() -> None:
-    names = Names(Table)
+    names = Resolver(Table)
     both = (Address("udp", "192.0.2.1", 5060), Address("udp", "2001:db8::1", 5060))
     assert asked(names, "sip:kitchen", socket.AF_INET, socket.AF_INET6) == [*both]
     assert asked(names, "sip:kitchen", socket.AF_INET6) == [both[1]]
 
 
 def test_the_system_knows_its_own_name_and_dnspython_is_there() -> None:
-    assert Address("udp", "127.0.0.1", 5060) in asked(Names(), "sip:localhost", socket.AF_INET, socket.AF_INET6)
-    assert asked(Names(), "sip:no-such-host.invalid", socket.AF_INET) == []
-    assert missing() is None
+    assert Address("udp", "127.0.0.1", 5060) in asked(Resolver(), "sip:localhost", socket.AF_INET, socket.AF_INET6)
+    assert asked(Resolver(), "sip:no-such-host.invalid", socket.AF_INET) == []
+    assert missing_records() is None

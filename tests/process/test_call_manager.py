@@ -50,10 +50,10 @@ class Phone:
         return SipUri.parse(f"sip:{LOOPBACK}:{self.port}")
 
     def dial(self, other: Phone) -> None:
-        self.network.post(self.manager.dial, other.uri)
+        self.network.loop.post(self.manager.dial, other.uri)
 
     def hang_up(self, record: CallRecord) -> None:
-        self.network.post(self.manager.hang_up, record.call_id)
+        self.network.loop.post(self.manager.hang_up, record.call_id)
 
     def up(self, *, incoming: bool) -> list[CallRecord]:
         """Calls in which sound goes both ways."""
@@ -75,7 +75,7 @@ def phone(*, auto_answer: bool = True) -> Iterator[Phone]:
     shutdown, console, policy = Shutdown(), cli.make_console(options), GoesOn()
     capture, playback = cli.open_capture(options, answers=True), cli.open_playback(options)
     network = cli.make_network(options, console)
-    port, calls = network.listen(0), CallTable(network.now)
+    port, calls = network.sip.listen(0), CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=4)
     settings = replace(
         cli.make_call_settings(options, Direction.SENDRECV, capture.source), auto_answer=auto_answer, name="test"
@@ -83,7 +83,7 @@ def phone(*, auto_answer: bool = True) -> Iterator[Phone]:
     audio = cli.make_streams(options, network, console, playback=playback, capture=capture)
     manager = CallManager(network, agent, calls, audio, console, settings, policy)
     workers = [
-        Worker("network", shutdown, network.run, shutdown.stopped),
+        Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped),
         Worker("playback", shutdown, playback.run, shutdown.stopped),
     ]
@@ -92,11 +92,11 @@ def phone(*, auto_answer: bool = True) -> Iterator[Phone]:
             yield Phone(network, port, manager, policy)
             assert not shutdown.requested(), shutdown.error
         finally:
-            network.post(manager.hang_up_all)
+            network.loop.post(manager.hang_up_all)
             wait(lambda: manager.idle)
             shutdown.request()
             shutdown.stop()
-            network.post(lambda: None)
+            network.loop.post(lambda: None)
     network.close()
 
 
@@ -141,8 +141,8 @@ def test_a_call_rings_until_it_is_answered_where_that_is_not_automatic() -> None
         time.sleep(0.2)
         assert ringing.media is None
         assert not one.up(incoming=False)
-        other.network.post(other.manager.answer, ringing.call_id)
-        other.network.post(other.manager.answer, ringing.call_id)  # twice is once
+        other.network.loop.post(other.manager.answer, ringing.call_id)
+        other.network.loop.post(other.manager.answer, ringing.call_id)  # twice is once
         wait(partial(other.up, incoming=True))
         wait(partial(one.up, incoming=False))
 

@@ -85,3 +85,9 @@ def test_media_never_knows_signalling(path: Path) -> None:
 def test_files_stay_small_enough_to_read() -> None:
     long = {str(path): count for path in modules() if (count := len(path.read_text().splitlines())) > 600}
     assert not long
+
+
+def test_the_event_loop_knows_no_protocol() -> None:
+    """Whoever has sockets or timers registers with it: a web server would, and nothing in it would change."""
+    own = {name for name in imports(VOIP / "net" / "loop.py") if name.partition(".")[0] == "voip"}
+    assert own <= {"voip.errors", "voip.ip"}

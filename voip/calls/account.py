@@ -35,18 +35,18 @@ class Account:
 
     def start(self) -> None:
         """Register."""
-        self._agent.register(self._network.now())
+        self._agent.register(self._network.loop.now())
 
     def stop(self) -> None:
         """Be reachable no longer."""
-        self._agent.unregister(self._network.now())
+        self._agent.unregister(self._network.loop.now())
 
     def check(self, now: float) -> None:
         """Register anew when this machine's address on the way to the registrar is another."""
         registrar = self._agent.registrar_address
         if registrar is None:
             return
-        before = self._address.change(now, partial(self._network.current_host, registrar.host))
+        before = self._address.change(now, partial(self._network.addresses.current_host, registrar.host))
         if before is not None:
             self._console.say(0, f"local address for the registrar changed from {before} to {self._address.host}")
             self._agent.register(now)

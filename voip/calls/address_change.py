@@ -24,12 +24,12 @@ def find_public_address(network: Network, call: Call, on_known: Callable[[], Non
     def on_public_address(rtp: tuple[str, int] | None, rtcp: tuple[str, int] | None) -> None:
         if call.ending is not None:
             return
-        host, port = rtp or (call.local_address.host, call.port.port)
+        host, port = rtp or (call.local_address.host, call.transport.port)
         rtcp_port = rtcp[1] if rtcp is not None and rtcp[1] != port + 1 else None
         call.negotiation.move(host, port, rtcp_port=rtcp_port)
         on_known()
 
-    network.discover(call.port, call.remote_host, on_public_address)
+    network.addresses.discover(call.transport, call.remote_host, on_public_address)
 
 
 class AddressChange:
@@ -42,7 +42,7 @@ class AddressChange:
         """To be called often; looks every LOOK_INTERVAL."""
         if not call.lines or not call.signalled or call.ending is not None:
             return
-        before = call.local_address.change(now, partial(self._network.current_host, call.remote_host))
+        before = call.local_address.change(now, partial(self._network.addresses.current_host, call.remote_host))
         if before is not None:
             self._console.say(0, _changed(call.record.peer, before, call.local_address))
             find_public_address(self._network, call, partial(self._offer, call))
@@ -50,7 +50,7 @@ class AddressChange:
     def _offer(self, call: Call) -> None:
         offer = call.negotiation.offer_address()
         if offer is not None:
-            self._agent.reinvite(call.call_id, offer, self._network.now())
+            self._agent.reinvite(call.call_id, offer, self._network.loop.now())
 
 
 def _changed(peer: str, before: str, address: LocalAddress) -> str:

@@ -10,7 +10,7 @@ from voip.calls.local_address import LocalAddress
 from voip.calls.negotiation import Negotiation
 from voip.calls.outcome import Outcome
 from voip.media import NegotiatedMedia
-from voip.net import MediaPort
+from voip.net import MediaTransport
 from voip.report import CallRecord
 from voip.sdp import Capabilities, Endpoint, SessionDescription
 from voip.sdp.plain import describe
@@ -43,10 +43,10 @@ class CallSettings:
 class Call:
     """One call, from its first message to the end of its sound. Network thread only.
 
-    `port` is what is offered; once offer and answer agree there is a line of media for it in `lines`. `signalled`: it
-    has a SIP dialog; False: its media is all there is of it. `established` and `ended` are monotonic moments; `ending`
-    is why it is over, once it is, while what has come may still be played. `failure` is what its end means, if that
-    does not follow from `ending`.
+    `transport` is the media port that is offered; once offer and answer agree there is a line of media for it in
+    `lines`. `signalled`: it has a SIP dialog; False: its media is all there is of it. `established` and `ended` are
+    monotonic moments; `ending` is why it is over, once it is, while what has come may still be played. `failure` is
+    what its end means, if that does not follow from `ending`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Call:
         record: CallRecord,
         *,
         remote_host: str,
-        port: MediaPort,
+        transport: MediaTransport,
         negotiation: Negotiation,
         now: float,
         caller_user: str | None = None,
@@ -64,8 +64,8 @@ class Call:
         """`offer`: what a call that comes in brings, empty if we are to offer."""
         self.record = record
         self.remote_host, self.caller_user, self.signalled = remote_host, caller_user, signalled
-        self.port, self.negotiation = port, negotiation
-        self.local_address = LocalAddress(port.host)
+        self.transport, self.negotiation = transport, negotiation
+        self.local_address = LocalAddress(transport.host)
         self.lines: list[MediaLine] = []
         self.established: float | None = None
         self.ended: float | None = None
@@ -105,11 +105,11 @@ class Call:
         offer, self._unanswered = self._unanswered, None
         return offer
 
-    def aim(self, remote_host: str, local_host: str, port: MediaPort) -> None:
-        """It goes to this literal address, from that port."""
-        self.remote_host, self.port = remote_host, port
+    def aim(self, remote_host: str, local_host: str, transport: MediaTransport) -> None:
+        """It goes to this literal address, by that media port."""
+        self.remote_host, self.transport = remote_host, transport
         self.local_address = LocalAddress(local_host)
-        self.negotiation.move(local_host, port.port, ip_version=port.ip_version)
+        self.negotiation.move(local_host, transport.port, ip_version=transport.ip_version)
 
     def start(self, now: float) -> None:
         """Let its lines flow."""

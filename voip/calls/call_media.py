@@ -11,7 +11,7 @@ from voip.calls.line import MediaLine
 from voip.calls.negotiation import Negotiation
 from voip.calls.streams import AudioStreams, ReceiveStream, SendStream
 from voip.media import NegotiatedMedia
-from voip.net import MediaPort, Network, family_of
+from voip.net import MediaTransport, Network, family_of
 from voip.report import CallRecord, Console
 from voip.rtcp import RtcpExchange
 from voip.rtp import RtpPacket
@@ -47,16 +47,16 @@ class CallMedia:
         record: CallRecord,
         remote_host: str,
         *,
-        port: MediaPort,
+        transport: MediaTransport,
         caller_user: str | None = None,
         offer: bytes | None = None,
         signalled: bool = True,
     ) -> Call:
-        """A call from this port, with identifiers of its own."""
+        """A call by this media port, with identifiers of its own."""
         endpoint = Endpoint(
-            host=port.host,
-            port=port.port,
-            ip_version=port.ip_version,
+            host=transport.host,
+            port=transport.port,
+            ip_version=transport.ip_version,
             ssrc=self._rng.getrandbits(SSRC_BITS),
             fec_ssrc=self._rng.getrandbits(SSRC_BITS),
             cname=f"{self._rng.getrandbits(CNAME_BITS):024x}",
@@ -67,31 +67,31 @@ class CallMedia:
         return Call(
             replace(record, start=start),
             remote_host=remote_host,
-            port=port,
+            transport=transport,
             negotiation=Negotiation(self._capabilities, endpoint),
-            now=self._network.now(),
+            now=self._network.loop.now(),
             caller_user=caller_user,
             offer=offer,
             signalled=signalled,
         )
 
-    def open_port(self, remote_host: str, own_port: int | None = None) -> MediaPort:
+    def open_port(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
         """A media port for a peer of this address family, `own_port` if that matters; NetworkError if there is none."""
-        return self._network.open_media_port(remote_host, own_port)
+        return self._network.media.open(remote_host, own_port)
 
     def aim(self, call: Call, remote_host: str) -> None:
         """Make a call that has not begun ready for a peer at this literal address; NetworkError without a port."""
-        port = call.port
+        transport = call.transport
         if family_of(remote_host) != family_of(call.remote_host):
-            self._network.detach(port)
-            port = self.open_port(remote_host)
-        call.aim(remote_host, self._network.local_host(remote_host), port)
+            transport.close()
+            transport = self.open_port(remote_host)
+        call.aim(remote_host, self._network.addresses.local_host(remote_host), transport)
 
     def begin(self, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
         line = self._add_line(call, media)
+        line.transport.attach(line.session, line.packet_sink)
         self._start(call)
-        self._network.attach(call.port, line.session, line.packet_sink)
 
     def begin_when_heard(self, call: Call, media: NegotiatedMedia) -> None:
         """As `begin`, but nothing is played, or recorded, before there is something."""
@@ -102,23 +102,23 @@ class CallMedia:
                 self._start(call)
             line.packet_sink(packet, arrival)
 
-        self._network.attach(call.port, line.session, on_packet)
+        line.transport.attach(line.session, on_packet)
 
     def renegotiate(self, call: Call, media: NegotiatedMedia) -> None:
         """Go on with what was agreed on anew."""
         if call.lines and media != call.lines[0].media:
             text = f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}"
             self._console.say(1, text)
-            call.renegotiate(media, self._network.now())
+            call.renegotiate(media, self._network.loop.now())
 
     def say_bye(self, call: Call) -> None:
         """The last RTCP of each line, once: what the call came to."""
         for line in call.lines:
-            self._network.say_goodbye(line.port, line.session)
+            line.transport.send_goodbye()
 
     def close(self, call: Call) -> None:
-        """Close the port."""
-        self._network.detach(call.port)
+        """Process what has come last, and close the media port."""
+        call.transport.close()
 
     def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
         receive, send = self._audio.open(call.call_id, len(call.lines))
@@ -126,12 +126,12 @@ class CallMedia:
         session = RtpSession(media, cname=cname, ntp_offset=ntp_offset, rng=self._rng)
         if session.rtcp_exchange is not None:
             _connect_reports(session.rtcp_exchange, receive, send)
-        line = MediaLine(media, call.port, session, receive, send)
+        line = MediaLine(media, call.transport, session, receive, send)
         call.lines.append(line)
         return line
 
     def _start(self, call: Call) -> None:
-        call.start(self._network.now())
+        call.start(self._network.loop.now())
         media, record = call.lines[0].media, call.record
         codec, fec = media.audio.codec, f"FEC {media.fec}" if media.fec else "no FEC"
         self._console.event(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from voip.calls.streams import Ended, MediaStream, ReceiveStream, SendStream
 from voip.media import NegotiatedMedia
-from voip.net import MediaPort
+from voip.net import MediaTransport
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
 from voip.stats import SessionStats
@@ -18,12 +18,12 @@ class MediaLine:
     def __init__(
         self,
         media: NegotiatedMedia,
-        port: MediaPort,
+        transport: MediaTransport,
         session: RtpSession,
         receive: ReceiveStream | None,
         send: SendStream | None,
     ) -> None:
-        self.media, self.port, self.session = media, port, session
+        self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
 
     @property
@@ -44,29 +44,18 @@ class MediaLine:
         return exchange is not None and exchange.peer_left
 
     def start(self, now: float) -> None:
-        """Let it flow."""
+        """Let it flow; its transport is attached to its session."""
         if self.send is not None and self.session.rtcp_exchange is not None:
             self.session.rtcp_exchange.start(now)
         if self.receive is not None:
             self.receive.start(self.media)
         if self.send is not None:
-            self.send.start(self.media, self.transmit)
+            self.send.start(self.media, self.transport.send_rtp)
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
         """Take a packet that the session has accepted."""
         if self.receive is not None:
             self.receive.packet_sink(packet, arrival)
-
-    def transmit(self, datagram: bytes) -> bool:
-        """Send to where the peer is now; False if that is unknown: without signalling, until it has been heard.
-
-        Called on the capture thread.
-        """
-        remote = self.session.remote
-        if not remote[1]:
-            return False
-        self.port.send(remote, datagram)
-        return True
 
     def renegotiate(self, media: NegotiatedMedia) -> None:
         """Go on with what was agreed on anew."""
@@ -83,4 +72,6 @@ class MediaLine:
     def statistics(self) -> SessionStats:
         """What the network side has seen."""
         overruns = 0 if self.receive is None else self.receive.overruns
-        return replace(self.session.stats, icmp_errors=self.port.icmp_errors, overruns=overruns)
+        return replace(
+            self.session.stats, icmp_errors=self.transport.icmp_errors, unsent=self.transport.unsent, overruns=overruns
+        )

@@ -19,10 +19,9 @@ from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.watch import CallWatch
 from voip.errors import EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
-from voip.net import Network
+from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
-    Address,
     CallAnswered,
     CallEnded,
     CallEstablished,
@@ -83,10 +82,9 @@ class CallManager:
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, console)
-        network.on_send_error = self._on_send_error
-        network.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
-        network.post(self._account.start)
-        network.post(self._look)
+        network.sip.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
+        network.loop.post(self._account.start)
+        network.loop.post(self._look)
 
     # --- any thread -----------------------------------------------------------------------------------------------
 
@@ -123,12 +121,12 @@ class CallManager:
         The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
         hold (RFC 3264 section 8.4) and play nothing.
         """
-        host, settings = self._network.any_host, self._settings
-        port = self._media.open_port(host)
-        now = self._network.now()
+        host, settings = self._network.addresses.any_host, self._settings
+        transport = self._media.open_port(host)
+        now = self._network.loop.now()
         call_id = self._agent.invite(target, None, now, timeout=settings.connect_timeout, display=settings.name)
         record = CallRecord(call_id=call_id, peer=str(target), incoming=False)
-        self._table.add(self._media.new_call(record, host, port=port))
+        self._table.add(self._media.new_call(record, host, transport=transport))
         self._console.say(0, f"calling {target}   {self._audio.input}")
         return call_id
 
@@ -153,7 +151,7 @@ class CallManager:
             return
         self._media.say_bye(call)
         if call.signalled:
-            self._agent.hang_up(call_id, self._network.now())
+            self._agent.hang_up(call_id, self._network.loop.now())
         else:
             self._end(call, CallEnded(call_id, "local-bye", None, ""))
 
@@ -165,8 +163,8 @@ class CallManager:
 
     def drop(self, call_id: str) -> None:
         """End a call that a bug of ours keeps us from going on with, in whatever state it is."""
-        self._agent.reject(call_id, SERVER_ERROR, self._network.now())
-        self._agent.hang_up(call_id, self._network.now())
+        self._agent.reject(call_id, SERVER_ERROR, self._network.loop.now())
+        self._agent.hang_up(call_id, self._network.loop.now())
         call = self._table.get(call_id)
         if call is not None and call.ending is not None:
             self._close(call)
@@ -176,12 +174,12 @@ class CallManager:
     def finish(self) -> None:
         """As `hang_up_all`, and what is left after BYE_TIMEOUT is closed."""
         self.hang_up_all()
-        self._network.call_later(BYE_TIMEOUT, self.close_all)
+        self._network.loop.call_later(BYE_TIMEOUT, self.close_all)
 
     def close_all(self) -> None:
         """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
-        self._agent.send_pending_byes(self._network.now())
-        self._network.flush()
+        self._agent.send_pending_byes(self._network.loop.now())
+        self._network.sip.flush()
         for call in self._table:
             self._close(call)
 
@@ -195,14 +193,14 @@ class CallManager:
         try:
             self._media.aim(call, event.remote.host)
         except NetworkError as error:
-            self._agent.hang_up(event.call_id, self._network.now())
+            self._agent.hang_up(event.call_id, self._network.loop.now())
             self._end(call, CallEnded(event.call_id, "network", None, str(error)))
             return
         find_public_address(self._network, call, partial(self._offer, call, event))
 
     def _offer(self, call: Call, event: OfferWanted) -> None:
         if call.remote_host == event.remote.host:  # else it took too long, and the next address has its turn
-            self._agent.offer(call.call_id, call.negotiation.offer(), self._network.now())
+            self._agent.offer(call.call_id, call.negotiation.offer(), self._network.loop.now())
 
     def _on_ringing(self, event: CallRinging) -> None:
         call = self._table.get(event.call_id)
@@ -214,11 +212,11 @@ class CallManager:
         if call is not None and call.negotiation.awaits_answer and not call.lines:
             self._take_answer(call, event.answer)
 
-    def _on_send_error(self, address: Address, why: str) -> None:
+    def _on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
-        if any(call.remote_host == address.host and not call.lines for call in self._table):
-            reason = f"cannot reach {address.host}: {why}"
-            self._agent.transport_failed(address, self._network.now(), reason)
+        if any(call.remote_host == event.address.host and not call.lines for call in self._table):
+            reason = f"cannot reach {event.address.host}: {event.reason}"
+            self._agent.transport_failed(event.address, self._network.loop.now(), reason)
 
     # --- calls that come in ---------------------------------------------------------------------------------------
 
@@ -228,18 +226,18 @@ class CallManager:
         try:
             if not self._audio.available:
                 raise NegotiationError("the speaker is gone", status=480)
-            port = self._media.open_port(event.source.host)
+            transport = self._media.open_port(event.source.host)
         except (NegotiationError, NetworkError) as error:
             self._refuse(call_id, peer, error)
             return
         record = CallRecord(call_id=call_id, peer=peer, incoming=True)
         user = getattr(event.caller.uri, "user", None)
-        call = self._media.new_call(record, event.source.host, port=port, caller_user=user, offer=event.offer)
+        call = self._media.new_call(record, event.source.host, transport=transport, caller_user=user, offer=event.offer)
         self._table.add(call)
         if self._settings.auto_answer:
             self.answer(call_id)
         else:
-            self._agent.ring(call_id, self._network.now())
+            self._agent.ring(call_id, self._network.loop.now())
 
     def _accept(self, call: Call, offer: bytes) -> None:
         """200 with our answer, or our offer: then the peer's answer is in its ACK (RFC 3261 section 13.2.1)."""
@@ -252,11 +250,11 @@ class CallManager:
             self._media.close(call)
             self._refuse(call.call_id, call.record.peer, error)
             return
-        self._agent.accept(call.call_id, answer, self._network.now())
+        self._agent.accept(call.call_id, answer, self._network.loop.now())
 
     def _refuse(self, call_id: str, peer: str, error: VoipError) -> None:
         status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
-        self._agent.reject(call_id, status, self._network.now())
+        self._agent.reject(call_id, status, self._network.loop.now())
         self._console.say(0, f"refused a call from {peer}: {error}")
 
     def _on_established(self, event: CallEstablished) -> None:
@@ -275,8 +273,8 @@ class CallManager:
             if call.record.incoming:
                 self._console.say(0, text)
             call.fail(Outcome(EXIT_REJECTED, text))
-            self._agent.hang_up(call.call_id, self._network.now())
-            self._network.call_later(BYE_TIMEOUT, partial(self._close, call))
+            self._agent.hang_up(call.call_id, self._network.loop.now())
+            self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
             return
         if call.lines:
             self._media.renegotiate(call, media)
@@ -291,7 +289,7 @@ class CallManager:
     def _on_alive(self, event: PeerAlive) -> None:
         call = self._table.get(event.call_id)
         if call is not None:
-            call.note_alive(self._network.now())
+            call.note_alive(self._network.loop.now())
 
     def _on_refused(self, event: RequestRefused) -> None:
         self._console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
@@ -314,6 +312,7 @@ class CallManager:
             DigitPressed: self._on_digit,
             PeerAlive: self._on_alive,
             RequestRefused: self._on_refused,
+            SendFailed: self._on_send_failed,
         }
 
     def _end(self, call: Call, ending: CallEnded, at: float | None = None) -> None:
@@ -321,7 +320,7 @@ class CallManager:
         if call.ending is not None:  # the first reason counts, not what becomes of our BYE
             return
         self._media.say_bye(call)
-        call.end(ending, self._network.now() if at is None else at, partial(self._close, call))
+        call.end(ending, self._network.loop.now() if at is None else at, partial(self._close, call))
 
     def _close(self, call: Call) -> None:
         """The last of a call: its port is closed, its report made."""
@@ -329,7 +328,7 @@ class CallManager:
             return
         self._media.close(call)
         self._table.remove(call)
-        now = self._network.now()
+        now = self._network.loop.now()
         record = call.close(now)
         if call.signalled or call.established is not None:
             self._records.add(record)
@@ -340,10 +339,10 @@ class CallManager:
 
     def _look(self) -> None:
         """Check every call, the account and the statistics, now and every WATCH_INTERVAL."""
-        now = self._network.now()
+        now = self._network.loop.now()
         for call in self._table:
             self._watch.check(call, now)
             self._address_change.check(call, now)
         self._account.check(now)
         self._records.publish(self._table, now)
-        self._network.call_later(WATCH_INTERVAL, self._look)
+        self._network.loop.call_later(WATCH_INTERVAL, self._look)

@@ -60,6 +60,7 @@ class PlainStreams:
 
     def _new_call(self, peer: str, host: str, *, incoming: bool, own_port: int | None = None) -> Call:
         record = CallRecord(call_id=f"{self._rng.getrandbits(STREAM_ID_BITS):032x}", peer=peer, incoming=incoming)
-        call = self._media.new_call(record, host, port=self._media.open_port(host, own_port), signalled=False)
+        transport = self._media.open_port(host, own_port)
+        call = self._media.new_call(record, host, transport=transport, signalled=False)
         self._table.add(call)
         return call

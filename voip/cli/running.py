@@ -40,10 +40,10 @@ def watch(
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
-    now = network.now()
+    now = network.loop.now()
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
-        now = network.now()
+        now = network.loop.now()
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -52,18 +52,18 @@ def watch(
         if now >= next_status:
             next_status += STATUS_INTERVAL
             console.status(manager.records)
-    network.post(manager.hang_up_all)
-    deadline = network.now() + GOODBYE_TIMEOUT
-    while not manager.idle and network.now() < deadline and not shutdown.impatient():
+    network.loop.post(manager.hang_up_all)
+    deadline = network.loop.now() + GOODBYE_TIMEOUT
+    while not manager.idle and network.loop.now() < deadline and not shutdown.impatient():
         shutdown.pause()
     if not manager.idle:
-        network.post(manager.close_all)
+        network.loop.post(manager.close_all)
         shutdown.pause()
     deadline += 0.0 if shutdown.signalled() else LINGER_AT_MOST - GOODBYE_TIMEOUT
-    while network.now() < min(manager.linger_until, deadline) and not shutdown.impatient():
+    while network.loop.now() < min(manager.linger_until, deadline) and not shutdown.impatient():
         shutdown.pause()
     shutdown.stop()
-    network.post(lambda: None)
+    network.loop.post(lambda: None)
 
 
 def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: Console) -> None:

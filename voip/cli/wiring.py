@@ -40,16 +40,15 @@ def make_console(options: CommonOptions) -> Console:
 
 def make_network(options: CommonOptions, console: Console) -> Network:
     """The network, without an open socket. VoipError for TLS files that are of no use."""
-    network = Network(
+    return Network(
         bind=options.bind,
         public_address=options.public_address,
         stun=options.stun,
         media_ports=options.media_ports,
         dscp=options.dscp,
         tls=options.tls,
+        say=console.say,
     )
-    network.say = console.say
-    return network
 
 
 def make_user_agent(
@@ -65,8 +64,8 @@ def make_user_agent(
     """A user agent on this network, with the account of the options, for the calls of this table."""
     return UserAgent(
         rng=random.SystemRandom(),
-        local=network.sip_address,
-        keeps_alive=network.behind_nat,
+        local=network.sip.sip_address,
+        keeps_alive=network.addresses.behind_nat,
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
@@ -104,7 +103,7 @@ def make_streams(
     """What is played, what is sent, or both."""
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
     send = SendSettings(fec=options.fec, fec_max=options.fec_max, keys=keys)
-    return AudioStreams(network.post, console, playback=playback, capture=capture, send=send)
+    return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 
 def make_call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
@@ -172,9 +171,9 @@ def call_targets(options: SenderOptions, network: Network, manager: CallManager)
     """Have each target called, or streamed to, as soon as the network runs. NetworkError for an unknown host."""
     for target in options.targets:
         if isinstance(target, RtpTarget):
-            network.post(manager.stream_to, str(target), (host_address(target.host, options.bind), target.port))
+            network.loop.post(manager.stream_to, str(target), (host_address(target.host, options.bind), target.port))
         else:
-            network.post(manager.dial, target)
+            network.loop.post(manager.dial, target)
 
 
 def announce(
@@ -189,10 +188,10 @@ def announce(
         console.event("listening", f"receiver  waiting for a stream   {uri}\n{sound}", uri=uri)
         console.pump()
         return
-    host = format_host(network.local_host(ANY_PUBLIC_HOST))
+    host = format_host(network.addresses.local_host(ANY_PUBLIC_HOST))
     first, last = options.media_ports or (0, 0)
     port = "" if sip_port == SIP_PORT else f":{sip_port}"
-    by_tls = network.sip_ports.get("tls")
+    by_tls = network.sip.sip_ports.get("tls")
     secure = f"          or, by TLS,             sips:{host}:{by_tls}\n" if by_tls else ""
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
     console.event(

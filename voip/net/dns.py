@@ -1,6 +1,6 @@
-"""Names: look-ups on threads of their own, by dnspython where it is installed (NAPTR, SRV) and by the system (hosts).
+"""Resolving names (RFC 3263) on threads of their own: NAPTR and SRV by dnspython if installed, hosts by the system.
 
-Without dnspython a name means its host's addresses, which is the last step of RFC 3263.
+Without dnspython only the last step of RFC 3263 is left: the addresses of the host.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from voip.sip.lookup import Naptr, Records, Srv, addresses_of, stun_servers
 
 if TYPE_CHECKING:
     from dns.name import Name
-    from dns.resolver import Resolver
+    from dns.resolver import Resolver as DnsPython
 
 DNS_TIME = 4.0
-"""Seconds for all questions about NAPTR and SRV records of one name; then its host's addresses have to do."""
-MOST_LOOK_UPS = 16
-"""Threads at a time: the system's resolver cannot be interrupted."""
-MISSING = "dnspython is not installed: names are looked up without SRV and NAPTR records (pip install dnspython)"
+"""Seconds for all NAPTR and SRV queries of one name; afterwards only the addresses of its host are looked up."""
+MAX_LOOK_UPS = 16
+"""Threads at a time: the resolver of the system cannot be interrupted."""
+NO_DNSPYTHON = "dnspython is not installed: names are looked up without SRV and NAPTR records (pip install dnspython)"
 
-Found = Callable[[list[Address]], None]
+OnResolved = Callable[[list[Address]], None]
+"""Called on the thread of the look-up with the addresses found, best first."""
 
 
 class SystemRecords:
@@ -64,9 +65,9 @@ def host_address(host: str, bind: str | None = None) -> str:
 
 
 class DnsRecords(SystemRecords):
-    """The same with service records from the DNS; `resolver` is one of dnspython's."""
+    """Host addresses from the system, service records from the DNS."""
 
-    def __init__(self, families: Sequence[socket.AddressFamily], resolver: Resolver) -> None:
+    def __init__(self, families: Sequence[socket.AddressFamily], resolver: DnsPython) -> None:
         super().__init__(families)
         self._resolver, self._deadline = resolver, time.monotonic() + DNS_TIME
 
@@ -95,7 +96,7 @@ class DnsRecords(SystemRecords):
 
 
 def records(families: Sequence[socket.AddressFamily]) -> Records:
-    """The best source of records there is here."""
+    """The best source of records that is available."""
     try:
         import dns.exception
         import dns.resolver
@@ -107,45 +108,47 @@ def records(families: Sequence[socket.AddressFamily]) -> Records:
         return SystemRecords(families)
 
 
-def missing() -> str | None:
-    """What cannot be looked up here, and why."""
-    return MISSING if importlib.util.find_spec("dns") is None else None
+def missing_records() -> str | None:
+    """A line about the records that cannot be looked up because dnspython is not installed; None if it is."""
+    return NO_DNSPYTHON if importlib.util.find_spec("dns") is None else None
 
 
-class Names:
-    """Looks names up beside the network thread; more than can be done at a time are not found."""
+class Resolver:
+    """Looks names up on threads of their own, `MAX_LOOK_UPS` at a time; further ones find nothing."""
 
     def __init__(self, source: Callable[[Sequence[socket.AddressFamily]], Records] = records) -> None:
         self._source, self._rng = source, random.SystemRandom()
-        self._running = threading.BoundedSemaphore(MOST_LOOK_UPS)
+        self._running = threading.BoundedSemaphore(MAX_LOOK_UPS)
 
     def look_up(
-        self, uri: SipUri, protocols: Sequence[str], families: Sequence[socket.AddressFamily], found: Found
+        self, uri: SipUri, protocols: Sequence[str], families: Sequence[socket.AddressFamily], on_resolved: OnResolved
     ) -> None:
-        """Call `found` on another thread with the addresses of `uri` that these protocols and families reach."""
-        self._start(lambda records: addresses_of(uri, records, self._rng, protocols), families, found)
+        """Find the addresses of `uri` that can be reached by these protocols and families."""
+        self._start(lambda records: addresses_of(uri, records, self._rng, protocols), families, on_resolved)
 
-    def look_up_stun(self, host: str, port: int | None, families: Sequence[socket.AddressFamily], found: Found) -> None:
-        """The same for a STUN server."""
-        self._start(lambda records: stun_servers(host, port, records, self._rng), families, found)
+    def look_up_stun(
+        self, host: str, port: int | None, families: Sequence[socket.AddressFamily], on_resolved: OnResolved
+    ) -> None:
+        """Find the addresses of a STUN server."""
+        self._start(lambda records: stun_servers(host, port, records, self._rng), families, on_resolved)
 
     def _start(
-        self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], found: Found
+        self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], on_resolved: OnResolved
     ) -> None:
         if not self._running.acquire(blocking=False):
-            found([])
+            on_resolved([])
             return
-        threading.Thread(target=self._run, args=(ask, families, found), name="look-up", daemon=True).start()
+        threading.Thread(target=self._run, args=(ask, families, on_resolved), name="look-up", daemon=True).start()
 
     def _run(
-        self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], found: Found
+        self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], on_resolved: OnResolved
     ) -> None:
         addresses: list[Address] = []
         try:
             addresses = ask(self._source(families))
         finally:
             self._running.release()
-            found([address for address in addresses if _family(address.host) in families])
+            on_resolved([address for address in addresses if _family(address.host) in families])
 
 
 def _family(host: str) -> socket.AddressFamily:
