@@ -273,7 +273,7 @@ class Capture:
                     self._mailbox.run()
                     self._wait()
             self._mailbox.run()
-            self._transmit(self.fanout.finish(time.monotonic()))
+            self._transmit(self.fanout.finish())
         finally:
             self.source.close()
         at_end()

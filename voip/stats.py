@@ -49,8 +49,8 @@ class PathReport:
     """What the peer's newest RTCP compound says of one stream that we send, before any repair.
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
-    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `discarded` (0 to 1), `delay` and `delay_max`
-    of the peer's jitter buffer are from its VoIP metrics (section 4.7).
+    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `delay` and `delay_max` of the peer's jitter
+    buffer are from its VoIP metrics (section 4.7).
     """
 
     at: float
@@ -61,7 +61,6 @@ class PathReport:
     rtt: float | None = None
     media: Arrivals | None = None
     repair: Arrivals | None = None
-    discarded: float | None = None
     delay: float | None = None
     delay_max: float | None = None
 
@@ -120,16 +119,18 @@ class ReceiverStats:
 class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
-    `icmp_errors` and `unsent` count datagrams of ours: those refused because of what came back for earlier ones, and
-    those that the system did not take.
-    `rtcp` counts RTCP datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the
-    round trip by RTCP (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our
-    media, and `path_packets` how many we had sent when it came.
+    `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed. `icmp_errors` and
+    `unsent` count datagrams of ours: those refused because of what came back for earlier ones, those that the system
+    did not take; `overruns` the packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams
+    received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the
+    median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and `path_packets`
+    how many we had sent when it came.
     """
 
     malformed: int = 0
     foreign: int = 0
     unknown_payload_type: int = 0
+    stray: int = 0
     rtcp: int = 0
     icmp_errors: int = 0
     unsent: int = 0

@@ -33,6 +33,7 @@ from voip.codecs import Codec, missing, offerable
 from voip.dsp import Pcm
 from voip.fec import FecController
 from voip.ip import IP_UDP_HEADER
+from voip.rtcp import ReportSources
 from voip.session import RtpSession
 
 BLOCK = 0.01
@@ -86,8 +87,6 @@ class TwoWayCall:
         self.now = _START
         self.forth = Direction(Path(row.steps, f"{seed} near"), SENDER)
         self.back = Direction(Path(row.steps, f"{seed} far"), RECEIVER)
-        self.near = RtpSession(near, cname="near", ntp_offset=_NTP_OFFSET, rng=random.Random(seed + 1))
-        self.far = RtpSession(far, cname="far", ntp_offset=_NTP_OFFSET + 12.3, rng=random.Random(seed + 2))
         self.sender = AudioSender(
             near,
             sample_rate=RATE,
@@ -98,17 +97,21 @@ class TwoWayCall:
         )
         self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)
         self.decisions: list[tuple[float, str]] = []
-        self._begin_rtcp()
-
-    def _begin_rtcp(self) -> None:
-        near, far = self.near.rtcp_exchange, self.far.rtcp_exchange
-        assert near is not None
-        assert far is not None
-        near.on_report = self.sender.report
-        near.sender_stats = lambda: self.sender.stats
-        far.receiver_stats = lambda: self.receiver.stats
-        far.buffer_limit = LATENCY_MAX
-        near.start(self.now)
+        self.near = RtpSession(
+            near,
+            cname="near",
+            ntp_offset=_NTP_OFFSET,
+            rng=random.Random(seed + 1),
+            reports=ReportSources(sender_stats=lambda: self.sender.stats, on_report=self.sender.report),
+        )
+        self.far = RtpSession(
+            far,
+            cname="far",
+            ntp_offset=_NTP_OFFSET + 12.3,
+            rng=random.Random(seed + 2),
+            reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=LATENCY_MAX),
+        )
+        self.near.start_reports(self.now)
 
     def talk(self, sound: Pcm) -> Pcm:
         """Send it all; what was heard until then and shortly after."""

@@ -14,7 +14,7 @@ from tests.support.call import Call, Link, media, noise
 from tests.unit.sdp.test_sdp import BOB, RECEIVER, offer
 from voip import codecs
 from voip.audio import AudioSender
-from voip.codecs import Pcm, aac
+from voip.codecs import Pcm
 from voip.dsp import ComfortNoise
 from voip.dsp.comfort import shape
 from voip.media import Direction
@@ -55,7 +55,7 @@ class SilentCall(Call):
 
     def tell(self) -> None:
         packetizer = self.sender._packetizer
-        packet = packetizer.aside(CN, self.comfort or b"", packetizer.timestamp)
+        packet = packetizer.event_packet(CN, self.comfort or b"", packetizer.timestamp)
         self.link.send(packet.serialize(), self.now)
 
 
@@ -122,7 +122,7 @@ def test_parity_repairs_what_is_said_between_the_pauses() -> None:
     class Protected(SilentCall):
         def tell(self) -> None:
             packetizer = self.sender._packetizer
-            packet = packetizer.aside(CN, bytes([LEVEL]), packetizer.timestamp)
+            packet = packetizer.event_packet(CN, bytes([LEVEL]), packetizer.timestamp)
             for data in self.sender._emit(packet):
                 self.link.send(data, self.now)
 
@@ -176,7 +176,7 @@ def test_any_payload_is_quiet_noise(payload: bytes, samples: int) -> None:
     assert np.isfinite(sound).all()
 
 
-@pytest.mark.skipif(aac.missing() is not None, reason=str(aac.missing()))
+@pytest.mark.skipif(codecs.missing("aac") is not None, reason=str(codecs.missing("aac")))
 @pytest.mark.parametrize("coefficients", [(20, 127), (60, 180), (30, 200, 90, 140), (240,)])
 def test_the_spectrum_is_that_of_another_implementation(coefficients: tuple[int, ...]) -> None:
     """FFmpeg's decoder of comfort noise, given the same payload: its long-term spectrum, in bands."""

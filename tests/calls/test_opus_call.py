@@ -12,11 +12,11 @@ from tests.support.call import FEC_PAYLOAD_TYPE, Call, CallResult, Link, media
 from tests.support.voice import voice
 from tests.support.wavdiff import compare
 from voip import codecs
-from voip.codecs import Codec, Pcm, opus
+from voip.codecs import Codec, Pcm
 from voip.rtp import RtpPacket
 from voip.stats import PathReport
 
-pytestmark = pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing()))
+pytestmark = pytest.mark.skipif(codecs.missing("opus") is not None, reason=str(codecs.missing("opus")))
 
 RATE = 48000
 SECONDS = 6.0

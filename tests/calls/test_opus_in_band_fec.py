@@ -15,12 +15,12 @@ from tests.support.voice import voice
 from voip import codecs
 from voip.audio import AudioSender
 from voip.audio.in_band import LEAST, MEMORY, MOST, SILENCE, ExpectedLoss
-from voip.codecs import Codec, Decoder, Pcm, libopus, opus
+from voip.codecs import Codec, Decoder, Pcm, libopus
 from voip.fec import FecController, Pattern, parse_pattern
 from voip.rtp import RtpPacket, unwrap
 from voip.stats import PathReport
 
-pytestmark = pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing()))
+pytestmark = pytest.mark.skipif(codecs.missing("opus") is not None, reason=str(codecs.missing("opus")))
 
 RATE = 16000
 INTERVAL = 5.0  # seconds between the reports of most peers

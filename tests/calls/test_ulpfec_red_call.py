@@ -29,6 +29,7 @@ from voip.cli.values import fec_choice
 from voip.codecs import find
 from voip.fec import FecController, Pattern, parse_pattern, red
 from voip.media import Direction
+from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
@@ -133,16 +134,17 @@ def test_the_controller_steers_any_scheme(scheme: str) -> None:
 
 def test_reports_count_repair_packets_among_the_media_that_they_share_an_ssrc_with() -> None:
     agreed = media(fec="4", scheme="ulpfec", remote_ssrc=None, remote_fec_ssrc=None)
-    session = RtpSession(agreed, cname="here", rng=random.Random(1))
+    sent = SenderStats(100, 25, timestamp=1, timestamp_at=1000.0, payload_bytes=5, ip_bytes=9)
+    reports = ReportSources(sender_stats=lambda: sent)
+    session = RtpSession(agreed, cname="here", rng=random.Random(1), reports=reports)
     source = AudioSender(agreed, sample_rate=8000, channels=1, rng=random.Random(1), pattern=parse_pattern("4"))
     for i, data in enumerate(source.write(noise(2), 0.0)):
         assert len(session.receive_datagram(data, SENDER, 1000.0 + i / 60)) == 1
     assert (session.reception.received, session.reception.lost, session.stray) == (125, 0, 0)
-    exchange = session.rtcp_exchange
+    exchange = session.rtcp_session
     assert exchange is not None
-    assert exchange.terms.repair_ssrc is None
-    exchange.sender_stats = lambda: SenderStats(100, 25, timestamp=1, timestamp_at=1000.0, payload_bytes=5, ip_bytes=9)
-    (compound,) = session.rtcp_farewell(1002.5)
+    assert exchange.parameters.repair_ssrc is None
+    (compound,) = session.final_report(1002.5)
     assert int.from_bytes(compound[20:24], "big") == 125  # the sender's packet count, RFC 3550 section 6.4.1
 
 

@@ -348,14 +348,9 @@ def test_silence_suppression_is_a_pause_not_a_loss() -> None:
 def test_undecodable_payloads_are_concealed() -> None:
     both = Call()
     both.talk(part(0, 1))
-
-    def spoil(packet: RtpPacket) -> None:
-        packet.payload = packet.payload[:-1]
-
     for datagram in both.sender.write(part(1, 1.02), both.now):
         packet = RtpPacket.parse(datagram)
-        spoil(packet)
-        both.link.send(packet.serialize(), both.now)
+        both.link.send(replace(packet, payload=packet.payload[:-1]).serialize(), both.now)
     both.wait(0.02)
     both.talk(part(1.02, 2))
     stats = both.end().stats

@@ -74,12 +74,12 @@ def write_capture(file: Path, call: Call) -> None:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     require("tshark")
     rng = random.Random(4)
-    call = Call(Link(delay=0.025, jitter=0.005, lose=lambda index: rng.random() < 0.1, copies=1), Link(delay=0.035))
+    forth = Link(delay=0.025, jitter=0.005, lose=lambda index: rng.random() < 0.1, copies=1)
+    call = Call(forth, Link(delay=0.035), buffer_limit=0.4)
     call.heard = ReceiverStats(received=900, expected=1000, late=50, buffer=0.06, buffer_max=0.12, target=0.05)
-    call.far_rtcp.buffer_limit = 0.4
     call.run(20)
     for who, session, link in (("near", call.near, call.forth), ("far", call.far, call.back)):
-        for datagram in session.rtcp_farewell(call.now):
+        for datagram in session.final_report(call.now):
             call.carry_report(who, datagram, link)
     file = tmp_path_factory.mktemp("rtcp") / "rtcp.pcap"
     write_capture(file, call)

@@ -352,7 +352,7 @@ class Call:
 
     def end(self) -> CallResult:
         """The sender finishes, the last packets come in, and all is played."""
-        for datagram in self.sender.finish(self.now):
+        for datagram in self.sender.finish():
             self.link.send(datagram, self.now)
         self.wait(self.link.delay + 0.1 + 10 * self.link.jitter)
         self.receiver.finish(self.now)

@@ -161,6 +161,9 @@ class Blocks:
         self._left -= 1
         return None if self._left < 0 else np.zeros((self.block, 1), np.int16)
 
+    def faults(self) -> str:
+        return ""
+
     def close(self) -> None:
         self.closed = True
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from voip.audio.clock import ClockFollower
 from voip.audio.convert import Converter
-from voip.audio.events import Digit, DigitReceiver
+from voip.audio.dtmf import Digit, DtmfReceiver
 from voip.audio.losses import LOSSY_DELAY, LossWatch
 from voip.audio.reception import Reception
 from voip.codecs import Decoder
@@ -315,8 +315,8 @@ class AudioReceiver:
         )
 
 
-def _digit_receiver(media: NegotiatedMedia) -> DigitReceiver:
-    return DigitReceiver(*_event_clocks(media))
+def _digit_receiver(media: NegotiatedMedia) -> DtmfReceiver:
+    return DtmfReceiver(*_event_clocks(media))
 
 
 def _event_clocks(media: NegotiatedMedia) -> tuple[int, int]:

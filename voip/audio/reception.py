@@ -131,7 +131,7 @@ class Reception:
             self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.receive(placed, arrival, timed=packet.payload_type != self._event)
+        extended = stats.count(placed, arrival, timed=packet.payload_type != self._event)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1

@@ -13,7 +13,7 @@ from voip.calls.streams import AudioStreams, ReceiveStream, SendStream
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport, Network, family_of
 from voip.report import CallRecord, Console
-from voip.rtcp import RtcpExchange
+from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, Endpoint
 from voip.session import RtpSession
@@ -122,10 +122,13 @@ class CallMedia:
 
     def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
         receive, send = self._audio.open(call.call_id, len(call.lines))
-        cname, ntp_offset = call.negotiation.endpoint.cname, self._network.ntp_offset
-        session = RtpSession(media, cname=cname, ntp_offset=ntp_offset, rng=self._rng)
-        if session.rtcp_exchange is not None:
-            _connect_reports(session.rtcp_exchange, receive, send)
+        session = RtpSession(
+            media,
+            cname=call.negotiation.endpoint.cname,
+            ntp_offset=self._network.ntp_offset,
+            rng=self._rng,
+            reports=_report_sources(receive, send),
+        )
         line = MediaLine(media, call.transport, session, receive, send)
         call.lines.append(line)
         return line
@@ -145,11 +148,11 @@ class CallMedia:
         )
 
 
-def _connect_reports(exchange: RtcpExchange, receive: ReceiveStream | None, send: SendStream | None) -> None:
-    """Give RTCP what it tells of each direction, and take what it is told."""
+def _report_sources(receive: ReceiveStream | None, send: SendStream | None) -> ReportSources:
+    """What RTCP tells of each direction, and what takes what it is told."""
+    sources = ReportSources()
     if receive is not None:
-        exchange.receiver_stats = receive.statistics
-        exchange.buffer_limit = receive.delay_max
+        sources = replace(sources, receiver_stats=receive.statistics, buffer_limit=receive.delay_max)
     if send is not None:
-        exchange.sender_stats = send.statistics
-        exchange.on_report = send.on_report
+        sources = replace(sources, sender_stats=send.statistics, on_report=send.on_report)
+    return sources

@@ -40,16 +40,14 @@ class MediaLine:
     @property
     def peer_left(self) -> bool:
         """Whether the peer has said BYE by RTCP (RFC 3550 section 6.6)."""
-        exchange = self.session.rtcp_exchange
-        return exchange is not None and exchange.peer_left
+        return self.session.peer_left
 
     def start(self, now: float) -> None:
         """Let it flow; its transport is attached to its session."""
-        if self.send is not None and self.session.rtcp_exchange is not None:
-            self.session.rtcp_exchange.start(now)
         if self.receive is not None:
             self.receive.start(self.media)
         if self.send is not None:
+            self.session.start_reports(now)
             self.send.start(self.media, self.transport.send_rtp)
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:

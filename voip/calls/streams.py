@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from voip.audio import AudioSender, Dialler, Digit
+from voip.audio import AudioSender, Digit, DtmfSender
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
@@ -104,7 +104,7 @@ class SendStream:
     ) -> None:
         self._stream_id, self._capture, self._post, self._console = stream_id, capture, post, console
         self._settings, self._rng = settings, rng
-        self._dialler = Dialler(settings.keys)  # capture thread
+        self._dtmf = DtmfSender(settings.keys)  # capture thread
 
     def start(self, media: NegotiatedMedia, transmit: Transmit) -> None:
         """Join what is fed from the input; `transmit` is called on the capture thread."""
@@ -141,12 +141,12 @@ class SendStream:
             pattern=None if isinstance(fec, str) else fec,
             control=FecController(self._settings.fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
-            dialler=self._dialler,
+            dtmf=self._dtmf,
         )
         self._capture.fanout.add(self._stream_id, sender, send)
 
     def _leave(self, ended: Ended) -> None:  # capture thread
-        left = self._dialler.left
+        left = self._dtmf.left
         stats = self._capture.fanout.remove(self._stream_id)
         if stats is not None and left:
             self._console.say(0, f"the call ended before all keys were dialled: {left} is left")

@@ -11,7 +11,7 @@ import voip
 from voip.calls import CallManager
 from voip.cli.options import CommonOptions
 from voip.cli.wiring import make_console
-from voip.devices import Device, faults
+from voip.devices import Device
 from voip.engine import Shutdown, fill_standard_streams
 from voip.environment import program_name
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
@@ -85,7 +85,7 @@ def finish(
 ) -> int:
     """After every thread has ended: the final report, and the exit status."""
     for device in devices:
-        if trouble := faults(device):
+        if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")

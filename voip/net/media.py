@@ -91,7 +91,7 @@ class MediaTransport:
     def send_goodbye(self) -> None:
         """Send the last RTCP of the session, with BYE; once."""
         if self._session is not None:
-            self._send_rtcp(self._session, self._session.rtcp_farewell(self._loop.now()))
+            self._send_rtcp(self._session, self._session.final_report(self._loop.now()))
 
     def _send_rtcp(self, session: RtpSession, compounds: list[bytes]) -> None:
         destination = session.rtcp_destination

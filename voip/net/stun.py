@@ -19,7 +19,7 @@ from voip.net.loop import EventLoop
 from voip.net.sockets import family_of
 from voip.net.zones import sockaddr
 from voip.sip import Address
-from voip.stun import GIVE_UP, RESEND_AFTER, TRANSACTION_ID, binding_request, parse_answer
+from voip.stun import GIVE_UP, RESEND_AFTER, TRANSACTION_ID, binding_request, parse_response
 
 REFRESH = 25.0
 """Seconds between requests from the SIP sockets: some NATs forget UDP mappings after 30 s (RFC 4787 section 4.3)."""
@@ -94,7 +94,7 @@ class StunClient:
     def receive(self, data: bytes, source: tuple[str, int]) -> None:
         """Handle a STUN message; only responses of the server to our requests matter."""
         try:
-            response = parse_answer(data)
+            response = parse_response(data)
         except ProtocolError:
             return
         if source not in self._servers.values() or response.transaction_id not in self._pending:

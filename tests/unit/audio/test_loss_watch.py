@@ -22,7 +22,7 @@ def watch(lost: Callable[[int, float], bool], seconds: float) -> tuple[LossWatch
     for index in range(round(seconds / FRAME)):
         now = index * FRAME
         if not lost(index, now):
-            stats.receive(RtpPacket(96, (FIRST + index) & 0xFFFF, 960 * index & 0xFFFFFFFF, 1), now)
+            stats.count(RtpPacket(96, (FIRST + index) & 0xFFFF, 960 * index & 0xFFFFFFFF, 1), now)
         if index % 5 == 0:
             watch.look(stats, now)
     return watch, now

@@ -15,11 +15,11 @@ from tests.support.call import Call, Link, media
 from tests.support.voice import speech, voice
 from tests.support.wavdiff import compare, load
 from voip import codecs
-from voip.codecs import Codec, Pcm, g722
+from voip.codecs import Codec, Pcm
 from voip.errors import VoipError
 from voip.sdp import effective_ptime
 
-needs_library = pytest.mark.skipif(g722.missing() is not None, reason=str(g722.missing()))
+needs_library = pytest.mark.skipif(codecs.missing("g722") is not None, reason=str(codecs.missing("g722")))
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "g722"
 RATE = 16000
 FRAME = 320

@@ -12,6 +12,7 @@ from voip import codecs
 from voip.errors import NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.net import Network, local_address_towards
+from voip.rtcp import ReportSources
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription, parse, serialize
 from voip.session import RtpSession
 
@@ -127,14 +128,10 @@ def test_rtcp_goes_and_comes_by_the_port_it_was_given(network: Network, shared: 
     port = network.media.open("127.0.0.1")
     remote, named = rtp.getsockname(), rtcp.getsockname()
     media = NegotiatedMedia(AudioFormat(codec), 0, remote, named, rtcp_mux=shared, ssrc=77)
-    session, stop, told = (
-        RtpSession(media, cname="us", ntp_offset=network.ntp_offset),
-        threading.Event(),
-        threading.Event(),
-    )
-    assert session.rtcp_exchange is not None
-    session.rtcp_exchange.on_report = lambda report: told.set()
-    session.rtcp_exchange.start(network.loop.now())
+    stop, told = threading.Event(), threading.Event()
+    reports = ReportSources(on_report=lambda report: told.set())
+    session = RtpSession(media, cname="us", ntp_offset=network.ntp_offset, reports=reports)
+    session.start_reports(network.loop.now())
     port.attach(session, lambda packet, arrival: None)
     thread = threading.Thread(target=network.loop.run, args=(stop.is_set,))
     thread.start()

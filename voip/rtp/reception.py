@@ -1,17 +1,8 @@
-"""RTP packets, sequence numbers, reception statistics (RFC 3550 sections 5.1, 5.3.1, A.1, A.3, A.8; RFC 5761 4).
-
-Payload formats are in `voip.codecs`; which packets of a port belong to the call is `voip.session`'s to say.
-"""
+"""Reception statistics of one stream (RFC 3550 sections A.1, A.3 and A.8)."""
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-
-from voip.errors import ProtocolError
-
-MAX_DATAGRAM = 1200
-"""UDP payload bytes; no packet of ours is larger, so that none is ever fragmented."""
+from voip.rtp.packet import RtpPacket, unwrap
 
 MAX_DROPOUT = 3000
 """A sequence number this far ahead is a jump, not loss (RFC 3550 A.1)."""
@@ -20,130 +11,10 @@ MAX_MISORDER = 100
 MAX_REPAIR_REACH = 110
 """Packets that one repair packet can name (RFC 8627 section 4.2.2.1, the longest mask)."""
 
-_VERSION = 2
-_VERSION_BITS = _VERSION << 6
-_VERSION_MASK = 0xC0
-_PADDING_BIT = 0x20
-_EXTENSION_BIT = 0x10
-_CSRC_MASK = 0x0F
-_MARKER_BIT = 0x80
-_PAYLOAD_TYPE_MASK = 0x7F
-_HEADER = struct.Struct("!BBHII")
-_EXTENSION_HEADER = struct.Struct("!HH")
-_WORD = 4
-_MAX_CSRCS = 15
-
-_RTCP_TYPES = range(192, 224)  # RFC 5761 section 4
-
 _DUPLICATE_WINDOW = 1024  # packets behind the highest whose arrival is remembered
 _SETTLE_EVERY = 2 * _DUPLICATE_WINDOW
 _JITTER_GAIN = 16.0  # RFC 3550 A.8
 _TIMESTAMP_STEP = 1.0  # seconds; a larger change of transit time is a new media clock or a frozen sender, not jitter
-
-_unpack_header = _HEADER.unpack_from
-_pack_header = _HEADER.pack
-
-
-def unwrap(value: int, near: int, bits: int = 16) -> int:
-    """The integer nearest to `near` whose low `bits` bits are `value`; of two equally near ones the lower."""
-    half = 1 << (bits - 1)
-    return near + ((value - near + half) & ((1 << bits) - 1)) - half
-
-
-def is_rtcp(data: bytes) -> bool:
-    """Whether a datagram of a port that carries both is RTCP (RFC 5761 section 4)."""
-    return len(data) > 1 and data[1] in _RTCP_TYPES and data[0] & _VERSION_MASK == _VERSION_BITS
-
-
-@dataclass(slots=True)
-class RtpPacket:
-    """One RTP packet (RFC 3550 section 5.1); for every valid datagram, serialize(parse(datagram)) is the datagram.
-
-    `extension` is (profile, data of whole 32-bit words). `padding` holds the padding octets as they were, the final
-    count included. `recovered` marks a packet that FEC rebuilt; it is not on the wire.
-    """
-
-    payload_type: int
-    sequence_number: int
-    timestamp: int
-    ssrc: int
-    payload: bytes = b""
-    marker: bool = False
-    csrcs: tuple[int, ...] = ()
-    extension: tuple[int, bytes] | None = None
-    padding: bytes = b""
-    recovered: bool = False
-
-    @classmethod
-    def parse(cls, data: bytes) -> RtpPacket:
-        """Read a datagram; ProtocolError, and nothing else, if it is not one whole RTP packet."""
-        if len(data) < _HEADER.size:
-            raise ProtocolError(f"RTP packet of {len(data)} bytes: shorter than its header")
-        first, second, sequence_number, timestamp, ssrc = _unpack_header(data)
-        payload_type = second & _PAYLOAD_TYPE_MASK
-        marker = second >= _MARKER_BIT
-        if first == _VERSION_BITS:  # nearly every packet: no padding, extension or CSRC
-            return cls(payload_type, sequence_number, timestamp, ssrc, data[_HEADER.size :], marker)
-        if first & _VERSION_MASK != _VERSION_BITS:
-            raise ProtocolError(f"RTP version {first >> 6}")
-        csrcs, extension, start = _parse_header_options(data, first)
-        end = len(data) - _padding_size(data, start) if first & _PADDING_BIT else len(data)
-        payload, padding = data[start:end], data[end:]
-        return cls(payload_type, sequence_number, timestamp, ssrc, payload, marker, csrcs, extension, padding)
-
-    def serialize(self) -> bytes:
-        """The datagram; ValueError if a field does not fit its place."""
-        first, options = _VERSION_BITS, b""
-        second = self.payload_type | _MARKER_BIT if self.marker else self.payload_type
-        if self.payload_type > _PAYLOAD_TYPE_MASK:
-            raise ValueError(f"payload type {self.payload_type}: at most {_PAYLOAD_TYPE_MASK}")
-        try:
-            if self.csrcs or self.extension is not None:
-                first, options = _serialize_header_options(self.csrcs, self.extension)
-            if self.padding:
-                first |= _PADDING_BIT
-            header = _pack_header(first, second, self.sequence_number, self.timestamp, self.ssrc)
-        except struct.error as error:
-            raise ValueError(f"RTP header: {error}") from error
-        if self.padding and self.padding[-1] != len(self.padding):
-            raise ValueError("the last padding octet must count the padding octets")
-        return header + options + self.payload + self.padding
-
-
-class Packetizer:
-    """Sequence numbers and timestamps of one SSRC that we send; the caller chooses random first ones (section 5.1)."""
-
-    def __init__(self, ssrc: int, payload_type: int, sequence_number: int, timestamp: int) -> None:
-        self.ssrc = ssrc
-        self.payload_type = payload_type
-        self.sequence_number = sequence_number & 0xFFFF
-        self.timestamp = timestamp & 0xFFFFFFFF
-
-    def packetize(self, payloads: list[bytes], duration: int, *, marker: bool = False) -> list[RtpPacket]:
-        """The packets of one frame that lasts `duration` ticks: they share its timestamp, the last has the marker."""
-        packets = [
-            RtpPacket(self.payload_type, self.take_number(), self.timestamp, self.ssrc, payload) for payload in payloads
-        ]
-        if packets:
-            packets[-1].marker = marker
-        self.skip(duration)
-        return packets
-
-    def take_number(self) -> int:
-        """The next sequence number, for a packet that is not media but counts among it."""
-        number = self.sequence_number
-        self.sequence_number = (number + 1) & 0xFFFF
-        return number
-
-    def aside(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool = False) -> RtpPacket:
-        """A packet of another format in the same sequence, which takes no media time (RFC 4733 section 2.2)."""
-        packet = RtpPacket(payload_type, self.sequence_number, timestamp, self.ssrc, payload, marker)
-        self.sequence_number = (self.sequence_number + 1) & 0xFFFF
-        return packet
-
-    def skip(self, duration: int) -> None:
-        """Media time passes (`duration` ticks) without packets."""
-        self.timestamp = (self.timestamp + duration) & 0xFFFFFFFF
 
 
 class ReceptionStats:
@@ -242,7 +113,7 @@ class ReceptionStats:
         ahead = (sequence_number - self._highest) & 0xFFFF
         return ahead < MAX_DROPOUT or ahead > 0x10000 - MAX_MISORDER or not self._window
 
-    def receive(self, packet: RtpPacket, arrival: float, *, timed: bool = True) -> int:
+    def count(self, packet: RtpPacket, arrival: float, *, timed: bool = True) -> int:
         """Count a packet that came at `arrival` (seconds); its extended sequence number, unique across epochs.
 
         `timed`: its timestamp says when it was sent. That of a telephone event does not.
@@ -276,7 +147,7 @@ class ReceptionStats:
     def restart(self, packet: RtpPacket) -> None:
         """A new SSRC or a confirmed jump: the epoch that ends keeps its sums, `packet` will be the next one's first.
 
-        To be called just before `receive(packet, ...)`. No two epochs share an extended number.
+        To be called just before `count(packet, ...)`. No two epochs share an extended number.
         """
         self._runs = self._runs_so_far()
         self._closed = self.expected
@@ -348,48 +219,6 @@ class ReceptionStats:
                     self.jitter_max = self.jitter
         self._timestamp = timestamp
         self._arrival = arrival
-
-
-def _parse_header_options(data: bytes, first: int) -> tuple[tuple[int, ...], tuple[int, bytes] | None, int]:
-    """CSRCs, header extension and where the payload begins."""
-    start = _HEADER.size
-    csrc_count = first & _CSRC_MASK
-    end = start + csrc_count * _WORD
-    if end > len(data):
-        raise ProtocolError("RTP packet ends inside its CSRC list")
-    csrcs = struct.unpack_from(f"!{csrc_count}I", data, start)
-    if not first & _EXTENSION_BIT:
-        return csrcs, None, end
-    start = end + _EXTENSION_HEADER.size
-    if start > len(data):
-        raise ProtocolError("RTP packet ends inside its header extension")
-    profile, words = _EXTENSION_HEADER.unpack_from(data, end)
-    end = start + words * _WORD
-    if end > len(data):
-        raise ProtocolError("RTP packet ends inside its header extension")
-    return csrcs, (profile, data[start:end]), end
-
-
-def _serialize_header_options(csrcs: tuple[int, ...], extension: tuple[int, bytes] | None) -> tuple[int, bytes]:
-    """The first octet and what stands between the fixed header and the payload."""
-    if len(csrcs) > _MAX_CSRCS:
-        raise ValueError(f"{len(csrcs)} CSRCs: at most {_MAX_CSRCS} fit")
-    first = _VERSION_BITS | len(csrcs)
-    options = struct.pack(f"!{len(csrcs)}I", *csrcs)
-    if extension is None:
-        return first, options
-    profile, data = extension
-    if len(data) % _WORD or len(data) // _WORD > 0xFFFF:
-        raise ValueError(f"header extension of {len(data)} bytes: must be whole 32-bit words")
-    return first | _EXTENSION_BIT, options + _EXTENSION_HEADER.pack(profile, len(data) // _WORD) + data
-
-
-def _padding_size(data: bytes, start: int) -> int:
-    """Padding octets at the end of a packet whose payload begins at `start`, by its last octet."""
-    count = data[-1]
-    if not 0 < count <= len(data) - start:
-        raise ProtocolError(f"RTP padding of {count} octets in {len(data) - start}")
-    return count
 
 
 def _count_runs(window: int, length: int) -> tuple[int, int, int]:

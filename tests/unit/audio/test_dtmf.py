@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.support.call import Call, Link, Wrapping, media, noise
 from tests.support.negotiated import changed
-from voip.audio import AudioSender, Dialler, Digit
-from voip.audio.events import DIGITS, DigitReceiver, TelephoneEvent
+from voip.audio import AudioSender, Digit, DtmfSender
+from voip.audio.dtmf import DIGITS, DtmfReceiver, TelephoneEvent
 from voip.errors import ProtocolError
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket
@@ -36,7 +36,7 @@ def key(code: int, timestamp: int = BEGAN) -> list[RtpPacket]:
 
 
 def heard(packets: list[RtpPacket], *, ends: bool = True) -> list[Digit]:
-    receiver = DigitReceiver(RATE)
+    receiver = DtmfReceiver(RATE)
     found = [digit for i, each in enumerate(packets) for digit in receiver.receive(each, i * 0.02)]
     return found + (receiver.tick(len(packets) * 0.02 + 1.0) if ends else [])
 
@@ -53,7 +53,7 @@ def test_a_payload_is_as_rfc_4733_draws_it() -> None:
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(st.binary(max_size=8), st.integers(0, 0xFFFFFFFF), st.booleans()), max_size=20))
 def test_any_packets_are_keys_or_nothing(found: list[tuple[bytes, int, bool]]) -> None:
-    receiver = DigitReceiver(RATE)
+    receiver = DtmfReceiver(RATE)
     for index, (payload, timestamp, marker) in enumerate(found):
         for digit in receiver.receive(RtpPacket(EVENT, index, timestamp, 1, payload, marker), index * 0.02):
             assert digit.key in DIGITS
@@ -95,7 +95,7 @@ def test_an_end_that_comes_after_the_next_key_has_begun_is_not_another_key() -> 
 
 
 def test_a_key_whose_end_is_lost_is_over_when_no_more_packets_of_it_come() -> None:
-    receiver = DigitReceiver(RATE)
+    receiver = DtmfReceiver(RATE)
     for index, each in enumerate(key(3)[:4]):
         assert receiver.receive(each, index * 0.02) == []
     assert receiver.tick(0.1) == []
@@ -113,7 +113,7 @@ def test_a_key_that_is_held_for_long_is_one_key() -> None:
 
 def test_a_peer_that_counts_in_the_clock_of_its_sound_is_found_out() -> None:
     """As baresip does: events at 8000 Hz beside Opus, durations in ticks of 48000 Hz."""
-    receiver = DigitReceiver(RATE, 48000)
+    receiver = DtmfReceiver(RATE, 48000)
     ticks = [960, 1920, 2880, 3840, 4800, 5760, 5760, 5760]
     found = [
         digit
@@ -132,8 +132,8 @@ def test_flashes_and_tones_of_modems_are_no_keys() -> None:
 
 @pytest.mark.parametrize("ptime", [0.0025, 0.01, 0.02, 0.03, 0.06, 0.2])
 def test_a_key_lasts_100_ms_and_50_ms_at_least_are_between_two(ptime: float) -> None:
-    dialler = Dialler("1,a2")
-    frames = [dialler.frame(ptime) for _ in range(round(4 / ptime))]
+    keys_sent = DtmfSender("1,a2")
+    frames = [keys_sent.frame(ptime) for _ in range(round(4 / ptime))]
     begins = [index for index, sounding in enumerate(frames) if sounding is not None and sounding.first]
     assert [DIGITS[sounding.code] for sounding in frames if sounding is not None and sounding.first] == ["1", "A", "2"]
     ends = [index for index, sounding in enumerate(frames) if sounding is not None and sounding.end]
@@ -144,23 +144,23 @@ def test_a_key_lasts_100_ms_and_50_ms_at_least_are_between_two(ptime: float) -> 
     assert begins[0] * ptime >= 0.5 - 1e-9
     assert (begins[1] - ends[0] - 1) * ptime >= 1.0
     assert (begins[2] - ends[3] - 1) * ptime >= 0.05 - 1e-9
-    assert dialler.left == ""
+    assert keys_sent.left == ""
 
 
 def test_what_is_no_key_is_refused_and_what_is_left_is_known() -> None:
     with pytest.raises(ValueError, match="'X'"):
-        Dialler("12x")
-    dialler = Dialler("12,#")
-    assert dialler.left == "12,#"
-    while dialler.frame(0.02) is None:
+        DtmfSender("12x")
+    keys_sent = DtmfSender("12,#")
+    assert keys_sent.left == "12,#"
+    while keys_sent.frame(0.02) is None:
         pass
-    assert dialler.left == "12,#", "it has begun, but not ended"
-    assert [sounding.end for sounding in dialler.finish()] == [True] * 3
-    assert dialler.left == "2,#"
+    assert keys_sent.left == "12,#", "it has begun, but not ended"
+    assert [frame.end for frame in keys_sent.finish()] == [True] * 3
+    assert keys_sent.left == "2,#"
 
 
 def sent(keys: str, agreed: NegotiatedMedia, seconds: float = 2.0) -> list[RtpPacket]:
-    sender = AudioSender(agreed, sample_rate=RATE, channels=1, rng=Wrapping(1), dialler=Dialler(keys))
+    sender = AudioSender(agreed, sample_rate=RATE, channels=1, rng=Wrapping(1), dtmf=DtmfSender(keys))
     sound = noise(seconds)
     datagrams = [data for at in range(0, len(sound), 80) for data in sender.write(sound[at : at + 80], at / RATE)]
     return [RtpPacket.parse(data) for data in datagrams]
@@ -201,10 +201,17 @@ def test_nothing_is_dialled_to_a_peer_that_takes_no_events() -> None:
 
 
 def test_a_stream_that_ends_while_a_key_is_pressed_ends_the_key() -> None:
-    sender = AudioSender(agreed(), sample_rate=RATE, channels=1, rng=random.Random(1), dialler=Dialler("7"))
+    sender = AudioSender(agreed(), sample_rate=RATE, channels=1, rng=random.Random(1), dtmf=DtmfSender("7"))
     sender.write(noise(0.54), 0.0)
-    last = [RtpPacket.parse(data) for data in sender.finish(0.0)]
+    last = [RtpPacket.parse(data) for data in sender.finish()]
     assert [TelephoneEvent.parse(each.payload).end for each in last] == [True] * 3
+
+
+def test_a_key_is_cut_short_if_events_are_negotiated_away_while_it_is_pressed() -> None:
+    sender = AudioSender(agreed(), sample_rate=RATE, channels=1, rng=random.Random(1), dtmf=DtmfSender("7"))
+    sender.write(noise(0.54), 0.0)
+    sender.update(changed(agreed(), telephone_event_payload_type=None))
+    assert sender.finish() == []
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------
@@ -216,10 +223,8 @@ class DiallingCall(Call):
     keys = "123#"
 
     def new_sender(self, rng: random.Random) -> AudioSender:
-        dialler = Dialler(self.keys)
-        return AudioSender(
-            self.media, sample_rate=self.rate, channels=1, rng=rng, pattern=self.pattern, dialler=dialler
-        )
+        keys_sent = DtmfSender(self.keys)
+        return AudioSender(self.media, sample_rate=self.rate, channels=1, rng=rng, pattern=self.pattern, dtmf=keys_sent)
 
 
 def test_keys_are_heard_and_are_neither_loss_nor_garbage() -> None:

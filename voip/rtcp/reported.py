@@ -1,4 +1,4 @@
-"""What we tell the peer of one of its streams: report block and loss run lengths (RFC 3550 A.3, RFC 3611 4.1)."""
+"""Report blocks about one stream of the peer: reception report and loss run lengths (RFC 3550 A.3, RFC 3611 4.1)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from voip.rtcp.xr import LossRle, StatisticsSummary
 from voip.rtp import ReceptionStats
 from voip.stats import Arrivals
 
-LONGEST_SPAN = 800
-"""Packets that one loss RLE block of ours speaks of: the newest, within what `ReceptionStats` remembers."""
-REPORTED_TWICE = 2
-"""Each packet is in the blocks of so many compounds: one of them may be lost, and it may have come late."""
-REORDERED = 2
-"""Packets behind the highest that are never spoken of yet."""
-LATE = 4.0
-"""Times the interarrival jitter that a packet may still be under way."""
-MOST_LATE = 64
-"""Packets behind the highest that are spoken of in any case."""
+MAX_REPORTED_SPAN = 800
+"""Packets covered by one of our loss RLE blocks: the newest, within what `ReceptionStats` remembers."""
+REPORTS_PER_PACKET = 2
+"""Compounds that cover each packet: one of them may be lost, and the packet may have been late for the first."""
+REORDER_PACKETS = 2
+"""Packets behind the highest that are not reported yet: they may have been reordered."""
+LATE_JITTERS = 4.0
+"""Multiple of the interarrival jitter for which a packet may still be under way."""
+MAX_UNREPORTED = 64
+"""Packets behind the highest beyond which all are reported, whatever the jitter."""
 
 
-class Incoming:
+class ReportedStream:
     """One stream of the peer, its `ssrc` and `reception`. `report` once per compound, then the blocks."""
 
     def __init__(self, reception: ReceptionStats) -> None:
@@ -33,15 +33,15 @@ class Incoming:
         self._epoch = 0
         self._prior = (0, 0)  # packets expected and received at the last report
         self._prior_duplicate = 0
-        self._reported = (0.0, 0)  # when that was, and the highest number then
-        self._ends: deque[int] = deque(maxlen=REPORTED_TWICE)
-        self._span: tuple[int, int] | None = None  # of the extended numbers to speak of
-        self._new = 0  # where of them those begin that no compound has spoken of
+        self._reported = (0.0, 0)  # when the last report was, and the highest number then
+        self._ends: deque[int] = deque(maxlen=REPORTS_PER_PACKET)
+        self._span: tuple[int, int] | None = None  # of the extended numbers to report
+        self._new = 0  # where those of them begin that no compound has reported
         self._duplicate = 0
         self._settled: int | None = None  # where `bursts` goes on
 
     def report(self, now: float, lateness: float, lsr: int, dlsr: int) -> ReportBlock | None:
-        """The block since the last one; None if nothing of the stream has come. `lateness`: jitter in seconds."""
+        """The block since the last one; None if nothing of the stream has arrived. `lateness`: jitter in seconds."""
         reception = self.reception
         if self.ssrc is None or reception.highest is None:
             self._span = None
@@ -60,14 +60,14 @@ class Incoming:
         return ReportBlock(self.ssrc, fraction, lost, reception.epoch_highest, jitter, lsr, dlsr)
 
     def loss_rle(self) -> LossRle | None:
-        """Which packets arrived, those of the last compound's block included; None if there are none to speak of."""
+        """Which packets arrived, those of the last compound's block included; None if there are none to report."""
         if self.ssrc is None or self._span is None:
             return None
         first, end = self._span
         return LossRle.of(self.ssrc, Arrivals(first & 0xFFFF, self.reception.arrivals(first, end)))
 
     def summary(self) -> StatisticsSummary | None:
-        """Lost packets and further copies since the last compound; None if there is nothing to speak of."""
+        """Lost packets and further copies since the last compound; None if there are none to report."""
         if self.ssrc is None or self._span is None:
             return None
         first, end = self._new, self._span[1]
@@ -75,7 +75,7 @@ class Incoming:
         return StatisticsSummary(self.ssrc, first & 0xFFFF, end & 0xFFFF, lost, self._duplicate)
 
     def _begin(self) -> None:
-        """Another SSRC, or its numbers jumped: it is counted anew."""
+        """Another SSRC, or a jump in its numbers: count anew."""
         self._epoch = self.reception.epoch
         self._prior = (0, 0)
         self._ends.clear()
@@ -83,13 +83,13 @@ class Incoming:
         self._reported = (0.0, 0)
 
     def _advance(self, now: float, lateness: float, highest: int) -> None:
-        """Choose what to speak of: up to what may still be under way, from where the report before the last ended."""
+        """Choose what to report: from where the report before the last ended up to what may still be under way."""
         reported, before = self._reported
         rate = (highest - before) / (now - reported) if now > reported > 0.0 else 0.0  # packets per second
         self._reported = (now, highest)
-        end = highest + 1 - min(MOST_LATE, REORDERED + math.ceil(LATE * lateness * rate))
+        end = highest + 1 - min(MAX_UNREPORTED, REORDER_PACKETS + math.ceil(LATE_JITTERS * lateness * rate))
         floor = self.reception.floor
-        first = max(self._ends[0] if self._ends else floor, floor, end - LONGEST_SPAN)
+        first = max(self._ends[0] if self._ends else floor, floor, end - MAX_REPORTED_SPAN)
         self._span = (first, end) if first < end else None
         if self._span is None:
             return
