@@ -66,19 +66,44 @@ class PathReport:
 
 
 @dataclass(frozen=True)
+class PlayoutStats:
+    """What was heard of one stream; `PlayoutCounters` (voip.jitter) counts it.
+
+    `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were left out to shorten the
+    delay; `concealed` counts packets in whose place sound was synthesized, and `longest_gap` is the longest such time.
+    `underruns`: how often no packet was here though the sender had sent some; `resyncs`: how often play-out started
+    over elsewhere in the stream. `delay` is the play-out delay over the fastest packets, `target` the one aimed at.
+    """
+
+    played: int = 0
+    played_seconds: float = 0.0
+    concealed: int = 0
+    concealed_seconds: float = 0.0
+    skipped: int = 0
+    skipped_seconds: float = 0.0
+    longest_gap: float = 0.0
+    late: int = 0
+    underruns: int = 0
+    resyncs: int = 0
+    delay: float | None = None
+    delay_min: float | None = None
+    delay_mean: float | None = None
+    delay_max: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
 class ReceiverStats:
-    """What one stream has received and what was heard of it.
+    """What one stream has received, and what was heard of it (`playout`).
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
-    in none of the four. `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were
-    left out to shorten the delay. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much
-    faster than ours the sender's clock runs, in millionths.
+    in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
+    than ours the sender's clock runs, in millionths.
     """
 
     received: int = 0
     expected: int = 0
     recovered: int = 0
-    late: int = 0
     duplicate: int = 0
     reordered: int = 0
     loss_runs: Mapping[str, int] = field(default_factory=no_runs)
@@ -87,20 +112,7 @@ class ReceiverStats:
     fec_packets: int = 0
     fec_copies: int = 0
     fec_rejected: int = 0
-    frames_played: int = 0
-    concealed: int = 0
-    skipped: int = 0
-    played_seconds: float = 0.0
-    concealed_seconds: float = 0.0
-    skipped_seconds: float = 0.0
-    longest_gap: float = 0.0
-    underruns: int = 0
-    resyncs: int = 0
-    buffer: float | None = None
-    buffer_min: float | None = None
-    buffer_mean: float | None = None
-    buffer_max: float | None = None
-    target: float | None = None
+    playout: PlayoutStats = PlayoutStats()
     first_audio_at: float | None = None
     clock_ppm: float | None = None
 

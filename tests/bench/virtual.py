@@ -161,7 +161,7 @@ def run_row(row: Row, seed: int, speech: Wave | None) -> Figures:
         "lost_after_fec_pct": 100.0 * stats.lost_after_fec / max(1, stats.expected),
         "told_loss_pct": None if told is None else 100.0 * told.cumulative_lost / max(1, network.path_packets),
         "rtt_ms": None if network.rtt is None else 1e3 * network.rtt,
-        "buffer_ms": None if stats.buffer_mean is None else 1e3 * stats.buffer_mean,
+        "buffer_ms": None if stats.playout.delay_mean is None else 1e3 * stats.playout.delay_mean,
         "decisions": len(call.decisions),
     }
 

@@ -53,7 +53,7 @@ def test_a_clean_call_is_bit_exact_and_nothing_is_missing(scheme: str, fec: str)
     result = talk(10, scheme, fec, Link())
     assert result.exact()
     stats = result.stats
-    assert (stats.received, stats.lost, stats.concealed, stats.fec_rejected) == (500, 0, 0, 0)
+    assert (stats.received, stats.lost, stats.playout.concealed, stats.fec_rejected) == (500, 0, 0, 0)
     assert stats.fec_packets == result.sender.fec_packets
     assert stats.fec_copies == result.sender.fec_copies
 
@@ -69,7 +69,7 @@ def test_blocks_leave_what_the_closed_form_says(scheme: str, loss: float, size: 
     sigma = math.sqrt(expected * packets) * math.sqrt(size)  # losses of a block go together
     assert stats.expected == packets
     assert abs(stats.lost_after_fec - expected * packets) < 3 * sigma
-    assert stats.concealed <= stats.lost_after_fec + 2
+    assert stats.playout.concealed <= stats.lost_after_fec + 2
     assert stats.fec_rejected == 0
 
 
@@ -96,7 +96,7 @@ def test_a_repair_packet_that_is_lost_is_no_hole() -> None:
     link = Link(drop=lambda packet: not is_media(packet))
     result = talk(10, "ulpfec", "1", link)
     assert result.exact()
-    assert (result.stats.lost, result.stats.concealed, result.stats.fec_packets) == (0, 0, 0)
+    assert (result.stats.lost, result.stats.playout.concealed, result.stats.fec_packets) == (0, 0, 0)
 
 
 def test_a_delay_that_is_given_grows_to_what_the_repair_packets_need() -> None:
@@ -104,8 +104,8 @@ def test_a_delay_that_is_given_grows_to_what_the_repair_packets_need() -> None:
     agreed = replace(media(fec="10", scheme="ulpfec"), repair_window=0.0)
     result = call(40, link=Link(loss=0.03, seed=2), agreed=agreed, fec="10", latency=0.03)
     assert result.stats.recovered > 0.5 * result.stats.lost
-    assert result.stats.buffer_max is not None
-    assert result.stats.buffer_max > 0.18
+    assert result.stats.playout.delay_max is not None
+    assert result.stats.playout.delay_max > 0.18
 
 
 def test_a_sender_that_restarts_is_followed_and_repaired() -> None:

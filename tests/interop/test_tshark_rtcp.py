@@ -14,7 +14,7 @@ from tests.support.peers import require
 from tests.support.rtcp_lab import LISTENER_SSRC, RECEIVER, REPAIR_SSRC, SENDER, SSRC, Call, Link
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, SenderReport, SourceDescription
 from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics
-from voip.stats import ReceiverStats
+from voip.stats import PlayoutStats, ReceiverStats
 
 pytestmark = pytest.mark.interop
 
@@ -76,7 +76,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     rng = random.Random(4)
     forth = Link(delay=0.025, jitter=0.005, lose=lambda index: rng.random() < 0.1, copies=1)
     call = Call(forth, Link(delay=0.035), buffer_limit=0.4)
-    call.heard = ReceiverStats(received=900, expected=1000, late=50, buffer=0.06, buffer_max=0.12, target=0.05)
+    call.heard = ReceiverStats(
+        received=900, expected=1000, playout=PlayoutStats(late=50, delay=0.06, delay_max=0.12, target=0.05)
+    )
     call.run(20)
     for who, session, link in (("near", call.near, call.forth), ("far", call.far, call.back)):
         for datagram in session.final_report(call.now):

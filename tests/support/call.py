@@ -231,7 +231,7 @@ def check(stats: ReceiverStats) -> None:
     assert stats.lost_after_fec >= 0
     runs = stats.loss_runs
     assert runs["1"] + 2 * runs["2"] + 3 * runs["3+"] <= stats.lost
-    assert stats.longest_gap <= stats.concealed_seconds + 1e-9
+    assert stats.playout.longest_gap <= stats.playout.concealed_seconds + 1e-9
 
 
 class Call:

@@ -93,20 +93,20 @@ class CompoundWriter:
         if heard is None or ssrc is None or not heard.expected:
             return None
         figures, ptime = self._media.bursts.figures(), self._terms.ptime
-        nominal = heard.buffer if heard.target is None else heard.target
-        reached = heard.buffer_max if self._sources.buffer_limit is None else self._sources.buffer_limit
+        nominal = heard.playout.delay if heard.playout.target is None else heard.playout.target
+        reached = heard.playout.delay_max if self._sources.buffer_limit is None else self._sources.buffer_limit
         return xr.VoipMetrics(
             ssrc,
             loss_rate=_share(heard.lost / heard.expected),
-            discard_rate=_share(heard.late / heard.expected),
+            discard_rate=_share(heard.playout.late / heard.expected),
             burst_density=_share(figures.burst_density),
             gap_density=_share(figures.gap_density),
             burst_duration=_milliseconds(figures.burst_length * ptime),
             gap_duration=_milliseconds(figures.gap_length * ptime),
             round_trip=_milliseconds(self._peer.round_trip.steady),
-            end_system_delay=_milliseconds(heard.buffer),
+            end_system_delay=_milliseconds(heard.playout.delay),
             buffer_nominal=_milliseconds(nominal),
-            buffer_maximum=_milliseconds(heard.buffer_max),
+            buffer_maximum=_milliseconds(heard.playout.delay_max),
             buffer_absolute=_milliseconds(reached),
         )
 

@@ -163,7 +163,7 @@ def test_440_hz_stay_440_hz_through_other_rates_and_channels(
     assert level == pytest.approx(8000, rel=0.02)
     loud = np.flatnonzero(np.abs(result[:, 0]) > 800)
     assert (loud[-1] - loud[0]) / sink[0] == pytest.approx(2.0, abs=0.01)
-    assert heard_by.stats.concealed == heard_by.stats.underruns == 0
+    assert heard_by.stats.playout.concealed == heard_by.stats.playout.underruns == 0
 
 
 # -- receiving --------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_hold_as_agreed_is_no_underrun() -> None:
         target.read(160, now)
         now += 0.02
     stats = target.snapshot()
-    assert (stats.underruns, stats.concealed) == (0, 0)
+    assert (stats.playout.underruns, stats.playout.concealed) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -254,19 +254,19 @@ def test_no_packet_can_break_the_receiver_or_its_accounts(seed: int) -> None:
     target, source, now = receiver(agreed), sender(agreed, fec="4"), 0.0
     for _ in range(2000):
         for packet in send(source, noise(0.01)):
-            for kind in rng.choices(list(TAMPERING), list(TAMPERING.values())):
-                if kind == "sequence":
+            for reason in rng.choices(list(TAMPERING), list(TAMPERING.values())):
+                if reason == "sequence":
                     packet = replace(packet, sequence_number=rng.getrandbits(16))
-                elif kind == "time":
+                elif reason == "time":
                     timestamp = rng.choice([0, packet.timestamp + 5000, rng.getrandbits(32)]) & 0xFFFFFFFF
                     packet = replace(packet, timestamp=timestamp)
-                elif kind == "size":
+                elif reason == "size":
                     packet = replace(packet, payload=rng.randbytes(rng.choice([0, 1, 2, 3, 320, 1400])))
-                elif kind == "ssrc":
+                elif reason == "ssrc":
                     packet = replace(packet, ssrc=rng.getrandbits(32))
-                elif kind == "type":
+                elif reason == "type":
                     packet = replace(packet, payload_type=rng.choice([0, 96, FEC_PAYLOAD_TYPE]))
-                if kind != "drop":
+                if reason != "drop":
                     target.put(packet, now + rng.choice([0.0, 0.0, 0.01, -0.05]))
         now += rng.choice([0.01, 0.01, 0.01, 0.01, 0.0, 0.3])
         assert len(target.read(80, now)) == 80
@@ -282,7 +282,7 @@ def test_snapshots_are_frozen_and_replaced() -> None:
     assert first.received == 0
     assert target.stats.received > 40
     assert target.stats.first_audio_at is not None
-    assert target.stats.buffer == pytest.approx(0.06, abs=0.021)
+    assert target.stats.playout.delay == pytest.approx(0.06, abs=0.021)
 
 
 # -- many streams -----------------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_a_finished_stream_is_played_out_and_hands_over_its_figures() -> None:
         if mixer.idle:
             break
         heard.append(mixer.read(80, 0.18 + i * 0.01))
-    assert final[0].frames_played == 10
+    assert final[0].playout.played == 10
     result = np.concatenate(heard)
     start = int(np.flatnonzero(result)[0])
     assert np.array_equal(result[start : start + len(sound)], sound)
@@ -361,8 +361,8 @@ def test_what_a_burst_at_the_start_brings_too_much_of_is_left_out_and_counted() 
         now += 0.01
     stats = target.snapshot()
     assert stats.received == 20
-    assert stats.skipped > 0
-    assert stats.frames_played + stats.skipped + stats.late == 20
+    assert stats.playout.skipped > 0
+    assert stats.playout.played + stats.playout.skipped + stats.playout.late == 20
 
 
 def test_to_finish_a_stream_that_is_gone_hands_over_empty_figures() -> None:

@@ -77,8 +77,8 @@ def test_pieces_of_a_unit_are_heard_in_a_call_as_if_it_had_come_whole() -> None:
             call.link.send(packet.serialize(), began + block * 0.01)
         call.listen()
     stats = call.receiver.snapshot()
-    assert stats.played_seconds == pytest.approx(35 * aac.FRAME / RATE, abs=0.03)
-    assert (stats.concealed, stats.late, stats.lost) == (0, 0, 0)
+    assert stats.playout.played_seconds == pytest.approx(35 * aac.FRAME / RATE, abs=0.03)
+    assert (stats.playout.concealed, stats.playout.late, stats.lost) == (0, 0, 0)
     assert compare(said(2), np.concatenate(call.heard), RATE).snr >= SNR
 
 
@@ -115,7 +115,7 @@ def test_a_call_of_it_is_heard_without_a_hole_and_each_packet_has_the_marker_bit
     result = call.end()
     assert all(markers), "RFC 3640 section 3.1: the packet ends an access unit"
     assert len(markers) == result.stats.received == 190
-    assert (result.stats.lost, result.stats.concealed, result.stats.underruns) == (0, 0, 0)
+    assert (result.stats.lost, result.stats.playout.concealed, result.stats.playout.underruns) == (0, 0, 0)
     assert compare(result.sent, result.heard, RATE).snr >= SNR
 
 
@@ -141,7 +141,7 @@ def test_lost_packets_of_it_are_rebuilt_by_fec_and_else_concealed() -> None:
     stats = call.end().stats
     assert stats.lost == link.lost > 10
     assert stats.recovered >= 0.9 * stats.lost
-    assert stats.concealed <= stats.lost_after_fec
+    assert stats.playout.concealed <= stats.lost_after_fec
 
 
 @needs_library

@@ -109,7 +109,7 @@ def test_a_call_of_it_is_heard_without_a_hole_over_both_wraps() -> None:
     call = Call(agreed=media(known()))
     call.talk(speech(RATE, 6.0))
     result = call.end()
-    assert (result.stats.lost, result.stats.concealed, result.stats.underruns) == (0, 0, 0)
+    assert (result.stats.lost, result.stats.playout.concealed, result.stats.playout.underruns) == (0, 0, 0)
     assert compare(result.sent, result.heard, RATE).snr >= SNR
 
 
@@ -121,8 +121,8 @@ def test_lost_packets_of_it_are_rebuilt_and_counted_in_its_clock() -> None:
     stats = call.end().stats
     assert stats.lost == link.lost > 10
     assert stats.recovered >= 0.9 * stats.lost
-    assert stats.concealed <= stats.lost_after_fec
-    assert stats.played_seconds == pytest.approx(10.0, abs=0.2)
+    assert stats.playout.concealed <= stats.lost_after_fec
+    assert stats.playout.played_seconds == pytest.approx(10.0, abs=0.2)
 
 
 def test_without_its_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from voip.rtcp.packets import (
 )
 from voip.rtcp.roundtrip import RoundTrip, ntp_time
 from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceTime, StatisticsSummary, VoipMetrics
-from voip.stats import ReceiverStats
+from voip.stats import PlayoutStats, ReceiverStats
 
 TEN_PERCENT = 0.1
 
@@ -153,7 +153,9 @@ def test_who_has_stopped_sending_sends_receiver_reports_again() -> None:
 
 def test_voip_metrics_tell_how_the_listener_fares() -> None:
     call = Call(random_loss(TEN_PERCENT), Link(), buffer_limit=0.4)
-    call.heard = ReceiverStats(received=900, expected=1000, late=50, buffer=0.06, buffer_max=0.12, target=0.05)
+    call.heard = ReceiverStats(
+        received=900, expected=1000, playout=PlayoutStats(late=50, delay=0.06, delay_max=0.12, target=0.05)
+    )
     call.run(20)
     path = call.told[-1]
     assert (path.delay, path.delay_max) == (0.05, 0.4)

@@ -1,13 +1,15 @@
-"""What the listener got: packets played, holes filled, silences that were nobody's fault."""
+"""What was heard: packets played, holes concealed, silences that were no loss."""
 
 from __future__ import annotations
 
+from voip.stats import PlayoutStats
 
-class Ledger:
-    """Counts of one stream's play-out, in packets and seconds.
 
-    Silence in a stream that has gone quiet is kept apart (`starving`) until the next packet tells what it was: lost or
-    late sound, or a pause of the sender. What follows the last packet is never counted.
+class PlayoutCounters:
+    """Counts of one stream's play-out, in packets and seconds; `PlayoutStats` says what each is.
+
+    Silence in a stream that has gone quiet is kept apart (`unexplained`) until the next packet tells what it was: lost
+    or late sound, or a pause of the sender. What follows the last packet is never counted.
     """
 
     def __init__(self) -> None:
@@ -21,7 +23,7 @@ class Ledger:
         self.late = 0
         self.skipped = 0
         self.skipped_seconds = 0.0
-        self.pending = 0.0
+        self.unexplained = 0.0
         self._waited = 0.0
         self._run = 0.0
         self.delay: float | None = None
@@ -40,17 +42,17 @@ class Ledger:
         self._run = 0.0
 
     def conceal(self, seconds: float, step: float) -> None:
-        """Sound is made up for `seconds`, where packets last `step`."""
+        """Sound is synthesized for `seconds`, where packets last `step`."""
         self.concealed += max(1, round(seconds / step))
         self.concealed_seconds += seconds
         self._run += seconds
         self.longest_gap = max(self.longest_gap, self._run)
 
     def wait(self, seconds: float) -> None:
-        """Sound is made up while the next packet is waited for: counted when it, or one after it, is heard."""
+        """Sound is synthesized while the next packet is waited for: counted when it, or one after it, is heard."""
         self._waited += seconds
 
-    def forgive(self) -> None:
+    def discard_wait(self) -> None:
         """What was waited for had never been sent."""
         self._waited = 0.0
 
@@ -59,17 +61,17 @@ class Ledger:
         self.skipped += 1
         self.skipped_seconds += seconds
 
-    def starve(self, seconds: float) -> None:
+    def fall_silent(self, seconds: float) -> None:
         """Nothing is here to be played: loss, stall or pause."""
-        self.pending += seconds
+        self.unexplained += seconds
 
     def resume(self, missing: float, step: float) -> None:
-        """The stream goes on; `missing` seconds of it should have been heard while it starved."""
-        missing = min(missing, self.pending)
+        """The stream goes on; `missing` seconds of it should have been heard since the underrun began."""
+        missing = min(missing, self.unexplained)
         if missing > 0.0:
             self.underruns += 1
             self.conceal(missing, step)
-        self.pending = 0.0
+        self.unexplained = 0.0
 
     def measure(self, delay: float) -> None:
         """The play-out delay as it is now."""
@@ -78,6 +80,26 @@ class Ledger:
         self.delay_max = delay if self.delay_max is None else max(self.delay_max, delay)
         self._delay_sum += delay
         self._delay_count += 1
+
+    def snapshot(self, target: float | None) -> PlayoutStats:
+        """The figures as they are now; `target`: seconds of delay aimed at, None: no stream yet."""
+        return PlayoutStats(
+            played=self.played,
+            played_seconds=self.played_seconds,
+            concealed=self.concealed,
+            concealed_seconds=self.concealed_seconds,
+            skipped=self.skipped,
+            skipped_seconds=self.skipped_seconds,
+            longest_gap=self.longest_gap,
+            late=self.late,
+            underruns=self.underruns,
+            resyncs=self.resyncs,
+            delay=self.delay,
+            delay_min=self.delay_min,
+            delay_mean=self.delay_mean,
+            delay_max=self.delay_max,
+            target=target,
+        )
 
     @property
     def delay_mean(self) -> float | None:

@@ -1,6 +1,6 @@
 """Packets in a stream's sequence that are no sound: telephone events (RFC 4733) and comfort noise (RFC 3389).
 
-Their numbers are not missing, and while they are the newest of a stream, nobody waits for sound.
+Their numbers are not missing, and while they are the newest of a stream, no sound is waited for.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ CAPACITY = 1024
 """Packets that are kept: ten seconds of a key held down have 500."""
 
 
-class Asides:
-    """Those that are not behind what has been played."""
+class NonAudio:
+    """Those of one stream that are not behind what has been played."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}  # sequence number: timestamp, both extended
@@ -47,7 +47,7 @@ class Asides:
     def lost(self, last: int, following: int, begin: int, step: int) -> int:
         """Packets of sound that are missing between two, from the timestamp `begin` on, if one lasts `step` ticks.
 
-        What is missing between two asides was one as well.
+        What is missing between two such packets was one as well.
         """
         numbers = [number for number in self._numbers if last < number < following]
         if not numbers:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.bench.fate import Path
 from tests.bench.rows import Impairment, Step
-from voip.audio.losses import MEMORY, OUTAGE, LossWatch
+from voip.jitter.floor import OUTAGE
+from voip.jitter.losses import MEMORY, LossWatch
 from voip.rtp import ReceptionStats, RtpPacket
 
 FRAME = 0.02

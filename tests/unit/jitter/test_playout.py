@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voip.jitter import Arrival, DelayTarget, Gap, JitterBuffer, SlidingMinimum
+from voip.jitter import DelayTarget, Gap, Playout, PutResult, SlidingMinimum
 from voip.rtp import RtpPacket
 
 CLOCK = 8000
@@ -26,25 +26,25 @@ def packet(index: int, *, recovered: bool = False, pause: int = 0) -> RtpPacket:
     )
 
 
-def buffer(max_delay: float = 0.5) -> JitterBuffer:
-    return JitterBuffer(CLOCK, min_delay=0.06, max_delay=max_delay, step=TICK)
+def buffer(max_delay: float = 0.5) -> Playout:
+    return Playout(CLOCK, DelayTarget(0.06, max_delay), step=TICK)
 
 
-def take(jitter: JitterBuffer, now: float) -> RtpPacket | Gap | None:
+def take(jitter: Playout, now: float) -> RtpPacket | Gap | None:
     """One packet's worth, as the reader does it."""
-    item = jitter.get(now)
+    item, _ = jitter.get(now)
     if isinstance(item, RtpPacket):
         jitter.advance(STEP)
     return item
 
 
 def names(items: list[RtpPacket | Gap | None]) -> list[str]:
-    return [item.payload.decode() if isinstance(item, RtpPacket) else item.kind.name if item else "-" for item in items]
+    return [
+        item.payload.decode() if isinstance(item, RtpPacket) else item.reason.name if item else "-" for item in items
+    ]
 
 
-def play(
-    jitter: JitterBuffer, arrivals: dict[int, float], until: float, start: float = 0.0
-) -> list[RtpPacket | Gap | None]:
+def play(jitter: Playout, arrivals: dict[int, float], until: float, start: float = 0.0) -> list[RtpPacket | Gap | None]:
     """Put packets in when they arrive, take one every 20 ms."""
     heard = []
     waiting = sorted(arrivals.items(), key=lambda arrival: arrival[1])
@@ -75,36 +75,36 @@ def test_a_missing_packet_leaves_a_gap_of_its_length_and_delays_nothing() -> Non
     assert gap.samples == STEP
     assert gap.next_packet is not None
     assert gap.next_packet.payload == b"8"
-    assert jitter.ledger.concealed == 1
-    assert jitter.ledger.longest_gap == pytest.approx(TICK)
+    assert jitter.counters.concealed == 1
+    assert jitter.counters.longest_gap == pytest.approx(TICK)
 
 
 def test_a_late_packet_is_counted_and_not_played() -> None:
     jitter = buffer()
     arrivals = {i: i * TICK for i in range(30)} | {5: 5 * TICK + 0.07}
     assert names(play(jitter, arrivals, 0.3))[7:10] == ["4", "LOSS", "6"]
-    assert jitter.ledger.late == 1
+    assert jitter.counters.late == 1
 
 
 def test_what_became_of_a_packet_is_told() -> None:
     jitter = buffer()
-    assert jitter.put(packet(0), 0.0) is Arrival.QUEUED
-    assert jitter.put(packet(0), 0.001) is Arrival.DUPLICATE
+    assert jitter.put(packet(0), 0.0) is PutResult.QUEUED
+    assert jitter.put(packet(0), 0.001) is PutResult.DUPLICATE
     for i in range(1, 10):
         jitter.put(packet(i), i * TICK)
     for turn in range(10):
         take(jitter, turn * TICK)
-    assert jitter.put(packet(3), 0.2) is Arrival.DUPLICATE
-    assert jitter.put(packet(-1), 0.2) is Arrival.LATE
-    assert jitter.put(packet(500), 0.2) is Arrival.HELD
+    assert jitter.put(packet(3), 0.2) is PutResult.DUPLICATE
+    assert jitter.put(packet(-1), 0.2) is PutResult.LATE
+    assert jitter.put(packet(500), 0.2) is PutResult.HELD
 
 
 def test_a_rebuilt_packet_plays_and_its_original_is_then_a_duplicate() -> None:
     jitter = buffer()
     for i in (0, 1, 3, 4):
         jitter.put(packet(i), i * TICK)
-    assert jitter.put(packet(2, recovered=True), 0.081) is Arrival.QUEUED
-    assert jitter.put(packet(2), 0.082) is Arrival.DUPLICATE
+    assert jitter.put(packet(2, recovered=True), 0.081) is PutResult.QUEUED
+    assert jitter.put(packet(2), 0.082) is PutResult.DUPLICATE
     assert names([take(jitter, 0.06 + i * TICK) for i in range(5)]) == ["0", "1", "2", "3", "4"]
 
 
@@ -115,9 +115,9 @@ def test_a_packet_rebuilt_too_late_is_late_once() -> None:
             jitter.put(packet(i), i * TICK)
     for turn in range(8):
         take(jitter, turn * TICK)
-    assert jitter.put(packet(2, recovered=True), 0.15) is Arrival.LATE
-    assert jitter.put(packet(2), 0.15) is Arrival.DUPLICATE
-    assert jitter.ledger.late == 1
+    assert jitter.put(packet(2, recovered=True), 0.15) is PutResult.LATE
+    assert jitter.put(packet(2), 0.15) is PutResult.DUPLICATE
+    assert jitter.counters.late == 1
 
 
 def test_a_hole_in_the_timestamps_without_a_missing_packet_is_a_pause() -> None:
@@ -131,16 +131,16 @@ def test_a_hole_in_the_timestamps_without_a_missing_packet_is_a_pause() -> None:
             jitter.put(packet(4, pause=20 * STEP), now)
         heard.append(take(jitter, now))
     assert heard[27] is not None
-    assert names(heard)[3:8] == ["0", "1", "2", "3", "STARVED"]
+    assert names(heard)[3:8] == ["0", "1", "2", "3", "UNDERRUN"]
     assert names(heard)[24:28] == ["PAUSE", "PAUSE", "PAUSE", "4"]
-    assert (jitter.ledger.concealed, jitter.ledger.underruns) == (0, 0)
+    assert (jitter.counters.concealed, jitter.counters.underruns) == (0, 0)
 
 
 def test_nothing_counts_after_the_last_packet() -> None:
     jitter = buffer()
     play(jitter, {i: i * TICK for i in range(10)}, 2.0)
-    ledger = jitter.ledger
-    assert (ledger.concealed, ledger.underruns, ledger.longest_gap) == (0, 0, 0.0)
+    counters = jitter.counters
+    assert (counters.concealed, counters.underruns, counters.longest_gap) == (0, 0, 0.0)
 
 
 def test_after_the_end_everything_here_is_played_holes_included() -> None:
@@ -161,7 +161,7 @@ def test_one_packet_from_elsewhere_moves_nothing() -> None:
     jitter.put(packet(3000), 1.0)
     heard += play(jitter, {i: at for i, at in arrivals.items() if i >= 50}, 2.0, start=1.0)
     assert names(heard) == ["-", "-", "-", *map(str, range(97))]
-    assert (jitter.ledger.late, jitter.ledger.resyncs) == (1, 0)
+    assert (jitter.counters.late, jitter.counters.resyncs) == (1, 0)
 
 
 def test_the_second_packet_of_another_time_line_is_believed_at_once() -> None:
@@ -169,7 +169,7 @@ def test_the_second_packet_of_another_time_line_is_believed_at_once() -> None:
     play(jitter, {i: i * TICK for i in range(50)}, 1.0)
     heard = play(jitter, {i + 3000: i * TICK for i in range(50, 100)}, 1.2, start=1.0)
     assert "3050" in names(heard)[:5]
-    assert jitter.ledger.resyncs == 1
+    assert jitter.counters.resyncs == 1
 
 
 def test_timestamps_early_by_a_little_are_believed_only_in_company() -> None:
@@ -177,7 +177,7 @@ def test_timestamps_early_by_a_little_are_believed_only_in_company() -> None:
     play(jitter, {i: i * TICK for i in range(50)}, 1.0)
     jitter.put(packet(70), 1.0)
     play(jitter, {i: i * TICK for i in range(50, 60)}, 1.2, start=1.0)
-    assert jitter.depth == pytest.approx(0.06)
+    assert jitter.delay == pytest.approx(0.06)
 
 
 def test_an_overlap_of_timestamps_is_not_played_twice() -> None:
@@ -194,15 +194,15 @@ def test_memory_is_bounded_against_a_flood() -> None:
         jitter.put(packet(i * 7919 % 65536, pause=i * 104729), 0.0001 * i)
         if i % 100 == 0:
             take(jitter, 0.0001 * i)
-    assert len(jitter._seen) <= 1024
-    assert len(jitter._queue) + len(jitter._run) <= 2048 + 1
+    assert len(jitter._queue._seen) <= 1024
+    assert len(jitter._queue) + jitter._queue.held_back <= 2048 + 1
 
 
 def test_the_delay_never_aims_past_its_maximum() -> None:
-    jitter = buffer(max_delay=0.1)
+    target = DelayTarget(0.06, 0.1)
     arrivals = {i: i * TICK + (0.3 if i % 5 == 0 else 0.0) for i in range(500)}
-    play(jitter, arrivals, 10.0)
-    assert jitter.target_delay == 0.1
+    play(Playout(CLOCK, target, step=TICK), arrivals, 10.0)
+    assert target.value == 0.1
 
 
 def test_the_target_rises_only_after_a_miss_and_falls_slowly() -> None:
