@@ -254,19 +254,19 @@ def test_no_packet_can_break_the_receiver_or_its_accounts(seed: int) -> None:
     target, source, now = receiver(agreed), sender(agreed, fec="4"), 0.0
     for _ in range(2000):
         for packet in send(source, noise(0.01)):
-            for reason in rng.choices(list(TAMPERING), list(TAMPERING.values())):
-                if reason == "sequence":
+            for kind in rng.choices(list(TAMPERING), list(TAMPERING.values())):
+                if kind == "sequence":
                     packet = replace(packet, sequence_number=rng.getrandbits(16))
-                elif reason == "time":
+                elif kind == "time":
                     timestamp = rng.choice([0, packet.timestamp + 5000, rng.getrandbits(32)]) & 0xFFFFFFFF
                     packet = replace(packet, timestamp=timestamp)
-                elif reason == "size":
+                elif kind == "size":
                     packet = replace(packet, payload=rng.randbytes(rng.choice([0, 1, 2, 3, 320, 1400])))
-                elif reason == "ssrc":
+                elif kind == "ssrc":
                     packet = replace(packet, ssrc=rng.getrandbits(32))
-                elif reason == "type":
+                elif kind == "type":
                     packet = replace(packet, payload_type=rng.choice([0, 96, FEC_PAYLOAD_TYPE]))
-                if reason != "drop":
+                if kind != "drop":
                     target.put(packet, now + rng.choice([0.0, 0.0, 0.01, -0.05]))
         now += rng.choice([0.01, 0.01, 0.01, 0.01, 0.0, 0.3])
         assert len(target.read(80, now)) == 80
