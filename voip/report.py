@@ -125,13 +125,13 @@ def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
 
 
 def concealed_percent(rx: ReceiverStats) -> float:
-    """Share of what was heard that was made up."""
+    """Share of what was heard that was concealed, in percent."""
     heard = rx.playout
     return percent(heard.concealed_seconds, heard.played_seconds + heard.concealed_seconds)
 
 
 def altered_percent(rx: ReceiverStats) -> float:
-    """Share of the audio that was not played as it was sent: made up, or left out to shorten the delay."""
+    """Share of the audio that was not played as sent, in percent: concealed, or left out to shorten the delay."""
     heard = rx.playout
     altered = heard.concealed_seconds + heard.skipped_seconds
     return percent(altered, heard.played_seconds + altered)

@@ -111,6 +111,10 @@ class Call:
         self.local_address = LocalAddress(local_host)
         self.negotiation.move(local_host, transport.port, ip_version=transport.ip_version)
 
+    def add_line(self, line: MediaLine) -> None:
+        """Offer and answer agree on a medium."""
+        self.lines.append(line)
+
     def start(self, now: float) -> None:
         """Let its lines flow."""
         self.established = now

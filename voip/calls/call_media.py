@@ -130,7 +130,7 @@ class CallMedia:
             reports=_report_sources(receive, send),
         )
         line = MediaLine(media, call.transport, session, receive, send)
-        call.lines.append(line)
+        call.add_line(line)
         return line
 
     def _start(self, call: Call) -> None:
