@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 
+from tests.support.processes import free_ports
 from voip import cli
 from voip.calls import CallManager, CallTable, Outcome
 from voip.engine import Shutdown, Worker, together
@@ -69,9 +70,10 @@ def _flows(record: CallRecord) -> bool:
 
 
 @contextlib.contextmanager
-def phone(*, auto_answer: bool = True) -> Iterator[Phone]:
-    """A phone that is sent a tone and plays to nowhere."""
-    options = cli.sender_options(["-i", "tone", "-o", "null", "--two-way", "--bind", LOOPBACK, "-c", "pcmu", "-q"])
+def phone(*more: str, auto_answer: bool = True) -> Iterator[Phone]:
+    """A phone that sends a tone and plays to nowhere."""
+    arguments = ["-i", "tone", "-o", "null", "--two-way", "--bind", LOOPBACK, "-c", "pcmu", "-q", *more]
+    options = cli.sender_options(arguments)
     shutdown, console, policy = Shutdown(), cli.make_console(options), GoesOn()
     capture, playback = cli.open_capture(options, answers=True), cli.open_playback(options)
     network = cli.make_network(options, console)
@@ -156,3 +158,15 @@ def test_a_call_that_rings_can_be_refused() -> None:
         record, outcome = one.policy.over[0]
         assert (record.end_reason, outcome.status) == ("rejected", 6)
         assert "486" in outcome.error
+
+
+def test_a_call_for_which_there_is_no_port_is_over_and_the_others_go_on() -> None:
+    ports = free_ports()[1]
+    with phone("--rtp-port", f"{ports[0]}-{ports[1]}") as one, phone() as other:
+        one.dial(other)
+        wait(partial(one.up, incoming=False))
+        one.dial(other)
+        wait(lambda: one.policy.over)
+        outcome = one.policy.over[0][1]
+        assert (outcome.status, "--rtp-port" in outcome.error) == (4, True)
+        assert len(one.up(incoming=False)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from voip.calls.renegotiation import Renegotiation
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.watch import CallWatch
-from voip.errors import EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
@@ -115,18 +116,21 @@ class CallManager:
         """The live calls."""
         return tuple(self._table)
 
-    def dial(self, target: SipUri) -> str:
-        """Call `target`; the call's id. NetworkError without a media port.
+    def dial(self, target: SipUri) -> str | None:
+        """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
 
         The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
         hold (RFC 3264 section 8.4) and play nothing.
         """
-        host, settings = self._network.addresses.any_host, self._settings
-        transport = self._media.open_port(host)
-        now = self._network.loop.now()
+        host, settings, now = self._network.addresses.any_host, self._settings, self._network.loop.now()
+        record = CallRecord(call_id="", peer=str(target), incoming=False)
+        try:
+            transport = self._media.open_port(host)
+        except NetworkError as error:
+            self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error)))
+            return None
         call_id = self._agent.invite(target, None, now, timeout=settings.connect_timeout, display=settings.name)
-        record = CallRecord(call_id=call_id, peer=str(target), incoming=False)
-        self._table.add(self._media.new_call(record, host, transport=transport))
+        self._table.add(self._media.new_call(replace(record, call_id=call_id), host, transport=transport))
         self._console.say(0, f"calling {target}   {self._audio.input}")
         return call_id
 
