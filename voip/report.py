@@ -237,6 +237,7 @@ END_TEXT = {
     "no-answer": "not answered",
     "rejected": "refused",
     "cancelled": "cancelled",
+    "internal-error": "ended: handling it failed (a bug)",
 }
 
 
