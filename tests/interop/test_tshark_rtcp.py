@@ -78,9 +78,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     call.heard = ReceiverStats(received=900, expected=1000, late=50, buffer=0.06, buffer_max=0.12, target=0.05)
     call.far_rtcp.buffer_limit = 0.4
     call.run(20)
-    for who, session, link in (("near", call.near, call.forth), ("far", call.far, call.back)):
+    for who, session in (("near", call.near), ("far", call.far)):
         for datagram in session.rtcp_farewell(call.now):
-            call.carry_report(who, datagram, link)
+            call.carry_report(who, datagram)
     file = tmp_path_factory.mktemp("rtcp") / "rtcp.pcap"
     write_capture(file, call)
     both = sorted(

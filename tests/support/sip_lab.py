@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.support.network import Impairment, Path
 from voip.sip import (
     Address,
     CallAnswered,
@@ -116,8 +117,8 @@ class Phone:
 class Lab:
     """The network and its time. `trace` holds everything that was sent: time, source, destination, bytes.
 
-    What phones of `listening` are sent over TCP or TLS arrives, whole and in order; others refuse such connections, and
-    those in `dark` do not even do that.
+    `jitter` is the mean of an exponential delay on top. What phones of `listening` are sent over TCP or TLS arrives,
+    whole and in order; others refuse such connections, and those in `dark` do not even do that.
     """
 
     seed: int = 1
@@ -133,6 +134,11 @@ class Lab:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        impairment = Impairment(
+            loss=self.loss, duplicate=self.duplicate, delay=self.delay, jitter=self.jitter, reorder=True
+        )
+        self.path = Path(impairment, self.seed)
+        """What becomes of datagrams, whoever sends them."""
         self._counter = itertools.count()
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self.drop: Callable[[bytes, Address, Address], bool] = lambda data, source, destination: False
@@ -155,10 +161,8 @@ class Lab:
         if destination.reliable:
             self._send_by_connection(data, source._replace(protocol=destination.protocol), destination)
             return
-        for _ in range(1 + (self._random.random() < self.duplicate)):
-            if self._random.random() >= self.loss:
-                delay = self.delay + self._random.random() * self.jitter
-                self.at(delay, lambda: self._deliver(data, source, destination))
+        for due in self.path.departures(self.now, len(data)):
+            self.at(due - self.now, lambda: self._deliver(data, source, destination))
 
     def run(self, seconds: float) -> None:
         """Let time pass, and everything happen in it."""
