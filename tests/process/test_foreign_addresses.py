@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import LOOPBACK, READY, ROOT, Program, Receiver, free_ports, receiver, sender, until
-from tests.support.raw_peer import CRLF, L16, PCMU, raw_peer, status, token, value
+from tests.support.raw_peer import L16, PCMU, raw_peer
 from tests.support.raw_scene import finish
+from tests.support.text_phone import CRLF, status, token, value
 from tests.unit.sdp.test_sdp import ALICE, BOB, RECEIVER, SENDER, offer
 from tests.unit.sip.test_lookup import HERE
 from tests.unit.sip.test_lookup import Table as Records
