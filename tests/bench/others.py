@@ -25,8 +25,8 @@ from tests.bench.ours import add_if_possible, heads, line, ready
 from tests.bench.quality import measure
 from tests.bench.rows import ROWS, Row, find
 from tests.bench.running import BenchError, Job, Listener, LogLine, WireJob
-from tests.bench.sound import Wave, at_rate, load, save
 from tests.bench.speech import add_speech_option, write_reference
+from tests.bench.waves import Wave, at_rate, load_wave, save_wave
 from tests.support.baresip import READY, Setup, plays
 
 BITRATE = 24000
@@ -160,7 +160,7 @@ def _baresip(row: Row, wire: WireJob, folder: Path) -> Heard:
     includes coding them.
     """
     wide = folder / "speech48.wav"  # its own resampler would cost quality
-    save(wide, at_rate(*load(folder / "speech.wav"), _CLOCK), _CLOCK)
+    save_wave(wide, at_rate(*load_wave(folder / "speech.wav"), _CLOCK), _CLOCK)
     near = _baresip_home(folder / "near-home", wire.near_address, plays(wide, _CLOCK, 1))
     bridge = [f"ausrc_srate {_CLOCK}", "ausrc_channels 1", "module aubridge.so"]
     bridge += ["audio_source aubridge,heard", "audio_player aubridge,heard"]
@@ -177,7 +177,7 @@ def _baresip(row: Row, wire: WireJob, folder: Path) -> Heard:
         recordings = sorted((folder / "far-home").glob("dump-*-enc.wav"))
         if len(recordings) != 1:
             raise BenchError(f"{len(recordings)} recordings:\n{receiver.talk[-2000:]}")
-    sound, rate = load(recordings[0])
+    sound, rate = load_wave(recordings[0])
 
     def begin(log: Sequence[LogLine]) -> float | None:
         return rtp_begin(log, _CLOCK, _PTIME, "far>near")
@@ -264,7 +264,7 @@ def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None) 
         if keep is not None:
             target = keep / f"{rival.name}-{row.name}-{seed}"
             target.mkdir(parents=True, exist_ok=True)
-            save(target / "heard.wav", heard.received)
+            save_wave(target / "heard.wav", heard.received)
             for name in ("speech.wav", "near.log", "far.log", "wire.tsv"):
                 shutil.copy(folder / name, target / name)
         minutes = row.seconds / 60.0

@@ -23,8 +23,8 @@ from tests.bench.figures import Figures, median, quality_figures, store
 from tests.bench.limits import PTIME, block_code, ideal, late
 from tests.bench.quality import Quality, measure
 from tests.bench.rows import ROWS, Row, find
-from tests.bench.sound import RATE, Wave, at_rate, stretch
 from tests.bench.speech import add_speech_option, chosen
+from tests.bench.waves import RATE, Wave, at_rate, stretch
 from tests.support.network import Path, Wire
 from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from voip.audio import AudioReceiver, AudioSender

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.bench.rows import ROWS, STEPS, Row, find
-from tests.bench.sound import RATE, stretch
 from tests.bench.virtual import TwoWayCall, noise
+from tests.bench.waves import RATE, stretch
 from voip.codecs import static
 from voip.dsp import Pcm
 from voip.stats import ReceiverStats

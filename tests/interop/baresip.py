@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop import sound
+from tests.interop import judgement
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
 from tests.interop.proxy import Proxy
 from tests.support.baresip import READY, Setup, controlled, netstring, on_loopback, plays
@@ -129,10 +129,10 @@ class Baresip(Phone):
         self._again("resume")
 
     def heard_seconds(self) -> float:
-        return max((sound.length(file) for file in self._decoded() - self._earlier), default=0.0)
+        return max((judgement.length(file) for file in self._decoded() - self._earlier), default=0.0)
 
     def heard(self) -> Path:
-        return max(self._decoded() - self._earlier, key=sound.length)
+        return max(self._decoded() - self._earlier, key=judgement.length)
 
     def judge_resumed(self, codec: str, says: Path, outcome: Outcome) -> str:
         """It stops recording when it puts a call on hold: its count of packets must do (X-RTP-Stat in its messages)."""

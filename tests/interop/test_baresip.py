@@ -6,8 +6,10 @@ import pytest
 
 from tests.support.baresip import Baresip, baresip
 from tests.support.processes import assert_identities, receiver, sender, until
+from tests.support.sound import speechlike
 from tests.support.voice import speech, voice
-from tests.support.wavdiff import Difference, compare_files, save, speechlike
+from tests.support.wav import save
+from tests.support.wavdiff import Difference, compare_files
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

@@ -8,8 +8,10 @@ import pytest
 from tests.support.baresip import baresip
 from tests.support.peers import Capture, capture
 from tests.support.processes import receiver, sender
+from tests.support.sound import speechlike
 from tests.support.voice import voice
-from tests.support.wavdiff import compare_files, load, save, speechlike
+from tests.support.wav import load, save
+from tests.support.wavdiff import compare_files
 from voip.codecs import libopus
 from voip.dsp import Resampler
 

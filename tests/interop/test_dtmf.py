@@ -9,7 +9,7 @@ import pytest
 from tests.support.baresip import baresip
 from tests.support.processes import receiver, sender
 from tests.support.voice import speech
-from tests.support.wavdiff import save
+from tests.support.wav import save
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

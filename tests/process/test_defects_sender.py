@@ -11,7 +11,7 @@ from tests.support.processes import LOOPBACK, Outcome, Program, free_ports, rece
 from tests.support.raw_peer import PCMU, RATE, Dialog, RawPeer, from_mulaw, raw_peer
 from tests.support.raw_scene import complaint, finish, load, without_devices, without_pyaudio
 from tests.support.text_phone import CRLF, value
-from tests.support.wavdiff import save
+from tests.support.wav import save
 from voip.sip import Address, CallEnded, UserAgent
 
 pytestmark = pytest.mark.process

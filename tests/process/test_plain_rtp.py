@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import LOOPBACK, Program, Receiver, free_ports, receiver, sender
-from tests.support.wavdiff import compare_files, load, save, speechlike
+from tests.support.sound import speechlike
+from tests.support.wav import load, save
+from tests.support.wavdiff import compare_files
 from voip import cli, codecs
 from voip.calls.keeper import LEFT_AFTER
 from voip.errors import VoipError

@@ -24,7 +24,8 @@ from tests.support.network import Impairment
 from tests.support.plain_phone import Phone, phone
 from tests.support.processes import LOOPBACK, Outcome, Program, free_ports, receiver, sender, until
 from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, Relay, Route, relay
-from tests.support.wavdiff import save, speechlike
+from tests.support.sound import speechlike
+from tests.support.wav import save
 
 pytestmark = pytest.mark.process
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.support.processes import receiver, sender
-from tests.support.sound import Time, noise, write_wav
-from tests.support.wavdiff import compare, load
+from tests.support.sound import Time, noise
+from tests.support.wav import load, save
+from tests.support.wavdiff import compare
 from voip import codecs
 from voip.audio import AudioSender
 from voip.devices import generate, open_source
@@ -26,7 +27,7 @@ def waves(folder: Path, seconds: float) -> tuple[Path, Path]:
     """Two sounds that have nothing in common."""
     both = noise(round(2 * seconds * 48000)) // 8
     half = len(both) // 2
-    return write_wav(folder / "there.wav", both[:half]), write_wav(folder / "back.wav", both[half:])
+    return save(folder / "there.wav", both[:half]), save(folder / "back.wav", both[half:])
 
 
 @pytest.mark.process
@@ -89,7 +90,7 @@ def test_a_two_way_sender_and_a_receiver_that_only_plays_agree_on_one_direction(
 def test_an_endless_source_is_silent_after_its_end_and_begins_anew(tmp_path: Path) -> None:
     sound = noise(1000)
     time = Time()
-    path = write_wav(tmp_path / "short.wav", sound)
+    path = save(tmp_path / "short.wav", sound)
     source = open_source(str(path), endless=True, clock=time.clock, sleep=time.sleep)
     for _ in range(2):
         source.start()

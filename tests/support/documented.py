@@ -33,8 +33,8 @@ import numpy as np
 from tests.support.peers import require
 from tests.support.processes import LOOPBACK, PATIENCE, Program, Receiver, free_ports, receiver, sender, until
 from tests.support.registrar_lab import PASSWORD, registrar
-from tests.support.sound import write_wav
 from tests.support.virtual_sound import VirtualSound
+from tests.support.wav import save
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("./receiver.py", "./sender.py", "git", "make", "ffmpeg", "openssl", "python", "python3", "pip", "apt-get")
@@ -181,7 +181,7 @@ class Laboratory:
     def _make_file(self, file: Path, seconds: float) -> None:
         if file.suffix in (".wav", ".mp3"):
             sound = np.random.default_rng(1).integers(-8000, 8000, (round(48000 * seconds), 1)).astype(np.int16)
-            written = write_wav(file.with_suffix(".wav"), sound)
+            written = save(file.with_suffix(".wav"), sound)
             if file.suffix == ".mp3":
                 subprocess.run(["ffmpeg", "-v", "error", "-i", written, file], check=True, timeout=PATIENCE)
         elif file.suffix == ".pem":
