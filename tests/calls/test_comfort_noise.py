@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.call import Call, Link, media, noise
-from tests.unit.sdp.test_sdp import BOB, RECEIVER, offer
+from tests.support.descriptions import BOB, RECEIVER, offer
 from voip import codecs
 from voip.audio import AudioSender
 from voip.codecs import Pcm, aac

@@ -220,3 +220,17 @@ def test_the_table_has_a_line_for_each_measure_and_names_offenders_when_asked() 
     short, long = [*measure_structure.table(names=False)], [*measure_structure.table(names=True)]
     assert len(short) == 1 + len(MEASURES)
     assert len(long) == len(short) + sum(len(measure.offenders()) for measure in MEASURES.values())
+
+
+# --- the tests --------------------------------------------------------------------------------------------------------
+
+
+def test_no_test_module_imports_from_another() -> None:
+    """What two of them need is in tests/support."""
+    found = {
+        measure_structure.name_of(file): used
+        for file in measure_structure.around()
+        for used in measure_structure.imports(measure_structure.tree(file))
+        if any(part.startswith("test_") for part in used.split(".")[:-1])
+    }
+    assert found == {}
