@@ -41,7 +41,7 @@ def missing(pattern: str, loss: float, seconds: float, seed: int) -> float:
 def with_jitter(pattern: str, seconds: float, seed: int) -> tuple[float, float]:
     """At 10 % loss and jitter: percent of the sound not played as sent, mean play-out delay in ms."""
     result = played(pattern, Link(loss=0.1, jitter=JITTER, seed=seed), seconds)
-    return 100 * result.share_missing(), 1e3 * (result.stats.buffer_mean or 0.0)
+    return 100 * result.share_missing(), 1e3 * (result.stats.playout.delay_mean or 0.0)
 
 
 def row(pattern: str, seconds: float, seeds: int) -> str:

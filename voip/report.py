@@ -101,7 +101,7 @@ def _rx_object(rx: ReceiverStats, network: SessionStats | None) -> dict[str, Any
         "lost": rx.lost,
         "recovered": rx.recovered,
         "lost_after_fec": rx.lost_after_fec,
-        "late": rx.late,
+        "late": rx.playout.late,
         "duplicate": rx.duplicate,
         "reordered": rx.reordered,
         "malformed": network.malformed if network else None,
@@ -112,37 +112,41 @@ def _rx_object(rx: ReceiverStats, network: SessionStats | None) -> dict[str, Any
 
 
 def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
+    heard = rx.playout
     return {
-        "frames_played": rx.frames_played,
-        "concealed": rx.concealed,
-        "skipped": rx.skipped,
+        "frames_played": heard.played,
+        "concealed": heard.concealed,
+        "skipped": heard.skipped,
         "concealed_pct": round(concealed_percent(rx), 3),
-        "longest_gap_ms": _ms(rx.longest_gap),
-        "underruns": rx.underruns,
-        "resyncs": rx.resyncs,
+        "longest_gap_ms": _ms(heard.longest_gap),
+        "underruns": heard.underruns,
+        "resyncs": heard.resyncs,
     }
 
 
 def concealed_percent(rx: ReceiverStats) -> float:
-    """Share of what was heard that was made up."""
-    return percent(rx.concealed_seconds, rx.played_seconds + rx.concealed_seconds)
+    """Share of what was heard that was concealed, in percent."""
+    heard = rx.playout
+    return percent(heard.concealed_seconds, heard.played_seconds + heard.concealed_seconds)
 
 
 def altered_percent(rx: ReceiverStats) -> float:
-    """Share of the audio that was not played as it was sent: made up, or left out to shorten the delay."""
-    altered = rx.concealed_seconds + rx.skipped_seconds
-    return percent(altered, rx.played_seconds + altered)
+    """Share of the audio that was not played as sent, in percent: concealed, or left out to shorten the delay."""
+    heard = rx.playout
+    altered = heard.concealed_seconds + heard.skipped_seconds
+    return percent(altered, heard.played_seconds + altered)
 
 
 def _timing_object(rx: ReceiverStats | None, network: SessionStats | None) -> dict[str, Any]:
     known = rx or ReceiverStats()
-    depth = {"min": known.buffer_min, "mean": known.buffer_mean, "max": known.buffer_max, "target": known.target}
+    heard = known.playout
+    delay = {"min": heard.delay_min, "mean": heard.delay_mean, "max": heard.delay_max, "target": heard.target}
     return {
         "jitter_ms": _ms(known.jitter),
         "jitter_max_ms": _ms(known.jitter_max),
         "rtt_ms": _ms(network.rtt) if network else None,
         "rtt_min_ms": _ms(network.rtt_min) if network else None,
-        "buffer_ms": {name: _ms(value) for name, value in depth.items()} if rx else None,
+        "buffer_ms": {name: _ms(value) for name, value in delay.items()} if rx else None,
         "clock_ppm": None if known.clock_ppm is None else round(known.clock_ppm, 1),
     }
 
@@ -212,7 +216,7 @@ def status_line(call: CallRecord) -> str:
     """One line of at most 79 columns while a call runs."""
     if call.rx is not None:
         rx = call.rx
-        depth = f"  buffer {rx.buffer * 1e3:.0f} ms" if rx.buffer is not None else ""
+        depth = f"  buffer {rx.playout.delay * 1e3:.0f} ms" if rx.playout.delay is not None else ""
         return (
             f"  {clock_time(call.duration)}  received {rx.received}  lost {rx.lost} "
             f"({percent(rx.lost, rx.expected):.1f} %)  recovered {rx.recovered}{depth}"
@@ -232,7 +236,7 @@ END_TEXT = {
     "media-timeout": "ended: nothing was heard from the other side any more",
     "no-answer": "not answered",
     "rejected": "refused",
-    "cancelled": "given up before it was answered",
+    "cancelled": "cancelled",
 }
 
 
@@ -260,36 +264,40 @@ def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
     if call.network is not None and call.network.rtt is not None and call.rx is None:
         lines.append(f"  network   round trip {call.network.rtt * 1e3:.1f} ms")
     if call.network is not None and call.network.icmp_errors:
-        lines.append(f"  network   {call.network.icmp_errors} packets found nobody at the other end")
+        lines.append(f"  network   ICMP port unreachable: {call.network.icmp_errors}")
     return lines
 
 
 def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
-    share = altered_percent(rx)
+    share, heard = altered_percent(rx), rx.playout
     lines = [
         f"  packets   received {rx.received}   lost {rx.lost} ({percent(rx.lost, rx.expected):.2f} %)   "
         f"recovered by FEC {rx.recovered}",
         f"            lost after FEC {rx.lost_after_fec} ({percent(rx.lost_after_fec, rx.expected):.2f} %)   "
-        f"late {rx.late}",
+        f"late {heard.late}",
         f"            duplicate {rx.duplicate}   reordered {rx.reordered}",
-        f"  heard     {100 - share:.2f} % as sent   concealed {rx.concealed} packets   "
-        f"longest gap {rx.longest_gap * 1e3:.0f} ms",
-        f"            skipped {rx.skipped} packets   underruns {rx.underruns}   resyncs {rx.resyncs}",
+        f"  heard     {100 - share:.2f} % as sent   concealed {_packets(heard.concealed)}   "
+        f"longest gap {heard.longest_gap * 1e3:.0f} ms",
+        f"            skipped {_packets(heard.skipped)}   underruns {heard.underruns}   resyncs {heard.resyncs}",
     ]
     if rx.jitter is not None and rx.jitter_max is not None:
         runs = rx.loss_runs
-        lines.append(
-            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})   "
-            f"loss bursts: {runs['1']} x1, {runs['2']} x2, {runs['3+']} x3+"
-        )
+        lines += [
+            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})",
+            f"            loss bursts of 1: {runs['1']}   of 2: {runs['2']}   of 3 or more: {runs['3+']}",
+        ]
     delays = []
-    if rx.buffer_mean is not None and rx.buffer_max is not None:
-        delays.append(f"buffer {rx.buffer_mean * 1e3:.0f} ms on average (max {rx.buffer_max * 1e3:.0f})")
+    if heard.delay_mean is not None and heard.delay_max is not None:
+        delays.append(f"buffer {heard.delay_mean * 1e3:.0f} ms on average (max {heard.delay_max * 1e3:.0f})")
     if call.network is not None and call.network.rtt is not None:
         delays.append(f"round trip {call.network.rtt * 1e3:.1f} ms")
     if delays:
         lines.append(f"  delay     {'   '.join(delays)}")
     return lines + (_dropped_lines(call.network, rx) if call.network is not None else [])
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet{'' if count == 1 else 's'}"
 
 
 def _dropped_lines(network: SessionStats, rx: ReceiverStats) -> list[str]:

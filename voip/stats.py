@@ -49,8 +49,8 @@ class PathReport:
     """What the peer's newest RTCP compound says of one stream that we send, before any repair.
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
-    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `discarded` (0 to 1), `delay` and `delay_max`
-    of the peer's jitter buffer are from its VoIP metrics (section 4.7).
+    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `delay` and `delay_max` of the peer's jitter
+    buffer are from its VoIP metrics (section 4.7).
     """
 
     at: float
@@ -61,25 +61,49 @@ class PathReport:
     rtt: float | None = None
     media: Arrivals | None = None
     repair: Arrivals | None = None
-    discarded: float | None = None
     delay: float | None = None
     delay_max: float | None = None
 
 
 @dataclass(frozen=True)
+class PlayoutStats:
+    """What was heard of one stream; `PlayoutCounters` (voip.jitter) counts it.
+
+    `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were left out to shorten the
+    delay; `concealed` counts packets in whose place sound was synthesized, and `longest_gap` is the longest such time.
+    `underruns`: how often no packet was here though the sender had sent some; `resyncs`: how often play-out started
+    over elsewhere in the stream. `delay` is the play-out delay over the fastest packets, `target` the one aimed at.
+    """
+
+    played: int = 0
+    played_seconds: float = 0.0
+    concealed: int = 0
+    concealed_seconds: float = 0.0
+    skipped: int = 0
+    skipped_seconds: float = 0.0
+    longest_gap: float = 0.0
+    late: int = 0
+    underruns: int = 0
+    resyncs: int = 0
+    delay: float | None = None
+    delay_min: float | None = None
+    delay_mean: float | None = None
+    delay_max: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
 class ReceiverStats:
-    """What one stream has received and what was heard of it.
+    """What one stream has received, and what was heard of it (`playout`).
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
-    in none of the four. `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were
-    left out to shorten the delay. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much
-    faster than ours the sender's clock runs, in millionths.
+    in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
+    than ours the sender's clock runs, in millionths.
     """
 
     received: int = 0
     expected: int = 0
     recovered: int = 0
-    late: int = 0
     duplicate: int = 0
     reordered: int = 0
     loss_runs: Mapping[str, int] = field(default_factory=no_runs)
@@ -88,20 +112,7 @@ class ReceiverStats:
     fec_packets: int = 0
     fec_copies: int = 0
     fec_rejected: int = 0
-    frames_played: int = 0
-    concealed: int = 0
-    skipped: int = 0
-    played_seconds: float = 0.0
-    concealed_seconds: float = 0.0
-    skipped_seconds: float = 0.0
-    longest_gap: float = 0.0
-    underruns: int = 0
-    resyncs: int = 0
-    buffer: float | None = None
-    buffer_min: float | None = None
-    buffer_mean: float | None = None
-    buffer_max: float | None = None
-    target: float | None = None
+    playout: PlayoutStats = PlayoutStats()
     first_audio_at: float | None = None
     clock_ppm: float | None = None
 
@@ -120,16 +131,21 @@ class ReceiverStats:
 class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
-    `rtcp` counts RTCP datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the
-    round trip by RTCP (the median of the last few), `rtt_min` the shortest one. `path` is the newest report about our
-    media, and `path_packets` how many we had sent when it came.
+    `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed. `icmp_errors` and
+    `unsent` count datagrams of ours: those refused because of what came back for earlier ones, those that the system
+    did not take; `overruns` the packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams
+    received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the
+    median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and `path_packets`
+    how many we had sent when it came.
     """
 
     malformed: int = 0
     foreign: int = 0
     unknown_payload_type: int = 0
+    stray: int = 0
     rtcp: int = 0
     icmp_errors: int = 0
+    unsent: int = 0
     overruns: int = 0
     bytes: int = 0
     ip_bytes: int = 0

@@ -1,6 +1,6 @@
-"""STUN Binding (RFC 8489): asking a server what address our packets come from. Bytes in, bytes out.
+"""STUN Binding (RFC 8489): asking a server for our public address. Bytes in, bytes out.
 
-Only what that takes: no credentials, no ICE. MESSAGE-INTEGRITY is not checked, we share no password with any server.
+No credentials and no ICE. MESSAGE-INTEGRITY is not checked, as no password is shared with the server.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ STUN_PORT = 3478
 TRANSACTION_ID = 12
 """Bytes."""
 FIRST_BYTES = range(4)
-"""First bytes of STUN messages, where RTP, RTCP, DTLS or SIP have others (RFC 7983 section 7)."""
+"""First bytes of STUN messages, distinct from those of RTP, RTCP, DTLS and SIP (RFC 7983 section 7)."""
 RESEND_AFTER = (0.1, 0.3)
-"""Seconds after the first request until its repetitions. Section 6.2.1 wants 500 ms for the first, and 39.5 s in all;
-here a call waits, and a lost request costs the call no more than a wrong address does."""
+"""Seconds after the first request at which it is repeated. Section 6.2.1 has 500 ms for the first and 39.5 s in all,
+but a call waits here, and if all requests are lost it has no more than a wrong address."""
 GIVE_UP = 0.7
-"""Seconds after the first request that an answer is waited for."""
+"""Seconds after the first request until it has failed."""
 
 BINDING_REQUEST, BINDING_INDICATION, BINDING_SUCCESS, BINDING_ERROR = 0x0001, 0x0011, 0x0101, 0x0111
 MAPPED_ADDRESS, XOR_MAPPED_ADDRESS = 0x0001, 0x0020
 ERROR_CODE, FINGERPRINT = 0x0009, 0x8028
 FINGERPRINT_XOR = 0x5354554E
 OPTIONAL_FROM = 0x8000
-"""Attributes from here on need not be understood (section 14)."""
+"""Attribute types from here on are optional to understand (section 14)."""
 UNDERSTOOD = (
     MAPPED_ADDRESS,
     XOR_MAPPED_ADDRESS,
@@ -50,8 +50,8 @@ UNDERSTOOD = (
 _FAMILIES = {1: 4, 2: 16}  # section 14.1: bytes of an address
 
 
-class Answer(NamedTuple):
-    """What a server says: our address as it sees it, or None, and then `error` says why."""
+class StunResponse(NamedTuple):
+    """A server's response: our address as it sees it, or None and the reason in `error`."""
 
     transaction_id: bytes
     mapped: tuple[str, int] | None
@@ -59,36 +59,36 @@ class Answer(NamedTuple):
 
 
 def is_stun(data: bytes) -> bool:
-    """Whether a datagram is STUN and nothing else that comes to the ports of calls (section 5, RFC 7983)."""
+    """Whether a datagram is STUN and not RTP, RTCP or SIP (section 5, RFC 7983)."""
     return len(data) >= HEADER and data[0] in FIRST_BYTES and data[4:8] == MAGIC_COOKIE.to_bytes(4, "big")
 
 
 def binding_request(transaction_id: bytes) -> bytes:
-    """A request with no attribute but the one that tells it from all else."""
+    """A request with no attribute but FINGERPRINT."""
     return _with_fingerprint(BINDING_REQUEST, transaction_id)
 
 
-def parse_answer(data: bytes) -> Answer:
-    """Read the answer to a Binding request; ProtocolError if it is none, or not to be believed."""
+def parse_response(data: bytes) -> StunResponse:
+    """Read the response to a Binding request; ProtocolError if it is none, or malformed."""
     if not is_stun(data):
-        raise ProtocolError("no STUN message")
+        raise ProtocolError("not a STUN message")
     kind, length = struct.unpack_from("!HH", data)
     if kind not in (BINDING_SUCCESS, BINDING_ERROR):
-        raise ProtocolError(f"STUN message of type {kind:#06x}, which answers nothing")
+        raise ProtocolError(f"STUN message of type {kind:#06x}, which is no response")
     if length % 4 or HEADER + length != len(data):
-        raise ProtocolError(f"STUN message of {len(data)} bytes that says {length}")
+        raise ProtocolError(f"STUN message of {len(data)} bytes with a length field of {length}")
     transaction_id = data[8:HEADER]
     found: dict[int, bytes] = {}
     for attribute, value in _attributes(data):
         found.setdefault(attribute, value)
     if kind == BINDING_ERROR:
-        return Answer(transaction_id, None, _reason(found.get(ERROR_CODE, b"")))
+        return StunResponse(transaction_id, None, _reason(found.get(ERROR_CODE, b"")))
     if XOR_MAPPED_ADDRESS in found:
         mask = data[4:8] + transaction_id
-        return Answer(transaction_id, _address(found[XOR_MAPPED_ADDRESS], mask))
+        return StunResponse(transaction_id, _address(found[XOR_MAPPED_ADDRESS], mask))
     if MAPPED_ADDRESS in found:  # a server of RFC 3489
-        return Answer(transaction_id, _address(found[MAPPED_ADDRESS], bytes(HEADER)))
-    raise ProtocolError("STUN answer without an address")
+        return StunResponse(transaction_id, _address(found[MAPPED_ADDRESS], bytes(HEADER)))
+    raise ProtocolError("STUN response without an address")
 
 
 def _attributes(data: bytes) -> list[tuple[int, bytes]]:
@@ -100,7 +100,7 @@ def _attributes(data: bytes) -> list[tuple[int, bytes]]:
         if len(value) < length:
             raise ProtocolError("STUN attribute that ends beyond its message")
         if attribute < OPTIONAL_FROM and attribute not in UNDERSTOOD:
-            raise ProtocolError(f"STUN attribute {attribute:#06x} has to be understood, and is not")
+            raise ProtocolError(f"STUN attribute {attribute:#06x} must be understood, but is unknown")
         if attribute == FINGERPRINT and value != _fingerprint(data[:at]):
             raise ProtocolError("STUN message with a wrong fingerprint")
         found.append((attribute, value))
@@ -109,10 +109,10 @@ def _attributes(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _address(value: bytes, mask: bytes) -> tuple[str, int]:
-    """Sections 14.1 and 14.2; port and address are told in disguise, so that no NAT on the way rewrites them."""
+    """Sections 14.1 and 14.2; port and address are masked so that no NAT rewrites them."""
     size = _FAMILIES.get(value[1]) if len(value) > 1 else None
     if size is None or len(value) != 4 + size:
-        raise ProtocolError("malformed address in a STUN answer")
+        raise ProtocolError("malformed address in a STUN response")
     port = int.from_bytes(value[2:4], "big") ^ int.from_bytes(mask[:2], "big")
     host = bytes(byte ^ other for byte, other in zip(value[4:], mask, strict=False))
     return str(ipaddress.ip_address(host)), port
@@ -132,5 +132,5 @@ def _with_fingerprint(kind: int, transaction_id: bytes) -> bytes:
 
 
 def _fingerprint(before: bytes) -> bytes:
-    """Section 14.7: over all that comes before it, whose length counts the attribute already."""
+    """Section 14.7: over everything before it, where the length already counts the attribute."""
     return (zlib.crc32(before) ^ FINGERPRINT_XOR).to_bytes(4, "big")

@@ -31,6 +31,7 @@ from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, missing, offerable
 from voip.dsp import Pcm
 from voip.fec import FecController
+from voip.rtcp import ReportSources
 from voip.session import RtpSession
 
 BLOCK = 0.01
@@ -61,8 +62,6 @@ class TwoWayCall:
         self.now = _START
         self.forth = Wire(Path(row.steps, f"{seed} near"))
         self.back = Wire(Path(row.steps, f"{seed} far"))
-        self.near = RtpSession(near, cname="near", ntp_offset=_NTP_OFFSET, rng=random.Random(seed + 1))
-        self.far = RtpSession(far, cname="far", ntp_offset=_NTP_OFFSET + 12.3, rng=random.Random(seed + 2))
         self.sender = AudioSender(
             near,
             sample_rate=RATE,
@@ -73,17 +72,21 @@ class TwoWayCall:
         )
         self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)
         self.decisions: list[tuple[float, str]] = []
-        self._begin_rtcp()
-
-    def _begin_rtcp(self) -> None:
-        near, far = self.near.rtcp_exchange, self.far.rtcp_exchange
-        assert near is not None
-        assert far is not None
-        near.on_report = self.sender.report
-        near.sender_stats = lambda: self.sender.stats
-        far.receiver_stats = lambda: self.receiver.stats
-        far.buffer_limit = LATENCY_MAX
-        near.start(self.now)
+        self.near = RtpSession(
+            near,
+            cname="near",
+            ntp_offset=_NTP_OFFSET,
+            rng=random.Random(seed + 1),
+            reports=ReportSources(sender_stats=lambda: self.sender.stats, on_report=self.sender.report),
+        )
+        self.far = RtpSession(
+            far,
+            cname="far",
+            ntp_offset=_NTP_OFFSET + 12.3,
+            rng=random.Random(seed + 2),
+            reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=LATENCY_MAX),
+        )
+        self.near.start_reports(self.now)
 
     def talk(self, sound: Pcm) -> Pcm:
         """Send it all; what was heard until then and shortly after."""
@@ -133,7 +136,7 @@ def run_row(row: Row, seed: int, speech: Wave | None) -> Figures:
         "lost_after_fec_pct": 100.0 * stats.lost_after_fec / max(1, stats.expected),
         "told_loss_pct": None if told is None else 100.0 * told.cumulative_lost / max(1, network.path_packets),
         "rtt_ms": None if network.rtt is None else 1e3 * network.rtt,
-        "buffer_ms": None if stats.buffer_mean is None else 1e3 * stats.buffer_mean,
+        "buffer_ms": None if stats.playout.delay_mean is None else 1e3 * stats.playout.delay_mean,
         "decisions": len(call.decisions),
     }
 

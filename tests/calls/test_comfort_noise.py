@@ -14,7 +14,7 @@ from tests.support.call import Call, Link, media, noise
 from tests.support.descriptions import BOB, RECEIVER, offer
 from voip import codecs
 from voip.audio import AudioSender
-from voip.codecs import Pcm, aac
+from voip.codecs import Pcm
 from voip.dsp import ComfortNoise
 from voip.dsp.comfort import shape
 from voip.media import Direction
@@ -55,7 +55,7 @@ class SilentCall(Call):
 
     def tell(self) -> None:
         packetizer = self.sender._packetizer
-        packet = packetizer.aside(CN, self.comfort or b"", packetizer.timestamp)
+        packet = packetizer.event_packet(CN, self.comfort or b"", packetizer.timestamp)
         self.link.send(packet.serialize(), self.now)
 
 
@@ -63,9 +63,15 @@ def test_silence_of_which_the_level_is_told_sounds_like_that_and_is_no_loss() ->
     call = SilentCall(agreed=media(comfort_noise_payload_type=CN))
     call.spurts(5)
     stats = call.receiver.snapshot()
-    assert (stats.lost, stats.concealed, stats.underruns, stats.resyncs, stats.late) == (0, 0, 0, 0, 0)
-    assert stats.longest_gap == 0.0
-    assert stats.played_seconds == pytest.approx(5 * SPEECH, abs=0.03)
+    assert (
+        stats.lost,
+        stats.playout.concealed,
+        stats.playout.underruns,
+        stats.playout.resyncs,
+        stats.playout.late,
+    ) == (0, 0, 0, 0, 0)
+    assert stats.playout.longest_gap == 0.0
+    assert stats.playout.played_seconds == pytest.approx(5 * SPEECH, abs=0.03)
     assert call.session.stats.unknown_payload_type == 0
     heard = np.concatenate(call.heard)
     pauses = [heard[round(at * RATE) : round((at + 0.4) * RATE)] for at in (0.8, 2.0, 3.2)]
@@ -88,13 +94,13 @@ def test_pauses_do_not_move_the_delay(comfort: bytes | None, latency: float | No
     call = SilentCall(Link(jitter=0.003, seed=4), media(comfort_noise_payload_type=CN), latency=latency)
     call.comfort = comfort
     call.spurts(30, pause=0.7)
-    settled = [stats.buffer for stats in call.snapshots[-150:] if stats.buffer is not None]
-    first = [stats.buffer for stats in call.snapshots[60:100] if stats.buffer is not None]
+    settled = [stats.playout.delay for stats in call.snapshots[-150:] if stats.playout.delay is not None]
+    first = [stats.playout.delay for stats in call.snapshots[60:100] if stats.playout.delay is not None]
     assert max(settled) - min(settled) <= 0.035
     assert np.mean(settled) <= np.mean(first) + 0.010
     stats = call.receiver.snapshot()
-    assert (stats.underruns, stats.resyncs) == (0, 0)
-    assert stats.concealed <= 3
+    assert (stats.playout.underruns, stats.playout.resyncs) == (0, 0)
+    assert stats.playout.concealed <= 3
 
 
 def test_a_pause_of_a_minute_ends_as_a_short_one_does() -> None:
@@ -102,8 +108,8 @@ def test_a_pause_of_a_minute_ends_as_a_short_one_does() -> None:
     call.spurts(2, pause=60.0)
     call.spurts(1)
     stats = call.receiver.snapshot()
-    assert (stats.lost, stats.underruns, stats.resyncs, stats.concealed) == (0, 0, 0, 0)
-    assert stats.played_seconds == pytest.approx(3 * SPEECH, abs=0.03)
+    assert (stats.lost, stats.playout.underruns, stats.playout.resyncs, stats.playout.concealed) == (0, 0, 0, 0)
+    assert stats.playout.played_seconds == pytest.approx(3 * SPEECH, abs=0.03)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -113,16 +119,16 @@ def test_where_packets_are_lost_only_those_of_speech_are_missed(seed: int) -> No
     call.spurts(12)
     stats = call.receiver.snapshot()
     assert stats.lost >= link.lost - 2
-    assert stats.concealed <= link.lost + 2
-    assert stats.concealed_seconds <= link.lost * 0.02 + 0.05
-    assert stats.resyncs == 0
+    assert stats.playout.concealed <= link.lost + 2
+    assert stats.playout.concealed_seconds <= link.lost * 0.02 + 0.05
+    assert stats.playout.resyncs == 0
 
 
 def test_parity_repairs_what_is_said_between_the_pauses() -> None:
     class Protected(SilentCall):
         def tell(self) -> None:
             packetizer = self.sender._packetizer
-            packet = packetizer.aside(CN, bytes([LEVEL]), packetizer.timestamp)
+            packet = packetizer.event_packet(CN, bytes([LEVEL]), packetizer.timestamp)
             for data in self.sender._emit(packet):
                 self.link.send(data, self.now)
 
@@ -134,7 +140,7 @@ def test_parity_repairs_what_is_said_between_the_pauses() -> None:
     stats = call.receiver.snapshot()
     assert stats.lost > 10
     assert stats.recovered >= 0.75 * stats.lost
-    assert stats.underruns == 0
+    assert stats.playout.underruns == 0
 
 
 def test_a_sender_that_only_lags_is_still_waited_for() -> None:
@@ -147,7 +153,7 @@ def test_a_sender_that_only_lags_is_still_waited_for() -> None:
         call.link.change(delay=0.02 + (0.11 if (block // 80) % 200 in range(0, 3) else 0.0))
         call.speak(sound[block : block + 80])
         call.listen()
-    assert call.receiver.snapshot().resyncs == 0
+    assert call.receiver.snapshot().playout.resyncs == 0
 
 
 # --- the noise --------------------------------------------------------------------------------------------------------
@@ -176,7 +182,7 @@ def test_any_payload_is_quiet_noise(payload: bytes, samples: int) -> None:
     assert np.isfinite(sound).all()
 
 
-@pytest.mark.skipif(aac.missing() is not None, reason=str(aac.missing()))
+@pytest.mark.skipif(codecs.missing("aac") is not None, reason=str(codecs.missing("aac")))
 @pytest.mark.parametrize("coefficients", [(20, 127), (60, 180), (30, 200, 90, 140), (240,)])
 def test_the_spectrum_is_that_of_another_implementation(coefficients: tuple[int, ...]) -> None:
     """FFmpeg's decoder of comfort noise, given the same payload: its long-term spectrum, in bands."""

@@ -34,7 +34,7 @@ def talk(call: TwoWayCall, seconds: float) -> float:
     everything = sound(seconds)
     for at in range(0, len(everything), RATE):
         call.talk_on(everything[at : at + RATE])
-        delays.append(call.receiver.stats.buffer or 0.0)
+        delays.append(call.receiver.stats.playout.delay or 0.0)
     call.talk(everything[:0])
     return float(np.median(delays))
 
@@ -45,12 +45,12 @@ def sound(seconds: float) -> Pcm:
 
 def missing(stats: ReceiverStats) -> float:
     """Percent of the packets sent that were never heard."""
-    return 100.0 * (stats.expected - stats.frames_played) / stats.expected
+    return 100.0 * (stats.expected - stats.playout.played) / stats.expected
 
 
 def made_up(stats: ReceiverStats) -> float:
     """Percent of what was heard that no packet brought."""
-    return 100.0 * stats.concealed_seconds / (stats.played_seconds + stats.concealed_seconds)
+    return 100.0 * stats.playout.concealed_seconds / (stats.playout.played_seconds + stats.playout.concealed_seconds)
 
 
 def check_sums(stats: ReceiverStats) -> None:

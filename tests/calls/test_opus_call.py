@@ -12,11 +12,11 @@ from tests.support.call import FEC_PAYLOAD_TYPE, Call, CallResult, Link, media
 from tests.support.voice import voice
 from tests.support.wavdiff import compare
 from voip import codecs
-from voip.codecs import Codec, Pcm, opus
+from voip.codecs import Codec, Pcm
 from voip.rtp import RtpPacket
 from voip.stats import PathReport
 
-pytestmark = pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing()))
+pytestmark = pytest.mark.skipif(codecs.missing("opus") is not None, reason=str(codecs.missing("opus")))
 
 RATE = 48000
 SECONDS = 6.0
@@ -61,7 +61,7 @@ def test_a_call_without_losses_is_decoded_as_it_was_encoded(spoken: Pcm) -> None
     alone = np.concatenate(frames)
     start = next(i for i in range(len(result.heard)) if np.array_equal(result.heard[i : i + 4800], alone[:4800]))
     assert np.array_equal(result.heard[start : start + len(alone)], alone)
-    assert (result.stats.lost, result.stats.concealed) == (0, 0)
+    assert (result.stats.lost, result.stats.playout.concealed) == (0, 0)
     assert result.sender.ip_bytes * 8 / SECONDS == pytest.approx(40_000, rel=0.05)
 
 
@@ -71,7 +71,7 @@ def test_packets_of_varying_size_are_rebuilt_by_flexfec_to_the_last_bit(spoken: 
 
     clean, lossy = called(spoken), called(spoken, fec="4", drop=lost)
     assert lossy.stats.recovered == lossy.stats.lost >= 29
-    assert lossy.stats.concealed == 0
+    assert lossy.stats.playout.concealed == 0
     assert np.array_equal(lossy.heard[: len(clean.heard)], clean.heard[: len(lossy.heard)])
 
 

@@ -14,13 +14,13 @@ from tests.support.call import Call, CallResult, Link, Wrapping, media, noise
 from tests.support.voice import voice
 from voip import codecs
 from voip.audio import AudioSender
-from voip.audio.in_band import LEAST, MEMORY, MOST, SILENCE, ExpectedLoss
-from voip.codecs import Codec, Decoder, Pcm, libopus, opus
+from voip.audio.in_band import MAX_SHARE, MEMORY, MIN_SHARE, REPORT_SILENCE, ExpectedLoss
+from voip.codecs import Codec, Decoder, Pcm, libopus
 from voip.fec import FecController, Pattern, parse_pattern
 from voip.rtp import RtpPacket, unwrap
 from voip.stats import PathReport
 
-pytestmark = pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing()))
+pytestmark = pytest.mark.skipif(codecs.missing("opus") is not None, reason=str(codecs.missing("opus")))
 
 RATE = 16000
 INTERVAL = 5.0  # seconds between the reports of most peers
@@ -34,15 +34,15 @@ def told(*reports: tuple[float, float]) -> ExpectedLoss:
 
 
 def test_without_any_report_a_little_loss_is_expected() -> None:
-    assert ExpectedLoss().at(0.0) == ExpectedLoss().at(1e6) == LEAST
-    assert told((10.0, 0.0)).at(10.0 + SILENCE) == 0.0
-    assert told((10.0, 0.0)).at(10.1 + SILENCE) == LEAST
+    assert ExpectedLoss().at(0.0) == ExpectedLoss().at(1e6) == MIN_SHARE
+    assert told((10.0, 0.0)).at(10.0 + REPORT_SILENCE) == 0.0
+    assert told((10.0, 0.0)).at(10.1 + REPORT_SILENCE) == MIN_SHARE
 
 
 def test_what_is_told_is_expected_at_once_and_within_bounds() -> None:
     assert told((10.0, 0.0), (15.0, 0.03)).at(15.0) == 0.03
-    assert told((10.0, 0.0), (15.0, 0.001)).at(15.0) == LEAST
-    assert told((10.0, 0.0), (15.0, 0.9)).at(15.0) == MOST
+    assert told((10.0, 0.0), (15.0, 0.001)).at(15.0) == MIN_SHARE
+    assert told((10.0, 0.0), (15.0, 0.9)).at(15.0) == MAX_SHARE
 
 
 def test_it_stays_expected_until_it_has_not_been_told_of_for_long() -> None:
@@ -58,7 +58,7 @@ def test_losses_of_which_the_report_was_lost_itself_are_noticed_in_the_sum() -> 
     expected.report(PathReport(5.0, 0.0, 0, 250, 0.0))
     assert expected.at(5.0) == 0.0
     expected.report(PathReport(15.0, 0.0, 7, 750, 0.0))
-    assert expected.at(15.0) == LEAST
+    assert expected.at(15.0) == MIN_SHARE
     expected.report(PathReport(20.0, 0.0, -3, 1000, 0.0))  # duplicates count as less than none lost
 
 
@@ -236,7 +236,7 @@ def test_a_lost_packet_is_heard_from_the_one_behind_it(share: float) -> None:
 @pytest.mark.parametrize("told", [False, True])
 def test_where_nothing_rebuilds_packets_the_delay_makes_room_for_the_next_one(told: bool) -> None:
     stats = lossy(0.05, told=told).result.stats
-    assert stats.buffer_mean is not None
-    assert 0.045 < stats.buffer_mean < 0.075
-    assert stats.concealed_seconds <= 0.02 * stats.lost + 1e-6  # nothing more is made up, as by holding on
-    assert (stats.late, stats.underruns) == (0, 0)
+    assert stats.playout.delay_mean is not None
+    assert 0.045 < stats.playout.delay_mean < 0.075
+    assert stats.playout.concealed_seconds <= 0.02 * stats.lost + 1e-6  # nothing more is made up, as by holding on
+    assert (stats.playout.late, stats.playout.underruns) == (0, 0)

@@ -27,12 +27,12 @@ def talk(both: Call, start: float, end: float) -> None:
 
 def share(result: CallResult) -> float:
     """The share of the sound that was made up, in place of what was sent or in addition to it."""
-    return result.stats.concealed_seconds / (len(result.sent) / result.rate)
+    return result.stats.playout.concealed_seconds / (len(result.sent) / result.rate)
 
 
 def settles(result: CallResult, after: float) -> bool:
     """Whether the delay is near the least one `after` seconds into the call, and stays there."""
-    last = [stats.buffer for stats in result.snapshots[round(after * SNAPSHOTS) : -SNAPSHOTS]]
+    last = [stats.playout.delay for stats in result.snapshots[round(after * SNAPSHOTS) : -SNAPSHOTS]]
     assert len(last) > SNAPSHOTS, "the call is too short to tell"
     return all(buffer is not None and abs(buffer - TARGET) <= 0.0102 for buffer in last)
 
@@ -42,8 +42,14 @@ def test_on_a_good_network_the_delay_shrinks_to_the_least_and_nothing_is_made_up
     talk(both, 0, 25)
     result = both.end()
     stats = result.stats
-    assert (stats.concealed, stats.skipped, stats.late, stats.underruns, stats.resyncs) == (0, 0, 0, 0, 0)
-    assert stats.frames_played == stats.expected
+    assert (
+        stats.playout.concealed,
+        stats.playout.skipped,
+        stats.playout.late,
+        stats.playout.underruns,
+        stats.playout.resyncs,
+    ) == (0, 0, 0, 0, 0)
+    assert stats.playout.played == stats.expected
     assert settles(result, after=15)
 
 
@@ -53,8 +59,8 @@ def test_one_packet_rebuilt_late_is_waited_for() -> None:
     result = both.end()
     stats = result.stats
     assert (stats.lost, stats.recovered) == (1, 1)
-    assert stats.frames_played == stats.expected
-    assert stats.concealed_seconds <= 0.03
+    assert stats.playout.played == stats.expected
+    assert stats.playout.concealed_seconds <= 0.03
     assert settles(result, after=52)
 
 
@@ -64,10 +70,10 @@ def test_jitter_of_30_ms_needs_80_ms_at_most_with_two_repair_packets_each(seed: 
     talk(both, 0, 60)
     result = both.end()
     assert share(result) < 0.005
-    assert result.stats.buffer_mean is not None
-    assert result.stats.buffer_mean < 0.085
-    assert result.stats.late <= 3
-    assert (result.stats.skipped, result.stats.resyncs) == (0, 0)
+    assert result.stats.playout.delay_mean is not None
+    assert result.stats.playout.delay_mean < 0.085
+    assert result.stats.playout.late <= 3
+    assert (result.stats.playout.skipped, result.stats.playout.resyncs) == (0, 0)
 
 
 def test_the_delay_rises_when_jitter_begins_and_falls_when_it_ends() -> None:
@@ -75,14 +81,14 @@ def test_the_delay_rises_when_jitter_begins_and_falls_when_it_ends() -> None:
     talk(both, 0, 10)
     both.link.change(jitter=0.03)
     talk(both, 10, 25)
-    risen = both.receiver.snapshot().buffer
+    risen = both.receiver.snapshot().playout.delay
     both.link.change(jitter=0.0)
     talk(both, 0, 55)
     result = both.end()
     assert risen is not None
     assert 0.1 < risen < 0.3
     assert settles(result, after=75)
-    assert result.stats.resyncs == 0
+    assert result.stats.playout.resyncs == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,8 +98,8 @@ def test_a_fifth_lost_is_hardly_missed_and_costs_no_delay(seed: int) -> None:
     result = both.end()
     assert result.stats.lost > 500
     assert result.stats.lost_after_fec < 0.003 * result.stats.expected
-    assert result.stats.buffer_mean is not None
-    assert result.stats.buffer_mean < 0.085
+    assert result.stats.playout.delay_mean is not None
+    assert result.stats.playout.delay_mean < 0.085
 
 
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 3.0])
@@ -111,17 +117,17 @@ def test_after_a_freeze_sound_is_back_at_once_and_the_delay_within_five_seconds(
     else:
         during = SOUND[10 * RATE : round((10 + seconds) * RATE)]
         both.freeze(seconds, during, catch_up=who == "receiver of a file")
-    frozen, played = both.now, both.receiver.snapshot().frames_played
+    frozen, played = both.now, both.receiver.snapshot().playout.played
     if who == "network":
         both.wait(seconds)
     both.talk(SOUND[20 * RATE : round(20.2 * RATE)])
-    assert both.receiver.snapshot().frames_played > played, "no sound after 200 ms"
+    assert both.receiver.snapshot().playout.played > played, "no sound after 200 ms"
     both.talk(SOUND[round(20.2 * RATE) : 30 * RATE])
     result = both.end()
     assert both.now > frozen
-    assert result.stats.resyncs <= 1
+    assert result.stats.playout.resyncs <= 1
     assert settles(result, after=15 + seconds)
-    assert result.stats.frames_played > (30 - 10) / 0.02 - seconds / 0.02 - 10
+    assert result.stats.playout.played > (30 - 10) / 0.02 - seconds / 0.02 - 10
 
 
 @pytest.mark.slow
@@ -132,9 +138,15 @@ def test_a_drifting_clock_is_measured_and_followed_so_that_nothing_is_left_out_o
         both.talk(SOUND)
     stats = both.receiver.snapshot()
     assert stats.clock_ppm == pytest.approx(ppm, abs=3)
-    assert (stats.concealed, stats.skipped, stats.late, stats.underruns, stats.resyncs) == (0, 0, 0, 0, 0)
-    settled = [snapshot.buffer for snapshot in both.snapshots[1200:] if snapshot.buffer is not None]
-    target = stats.target
+    assert (
+        stats.playout.concealed,
+        stats.playout.skipped,
+        stats.playout.late,
+        stats.playout.underruns,
+        stats.playout.resyncs,
+    ) == (0, 0, 0, 0, 0)
+    settled = [snapshot.playout.delay for snapshot in both.snapshots[1200:] if snapshot.playout.delay is not None]
+    target = stats.playout.target
     assert target is not None
     assert max(abs(buffer - target) for buffer in settled) <= 0.010
 
@@ -145,6 +157,6 @@ def test_jitter_of_30_ms_is_followed_without_any_repair() -> None:
     adapted = both.receiver.snapshot()
     talk(both, 10, 60)
     stats = both.end().stats
-    assert stats.late - adapted.late < 0.005 * 2500
-    assert stats.concealed_seconds - adapted.concealed_seconds < 0.005 * 50
-    assert (stats.lost, stats.skipped - adapted.skipped, stats.resyncs) == (0, 0, 0)
+    assert stats.playout.late - adapted.playout.late < 0.005 * 2500
+    assert stats.playout.concealed_seconds - adapted.playout.concealed_seconds < 0.005 * 50
+    assert (stats.lost, stats.playout.skipped - adapted.playout.skipped, stats.playout.resyncs) == (0, 0, 0)

@@ -29,6 +29,7 @@ from voip.cli.values import fec_choice
 from voip.codecs import find
 from voip.fec import FecController, Pattern, parse_pattern, red
 from voip.media import Direction
+from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
@@ -52,7 +53,7 @@ def test_a_clean_call_is_bit_exact_and_nothing_is_missing(scheme: str, fec: str)
     result = talk(10, scheme, fec, Link())
     assert result.exact()
     stats = result.stats
-    assert (stats.received, stats.lost, stats.concealed, stats.fec_rejected) == (500, 0, 0, 0)
+    assert (stats.received, stats.lost, stats.playout.concealed, stats.fec_rejected) == (500, 0, 0, 0)
     assert stats.fec_packets == result.sender.fec_packets
     assert stats.fec_copies == result.sender.fec_copies
 
@@ -68,7 +69,7 @@ def test_blocks_leave_what_the_closed_form_says(scheme: str, loss: float, size: 
     sigma = math.sqrt(expected * packets) * math.sqrt(size)  # losses of a block go together
     assert stats.expected == packets
     assert abs(stats.lost_after_fec - expected * packets) < 3 * sigma
-    assert stats.concealed <= stats.lost_after_fec + 2
+    assert stats.playout.concealed <= stats.lost_after_fec + 2
     assert stats.fec_rejected == 0
 
 
@@ -95,7 +96,7 @@ def test_a_repair_packet_that_is_lost_is_no_hole() -> None:
     link = Link(drop=lambda packet: not is_media(packet))
     result = talk(10, "ulpfec", "1", link)
     assert result.exact()
-    assert (result.stats.lost, result.stats.concealed, result.stats.fec_packets) == (0, 0, 0)
+    assert (result.stats.lost, result.stats.playout.concealed, result.stats.fec_packets) == (0, 0, 0)
 
 
 def test_a_delay_that_is_given_grows_to_what_the_repair_packets_need() -> None:
@@ -103,8 +104,8 @@ def test_a_delay_that_is_given_grows_to_what_the_repair_packets_need() -> None:
     agreed = replace(media(fec="10", scheme="ulpfec"), repair_window=0.0)
     result = call(40, link=Link(loss=0.03, seed=2), agreed=agreed, fec="10", latency=0.03)
     assert result.stats.recovered > 0.5 * result.stats.lost
-    assert result.stats.buffer_max is not None
-    assert result.stats.buffer_max > 0.18
+    assert result.stats.playout.delay_max is not None
+    assert result.stats.playout.delay_max > 0.18
 
 
 def test_a_sender_that_restarts_is_followed_and_repaired() -> None:
@@ -133,16 +134,17 @@ def test_the_controller_steers_any_scheme(scheme: str) -> None:
 
 def test_reports_count_repair_packets_among_the_media_that_they_share_an_ssrc_with() -> None:
     agreed = media(fec="4", scheme="ulpfec", remote_ssrc=None, remote_fec_ssrc=None)
-    session = RtpSession(agreed, cname="here", rng=random.Random(1))
+    sent = SenderStats(100, 25, timestamp=1, timestamp_at=1000.0, payload_bytes=5, ip_bytes=9)
+    reports = ReportSources(sender_stats=lambda: sent)
+    session = RtpSession(agreed, cname="here", rng=random.Random(1), reports=reports)
     source = AudioSender(agreed, sample_rate=8000, channels=1, rng=random.Random(1), pattern=parse_pattern("4"))
     for i, data in enumerate(source.write(noise(2), 0.0)):
         assert len(session.receive_datagram(data, SENDER, 1000.0 + i / 60)) == 1
     assert (session.reception.received, session.reception.lost, session.stray) == (125, 0, 0)
-    exchange = session.rtcp_exchange
+    exchange = session.rtcp_session
     assert exchange is not None
-    assert exchange.terms.repair_ssrc is None
-    exchange.sender_stats = lambda: SenderStats(100, 25, timestamp=1, timestamp_at=1000.0, payload_bytes=5, ip_bytes=9)
-    (compound,) = session.rtcp_farewell(1002.5)
+    assert exchange.parameters.repair_ssrc is None
+    (compound,) = session.final_report(1002.5)
     assert int.from_bytes(compound[20:24], "big") == 125  # the sender's packet count, RFC 3550 section 6.4.1
 
 

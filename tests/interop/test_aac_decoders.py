@@ -23,7 +23,10 @@ from voip.codecs import Codec, Pcm, aac
 from voip.sdp import Capabilities, Endpoint, effective_ptime
 from voip.sdp.plain import describe
 
-pytestmark = [pytest.mark.interop, pytest.mark.skipif(aac.missing() is not None, reason=str(aac.missing()))]
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(codecs.missing("aac") is not None, reason=str(codecs.missing("aac"))),
+]
 
 RATE = 48000
 SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""Names that a real DNS server knows: NAPTR and SRV records, hosts of two families, servers that are down."""
+"""Resolver that a real DNS server knows: NAPTR and SRV records, hosts of two families, servers that are down."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_a_stream_of_gstreamer_is_repaired(scheme: str, elements: str, residual:
     packets = sent_by_gstreamer(pipeline, tmp_path)
     clean, stats = hear(packets, scheme, seconds)
     assert intact(sound, clean) == len(sound)
-    assert (stats.expected, stats.lost, stats.concealed, stats.fec_rejected) == (750, 0, 0, 0)
+    assert (stats.expected, stats.lost, stats.playout.concealed, stats.fec_rejected) == (750, 0, 0, 0)
     left = survivors(packets, seed=7)
     heard, stats = hear(left, scheme, seconds)
     assert stats.expected == 750

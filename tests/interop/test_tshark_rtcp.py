@@ -14,7 +14,7 @@ from tests.support.peers import require
 from tests.support.rtcp_lab import LISTENER_SSRC, RECEIVER, REPAIR_SSRC, SENDER, SSRC, Call, Link
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, SenderReport, SourceDescription
 from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics
-from voip.stats import ReceiverStats
+from voip.stats import PlayoutStats, ReceiverStats
 
 pytestmark = pytest.mark.interop
 
@@ -74,12 +74,14 @@ def write_capture(file: Path, call: Call) -> None:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     require("tshark")
     rng = random.Random(4)
-    call = Call(Link(delay=0.025, jitter=0.005, lose=lambda index: rng.random() < 0.1, copies=1), Link(delay=0.035))
-    call.heard = ReceiverStats(received=900, expected=1000, late=50, buffer=0.06, buffer_max=0.12, target=0.05)
-    call.far_rtcp.buffer_limit = 0.4
+    forth = Link(delay=0.025, jitter=0.005, lose=lambda index: rng.random() < 0.1, copies=1)
+    call = Call(forth, Link(delay=0.035), buffer_limit=0.4)
+    call.heard = ReceiverStats(
+        received=900, expected=1000, playout=PlayoutStats(late=50, delay=0.06, delay_max=0.12, target=0.05)
+    )
     call.run(20)
     for who, session in (("near", call.near), ("far", call.far)):
-        for datagram in session.rtcp_farewell(call.now):
+        for datagram in session.final_report(call.now):
             call.carry_report(who, datagram)
     file = tmp_path_factory.mktemp("rtcp") / "rtcp.pcap"
     write_capture(file, call)

@@ -191,7 +191,7 @@ def test_coturn_tells_a_caller_its_address_outside_the_nat(
                     tmp_path, far.target, "--duration", "2s", "--stun", outer, host=anywhere, through=inside.through
                 ) as near,
             ):
-                near.wait_for(f"our SIP address is {router_outer} port")
+                near.wait_for(f"public SIP address (by STUN): {router_outer} port")
                 far.wait_for(f"call from sip:voip@{seen_at}")
                 sent, heard = near.finish(), far.finish()
         finally:

@@ -10,7 +10,7 @@ from tests.support.plain_rtp import PATIENT, WAITS, listener, speech
 from tests.support.processes import LOOPBACK, free_ports, receiver, sender
 from tests.support.wav import load
 from tests.support.wavdiff import compare_files
-from voip.calls.keeper import LEFT_AFTER
+from voip.calls.watch import LEFT_AFTER
 
 
 @pytest.mark.process

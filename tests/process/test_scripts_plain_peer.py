@@ -8,12 +8,13 @@ from tests.support.plain_phone import phone
 from tests.support.processes import sender
 from tests.support.voice import voice
 from tests.support.wav import save
-from voip.codecs import libopus, opus
+from voip import codecs
+from voip.codecs import libopus
 from voip.rtp import RtpPacket
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(opus.missing() is not None, reason=str(opus.missing())),
+    pytest.mark.skipif(codecs.missing("opus") is not None, reason=str(codecs.missing("opus"))),
 ]
 
 RATE = 16000

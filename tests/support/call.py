@@ -197,7 +197,7 @@ def check(stats: ReceiverStats) -> None:
     assert stats.lost_after_fec >= 0
     runs = stats.loss_runs
     assert runs["1"] + 2 * runs["2"] + 3 * runs["3+"] <= stats.lost
-    assert stats.longest_gap <= stats.concealed_seconds + 1e-9
+    assert stats.playout.longest_gap <= stats.playout.concealed_seconds + 1e-9
 
 
 class Call:
@@ -318,7 +318,7 @@ class Call:
 
     def end(self) -> CallResult:
         """The sender finishes, the last packets come in, and all is played."""
-        for datagram in self.sender.finish(self.now):
+        for datagram in self.sender.finish():
             self.link.send(datagram, self.now)
         self.wait(self.link.impairment.delay + 0.1 + 10 * self.link.impairment.jitter)
         self.receiver.finish(self.now)

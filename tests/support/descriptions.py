@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from voip import codecs
-from voip.codecs import Codec
 from voip.media import Direction, NegotiatedMedia
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "sdp"
 ALL = tuple(codecs.offerable(["l16"], 48000, 1))
-ALL += tuple(Codec("L16", rate, rate, 1) for rate in (16000, 8000)) + tuple(codecs.offerable(["pcmu", "pcma"], 8000, 1))
+ALL += tuple(codecs.offerable(["l16"], rate, 1)[0] for rate in (16000, 8000)) + tuple(
+    codecs.offerable(["pcmu", "pcma"], 8000, 1)
+)
 SENDER = Capabilities(ALL, Direction.SENDONLY, repair_window=0.08)
 RECEIVER = Capabilities(ALL, Direction.RECVONLY)
 DUPLEX = Capabilities(ALL, Direction.SENDRECV, repair_window=0.08)

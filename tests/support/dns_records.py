@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voip.sip.lookup import Naptr, Srv
+from voip.sip.locate import Naptr, Srv
 
 
 class Table:

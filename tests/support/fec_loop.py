@@ -193,7 +193,7 @@ class Loop:
         self._index += 1
         self._send(packet, self.now, repair=False)
         if self.control.pattern != self.encoder.pattern:
-            self.encoder.pattern = self.control.pattern
+            self.encoder.set_pattern(self.control.pattern)
         for i, repair in enumerate(self.encoder.protect(packet), 1):
             self._send(repair, self.now + i * SPACING, repair=True)
         self._deliver(self.now)

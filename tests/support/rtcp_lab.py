@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from tests.support.negotiated import changed, negotiated
 from tests.support.network import Impairment, Path, Wire
-from voip.codecs import Codec
+from voip import codecs
 from voip.media import Direction, NegotiatedMedia
+from voip.rtcp import ReportSources
 from voip.rtcp.packets import Packet, parse
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
@@ -37,7 +38,7 @@ class Link:
 def medias(**changes: object) -> tuple[NegotiatedMedia, NegotiatedMedia]:
     """What both ends agreed on: the sender's view, the listener's."""
     near = negotiated(
-        codec=Codec("PCMU", 8000, 8000, 1, 0),
+        codec=codecs.find("PCMU", 8000, 1),
         payload_type=0,
         remote=RECEIVER,
         rtcp_mux=True,
@@ -86,21 +87,38 @@ class Call:
     """Runs the call until a moment; what went over the wire is in `reports` (both ways: moment, who, datagram)."""
 
     def __init__(
-        self, forth: Link, back: Link, *, seed: int = 1, now: float = 1000.0, one_media: bool = True, **changes: object
+        self,
+        forth: Link,
+        back: Link,
+        *,
+        seed: int = 1,
+        now: float = 1000.0,
+        one_media: bool = True,
+        buffer_limit: float | None = None,
+        **changes: object,
     ) -> None:
         self.forth, self.back, self.now = forth, back, now
         near, far = medias(**changes)
-        self.near = RtpSession(near, cname="near", ntp_offset=NTP_OFFSET, rng=random.Random(seed + 1))
-        self.far = RtpSession(far, cname="far", ntp_offset=NTP_OFFSET + 1234.5, rng=random.Random(seed + 2))
-        assert self.near.rtcp_exchange is not None
-        assert self.far.rtcp_exchange is not None
-        self.near_rtcp, self.far_rtcp = self.near.rtcp_exchange, self.far.rtcp_exchange
         self.told: list[PathReport] = []
-        self.near_rtcp.on_report = self.told.append
-        self.near_rtcp.sender_stats = lambda: self.sent
-        self.far_rtcp.receiver_stats = lambda: self.heard
         self.sent = SenderStats()
         self.heard: ReceiverStats | None = None
+        self.near = RtpSession(
+            near,
+            cname="near",
+            ntp_offset=NTP_OFFSET,
+            rng=random.Random(seed + 1),
+            reports=ReportSources(sender_stats=lambda: self.sent, on_report=self.told.append),
+        )
+        self.far = RtpSession(
+            far,
+            cname="far",
+            ntp_offset=NTP_OFFSET + 1234.5,
+            rng=random.Random(seed + 2),
+            reports=ReportSources(receiver_stats=lambda: self.heard, buffer_limit=buffer_limit),
+        )
+        assert self.near.rtcp_session is not None
+        assert self.far.rtcp_session is not None
+        self.near_rtcp, self.far_rtcp = self.near.rtcp_session, self.far.rtcp_session
         self.lost: list[int] = []  # indices of media packets
         self.reports: list[tuple[float, str, bytes]] = []
         self.began = now
@@ -109,7 +127,7 @@ class Call:
         self._wires = {"near": _Way(forth, f"{seed} near"), "far": _Way(back, f"{seed} far")}
         self.sending = True
         if one_media:
-            self.near_rtcp.start(now)
+            self.near.start_reports(now)
 
     def compounds(self, who: str) -> list[tuple[float, list[Packet]]]:
         """Moment and packets of each compound that this end sent."""

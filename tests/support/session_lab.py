@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.support.negotiated import changed, negotiated
-from voip.codecs import Codec
+from voip import codecs
 from voip.media import Direction, NegotiatedMedia
 from voip.rtp import RtpPacket
 from voip.session import Address, RtpSession
@@ -24,7 +24,7 @@ SENDER_REPORT = bytes.fromhex("80c80006cafe0001") + bytes(20)
 
 def media(**changes: Any) -> NegotiatedMedia:  # noqa: ANN401 - the fields of NegotiatedMedia
     plain = negotiated(
-        codec=Codec("PCMU", 8000, 8000, 1, 0),
+        codec=codecs.find("PCMU", 8000, 1),
         payload_type=MEDIA_TYPE,
         remote=PEER,
         ptime=PTIME,

@@ -20,10 +20,10 @@ from voip.sip import (
     CallRinging,
     Event,
     IncomingCall,
-    LookUp,
     PeerAlive,
     Request,
     RequestRefused,
+    ResolveUri,
     Response,
     UserAgent,
     parse_message,
@@ -50,8 +50,8 @@ def knows_names(names: Mapping[str, Sequence[Address]]) -> Policy:
     """The same user, whose host looks names up in this table."""
 
     def policy(phone: Phone, event: Event) -> None:
-        if isinstance(event, LookUp):
-            phone.agent.found(event.uri, names.get(event.uri.host, []), phone.lab.now)
+        if isinstance(event, ResolveUri):
+            phone.agent.resolved(event.uri, names.get(event.uri.host, []), phone.lab.now)
         else:
             take_everything(phone, event)
 

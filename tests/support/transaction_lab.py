@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tests.support.sip_lab import OFFER
-from voip.sip.events import Address
+from voip.sip.address import Address
 from voip.sip.message import Headers, Request, Response, parse_message
 from voip.sip.transaction import (
     ClientTransaction,

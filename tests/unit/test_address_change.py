@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voip.calls.moving import readdressed
+from voip.calls.negotiation import readdressed
 from voip.media import Direction
 from voip.sdp import Endpoint, SessionDescription
 

@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 import threading
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,13 +19,13 @@ from tests.support.text_phone import status
 from voip import codecs
 from voip.errors import NegotiationError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
-from voip.net import Network, local_address_towards
-from voip.net.failures import MOST_TOLD, Failures
+from voip.net import Network, SendFailed, local_address_towards
+from voip.net.failures import MAX_TOLD, Failures
 from voip.sdp import SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
-from voip.sip import Address, CallEnded, Event, IncomingCall, SipUri, UserAgent
-from voip.sip.finder import Finder
-from voip.sip.lookup import addresses_of, literal_address
+from voip.sip import Address, CallEnded, IncomingCall, SipUri, UserAgent
+from voip.sip.locate import addresses_of, literal_address
+from voip.sip.resolver import Resolver
 from voip.sip.timers import Timers
 
 OVER_IPV4, OVER_IPV6 = replace(BOB, ip_version=4), replace(BOB, host="2001:db8::2", ip_version=6)
@@ -96,10 +95,10 @@ def test_what_is_neither_name_nor_address_leads_nowhere_and_is_not_looked_up(mad
     assert addresses_of(uri, records, random.Random(1)) == []
     assert records.asked == []
     found: list[object] = []
-    events: deque[Event] = deque()
-    Finder(Timers(), events).find(uri, 0.0, lambda addresses, now: found.append(list(addresses)))
+    asked: list[SipUri] = []
+    Resolver(Timers(), asked.append).resolve(uri, 0.0, lambda addresses, now: found.append(list(addresses)))
     assert found == [[]]
-    assert not events
+    assert not asked
 
 
 def test_a_literal_host_is_known_by_its_shortest_form() -> None:
@@ -109,7 +108,7 @@ def test_a_literal_host_is_known_by_its_shortest_form() -> None:
 @pytest.fixture
 def network() -> Iterator[Network]:
     network = Network(bind="127.0.0.1")
-    network.listen(0)
+    network.sip.listen(0)
     yield network
     network.close()
 
@@ -117,13 +116,13 @@ def network() -> Iterator[Network]:
 @contextlib.contextmanager
 def running(network: Network) -> Iterator[threading.Thread]:
     stop = threading.Event()
-    thread = threading.Thread(target=network.run, args=(stop.is_set,))
+    thread = threading.Thread(target=network.loop.run, args=(stop.is_set,))
     thread.start()
     try:
         yield thread
     finally:
         stop.set()
-        network.post(lambda: None)
+        network.loop.post(lambda: None)
         thread.join()
 
 
@@ -132,16 +131,21 @@ IMPOSSIBLE = ["fe80::1", "fe80::1%lo", "fe80::1%\0", "\0", "é" * 70, "2001:db8:
 
 @pytest.mark.parametrize("host", IMPOSSIBLE)
 def test_sending_to_what_is_no_address_of_the_socket_is_counted_and_never_raised(network: Network, host: str) -> None:
-    port = network.open_media_port("127.0.0.1")
-    port.send((host, 9), b"x")
-    port.send_rtcp((host, 9), b"x", shared=False)
+    codec = codecs.find("PCMU", 8000, 1)
+    assert codec is not None
+    port = network.media.open("127.0.0.1")
+    port.attach(RtpSession(NegotiatedMedia(AudioFormat(codec), 0, (host, 9))), lambda packet, arrival: None)
+    port.send_rtp(b"x")
+    port._transmit(port.rtcp or port.rtp, (host, 9), b"x")
     assert port.unsent == 2
     port.close()
-    refused: list[str] = []
-    network.on_send_error = lambda address, why: refused.append(why)
-    network._sip[socket.AF_INET6] = network._sip[socket.AF_INET]
-    network._send_sip(b"x", Address("udp", host, 9))
-    assert len(refused) == 1
+    refused: list[SendFailed] = []
+    agent = UserAgent(rng=random.Random(1), local=network.sip.sip_address)
+    network.sip.serve(agent, {SendFailed: refused.append}, lambda call_id: None)
+    network.sip._sockets[socket.AF_INET6] = network.sip._sockets[socket.AF_INET]
+    network.sip._send(b"x", Address("udp", host, 9))
+    assert [event.address.host for event in refused] == [host]
+    assert refused[0].reason
     if host != "fe80::1":  # which may be on a link
         with contextlib.suppress(NetworkError):
             local_address_towards(host)
@@ -152,12 +156,12 @@ def test_a_session_with_such_a_peer_ends_nothing(network: Network) -> None:
     assert codec is not None
     with running(network) as thread:
         for host in IMPOSSIBLE:
-            port = network.open_media_port("127.0.0.1")
+            port = network.media.open("127.0.0.1")
             media = NegotiatedMedia(AudioFormat(codec), 0, (host, 9), (host, 10))
-            network.post(network.attach, port, RtpSession(media), lambda packet, arrival: None)
-            network.post(network.detach, port)
+            network.loop.post(port.attach, RtpSession(media), lambda packet, arrival: None)
+            network.loop.post(port.close)
         done = threading.Event()
-        network.post(done.set)
+        network.loop.post(done.set)
         assert done.wait(10.0)
         assert thread.is_alive()
 
@@ -176,7 +180,7 @@ def test_each_failure_is_counted_and_said_once_with_its_place_at_v() -> None:
     for kind in [1, 1, 2, *range(100)]:
         note_failure(failures, kind)
     assert failures.count == 103
-    assert [level for level, _ in said] == [0, 1] * MOST_TOLD
+    assert [level for level, _ in said] == [0, 1] * MAX_TOLD
     assert said[0][1].startswith("a message was dropped: KeyError")
     assert "\n" not in said[0][1]
     assert "Traceback" in said[1][1]
@@ -185,22 +189,22 @@ def test_each_failure_is_counted_and_said_once_with_its_place_at_v() -> None:
 def test_a_handler_that_fails_costs_its_call_alone() -> None:
     """Two calls: the handler fails for one of them."""
     network, dropped, taken = Network(bind="127.0.0.1"), list[str](), list[str]()
-    port = network.listen(0)
-    agent = UserAgent(rng=random.Random(1), local=network.sip_address, max_calls=9)
+    port = network.sip.listen(0)
+    agent = UserAgent(rng=random.Random(1), local=network.sip.sip_address, max_calls=9)
 
     def on_incoming(event: IncomingCall) -> None:
         if event.call_id == "bad":
             raise TypeError("surprise")
         taken.append(event.call_id)
-        agent.reject(event.call_id, 603, network.now())
+        agent.reject(event.call_id, 603, network.loop.now())
 
     def drop(call_id: str) -> None:
         dropped.append(call_id)
-        agent.reject(call_id, 500, network.now())
+        agent.reject(call_id, 500, network.loop.now())
         raise ValueError("once more")
 
     with raw_peer() as peer:
-        network.serve(agent, {IncomingCall: on_incoming, CallEnded: lambda event: None}, drop)
+        network.sip.serve(agent, {IncomingCall: on_incoming, CallEnded: lambda event: None}, drop)
         with running(network) as thread:
             answers = [peer.invite(("127.0.0.1", port), call_id=call_id)[0] for call_id in ("bad", "good")]
             assert thread.is_alive()
@@ -211,32 +215,32 @@ def test_a_handler_that_fails_costs_its_call_alone() -> None:
 
 @pytest.mark.parametrize("what", ["a SIP message", "a datagram", "a STUN message"])
 def test_a_datagram_that_we_fail_at_is_dropped(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, said = Network(bind="127.0.0.1", stun=("127.0.0.1", 9)), list[str]()
-    network.say = lambda level, text: said.append(text)
-    at = network.listen(0)
-    agent = UserAgent(rng=random.Random(1), local=network.sip_address)
+    said: list[str] = []
+    network = Network(bind="127.0.0.1", stun=("127.0.0.1", 9), say=lambda level, text: said.append(text))
+    at = network.sip.listen(0)
+    agent = UserAgent(rng=random.Random(1), local=network.sip.sip_address)
 
     def fail(*args: object) -> None:
         raise TypeError("surprise")
 
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
-    port = network.open_media_port("127.0.0.1")
+    port = network.media.open("127.0.0.1")
     session = RtpSession(NegotiatedMedia(AudioFormat(codec), 0, ("127.0.0.1", 9)))
     data = {"a SIP message": b"OPTIONS", "a datagram": b"\x80\0" + bytes(20), "a STUN message": STUN}[what]
     target: tuple[object, str] = {
         "a SIP message": (agent, "receive"),
         "a datagram": (session, "receive_datagram"),
-        "a STUN message": (network.stun, "receive"),
+        "a STUN message": (network.addresses._stun, "receive"),
     }[what]
     monkeypatch.setattr(*target, fail)
-    network.serve(agent, {}, lambda call_id: None)
-    network.attach(port, session, lambda packet, arrival: None)
+    network.sip.serve(agent, {}, lambda call_id: None)
+    port.attach(session, lambda packet, arrival: None)
     with running(network) as thread, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for _ in range(3):
             sock.sendto(data, ("127.0.0.1", port.port if what == "a datagram" else at))
         until(lambda: network.failures.count == 3, "all three are counted")
-        network.post(network.detach, port)
+        network.loop.post(port.close)
         assert thread.is_alive()
     network.close()
     assert len([text for text in said if "TypeError" in text]) == 2, said

@@ -85,3 +85,29 @@ def test_media_never_knows_signalling(path: Path) -> None:
 def test_files_stay_small_enough_to_read() -> None:
     long = {str(path): count for path in modules() if (count := len(path.read_text().splitlines())) > 600}
     assert not long
+
+
+MAX_FLOORS = 11
+"""Of a package that calls for order within: more than these to climb, and no one finds the way."""
+
+
+def test_sip_has_few_floors() -> None:
+    """The longest chain of imports among the modules of `voip.sip`, the package's own face included."""
+    needs = {
+        f"voip.sip.{path.stem}".removesuffix(".__init__"): {
+            name for name in imports(path) if name == "voip.sip" or name.startswith("voip.sip.")
+        }
+        for path in (VOIP / "sip").glob("*.py")
+    }
+
+    def chain(module: str) -> list[str]:
+        return [module, *max((chain(other) for other in needs[module]), key=len, default=[])]
+
+    longest = max((chain(module) for module in needs), key=len)
+    assert len(longest) <= MAX_FLOORS, " -> ".join(longest)
+
+
+def test_the_event_loop_knows_no_protocol() -> None:
+    """Whoever has sockets or timers registers with it: a web server would, and nothing in it would change."""
+    own = {name for name in imports(VOIP / "net" / "loop.py") if name.partition(".")[0] == "voip"}
+    assert own <= {"voip.errors", "voip.ip"}

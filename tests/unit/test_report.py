@@ -12,7 +12,7 @@ from tests.support.negotiated import negotiated
 from voip import codecs
 from voip.media import Direction, NegotiatedMedia
 from voip.report import CallRecord, Console, call_object, final_report, status_line, text_report
-from voip.stats import PathReport, ReceiverStats, SenderStats, SessionStats
+from voip.stats import PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 CALL_FIELDS = {
     "call_id", "peer", "codec", "clock_rate", "channels", "ptime_ms", "encrypted", "start", "duration_s", "end_reason",
@@ -46,11 +46,13 @@ def media() -> NegotiatedMedia:
 
 
 def received() -> CallRecord:
+    playout = PlayoutStats(
+        played=124_800, concealed=135, played_seconds=1248.0, concealed_seconds=1.35, longest_gap=0.06, late=26,
+        underruns=0, resyncs=1, delay=0.048, delay_min=0.02, delay_mean=0.05, delay_max=0.2, target=0.06,
+    )  # fmt: skip
     rx = ReceiverStats(
-        received=123_456, expected=124_956, recovered=1391, late=26, duplicate=3, reordered=1140,
+        received=123_456, expected=124_956, recovered=1391, duplicate=3, reordered=1140, playout=playout,
         loss_runs={"1": 1371, "2": 57, "3+": 12}, jitter=0.0079, jitter_max=0.0312, fec_packets=31_000,
-        frames_played=124_800, concealed=135, played_seconds=1248.0, concealed_seconds=1.35, longest_gap=0.06,
-        underruns=0, resyncs=1, buffer=0.048, buffer_min=0.02, buffer_mean=0.05, buffer_max=0.2, target=0.06,
     )  # fmt: skip
     return CallRecord(
         call_id="a@b", peer="sip:kitchen-loudspeaker@192.168.100.131:5060", incoming=True, media=media(),
@@ -164,3 +166,21 @@ def test_talk_whose_reader_has_gone_is_dropped_and_nothing_fails() -> None:
         console.say(0, "call ended")
         console.error("and more")
         console.pump()
+
+
+def test_the_text_report_counts_as_people_do() -> None:
+    call = received()
+    assert call.rx is not None
+    heard = replace(call.rx.playout, concealed=1, skipped=1)
+    text = text_report(replace(call, rx=replace(call.rx, playout=heard)))
+    assert "concealed 1 packet   longest gap 60 ms" in text
+    assert "skipped 1 packet   underruns 0" in text
+    assert "concealed 135 packets   " in text_report(call)
+    assert "            loss bursts of 1: 1371   of 2: 57   of 3 or more: 12" in text_report(call).splitlines()
+
+
+def test_a_port_that_is_closed_there_is_told_in_the_words_of_icmp() -> None:
+    network = SessionStats(icmp_errors=3)
+    sent = CallRecord("x", "sip:a", incoming=False, end_reason="cancelled", tx=SenderStats(), network=network)
+    assert text_report(sent).splitlines()[0] == "call cancelled after 0.0 s"
+    assert "  network   ICMP port unreachable: 3" in text_report(sent).splitlines()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -62,11 +64,53 @@ def as_version_2(data: bytes) -> bytes:
 def receive_all(numbers: list[int], *, clock_rate: int = 8000) -> ReceptionStats:
     stats = ReceptionStats(clock_rate)
     for index, number in enumerate(numbers):
-        stats.receive(media(number), index * 0.02)
+        stats.count(media(number), index * 0.02)
     return stats
 
 
 # -- packets ------------------------------------------------------------------------------------------------------
+
+
+KEPT = bytes.fromhex("80e0fffefffffff0cafe0001010203")
+KEPT_WITH_OPTIONS = bytes.fromhex("b1600001000000020000000300000004bede000110ff0000aabb0002")
+
+
+@pytest.mark.parametrize("datagram", [KEPT, KEPT_WITH_OPTIONS])
+def test_a_packet_keeps_the_bytes_that_it_was_parsed_from(datagram: bytes) -> None:
+    packet = RtpPacket.parse(datagram)
+    assert packet.serialize() is datagram
+    assert replace(packet).serialize() == datagram  # made anew, from the fields
+
+
+def test_a_packet_is_serialized_once() -> None:
+    packet = RtpPacket(96, 1, 2, 3, b"payload")
+    assert packet.serialize() is packet.serialize()
+
+
+@pytest.mark.parametrize("datagram", [KEPT, KEPT_WITH_OPTIONS])
+@pytest.mark.parametrize(
+    "change", [{"payload_type": 5}, {"sequence_number": 9}, {"ssrc": 8}, {"payload": b"other"}, {"csrcs": (7, 8)}]
+)
+def test_a_changed_copy_has_bytes_of_its_own(datagram: bytes, change: dict[str, Any]) -> None:
+    packet = RtpPacket.parse(datagram)
+    changed = replace(packet, **change)
+    assert RtpPacket.parse(changed.serialize()) == changed
+    assert packet.serialize() is datagram
+    assert replace(changed, **{name: getattr(packet, name) for name in change}).serialize() == datagram
+
+
+def test_kept_bytes_are_no_part_of_a_packet() -> None:
+    parsed, made = RtpPacket.parse(KEPT), RtpPacket(0x60, 0xFFFE, 0xFFFFFFF0, 0xCAFE0001, b"\1\2\3", True)
+    assert (parsed, repr(parsed)) == (made, repr(made))
+    with pytest.raises(ValueError, match="_datagram"):
+        replace(parsed, _datagram=b"")
+
+
+def test_a_packet_that_does_not_fit_is_not_kept() -> None:
+    packet = RtpPacket(128, 1, 2, 3)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="payload type"):
+            packet.serialize()
 
 
 def test_a_packet_with_every_option_is_read_and_written_as_the_rfc_lays_it_out() -> None:
@@ -242,9 +286,9 @@ def test_before_the_first_packet_nothing_is_expected() -> None:
 
 def test_extended_numbers_count_the_wraps() -> None:
     stats = ReceptionStats(8000)
-    assert [stats.receive(media(n), 0.0) for n in (65534, 65536, 65535, 65537)] == [65534, 65536, 65535, 65537]
+    assert [stats.count(media(n), 0.0) for n in (65534, 65536, 65535, 65537)] == [65534, 65536, 65535, 65537]
     for number in range(65538, 3 * 65536):
-        stats.receive(media(number), 0.0)
+        stats.count(media(number), 0.0)
     assert stats.highest == 3 * 65536 - 1
     assert stats.lost == 0
 
@@ -275,8 +319,8 @@ def test_a_copy_is_recognised_a_thousand_packets_later() -> None:
 def test_what_comes_after_the_memory_has_gone_changes_no_sum() -> None:
     stats = receive_all([n for n in range(60000, 70000) if n != 60500])
     before = (stats.received, stats.expected, stats.lost, stats.duplicate, stats.loss_runs())
-    stats.receive(media(60500), 300.0)
-    stats.receive(media(60501), 300.0)
+    stats.count(media(60500), 300.0)
+    stats.count(media(60501), 300.0)
     assert (stats.received, stats.expected, stats.lost, stats.duplicate, stats.loss_runs()) == before
 
 
@@ -298,7 +342,7 @@ def test_a_repair_packet_proves_packets_before_the_first_and_after_the_last() ->
 def test_a_proved_packet_that_comes_after_all_is_not_reordered() -> None:
     stats = receive_all([65535])
     stats.known(65537)
-    assert [stats.receive(media(n), 0.1) for n in (65536, 65537, 65538)] == [65536, 65537, 65538]
+    assert [stats.count(media(n), 0.1) for n in (65536, 65537, 65538)] == [65536, 65537, 65538]
     assert (stats.expected, stats.received, stats.reordered, stats.duplicate) == (4, 4, 0, 0)
 
 
@@ -327,10 +371,10 @@ def test_a_restart_keeps_the_sums_and_never_an_extended_number() -> None:
     jump = media(20, ssrc=2)
     stats.restart(jump)
     assert (stats.expected, stats.received, stats.lost) == (6, 3, 3)
-    first = stats.receive(jump, 1.0)
+    first = stats.count(jump, 1.0)
     assert first > 65535 + 2 * MAX_REPAIR_REACH
     assert first & 0xFFFF == 20
-    assert stats.receive(media(22, ssrc=2), 1.02) == first + 2
+    assert stats.count(media(22, ssrc=2), 1.02) == first + 2
     stats.known(first - 1)
     assert (stats.expected, stats.received, stats.lost) == (10, 5, 5)
     assert stats.loss_runs() == {"1": 3, "2": 1, "3+": 0}
@@ -341,7 +385,7 @@ def test_restarts_one_after_the_other_lose_nothing() -> None:
     seen = []
     for number in (65535, 0, 40000):
         stats.restart(media(number))
-        seen.append(stats.receive(media(number), 5.0))
+        seen.append(stats.count(media(number), 5.0))
     assert seen == sorted(set(seen))
     assert (stats.expected, stats.received, stats.lost) == (5, 5, 0)
 
@@ -352,7 +396,7 @@ def test_jitter_follows_the_formula_of_the_rfc() -> None:
     expected = [0.0, 0.0, 2.5, 4.84375, 9.541015625]
     start = 0x100000000 - 320
     for index, late in enumerate([0, 0, 40, 0, 80]):
-        stats.receive(media(65534 + index, timestamp=start + 160 * index), 50.0 + (160 * index + late) / 8000)
+        stats.count(media(65534 + index, timestamp=start + 160 * index), 50.0 + (160 * index + late) / 8000)
         assert stats.jitter * 8000 == pytest.approx(expected[index], abs=1e-6)
     assert stats.jitter_max == stats.jitter
 
@@ -363,7 +407,7 @@ def test_jitter_of_a_real_stream_is_what_tshark_says() -> None:
     stats = ReceptionStats(8000)
     jitter = []
     for index, arrival in enumerate(arrivals):
-        stats.receive(media(59133 + index, timestamp=240 * (index + 1)), arrival)
+        stats.count(media(59133 + index, timestamp=240 * (index + 1)), arrival)
         jitter.append(stats.jitter * 1000)
     assert len(arrivals) == 236
     assert min(jitter[1:]) == pytest.approx(0.002, abs=0.0005)
@@ -373,9 +417,9 @@ def test_jitter_of_a_real_stream_is_what_tshark_says() -> None:
 
 def test_copies_and_steps_of_the_media_clock_are_no_jitter() -> None:
     stats = receive_all(list(range(65500, 65600)))
-    stats.receive(media(65599), 60.0)
-    stats.receive(media(65600, timestamp=0x7FFFFFFF), 2.0)
-    stats.receive(media(65601, timestamp=0x7FFFFFFF + 160), 2.02)
+    stats.count(media(65599), 60.0)
+    stats.count(media(65600, timestamp=0x7FFFFFFF), 2.0)
+    stats.count(media(65601, timestamp=0x7FFFFFFF + 160), 2.02)
     assert stats.jitter < 1e-9
     assert stats.jitter_max < 1e-9
 
@@ -392,7 +436,7 @@ def test_the_sums_hold_whatever_arrives(steps: list[int], rng: random.Random) ->
         packet = media(number, timestamp=rng.getrandbits(32))
         if not stats.in_window(packet.sequence_number) and rng.random() < 0.5:
             stats.restart(packet)
-        extended = stats.receive(packet, rng.random() * 1e6)
+        extended = stats.count(packet, rng.random() * 1e6)
         assert extended & 0xFFFF == packet.sequence_number
         stats.known(extended + rng.randint(-200, 200))
         assert stats.expected == stats.received + stats.lost
@@ -410,14 +454,14 @@ def test_loss_of_a_long_stream_is_counted_once_however_often_it_is_read() -> Non
     while sent < 20000:
         good, hole = rng.randint(1, 200), rng.choice([1, 1, 2, 3, 50])
         for _ in range(good):
-            stats.receive(media(number), number * 0.02)
+            stats.count(media(number), number * 0.02)
             number += 1
         if sent % 7 == 0:
             stats.loss_runs()
         number += hole
         expected[{1: "1", 2: "2"}.get(hole, "3+")] += 1
         sent += good + hole
-    stats.receive(media(number), number * 0.02)
+    stats.count(media(number), number * 0.02)
     assert stats.loss_runs() == expected
     assert stats.expected == number + 1 - 65000
     assert stats._window.bit_length() < 4096

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voip.errors import ProtocolError
 from voip.rtp import is_rtcp
-from voip.stun import BINDING_REQUEST, MAGIC_COOKIE, Answer, binding_request, is_stun, parse_answer
+from voip.stun import BINDING_REQUEST, MAGIC_COOKIE, StunResponse, binding_request, is_stun, parse_response
 
 TRANSACTION = bytes.fromhex("b7e7a701bc34d686fa87dfae")
 # RFC 5769 sections 2.1 to 2.3.
@@ -47,8 +47,8 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def test_the_vectors_of_the_standard_are_read() -> None:
-    assert parse_answer(OVER_IPV4) == Answer(TRANSACTION, ("192.0.2.1", 32853))
-    assert parse_answer(OVER_IPV6) == Answer(TRANSACTION, ("2001:db8:1234:5678:11:2233:4455:6677", 32853))
+    assert parse_response(OVER_IPV4) == StunResponse(TRANSACTION, ("192.0.2.1", 32853))
+    assert parse_response(OVER_IPV6) == StunResponse(TRANSACTION, ("2001:db8:1234:5678:11:2233:4455:6677", 32853))
 
 
 def test_a_changed_bit_is_found_out() -> None:
@@ -56,7 +56,7 @@ def test_a_changed_bit_is_found_out() -> None:
         changed = bytearray(OVER_IPV4)
         changed[at // 8] ^= 1 << at % 8
         with pytest.raises(ProtocolError):
-            parse_answer(bytes(changed))
+            parse_response(bytes(changed))
 
 
 def test_requests_are_told_from_all_else_on_the_port() -> None:
@@ -71,10 +71,10 @@ def test_requests_are_told_from_all_else_on_the_port() -> None:
 
 def test_a_server_of_old_says_it_openly_and_an_error_says_why() -> None:
     old = message(0x0101, attribute(1, b"\x00\x01\x12\x34\xc0\x00\x02\x07") + attribute(4, bytes(8)))
-    assert parse_answer(old).mapped == ("192.0.2.7", 0x1234)
+    assert parse_response(old).mapped == ("192.0.2.7", 0x1234)
     refused = message(0x0111, attribute(9, b"\0\0\x04\x14Unknown Attribute"))
-    assert parse_answer(refused) == Answer(TRANSACTION, None, "420 Unknown Attribute")
-    assert parse_answer(message(0x0111, b"")).error
+    assert parse_response(refused) == StunResponse(TRANSACTION, None, "420 Unknown Attribute")
+    assert parse_response(message(0x0111, b"")).error
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_server_of_old_says_it_openly_and_an_error_says_why() -> None:
 )
 def test_what_is_no_answer_is_an_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        parse_answer(data)
+        parse_response(data)
 
 
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda tail: message(0x0101, tail))))
 def test_anything_is_a_value_or_an_error(data: bytes) -> None:
     try:
-        answer = parse_answer(data)
+        answer = parse_response(data)
     except ProtocolError:
         return
     assert answer.transaction_id == data[8:20]

@@ -1,14 +1,16 @@
 """What is sent and what is heard: sound to datagrams, packets to sound.
 
 sender      AudioSender: reframe, encode, packetize, protect    Fanout: one sound, many senders
-receiver    AudioReceiver: repair, order, decode or conceal     Mixer: many receivers, one sound
-events      keys of a telephone, received and sent
-losses      how much delay the losses of late deserve           in_band: what Opus' in-band FEC should expect
-clock       the sender's clock against that of our device
+            framer: sound into frames   send_counters: what was sent
+receiver    AudioReceiver: packets in, sound out                 mixer: many receivers, one sound
+reception   the network half of that: FEC and accounts          rendering: decode or conceal, time-scale, convert
+dtmf        telephone events, sent and received
+in_band     what Opus' in-band FEC should expect
 """
 
-from voip.audio.events import Dialler, Digit
-from voip.audio.receiver import AudioReceiver, Mixer
+from voip.audio.dtmf import Digit, DtmfSender
+from voip.audio.mixer import Mixer
+from voip.audio.receiver import AudioReceiver
 from voip.audio.sender import AudioSender, Fanout
 
-__all__ = ["AudioReceiver", "AudioSender", "Dialler", "Digit", "Fanout", "Mixer"]
+__all__ = ["AudioReceiver", "AudioSender", "Digit", "DtmfSender", "Fanout", "Mixer"]

@@ -10,14 +10,14 @@ from collections import deque
 
 from voip.stats import PathReport
 
-LEAST = 0.01
+MIN_SHARE = 0.01
 """Share of packets to prepare for where anything is lost at all, or no report tells. Opus at 24 kbit/s comes to PESQ
 4.40, 3.84, 2.65, 2.01 at 0, 1, 5, 10 % loss without in-band FEC; prepared for 1 %, to 4.14, 4.06, 3.62, 3.17."""
-MOST = 0.05
+MAX_SHARE = 0.05
 """And at most: prepared for 10 %, it comes to 3.71, 3.66, 3.39, 3.05, and gains less than 0.1 even at 20 % loss."""
 MEMORY = 20.0
 """Seconds without a loss after which no more is expected: losses come and go."""
-SILENCE = 15.0
+REPORT_SILENCE = 15.0
 """Seconds without a report after which there are none: longer than two intervals of a peer that reports every 5 s,
 each drawn out as RFC 3550 section 6.3.1 allows, so that one report may be lost."""
 
@@ -33,7 +33,7 @@ class ExpectedLoss:
         """The peer has told how the stream fares."""
         lost = report.fraction_lost
         if report.cumulative_lost > self._cumulative:  # also in the time of reports that were lost themselves
-            lost = max(lost, LEAST)
+            lost = max(lost, MIN_SHARE)
         self._cumulative = report.cumulative_lost
         reports = self._reports
         reports.append((report.at, lost))
@@ -42,8 +42,8 @@ class ExpectedLoss:
 
     def at(self, now: float) -> float:
         """What to expect at this moment."""
-        if not self._reports or now - self._reports[-1][0] > SILENCE:
-            return LEAST
+        if not self._reports or now - self._reports[-1][0] > REPORT_SILENCE:
+            return MIN_SHARE
         shares = [share for _, share in self._reports]
         expected = max(shares[-1], sum(shares) / len(shares))
-        return min(max(expected, LEAST), MOST) if expected > 0.0 else 0.0
+        return min(max(expected, MIN_SHARE), MAX_SHARE) if expected > 0.0 else 0.0

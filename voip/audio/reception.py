@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from voip.errors import ProtocolError
 from voip.fec import MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
-from voip.jitter import Arrival, JitterBuffer
+from voip.jitter import Playout, PutResult
 from voip.media import ULPFEC, NegotiatedMedia
 from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
 
@@ -21,7 +21,7 @@ REACHES = 32
 
 
 class Reception:
-    """Sorts a stream's packets into FEC decoder and jitter buffer, and keeps count.
+    """Sorts a stream's packets into FEC decoder and play-out, and keeps count.
 
     A rebuilt packet counts as `recovered` if it was in time to be played and has not arrived by itself. `stats` has the
     numbers of media packets alone, also where repair packets take sequence numbers of the same stream.
@@ -30,7 +30,7 @@ class Reception:
     def __init__(
         self,
         media: NegotiatedMedia,
-        buffer: JitterBuffer,
+        playout: Playout,
         on_event: Callable[[RtpPacket, float], None] = lambda packet, arrival: None,
     ) -> None:
         """`on_event` is given the packets of telephone events, received or rebuilt."""
@@ -48,7 +48,7 @@ class Reception:
         self._numbers: MediaNumbers | None = None
         self._red: RedDecoder | None = None
         self._fec_terms: tuple[object, ...] = ()
-        self.renew(media, buffer)
+        self.renew(media, playout)
 
     @property
     def fec_rejected(self) -> int:
@@ -56,17 +56,17 @@ class Reception:
         parity = self._fec.rejected if self._fec is not None else 0
         return self._rejected_before + parity + (self._red.rejected if self._red is not None else 0)
 
-    def renew(self, media: NegotiatedMedia, buffer: JitterBuffer) -> None:
+    def renew(self, media: NegotiatedMedia, playout: Playout) -> None:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
-        self._buffer = buffer
+        self._playout = playout
         self.stats.clock_rate = media.clock_rate
         self._fec_payload_type = media.arriving_fec_payload_type
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.packet_time)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        self._asides, self._event = media.shared_payload_types, media.audio.arriving_telephone_event_payload_type
+        self._non_audio, self._event = media.shared_payload_types, media.audio.arriving_telephone_event_payload_type
         numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
-        terms = (media.fec, numbers, self._asides, media.remote_ssrc, media.packet_time, media.clock_rate)
+        terms = (media.fec, numbers, self._non_audio, media.remote_ssrc, media.packet_time, media.clock_rate)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
@@ -79,7 +79,7 @@ class Reception:
             media.fec,
             payload_type=media.arriving_fec_payload_type,
             media_ssrc=media.remote_ssrc,
-            media_payload_types=media_types | self._asides,
+            media_payload_types=media_types | self._non_audio,
             step=step,
         )
         if media.fec != ULPFEC:
@@ -87,7 +87,7 @@ class Reception:
         elif self._numbers is None:
             self._numbers = MediaNumbers(step)
         self._red_payload_type = media.arriving_red_payload_type
-        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type, *self._asides}
+        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type, *self._non_audio}
         self._red = None
         if self._red_payload_type is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
@@ -123,7 +123,7 @@ class Reception:
 
     def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         stats = self.stats
-        if packet.payload_type in self._asides and self._numbers is not None:
+        if packet.payload_type in self._non_audio and self._numbers is not None:
             self._receive_unnumbered(packet, arrival)
             return
         placed = packet if self._numbers is None else self._numbers.place(packet)
@@ -131,7 +131,7 @@ class Reception:
             self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.receive(placed, arrival, timed=packet.payload_type != self._event)
+        extended = stats.count(placed, arrival, timed=packet.payload_type != self._event)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
@@ -146,7 +146,7 @@ class Reception:
         self._numbers.repair(packet)
         for available in [] if self._fec is None else self._fec.receive(packet)[1:]:
             self._pass_on_parity(available, arrival)
-        self._set_aside(packet, arrival)
+        self._note_non_audio(packet, arrival)
 
     def _restart(self, packet: RtpPacket) -> None:
         self.stats.restart(packet)
@@ -156,7 +156,7 @@ class Reception:
         if self._red is not None:
             self._red.reset()
         if packet.ssrc != self._ssrc:
-            self._buffer.restart()
+            self._playout.restart()
 
     def _repair(self, packet: RtpPacket, arrival: float) -> None:
         if self._fec is None:
@@ -177,15 +177,15 @@ class Reception:
     def _learn_reach(self, reach: int) -> None:
         """How far back the sender's repair packets look: the most of the last few."""
         self._reaches.append(reach)
-        self._buffer.reach = max(self._reaches)
+        self._playout.note_repair_span(max(self._reaches))
 
     def _pass_on_parity(self, packet: RtpPacket, arrival: float) -> None:
         """A packet that parity has rebuilt, with a number of its own stream's."""
         if self._numbers is None:
             self._pass_on(packet, arrival, [])
-        elif packet.payload_type in self._asides:
+        elif packet.payload_type in self._non_audio:
             self._numbers.repair(packet)
-            self._set_aside(packet, arrival)
+            self._note_non_audio(packet, arrival)
         else:
             self._pass_on(self._numbers.place(packet), arrival, [])
 
@@ -199,10 +199,10 @@ class Reception:
                 self._learn_reach(self._red.reach)
 
     def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
-        aside = packet.payload_type in self._asides
-        outcome = self._set_aside(packet, arrival) if aside else self._buffer.put(packet, arrival)
+        non_audio = packet.payload_type in self._non_audio
+        outcome = self._note_non_audio(packet, arrival) if non_audio else self._playout.put(packet, arrival)
         highest = self.stats.highest
-        if not packet.recovered or outcome is not Arrival.QUEUED or highest is None:
+        if not packet.recovered or outcome is not PutResult.QUEUED or highest is None:
             return
         extended = unwrap(packet.sequence_number, highest)
         self.stats.known(extended)
@@ -212,9 +212,9 @@ class Reception:
             if len(self._rebuilt) > REMEMBERED:
                 del self._rebuilt[next(iter(self._rebuilt))]
 
-    def _set_aside(self, packet: RtpPacket, arrival: float) -> Arrival:
+    def _note_non_audio(self, packet: RtpPacket, arrival: float) -> PutResult:
         """A packet that is no sound."""
         event = packet.payload_type == self._event
         if event:
             self._on_event(packet, arrival)
-        return self._buffer.note(packet, comfort=not event, numbered=self._numbers is None)
+        return self._playout.note(packet, comfort=not event, numbered=self._numbers is None)

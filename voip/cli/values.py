@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from voip import codecs
-from voip.audio import Dialler
+from voip.audio import DtmfSender
 from voip.fec import Pattern, parse_pattern, red, ulpfec
 from voip.ip import MAX_PORT
 from voip.media import FLEXFEC, RED, ULPFEC
 from voip.net import DSCP_EF, find_zone, learn_zone
 from voip.sip import SipUri, parse_target
-from voip.sip.uri import format_host
+from voip.sip.grammar import format_host
 
 KNOWN_CODECS = codecs.NAMES
 """Names of --codec, best first."""
@@ -220,7 +220,7 @@ def stream(text: str) -> RtpTarget | Path:
 def telephone_keys(text: str) -> str:
     """DTMF digits that can be sent."""
     try:
-        Dialler(text)
+        DtmfSender(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
     return text

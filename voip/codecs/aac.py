@@ -1,7 +1,7 @@
 """AAC-LC (ISO/IEC 14496-3) as the RTP payload format mpeg4-generic (RFC 3640), in its mode AAC-hbr (section 3.3.6).
 
 A packet has a header for each of its access units, then the units: frames of 1024 samples, so that the codec and not
-the user says how long a packet is. What a decoder must know, the AudioSpecificConfig, comes in the format parameters.
+the user decides on the packet time. What a decoder must know, the AudioSpecificConfig, comes in the format parameters.
 """
 
 from __future__ import annotations
@@ -14,18 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from voip.codecs.fmtp import number, parameters
+from voip.codecs.codec import Codec, Encoder, Implementation, number, parameters
 from voip.dsp import Concealer, Pcm, to_channels, to_int16
 from voip.errors import ProtocolError, VoipError
-
-if TYPE_CHECKING:
-    from voip.codecs import Codec
-
-STATIC: Mapping[int, tuple[str, int, int]] = {}
 
 FRAME = 1024
 """Samples of an access unit (14496-3 section 4.5.1.1; the frames of 960 that it also allows are not known here)."""
@@ -45,17 +40,17 @@ CODER = "fast"
 PEAK = 2.0
 PEAK_BYTES = 400
 """A unit has less than PEAK times the bytes of the bit rate and PEAK_BYTES more: see BITRATES."""
-MOST_UNITS = 6
-"""Access units that we put into one packet: 128 ms at 48 kHz."""
-MOST_DECODED = 16
-"""And that we take out of one."""
+MAX_UNITS_SENT = 6
+"""Access units that we put into one packet at most: 128 ms at 48 kHz."""
+MAX_UNITS_DECODED = 16
+"""Access units that we take out of one packet at most."""
 INSTALL = "AAC needs FFmpeg's libraries: pip install av"
 
 _LOW_COMPLEXITY = 2  # audio object type
-_RATE_FOLLOWS = 15
+_EXPLICIT_RATE_INDEX = 15
 _ESCAPE = 31
 _SIZE_BITS, _INDEX_BITS = 13, 3  # RFC 3640 section 3.3.6
-_UNWANTED = (
+_UNSUPPORTED = (
     "ctsdeltalength",
     "dtsdeltalength",
     "randomaccessindication",
@@ -63,70 +58,68 @@ _UNWANTED = (
     "auxiliarydatasizelength",
     "constantsize",
 )
-_LONGEST_CONFIG = 64  # bytes
+_MAX_CONFIG_BYTES = 64
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
-def missing() -> str | None:
-    """None if the library is here, else how to get it. It is loaded, which takes 90 ms and 18 MB, by who needs it."""
-    return None if importlib.util.find_spec("av") is not None else INSTALL
+class Aac(Implementation):
+    """mpeg4-generic with AAC-LC."""
 
+    def __init__(self) -> None:
+        super().__init__("mpeg4-generic", "aac")
 
-def complete(codec: Codec) -> Codec | None:
-    """The format that an rtpmap names; None if the rate or the channels are none of AAC's or too many."""
-    if codec.clock_rate not in RATES or codec.channels not in _LAYOUTS:
-        return None
-    times = tuple(units * FRAME / codec.clock_rate for units in range(MOST_UNITS, 0, -1))
-    fmtp = _fmtp(codec.clock_rate, codec.channels)
-    return replace(codec, packet_times=times, default_ptime=times[-1], fmtp=fmtp, ends_frames=True, held=HELD)
+    def missing(self) -> str | None:
+        """None if the library is here, else how to get it. It is not loaded yet: that takes 90 ms and 18 MB."""
+        return None if importlib.util.find_spec("av") is not None else INSTALL
 
+    def complete(self, codec: Codec) -> Codec | None:
+        """The format that an rtpmap names; None if AAC has no such rate, or not so few channels."""
+        if codec.clock_rate not in RATES or codec.channels not in _LAYOUTS:
+            return None
+        times = tuple(units * FRAME / codec.clock_rate for units in range(MAX_UNITS_SENT, 0, -1))
+        fmtp = _fmtp(codec.clock_rate, codec.channels)
+        return replace(codec, packet_times=times, fmtp=fmtp)
 
-def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
-    """Clock rate and channels to offer: the device's own, if they sound well."""
-    return ((sample_rate if sample_rate in OFFERED_RATES else OFFERED_RATES[0], min(channels, 2)),)
+    def formats(self, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+        """Clock rate and channels to offer: the device's own, if they sound well."""
+        return ((sample_rate if sample_rate in OFFERED_RATES else OFFERED_RATES[0], min(channels, 2)),)
 
+    def understands(self, codec: Codec, fmtp: str) -> bool:
+        """Whether it is AAC-LC of this rate, with headers of nothing but size and index."""
+        try:
+            _Headers.of(fmtp)
+            config = _config_of(parameters(fmtp))
+        except ProtocolError:
+            return False
+        return config is None or config.sample_rate == codec.clock_rate
 
-def understands(codec: Codec, fmtp: str) -> bool:
-    """Whether it is AAC-LC of this rate, with headers of nothing but size and index."""
-    try:
-        _Headers.of(fmtp)
-        config = _config_of(parameters(fmtp))
-    except ProtocolError:
-        return False
-    return config is None or config.sample_rate == codec.clock_rate
+    def offered(self, codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
+        """The format with the bit rate (of all channels) that is wanted."""
+        return replace(codec, bitrate=bitrate)
 
+    def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+        """The format with both sides' parameters: whoever only receives takes the channels that config tells."""
+        with contextlib.suppress(VoipError):  # now, as it takes a while: not when the first packet is to be played
+            _library()
+        config = None
+        with contextlib.suppress(ProtocolError):
+            config = _config_of(parameters(remote_fmtp))
+        channels = config.channels if config is not None and not sends else codec.channels
+        fmtp = _fmtp(codec.clock_rate, channels)
+        return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
 
-def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
-    """The format with the bit rate (of all channels) that is wanted."""
-    return replace(codec, bitrate=bitrate)
+    def encoder(self, codec: Codec, source_rate: int) -> AacEncoder:
+        """A new encoder, for the format's own rate."""
+        return AacEncoder(codec)
 
+    def decoder(self, codec: Codec) -> AacDecoder:
+        """A new decoder."""
+        return AacDecoder(codec)
 
-def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
-    """What both sides' parameters make of the format: one who only receives takes the channels that config tells."""
-    with contextlib.suppress(VoipError):  # now, as it takes a while: not when the first packet is to be heard
-        _library()
-    config = None
-    with contextlib.suppress(ProtocolError):
-        config = _config_of(parameters(remote_fmtp))
-    channels = config.channels if config is not None and not sends else codec.channels
-    fmtp = _fmtp(codec.clock_rate, channels)
-    return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
-
-
-def encoder(codec: Codec, source_rate: int) -> AacEncoder:
-    """A fresh encoder, for the format's own rate."""
-    return AacEncoder(codec)
-
-
-def decoder(codec: Codec) -> AacDecoder:
-    """A fresh decoder."""
-    return AacDecoder(codec)
-
-
-def encoded_size(codec: Codec, samples: int) -> int:
-    """The most payload bytes for that many samples."""
-    units = -(-samples // FRAME)
-    return 2 + units * (2 + round(PEAK * _bitrate(codec) / 8 * FRAME / codec.sample_rate)) + PEAK_BYTES
+    def encoded_size(self, codec: Codec, samples: int) -> int:
+        """Payload bytes for so many samples: an upper bound."""
+        units = -(-samples // FRAME)
+        return 2 + units * (2 + round(PEAK * _bitrate(codec) / 8 * FRAME / codec.sample_rate)) + PEAK_BYTES
 
 
 def _bitrate(codec: Codec) -> int:
@@ -149,18 +142,18 @@ class Config:
 
     @classmethod
     def parse(cls, data: bytes) -> Config:
-        """Reads the first fields; ProtocolError if it is another object type, or rate and channels are none of ours."""
+        """Read the first fields; ProtocolError if the object type, the rate or the channels are not supported."""
         bits = _Bits(data)
         object_type = bits.take(5)
         if object_type == _ESCAPE:
             object_type = 32 + bits.take(6)
         index = bits.take(4)
         known = dict(enumerate(RATES)).get(index, 0)
-        sample_rate = bits.take(24) if index == _RATE_FOLLOWS else known
+        sample_rate = bits.take(24) if index == _EXPLICIT_RATE_INDEX else known
         channels = bits.take(4)
         short_frames = bits.take(1)  # frameLengthFlag: 960 samples
         if object_type != _LOW_COMPLEXITY or sample_rate not in RATES or channels not in _LAYOUTS or short_frames:
-            raise ProtocolError(f"AAC object type {object_type}, {sample_rate} Hz, {channels} channels: not known here")
+            raise ProtocolError(f"AAC object type {object_type}, {sample_rate} Hz, {channels} channels: not supported")
         return cls(sample_rate, channels)
 
     def serialize(self) -> bytes:
@@ -169,12 +162,12 @@ class Config:
 
 
 def _config_of(theirs: Mapping[str, str]) -> Config | None:
-    """The config parameter; None without one, ProtocolError if it is none that we decode."""
+    """The config parameter; None if there is none, ProtocolError if it is one that we do not decode."""
     text = theirs.get("config", "").strip('"')
     if not text:
         return None
     try:
-        data = bytes.fromhex(text[: 2 * _LONGEST_CONFIG])
+        data = bytes.fromhex(text[: 2 * _MAX_CONFIG_BYTES])
     except ValueError as error:
         raise ProtocolError("AAC config is not hexadecimal") from error
     return Config.parse(data)
@@ -214,7 +207,7 @@ class _Headers:
         """As the peer's parameters say, else those of AAC-hbr; ProtocolError for a kind that is not known."""
         theirs = parameters(fmtp)
         mode = theirs.get("mode", "AAC-hbr").lower()
-        if mode not in ("aac-hbr", "aac-lbr", "generic") or any(number(theirs, name) for name in _UNWANTED):
+        if mode not in ("aac-hbr", "aac-lbr", "generic") or any(number(theirs, name) for name in _UNSUPPORTED):
             raise ProtocolError("mpeg4-generic of another kind than AAC")
         lengths = [number(theirs, name) for name in ("sizelength", "indexlength", "indexdeltalength")]
         if lengths == [None, None, None]:
@@ -234,11 +227,11 @@ class _Headers:
             raise ProtocolError("AAC payload ends inside its AU headers")
         bits = _Bits(payload[2:end], length)
         sizes: list[int] = []
-        while bits.left and len(sizes) <= MOST_DECODED:
+        while bits.left and len(sizes) <= MAX_UNITS_DECODED:
             sizes.append(bits.take(self.size))
             if bits.take(self.index_delta if len(sizes) > 1 else self.index) and len(sizes) > 1:
                 raise ProtocolError("AAC payload with interleaved access units")
-        if not sizes or len(sizes) > MOST_DECODED or 0 in sizes:
+        if not sizes or len(sizes) > MAX_UNITS_DECODED or 0 in sizes:
             raise ProtocolError(f"AAC payload of {len(sizes)} access units")
         return sizes, payload[end:]
 
@@ -269,7 +262,7 @@ class _Units:
         return units
 
     def forget(self) -> None:
-        """The rest of what has begun will not come."""
+        """The rest of a unit that has begun will not come."""
         self._part, self._whole = b"", 0
 
     def _join(self, size: int, data: bytes) -> list[bytes]:
@@ -292,13 +285,16 @@ def _library() -> ModuleType:
         raise VoipError(INSTALL) from error
 
 
-class AacEncoder:
+class AacEncoder(Encoder):
     """Sound to access units. What is decoded comes HELD samples later than what was encoded: 43 ms at 48 kHz."""
+
+    marks_frame_ends = True
+    flush_samples = HELD
 
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
+        super().__init__(codec.sample_rate)
         self._av = _library()
-        self.sample_rate = codec.sample_rate
         self._channels = codec.channels
         native = self._av.CodecContext.create("aac", "w")
         native.sample_rate, native.layout, native.format = codec.sample_rate, _LAYOUTS[codec.channels], "fltp"
@@ -315,9 +311,6 @@ class AacEncoder:
             pcm = np.concatenate((pcm, np.zeros((rest, pcm.shape[1]), np.int16)))
         return payload_of([self._unit(pcm[start : start + FRAME]) for start in range(0, len(pcm), FRAME)])
 
-    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
-        """Losses change nothing: there is no redundancy to add."""
-
     def _unit(self, pcm: Pcm) -> bytes:
         planes = np.ascontiguousarray(pcm.T, np.float32) / np.float32(32768.0)
         frame = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout=_LAYOUTS[self._channels])
@@ -333,7 +326,7 @@ def payload_of(units: Sequence[bytes]) -> bytes:
 
 
 class AacDecoder:
-    """Access units to sound, in the channels of the codec; holes are concealed."""
+    """Access units to sound, in the channels of the codec; gaps are concealed."""
 
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
@@ -354,7 +347,7 @@ class AacDecoder:
         return self._concealer.join(np.concatenate(parts))
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples that continue what was heard last, fading."""
+        """So many samples that continue the last ones, fading."""
         self._units.forget()
         return self._concealer.conceal(samples)
 

@@ -1,4 +1,4 @@
-"""G.722 at 64 kbit/s (RFC 3551 section 4.5.2): wide-band speech that nearly every desk phone knows.
+"""G.722 at 64 kbit/s (RFC 3551 section 4.5.2): wide-band speech that nearly every desk phone supports.
 
 Its RTP clock runs at 8000 Hz, by a mistake of RFC 1890 that stays for the sake of old phones, while the sound has 16000
 samples a second: an octet is two samples and one tick.
@@ -10,19 +10,14 @@ import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voip.codecs.codec import Codec, Encoder, Implementation
 from voip.dsp import Concealer, Pcm
 from voip.errors import VoipError
-
-if TYPE_CHECKING:
-    from voip.codecs import Codec
-
-STATIC: Mapping[int, tuple[str, int, int]] = {9: ("G722", 8000, 1)}
-"""RFC 3551 section 6, table 4."""
 
 SAMPLE_RATE = 16000
 CLOCK_RATE = 8000
@@ -31,51 +26,39 @@ BITRATE = 64000
 INSTALL = "G.722 needs its library: pip install G722"
 
 
-def missing() -> str | None:
-    """None if the library is here, else how to get it."""
-    return None if importlib.util.find_spec("G722") is not None else INSTALL
+class G722(Implementation):
+    """The one format that there is: 8000/1 on the wire."""
 
+    static: Mapping[int, tuple[int, int]] = {9: (CLOCK_RATE, 1)}
 
-def complete(codec: Codec) -> Codec | None:
-    """The format that an rtpmap names; None for all but 8000/1."""
-    if (codec.clock_rate, codec.channels) != (CLOCK_RATE, 1):
-        return None
-    return replace(codec, sample_rate=SAMPLE_RATE)
+    def __init__(self) -> None:
+        super().__init__("G722")
 
+    def missing(self) -> str | None:
+        """None if the library is here, else how to get it."""
+        return None if importlib.util.find_spec("G722") is not None else INSTALL
 
-def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
-    """Clock rate and channels to offer: the only ones there are."""
-    return ((CLOCK_RATE, 1),)
+    def complete(self, codec: Codec) -> Codec | None:
+        """The format that an rtpmap names; None for all but 8000/1."""
+        if (codec.clock_rate, codec.channels) != (CLOCK_RATE, 1):
+            return None
+        return replace(codec, sample_rate=SAMPLE_RATE)
 
+    def formats(self, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+        """Clock rate and channels to offer: the only ones there are."""
+        return ((CLOCK_RATE, 1),)
 
-def understands(codec: Codec, fmtp: str) -> bool:
-    """It has no parameters."""
-    return True
+    def encoder(self, codec: Codec, source_rate: int) -> G722Encoder:
+        """A new encoder, for the format's own rate."""
+        return G722Encoder()
 
+    def decoder(self, codec: Codec) -> G722Decoder:
+        """A new decoder."""
+        return G722Decoder()
 
-def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
-    """The format itself: it has no parameters."""
-    return codec
-
-
-def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
-    """The format itself: it has no parameters."""
-    return codec
-
-
-def encoder(codec: Codec, source_rate: int) -> G722Encoder:
-    """A fresh encoder, for the format's own rate."""
-    return G722Encoder()
-
-
-def decoder(codec: Codec) -> G722Decoder:
-    """A fresh decoder."""
-    return G722Decoder()
-
-
-def encoded_size(codec: Codec, samples: int) -> int:
-    """Payload bytes for that many samples."""
-    return (samples + 1) // 2
+    def encoded_size(self, codec: Codec, samples: int) -> int:
+        """Payload bytes for so many samples."""
+        return (samples + 1) // 2
 
 
 class _Native(Protocol):
@@ -97,13 +80,12 @@ def _library() -> _Native:
     return cast(_Native, module.G722(SAMPLE_RATE, BITRATE, use_numpy=False))
 
 
-class G722Encoder:
+class G722Encoder(Encoder):
     """Two samples to an octet: four bits of difference in each, split by bands."""
-
-    sample_rate = SAMPLE_RATE
 
     def __init__(self) -> None:
         """VoipError without the library."""
+        super().__init__(SAMPLE_RATE)
         self._native = _library()
 
     def encode(self, pcm: Pcm) -> bytes:
@@ -113,12 +95,9 @@ class G722Encoder:
             samples = np.append(samples, np.int16(0))
         return self._native.encode(np.ascontiguousarray(samples))
 
-    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
-        """Losses change nothing: there is no redundancy to add."""
-
 
 class G722Decoder:
-    """Octets to samples. Its predictors find their way back within milliseconds after a hole, which is concealed."""
+    """Octets to samples. Its predictors recover within milliseconds after a gap, which is concealed."""
 
     def __init__(self) -> None:
         """VoipError without the library."""
@@ -131,5 +110,5 @@ class G722Decoder:
         return self._concealer.join(samples.reshape(-1, 1))
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples that continue what was heard last, fading."""
+        """So many samples that continue the last ones, fading."""
         return self._concealer.conceal(samples)

@@ -38,7 +38,6 @@ SET_VBR = 4006
 SET_COMPLEXITY = 4010
 SET_INBAND_FEC = 4012
 SET_PACKET_LOSS_PERC = 4014
-SET_DTX = 4016
 GET_LOOKAHEAD = 4027
 BANDWIDTHS = ((8000, 1101), (12000, 1102), (16000, 1103), (24000, 1104), (48000, 1105))
 """Sample rate that a bandwidth is enough for, and its number: narrow, medium, wide, super-wide, full."""
@@ -130,18 +129,18 @@ class Encoder:
             raise VoipError(f"libopus: {_text(code)} (request {request}, value {value})")
 
     def get(self, request: int) -> int:
-        """The answer to one GET request; VoipError if the library refuses it."""
+        """The result of one GET request; VoipError if the library refuses it."""
         value = _int32()
         code = self._library.opus_encoder_ctl(self._handle, request, ctypes.byref(value))
         if code < 0:
             raise VoipError(f"libopus: {_text(code)} (request {request})")
         return value.value
 
-    def encode(self, pcm: Pcm, most: int) -> bytes:
-        """The packet, of at most that many bytes, for samples as many as one of the packet times has."""
+    def encode(self, pcm: Pcm, limit: int) -> bytes:
+        """One packet of at most `limit` bytes; the number of samples must be that of a packet time."""
         sound = np.ascontiguousarray(pcm, np.int16)
-        out = ctypes.create_string_buffer(most)
-        size = self._library.opus_encode(self._handle, sound.ctypes.data, len(sound), out, most)
+        out = ctypes.create_string_buffer(limit)
+        size = self._library.opus_encode(self._handle, sound.ctypes.data, len(sound), out, limit)
         if size < 0:
             raise VoipError(f"libopus: {_text(size)}, encoding {len(sound)} samples")
         return out.raw[:size]
@@ -167,7 +166,7 @@ class Decoder:
         return self._run(packet, MAX_SAMPLES, in_band_fec=False)
 
     def conceal(self, samples: int) -> Pcm:
-        """That many samples, a multiple of 120 up to MAX_SAMPLES, in place of what is lost."""
+        """So many samples, a multiple of 120 up to MAX_SAMPLES, in place of what is lost."""
         return self._run(None, samples, in_band_fec=False)
 
     def recover(self, packet: bytes, samples: int) -> Pcm:

@@ -1,7 +1,7 @@
 """Opus (RFC 6716) and its RTP payload format (RFC 7587): wide-band speech and music at 6 to 510 kbit/s.
 
 On the wire it is always opus/48000/2 (RFC 7587 section 7), whatever channels and bandwidth a packet has: those are in
-each packet, and a decoder takes them all. The format parameters only tell wishes and limits (section 6.1).
+each packet, and a decoder takes them all. The format parameters only state preferences and limits (section 6.1).
 """
 
 from __future__ import annotations
@@ -9,19 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voip.codecs import libopus
-from voip.codecs.fmtp import number, parameters
+from voip.codecs.codec import Codec, Encoder, Implementation, number, parameters
 from voip.dsp import Pcm
 from voip.errors import ProtocolError, VoipError
-
-if TYPE_CHECKING:
-    from voip.codecs import Codec
-
-STATIC: Mapping[int, tuple[str, int, int]] = {}
 
 SAMPLE_RATE = 48000
 ENCODING_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -29,9 +23,9 @@ ENCODING_RATES = (8000, 12000, 16000, 24000, 48000)
 RTPMAP_CHANNELS = 2
 PACKET_TIMES = (0.12, 0.1, 0.08, 0.06, 0.04, 0.02, 0.01, 0.005, 0.0025)
 """Seconds that a packet may last (RFC 6716 section 3.2), as libopus makes them."""
-GRAIN = SAMPLE_RATE // 400
+GRAIN_SAMPLES = SAMPLE_RATE // 400
 """Samples in 2.5 ms: what is concealed comes in multiples of it."""
-PIECE = 960
+PIECE_SAMPLES = 960
 """Samples that are concealed at a time: 20 ms, the longest that all of libopus' modes continue in one step."""
 
 DEFAULT_BITRATE = 24000
@@ -48,73 +42,67 @@ PEAK_BYTES = 100
 _FRAMES = tuple(sorted(round(SAMPLE_RATE * seconds) for seconds in PACKET_TIMES))
 
 
-def missing() -> str | None:
-    """None if the library is here, else how to get it."""
-    try:
-        libopus.load()
-    except VoipError as error:
-        return str(error)
-    return None
+class Opus(Implementation):
+    """opus/48000/2. Every stream of it is decoded, whatever its parameters say."""
 
+    def __init__(self) -> None:
+        super().__init__("opus")
 
-def complete(codec: Codec) -> Codec | None:
-    """The format that an rtpmap names; None for all but 48000/2."""
-    if (codec.clock_rate, codec.channels) != (SAMPLE_RATE, RTPMAP_CHANNELS):
+    def missing(self) -> str | None:
+        """None if the library is here, else how to get it."""
+        try:
+            libopus.load()
+        except VoipError as error:
+            return str(error)
         return None
-    return replace(codec, channels=1, rtpmap_channels=RTPMAP_CHANNELS, packet_times=PACKET_TIMES, fmtp=_fmtp())
 
+    def complete(self, codec: Codec) -> Codec | None:
+        """The format that an rtpmap names; None for all but 48000/2."""
+        if (codec.clock_rate, codec.channels) != (SAMPLE_RATE, RTPMAP_CHANNELS):
+            return None
+        return replace(codec, channels=1, rtpmap_channels=RTPMAP_CHANNELS, packet_times=PACKET_TIMES, fmtp=_fmtp())
 
-def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
-    """Clock rate and channels to offer: the only ones there are."""
-    return ((SAMPLE_RATE, RTPMAP_CHANNELS),)
+    def formats(self, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+        """Clock rate and channels to offer: the only ones there are."""
+        return ((SAMPLE_RATE, RTPMAP_CHANNELS),)
 
+    def offered(self, codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
+        """The format as it is offered for sound of this rate and these channels."""
+        fmtp = _fmtp(sends_stereo=channels > 1, capture_rate=sample_rate)
+        return replace(codec, channels=min(channels, 2), fmtp=fmtp, bitrate=bitrate)
 
-def understands(codec: Codec, fmtp: str) -> bool:
-    """Every stream of it is decoded, whatever its parameters say."""
-    return True
+    def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
+        """The format with both sides' parameters, for a side that sends or only receives (RFC 7587 section 7.1).
 
+        Stereo is sent where we have it and the peer prefers it, and received where the peer announces it.
+        """
+        theirs = parameters(remote_fmtp)
+        if sends:
+            channels = 2 if ours.channels == 2 and theirs.get("stereo") == "1" else 1
+            fmtp = ours.fmtp
+        else:
+            channels = 2 if theirs.get("sprop-stereo") == "1" else 1
+            fmtp = _fmtp(receives_stereo=channels == 2)
+        return replace(
+            codec,
+            channels=channels,
+            fmtp=fmtp,
+            remote_fmtp=remote_fmtp,
+            bitrate=ours.bitrate,
+            packet_times=_packet_times(theirs),
+        )
 
-def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
-    """The format as it is offered for sound of this rate and these channels."""
-    fmtp = _fmtp(sends_stereo=channels > 1, capture_rate=sample_rate)
-    return replace(codec, channels=min(channels, 2), fmtp=fmtp, bitrate=bitrate)
+    def encoder(self, codec: Codec, source_rate: int) -> OpusEncoder:
+        """A new encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
+        return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)
 
+    def decoder(self, codec: Codec) -> OpusDecoder:
+        """A new decoder."""
+        return OpusDecoder(codec)
 
-def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
-    """What both sides' parameters make of the format, for one who sends or only receives (RFC 7587 section 7.1).
-
-    Stereo is sent where we have it and the peer prefers it, and received where the peer announces it.
-    """
-    theirs = parameters(remote_fmtp)
-    if sends:
-        channels = 2 if ours.channels == 2 and theirs.get("stereo") == "1" else 1
-        fmtp = ours.fmtp
-    else:
-        channels = 2 if theirs.get("sprop-stereo") == "1" else 1
-        fmtp = _fmtp(receives_stereo=channels == 2)
-    return replace(
-        codec,
-        channels=channels,
-        fmtp=fmtp,
-        remote_fmtp=remote_fmtp,
-        bitrate=ours.bitrate,
-        packet_times=_packet_times(theirs),
-    )
-
-
-def encoder(codec: Codec, source_rate: int) -> OpusEncoder:
-    """A fresh encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
-    return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)
-
-
-def decoder(codec: Codec) -> OpusDecoder:
-    """A fresh decoder."""
-    return OpusDecoder(codec)
-
-
-def encoded_size(codec: Codec, samples: int) -> int:
-    """The most payload bytes for that many samples."""
-    return _most_bytes(_bitrate(codec, parameters(codec.remote_fmtp)), samples)
+    def encoded_size(self, codec: Codec, samples: int) -> int:
+        """Payload bytes for so many samples: an upper bound."""
+        return _max_bytes(_bitrate(codec, parameters(codec.remote_fmtp)), samples)
 
 
 def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_rate: int = SAMPLE_RATE) -> str:
@@ -138,16 +126,16 @@ def _bitrate(codec: Codec, theirs: Mapping[str, str]) -> int:
     return min(max(min(wanted, limit), BITRATES[0]), BITRATES[1])
 
 
-def _most_bytes(bitrate: int, samples: int) -> int:
+def _max_bytes(bitrate: int, samples: int) -> int:
     return round(PEAK * bitrate / 8 * samples / SAMPLE_RATE) + PEAK_BYTES
 
 
-class OpusEncoder:
+class OpusEncoder(Encoder):
     """Sound to packets. It looks `delay` seconds ahead; its settings may change between two packets."""
 
     def __init__(self, codec: Codec, sample_rate: int = SAMPLE_RATE) -> None:
         """VoipError without the library."""
-        self.sample_rate = sample_rate
+        super().__init__(sample_rate)
         theirs = parameters(codec.remote_fmtp)
         self._bitrate = _bitrate(codec, theirs)
         self._peer_recovers = theirs.get("useinbandfec") == "1"
@@ -176,16 +164,11 @@ class OpusEncoder:
         samples = frame // slower
         if samples > len(pcm):
             pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
-        return self._native.encode(pcm, _most_bytes(self._bitrate, frame))
+        return self._native.encode(pcm, _max_bytes(self._bitrate, frame))
 
     def set_complexity(self, complexity: int) -> None:
         """0 to 10: more processor time for better sound."""
         self._native.set(libopus.SET_COMPLEXITY, complexity)
-
-    def set_dtx(self, on: bool) -> None:
-        """Discontinuous transmission: lasting silence becomes payloads of a byte or two. Off at first, as a pause is
-        where the far end adapts its delay and hears the background."""
-        self._native.set(libopus.SET_DTX, int(on))
 
     def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
         """Prepare for losses: this fraction of packets will be missing, after what other means repair.
@@ -200,7 +183,7 @@ class OpusEncoder:
 
 
 def _bandwidth(rate: int | None) -> int:
-    """The widest band that a peer who plays at this rate makes use of."""
+    """The widest band that is of use to a peer that plays at this rate."""
     for enough, bandwidth in libopus.BANDWIDTHS:
         if rate is not None and rate <= enough:
             return bandwidth
@@ -213,7 +196,7 @@ class OpusDecoder:
     def __init__(self, codec: Codec) -> None:
         """VoipError without the library."""
         self._native = libopus.Decoder(codec.channels)
-        self._last = PIECE
+        self._last = PIECE_SAMPLES
         self._surplus: Pcm = np.zeros((0, codec.channels), np.int16)
 
     def decode(self, payload: bytes) -> Pcm:
@@ -232,24 +215,24 @@ class OpusDecoder:
         return np.concatenate((np.rint(joined).astype(np.int16), pcm[length:]))
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples in place of lost ones; the last frame from in-band FEC of the payload right behind them."""
+        """So many samples in place of lost ones; the last frame from in-band FEC of the payload right behind them."""
         wanted = samples - len(self._surplus)
         parts = [self._surplus]
         if wanted > 0:
-            parts += self._make(-(-wanted // GRAIN) * GRAIN, next_payload)
+            parts += self._make(-(-wanted // GRAIN_SAMPLES) * GRAIN_SAMPLES, next_payload)
         made = np.concatenate(parts)
         self._surplus = made[samples:]
         return made[:samples]
 
     def _make(self, samples: int, next_payload: bytes | None) -> list[Pcm]:
-        """A multiple of GRAIN samples, in pieces."""
+        """A multiple of GRAIN_SAMPLES samples, in pieces."""
         recovered = 0
         if next_payload and libopus.has_in_band_fec(next_payload):
             recovered = libopus.samples_per_frame(next_payload)
             if recovered > samples:
                 recovered = 0
         plain = samples - recovered
-        parts = [self._native.conceal(min(PIECE, plain - start)) for start in range(0, plain, PIECE)]
+        parts = [self._native.conceal(min(PIECE_SAMPLES, plain - start)) for start in range(0, plain, PIECE_SAMPLES)]
         if recovered and next_payload:
             parts.append(self._recover(next_payload, recovered))
         return parts

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voip.codecs.codec import Codec, Encoder, Implementation
 from voip.dsp import Concealer, Pcm
 from voip.errors import ProtocolError
-
-if TYPE_CHECKING:
-    from voip.codecs import Codec
-
-STATIC = {
-    0: ("PCMU", 8000, 1),
-    8: ("PCMA", 8000, 1),
-    10: ("L16", 44100, 2),
-    11: ("L16", 44100, 1),
-}
-"""RFC 3551 section 6, table 4."""
 
 RATES = range(8000, 192001)
 """Sample rates that a device or a resampler can reasonably be asked for."""
@@ -28,6 +18,8 @@ CHANNELS = range(1, 3)
 """Mono and stereo."""
 
 _BIG_ENDIAN = np.dtype(">i2")
+_G711_PAYLOAD_TYPES = {"PCMU": 0, "PCMA": 8}
+"""RFC 3551 section 6, table 4."""
 _SIGN = 0x80
 _EXPONENT_SHIFT = 4
 _MANTISSA = 0x0F
@@ -48,62 +40,68 @@ COMMON_L16 = ((48000, 1), (44100, 1))
 have better codecs, and each format makes an INVITE longer, which over UDP has a limit (RFC 3261 section 18.1.1)."""
 
 
-def missing() -> str | None:
-    """Nothing has to be installed."""
-    return None
+class L16(Implementation):
+    """16-bit samples as they are."""
+
+    static: Mapping[int, tuple[int, int]] = {10: (44100, 2), 11: (44100, 1)}
+
+    def __init__(self) -> None:
+        super().__init__("L16")
+
+    def complete(self, codec: Codec) -> Codec | None:
+        """The format that an rtpmap names; None if its rate or its channels are out of range."""
+        return _within_range(codec)
+
+    def formats(self, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+        """Clock rates and channels to offer: the device's own first, then COMMON_L16."""
+        return ((sample_rate, channels), *COMMON_L16)
+
+    def encoder(self, codec: Codec, source_rate: int) -> L16Encoder:
+        """A new encoder, for the format's own rate."""
+        return L16Encoder(codec.sample_rate)
+
+    def decoder(self, codec: Codec) -> L16Decoder:
+        """A new decoder."""
+        return L16Decoder(codec)
+
+    def encoded_size(self, codec: Codec, samples: int) -> int:
+        """Payload bytes for so many samples."""
+        return samples * codec.channels * _BIG_ENDIAN.itemsize
 
 
-def complete(codec: Codec) -> Codec | None:
-    """The format that an rtpmap names; None if this rate or these channels are out of range."""
+class G711(Implementation):
+    """PCMU or PCMA, by name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.static = {_G711_PAYLOAD_TYPES[name]: (8000, 1)}
+
+    def complete(self, codec: Codec) -> Codec | None:
+        """The format that an rtpmap names; None if its rate or its channels are out of range."""
+        return _within_range(codec)
+
+    def formats(self, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
+        """Clock rate and channels to offer: what a telephone knows."""
+        return ((8000, 1),)
+
+    def encoder(self, codec: Codec, source_rate: int) -> G711Encoder:
+        """A new encoder, for the format's own rate."""
+        return G711Encoder(codec)
+
+    def decoder(self, codec: Codec) -> G711Decoder:
+        """A new decoder."""
+        return G711Decoder(codec)
+
+    def encoded_size(self, codec: Codec, samples: int) -> int:
+        """Payload bytes for so many samples."""
+        return samples * codec.channels
+
+
+def _within_range(codec: Codec) -> Codec | None:
     return codec if codec.clock_rate in RATES and codec.channels in CHANNELS else None
 
 
-def formats(name: str, sample_rate: int, channels: int) -> tuple[tuple[int, int], ...]:
-    """Clock rates and channels to offer: of L16 the device's own first, then COMMON_L16."""
-    return ((sample_rate, channels), *COMMON_L16) if name == "L16" else ((8000, 1),)
-
-
-def understands(codec: Codec, fmtp: str) -> bool:
-    """It has no parameters."""
-    return True
-
-
-def offered(codec: Codec, sample_rate: int, channels: int, bitrate: int | None) -> Codec:
-    """The format itself: it has no parameters."""
-    return codec
-
-
-def negotiated(codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
-    """The format itself: it has no parameters."""
-    return codec
-
-
-def encoder(codec: Codec, source_rate: int) -> L16Encoder | G711Encoder:
-    """A fresh encoder, for the format's own rate."""
-    return L16Encoder(codec) if codec.name == "L16" else G711Encoder(codec)
-
-
-def decoder(codec: Codec) -> L16Decoder | G711Decoder:
-    """A fresh decoder."""
-    return L16Decoder(codec) if codec.name == "L16" else G711Decoder(codec)
-
-
-def encoded_size(codec: Codec, samples: int) -> int:
-    """Payload bytes for that many samples."""
-    return samples * codec.channels * (2 if codec.name == "L16" else 1)
-
-
-class _Encoder:
-    """What encoders without memory share."""
-
-    def __init__(self, codec: Codec) -> None:
-        self.sample_rate = codec.sample_rate
-
-    def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
-        """Losses change nothing: each payload stands for itself."""
-
-
-class L16Encoder(_Encoder):
+class L16Encoder(Encoder):
     """Samples as big-endian words, channels interleaved."""
 
     def encode(self, pcm: Pcm) -> bytes:
@@ -111,11 +109,11 @@ class L16Encoder(_Encoder):
         return pcm.astype(_BIG_ENDIAN).tobytes()
 
 
-class G711Encoder(_Encoder):
+class G711Encoder(Encoder):
     """One byte per sample by table, channels interleaved."""
 
     def __init__(self, codec: Codec) -> None:
-        super().__init__(codec)
+        super().__init__(codec.sample_rate)
         self._table = encode_table(codec.name)
 
     def encode(self, pcm: Pcm) -> bytes:
@@ -131,7 +129,7 @@ class _Decoder:
         self._concealer = Concealer(codec.channels, codec.sample_rate)
 
     def conceal(self, samples: int, next_payload: bytes | None) -> Pcm:
-        """That many samples that continue what was heard last, fading."""
+        """So many samples that continue the last ones, fading."""
         return self._concealer.conceal(samples)
 
 

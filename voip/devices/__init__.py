@@ -2,6 +2,16 @@
 
 Every Source and Sink is a clock: `read` and `write` return when a block of about 10 ms is due, and never wait for
 anything else. `open_source` and `open_sink` turn the words of the command line into one.
+
+device      Device, Source, Sink: what all of them offer
+paced       real time for what has no clock: PacedSource, NullSink
+files       WAV files and pipes             writer    their disk's own thread
+generate    tone, silence, a piece
+card        Microphone, Speaker: a sound card that may go away and come back
+choice      which sound card is meant
+portaudio   the back-end of card, by PyAudio   quiet   what its libraries print
+
+Another back-end is one module in place of portaudio, with its `list_devices` and `opener`: a `CardStream` for a device.
 """
 
 from __future__ import annotations
@@ -9,67 +19,43 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO, TypeVar
 
 from voip.devices import generate
 from voip.devices.card import Microphone, Speaker
+from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo
+from voip.devices.device import Device, Sink, Source
 from voip.devices.files import RATES, RawSink, RawSource, WavReader, WavSink
 from voip.devices.paced import Clock, Fill, NullSink, PacedSource, Sleep
-from voip.devices.portaudio import MICROPHONE, SPEAKER, DeviceInfo, list_devices, opener
-from voip.dsp import Pcm
+from voip.devices.portaudio import list_devices, opener
 from voip.errors import DeviceError
 
-__all__ = ["Device", "DeviceInfo", "Sink", "Source", "faults", "latency", "list_devices", "open_sink", "open_source"]
+__all__ = ["Device", "DeviceInfo", "Sink", "Source", "list_devices", "open_sink", "open_source"]
 
 INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"
 OUTPUTS = "speaker, speaker:NAME-OR-INDEX, FILE.wav, - (stdout) or null"
 DEFAULT_FORMAT = (48000, 1)
+"""Rate in Hz and channels."""
+
+_T = TypeVar("_T")
 
 
-class Device(Protocol):
-    """What sources and sinks share. All calls but the first come from one thread, `close` the last one."""
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be opened: the whole text, what follows its colon (None without one), and how."""
 
-    @property
-    def sample_rate(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def block(self) -> int:
-        """Samples per turn, about 10 ms; a sink's may change with `configure`."""
-
-    @property
-    def description(self) -> str: ...
-    @property
-    def available(self) -> bool:
-        """False while a device is gone; it is silent then, in real time. May be read by any thread."""
-
-    def close(self) -> None: ...
-
-
-class Source(Device, Protocol):
-    """Sound coming in."""
-
-    def start(self) -> None:
-        """Sound counts from now on; what has a beginning begins there, also the next time."""
-
-    def read(self) -> Pcm | None:
-        """The next block when it is due; None: the input has ended. DeviceError if it cannot go on."""
-
-
-class Sink(Device, Protocol):
-    """Sound going out."""
-
-    def configure(self, rate: int, channels: int) -> None:
-        """A stream of this format begins: files adopt the first one's, devices keep their own."""
-
-    def write(self, pcm: Pcm) -> None:
-        """Take a block and return when it is due. DeviceError if the output cannot go on."""
-
-    def idle(self) -> None:
-        """Let the time of a block pass while no call is up: a device is silent, a file does not grow."""
+    spec: str
+    detail: str | None
+    format: tuple[int, int]
+    quiet: bool
+    clock: Clock
+    sleep: Sleep
+    loop: bool = False
+    endless: bool = False
 
 
 def open_source(
@@ -87,36 +73,8 @@ def open_source(
 
     DeviceError, one line that says what exists and what to do, if that is impossible.
     """
-    name, _, detail = spec.partition(":")
-    if name == "mic":
-        return Microphone(opener(detail, MICROPHONE, quiet=quiet), clock=clock, sleep=sleep)
-    if spec == "-":
-        return RawSource(_pipe(sys.stdin, "stdin"), *_checked(format), clock=clock, sleep=sleep)
-    generator = _generator(spec, loop=loop)
-    if generator is not None:
-        hertz = generate.RATE
-        return PacedSource(
-            generator,
-            rate=hertz,
-            channels=1,
-            description=f"{spec}, {hertz} Hz",
-            endless=endless,
-            clock=clock,
-            sleep=sleep,
-        )
-    if not spec or not (_is_wav(spec) or Path(spec).exists()):
-        raise DeviceError(f"'{spec}' is not a sound source: {INPUTS}")
-    wav = WavReader(spec, loop=loop)
-    return PacedSource(
-        wav.from_start,
-        rate=wav.sample_rate,
-        channels=wav.channels,
-        description=f"{spec}, {wav.sample_rate} Hz",
-        endless=endless,
-        on_close=wav.close,
-        clock=clock,
-        sleep=sleep,
-    )
+    wanted = _Wanted(spec, _detail(spec), format, quiet, clock, sleep, loop, endless)
+    return _named(_SOURCES, wanted, _wav_source)(wanted)
 
 
 def open_sink(
@@ -131,44 +89,112 @@ def open_sink(
 
     DeviceError, one line that says what exists and what to do, if that is impossible.
     """
-    name, _, detail = spec.partition(":")
-    if name == "speaker":
-        return Speaker(opener(detail, SPEAKER, quiet=quiet), clock=clock, sleep=sleep)
-    if spec == "-":
-        return RawSink(_pipe(sys.stdout, "stdout"), *_checked(format), clock=clock, sleep=sleep)
+    wanted = _Wanted(spec, _detail(spec), format, quiet, clock, sleep)
+    return _named(_SINKS, wanted, _wav_sink)(wanted)
+
+
+def _detail(spec: str) -> str | None:
+    _, colon, detail = spec.partition(":")
+    return detail if colon else None
+
+
+def _named(table: Mapping[str, _T], wanted: _Wanted, otherwise: _T) -> _T:
+    """What opens it, by the word before the colon; `otherwise` if there is no such word, or none that takes a colon."""
+    name = wanted.spec.partition(":")[0]
+    return table.get(name, otherwise) if wanted.detail is None or name in _DETAILED else otherwise
+
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+
+
+def _microphone(wanted: _Wanted) -> Source:
+    opened = opener(wanted.detail or "", MICROPHONE, quiet=wanted.quiet)
+    return Microphone(opened, clock=wanted.clock, sleep=wanted.sleep)
+
+
+def _stdin(wanted: _Wanted) -> Source:
+    fd = _pipe(sys.stdin, "stdin")
+    return RawSource(fd, *_checked(wanted.format), clock=wanted.clock, sleep=wanted.sleep)
+
+
+def _tone(wanted: _Wanted) -> Source:
+    hertz = generate.TONE_HZ if wanted.detail is None else _hertz(wanted.detail)
+    return _generated(wanted, partial(generate.tone, hertz))
+
+
+def _silence(wanted: _Wanted) -> Source:
+    return _generated(wanted, generate.silence)
+
+
+def _demo(wanted: _Wanted) -> Source:
+    return _generated(wanted, partial(generate.demo, loop=wanted.loop))
+
+
+def _generated(wanted: _Wanted, sound: Callable[[], Fill]) -> Source:
+    return _paced(wanted, sound, generate.RATE, 1)
+
+
+def _wav_source(wanted: _Wanted) -> Source:
+    spec = wanted.spec
+    if not spec or not (_is_wav(spec) or Path(spec).exists()):
+        raise DeviceError(f"'{spec}' is not an input: {INPUTS}")
+    wav = WavReader(spec, loop=wanted.loop)
+    return _paced(wanted, wav.from_start, wav.sample_rate, wav.channels, on_close=wav.close)
+
+
+def _paced(
+    wanted: _Wanted, sound: Callable[[], Fill], rate: int, channels: int, on_close: Callable[[], object] = lambda: None
+) -> Source:
+    return PacedSource(
+        sound,
+        rate=rate,
+        channels=channels,
+        description=f"{wanted.spec}, {rate} Hz",
+        endless=wanted.endless,
+        on_close=on_close,
+        clock=wanted.clock,
+        sleep=wanted.sleep,
+    )
+
+
+# --- sinks ------------------------------------------------------------------------------------------------------------
+
+
+def _speaker(wanted: _Wanted) -> Sink:
+    opened = opener(wanted.detail or "", SPEAKER, quiet=wanted.quiet)
+    return Speaker(opened, clock=wanted.clock, sleep=wanted.sleep)
+
+
+def _stdout(wanted: _Wanted) -> Sink:
+    fd = _pipe(sys.stdout, "stdout")
+    return RawSink(fd, *_checked(wanted.format), clock=wanted.clock, sleep=wanted.sleep)
+
+
+def _null(wanted: _Wanted) -> Sink:
     rate, channels = DEFAULT_FORMAT
-    if spec == "null":
-        return NullSink(rate=rate, channels=channels, description="null", clock=clock, sleep=sleep)
-    if not _is_wav(spec):
-        raise DeviceError(f"'{spec}' is not a place for sound: {OUTPUTS}")
-    return WavSink(spec, rate=rate, channels=channels, clock=clock, sleep=sleep)
+    return NullSink(rate=rate, channels=channels, description="null", clock=wanted.clock, sleep=wanted.sleep)
 
 
-def latency(device: Device) -> float:
-    """Seconds that sound spends in the device beyond the block: 0 for files and pipes."""
-    return device.latency if isinstance(device, Microphone | Speaker) else 0.0
+def _wav_sink(wanted: _Wanted) -> Sink:
+    if not _is_wav(wanted.spec):
+        raise DeviceError(f"'{wanted.spec}' is not an output: {OUTPUTS}")
+    rate, channels = DEFAULT_FORMAT
+    return WavSink(wanted.spec, rate=rate, channels=channels, clock=wanted.clock, sleep=wanted.sleep)
 
 
-def faults(device: Device) -> str:
-    """What went wrong between us and the device so far, in words; empty if nothing did."""
-    counted = {
-        "times lost": getattr(device, "failures", 0),
-        "overruns or underruns of the sound card": getattr(device, "xruns", 0),
-        "blocks that stdin did not have in time": getattr(device, "starved", 0),
-        "blocks that stdout did not take in time": getattr(device, "dropped", 0),
-    }
-    return ", ".join(f"{count} {what}" for what, count in counted.items() if count)
+_SOURCES: Mapping[str, Callable[[_Wanted], Source]] = {
+    "mic": _microphone,
+    "-": _stdin,
+    "tone": _tone,
+    "silence": _silence,
+    "demo": _demo,
+}
+_SINKS: Mapping[str, Callable[[_Wanted], Sink]] = {"speaker": _speaker, "-": _stdout, "null": _null}
+_DETAILED = frozenset({"mic", "tone", "speaker"})
+"""Words that a colon may follow."""
 
 
-def _generator(spec: str, *, loop: bool) -> Callable[[], Fill] | None:
-    name, colon, detail = spec.partition(":")
-    if name == "tone":
-        return partial(generate.tone, _hertz(detail) if colon else generate.TONE_HZ)
-    if spec == "silence":
-        return generate.silence
-    if spec == "demo":
-        return partial(generate.demo, loop=loop)
-    return None
+# --- what the options say ---------------------------------------------------------------------------------------------
 
 
 def _hertz(text: str) -> float:

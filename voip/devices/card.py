@@ -2,35 +2,33 @@
 
 Two one-way blocking streams, each with the thread that reads or writes it as its only user; `close` is that thread's,
 too, after its loop: closing a stream that another thread is reading aborts the process. A device that fails is opened
-again every second. A device that stands still without an error is not waited for where it can be asked beforehand.
+again every second. A device that stalls without an error is not waited for where it can be asked beforehand.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from voip.devices.device import faults_in_words
 from voip.devices.paced import BLOCK_SECONDS, Clock, Pacer, Sleep, block_samples
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
 REOPEN_SECONDS = 1.0
-STALLED = 0.25
-"""Seconds without a block after which a device counts as standing still."""
-ASKABLE = sys.platform == "linux"
-"""Whether the device is asked if a block would wait. Measured on Linux only; elsewhere reading and writing block."""
-POLL = 0.001
-PATIENCE = 0.8
-"""Share of a block's time that is slept through before it is asked for every POLL seconds."""
-BACKLOG_BLOCKS = 3000
-"""Most blocks of old sound thrown away at once after a stand-still: half a minute."""
+STALL_SECONDS = 0.25
+"""Without a block for so long, a device counts as stalled."""
+POLL_SECONDS = 0.001
+SLEPT_SHARE = 0.8
+"""Share of a block's time that is slept through before it is asked for every POLL_SECONDS seconds."""
+MAX_BACKLOG_BLOCKS = 3000
+"""Blocks of old sound thrown away at once after a stall, at most: half a minute."""
 TAIL_SECONDS = 0.1
 """What the device and the sound server still hold when the last block is written; it is played before closing."""
 CLOSE_SECONDS = 0.5
@@ -39,16 +37,47 @@ CLOSE_SECONDS = 0.5
 T = TypeVar("T")
 
 
+class CardStream(Protocol):
+    """A back-end's stream to or from a sound card, one way, of 16-bit samples: one thread uses it, from start to close.
+
+    OSError from any of them but `close` says that the device has failed. A microphone's has the first two of the four,
+    a speaker's the others. How many samples could be exchanged at once is -1 or less if the device is in trouble: the
+    exchange itself then raises the error.
+    """
+
+    def start(self) -> None:
+        """Let the device run."""
+
+    def read(self, samples: int) -> bytes:
+        """So many samples (of all channels), waited for; samples lost before do not count as an error."""
+
+    def readable(self) -> int:
+        """Samples that `read` would give without waiting."""
+
+    def write(self, data: bytes) -> None:
+        """Play these samples; waits for room."""
+
+    def writable(self) -> int:
+        """Samples that `write` would take without waiting."""
+
+    def close(self) -> None:
+        """Stop, and give the device back. Raises nothing."""
+
+
 @dataclass(frozen=True)
 class Opened:
-    """A stream that was opened, not yet started: PyAudio's object, what it was opened as, how to get rid of it."""
+    """A device that was opened, not yet started: its stream, and what it was opened as (Hz, seconds).
 
-    stream: Any
+    askable: whether `readable` and `writable` can be relied on. If not, reading and writing wait for the device, also
+    for one that stalls.
+    """
+
+    stream: CardStream
     name: str
     rate: int
     channels: int
     latency: float
-    close: Callable[[], None]
+    askable: bool = True
 
 
 Opener = Callable[["Opened | None"], Opened]
@@ -89,25 +118,24 @@ class SlipMeter:
 
 
 class Card(ABC):
-    """What both directions share. `failures` counts how often the device was lost or stood still."""
+    """What both directions share. `failures` counts how often the device was lost or stalled."""
 
     def __init__(
         self,
         open_device: Opener,
         *,
-        askable: bool = ASKABLE,
         clock: Clock = time.monotonic,
         sleep: Sleep = time.sleep,
     ) -> None:
         """DeviceError if there is no such device or it cannot be opened."""
-        self._open, self._askable, self._clock, self._sleep = open_device, askable, clock, sleep
+        self._open, self._clock, self._sleep = open_device, clock, sleep
         opened = open_device(None)
         self.sample_rate, self.channels, self.latency = opened.rate, opened.channels, opened.latency
         self.block = block_samples(opened.rate)
         self.description = f"{opened.name}, {opened.rate} Hz"
         self.failures = 0
-        self._last = opened
-        self._opened: Opened | None = opened
+        self._last = opened  # what to open again
+        self._opened: Opened | None = opened  # None: lost, or closed
         self._started = self._absent = False
         self._last_block = self._retry = 0.0
         self._meter = SlipMeter(opened.rate)
@@ -123,6 +151,10 @@ class Card(ABC):
         """How often samples were lost because they were not fetched in time, or missing because they came late."""
         return self._meter.slips
 
+    def faults(self) -> str:
+        """What went wrong so far, in words."""
+        return faults_in_words((self.failures, "times lost"), (self.xruns, "overruns or underruns of the sound card"))
+
     def start(self) -> None:
         """Let the device run. A device that fails to is lost, as later."""
         self._started = True
@@ -130,7 +162,7 @@ class Card(ABC):
         self._meter.restart()
         if self._opened is not None:
             try:
-                self._opened.stream.start_stream()
+                self._opened.stream.start()
             except OSError:
                 self._lose()
 
@@ -140,11 +172,11 @@ class Card(ABC):
         if opened is None:
             return
         # A daemon, the only one: with a hanging sound server this call never returns, and the process has to end.
-        closing = threading.Thread(target=opened.close, name="closing a sound device", daemon=True)
+        closing = threading.Thread(target=opened.stream.close, name="closing a sound device", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
 
-    def _turn(self, move: Callable[[Any], T]) -> T | None:
+    def _turn(self, move: Callable[[CardStream], T]) -> T | None:
         """Exchange one block with the device; None, in real time, while it is not there."""
         if not self._started:
             self.start()
@@ -161,28 +193,28 @@ class Card(ABC):
         return None
 
     @abstractmethod
-    def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
+    def _waiting(self, stream: CardStream) -> int:
         """Samples that can be exchanged at once; negative: an error, which the exchange itself will raise."""
 
-    def _ready(self, stream: Any) -> bool:  # noqa: ANN401
-        """Whether a block can be exchanged: waits for it, but not for a device that stands still."""
-        if not self._askable:
+    def _ready(self, stream: CardStream) -> bool:
+        """Whether a block can be exchanged: waits for it, but not for one that stalls."""
+        if not self._last.askable:
             return True
-        nap, now = PATIENCE * BLOCK_SECONDS, self._clock()
+        nap, now = SLEPT_SHARE * BLOCK_SECONDS, self._clock()
         # A process that was frozen itself finds the limit passed: the device gets the time of a block nevertheless.
-        limit = now if self._absent else max(self._last_block + STALLED, now + 2 * BLOCK_SECONDS)
+        limit = now if self._absent else max(self._last_block + STALL_SECONDS, now + 2 * BLOCK_SECONDS)
         while 0 <= self._waiting(stream) < self.block:
             if self._clock() >= limit:
                 return False
             self._sleep(nap)
-            nap = POLL
+            nap = POLL_SECONDS
         return True
 
     def _lose(self) -> None:
         """The device has failed: let go of it, the library forgets what it knew of the sound server."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            opened.close()
+            opened.stream.close()
         self._retry = self._clock() + REOPEN_SECONDS
 
     def _stand_in(self) -> None:
@@ -212,17 +244,17 @@ class Microphone(Card):
             return np.zeros((self.block, self.channels), np.int16)
         return np.frombuffer(data, np.int16).reshape(-1, self.channels)
 
-    def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
-        return int(stream.get_read_available())
+    def _waiting(self, stream: CardStream) -> int:
+        return stream.readable()
 
-    def _take(self, stream: Any) -> bytes:  # noqa: ANN401
-        data: bytes = stream.read(self.block, exception_on_overflow=False)
-        if self._clock() - self._last_block > STALLED:
-            # After a stand-still, of the device or of this process, old sound waits: on to what is said now.
+    def _take(self, stream: CardStream) -> bytes:
+        data = stream.read(self.block)
+        if self._clock() - self._last_block > STALL_SECONDS:
+            # After a stall, of the device or of this process, old sound waits: skip to the present.
             self._meter.restart()
-            for _ in range(BACKLOG_BLOCKS):
+            for _ in range(MAX_BACKLOG_BLOCKS):
                 before = self._clock()
-                data = stream.read(self.block, exception_on_overflow=False)
+                data = stream.read(self.block)
                 if self._clock() - before > BLOCK_SECONDS / 2:
                     break
         return data
@@ -249,5 +281,5 @@ class Speaker(Card):
             self._sleep(TAIL_SECONDS)
         super().close()
 
-    def _waiting(self, stream: Any) -> int:  # noqa: ANN401 -- PyAudio has no types
-        return int(stream.get_write_available())
+    def _waiting(self, stream: CardStream) -> int:
+        return stream.writable()

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from voip.devices.device import faults_in_words
 from voip.devices.paced import Clock, Fill, NullSink, Pacer, Sleep, block_samples
 from voip.devices.writer import Job, Writer
 from voip.dsp import Pcm
@@ -31,7 +32,7 @@ RATES = range(4000, 192001)
 """Sample rates taken for sound; others are a sign of a broken header."""
 CHANNELS = range(1, 33)
 
-PIECE = 65536
+PIECE_BYTES = 65536
 """Bytes of a chunk read at a time."""
 AHEAD_SECONDS = 0.1
 """Sound that is read at a time, and not block by block: from files only, a pipe may be no faster than the sound."""
@@ -42,7 +43,7 @@ HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 RIFF_LIMIT = 0xFFFFFFFF
 """Sizes in a header are 32 bits; a longer recording keeps this one and is still played."""
 
-PIPE_PIECE = 512
+PIPE_PIECE_BYTES = 512
 """Bytes that a pipe takes without blocking once select calls it writable (POSIX: PIPE_BUF is at least this)."""
 FLUSH_SECONDS = 0.2
 """How long the last block may take into a pipe whose reader is slow."""
@@ -91,7 +92,7 @@ class WavReader:
         while self._loop and len(pcm) < samples:
             self._rewind()
             more = self._read_once(samples - len(pcm))
-            if not len(more):  # somebody has emptied the file
+            if not len(more):  # the file was emptied meanwhile
                 break
             pcm = np.concatenate([pcm, more])
         return pcm
@@ -134,9 +135,9 @@ class WavReader:
 
     def _read_chunk(self, size: int) -> bytes:
         """The beginning of a chunk's body; the rest is skipped, never held: a broken size may be 4 GB."""
-        body = self._file.read(min(size, PIECE))
+        body = self._file.read(min(size, PIECE_BYTES))
         size -= len(body)
-        while size > 0 and (skipped := len(self._file.read(min(size, PIECE)))):
+        while size > 0 and (skipped := len(self._file.read(min(size, PIECE_BYTES)))):
             size -= skipped
         return body
 
@@ -217,7 +218,7 @@ class WavSink(NullSink):
     """Writes a 16-bit WAV file in real time, in the format of the first stream: a Sink.
 
     The header is right once a second and at the end, so that also a killed program leaves a file that plays. A disk
-    that stalls holds nobody up: after the beginning, the file belongs to a thread of its own.
+    that stalls delays no sound: after the beginning, the file belongs to a thread of its own.
     """
 
     def __init__(
@@ -260,7 +261,7 @@ class WavSink(NullSink):
         if self._file.closed:
             return
         try:
-            with contextlib.suppress(OSError):  # an error of before, which close() tells
+            with contextlib.suppress(OSError):  # an earlier error, which close() raises
                 self._writer.put(self._patch)
             self._writer.close()
         except OSError as error:
@@ -269,7 +270,7 @@ class WavSink(NullSink):
             self._shut()
 
     def _shut(self) -> None:
-        with contextlib.suppress(OSError):  # what cannot be written was complained about already
+        with contextlib.suppress(OSError):  # what cannot be written has been reported already
             self._file.close()
 
     def _later(self, job: Job) -> None:
@@ -311,11 +312,10 @@ def _header(rate: int, channels: int, size: int) -> bytes:
 class RawSource:
     """16-bit little-endian samples from a pipe or file descriptor, in real time: a Source.
 
-    A pipe that has nothing when a block is due gives a block of silence (counted in `starved`): a program that stalls
+    A pipe that has nothing when a block is due gives a block of silence (counted in `underruns`): a program that stalls
     never holds up the thread that reads. A file is not read faster than it sounds. Half a sample at the end is dropped.
     """
 
-    latency = 0.0
     available = True
 
     def __init__(
@@ -324,7 +324,7 @@ class RawSource:
         _use_binary(fd)
         self.sample_rate, self.channels, self.block = rate, channels, block_samples(rate)
         self.description = f"stdin, {rate} Hz"
-        self.starved = 0
+        self.underruns = 0
         self._fd, self._clock, self._frame = fd, clock, 2 * channels
         self._pacer = Pacer(rate, clock=clock, sleep=sleep)
         self._data, self._ended = b"", False
@@ -339,7 +339,7 @@ class RawSource:
         self._collect(wanted)
         whole = len(self._data) // self._frame * self._frame
         if len(self._data) < wanted and not self._ended:
-            self.starved += 1
+            self.underruns += 1
             pcm = np.zeros((self.block, self.channels), np.int16)
         else:
             pcm = np.frombuffer(self._data[:whole], "<i2").astype(np.int16, copy=False).reshape(-1, self.channels)
@@ -347,11 +347,15 @@ class RawSource:
         self._pacer.wait(len(pcm))
         return pcm if len(pcm) else None
 
+    def faults(self) -> str:
+        """The blocks that a slow program left out."""
+        return faults_in_words((self.underruns, "blocks that stdin did not have in time"))
+
     def close(self) -> None:
         """The descriptor belongs to the process: it stays open."""
 
     def _collect(self, wanted: int) -> None:
-        """Have that many bytes, or all that come before the block is due."""
+        """Have so many bytes, or all that come before the block is due."""
         due = self._pacer.due
         try:
             while len(self._data) < wanted and not self._ended and _readable(self._fd, due - self._clock()):
@@ -380,7 +384,7 @@ class RawSink(NullSink):
         self._fd, self._data = fd, b""
 
     def write(self, pcm: Pcm) -> None:
-        """Return when this block is due; DeviceError if nobody reads any more."""
+        """Return when this block is due; DeviceError if the reader is gone."""
         self._pass_on(0.0)
         if self._data:
             self.dropped += 1
@@ -389,6 +393,10 @@ class RawSink(NullSink):
             self._pass_on(0.0)
         super().write(pcm)
 
+    def faults(self) -> str:
+        """The blocks that a slow program missed."""
+        return faults_in_words((self.dropped, "blocks that stdout did not take in time"))
+
     def close(self) -> None:
         """Give what is left a moment; the descriptor belongs to the process: it stays open."""
         try:
@@ -396,11 +404,11 @@ class RawSink(NullSink):
         except DeviceError:
             self._data = b""
 
-    def _pass_on(self, patience: float) -> None:
-        """Write what the pipe takes without waiting; `patience`: seconds to wait for each piece."""
+    def _pass_on(self, timeout: float) -> None:
+        """Write what the pipe takes without waiting; `timeout`: seconds to wait for each piece."""
         try:
-            while self._data and _writable(self._fd, patience):
-                self._data = self._data[os.write(self._fd, self._data[:PIPE_PIECE]) :]
+            while self._data and _writable(self._fd, timeout):
+                self._data = self._data[os.write(self._fd, self._data[:PIPE_PIECE_BYTES]) :]
         except BlockingIOError:
             return
         except OSError as error:

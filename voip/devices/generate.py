@@ -16,11 +16,11 @@ TONE_HZ = 440.0
 TONE_PEAK = round(32767 * 10 ** (-12 / 20))
 """-12 dBFS at the peak of the sine."""
 
-SIXTEENTH = 0.2
+SIXTEENTH_SECONDS = 0.2
 """Seconds: poco moto, on the calm side."""
-RING = 1.6
+RING_SECONDS = 1.6
 """Seconds a plucked string sounds."""
-LOUDEST = 0.5
+PIECE_PEAK = 0.5
 """Peak of the piece: -6 dBFS, so that no resampler on its way clips."""
 
 # Beethoven, Bagatelle No. 25 "Für Elise" (published 1867), the opening: pitches by sixteenth, "." rests or rings on.
@@ -85,14 +85,14 @@ def play(pcm: Pcm, *, loop: bool) -> Fill:
 def piece() -> Pcm:
     """Ten seconds of plucked strings."""
     hands = [(RIGHT_HAND.split(), 1.0), (LEFT_HAND.split(), LEFT_HAND_GAIN)]
-    onset = round(SIXTEENTH * RATE)
-    ring = round(RING * RATE)
+    onset = round(SIXTEENTH_SECONDS * RATE)
+    ring = round(RING_SECONDS * RATE)
     sound = np.zeros((max(len(notes) for notes, _ in hands) - 1) * onset + ring, np.float32)
     for notes, gain in hands:
         for index, name in enumerate(notes):
             if name != ".":
                 sound[index * onset : index * onset + ring] += gain * _pluck(name)
-    sound *= LOUDEST * 32767 / np.abs(sound).max()
+    sound *= PIECE_PEAK * 32767 / np.abs(sound).max()
     pcm: Pcm = np.rint(sound).astype(np.int16)[:, None]
     pcm.setflags(write=False)
     return pcm
@@ -102,7 +102,7 @@ def piece() -> Pcm:
 def _pluck(name: str) -> NDArray[np.float32]:
     """One note, e.g. "G#3": partials that start together and die the faster the higher they are."""
     frequency = 440.0 * 2 ** ((_SCALE[name[0]] + ("#" in name)) / 12 + int(name[-1]) - 4)
-    length = round(RING * RATE)
+    length = round(RING_SECONDS * RATE)
     note = np.zeros(length, np.float32)
     seconds = np.arange(length) / RATE
     fundamental = np.exp(2j * np.pi * frequency * seconds - _DECAY * seconds).astype(np.complex64)

@@ -19,9 +19,9 @@ Fill = Callable[[int], Pcm]
 
 BLOCK_SECONDS = 0.010
 """What is read or written at a time: half of the usual packet, and what sound servers work in."""
-FROZEN = 1.0
+FROZEN_SECONDS = 1.0
 """Seconds behind after which the process must have been stopped or the machine asleep: what was missed is not made
-up for, a burst of old audio helps nobody."""
+up for: a burst of old audio is of no use."""
 
 
 def block_samples(rate: int) -> int:
@@ -55,7 +55,7 @@ class Pacer:
     def wait(self, samples: int) -> None:
         """Return when everything let through before is over, then let these samples through."""
         due = self.due
-        if self._origin is None or self._clock() - due > FROZEN:
+        if self._origin is None or self._clock() - due > FROZEN_SECONDS:
             self.start()
         while (left := due - self._clock()) > 0:
             self._sleep(left)
@@ -65,7 +65,6 @@ class Pacer:
 class PacedSource:
     """A sound computed or stored, in real time: a Source. `sound` makes it anew, from its beginning."""
 
-    latency = 0.0
     available = True
 
     def __init__(
@@ -102,15 +101,18 @@ class PacedSource:
         self._pacer.wait(len(pcm))
         return pcm if len(pcm) else None
 
+    def faults(self) -> str:
+        """Nothing can go wrong here."""
+        return ""
+
     def close(self) -> None:
         self._on_close()
 
 
 class NullSink:
-    """Plays to nobody, in real time, in the format of the first stream: a Sink, and the base of paced ones."""
+    """Discards sound in real time, in the format of the first stream: a Sink, and the base of WAV and raw ones."""
 
     available = True
-    latency = 0.0
 
     def __init__(
         self,
@@ -141,6 +143,10 @@ class NullSink:
     def idle(self) -> None:
         """Let the time of one block pass."""
         self._pacer.wait(self.block)
+
+    def faults(self) -> str:
+        """Nothing can go wrong here."""
+        return ""
 
     def close(self) -> None:
         """Nothing to give back."""

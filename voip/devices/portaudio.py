@@ -13,11 +13,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voip.devices.card import Opened, Opener
+from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo, DeviceKind, choose
 from voip.devices.paced import block_samples
 from voip.devices.quiet import library_noise_hidden, mute_alsa
 from voip.errors import DeviceError
@@ -30,53 +30,41 @@ _library = threading.Lock()
 """PortAudio's initialise, open, close and terminate may not run at the same time."""
 
 
-@dataclass(frozen=True)
-class DeviceInfo:
-    """One device as PortAudio sees it: channels each way, default rate in Hz, latencies in seconds."""
-
-    index: int
-    name: str
-    host_api: str
-    inputs: int
-    outputs: int
-    rate: int
-    input_latency: float
-    output_latency: float
-    default_input: bool
-    default_output: bool
+ASKABLE = sys.platform == "linux"
+"""Whether a device is asked if a block would wait. Measured on Linux only; elsewhere reading and writing wait."""
+OPTIONS = {MICROPHONE: ("input", "input_device_index"), SPEAKER: ("output", "output_device_index")}
+"""PyAudio's arguments for the direction of a stream and for its device."""
 
 
-@dataclass(frozen=True)
-class Direction:
-    """What differs between listening and playing."""
+class PortAudioStream:
+    """A stream of PyAudio as a `CardStream`, with the handle that it was opened by."""
 
-    kind: str
-    option: str
-    instead: str
-    open_option: str
-    index_option: str
-    channels: Callable[[DeviceInfo], tuple[int, ...]]
-    is_default: Callable[[DeviceInfo], bool]
+    def __init__(self, audio: Any, stream: Any) -> None:  # noqa: ANN401 -- PyAudio has no types
+        self._audio, self._stream = audio, stream
 
+    def start(self) -> None:
+        self._stream.start_stream()
 
-MICROPHONE = Direction(
-    kind="microphone",
-    option="mic",
-    instead="--input FILE.wav, tone, demo or - (stdin)",
-    open_option="input",
-    index_option="input_device_index",
-    channels=lambda device: (1, 2)[: device.inputs],
-    is_default=lambda device: device.default_input,
-)
-SPEAKER = Direction(
-    kind="speaker",
-    option="speaker",
-    instead="--output FILE.wav, - (stdout) or null",
-    open_option="output",
-    index_option="output_device_index",
-    channels=lambda device: (2, 1) if device.outputs >= 2 else (1, 2)[: device.outputs],
-    is_default=lambda device: device.default_output,
-)
+    def read(self, samples: int) -> bytes:
+        """An overflow is no exception: PyAudio would close the stream."""
+        data: bytes = self._stream.read(samples, exception_on_overflow=False)
+        return data
+
+    def readable(self) -> int:
+        return int(self._stream.get_read_available())
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+    def writable(self) -> int:
+        return int(self._stream.get_write_available())
+
+    def close(self) -> None:
+        with _library:
+            with contextlib.suppress(OSError):
+                self._stream.close()
+            with contextlib.suppress(OSError):
+                self._audio.terminate()
 
 
 # --- what exists ------------------------------------------------------------------------------------------------------
@@ -90,33 +78,6 @@ def list_devices(*, quiet: bool = True) -> list[DeviceInfo]:
             return _devices(audio)
         finally:
             audio.terminate()
-
-
-def choose(devices: list[DeviceInfo], wanted: str, direction: Direction) -> DeviceInfo:
-    """The device meant by an index, a name or a part of it, or "" for the default. DeviceError if not exactly one."""
-    able = [device for device in devices if direction.channels(device)]
-    if not able:
-        raise DeviceError(f"no {direction.kind} found ({_catalogue(devices)}); connect one or use {direction.instead}")
-    if not wanted:
-        return next((device for device in able if direction.is_default(device)), able[0])
-    if wanted.isdecimal():
-        found = [device for device in able if device.index == int(wanted)]
-    else:
-        name = wanted.casefold()
-        found = [device for device in able if name in device.name.casefold()]
-        found = [device for device in found if device.name.casefold() == name] or found
-    if len(found) > 1:  # the same card shows up once for each driver interface of the system
-        home = choose(devices, "", direction).host_api
-        found = [device for device in found if device.host_api == home] or found
-    if len(found) == 1:
-        return found[0]
-    problem = "matches several" if found else "matches no"
-    hint = f"choose by number, e.g. {direction.option}:{(found or able)[0].index}"
-    raise DeviceError(f"'{wanted}' {problem} {direction.kind}{'s' * bool(found)} ({_catalogue(found or able)}); {hint}")
-
-
-def _catalogue(devices: list[DeviceInfo]) -> str:
-    return "there are: " + ", ".join(f"{d.index} {d.name}" for d in devices) if devices else "there is no sound device"
 
 
 def _devices(audio: Any) -> list[DeviceInfo]:  # noqa: ANN401 -- PyAudio has no types
@@ -180,7 +141,7 @@ def _alsa_is_configured() -> bool:
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def opener(wanted: str, direction: Direction, *, quiet: bool) -> Opener:
+def opener(wanted: str, kind: DeviceKind, *, quiet: bool) -> Opener:
     """How to open this device, the first time and again. Opened again it must be the same: name, rate and channels."""
 
     def open_device(lost: Opened | None) -> Opened:
@@ -190,13 +151,13 @@ def opener(wanted: str, direction: Direction, *, quiet: bool) -> Opener:
             try:
                 # By name again: after unplugging, an index may mean another device.
                 name = lost.name if lost and wanted else wanted
-                device = choose(_devices(audio), name, direction)
-                stream, rate, channels = _open(module, audio, device, direction, lost)
+                device = choose(_devices(audio), name, kind)
+                stream, rate, channels = _open(module, audio, device, kind, lost)
             except BaseException:
                 audio.terminate()
                 raise
-            latency = stream.get_input_latency() if direction is MICROPHONE else stream.get_output_latency()
-            return Opened(stream, device.name, rate, channels, latency, close=lambda: _close(audio, stream))
+            latency = stream.get_input_latency() if kind is MICROPHONE else stream.get_output_latency()
+            return Opened(PortAudioStream(audio, stream), device.name, rate, channels, latency, ASKABLE)
 
     return open_device
 
@@ -205,27 +166,28 @@ def _open(
     module: Any,  # noqa: ANN401 -- PyAudio has no types
     audio: Any,  # noqa: ANN401
     device: DeviceInfo,
-    direction: Direction,
+    kind: DeviceKind,
     lost: Opened | None,
 ) -> tuple[Any, int, int]:
     """The stream at the first format that the device takes, with its rate and channels."""
+    direction, device_index = OPTIONS[kind]
     reason = ""
-    for rate, channels in [(lost.rate, lost.channels)] if lost else _formats(device, direction):
+    for rate, channels in [(lost.rate, lost.channels)] if lost else _formats(device, kind):
         arguments = {
             "format": module.paInt16,
             "rate": rate,
             "channels": channels,
             "frames_per_buffer": block_samples(rate),
-            direction.open_option: True,
-            direction.index_option: device.index,
+            direction: True,
+            device_index: device.index,
         }
         stream, refusal = _attempt(audio, arguments)
         if stream is not None:
             return stream, rate, channels
         reason = reason or refusal
     raise DeviceError(
-        f"cannot open {direction.kind} {device.index} {device.name}: {reason}; "
-        f"is another program using it? See --list-devices, or use {direction.instead}"
+        f"cannot open {kind.name} {device.index} {device.name}: {reason}; "
+        f"is another program using it? See --list-devices, or use {kind.instead}"
     )
 
 
@@ -237,21 +199,13 @@ def _attempt(audio: Any, arguments: dict[str, Any]) -> tuple[Any, str]:  # noqa:
         return None, str(error.args[-1])
 
 
-def _formats(device: DeviceInfo, direction: Direction) -> Iterator[tuple[int, int]]:
+def _formats(device: DeviceInfo, kind: DeviceKind) -> Iterator[tuple[int, int]]:
     rates = [device.rate]
     if device.host_api == "ALSA" and device.rate != COMMON_RATE:
         rates.insert(0, COMMON_RATE)
     for rate in rates:
-        for channels in direction.channels(device):
+        for channels in kind.channels(device):
             yield rate, channels
-
-
-def _close(audio: Any, stream: Any) -> None:  # noqa: ANN401 -- PyAudio has no types
-    with _library:
-        with contextlib.suppress(OSError):
-            stream.close()
-        with contextlib.suppress(OSError):
-            audio.terminate()
 
 
 @contextlib.contextmanager

@@ -19,10 +19,10 @@ _say_nothing = _Handler(lambda *_: None)
 
 @contextlib.contextmanager
 def library_noise_hidden() -> Iterator[None]:
-    """Drop what the sound libraries print meanwhile; lines of anybody else on stderr come out at the end."""
+    """Drop what the sound libraries print meanwhile; other lines on stderr come out at the end."""
     try:
         stderr = os.dup(_STDERR)
-    except OSError:  # closed: nobody sees the noise
+    except OSError:  # closed: the noise goes nowhere
         yield
         return
     with tempfile.TemporaryFile() as caught:

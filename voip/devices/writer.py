@@ -6,8 +6,8 @@ import queue
 import threading
 from collections.abc import Callable
 
-MOST_WAITING = 6000
-"""Jobs that may wait: a minute of blocks of 10 ms. Who writes faster than the disk takes it is then held up."""
+MAX_WAITING_JOBS = 6000
+"""Jobs that may wait: a minute of blocks of 10 ms. A source faster than the disk then has to wait."""
 
 Job = Callable[[], object]
 
@@ -16,7 +16,7 @@ class Writer:
     """Does jobs in their order. One that fails with OSError is the last; `put` and `close` raise that error."""
 
     def __init__(self, name: str) -> None:
-        self._jobs: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
+        self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_WAITING_JOBS)
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -26,10 +26,6 @@ class Writer:
         if self._error is not None:
             raise self._error
         self._jobs.put(job)
-
-    def drain(self) -> None:
-        """Wait until all is done that was put so far."""
-        self._jobs.join()
 
     def close(self) -> None:
         """Wait until all is done, and end."""
@@ -42,8 +38,6 @@ class Writer:
         while (job := self._jobs.get()) is not None:
             if self._error is None:
                 self._do(job)
-            self._jobs.task_done()
-        self._jobs.task_done()
 
     def _do(self, job: Job) -> None:
         try:

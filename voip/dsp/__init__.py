@@ -5,9 +5,10 @@ Sound is an int16 array of shape (samples, channels) everywhere in this package.
 pcm         Pcm: the type, its level, channel layout, mixing
 resample    Resampler: from one sample rate to another
 pitch       the period of a sound
-conceal     Concealer: what fills a hole
-comfort     ComfortNoise: the noise that a sender describes
+conceal     Concealer: what fills a gap
 background  the noise into which that fades
+comfort     ComfortNoise: the noise that a sender describes
+noise       white noise, of which both are made
 timescale   TimeScaler: longer and shorter without another pitch
 """
 

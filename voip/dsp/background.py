@@ -1,44 +1,40 @@
-"""Comfort noise: what is heard of the room when nobody speaks."""
+"""Background noise: what is left of a sound in the pauses of speech."""
 
 from __future__ import annotations
 
-import random
 from collections import deque
-from functools import lru_cache
 
 import numpy as np
 from numpy import fft
-from numpy.typing import NDArray
 
+from voip.dsp.noise import white_spectrum
 from voip.dsp.pcm import FULL_SCALE, Floats, Pcm
 
 
 class Background:
     """Remembers the quietest of the recent sound, and makes noise that resembles it."""
 
-    SPAN = 2.0
-    """Seconds of sound among which the quietest is taken: nobody speaks that long without closing the lips."""
-    PIECE = 0.02
-    """Seconds of one piece: its level and spectrum are the noise's."""
-    LEAST = 0.2
-    """Seconds of sound before there is a background."""
-    LOUDEST = -45.0
-    """dBFS; what is louder throughout is no background, but music or a tone: silence follows it."""
-    NOISE = 0.5
-    """Seconds after which the noise begins anew: too long for an ear to notice."""
-    SEED = 3389
-    """Of the noise's generator; RFC 3389 is about comfort noise."""
+    SPAN_SECONDS = 2.0
+    """Sound among which the quietest is taken: speech always has a pause within so long."""
+    PIECE_SECONDS = 0.02
+    """One piece: its level and spectrum are those of the noise."""
+    MIN_SECONDS = 0.2
+    """Sound needed before there is a background."""
+    MAX_DBFS = -45.0
+    """What is louder throughout is no background, but music or a tone: silence follows it."""
+    NOISE_SECONDS = 0.5
+    """The noise repeats after so long: too long for an ear to notice."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._channels = channels
-        self._piece = max(1, round(self.PIECE * sample_rate))
-        self._span, self._least = round(self.SPAN * sample_rate), round(self.LEAST * sample_rate)
-        self._length = 1 << round(self.NOISE * sample_rate).bit_length()
+        self._piece = max(1, round(self.PIECE_SECONDS * sample_rate))
+        self._span, self._needed = round(self.SPAN_SECONDS * sample_rate), round(self.MIN_SECONDS * sample_rate)
+        self._length = 1 << round(self.NOISE_SECONDS * sample_rate).bit_length()
         self._recent: deque[Pcm] = deque()
         self._samples = 0
 
-    def hear(self, pcm: Pcm) -> None:
-        """Sound as it was received, not made up."""
+    def remember(self, pcm: Pcm) -> None:
+        """Take sound as it was received, not concealed."""
         self._recent.append(pcm)
         self._samples += len(pcm)
         while self._samples - len(self._recent[0]) >= self._span:
@@ -48,24 +44,17 @@ class Background:
         """Noise to be repeated without a seam; one sample of silence if there is no background to imitate."""
         piece = self._quietest()
         powers = np.square(piece).mean(axis=0) if len(piece) else np.zeros(1)
-        if not 0.0 < powers.mean() < 10.0 ** (self.LOUDEST / 10.0) * FULL_SCALE**2:
+        if not 0.0 < powers.mean() < 10.0 ** (self.MAX_DBFS / 10.0) * FULL_SCALE**2:
             return np.zeros((1, self._channels), np.float32)
         shape = np.abs(fft.rfft(piece * np.hanning(len(piece))[:, None], self._length, axis=0))
-        noise = fft.irfft(_white(self._length, self._channels, self.SEED) * shape, self._length, axis=0)
+        noise = fft.irfft(white_spectrum(self._length, self._channels) * shape, self._length, axis=0)
         level = np.sqrt(powers / np.maximum(np.square(noise).mean(axis=0), 1e-9))
         return np.asarray(noise * level, np.float32)
 
     def _quietest(self) -> Floats:
-        if self._samples < max(self._least, self._piece):
+        if self._samples < max(self._needed, self._piece):
             return np.zeros((0, self._channels), np.float32)
         sound = np.concatenate(self._recent).astype(np.float32)
         pieces = sound[len(sound) % self._piece :].reshape(-1, self._piece * self._channels)
         quietest = pieces[int(np.argmin(np.einsum("ij,ij->i", pieces, pieces)))]
         return np.asarray(quietest.reshape(self._piece, self._channels))
-
-
-@lru_cache(maxsize=4)
-def _white(length: int, channels: int, seed: int) -> NDArray[np.complex128]:
-    """The spectrum of white noise. Python's own generator: numpy's is a large module that nothing else here needs."""
-    samples = np.frombuffer(random.Random(seed).randbytes(2 * length * channels), np.int16)
-    return np.asarray(fft.rfft(samples.reshape(length, channels), axis=0), np.complex128)

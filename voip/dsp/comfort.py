@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 from numpy import fft
 from numpy.typing import NDArray
 
+from voip.dsp.noise import white_spectrum
 from voip.dsp.pcm import FULL_SCALE, Floats
 
 LEVEL_MASK = 0x7F
-LEAST = 30.0
-"""-dBov: louder is not believed. It is the noise of a room and not somebody who shouts."""
-MOST_COEFFICIENTS = 16
-"""Of a model of the spectrum; further ones are passed over."""
-PERIOD = 0.5
-"""Seconds after which the noise begins anew: too long for an ear to notice."""
-SEED = 3389
+MIN_ATTENUATION_DB = 30.0
+"""Levels in -dBov below this are louder than the noise of a room, and taken as this."""
+MAX_COEFFICIENTS = 16
+"""Reflection coefficients of the spectrum that are used; further ones are ignored."""
+PERIOD_SECONDS = 0.5
+"""The noise repeats after so long: too long for an ear to notice."""
 
 
 class ComfortNoise:
-    """Makes noise of the level and spectrum that were told last."""
+    """Makes noise of the level and spectrum described last."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._channels = channels
-        self._length = 1 << round(PERIOD * sample_rate).bit_length()
+        self._length = 1 << round(PERIOD_SECONDS * sample_rate).bit_length()
         self._payload: bytes | None = None
         self._noise: Floats = np.zeros((1, channels), np.float32)
         self._position = 0
@@ -42,9 +40,11 @@ class ComfortNoise:
     def _make(self, payload: bytes) -> Floats:
         if not payload:
             return np.zeros((1, self._channels), np.float32)
-        spectrum = _white(self._length) * shape(payload[1 : 1 + MOST_COEFFICIENTS], self._length // 2 + 1)
+        spectrum = white_spectrum(self._length, 1)[:, 0] * shape(
+            payload[1 : 1 + MAX_COEFFICIENTS], self._length // 2 + 1
+        )
         noise = fft.irfft(spectrum, self._length)
-        level = FULL_SCALE * 10.0 ** (-max(payload[0] & LEVEL_MASK, LEAST) / 20.0)  # section 3.1
+        level = FULL_SCALE * 10.0 ** (-max(payload[0] & LEVEL_MASK, MIN_ATTENUATION_DB) / 20.0)  # section 3.1
         noise *= level / np.sqrt(np.mean(np.square(noise)))
         return np.repeat(noise.astype(np.float32)[:, None], self._channels, axis=1)
 
@@ -57,9 +57,3 @@ def shape(coefficients: bytes, bins: int) -> NDArray[np.float64]:
         longer = np.append(predictor, 0.0)
         predictor = longer + reflection * longer[::-1]
     return np.asarray(1.0 / np.maximum(np.abs(fft.rfft(predictor, 2 * (bins - 1))), 1e-6))
-
-
-def _white(length: int) -> NDArray[np.complex128]:
-    """The spectrum of white noise."""
-    samples = np.frombuffer(random.Random(SEED).randbytes(2 * length), np.int16)
-    return np.asarray(fft.rfft(samples), np.complex128)

@@ -13,21 +13,21 @@ from voip.dsp.pitch import best_offset
 
 
 class Concealer:
-    """Fills holes in a stream with its own recent past, so that a short one is hardly heard.
+    """Fills gaps in a stream with its own recent past, so that a short one is hardly heard.
 
     The pitch period that matches the end of the history best is repeated, in phase; two and then three periods as the
-    hole gets longer, which buzzes less. It fades into noise like the background. Several `conceal` in a row continue
-    one fade. `join` takes the first block after a hole, and any other block as well.
+    gap gets longer, which buzzes less. It fades into noise like the background. Several `conceal` in a row continue
+    one fade. `join` takes the first block after a gap, and any other block as well.
     """
 
     FULL = 0.010
-    """Seconds of a hole concealed at full level."""
+    """Seconds of a gap concealed at full level."""
     SINGLE = 0.020
-    """Seconds of a hole in which one period is repeated; two periods for as long, then three."""
+    """Seconds of a gap in which one period is repeated; two periods for as long, then three."""
     NOISE = 0.020
-    """Seconds of a hole after which the background begins to be heard."""
+    """Seconds of a gap after which the background begins to be heard."""
     SILENT = 0.060
-    """Seconds of a hole after which nothing is left of the repetition: it loses a fifth of the level each 10 ms."""
+    """Seconds of a gap after which nothing is left of the repetition: it loses a fifth of the level each 10 ms."""
     JOIN = 0.004
     """Seconds of cross-fade from concealment into the next good block."""
     MIN_PERIOD = 0.005
@@ -37,7 +37,7 @@ class Concealer:
     TEMPLATE = 0.008
     """Seconds at the end of the history that the repeated stretch must resemble."""
     PERIODS = 3
-    """Periods that are repeated in a long hole."""
+    """Periods that are repeated in a long gap."""
     SMOOTH = 0.002
     """Seconds of cross-fade from the end of the repeated stretch back to its start."""
 
@@ -50,18 +50,18 @@ class Concealer:
         self._searched = self._samples(self.MAX_PERIOD + max(self.TEMPLATE, self.SMOOTH)) + 1
         self._background = Background(channels, sample_rate)
         self._noise: Floats | None = None  # None: not needed yet
-        self._loops: list[Floats] = []  # one period and more; none: no hole
+        self._loops: list[Floats] = []  # one period and more; none: no gap
         self._step: Floats = np.zeros(channels, np.float32)
         self._position = 0
 
     def good(self, pcm: Pcm) -> None:
         """Remembers a block that is played as it was received."""
         self._loops = []
-        self._background.hear(pcm)
+        self._background.remember(pcm)
         self._remember(pcm)
 
     def conceal(self, samples: int) -> Pcm:
-        """The next `samples` of a hole; silence when nothing was ever heard."""
+        """The next `samples` of a gap; silence if nothing came before."""
         out = to_int16(self._continuation(samples))
         self._remember(out)
         return out
@@ -83,7 +83,7 @@ class Concealer:
 
     @property
     def joining(self) -> bool:
-        """The next block will be cross-faded from what was made up."""
+        """The next block will be cross-faded from concealment."""
         return bool(self._loops)
 
     def ahead(self, samples: int) -> Floats:
@@ -110,7 +110,7 @@ class Concealer:
             self._remembered -= len(self._history.popleft())
 
     def _continuation(self, samples: int) -> Floats:
-        """What follows the last sample played, faded as far as the hole has gone."""
+        """What follows the last sample played, faded as far as the gap has lasted."""
         if not self._loops:
             self._begin()
         full, noisy, silent = (self._samples(seconds) for seconds in (self.FULL, self.NOISE, self.SILENT))

@@ -23,7 +23,7 @@ _INT16 = np.iinfo(np.int16)
 
 
 def to_channels(pcm: Pcm, channels: int) -> Pcm:
-    """The same sound with that many channels: copies of one, or the mean of all. The same array if nothing changes."""
+    """The same sound with so many channels: copies of one, or the mean of all. The same array if nothing changes."""
     if pcm.shape[1] == channels:
         return pcm
     mono = pcm if pcm.shape[1] == 1 else (pcm.sum(axis=1, dtype=np.int32, keepdims=True) // pcm.shape[1])

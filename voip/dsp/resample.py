@@ -19,7 +19,7 @@ class Resampler:
     set at any time; where the rates are equal, the filter is switched in when it leaves 1 for the first time.
     """
 
-    LARGEST = 1.01
+    MAX_RATIO = 1.01
     """Bound of `ratio`: the filter is built for it."""
     SLEW = 480
     """Samples in which the filter glides from one ratio to the next: 10 ms at 48 kHz."""
@@ -38,7 +38,7 @@ class Resampler:
         self._held = 0.0
         self._recent: deque[Pcm] = deque()  # while the blocks pass through
         self._remembered = 0
-        self._skip = 0  # samples to come that have been heard before the filter was switched in
+        self._skip = 0  # samples to come that were played before the filter was switched in
         self._direct: Pcm | None = None  # what would have passed through; None: nothing to join
         self._stream = None if from_rate == to_rate else self._open()
 
@@ -52,7 +52,7 @@ class Resampler:
 
     @ratio.setter
     def ratio(self, ratio: float) -> None:
-        if not 1.0 / self.LARGEST <= ratio <= self.LARGEST:
+        if not 1.0 / self.MAX_RATIO <= ratio <= self.MAX_RATIO:
             raise ValueError(f"ratio {ratio} is not near 1")
         if ratio == self._ratio:
             return
@@ -100,7 +100,7 @@ class Resampler:
         return self._held
 
     def _open(self) -> Any:  # noqa: ANN401 -- soxr has no types
-        stream = _open_stream(self._from_rate * self.LARGEST, self._to_rate, self._channels)
+        stream = _open_stream(self._from_rate * self.MAX_RATIO, self._to_rate, self._channels)
         stream.set_io_ratio(self._from_rate, self._to_rate, 0)
         return stream
 
@@ -112,7 +112,7 @@ class Resampler:
             self._remembered -= len(recent.popleft())
 
     def _switch_in(self) -> None:
-        """Let the filter hear what was just played: what comes out then continues it."""
+        """Feed the filter what was just played: what comes out then continues it."""
         self._stream = self._open()
         silence = np.zeros((self.PRIMING, self._channels), np.int16)
         past = np.concatenate((silence, *self._recent))[-self.PRIMING :]

@@ -35,7 +35,7 @@ class TimeScaler:
     ALIKE = 0.85
     """Likeness from which on a joint is not heard. Voiced speech is above it, most of the time."""
     ALIKE_URGENT = 0.4
-    """Likeness that is enough if the wish is urgent: consonants and noise, but no onsets."""
+    """Likeness that is enough if the change is urgent: consonants and noise, but no onsets."""
     FAVOUR = 0.05
     """How much less alike two periods may be than one: fewer joints are better than many."""
 
@@ -47,11 +47,11 @@ class TimeScaler:
         self._credit = 0.0
 
     def process(self, pcm: Pcm, change: int, *, urgent: bool = False) -> Pcm:
-        """The block as it is to be heard.
+        """The block as it is to be played.
 
-        `change`: samples by which the listener wants the stream to become longer (above 0) or shorter (below). The
+        `change`: samples by which the stream should become longer (above 0) or shorter (below). The
         length of what is returned tells how much of it was done: nothing, a pitch period, or several; never more than
-        the wish. `urgent`: joints that may be heard are better than none.
+        `change`. `urgent`: joints that may be heard are better than none.
         """
         self._credit = min(self._credit + self.TEMPO * len(pcm), float(self._longest))
         more = 0
@@ -66,7 +66,7 @@ class TimeScaler:
         return out if before is None else np.concatenate((before, out))
 
     def extend(self, samples: int) -> Pcm:
-        """`samples` of made-up sound after the last block, put in while waiting; the next block goes on from there."""
+        """`samples` of synthesized sound after the last block, put in while waiting; the next one continues it."""
         return self._tail.conceal(samples)
 
     def join(self) -> None:
@@ -90,9 +90,9 @@ class TimeScaler:
         return scaled(sound, len(past), limit, alike)
 
     def _aligned(self, pcm: Pcm, change: int) -> tuple[int, Pcm]:
-        """At a joint: how much made-up sound more, or fewer samples of the block, brings both in phase; and the block.
+        """At a joint: how much more synthesized sound, or fewer samples of the block, aligns them; and the block.
 
-        Within the wish, and less than a pitch period.
+        Within `change`, and less than a pitch period.
         """
         length = self._samples(Concealer.JOIN)
         limit = min(abs(change), self._longest, len(pcm) - length)
@@ -108,7 +108,7 @@ class TimeScaler:
         return (offset, pcm) if change > 0 else (-offset, pcm[offset:])
 
     def _quiet(self, pcm: Pcm, change: int) -> Pcm:
-        """Exactly as wished, as far as the block reaches."""
+        """Exactly `change`, as far as the block reaches."""
         fade = min(self._fade, len(pcm) // 2)
         length = min(abs(change), len(pcm) - fade)
         if change < 0:

@@ -1,7 +1,21 @@
 """Forward error correction: XOR parity and repetition; patterns, their choice, and the schemes that put it on the wire.
 
 FlexFEC (RFC 8627) is the scheme of this program; ULPFEC (RFC 5109) and RED (RFC 2198) are for peers that know no other.
-A scheme is a module with an encoder and a decoder; the name that SDP negotiates selects it here.
+A scheme is a module with an encoder and a decoder; the name that SDP negotiates selects it in `create_encoder` and
+`create_decoder`.
+
+    what is sent                                        what arrives
+pattern     which packets a repair packet covers    memory      which packets are here, and what would fit
+encoder     parity over the packets sent            decoder     parity over the packets received
+            flexfec, ulpfec, red    one scheme each, both ways
+            xor                     parity of whole packets
+control     which pattern to send now               numbering   numbers of the media alone, for ULPFEC
+channel     what the reports say of the path
+prediction  what a pattern leaves lost on a path
+tables      its data, by tools/make_fec_tables.py
+
+A new scheme: a module like flexfec, its name in voip.media.FEC_SCHEMES, a line in both functions here, and its lines of
+SDP in voip.sdp.
 """
 
 from __future__ import annotations
@@ -9,7 +23,7 @@ from __future__ import annotations
 from voip.fec import red, ulpfec
 from voip.fec.control import FecController
 from voip.fec.decoder import ParityDecoder
-from voip.fec.encoder import FecEncoder
+from voip.fec.encoder import FecEncoder, NoFec
 from voip.fec.flexfec import FlexFecDecoder, FlexFecEncoder
 from voip.fec.numbering import MediaNumbers
 from voip.fec.pattern import Pattern, parse_pattern
@@ -24,6 +38,7 @@ __all__ = [
     "FlexFecDecoder",
     "FlexFecEncoder",
     "MediaNumbers",
+    "NoFec",
     "ParityDecoder",
     "Pattern",
     "RedDecoder",

@@ -1,6 +1,6 @@
 """What the path does to our packets, by the peer's reports: loss, how long it lasts at a time, and jitter.
 
-Media and repair packets have one fate on the wire, so their loss is looked at in the order in which they were sent.
+Media and repair packets share the path, so their loss is looked at in the order in which they were sent.
 The statistics are those of a two-state chain (Gilbert): how much is lost, and how much more likely a loss is where the
 frame before has been hit.
 """
@@ -17,21 +17,21 @@ from typing import NamedTuple
 from voip.rtp import unwrap
 from voip.stats import Arrivals, PathReport
 
-RING = 2048
-"""Packets of each stream that a report can speak of."""
+RING_PACKETS = 2048
+"""Packets of each stream that a report can cover."""
 MAX_FRAMES = 1024
 """Media packets, with their repair packets, that wait for a report: 20 s of 20 ms packets."""
-MEMORY = 20.0
-"""Seconds after which a report no longer counts."""
-RECENT = 3.0
-"""Seconds within which a change of the path shows."""
-SETTLING = 6.0
-"""Times the jitter: a packet that young may still be under way, and is not judged."""
-DOUBT = 1.5
+MEMORY_SECONDS = 20.0
+"""How long a report counts."""
+RECENT_SECONDS = 3.0
+"""The newest reports, by which a sudden change of the path is seen."""
+SETTLING_JITTERS = 6.0
+"""A packet younger than so many times the jitter may still be under way, and is not judged."""
+DOUBT_ERRORS = 1.5
 """Standard errors by which a short look at the path may be wrong; one in fifteen is further off on either side."""
 CERTAIN_JUMP = 1.5
 """Times the loss so far: what was seen before a rise like this says nothing of the path as it is now."""
-CHANCE = 1.5
+CHANCE_ERRORS = 1.5
 """Standard errors by which losses have to be correlated before they are believed to be."""
 MIN_MEMORY = 0.05
 """Less correlation than this from one frame to the next is none."""
@@ -39,7 +39,7 @@ SHORT_OUTAGE = 0.5
 """Outage in frames that hits several packets of one frame, and seldom those of the next."""
 SHORT_CORRELATION = 0.3
 """Correlation within frames from which losses are outages, if short ones."""
-_INDEX = RING - 1
+_INDEX = RING_PACKETS - 1
 
 
 class Channel(NamedTuple):
@@ -54,7 +54,7 @@ class Channel(NamedTuple):
     burst: float = 1.0
 
     def worse(self, factor: float) -> Channel:
-        """A path of that many times the loss and the jitter."""
+        """A path of so many times the loss and the jitter."""
         return self._replace(loss=min(1.0, self.loss * factor), jitter=self.jitter * factor)
 
 
@@ -64,7 +64,7 @@ class _Sent:
     def __init__(self, number: int, frame: int) -> None:
         self.number = number
         self.frame = frame
-        self.arrived: bool | None = None  # None: no report has spoken of it
+        self.arrived: bool | None = None  # None: no report has covered it
 
 
 @dataclass
@@ -95,9 +95,9 @@ class Losses:
         return self.lost / self.sent if self.sent else 0.0
 
     @property
-    def surely(self) -> float:
-        """Share lost at least, with so few losses seen: a run of them counts once."""
-        return self.rate * max(0.0, 1.0 - DOUBT / math.sqrt(self.runs)) if self.runs else 0.0
+    def lower_bound(self) -> float:
+        """Share lost at least, considering how few losses were seen: a run of them counts once."""
+        return self.rate * max(0.0, 1.0 - DOUBT_ERRORS / math.sqrt(self.runs)) if self.runs else 0.0
 
     @property
     def burst(self) -> float:
@@ -129,21 +129,21 @@ def _correlation(again: float, of: float, rate: float) -> float:
         return 0.0
     share = again / of
     doubt = math.sqrt(max(share * (1.0 - share), 0.05) / of)
-    return (share - rate) / (1.0 - rate) if share - CHANCE * doubt > rate else 0.0
+    return (share - rate) / (1.0 - rate) if share - CHANCE_ERRORS * doubt > rate else 0.0
 
 
 class ChannelEstimator:
     """Packets sent and reports about them in; the `Channel` out.
 
-    Loss: the mean over MEMORY, or more where the newest reports leave no doubt of it. Jitter: likewise.
+    Loss: the mean over MEMORY_SECONDS, or more where the newest reports leave no doubt of it. Jitter: likewise.
     """
 
     def __init__(self, ptime: float) -> None:
         self.ptime = ptime
         self.judged = Losses()
-        """All packets that reports have spoken of."""
-        self._media: list[_Sent | None] = [None] * RING
-        self._repair: list[_Sent | None] = [None] * RING
+        """All packets that reports have covered."""
+        self._media: list[_Sent | None] = [None] * RING_PACKETS
+        self._repair: list[_Sent | None] = [None] * RING_PACKETS
         self._frames: deque[list[_Sent]] = deque(maxlen=MAX_FRAMES)
         self._frame = 0
         self._seen: deque[tuple[float, Losses, float]] = deque()  # moment, losses since the report before, jitter
@@ -171,9 +171,10 @@ class ChannelEstimator:
         self._highest = report.highest
         self.judged += losses
         self._seen.append((report.at, losses, report.jitter))
-        self._forget(report.at - MEMORY)
-        if self._since(report.at - RECENT).surely > CERTAIN_JUMP * total(part for _, part, _ in self._seen).rate:
-            self._forget(report.at - RECENT)
+        self._forget(report.at - MEMORY_SECONDS)
+        all_seen = total(part for _, part, _ in self._seen)
+        if self._since(report.at - RECENT_SECONDS).lower_bound > CERTAIN_JUMP * all_seen.rate:
+            self._forget(report.at - RECENT_SECONDS)
 
     @property
     def channel(self) -> Channel:
@@ -182,13 +183,13 @@ class ChannelEstimator:
             return Channel(0.0)
         at, newest, jitter = self._seen[-1]
         remembered = total(part for _, part, _ in self._seen)
-        loss = max(remembered.rate, self._since(at - RECENT).surely, newest.surely)
+        loss = max(remembered.rate, self._since(at - RECENT_SECONDS).lower_bound, newest.lower_bound)
         mean = sum(part for _, _, part in self._seen) / len(self._seen)
-        return Channel(loss, remembered.outage, max(mean, jitter / DOUBT) / self.ptime, remembered.burst)
+        return Channel(loss, remembered.outage, max(mean, jitter / DOUBT_ERRORS) / self.ptime, remembered.burst)
 
     def _unsettled(self, jitter: float) -> int:
         """Frames at the end of a report whose packets may still come."""
-        return 1 + math.ceil(SETTLING * jitter / self.ptime)
+        return 1 + math.ceil(SETTLING_JITTERS * jitter / self.ptime)
 
     def _judge(self, until: int) -> Losses:
         """Count the packets up to this frame that have not been counted yet."""

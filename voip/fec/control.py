@@ -1,4 +1,4 @@
-"""Adaptive FEC: the cheapest pattern that the path needs, by the reports of the peer.
+"""Adaptive FEC: the cheapest pattern that protects enough on the path, by the peer's reports (RFC 3550, RFC 3611).
 
 Up within one report; down one step at a time, and only when less has been enough for a while. It starts with a strong
 pattern, because nothing is known yet, and gives that up as soon as enough packets have arrived without loss.
@@ -15,45 +15,45 @@ from voip.fec.pattern import Pattern
 from voip.fec.prediction import Rung, ladder
 from voip.stats import PathReport
 
-LIMIT = 0.0005
-"""Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is not heard; half of
-that leaves room for what the estimate of the path is off."""
-BUDGETS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
+MAX_MISSING = 0.0005
+"""Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is inaudible; half
+of that leaves room for errors in the estimate of the path."""
+WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
-START = "sliding:0,1,8+0,2,3,12/1"
+START_PATTERN = "sliding:0,1,8+0,2,3,12/1"
 """The pattern of the first seconds: rebuilds 20 % random loss within 60 ms, and most outages of 60 ms in time."""
-BLIND = "sliding:0,1,3,8/2"
+UNREPORTED_PATTERN = "sliding:0,1,3,8/2"
 """The pattern towards a peer that sends no reports: rebuilds 5 % random loss within 100 ms."""
-LEAST_LOSS = 0.007
-"""A path is never believed to lose less: the first loss comes without notice."""
-CLEAN_START = 450
-"""Packets that arrived, all of them, before the strong pattern of the start is given up at once: 3 s of it."""
-SILENCE = 5.0
-"""Seconds without any report after which none is expected."""
-OVERDUE = 3.0
-"""Seconds after which a report is missed, at least: three in a row that are lost say that much is lost."""
-PATIENCE = 1.5
-"""Times the longest of the last intervals between reports after which one is missed: peers report every 1 to 8 s."""
-INTERVALS = 8
+MIN_LOSS = 0.007
+"""Share of packets that any path is assumed to lose: the first loss comes without notice."""
+CLEAN_START_PACKETS = 450
+"""Packets that arrived, all of them, before START_PATTERN is given up at once: 3 s of it."""
+REPORT_SILENCE = 5.0
+"""Seconds without any report after which the peer is taken to send none."""
+MIN_REPORT_WAIT = 3.0
+"""Seconds that the next report may take at least: three lost in a row mean that much is lost."""
+REPORT_WAIT_FACTOR = 1.5
+"""The next report may take so many times the longest of the last intervals: peers report every 1 to 8 s."""
+REMEMBERED_INTERVALS = 8
 """Intervals between reports that are remembered."""
-PAUSE = 1.0
-"""Seconds without a packet of ours after which no report can be expected yet."""
-HOLD = 4.0
+PAUSE_SECONDS = 1.0
+"""Seconds without a packet of ours after which waiting for a report begins anew."""
+HOLD_SECONDS = 4.0
 """Seconds for which less has to be enough before a step down. With the 20 s for which loss is remembered, the way down
 the whole ladder takes less than a minute."""
-MARGIN = 1.25
-"""Times the loss and jitter at which less has to be enough."""
+STEP_DOWN_MARGIN = 1.25
+"""Factor on loss and jitter: even then less has to be enough before a step down."""
 TOLERANCE = 1.5
-"""Times the missing share of the best choice, and of LIMIT, with which a cheaper pattern stays."""
-NEARLY = 1.2
-"""Times the missing share of the best, where none is good enough, with which a cheaper pattern is preferred."""
+"""Factor on the missing share of the best choice, and on MAX_MISSING, up to which a cheaper pattern stays."""
+NEARLY_BEST = 1.2
+"""Factor on the missing share of the best, where none is good enough, up to which a cheaper one is preferred."""
 EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 REPAIR_EXTRA = 24
 """Bytes by which a repair packet exceeds the largest packet that it covers: CSRC, FlexFEC header, the middle mask."""
-SIZES = 100
-"""Packets of either kind whose mean size says how large repair packets become."""
+REMEMBERED_SIZES = 100
+"""Packets of either kind whose mean size tells how large repair packets become."""
 
 
 class Choice(NamedTuple):
@@ -68,11 +68,11 @@ class _Sizes:
     """The mean size of the newest packets."""
 
     def __init__(self) -> None:
-        self._sizes: deque[int] = deque(maxlen=SIZES)
+        self._sizes: deque[int] = deque(maxlen=REMEMBERED_SIZES)
         self._sum = 0
 
     def add(self, size: int) -> None:
-        if len(self._sizes) == SIZES:
+        if len(self._sizes) == REMEMBERED_SIZES:
             self._sum -= self._sizes[0]
         self._sizes.append(size)
         self._sum += size
@@ -85,22 +85,21 @@ class _Sizes:
 class FecController:
     """Which repair packets to send now: `pattern`, None if not even the lightest stays within the maximum.
 
-    It has to be told of every packet sent, in wire order, and of every report. Both may change the pattern; if so they
-    return one line that says why.
+    `sent` has to be called for every packet, in wire order, and `report` for every report. Both may change the pattern;
+    if so they return one line that says why.
     """
 
     def __init__(self, max_rate: float, *, ptime: float = 0.02) -> None:
         """`max_rate`: bits per second that repair packets may take on the wire, all headers included."""
         self.max_rate = max_rate
         self._rungs = ladder()
-        self._ptime = ptime
         self._estimator = ChannelEstimator(ptime)
-        self._current: Rung | None = self._find(START)
+        self._current: Rung | None = self._find(START_PATTERN)
         self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
         self._first_at: float | None = None  # moment of the first packet, or of the first one after a pause
         self._last_at = 0.0
-        self._heard_at: float | None = None
-        self._intervals: deque[float] = deque(maxlen=INTERVALS)
+        self._last_report_at: float | None = None
+        self._intervals: deque[float] = deque(maxlen=REMEMBERED_INTERVALS)
         self._before_silence: Rung | None = None
         self._starting = True
         self._delay_max: float | None = None
@@ -118,13 +117,12 @@ class FecController:
 
     @property
     def ptime(self) -> float:
-        """Seconds per packet; a new value means a new stream, of which nothing is known yet."""
-        return self._ptime
+        """Seconds per packet."""
+        return self._estimator.ptime
 
-    @ptime.setter
-    def ptime(self, ptime: float) -> None:
-        if ptime != self._ptime:
-            self._ptime = ptime
+    def set_ptime(self, ptime: float) -> None:
+        """The packets last so many seconds from now on: other ones make a new stream, of which nothing is known yet."""
+        if ptime != self.ptime:
             self._estimator = ChannelEstimator(ptime)
 
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> str | None:
@@ -134,24 +132,24 @@ class FecController:
             self._repair_sizes.add(size)
             return None
         self._media_sizes.add(size)
-        if self._first_at is None or now - self._last_at > PAUSE:
+        if self._first_at is None or now - self._last_at > PAUSE_SECONDS:
             self._first_at = now
         self._last_at = now
         if self._current is not None and not self._affordable(self._current.pattern):
             return self._limit()
-        if now - max(self._first_at, self._heard_at or 0.0) > self._patience:
+        if now - max(self._first_at, self._last_report_at or 0.0) > self._report_wait:
             return self._without_reports()
         return None
 
     def report(self, report: PathReport) -> str | None:
         """A report of the peer has come."""
-        if self._heard_at is not None:
-            self._intervals.append(report.at - self._heard_at)
-        self._heard_at = report.at
+        if self._last_report_at is not None:
+            self._intervals.append(report.at - self._last_report_at)
+        self._last_report_at = report.at
         self._delay_max = report.delay_max
         self._estimator.report(report)
         channel = self.channel
-        channel = channel._replace(loss=max(channel.loss, LEAST_LOSS))
+        channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
         affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
         if not affordable:
             return None
@@ -162,7 +160,7 @@ class FecController:
         if self._current is None or self._insufficient(self._current, wanted, channel):
             self._enough_since = None
             return self._take(wanted)
-        less = self._choose(affordable, channel.worse(MARGIN))
+        less = self._choose(affordable, channel.worse(STEP_DOWN_MARGIN))
         cheaper = less.rung.pattern.overhead < self._current.pattern.overhead
         if not cheaper or self._insufficient(less.rung, wanted, channel):
             self._enough_since = None
@@ -170,19 +168,19 @@ class FecController:
         return self._come_down(less, affordable, report.at)
 
     @property
-    def _patience(self) -> float:
+    def _report_wait(self) -> float:
         """Seconds that the next report may take."""
-        return max(OVERDUE, PATIENCE * max(self._intervals)) if self._intervals else SILENCE
+        return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals)) if self._intervals else REPORT_SILENCE
 
     def _come_down(self, less: Choice, affordable: list[Rung], now: float) -> str | None:
         """Less would be enough, with a margin: take the next step when that has been so for a while."""
-        if self._starting and self._estimator.judged.sent >= CLEAN_START:
+        if self._starting and self._estimator.judged.sent >= CLEAN_START_PACKETS:
             self._starting = False
             if not self._estimator.judged.lost:
                 return self._take(less)
         if self._enough_since is None:
             self._enough_since = now
-        if now - self._enough_since < HOLD:
+        if now - self._enough_since < HOLD_SECONDS:
             return None
         self._enough_since = now
         assert self._current is not None
@@ -196,14 +194,14 @@ class FecController:
 
     def _choose(self, rungs: list[Rung], channel: Channel) -> Choice:
         """The cheapest that is good enough after the shortest wait; else, after the longest, nearly the best."""
-        waits = [wait for wait in BUDGETS if self._delay_max is None or wait <= self._delay_max] or [BUDGETS[0]]
+        waits = [wait for wait in WAITS if self._delay_max is None or wait <= self._delay_max] or [WAITS[0]]
         for wait in waits:
-            good = [rung for rung in rungs if self._missing(rung, channel, wait) < LIMIT]
+            good = [rung for rung in rungs if self._missing(rung, channel, wait) < MAX_MISSING]
             if good:
                 cost = good[0].pattern.overhead
                 return self._best((rung for rung in good if rung.pattern.overhead == cost), channel, wait)
         best = self._best(rungs, channel, waits[-1])
-        near = [rung for rung in rungs if self._missing(rung, channel, waits[-1]) <= best.missing * NEARLY]
+        near = [rung for rung in rungs if self._missing(rung, channel, waits[-1]) <= best.missing * NEARLY_BEST]
         cost = near[0].pattern.overhead
         return self._best((rung for rung in near if rung.pattern.overhead == cost), channel, waits[-1])
 
@@ -213,7 +211,7 @@ class FecController:
         return Choice(rung, wait, missing)
 
     def _missing(self, rung: Rung, channel: Channel, wait: float) -> float:
-        return rung.missing(channel, wait / self._ptime + 1e-6)
+        return rung.missing(channel, wait / self.ptime + 1e-6)
 
     def _insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
         """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
@@ -221,7 +219,7 @@ class FecController:
         if wanted.rung is current or more < 0.0:
             return False
         tolerance = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
-        return self._missing(current, channel, wanted.wait) > tolerance * max(wanted.missing, LIMIT)
+        return self._missing(current, channel, wanted.wait) > tolerance * max(wanted.missing, MAX_MISSING)
 
     def _take(self, choice: Choice) -> str | None:
         """Change over; the line that says so."""
@@ -231,23 +229,23 @@ class FecController:
         channel = self.channel
         return (
             f"{_direction(before, choice.rung)}: {100 * channel.loss:.2g} % loss in bursts of {channel.burst:.1f}, "
-            f"jitter {1e3 * channel.jitter * self._ptime:.0f} ms; "
+            f"jitter {1e3 * channel.jitter * self.ptime:.0f} ms; "
             f"predicted missing {100 * choice.missing:.2g} % at {1e3 * choice.wait:.0f} ms"
         )
 
     def _without_reports(self) -> str | None:
         """No report for a while: either the peer sends none, or they are lost with the rest."""
-        wanted = self._find(START if self._heard_at is not None else BLIND)
+        wanted = self._find(START_PATTERN if self._last_report_at is not None else UNREPORTED_PATTERN)
         self._starting = False
         before = self._current
         if not self._affordable(wanted.pattern) or before is None or before is wanted:
             return None
-        if self._heard_at is not None and wanted.pattern.overhead <= before.pattern.overhead:
+        if self._last_report_at is not None and wanted.pattern.overhead <= before.pattern.overhead:
             return None
         self._current = wanted
-        if self._heard_at is not None:
+        if self._last_report_at is not None:
             self._before_silence = before  # to go on with if it was only the reports that were lost
-        return f"{_direction(before, wanted)}: no report for {self._patience:.1f} s"
+        return f"{_direction(before, wanted)}: no report for {self._report_wait:.1f} s"
 
     def _limit(self) -> str | None:
         """The packets have grown: the strongest pattern that stays within the maximum."""
@@ -262,7 +260,7 @@ class FecController:
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
         size = max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return pattern.overhead * size * 8 / self._ptime <= self.max_rate
+        return pattern.overhead * size * 8 / self.ptime <= self.max_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._rungs if str(rung.pattern) == text)

@@ -1,7 +1,7 @@
 """Parity decoder: rebuilds lost packets from repair packets over any sets (RFC 8627 section 6.3, RFC 5109 section 9).
 
 Bounded and iterative: everything that a peer can make it hold sits in rings of fixed size, and a repair packet is
-looked at again only when a packet that it covers arrives or is rebuilt. Parity says nothing about who made it: what is
+looked at again only when a packet that it covers arrives or is rebuilt. Parity is not authenticated: what is
 rebuilt has to fit the stream around it, or it is dropped and counted.
 """
 
@@ -15,11 +15,11 @@ from voip.fec.xor import RepairHeader, datagram_of, parity_of
 from voip.rtp import RtpPacket, unwrap
 
 REPAIR_RING = 256
-"""Repair packets that wait for more of the packets that they cover."""
+"""Repair packets kept until enough of the packets that they cover have arrived."""
 
 
 class _Repair:
-    """One repair packet that waits: for `missing` to come down to one, or for a neighbour of that one."""
+    """A pending repair packet: until `missing` is down to one packet, or until a neighbour of that one is known."""
 
     __slots__ = ("body", "members", "missing", "parity", "slot", "watched")
 
@@ -33,11 +33,11 @@ class _Repair:
 
 
 class ParityDecoder(PacketMemory, ABC):
-    """Media and repair packets of one stream in, in any order; the media packets that they make available out.
+    """Takes media and repair packets of one stream in any order; returns the media packets that they make available.
 
-    A media packet is always given back first, even if it has been rebuilt before: what is a duplicate is for the jitter
-    buffer to say. Counters: `repair_packets` seen, `recovered`, and `rejected` repair packets or results that cannot be
-    true. They outlive `reset`. A subclass knows the repair packets of one scheme.
+    A media packet is always returned first, even if it was rebuilt before: the jitter buffer recognizes duplicates.
+    Counters, which outlive `reset`: `recovered` packets, and `rejected` repair packets or implausible results. A
+    subclass knows the repair packets of one scheme.
     """
 
     def __init__(
@@ -52,12 +52,11 @@ class ParityDecoder(PacketMemory, ABC):
         super().__init__(media_ssrc, step=step, shared_numbers=shared_numbers)
         self.media_payload_types = media_payload_types
         self.fec_payload_type = fec_payload_type
-        self.repair_packets = 0
         self.recovered = 0
         self.rejected = 0
 
     def reset(self) -> None:
-        """Forget all packets: after a new SSRC or a jump of the sequence numbers, old parity means nothing."""
+        """Forget all packets: after a new SSRC or a jump of the sequence numbers, old parity is useless."""
         super().reset()
         self.last_named: tuple[int, ...] = ()
         self._repairs: list[_Repair | None] = [None] * REPAIR_RING
@@ -70,17 +69,17 @@ class ParityDecoder(PacketMemory, ABC):
 
     @abstractmethod
     def protected_ssrc(self, packet: RtpPacket) -> int | None:
-        """The SSRC of the media that a repair packet is for; None if it does not say, or cannot be ours."""
+        """The SSRC of the media that a repair packet protects; None if it is not given, or cannot be ours."""
 
     def protected_part(self, parity: int, body: int) -> int:
-        """What is left of the parity over a repair packet and the packets that are here where a scheme cuts it off."""
+        """The part of the recovered parity that the scheme really protects."""
         return parity
 
     def receive(self, packet: RtpPacket) -> list[RtpPacket]:
-        """A packet arrived: media comes back, then whatever it or a repair packet allows to rebuild.
+        """Take a packet that arrived; returns it if it is media, then everything that can be rebuilt now.
 
-        `last_named` then holds the sequence numbers that this repair packet says exist; () for a media packet or a
-        rejected one.
+        `last_named` then holds the sequence numbers that this repair packet covers; () for a media packet or a rejected
+        one.
         """
         self.last_named = ()
         if packet.payload_type == self.fec_payload_type:
@@ -97,8 +96,7 @@ class ParityDecoder(PacketMemory, ABC):
         return [packet, *self._rebuild_all(self._helped_by(number))]
 
     def _receive_repair(self, packet: RtpPacket) -> list[_Repair]:
-        """Keep a repair packet that can still help; it is in the result if it can at once."""
-        self.repair_packets += 1
+        """Keep a repair packet that can still help; it is returned if it can at once."""
         try:
             header = self.parse(packet.payload)
         except ProtocolError:
@@ -116,7 +114,7 @@ class ParityDecoder(PacketMemory, ABC):
         return [repair] if len(missing) == 1 else []
 
     def _plausible_members(self, packet: RtpPacket, header: RepairHeader) -> tuple[int, ...] | None:
-        """The extended numbers that a repair packet covers, if it is for this stream and near its newest packet."""
+        """The extended numbers that a repair packet covers; None if it is of another stream or too far off."""
         ssrc = self.protected_ssrc(packet)
         if ssrc is None or self.media_ssrc not in (None, ssrc):
             return None
@@ -143,7 +141,7 @@ class ParityDecoder(PacketMemory, ABC):
         return repair
 
     def _retire(self, repair: _Repair) -> None:
-        """Nothing waits for anything on behalf of this repair packet any more."""
+        """Drop a repair packet from all waiting lists."""
         self._repairs[repair.slot] = None
         for number in repair.watched:
             waiting = self._waiting.get(number)
@@ -153,7 +151,7 @@ class ParityDecoder(PacketMemory, ABC):
                     del self._waiting[number]
 
     def _helped_by(self, number: int) -> list[_Repair]:
-        """This packet is known now: the repair packets that are left with one missing packet."""
+        """A packet has become known; returns the repair packets that now lack only one packet."""
         ready = []
         for repair in self._waiting.pop(number, {}).values():
             repair.missing.discard(number)
@@ -168,7 +166,7 @@ class ParityDecoder(PacketMemory, ABC):
         rebuilt = []
         for repair in ready:  # grows while it is walked through
             if len(repair.missing) != 1:
-                continue  # another repair packet was faster
+                continue  # already rebuilt by another repair packet
             (number,) = repair.missing
             packet = self._rebuild(repair, number)
             if packet is not None:
@@ -179,7 +177,7 @@ class ParityDecoder(PacketMemory, ABC):
         return rebuilt
 
     def _rebuild(self, repair: _Repair, number: int) -> RtpPacket | None:
-        """The one missing packet, if the others are still here and the result is plausible."""
+        """The one missing packet, if the others are still stored and the result is plausible."""
         parity = repair.parity
         for member in repair.members:
             if member != number:
@@ -213,6 +211,6 @@ class ParityDecoder(PacketMemory, ABC):
         return packet if packet.payload_type in self.media_payload_types else None
 
     def _watch(self, repair: _Repair, number: int) -> None:
-        """Try again when this packet is known: its timestamp will tell."""
+        """Try again when this packet is known, because its timestamp decides."""
         self._waiting.setdefault(number, {})[repair.slot] = repair
         repair.watched.append(number)

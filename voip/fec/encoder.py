@@ -19,10 +19,15 @@ _HISTORY_BITS = (1 << MASK_REACH) - 1
 class FecEncoder(Protocol):
     """What a stream that is sent asks of a scheme, packet by packet, in order."""
 
-    pattern: Pattern | None
-    """Which packets are protected; None for now: none. It may be replaced between any two packets."""
     blocks: int
     """Copies of packets sent within others so far."""
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """Which packets are protected; None: none, for now."""
+
+    def set_pattern(self, pattern: Pattern | None) -> None:
+        """Protect others from now on. May be called between any two packets."""
 
     def carry(self, packet: RtpPacket) -> RtpPacket:
         """A media packet as it goes on the wire."""
@@ -32,6 +37,31 @@ class FecEncoder(Protocol):
 
     def flush(self) -> list[RtpPacket]:
         """The repair packets at the stream's end."""
+
+
+class NoFec:
+    """Protects nothing, for want of an agreed scheme; keeps the pattern for the time when there is one."""
+
+    blocks = 0
+
+    def __init__(self, pattern: Pattern | None) -> None:
+        self.pattern = pattern
+
+    def set_pattern(self, pattern: Pattern | None) -> None:
+        """Keep another pattern."""
+        self.pattern = pattern
+
+    def carry(self, packet: RtpPacket) -> RtpPacket:
+        """The packet itself."""
+        return packet
+
+    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+        """No repair packets."""
+        return []
+
+    def flush(self) -> list[RtpPacket]:
+        """No repair packets."""
+        return []
 
 
 class Protected(NamedTuple):
@@ -44,7 +74,7 @@ class Protected(NamedTuple):
 
 
 class ParityEncoder(ABC):
-    """Repair packets for one media stream that we send, in order. `pattern` may be replaced between any two packets.
+    """Repair packets for one media stream that we send, in order.
 
     No pattern (None): no repair packets until there is one. A subclass writes the repair packets of one scheme.
     """
@@ -60,11 +90,11 @@ class ParityEncoder(ABC):
 
     @property
     def pattern(self) -> Pattern | None:
-        """Which packets are covered; what the old pattern has left open is covered before the new one begins."""
+        """Which packets are covered."""
         return self._pattern
 
-    @pattern.setter
-    def pattern(self, pattern: Pattern | None) -> None:
+    def set_pattern(self, pattern: Pattern | None) -> None:
+        """Cover others from now on; what the old pattern has left open is covered before."""
         if pattern == self._pattern:
             return
         if self._pattern is not None and (left := self._uncovered(self._pattern)):

@@ -1,6 +1,6 @@
-"""What is known of one media stream: which packets are here, and whether one that was rebuilt fits between them.
+"""The recent packets of one media stream, and whether a rebuilt packet fits between them.
 
-Redundancy says nothing about who made it, so nothing that is rebuilt is believed without that.
+Redundancy is not authenticated, so a rebuilt packet is accepted only if it fits.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from voip.rtp import MAX_DROPOUT, RtpPacket, unwrap
 
 SEQUENCE_MASK = 0xFFFF
 MEDIA_RING = 512
-"""Media packets kept, around the newest one: half of them behind it, half ahead."""
+"""Media packets kept around the newest one: half of them behind it, half ahead."""
 HALF_RING = MEDIA_RING // 2
 FIRST_CYCLE = 1 << 16
 """Extended numbers start here, so that those before the first packet stay positive."""
 _INDEX = MEDIA_RING - 1
-_NEIGHBOUR_REACH = 16  # packets around a rebuilt one that are asked for their timestamps: a long burst of losses
+_NEIGHBOUR_REACH = 16  # packets around a rebuilt one whose timestamps are compared: a long burst of losses
 _TIMESTAMP_MASK = 0xFFFFFFFF
 _TIMESTAMP_HALF = 1 << 31
 
@@ -33,8 +33,8 @@ class Known(NamedTuple):
 class PacketMemory:
     """The newest packets of a stream, in a ring by their number. `media_ssrc` None: that of the first packet.
 
-    `step`: ticks that a packet is expected to last, until two in a row say better. `shared_numbers`: packets that are
-    not media may have numbers of the same space, so that between two media packets numbers are missing, but no time.
+    `step`: ticks that a packet is expected to last, until two in a row say better. `shared_numbers`: other packets may
+    take sequence numbers of the media, so that numbers may be missing between two media packets without any time lost.
     """
 
     def __init__(self, media_ssrc: int | None, *, step: int | None = None, shared_numbers: bool = False) -> None:
@@ -45,14 +45,14 @@ class PacketMemory:
 
     def reset(self) -> None:
         """Forget all packets: after a new SSRC or a jump of the sequence numbers."""
-        self._newest: int | None = None  # extended number around which packets are believed
+        self._newest: int | None = None  # extended number around which packets are accepted
         self._anchored = False  # by a media packet, not only by a repair packet
         self._next_after_jump: int | None = None
         self._step = self._expected_step  # timestamp ticks between two packets that came one after the other
         self._media: list[Known | None] = [None] * MEDIA_RING
 
     def _place(self, packet: RtpPacket) -> int | None:
-        """The extended number of a media packet; None if it is too old, or the first one after a jump, to be of use."""
+        """The extended number of a media packet; None if it is too old, or the first one after a jump."""
         if packet.ssrc != self.media_ssrc:
             if self.media_ssrc is not None:
                 self.reset()
@@ -81,7 +81,7 @@ class PacketMemory:
             self._step = (timestamp - before.timestamp) & _TIMESTAMP_MASK
 
     def _fits(self, number: int, timestamp: int) -> bool | None:
-        """Whether a timestamp is right for a packet, by the packets around it; None if that will show later."""
+        """Whether a timestamp fits between the packets around it; None if that cannot be decided yet."""
         before, after = self._neighbour(number, -1), self._neighbour(number, +1)
         if before is not None and not _in_order(before.timestamp, timestamp):
             return False

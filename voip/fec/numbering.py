@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from voip.rtp import MAX_DROPOUT, MAX_MISORDER, RtpPacket, unwrap
 
-RING = 512
+RING_PACKETS = 512
 """Packets that are remembered, for those that come late."""
-REACH = 128
-"""Numbers on either side of one that are looked at."""
-JUMP = 1 << 15
-"""What the new numbers leave out where the old ones jump, or another stream begins: nothing was lost there."""
-_INDEX = RING - 1
+SEARCH_REACH = 128
+"""Numbers on either side of one that are searched."""
+JUMP_NUMBERS = 1 << 15
+"""Numbers left out where the old ones jump, or another stream begins: nothing was lost there."""
+_INDEX = RING_PACKETS - 1
 
 
 class _Placed(NamedTuple):
@@ -27,7 +27,7 @@ class _Placed(NamedTuple):
 
 
 class MediaNumbers:
-    """Gives media packets consecutive numbers: a hole in them is a media packet that is missing.
+    """Gives media packets consecutive numbers: a gap in them is a missing media packet.
 
     `step`: ticks that a packet is expected to last, until two packets in a row say better twice.
     """
@@ -39,14 +39,14 @@ class MediaNumbers:
         self._next = 1 << 16  # for the first packet of the next stream
         self._first: _Placed | None = None  # since the last jump
         self._newest: _Placed | None = None
-        self._ring: list[_Placed | None] = [None] * RING
+        self._ring: list[_Placed | None] = [None] * RING_PACKETS
 
     def repair(self, packet: RtpPacket) -> None:
         """A repair packet has this number, if it is one of the media's stream."""
         newest = self._newest
         if packet.ssrc == self._ssrc and newest is not None:
             wire = unwrap(packet.sequence_number, newest.wire)
-            if abs(wire - newest.wire) <= REACH and self._at(wire) is None:
+            if abs(wire - newest.wire) <= SEARCH_REACH and self._at(wire) is None:
                 self._ring[wire & _INDEX] = _Placed(wire, None, packet.timestamp)
 
     def place(self, packet: RtpPacket) -> RtpPacket:
@@ -77,16 +77,16 @@ class MediaNumbers:
         if first is None or newest is None or first.number is None or newest.number is None:
             return []
         wires = [unwrap(name, newest.wire) for name in names]
-        ahead = sum(newest.wire < wire <= newest.wire + REACH for wire in wires)
-        before = sum(first.wire - REACH <= wire < first.wire for wire in wires)
+        ahead = sum(newest.wire < wire <= newest.wire + SEARCH_REACH for wire in wires)
+        before = sum(first.wire - SEARCH_REACH <= wire < first.wire for wire in wires)
         numbers = [first.number - 1 - i for i in range(before)] + [newest.number + 1 + i for i in range(ahead)]
         return [number & 0xFFFF for number in numbers]
 
     def _begin(self, packet: RtpPacket) -> RtpPacket:
         if self._newest is not None and self._newest.number is not None:
-            self._next = self._newest.number + JUMP
+            self._next = self._newest.number + JUMP_NUMBERS
         self._ssrc = packet.ssrc
-        self._ring = [None] * RING
+        self._ring = [None] * RING_PACKETS
         self._first = self._newest = _Placed(packet.sequence_number + (1 << 16), self._next, packet.timestamp)
         self._ring[self._newest.wire & _INDEX] = self._newest
         return replace(packet, sequence_number=self._next & 0xFFFF)
@@ -98,7 +98,7 @@ class MediaNumbers:
     def _after(self, newest: _Placed, wire: int, packet: RtpPacket) -> int:
         """The number of a packet that is ahead of all others."""
         assert newest.number is not None
-        between = range(newest.wire + 1, min(wire, newest.wire + REACH))
+        between = range(newest.wire + 1, min(wire, newest.wire + SEARCH_REACH))
         most = wire - newest.wire - sum(self._at(other) is not None for other in between)
         ticks = unwrap(packet.timestamp - newest.timestamp, 0, 32)
         if most == 1 and ticks > 0:
@@ -119,7 +119,7 @@ class MediaNumbers:
 
     def _neighbour(self, wire: int, direction: int) -> _Placed | None:
         """The nearest media packet on one side; ahead that is the newest at the latest."""
-        for other in range(wire + direction, wire + direction * (REACH + 1), direction):
+        for other in range(wire + direction, wire + direction * (SEARCH_REACH + 1), direction):
             placed = self._at(other)
             if placed is not None and placed.number is not None:
                 return placed

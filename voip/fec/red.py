@@ -21,7 +21,7 @@ MAX_OFFSET = (1 << 14) - 1
 MAX_BLOCK = (1 << 10) - 1
 """Bytes of a block other than the last."""
 MAX_BLOCKS = 16
-"""Blocks before the last that are read: more packets before than that are past their turn."""
+"""Blocks before the last that are read: older packets would come too late to be played."""
 HEADERS = 32
 """Bytes left for what is not payload: the RTP header, and some that a relay may add."""
 _FOLLOWED = 0x80  # F
@@ -119,20 +119,29 @@ class RedEncoder:
         self.payload_type = payload_type
         self.blocks = 0
         """Packets repeated so far."""
-        self.pattern = pattern
+        self._pattern = pattern
         self._sent: deque[RtpPacket] = deque(maxlen=MAX_BLOCKS)  # newest first
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """Which packets each one repeats."""
+        return self._pattern
+
+    def set_pattern(self, pattern: Pattern | None) -> None:
+        """Repeat others from now on; None: none."""
+        self._pattern = pattern
 
     def carry(self, packet: RtpPacket) -> RtpPacket:
         """The packet as it is to be sent; the oldest copies are left out where they do not fit."""
         sent = self._sent
         if sent and packet.sequence_number != (sent[0].sequence_number + 1) & SEQUENCE_MASK:
             sent.clear()
-        if self.pattern is None:
+        if self._pattern is None:
             sent.appendleft(packet)
             return packet
         blocks: list[Block] = []
         room = MAX_DATAGRAM - HEADERS - 1 - len(packet.payload)
-        for back in copies_of(self.pattern):
+        for back in copies_of(self._pattern):
             block = self._copy(packet, back, room)
             if block is not None:
                 room -= _BLOCK_HEADER.size + len(block.payload)

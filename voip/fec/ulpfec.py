@@ -19,18 +19,18 @@ import struct
 from functools import lru_cache
 
 from voip.errors import ProtocolError
-from voip.fec import red
 from voip.fec.decoder import ParityDecoder
 from voip.fec.encoder import ParityEncoder, Protected, combined
 from voip.fec.memory import SEQUENCE_MASK
 from voip.fec.pattern import Pattern
+from voip.fec.red import wrap
 from voip.fec.xor import FIXED_HEADER, MAX_PACKET, RepairHeader, parity_from_bytes, parity_to_bytes
 from voip.rtp import Packetizer, RtpPacket
 
 ULP_REACH = 48
 """Packets from SN base on that a mask can name (section 7.4)."""
 MAX_LEVELS = 8
-"""Levels of one repair packet that are read; two is what anybody sends."""
+"""Levels of one repair packet that are read; no known sender uses more than two."""
 _SHORT_BITS = 16
 _EXTENSION_BIT = 0x80  # E: reserved, has to be 0
 _LONG_MASK_BIT = 0x40  # L
@@ -128,7 +128,7 @@ class UlpFecEncoder(ParityEncoder):
 
     def carry(self, packet: RtpPacket) -> RtpPacket:
         """A media packet, or one of ours, as it goes on the wire."""
-        return packet if self.red_payload_type is None else red.wrap(packet, self.red_payload_type)
+        return packet if self.red_payload_type is None else wrap(packet, self.red_payload_type)
 
     def protect(self, packet: RtpPacket) -> list[RtpPacket]:
         """The repair packets to send right after this media packet: often none."""

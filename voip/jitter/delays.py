@@ -46,22 +46,22 @@ class DelayTarget:
 
     WINDOW = 30.0
     """Seconds of history."""
-    MOST = 12000
+    MAX_PACKETS = 12000
     """Packets of history: 400 a second."""
     PRICE = 2000.0
     """Seconds of delay that all packets being late by a second would be worth: 40 ms may be spent to save one packet in
-    a thousand that would be late by 30 ms. Where packets are held on for, that is how much sound is made up."""
-    SHORTEST = 1500
+    a thousand that would be late by 30 ms. While play-out is held for packets, so much sound is synthesized."""
+    MIN_COUNT = 1500
     """Packets that the history counts as at least, 30 s of 20 ms each: one stall says little of the next 30 s."""
     LATE = 0.05
     """Share of packets that may be worth less than the wait for them."""
-    FREE = 0.01
-    """Seconds of lateness that cost nothing: so little made-up sound is not heard."""
-    LATEST = 0.03
+    FREE_LATENESS = 0.01
+    """Seconds of lateness that cost nothing: so little synthesized sound is not heard."""
+    MAX_LATENESS = 0.03
     """Seconds; to be later than that is no worse."""
     MARGIN = 0.003
     """Seconds on top of what the packets need."""
-    ENOUGH = 10
+    MIN_PACKETS = 10
     """Packets before the history says anything."""
     RESOLVED = 1400
     """Packets from which on the tail can be seen; before, it is guessed from a quantile."""
@@ -74,11 +74,11 @@ class DelayTarget:
     FALL = 0.01
     """Seconds per second by which the target comes down."""
 
-    def __init__(self, lowest: float, highest: float, first: float | None = None) -> None:
-        """`first`: the delay to begin with; the lowest without one."""
-        self.lowest = min(lowest, highest)
-        self.highest = highest
-        self.value = self.lowest if first is None else min(max(first, self.lowest), highest)
+    def __init__(self, minimum: float, maximum: float, first: float | None = None) -> None:
+        """`first`: the delay to begin with; the minimum without one."""
+        self.minimum = min(minimum, maximum)
+        self.maximum = maximum
+        self.value = self.minimum if first is None else min(max(first, self.minimum), maximum)
         self.needed = 0.0
         """What the packets of the last seconds would have needed, whether or not `value` has followed."""
         self._history: deque[tuple[float, float]] = deque()
@@ -93,8 +93,13 @@ class DelayTarget:
         history.append((at, transit))
         insort(ordered, transit)
         oldest = at - self.WINDOW
-        while history[0][0] < oldest or len(history) > self.MOST:
+        while history[0][0] < oldest or len(history) > self.MAX_PACKETS:
             del ordered[bisect_left(ordered, history.popleft()[1])]
+
+    def require(self, delay: float) -> None:
+        """The least delay has become `delay` seconds: the target is there at once if it was below."""
+        self.minimum = min(delay, self.maximum)
+        self.value = max(self.value, self.minimum)
 
     def missed(self) -> None:
         """A packet came too late to be played: the target may rise."""
@@ -107,7 +112,7 @@ class DelayTarget:
         self._missed = False
         self.needed = 0.0
 
-    def update(self, floor: float, now: float, extra: float, least: float = 0.0) -> bool:
+    def update(self, fastest: float, now: float, extra: float, least: float = 0.0) -> bool:
         """Bring `value` up to date, given the fastest transit; whether it had to rise.
 
         `extra` seconds come on top of what packets need; the delay is never below `least` and a margin.
@@ -115,13 +120,13 @@ class DelayTarget:
         elapsed = 0.0 if self._updated is None else now - self._updated
         self._updated = now
         ordered = self._sorted
-        wanted = bottom = min(max(self.lowest, self.MARGIN + max(extra, least)), self.highest)
+        wanted = bottom = min(max(self.minimum, self.MARGIN + max(extra, least)), self.maximum)
         missed, self._missed = self._missed, False
-        if len(ordered) >= self.ENOUGH:
+        if len(ordered) >= self.MIN_PACKETS:
             if missed or now - self._judged >= self.INTERVAL:
                 self._judged = now
-                self.needed = self._worthwhile(floor)
-            wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.highest)
+                self.needed = self._worthwhile(fastest)
+            wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.maximum)
         self.value = max(self.value, bottom)
         if wanted < self.value:
             self.value = max(wanted, self.value - self.FALL * max(elapsed, 0.0))
@@ -130,13 +135,13 @@ class DelayTarget:
             return True
         return missed
 
-    def _worthwhile(self, floor: float) -> float:
+    def _worthwhile(self, fastest: float) -> float:
         """The spread of transits that it pays to wait for: one that there was, among the last LATE of all."""
         ordered = self._sorted
         count = len(ordered)
         tail = np.array(ordered[-max(2, round(self.LATE * count)) :])
-        lateness = np.clip(tail[None, :] - tail[:, None] - self.FREE, 0.0, self.LATEST).sum(axis=1)
-        best = float(tail[np.argmin(tail + self.PRICE / max(count, self.SHORTEST) * lateness)]) - floor
+        lateness = np.clip(tail[None, :] - tail[:, None] - self.FREE_LATENESS, 0.0, self.MAX_LATENESS).sum(axis=1)
+        best = float(tail[np.argmin(tail + self.PRICE / max(count, self.MIN_COUNT) * lateness)]) - fastest
         if count <= self.RESOLVED:
-            return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - floor))
+            return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - fastest))
         return best

@@ -26,7 +26,7 @@ class DriftEstimator:
     """Seconds of which the smallest value counts."""
     WINDOW = 180.0
     """Seconds of history: temperature changes a crystal more slowly."""
-    LEAST = 10
+    MIN_BINS = 10
     """Bins before anything is said."""
     CERTAIN = 5.0
     """ppm of standard error below which an estimate is given."""
@@ -100,7 +100,7 @@ class DriftEstimator:
         while at - self._bins[0][0] > self.WINDOW:
             self._bins.popleft()
         self._unfitted += 1
-        if len(self._bins) >= self.LEAST // 2 and self._unfitted > len(self._bins) / self.OFTEN:
+        if len(self._bins) >= self.MIN_BINS // 2 and self._unfitted > len(self._bins) / self.OFTEN:
             self._fit()
 
     def _off(self, at: float, value: float) -> float:
@@ -129,7 +129,7 @@ class DriftEstimator:
             return
         self._error = _standard_error(residuals, weights, leverage, self.NOISE) / PPM
         plausible = abs(slope) < self.PLAUSIBLE * PPM
-        if len(table) >= self.LEAST and self._error < self.CERTAIN and plausible:
+        if len(table) >= self.MIN_BINS and self._error < self.CERTAIN and plausible:
             self._ppm = -slope / PPM
 
 
@@ -166,13 +166,13 @@ class DriftCorrection:
     It stays exactly 1 until a drift is known that is worth it; from then on it follows.
     """
 
-    LIMIT = 500 * PPM
+    MAX_CORRECTION = 500 * PPM
     """The most that the ratio departs from 1: more than crystals do, less than an ear hears (3000 ppm)."""
     WORTH = 10.0
     """ppm that are left to time-scaling, a pitch period in a quarter of an hour, while nothing is corrected yet."""
-    PATIENCE = 100.0
-    """Seconds in which an error of the delay is made up for."""
-    ERROR = 0.010
+    CORRECTION_TIME = 100.0
+    """Seconds in which an error of the delay is corrected."""
+    MAX_ERROR = 0.010
     """Seconds of error that count; more is not for the resampler to correct."""
     SLEW = 20 * PPM
     """The most that the ratio changes in a second."""
@@ -194,8 +194,8 @@ class DriftCorrection:
         if not self._active:
             self._active = ppm is not None and abs(ppm) > self.WORTH
             return self.ratio
-        wanted = min(max(error, -self.ERROR), self.ERROR) / self.PATIENCE + (ppm or 0.0) * PPM
-        wanted = min(max(wanted, -self.LIMIT), self.LIMIT)
+        wanted = min(max(error, -self.MAX_ERROR), self.MAX_ERROR) / self.CORRECTION_TIME + (ppm or 0.0) * PPM
+        wanted = min(max(wanted, -self.MAX_CORRECTION), self.MAX_CORRECTION)
         change = self.SLEW * elapsed
         self.ratio = 1.0 + min(max(wanted, self.ratio - 1.0 - change), self.ratio - 1.0 + change)
         return self.ratio

@@ -1,30 +1,48 @@
 """How far play-out is behind the fastest packets, and how much longer or shorter the sound should become.
 
-The reader pulls a little late now and then and makes up for it by pulling twice: its earliest pulls of the last moment
+The reader pulls a little late now and then, and catches up by pulling twice: its earliest pulls of the last moment
 say where play-out stands, as the earliest packets say what the network needs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from voip.jitter.delays import SlidingMinimum
 
 PHASE_WINDOW = 0.3
-"""Seconds over which the reader's punctuality is judged: its earliest pull counts, late ones are made up for."""
+"""Seconds over which the reader's punctuality is judged: its earliest pull counts, as it catches up after late ones."""
 BAND = 0.0101
 """Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
 over 10 ms, the usual block of a device and a step of many packet times."""
 FAR = 0.040
-"""Seconds of deviation at which it matters more that the delay gets right than that nobody hears how."""
+"""Seconds of deviation at which it matters more that the delay gets right than that it is not heard."""
 CLOSE = 0.002
 """Seconds of deviation at which a correction that has begun ends."""
 EDGE = 0.005
 """Seconds between the arrival of the fastest packets and their turn: less than that is as good as too late."""
-PATIENCE = 4.0
+ONLY_PAUSES_FOR = 4.0
 """Seconds for which only pauses are made longer or shorter, unless packets are late: people mostly pause more often."""
-LONG = 15.0
+ANY_SOUND_AFTER = 15.0
 """Seconds after which the delay gets right whatever the sound: noise and music have neither pauses nor a pitch."""
 AHEAD_MEMORY = 0.99
 """What is left, at the next pull, of the most that was taken out ahead of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """How the reader should change the length of the sound: `seconds` longer (shorter: negative).
+
+    `urgent`: that matters more than that it is not heard; `only_in_pauses`: it should be done where there is silence.
+    """
+
+    seconds: float
+    urgent: bool
+    only_in_pauses: bool
+
+
+UNCHANGED = Stretch(0.0, urgent=False, only_in_pauses=False)
+"""The sound as it was sent."""
 
 
 class Pace:
@@ -42,6 +60,7 @@ class Pace:
         self._steady_since = 0.0
         self._direction = 0
         self._since = 0.0
+        self._risen = False
 
     def restart(self, heard: float) -> None:
         """Play-out begins, at another place."""
@@ -49,11 +68,12 @@ class Pace:
         self._shift = 0.0
         self._steady_since = heard
         self._direction = 0
+        self._risen = False
 
-    def measure(self, heard: float, position: float, ahead: float, floor: float) -> None:
+    def measure(self, heard: float, position: float, ahead: float, fastest: float) -> None:
         """What is at `position` of the stream, taken out `ahead` of its time, will be heard at `heard`.
 
-        The fastest packets take `floor`.
+        The fastest packets take `fastest`.
         """
         if self._measured is not None and heard - self._measured > PHASE_WINDOW:
             self._steady_since = heard
@@ -63,30 +83,32 @@ class Pace:
         self.ahead = max(ahead, AHEAD_MEMORY * self.ahead)
         phase = self._phase.value
         assert phase is not None
-        self.delay = phase + self._shift - floor
-
-    @property
-    def phase(self) -> float | None:
-        """Reader's time minus the position that it would have reached without any correction of ours."""
-        return self._phase.value
+        self.delay = phase + self._shift - fastest
 
     def shift(self, seconds: float) -> None:
         """Play-out has added so much sound of its own, or left out (negative)."""
         self._shift += seconds
         self.delay += seconds
 
-    def is_steady(self, heard: float) -> bool:
-        """Whether the reader has been pulling regularly for long enough to say that the delay is too long."""
-        return heard - self._steady_since >= PHASE_WINDOW
+    def stretch(self, target: float, heard: float, *, risen: bool) -> Stretch:
+        """What brings the delay to `target`; `risen`: that has just risen, because packets came too late."""
+        self._risen |= risen
+        wish = self._wish(target)
+        urgent = self._is_urgent(wish)
+        only_in_pauses = not urgent and self._waited < ONLY_PAUSES_FOR
+        if wish >= 0.0:
+            self._risen &= wish > 0.0
+        else:
+            self._risen = False
+            if heard - self._steady_since < PHASE_WINDOW:  # a reader that has just stood still says nothing
+                wish = 0.0
+        return Stretch(wish, urgent, only_in_pauses)
 
-    def wish(self, target: float, *, at_once: bool) -> float:
-        """Seconds by which the sound should become longer (shorter: negative); 0.0 while the delay is near its target.
-
-        `at_once`: the target has just risen, because packets came too late.
-        """
+    def _wish(self, target: float) -> float:
+        """Seconds of delay that are lacking (too much: negative); 0.0 while the delay is near its target."""
         lack = target - self.delay
         direction = 1 if lack > 0.0 else -1
-        going_on = direction == self._direction or (at_once and lack > 0.0)
+        going_on = direction == self._direction or (self._risen and lack > 0.0)
         if abs(lack) <= (CLOSE if going_on else BAND):
             self._direction = 0
             return 0.0
@@ -94,17 +116,12 @@ class Pace:
             self._direction, self._since = direction, self._measured or 0.0
         return lack
 
-    @property
-    def can_wait(self) -> bool:
-        """Whether there is time to fulfil the wish where there is silence."""
-        return self._waited < PATIENCE
-
-    def is_urgent(self, wish: float, *, late: bool) -> bool:
-        """Whether to fulfil that wish even where the sound does not lend itself to it; `late`: packets are."""
+    def _is_urgent(self, wish: float) -> bool:
+        """Whether to fulfil that wish even where the sound does not lend itself to it."""
         on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
-        if wish > 0.0 and (late or on_edge):
+        if wish > 0.0 and (self._risen or on_edge):
             return True
-        return self._waited > (PATIENCE if abs(wish) > FAR else LONG)
+        return self._waited > (ONLY_PAUSES_FOR if abs(wish) > FAR else ANY_SOUND_AFTER)
 
     @property
     def _waited(self) -> float:

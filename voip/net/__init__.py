@@ -1,20 +1,27 @@
-"""Sockets and the thread that serves them: the only module that touches a network.
+"""Sockets and the thread that serves them: the only package that touches a network.
 
-sockets     names, addresses, UDP sockets, and why the system refuses one
-tls         certificates, and TLS between the bytes of a socket and those of its user
-connections TCP and TLS: opened, kept, closed
-media       the port pair of a call
-stun        the public addresses of our sockets
-zones       which link a neighbour is on
-names       host names, by the DNS and the system
-loop        the network thread: sockets and timers, driving the user agent and the RTP sessions
+network       the four parts below, put together
+  loop        the event loop of the network thread: knows no protocol
+  signalling  SIP over UDP, TCP and TLS, for one user agent
+  addresses   our own addresses: bound, public, on a route, by STUN
+  media       media ports, and everything that enters or leaves them
+connections   SIP over TCP and TLS: opens, reuses and closes connections
+connection    one of them
+stream_ports  the TCP ports of those connections
+tls           certificates, and TLS between the bytes of a socket and those of its user
+stun          the STUN client
+failures      containing our own bugs
+dns           resolving host names, by the DNS and the system
+zones         zones of link-local addresses
+sockets       UDP and TCP sockets, and why the system refuses one
 """
 
 from __future__ import annotations
 
-from voip.net.loop import Handler, Network, OnPacket
-from voip.net.media import MediaPort
-from voip.net.names import host_address
+from voip.net.dns import host_address
+from voip.net.media import MediaTransport, OnPacket
+from voip.net.network import Network
+from voip.net.signalling import Handler, SendFailed
 from voip.net.sockets import DSCP_EF, family_of, local_address_towards
 from voip.net.tls import TlsFiles
 from voip.net.zones import find_zone, learn_zone
@@ -22,9 +29,10 @@ from voip.net.zones import find_zone, learn_zone
 __all__ = [
     "DSCP_EF",
     "Handler",
-    "MediaPort",
+    "MediaTransport",
     "Network",
     "OnPacket",
+    "SendFailed",
     "TlsFiles",
     "family_of",
     "find_zone",

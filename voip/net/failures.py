@@ -1,16 +1,16 @@
-"""What was dropped because handling it failed: a bug costs the message or the call that met it, never the program."""
+"""Containing our own bugs: a bug costs the message or the call that triggers it, never the program."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
 
-MOST_TOLD = 8
-"""Failures at different places of the program that are said; whoever can provoke one must not fill a log."""
+MAX_TOLD = 8
+"""Failures reported to the user, one per line of code: a peer that can trigger them must not fill a log."""
 
 
 class Failures:
-    """Counts them, and says each once: a line for the user, and where it happened from verbosity 1 on."""
+    """Counts failures and reports each once: one line, and the traceback from verbosity 1 on."""
 
     def __init__(self, say: Callable[[int, str], None]) -> None:
         self._say = say
@@ -18,11 +18,11 @@ class Failures:
         self._told: set[tuple[str, int]] = set()
 
     def note(self, what: str, error: Exception) -> None:
-        """`what` was dropped because of this error, which is just being handled."""
+        """Report that `what` was dropped because of this exception, which is being handled."""
         self.count += 1
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = (last.filename, last.lineno or 0)
-        if place in self._told or len(self._told) >= MOST_TOLD:
+        if place in self._told or len(self._told) >= MAX_TOLD:
             return
         self._told.add(place)
         self._say(0, f"{what} was dropped: {type(error).__name__} (a bug; -v says where): {error}")

@@ -1,68 +1,238 @@
-"""Media ports: a UDP socket for RTP, and one for RTCP beside it (RFC 3550 section 11)."""
+"""Media ports: UDP sockets for RTP and RTCP (RFC 3550 section 11), and everything that enters or leaves them."""
 
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
-from voip.net.sockets import try_bind
-from voip.net.zones import sockaddr
+from voip.net.addresses import OwnAddresses
+from voip.net.failures import Failures
+from voip.net.loop import EventLoop
+from voip.net.sockets import datagrams, family_of, try_bind
+from voip.net.zones import find_zone, sockaddr
+from voip.rtp import RtpPacket
+from voip.session import RtpSession
+from voip.stun import is_stun
 
 PORT_TRIES = 64
-"""Ports asked of the system until one is even."""
+"""Attempts to get an even port from the system."""
+MEDIA_KEEP_ALIVE = 15.0
+"""Seconds without a sent packet after which a keep-alive refreshes the mapping of a NAT (RFC 6263 section 5)."""
+
+OnPacket = Callable[[RtpPacket, float], None]
+"""Called with each accepted packet and the time of its arrival."""
+OnStun = Callable[[bytes, "tuple[str, int]"], None]
 
 
-@dataclass
-class MediaPort:
-    """An even UDP port for RTP and, where it was free, the odd one above for RTCP (RFC 3550 section 11).
+class MediaTransport:
+    """One media port: an even UDP port for RTP and, if it was free, the odd one above for RTCP.
 
-    `send` may be called from any thread. `icmp_errors` counts sends refused by what came back for earlier ones.
+    Everything that a call sends leaves through this object: media and FEC, RTCP, keep-alives, and the empty first
+    packet that opens a NAT. Everything received enters through it: STUN (RFC 7983), RTP and RTCP. `attach` provides the
+    session, which knows the addresses of the peer.
+
+    Threads: `send_rtp` is called from the capture thread, all other methods from the network thread. The counters are
+    written by both and may miss a datagram.
+
+    SRTP (RFC 3711) belongs here and in the session. Keys would come with `attach`, in the `NegotiatedMedia` of the
+    session. `send_rtp`, `_send_rtcp` and `_keep_alive` would protect what they pass to `_transmit`. The capture thread
+    would own the contexts of media and FEC, the network thread those of RTCP and of the SSRC of the keep-alives, so no
+    state is shared. Received packets would be unprotected where the session parses them, after its checks of source and
+    SSRC, which stay in clear.
     """
 
-    rtp: socket.socket
-    rtcp: socket.socket | None
-    host: str
-    port: int
-    icmp_errors: int = 0
-    unsent: int = 0
-    sent: int = 0
-    """Datagrams from the RTP port."""
+    def __init__(
+        self,
+        loop: EventLoop,
+        rtp: socket.socket,
+        rtcp: socket.socket | None,
+        *,
+        host: str,
+        on_stun: OnStun,
+        failures: Failures,
+    ) -> None:
+        """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source."""
+        self._loop, self._on_stun, self._failures = loop, on_stun, failures
+        self.rtp, self.rtcp = rtp, rtcp
+        self.host: str = host
+        self.port: int = rtp.getsockname()[1]
+        self.sent = 0
+        """Datagrams sent from the RTP port."""
+        self.icmp_errors = 0
+        """Datagrams not sent because an earlier one was answered by ICMP "port unreachable"."""
+        self.unsent = 0
+        """Datagrams not sent because the system refused them: no buffer, no route."""
+        self._session: RtpSession | None = None
+        self._on_packet: OnPacket = _ignore
+        self._open, self._reading = True, False
 
     @property
     def ip_version(self) -> int:
-        """4 or 6: packets can go to addresses of this version alone."""
+        """4 or 6: packets can only be sent to addresses of this version."""
         return 6 if self.rtp.family == socket.AF_INET6 else 4
 
-    def send(self, destination: tuple[str, int], datagram: bytes) -> None:
-        self._send(self.rtp, destination, datagram)
+    # --- out ------------------------------------------------------------------------------------------------------
 
-    def send_rtcp(self, destination: tuple[str, int], datagram: bytes, *, shared: bool) -> None:
-        """`shared`: RTCP has no port of its own (RFC 5761)."""
-        self._send(self.rtp if shared or self.rtcp is None else self.rtcp, destination, datagram)
+    def send_rtp(self, datagram: bytes) -> bool:
+        """Send a media or repair packet to the peer. Capture thread. False if the address of the peer is unknown:
+        before `attach`, or without signalling until a packet has come from it."""
+        session = self._session
+        if session is None:
+            return False
+        remote = session.remote
+        if not remote[1]:
+            return False
+        self._transmit(self.rtp, remote, datagram)
+        return True
 
-    def _send(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
+    def send_goodbye(self) -> None:
+        """Send the last RTCP of the session, with BYE; once."""
+        if self._session is not None:
+            self._send_rtcp(self._session, self._session.final_report(self._loop.now()))
+
+    def _send_rtcp(self, session: RtpSession, compounds: list[bytes]) -> None:
+        destination = session.rtcp_destination
+        if destination is None:
+            return
+        sock = self.rtp if session.media.rtcp_mux or self.rtcp is None else self.rtcp  # RFC 5761
+        for compound in compounds:
+            self._transmit(sock, destination, compound)
+
+    def _keep_alive(self, sent: int) -> None:
+        """Send a keep-alive if nothing was sent since the count was `sent`, and check again later."""
+        session = self._session
+        if not self._open or session is None:
+            return
+        if self.sent == sent and (datagram := session.keep_alive()) is not None:
+            self._transmit(self.rtp, session.remote, datagram)
+        self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
+
+    def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
+        """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
         self.sent += sock is self.rtp
         try:
             sock.sendto(datagram, sockaddr(*destination, sock.family))
         except ConnectionRefusedError:
             self.icmp_errors += 1
         except (OSError, TypeError, ValueError):
-            # No buffer, no route for now, no address of this socket's: RTP is lost like on any wire, the media time-out
+            # No buffer, no route at present, an address of another family: the packet is lost, the media time-out
             # decides.
             self.unsent += 1
 
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    def attach(self, session: RtpSession, on_packet: OnPacket) -> None:
+        """Begin media: received datagrams go to `session`, packets that it accepts to `on_packet`, and RTCP is sent.
+
+        Call this before the first `send_rtp`.
+        """
+        if self.rtp.family == socket.AF_INET6:
+            find_zone(session.remote[0])  # SDP may name another address than SIP came from
+        self._session, self._on_packet = session, on_packet
+        self._read(True)
+        self._loop.add(self)
+        if session.media.direction.sends:
+            self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
+        else:
+            self._keep_alive(self.sent)
+
+    def read_early(self, wanted: bool) -> None:
+        """Read the sockets before there is a session, for STUN responses only, or stop reading them."""
+        if self._session is None:
+            self._read(wanted)
+
+    def _read(self, wanted: bool) -> None:
+        if not self._open or wanted == self._reading:
+            return
+        self._reading = wanted
+        for sock in self._sockets:
+            if wanted:
+                self._loop.register(sock, partial(self._receive, sock))
+            else:
+                self._loop.unregister(sock)
+
+    def _receive(self, sock: socket.socket) -> None:
+        for data, source in datagrams(sock):
+            arrival = self._loop.now()
+            if is_stun(data):  # shares the port with RTP (RFC 7983)
+                self._on_stun(data, source)
+            elif self._session is not None:
+                try:
+                    for packet in self._session.receive_datagram(data, source, arrival):
+                        self._on_packet(packet, arrival)
+                except Exception as error:
+                    self._failures.note(f"a datagram from {source[0]}", error)
+            if not self._reading:  # the last STUN response has come: what follows is for the session
+                return
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def next_timer(self) -> float | None:
+        """When RTCP is due."""
+        return None if self._session is None else self._session.next_timer()
+
+    def handle_timer(self, now: float) -> None:
+        if self._session is not None:
+            self._send_rtcp(self._session, self._session.rtcp_to_send(now))
+
+    def flush(self) -> None:
+        """Nothing to do: datagrams are sent at once."""
+
     def close(self) -> None:
-        self.rtp.close()
-        if self.rtcp is not None:
-            self.rtcp.close()
+        """Process what has been received and close the port. Idempotent."""
+        if self._session is not None and self._open:
+            for sock in self._sockets:
+                self._receive(sock)
+        self._read(False)
+        self._open = False
+        self._loop.remove(self)
+        for sock in self._sockets:
+            sock.close()
+
+    @property
+    def _sockets(self) -> tuple[socket.socket, ...]:
+        return (self.rtp,) if self.rtcp is None else (self.rtp, self.rtcp)
+
+
+class MediaPorts:
+    """Opens the media ports of calls."""
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        addresses: OwnAddresses,
+        failures: Failures,
+        *,
+        ports: tuple[int, int] | None = None,
+        dscp: int,
+    ) -> None:
+        """`ports`: first and last of the range to use; None: any."""
+        self._loop, self._addresses, self._failures = loop, addresses, failures
+        self._ports, self._dscp = ports, dscp
+
+    def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
+        """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
+        family = family_of(remote_host)
+        host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
+        ports = self._ports if own_port is None else (own_port, own_port)
+        rtp, rtcp = open_pair(family, host, ports, self._dscp)
+        return MediaTransport(
+            self._loop,
+            rtp,
+            rtcp,
+            host=self._addresses.local_host(remote_host),
+            on_stun=self._addresses.receive_stun,
+            failures=self._failures,
+        )
 
 
 def open_pair(
     family: socket.AddressFamily, host: str, ports: tuple[int, int] | None, dscp: int
 ) -> tuple[socket.socket, socket.socket | None]:
-    """The sockets of a media port, within `ports` (first, last) if that is given; NetworkError when all are taken."""
+    """The RTP and the RTCP socket of a media port within `ports` (first, last). NetworkError when all are taken."""
     candidates = [0] * PORT_TRIES
     if ports is not None:
         first, last = ports
@@ -78,3 +248,7 @@ def open_pair(
         rtcp = try_bind(family, host, port + 1, dscp) if port < MAX_PORT else None
         return rtp, rtcp
     raise NetworkError(f"no free media port among {ports}; choose others with --rtp-port")
+
+
+def _ignore(packet: RtpPacket, arrival: float) -> None:
+    return

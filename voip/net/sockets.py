@@ -1,4 +1,4 @@
-"""Addresses, names and UDP sockets: what the system says about them, in one line for the user where it says no."""
+"""UDP and TCP sockets, local addresses, and one-line explanations of what the system refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voip.net.zones import find_zone, learned, sockaddr
 DATAGRAMS_PER_TURN = 100
 """Datagrams read from one socket before the others and the timers get their turn."""
 RECEIVE_BUFFER = 1 << 20
-"""Bytes of socket buffer asked for: three seconds of the widest stream survive a frozen process."""
+"""Bytes of socket buffer to request: three seconds of the widest stream survive a frozen process."""
 DSCP_EF = 46
 """Expedited forwarding (RFC 3246): voice."""
 
@@ -24,7 +24,7 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def local_address_towards(host: str) -> str:
-    """The address of this machine that packets to the literal address `host` leave from; nothing is sent."""
+    """The source address of packets to the literal address `host`; nothing is sent. NetworkError without a route."""
     find_zone(host)
     with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
         try:
@@ -35,7 +35,7 @@ def local_address_towards(host: str) -> str:
 
 
 def is_own_address(host: str) -> bool:
-    """Whether this machine has the literal address `host` just now."""
+    """Whether this machine has the literal address `host` at present."""
     sock = try_bind(family_of(host), host, 0, 0)
     if sock is not None:
         sock.close()
@@ -43,7 +43,7 @@ def is_own_address(host: str) -> bool:
 
 
 def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
-    """A non-blocking UDP socket on that address; OSError as it is."""
+    """A non-blocking UDP socket bound to that address. OSError."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     return _bound(sock, host, port, dscp, {(socket.SOL_SOCKET, socket.SO_RCVBUF): RECEIVE_BUFFER})
 
@@ -51,8 +51,8 @@ def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) 
 def bound_stream_socket(
     family: socket.AddressFamily, host: str, port: int, dscp: int, *, shared: bool = True
 ) -> socket.socket:
-    """A non-blocking TCP socket on that address, to listen at or to connect from; `shared`: its port may be that of
-    others of ours. OSError as it is."""
+    """A non-blocking TCP socket bound to that address, to listen or to connect. `shared`: other sockets of ours may use
+    its port. OSError."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     settings = {(socket.IPPROTO_TCP, socket.TCP_NODELAY): 1}
     if shared:
@@ -89,7 +89,7 @@ def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
 
 
 def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
-    """What has come to a UDP socket, each with its source: so much that others get their turn, too."""
+    """Received datagrams with their sources, at most DATAGRAMS_PER_TURN so that other sockets get their turn."""
     for _ in range(DATAGRAMS_PER_TURN):
         try:
             data, source = sock.recvfrom(MAX_UDP_DATAGRAM)
@@ -103,7 +103,7 @@ def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
 
 
 def reason_of(error: Exception) -> str:
-    """Why the system, or Python before it, refuses an address: in its words."""
+    """Why the system, or Python, refuses an address, in its own words."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -114,8 +114,8 @@ def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> s
         return None
 
 
-def why_not(error: OSError, host: str, port: int, kind: str = "UDP") -> str:
-    """Why the system does not give us this port, in one line that says what to do."""
+def explain_bind_error(error: OSError, host: str, port: int, kind: str = "UDP") -> str:
+    """Why the system refuses to bind this port, in one line that says what to do."""
     if error.errno == errno.EADDRINUSE:
         return f"{kind} port {port} is taken, perhaps by another receiver.py; choose one with --sip-port"
     if error.errno == errno.EADDRNOTAVAIL:

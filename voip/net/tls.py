@@ -1,5 +1,5 @@
-"""TLS for connections (RFC 3261 section 26.2, RFC 8446): who we are, whom we trust, and the layer between the bytes of
-a socket and those of its user."""
+"""TLS for connections (RFC 3261 section 26.2, RFC 8446): our certificate, trusted authorities, and a layer between the
+bytes of a socket and those of its user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READ_SIZE = 1 << 16
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """PEM files: our certificate and its key, and the certificates of authorities; None: those of the system."""
+    """PEM files: our certificate and its key; certificates of trusted authorities (None: those of the system)."""
 
     certificate: str | None = None
     key: str | None = None
@@ -22,41 +22,41 @@ class TlsFiles:
 
 
 class Tls:
-    """What is needed to begin TLS on either side. VoipError, in one line, for files that are of no use."""
+    """The TLS contexts of both roles. VoipError, in one line, for unusable files."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self.server = self._with_certificate(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
-        """None without a certificate: nobody can connect by TLS then."""
+        """The context for incoming connections; None without a certificate: TLS connections are not accepted."""
         if files.authorities is not None:
             _ = self.client
 
     @cached_property
     def client(self) -> ssl.SSLContext:
-        """The certificate of the other side is verified, and that it is for the host that was asked for."""
+        """The context for outgoing connections: the certificate of the server and its host name are verified."""
         try:
             context = ssl.create_default_context(cafile=self._files.authorities)
         except (OSError, ssl.SSLError) as error:
-            raise VoipError(f"--tls-ca {self._files.authorities}: {_trouble(error)}") from error
+            raise VoipError(f"--tls-ca {self._files.authorities}: {_explain_file_error(error)}") from error
         return self._with_certificate(context) or context
 
     def _with_certificate(self, context: ssl.SSLContext) -> ssl.SSLContext | None:
         if self._files.certificate is None:
             return None
         try:
-            # A key with a passphrase would have it asked for on the terminal.
+            # Without this, OpenSSL would ask for a passphrase on the terminal.
             context.load_cert_chain(self._files.certificate, self._files.key, password=lambda: b"")
         except (OSError, ssl.SSLError) as error:
-            raise VoipError(f"--tls-cert {self._files.certificate}: {_trouble(error)}") from error
+            raise VoipError(f"--tls-cert {self._files.certificate}: {_explain_file_error(error)}") from error
         return context
 
 
 class Plain:
-    """No layer: TCP as it is."""
+    """Plain TCP, with the interface of `TlsLayer`."""
 
     established = True
     waiting = 0
-    """Bytes that it has taken and not given on."""
+    """Bytes taken by `send` and not yet passed on."""
 
     def begin(self) -> None:
         return
@@ -75,16 +75,16 @@ class Plain:
 
 
 class TlsLayer:
-    """One connection's TLS, between bytes of the wire and bytes of the user; ssl.SSLError where it cannot go on."""
+    """The TLS of one connection, between bytes of the wire and bytes of the user. ssl.SSLError when it fails."""
 
     def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
-        """`server_name`: whom the certificate of the other side has to be for; None: we are the server."""
+        """`server_name`: the name that the certificate of the server has to be for; None: we are the server."""
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         side = server_name is None
         self._tls = context.wrap_bio(self._in, self._out, server_side=side, server_hostname=server_name)
         self._waiting = bytearray()
         self.established = False
-        """Hands have been shaken."""
+        """The handshake is complete."""
 
     @property
     def waiting(self) -> int:
@@ -94,7 +94,7 @@ class TlsLayer:
         self._handshake()
 
     def receive(self, data: bytes) -> bytes:
-        """Bytes of the wire to bytes for the user; take `outgoing` afterwards."""
+        """Turn bytes of the wire into bytes for the user; send `outgoing` afterwards."""
         self._in.write(data)
         if not self.established:
             self._handshake()
@@ -109,22 +109,22 @@ class TlsLayer:
         return bytes(found)
 
     def send(self, data: bytes) -> bytes:
-        """Bytes of the user to bytes for the wire: nothing, as long as hands are being shaken."""
+        """Turn bytes of the user into bytes for the wire: none during the handshake."""
         self._waiting += data
         if self.established:
             self._write()
         return self.outgoing()
 
     def outgoing(self) -> bytes:
-        """What is to be put on the wire."""
+        """Bytes to send."""
         return self._out.read()
 
     def end(self) -> None:
-        """Say that no more will come."""
+        """Send close_notify (RFC 8446 section 6.1)."""
         if self.established:
             try:
                 self._tls.unwrap()
-            except ssl.SSLError:  # its answer is not waited for
+            except ssl.SSLError:  # the close_notify of the peer is not awaited
                 return
 
     def _handshake(self) -> None:
@@ -141,8 +141,8 @@ class TlsLayer:
             self._waiting.clear()
 
 
-def why_no_tls(error: ssl.SSLError, name: str) -> str:
-    """What went wrong with the TLS of the host `name`, and what to do."""
+def explain_tls_error(error: ssl.SSLError, name: str) -> str:
+    """Why TLS with the host `name` failed, in one line that says what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         if "mismatch" in reason:
@@ -154,7 +154,7 @@ def why_no_tls(error: ssl.SSLError, name: str) -> str:
     return f"no TLS with {name}: {(error.reason or 'refused').lower().replace('_', ' ')}"
 
 
-def _trouble(error: OSError) -> str:
+def _explain_file_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return "no certificate and key in PEM that belong together" if error.reason else "not in PEM"
     return error.strerror or str(error)

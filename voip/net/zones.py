@@ -1,8 +1,8 @@
-"""Zones of link-local addresses (RFC 4007): by which interface a neighbour is reached.
+"""Zones of link-local addresses (RFC 4007): the interface by which a neighbour is reached.
 
-A zone means nothing to other machines, and SIP, SDP and RTCP have no place for it. So addresses are without one in the
-whole program, and what the system says of zones is remembered here, for the process as a whole. `learned` takes a zone
-out of an address that comes from the system, `sockaddr` puts it back in.
+A zone means nothing to other machines, and SIP, SDP and RTCP have no field for it. So the whole program uses addresses
+without one, and zones are remembered here, for the process as a whole. `learned` removes the zone from an address that
+the system gives, `sockaddr` puts it back.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-MOST_NEIGHBOURS = 256
+MAX_NEIGHBOURS = 256
 """Neighbours whose zone is remembered."""
 _LINK_LOCAL = re.compile(r"fe[89ab][0-9a-f]:[0-9a-f:.]*", re.IGNORECASE)
 """fe80::/10 (RFC 4291 section 2.4)."""
-_MOST_DIGITS = 10  # of the number of an interface, which has 32 bits
+_MAX_DIGITS = 10  # of the number of an interface, which has 32 bits
 _DISCARD = 9  # a port to look up a route to; nothing is sent
 
 SocketAddress = tuple[Any, ...]
@@ -30,9 +30,9 @@ def is_link_local(host: str) -> bool:
 
 
 def learned(address: SocketAddress) -> str:
-    """The host of an address that the system has given, without its zone, which is remembered.
+    """The host of an address from the system, without its zone, which is remembered.
 
-    Some systems and Pythons write the zone behind the host, others only into the fourth field.
+    Some systems and versions of Python append the zone to the host, others set only the fourth field.
     """
     host, _, name = str(address[0]).partition("%")
     zone = address[3] if len(address) > 3 else 0
@@ -42,28 +42,28 @@ def learned(address: SocketAddress) -> str:
 
 
 def learn_zone(host: str, zone: str) -> None:
-    """Remember what the user has said; OSError for an interface that there is not."""
+    """Remember a zone given by the user. OSError for an unknown interface."""
     _remember(host, zone_number(zone))
 
 
 def zone_number(zone: str) -> int:
-    """The number of an interface that is given by name or number; OSError if there is none."""
-    if zone.isascii() and zone.isdigit() and len(zone) < _MOST_DIGITS:
+    """The number of an interface given by name or number. OSError for an unknown one."""
+    if zone.isascii() and zone.isdigit() and len(zone) < _MAX_DIGITS:
         socket.if_indextoname(int(zone))
         return int(zone)
     return socket.if_nametoindex(zone)
 
 
 def sockaddr(host: str, port: int, family: socket.AddressFamily) -> SocketAddress:
-    """What a socket of this family wants to be told of this literal address: four fields for IPv6 alone. Any thread may
-    ask, for each packet."""
+    """The literal address in the form that a socket of this family takes: with its zone only for IPv6. Any thread;
+    cheap enough for each packet."""
     zone = _zones.get(host.lower()) if family == socket.AF_INET6 else None
     return (host, port, 0, zone) if zone else (host, port)
 
 
 def find_zone(host: str) -> bool:
-    """Whether this address can be sent to: if it is link-local its zone has to be known, or there is but one interface
-    that has a route to such addresses. Asks the system, so it is called before packets go there, and not for each."""
+    """Whether this address can be sent to: a link-local one needs a known zone, or exactly one interface with a route
+    to such addresses. Asks the system, so it is called once before sending to an address, not for each packet."""
     if not is_link_local(host) or host.lower() in _zones:
         return True
     found = [number for number, _ in socket.if_nameindex() if _leads_to(host, number)]
@@ -83,6 +83,6 @@ def _remember(host: str, zone: int) -> None:
     host = host.lower()
     _zones.pop(host, None)
     _zones[host] = zone
-    while len(_zones) > MOST_NEIGHBOURS:
-        with suppress(KeyError, RuntimeError, StopIteration):  # look-ups have threads of their own
+    while len(_zones) > MAX_NEIGHBOURS:
+        with suppress(KeyError, RuntimeError, StopIteration):  # look-ups run on threads of their own
             del _zones[next(iter(_zones))]

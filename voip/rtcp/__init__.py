@@ -2,13 +2,25 @@
 
 packets     reports, descriptions, BYE; compounds to bytes and back
 xr          extended reports
+parameters  what was negotiated, and where the figures come from
 timing      when to report
-incoming    what we say of the peer's streams        bursts     where loss comes together
-roundtrip   time stamps and their echo
-exchange    RtcpExchange: all of it for one call
+reported    report blocks about the peer's streams   bursts     where loss is dense
+compound    the compounds that we send               roundtrip  time stamps and their echo
+peer        what the peer reports
+session     RtcpSession: all of it for one call
 """
 
-from voip.rtcp.exchange import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, RtcpExchange, Terms
+from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportSources, RtcpParameters
 from voip.rtcp.roundtrip import NTP_UNIX_OFFSET
+from voip.rtcp.session import RtcpSession
 
-__all__ = ["LOSS_RLE", "METRICS", "NTP_UNIX_OFFSET", "ROUND_TRIP", "SUMMARY", "RtcpExchange", "Terms"]
+__all__ = [
+    "LOSS_RLE",
+    "METRICS",
+    "NTP_UNIX_OFFSET",
+    "ROUND_TRIP",
+    "SUMMARY",
+    "ReportSources",
+    "RtcpParameters",
+    "RtcpSession",
+]

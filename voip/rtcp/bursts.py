@@ -1,4 +1,4 @@
-"""Bursts and gaps of loss (RFC 3611 section 4.7.2): where packets are missing close together, and the rest."""
+"""Bursts and gaps of loss (RFC 3611 section 4.7.2): dense loss, and everything between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Bursts:
     """Follows one stream, packet by packet in the order of sequence numbers.
 
     A burst begins and ends with a lost packet, and fewer than GMIN packets in a row arrive within it. A lost packet
-    that has no other so near belongs to a gap.
+    with no other so near belongs to a gap.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Bursts:
         self._arrived = 0  # since the last lost packet
 
     def feed(self, flags: Iterable[bool]) -> None:
-        """The next packets: whether each has arrived."""
+        """Take the next packets: whether each has arrived."""
         for arrived in flags:
             self._packets += 1
             if arrived:
@@ -41,7 +41,7 @@ class Bursts:
                 self._lose()
 
     def figures(self) -> BurstFigures:
-        """What has been seen so far; a burst that has not ended counts as far as it has come."""
+        """What has been seen so far; an unfinished burst counts as far as it goes."""
         bursts, packets, lost = self._with_run()
         gap_packets, gap_lost = self._packets - packets, self._lost - lost
         return BurstFigures(

@@ -1,6 +1,6 @@
 """RTCP packets: sender and receiver reports, source descriptions, BYE, compounds (RFC 3550 sections 6.4 to 6.6, A.2).
 
-Parsers give a value or raise ProtocolError. Packets of other types are checked for their length and left out.
+Parsers return a value or raise ProtocolError. Packets of other types are checked for their length and ignored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION, GOODBYE, EXTENDED_REPORT = 2
 """Packet types (RFC 3550 section 12.1, RFC 3611 section 2)."""
 MAX_BLOCKS = 31
 """Report blocks, chunks or sources that the count of one packet can name."""
-LOWEST_LOST, HIGHEST_LOST = -(1 << 23), (1 << 23) - 1
-"""Range of the cumulative number of packets lost; beyond it the number stays at its end (RFC 3550 section 6.4.1)."""
+MIN_LOST, MAX_LOST = -(1 << 23), (1 << 23) - 1
+"""Range of the cumulative number of packets lost, which saturates (RFC 3550 section 6.4.1)."""
 
 _VERSION_MASK, _VERSION_BITS, _PADDING_BIT, _COUNT_MASK = 0xC0, 0x80, 0x20, 0x1F
 _HEADER = struct.Struct("!BBH")
@@ -27,12 +27,12 @@ _SSRC = struct.Struct("!I")
 _WORD = 4
 _MASK_32 = 0xFFFFFFFF
 _CNAME = 1
-_LONGEST_TEXT = 255
+_MAX_TEXT = 255
 
 
 @dataclass(frozen=True)
 class ReportBlock:
-    """What one source's packets looked like to a receiver (RFC 3550 section 6.4.1), as on the wire.
+    """Reception quality of one source (RFC 3550 section 6.4.1), as on the wire.
 
     `fraction_lost` is in 1/256, `jitter` in ticks of the media clock, `lsr` the middle 32 bits of an NTP time (0: no
     sender report was heard), `dlsr` in 1/65536 s.
@@ -47,15 +47,15 @@ class ReportBlock:
     dlsr: int = 0
 
     def serialize(self) -> bytes:
-        """24 bytes; the number of lost packets stops at the ends of its range."""
-        lost = max(LOWEST_LOST, min(self.cumulative_lost, HIGHEST_LOST)) & 0xFFFFFF
+        """24 bytes; the number of lost packets saturates."""
+        lost = max(MIN_LOST, min(self.cumulative_lost, MAX_LOST)) & 0xFFFFFF
         first = self.fraction_lost << 24 | lost
         return _BLOCK.pack(self.ssrc, first, self.highest & _MASK_32, self.jitter & _MASK_32, self.lsr, self.dlsr)
 
 
 @dataclass(frozen=True)
 class SenderReport:
-    """What a source has sent: `ntp` (64 bit, 32 of them fraction) and RTP `timestamp` name the same moment."""
+    """What a source has sent: `ntp` (64 bits, 32 of them fraction) and RTP `timestamp` denote the same moment."""
 
     ssrc: int
     ntp: int
@@ -73,7 +73,7 @@ class SenderReport:
 
 @dataclass(frozen=True)
 class ReceiverReport:
-    """The report of one who has sent nothing lately."""
+    """The report of a participant that has not sent media lately."""
 
     ssrc: int
     blocks: tuple[ReportBlock, ...] = ()
@@ -86,7 +86,7 @@ class ReceiverReport:
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """Canonical names of sources: (SSRC, CNAME). Other items are not kept (RFC 3550 section 6.5)."""
+    """Canonical names of sources: (SSRC, CNAME). Other items are ignored (RFC 3550 section 6.5)."""
 
     cnames: tuple[tuple[int, str], ...]
 
@@ -95,7 +95,7 @@ class SourceDescription:
         body = b""
         for ssrc, cname in self.cnames:
             text = cname.encode()
-            if len(text) > _LONGEST_TEXT:
+            if len(text) > _MAX_TEXT:
                 raise ValueError(f"CNAME of {len(text)} bytes")
             chunk = _SSRC.pack(ssrc) + bytes((_CNAME, len(text))) + text
             body += chunk + bytes(_WORD - len(chunk) % _WORD)  # at least one zero ends the list
@@ -201,14 +201,14 @@ def _parse_sender_report(count: int, body: bytes) -> SenderReport:
 
 
 def _parse_blocks(count: int, body: bytes, start: int) -> tuple[ReportBlock, ...]:
-    """Report blocks; what follows them is a profile's extension and read over."""
+    """Report blocks; what follows them is a profile-specific extension and ignored."""
     if len(body) < start + count * _BLOCK.size:
         raise ProtocolError(f"RTCP report ends inside its {count} blocks")
     blocks = []
     for index in range(count):
         ssrc, losses, *rest = _BLOCK.unpack_from(body, start + index * _BLOCK.size)
         lost = losses & 0xFFFFFF
-        blocks.append(ReportBlock(ssrc, losses >> 24, lost - (1 << 24) if lost > HIGHEST_LOST else lost, *rest))
+        blocks.append(ReportBlock(ssrc, losses >> 24, lost - (1 << 24) if lost > MAX_LOST else lost, *rest))
     return tuple(blocks)
 
 
@@ -238,7 +238,7 @@ def _parse_items(body: bytes, start: int) -> tuple[str | None, int]:
 
 
 def _parse_goodbye(count: int, body: bytes) -> Goodbye:
-    """The sources; a reason for leaving is read over."""
+    """The sources; a reason for leaving is ignored."""
     if len(body) < count * _SSRC.size:
         raise ProtocolError(f"RTCP BYE ends inside its {count} sources")
     return Goodbye(struct.unpack_from(f"!{count}I", body))

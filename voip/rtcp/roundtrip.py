@@ -9,12 +9,12 @@ from voip.rtp import unwrap
 
 NTP_UNIX_OFFSET = 2_208_988_800
 """Seconds from 1900, where NTP time begins, to 1970."""
-REMEMBERED = 64
-"""Time stamps of ours whose echo is believed: some minutes. An echo of none of them is nobody's round trip."""
-LONGEST = 30.0
-"""Seconds; a longer round trip is not believed."""
-STEADY = 9
-"""Measurements whose median is told."""
+TIMESTAMPS_REMEMBERED = 64
+"""Time stamps of ours whose echo is accepted: some minutes of reports. Any other echo is ignored."""
+MAX_ROUND_TRIP = 30.0
+"""Seconds; a longer round trip is rejected."""
+MEDIAN_SAMPLES = 9
+"""Measurements whose median is reported."""
 
 _FRACTION = 1 << 32
 _SHORT = 1 << 16  # units of the middle 32 bits, per second
@@ -26,7 +26,7 @@ def ntp_time(seconds: float) -> int:
 
 
 def middle(ntp: int) -> int:
-    """The middle 32 bits of an NTP time: what is echoed."""
+    """The middle 32 bits of an NTP time, which are what is echoed."""
     return ntp >> 16 & 0xFFFFFFFF
 
 
@@ -40,28 +40,28 @@ class RoundTrip:
 
     def __init__(self) -> None:
         self.last: float | None = None
-        self.least: float | None = None
-        self._sent: deque[int] = deque(maxlen=REMEMBERED)
-        self._samples: deque[float] = deque(maxlen=STEADY)
+        self.minimum: float | None = None
+        self._sent: deque[int] = deque(maxlen=TIMESTAMPS_REMEMBERED)
+        self._samples: deque[float] = deque(maxlen=MEDIAN_SAMPLES)
 
     @property
     def steady(self) -> float | None:
-        """The median of the last few: one report that was held up does not show."""
+        """The median of the last few, in which a single delayed report does not show."""
         return statistics.median(self._samples) if self._samples else None
 
     def mark(self, ntp: int) -> None:
-        """This time stamp goes out."""
+        """This time stamp is sent."""
         self._sent.append(middle(ntp))
 
     def echo(self, last: int, delay: int, ntp: int) -> float | None:
-        """The peer heard `last` and kept it for `delay` (1/65536 s) before this came at `ntp`: the round trip."""
+        """The round trip: the peer held `last` for `delay` (1/65536 s) before its echo arrived at `ntp`."""
         if last not in self._sent:
             return None
         measured = unwrap(middle(ntp) - last - delay, 0, 32) / _SHORT
-        if not -LONGEST < measured < LONGEST:
+        if not -MAX_ROUND_TRIP < measured < MAX_ROUND_TRIP:
             return None
         measured = max(0.0, measured)  # clocks tick in steps and not all at one rate
         self.last = measured
-        self.least = measured if self.least is None else min(self.least, measured)
+        self.minimum = measured if self.minimum is None else min(self.minimum, measured)
         self._samples.append(measured)
         return measured

@@ -1,7 +1,7 @@
 """When to report (RFC 3550 sections 6.2, 6.3 and A.7): the interval that keeps RTCP to its share of the bandwidth.
 
 The algorithm for a session of two, with a shorter minimum than the RFC's five seconds: its reduced minimum (section
-6.2) of 360 over the bandwidth in kbit/s is of the same order. While there is loss to report that is about one report
+6.2) of 360 over the bandwidth in kbit/s is of the same order. While there is loss to report, that is about one report
 a second; a report may be early once between two regular ones, as in RFC 4585 section 3.5.2.
 """
 
@@ -13,19 +13,19 @@ import random
 MEMBERS = 2
 """We and the peer."""
 BANDWIDTH_SHARE = 0.05
-"""Of the session's bandwidth, for the reports of all members together (RFC 3550 section 6.2)."""
-LEAST_SESSION_BANDWIDTH = 64_000.0
-"""Bits per second to take the share of at least: a thinner stream is not worth slower reports."""
+"""Share of the session bandwidth for the reports of all members together (RFC 3550 section 6.2)."""
+MIN_SESSION_BANDWIDTH = 64_000.0
+"""Bits per second; the share is taken of at least this, so that a low-rate stream does not slow reports down."""
 FIRST_MINIMUM, BUSY_MINIMUM, CALM_MINIMUM = 0.5, 1.0, 2.0
-"""Seconds between reports at least: before the first, while there is something to tell, and else.
+"""Minimum seconds between reports: before the first, while there is loss or jitter to report, and otherwise.
 
 Randomised they become 0.2 to 0.6, 0.4 to 1.2 and 0.8 to 2.5 seconds."""
 EARLY_AFTER = 0.3
-"""Seconds after the last report from which on an early one may follow."""
+"""Minimum seconds between a report and an early one after it."""
 EARLY_SPREAD = 0.2
 """Seconds over which early reports are spread (RFC 4585 section 3.5.2: the dithering interval)."""
 FIRST_SIZE = 150.0
-"""Bytes that the first compound probably has, IP and UDP headers included (RFC 3550 section 6.3.2)."""
+"""Bytes assumed for the first compound, IP and UDP headers included (RFC 3550 section 6.3.2)."""
 
 _COMPENSATION = math.e - 1.5  # timer reconsideration makes intervals this much too long (RFC 3550 section 6.3.1)
 _SIZE_GAIN = 16.0  # RFC 3550 section 6.3.3
@@ -35,7 +35,7 @@ class ReportTimer:
     """The transmission timer of one member. `session_bandwidth` (bit/s) and `busy` may be set at any time."""
 
     def __init__(self, rng: random.Random) -> None:
-        self.session_bandwidth = LEAST_SESSION_BANDWIDTH
+        self.session_bandwidth = MIN_SESSION_BANDWIDTH
         self.busy = False
         self.average_size = FIRST_SIZE
         self._rng = rng
@@ -47,7 +47,7 @@ class ReportTimer:
 
     @property
     def next(self) -> float | None:
-        """When to look again; None before `start` and after `stop`."""
+        """When to look again; None before `start`."""
         return self._next
 
     def start(self, now: float) -> None:
@@ -55,10 +55,6 @@ class ReportTimer:
         if self._next is None:
             self._last = now
             self._next = now + self._interval()
-
-    def stop(self) -> None:
-        """No more reports."""
-        self._next = None
 
     def is_due(self, now: float) -> bool:
         """Whether to report now. What was planned is reconsidered first (RFC 3550 section 6.3.6)."""
@@ -70,7 +66,7 @@ class ReportTimer:
         return self._next <= now
 
     def hurry(self, now: float) -> None:
-        """There is news: report soon, if the last report was not early itself."""
+        """Report soon, unless the last report was early itself."""
         if self._next is None or self._first or not self._may_be_early:
             return
         soon = max(now, self._last + EARLY_AFTER) + EARLY_SPREAD * self._rng.random()
@@ -79,12 +75,12 @@ class ReportTimer:
             self._early = True
 
     def at_once(self, now: float) -> None:
-        """Report now, whatever was planned; for what happens once in a call."""
+        """Report now, whatever was planned; for events that happen once in a call."""
         if self._next is not None:
             self._next, self._early = now, True
 
     def sent(self, size: int, now: float) -> None:
-        """A compound of `size` bytes, headers of IP and UDP included, was sent: the next one is planned."""
+        """A compound of `size` bytes, headers of IP and UDP included, was sent: plan the next one."""
         self._measure(size)
         self._first = False
         self._may_be_early = not self._early
@@ -108,7 +104,7 @@ class ReportTimer:
 
     def _share(self) -> float:
         """The interval at which the reports of all members take their share of the bandwidth."""
-        bandwidth = BANDWIDTH_SHARE * max(self.session_bandwidth, LEAST_SESSION_BANDWIDTH) / 8
+        bandwidth = BANDWIDTH_SHARE * max(self.session_bandwidth, MIN_SESSION_BANDWIDTH) / 8
         return MEMBERS * self.average_size / bandwidth
 
     def _interval(self) -> float:

@@ -1,7 +1,6 @@
 """Extended reports (RFC 3611): loss run lengths, receiver reference time and its echo, statistics, VoIP metrics.
 
-Parsers give a value or raise ProtocolError. Blocks of other types, and known ones of a length that is not theirs, are
-read over.
+Parsers return a value or raise ProtocolError. Blocks of other types, and known ones of a wrong length, are ignored.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from voip.errors import ProtocolError
 from voip.stats import Arrivals
 
 MAX_SPAN = 4096
-"""Packets that a loss RLE block may speak of to be unfolded here: ten seconds of the fastest stream."""
+"""Packets covered by the longest loss RLE block that is accepted: ten seconds of the fastest stream."""
 UNKNOWN = 127
-"""What stands for an unknown level, R factor or MOS in the VoIP metrics (RFC 3611 section 4.7)."""
+"""Value of an unknown level, R factor or MOS in the VoIP metrics (RFC 3611 section 4.7)."""
 GMIN = 16
-"""Packets that must arrive between two lost ones for them to belong to no common burst (RFC 3611 section 4.7.2)."""
+"""Packets that must arrive between two lost ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 
 _BLOCK_HEADER = struct.Struct("!BBH")
 _SSRC = struct.Struct("!I")
@@ -30,15 +29,15 @@ _SUMMARY = struct.Struct("!IHHIIIIII4B")
 _METRICS = struct.Struct("!I4BHHHH4B4BBBHHH")
 _WORD = 4
 _BITS = 15  # packets in a bit vector chunk
-_LONGEST_RUN = (1 << 14) - 1
+_MAX_RUN = (1 << 14) - 1
 _VECTOR, _RUN_OF_ONES = 0x8000, 0x4000
-_SHORTEST_RUN = 2 * _BITS  # a run takes one chunk, as bit vectors it would take more than two
+_MIN_RUN = 2 * _BITS  # a run takes one chunk, as bit vectors it would take more than two
 _CONCEALS, _ADAPTS = 3 << 6, 3 << 4  # standard concealment, adaptive jitter buffer (RFC 3611 section 4.7.6)
 
 
 @dataclass(frozen=True)
 class LossRle:
-    """Which packets from `begin` up to, not with, `end` arrived (section 4.1), in 16-bit chunks as on the wire."""
+    """Which packets from `begin` up to but excluding `end` arrived (section 4.1), in 16-bit chunks as on the wire."""
 
     TYPE: ClassVar[int] = 1
     ssrc: int
@@ -54,7 +53,7 @@ class LossRle:
         return cls(ssrc, arrivals.first & 0xFFFF, end, _fold(arrivals.flags))
 
     def arrivals(self) -> Arrivals | None:
-        """The packets one by one; None if the block is thinned, too long, or does not cover what it says it does."""
+        """The packets one by one; None if the block is thinned, too long, or does not cover all it claims to."""
         span = (self.end - self.begin) & 0xFFFF
         if self.thinning or span > MAX_SPAN:
             return None
@@ -86,7 +85,7 @@ class ReferenceTime:
 
 @dataclass(frozen=True)
 class ReferenceEcho:
-    """The last reference times heard (section 4.5): (SSRC, middle 32 bits of its NTP time, delay in 1/65536 s)."""
+    """The last reference times received (section 4.5): (SSRC, middle 32 bits of its NTP time, delay in 1/65536 s)."""
 
     TYPE: ClassVar[int] = 5
     echoes: tuple[tuple[int, int, int], ...]
@@ -98,7 +97,7 @@ class ReferenceEcho:
 
 @dataclass(frozen=True)
 class StatisticsSummary:
-    """Lost and duplicate packets from `begin` up to, not with, `end` (section 4.6); None: not told."""
+    """Lost and duplicate packets from `begin` up to but excluding `end` (section 4.6); None: not reported."""
 
     TYPE: ClassVar[int] = 6
     ssrc: int
@@ -109,14 +108,14 @@ class StatisticsSummary:
 
     def serialize(self) -> bytes:
         """The block, without jitter and hop limits."""
-        told = (self.lost is not None) << 7 | (self.duplicate is not None) << 6
+        flags = (self.lost is not None) << 7 | (self.duplicate is not None) << 6
         counts = (self.lost or 0, self.duplicate or 0)
-        return _block(self.TYPE, told, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 8))
+        return _block(self.TYPE, flags, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 8))
 
 
 @dataclass(frozen=True)
 class VoipMetrics:
-    """How a stream fares at its listener (section 4.7): shares in 1/256, times in milliseconds, as on the wire.
+    """Quality of a stream at its receiver (section 4.7): shares in 1/256, times in milliseconds, as on the wire.
 
     Levels, echo loss, R factors and MOS are sent as unknown. The buffer's three delays are its nominal one, the
     current maximum and the absolute maximum.
@@ -153,14 +152,14 @@ Block = LossRle | ReferenceTime | ReferenceEcho | StatisticsSummary | VoipMetric
 
 @dataclass(frozen=True)
 class ExtendedReport:
-    """One XR packet: who reports, and the blocks that are known here."""
+    """One XR packet: the reporter's SSRC, and those blocks that are supported."""
 
     ssrc: int
     blocks: tuple[Block, ...]
 
     @classmethod
     def parse(cls, body: bytes) -> ExtendedReport:
-        """What follows the common header; ProtocolError if its blocks do not fill it."""
+        """What follows the common header; ProtocolError if its blocks do not exactly fill it."""
         if len(body) < _SSRC.size:
             raise ProtocolError("RTCP extended report ends before its SSRC")
         blocks: list[Block] = []
@@ -198,8 +197,8 @@ def _parse_block(block_type: int, specific: int, body: bytes) -> Block | None:
         return ReferenceEcho(tuple((ssrc, last, delay) for ssrc, last, delay in _ECHO.iter_unpack(body)))
     if block_type == StatisticsSummary.TYPE and len(body) == _SUMMARY.size:
         ssrc, begin, end, lost, duplicate, *_ = _SUMMARY.unpack(body)
-        told = (lost if specific & 0x80 else None, duplicate if specific & 0x40 else None)
-        return StatisticsSummary(ssrc, begin, end, *told)
+        reported = (lost if specific & 0x80 else None, duplicate if specific & 0x40 else None)
+        return StatisticsSummary(ssrc, begin, end, *reported)
     if block_type == VoipMetrics.TYPE and len(body) == _METRICS.size:
         fields = _METRICS.unpack(body)
         return VoipMetrics(*fields[:9], *fields[-3:])
@@ -212,7 +211,7 @@ def _fold(flags: Sequence[bool]) -> tuple[int, ...]:
     start = 0
     while start < len(flags):
         run = _run_length(flags, start)
-        if run >= _SHORTEST_RUN or start + run == len(flags):
+        if run >= _MIN_RUN or start + run == len(flags):
             chunks.append((_RUN_OF_ONES if flags[start] else 0) | run)
             start += run
         else:
@@ -224,7 +223,7 @@ def _fold(flags: Sequence[bool]) -> tuple[int, ...]:
 
 
 def _run_length(flags: Sequence[bool], start: int) -> int:
-    end = min(len(flags), start + _LONGEST_RUN)
+    end = min(len(flags), start + _MAX_RUN)
     stop = start + 1
     while stop < end and flags[stop] == flags[start]:
         stop += 1
@@ -234,4 +233,4 @@ def _run_length(flags: Sequence[bool], start: int) -> int:
 def _unfold(chunk: int) -> list[bool]:
     if chunk & _VECTOR:
         return [bool(chunk >> (_BITS - 1 - index) & 1) for index in range(_BITS)]
-    return [bool(chunk & _RUN_OF_ONES)] * (chunk & _LONGEST_RUN)
+    return [bool(chunk & _RUN_OF_ONES)] * (chunk & _MAX_RUN)

@@ -1,7 +1,7 @@
 """Session descriptions (RFC 8866) and their offer/answer negotiation (RFC 3264).
 
 media          what goes in: Capabilities and Endpoint; out comes a voip.media.NegotiatedMedia
-asides         telephone events and comfort noise
+events         telephone events and comfort noise
 description    bytes to SessionDescription and back
 fec            the formats of each scheme in a media line
 negotiation    offer, answer, and what both make of the media

@@ -20,7 +20,6 @@ from voip.media import (
     Direction,
     NegotiatedMedia,
 )
-from voip.sdp.asides import add_comfort, add_events, expected_comfort, find_comfort, find_events, offer_events
 from voip.sdp.description import (
     MediaDescription,
     SessionDescription,
@@ -28,20 +27,21 @@ from voip.sdp.description import (
     parse_number,
     parse_payload_type,
 )
+from voip.sdp.events import add_comfort, add_events, expected_comfort, find_comfort, find_events, offer_events
 from voip.sdp.fec import FecFormats, add_red, add_repair, find_fec, offer_fec, repair_window
 from voip.sdp.media import Capabilities, Endpoint, effective_ptime
 
 PTIME_RANGE = (0.0025, 0.2)
-"""Packet times that a peer may ask for, in seconds: 400 packets a second are enough to be asked for, and RFC 3551
-section 4.2 has receivers take up to 200 ms."""
+"""Packet times that a peer may ask for, in seconds: at most 400 packets a second, and RFC 3551 section 4.2 has
+receivers accept up to 200 ms."""
 PROFILES = ("RTP/AVP", "RTP/AVPF")
-"""Transport profiles that are spoken (RFC 3551, RFC 4585)."""
+"""Transport profiles that are supported (RFC 3551, RFC 4585)."""
 FEC_GROUP = "FEC-FR"
-"""How an ssrc-group is called that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
+"""The semantics of an ssrc-group that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
 RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
 """The extended reports that we want of a peer (RFC 3611 section 5.1)."""
 ACCEPTED_REPAIR_WINDOW = 0.2
-"""Seconds that one who only receives announces, as RFC 8627 section 5.1 wants a repair-window of everybody."""
+"""Seconds of repair-window that a receive-only side announces: RFC 8627 section 5.1 requires one of every side."""
 _PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
 
 
@@ -85,7 +85,7 @@ def make_answer(
             add_repair(media, fec.scheme, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
         elif fec is not None and number == fec.red:
             add_red(media, number, choice, (choice, fec.repair or choice))
-    _answer_asides(media, offered, negotiated)
+    _answer_events(media, offered, negotiated)
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.audio.ptime)
     asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
     media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
@@ -138,8 +138,8 @@ def _common_fec(theirs: FecFormats | None, ours: FecFormats | None) -> tuple[Fec
     return theirs, ours
 
 
-def _answer_asides(media: MediaDescription, offered: MediaDescription, negotiated: NegotiatedMedia) -> None:
-    """Take the telephone events that go with the codec, and comfort noise if we would hear it."""
+def _answer_events(media: MediaDescription, offered: MediaDescription, negotiated: NegotiatedMedia) -> None:
+    """Take the telephone events that go with the codec, and comfort noise if we receive."""
     audio = negotiated.audio
     if audio.telephone_event_payload_type is not None:
         add_events(media, str(audio.telephone_event_payload_type), audio.telephone_event_rate)
@@ -243,7 +243,7 @@ def _is_usable(description: SessionDescription, media: MediaDescription, endpoin
 
 def _can_be_sent_to(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> bool:
     """Whether the host is one host, given as an address (names are not looked up for media), and of the IP version of
-    our socket: with one socket a call has one version. The unspecified address is sent to by nobody: it is hold."""
+    our socket: with one socket a call has one version. The unspecified address means hold."""
     address = parse_ip(description.host(media))
     if address is None or address.is_multicast:
         return False

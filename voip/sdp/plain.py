@@ -13,15 +13,15 @@ from voip.sdp.description import SessionDescription
 from voip.sdp.media import Capabilities, Endpoint
 from voip.sdp.negotiation import make_answer, make_offer
 
-ANYBODY = ("0.0.0.0", 0)
-"""Where a stream goes to whose peer is not known before it has been heard."""
+ANY_ADDRESS = ("0.0.0.0", 0)
+"""The remote address of a stream whose peer is unknown until its first packet arrives."""
 _AGREED_ON = ("rtcp-mux", "rtcp-rsize", *(direction.value for direction in Direction))
 
 
 def describe(capabilities: Capabilities, destination: Endpoint) -> SessionDescription:
     """What is sent to `destination` (its host and port, our identifiers): the first codec, and FEC if we have it.
 
-    Telephone events are left out: a player such as ffmpeg takes their clock for that of the sound.
+    Telephone events are left out: players such as ffmpeg take their clock rate for that of the audio.
     """
     description = make_offer(replace(capabilities, codecs=capabilities.codecs[:1], events=False), destination)
     for media in description.media:
@@ -37,7 +37,7 @@ def media_of(
     NegotiationError if there is nothing in it that we know.
     """
     _, media = make_answer(description, capabilities, replace(endpoint, ip_version=None))
-    host, port = remote or ANYBODY
+    host, port = remote or ANY_ADDRESS
     ours = media.remote_ssrc == endpoint.ssrc  # we have written it ourselves
     return replace(
         media,

@@ -1,21 +1,27 @@
 """SIP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
 
-bytes          message (and grammar, uri, headers beneath it), framing (messages out of streams), auth (digest)
-proof          authenticator (ours, to servers that the user named), gatekeeper (what callers have to show)
-state          timers, transaction (section 17), dialog (section 12), core (what calls share)
-places         lookup (RFC 3263: from names to addresses), finder (which of them are known, and who waits)
-calls          call (dialog, BYE), answers (2xx until ACK), offers (re-INVITE, UPDATE), session_timer,
-               reliable (provisional responses), uac (calling), uas (answering)
-               registration (section 10), keepalive (for peers that reach us through a NAT)
-               agent (sorts what arrives), limits (what strangers may ask), events (what the owner is told)
+bytes          grammar, uri, headers, message; framing (messages out of streams), address
+tables         methods (where each is allowed), call_state (what is allowed in each state of a call, what moves it)
+digest         auth (texts and hashes), digest_client (our credentials), digest_server (those of callers)
+places         locate (RFC 3263: from names to addresses), resolver (which are known, and what waits for them)
+transactions   timers, transaction (section 17), dialog (section 12)
+shared         identity (our URIs, Contact, Via), core (what all calls need)
+calls          call (what it is made of, a handler for each method), leg (state, dialog, ending), negotiation (offers),
+               session_timer, acks (2xx until ACK), reliable (provisional responses), ping, uac (calling), uas (called)
+registration   registration (section 10), keepalive (for remotes that reach us through a NAT)
+user agent     agent (the face), dispatch (sorts what arrives), objections (what a request must be like),
+               guard and limits (what unvalidated sources may ask), events (what the owner gets)
+
+The list goes from the bottom to the top; the longest chain of imports has 11 modules.
 """
 
 from __future__ import annotations
 
+from voip.sip.address import Address
 from voip.sip.agent import UserAgent
 from voip.sip.auth import Credentials
 from voip.sip.events import (
-    Address,
+    AgentStats,
     CallAnswered,
     CallEnded,
     CallEstablished,
@@ -25,17 +31,18 @@ from voip.sip.events import (
     DigitPressed,
     Event,
     IncomingCall,
-    LookUp,
     OfferWanted,
     PeerAlive,
     Registered,
     RegistrationFailed,
     RequestRefused,
+    ResolveUri,
 )
 from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, parse_message, parse_target
 
 __all__ = [
     "Address",
+    "AgentStats",
     "CallAnswered",
     "CallEnded",
     "CallEstablished",
@@ -46,7 +53,6 @@ __all__ = [
     "DigitPressed",
     "Event",
     "IncomingCall",
-    "LookUp",
     "NameAddr",
     "OfferWanted",
     "PeerAlive",
@@ -54,6 +60,7 @@ __all__ = [
     "RegistrationFailed",
     "Request",
     "RequestRefused",
+    "ResolveUri",
     "Response",
     "SipMessage",
     "SipUri",

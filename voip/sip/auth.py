@@ -1,15 +1,14 @@
-"""Digest authentication as texts and hashes: challenges, and the headers that answer them (RFC 3261 section 22,
+"""Digest authentication as texts and hashes: challenges, and the credentials for them (RFC 3261 section 22,
 RFC 7616, RFC 8760 for SHA-256 and SHA-512-256, RFC 2617 for servers that know neither those nor qop).
 
-Only computing is done here. Whom to answer, and with which nonce count, is the business of the authenticator; whom to
-believe is that of the gatekeeper.
+Only computing is done here. Which servers get credentials, and with which nonce count, is the matter of digest_client;
+which are believed is that of digest_server.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from voip.sip.grammar import LWS, QUOTED, SipParseError, is_token, quote, split_list, unquote
@@ -44,7 +43,8 @@ class Challenge:
 
     @property
     def strength(self) -> int:
-        """The place of the hash among those known, the strongest highest; 0 if this challenge cannot be answered."""
+        """The place of the hash among those known, the strongest highest; 0 if there can be no credentials for this
+        challenge."""
         name = _hash_name(self.algorithm)
         known = [algorithm for algorithm, hash_name in _ALGORITHMS.items() if hash_name in hashlib.algorithms_available]
         if name not in known or (self.qop and self.chosen_qop is None):
@@ -58,7 +58,7 @@ class Challenge:
 
 
 @dataclass(frozen=True)
-class Proof:
+class DigestCredentials:
     """One Authorization or Proxy-Authorization value. Its texts are as they stood inside their quotes, but
     `username`, which is unquoted; `count` is the nonce count, 0 where none was given."""
 
@@ -88,14 +88,14 @@ def parse_challenge(value: str) -> Challenge:
     )
 
 
-def parse_proof(value: str) -> Proof:
-    """Read what answers a challenge; SipParseError (a ProtocolError) if it is not well-formed."""
+def parse_credentials(value: str) -> DigestCredentials:
+    """Read credentials; SipParseError (a ProtocolError) if it is not well-formed."""
     parameters = _parse_digest(value)
     missing = [name for name in ("username", "realm", "nonce", "uri", "response") if name not in parameters]
     count = parameters.get("nc", "")
     if missing or (count and _NONCE_COUNT.fullmatch(count) is None):
         raise SipParseError(f"credentials without {missing[0] if missing else 'a nonce count'}")
-    return Proof(
+    return DigestCredentials(
         username=unquote(f'"{parameters["username"]}"'),
         realm=parameters["realm"],
         nonce=parameters["nonce"],
@@ -123,20 +123,6 @@ def challenge_text(challenge: Challenge) -> str:
     return "Digest " + ", ".join(fields)
 
 
-def strongest_challenge(values: Iterable[str]) -> Challenge | None:
-    """Of all challenges of a response the one with the strongest hash, the earlier of equals; None if there is none
-    that can be answered. Malformed ones and those of unknown schemes are passed over."""
-    best: Challenge | None = None
-    for value in values:
-        try:
-            challenge = parse_challenge(value)
-        except SipParseError:
-            continue
-        if challenge.strength > (best.strength if best else 0):
-            best = challenge
-    return best
-
-
 def authorization(
     challenge: Challenge,
     credentials: Credentials,
@@ -146,10 +132,10 @@ def authorization(
     cnonce: str,
     body: bytes = b"",
 ) -> str:
-    """The value of Authorization or Proxy-Authorization that answers `challenge` for this request.
+    """The value of Authorization or Proxy-Authorization for this request that `challenge` asks for.
 
     `uri` is the request URI as sent; `nonce_count` is 1 for the first use of a nonce and rises with each; `cnonce` is
-    fresh random text (hex digits or base64). ValueError if the challenge cannot be answered (`strength` 0).
+    fresh random text (hex digits or base64). ValueError if the challenge cannot be met (`strength` 0).
     """
     if not challenge.strength:
         raise ValueError(f"cannot answer a challenge with algorithm {challenge.algorithm!r} and qop {challenge.qop}")

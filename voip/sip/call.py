@@ -1,297 +1,383 @@
-"""A call once it has a dialog: BYE, OPTIONS, and what ends it (RFC 3261 sections 12 and 15).
+"""A call: what it is made of, and the handler of each method within it. Its states are in call_state.py.
 
-What is negotiated in it is the matter of offers.py; what leads there differs: `OutgoingCall` in uac.py and
-`AnsweringCall` in uas.py.
+    Leg                      state and dialog, which all parts share
+    Ending                   BYE both ways, and the reason
+    Negotiation              offers and answers, both ways; the session timer
+    Ping                     OPTIONS of ours
+    Side                     the strategy: Caller in uac.py, or Called in uas.py
+    UnackedResponses, Acks   2xx of ours until their ACK, and our ACKs
+
+A part owns the requests that it sends, and gets their responses. A request of the peer comes to `receive_request`,
+which asks the table of states whether it is allowed now, and goes to the handler of its method: `on_invite`, ...
 """
 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
-from voip.sip.answers import Acks, Answers, Unacknowledged
-from voip.sip.core import SDP, Core
-from voip.sip.dialog import Dialog, may_be_forged
-from voip.sip.events import Address, CallEnded, DigitPressed, PeerAlive
-from voip.sip.message import Request, Response
+from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
+from voip.sip.address import Address
+from voip.sip.call_state import TAKES_ROOM, Action, CallState, Trigger
+from voip.sip.core import CALL_ID_BITS, Core
+from voip.sip.dialog import Dialog
+from voip.sip.events import CallAnswered, CallEstablished, DigitPressed
+from voip.sip.leg import LOCAL_BYE, Ending, Leg, Reason
+from voip.sip.message import Request
+from voip.sip.methods import DTMF, SDP
+from voip.sip.negotiation import Negotiation
+from voip.sip.ping import Ping
 from voip.sip.timers import GIVE_UP
-from voip.sip.transaction import ClientTransaction, ServerTransaction
+from voip.sip.transaction import ServerTransaction, merge_key
+from voip.sip.uac import Answered, Caller, Invitation
+from voip.sip.uas import Called
+from voip.sip.uri import NameAddr, SipUri
 
-Because = tuple[str, "int | None", str]
-"""Reason, status and phrase of the end of a call."""
-LOCAL_BYE: Because = ("local-bye", None, "")
-
-
-DIGITS = ("application/dtmf-relay", "application/dtmf")
-"""What telephones send a digit as in INFO: "Signal=5" and "Duration=160" in lines, or the bare digit."""
+SPARE_CALLS = 8
+"""Calls kept beside those that take up room: refused, ending, ended."""
+NO_DIALOG = 481
 _DIGIT = re.compile(rb"(?:signal[ \t]*=[ \t]*)?([0-9*#A-D])(?![0-9*#A-D])", re.IGNORECASE)
+Replaceable = Callable[[str, Address, NameAddr], bool]
+"""Whether the call of this id may be dropped for a new one, from this source and caller."""
 
 
-class CallState(Enum):
-    CALLING = "calling"
-    INCOMING = "incoming"
-    ANSWERED = "answered"
-    UP = "up"
-    ENDING = "ending"
-    ENDED = "ended"
+class Side(Protocol):
+    """What differs between a call that we make and one that came in. `tag` is the peer's."""
+
+    def start(self, now: float) -> None:
+        """The call begins: send its INVITE, or ask the user about it."""
+
+    def early_dialog(self, tag: str) -> Dialog | None:
+        """The early dialog with this peer, where it is not that of the call yet."""
+
+    def has_open_offer(self, tag: str) -> bool:
+        """Whether this peer has not answered the offer of our INVITE."""
+
+    def session_changed(self, tag: str) -> None:
+        """An offer of this peer has been answered."""
+
+    def acknowledges(self, prack: Request) -> bool:
+        """Whether a provisional response of ours waits for this PRACK."""
+
+    def withdraw(self, now: float) -> None:
+        """The user hangs up before the final response to our INVITE."""
+
+    def resend(self) -> None:
+        """Send once more what should end the call before it is confirmed."""
+
+    def stop(self) -> None:
+        """Our final response is sent, or the call is over: nothing is repeated or timed any more."""
+
+    def drop(self) -> None:
+        """The call is forgotten: expect no response any more."""
 
 
-class Call(ABC):
-    """One call. Its end is told once; then it stays for a while to answer what is still under way."""
+class Call:
+    """One call. Its end is reported once; then it stays for a while to respond to what is still under way, until
+    `on_forgotten` gets its id."""
 
-    owns_call_id = False
-
-    def __init__(self, core: Core, call_id: str, state: CallState) -> None:
-        self.core, self.call_id, self.state = core, call_id, state
-        self.on_forgotten: Callable[[], object] = lambda: None
-        self.dialog: Dialog | None = None
-        self._because: Because | None = None
-        self._bye_headers: Mapping[str, str] = {}
-        self._bye: ClientTransaction | None = None
-        self._peer_said_bye = False
-        self._ping: ClientTransaction | None = None
-        self._answers = Answers(core, self._no_ack)
-        self._acks = Acks(core)
+    def __init__(self, leg: Leg, make_side: Callable[[Call], Side], on_forgotten: Callable[[str], object]) -> None:
+        self.leg, self._core, self._on_forgotten = leg, leg.core, on_forgotten
+        self.unacked = UnackedResponses(leg.core, self._no_ack)
+        self.acks = Acks(leg.core)
+        self.negotiation = Negotiation(leg, self.unacked, self.acks, self, self.give_up)
+        self.ending = Ending(leg, self.negotiation.stop, self._on_end)
+        self._ping = Ping(leg, self.ending.end)
+        self.side = make_side(self)
+        self._handlers = {
+            "INVITE": self.on_invite,
+            "BYE": self.on_bye,
+            "UPDATE": self.on_update,
+            "PRACK": self.on_prack,
+            "INFO": self.on_info,
+            "OPTIONS": self.on_options,
+        }
 
     @property
-    def ended(self) -> bool:
-        return self.state is CallState.ENDED
+    def call_id(self) -> str:
+        return self.leg.call_id
 
     @property
-    def live(self) -> bool:
-        """It is up or on its way there."""
-        return self.state not in (CallState.ENDING, CallState.ENDED)
+    def dialog(self) -> Dialog | None:
+        return self.leg.dialog
 
     @property
     def takes_room(self) -> bool:
-        """It counts when another one comes in: not so where we have hung up, and only the ACK is still to come."""
-        return self.live and (self.state is not CallState.ANSWERED or self._because is None)
+        """It counts when another one comes in."""
+        return self.leg.state in TAKES_ROOM
 
     def has_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
-        return self.dialog is not None and self.dialog.key == (call_id, local_tag, remote_tag)
+        dialog = self._dialog_with(remote_tag)
+        return dialog is not None and dialog.key == (call_id, local_tag, remote_tag)
+
+    def _dialog_with(self, remote_tag: str) -> Dialog | None:
+        """The dialog with the peer of this tag: of several callees in early dialogs one that we have heard of."""
+        return self.leg.dialog or self.side.early_dialog(remote_tag)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 
-    @abstractmethod
+    def make_offer(self, offer: bytes, now: float) -> None:
+        """What OfferWanted asked for."""
+        if self.leg.may(Action.OFFER) and isinstance(self.side, Caller):
+            self.side.make_offer(offer, now)
+
+    def ring(self, now: float) -> None:
+        """180: the user is being asked."""
+        if self.leg.may(Action.RING) and isinstance(self.side, Called):
+            self.side.ring(now)
+
     def accept(self, answer: bytes, now: float) -> None:
         """200 with `answer` to the offer that is open."""
+        offered = self.negotiation.offered
+        if offered is None or not self.leg.may(Action.ACCEPT):
+            return
+        first = self.leg.state is CallState.INCOMING
+        if first:
+            self.side.stop()
+            self.leg.move(Trigger.ACCEPT)
+        self.negotiation.accept(answer, now, first=first)
+        if answer:
+            self.side.session_changed(offered.request.from_.tag or "")
 
-    @abstractmethod
     def reject(self, status: int, now: float, reason: str) -> None:
-        """Refuse the offer that is open; the session stays as it was."""
+        """Refuse the offer that is open: the session stays as it was, an INVITE that came in is over."""
+        if self.leg.may(Action.REJECT):
+            self.negotiation.reject(status, now, reason)
+        if self.leg.state is CallState.INCOMING:
+            self.ending.end(Reason("rejected", status, reason), now)
 
-    @abstractmethod
     def reinvite(self, offer: bytes, now: float) -> None:
         """Offer another session; when an INVITE is open already, after it (14.1)."""
-
-    def hang_up(self, now: float, headers: Mapping[str, str]) -> None:
-        if self.state is CallState.UP:
-            self._because, self._bye_headers = LOCAL_BYE, headers
-            self.say_bye(now)
+        if self.leg.may(Action.REINVITE):
+            self.negotiation.reinvite(offer, now)
 
     def ping(self, now: float) -> None:
-        if self.state is not CallState.UP or self.dialog is None:
-            return
-        if self._ping is None or self._ping.answered:
-            request = self._request("OPTIONS")
-            request.headers.add("Accept", SDP)
-            self._ping = self.core.send(request, self._destination(), self, now)
+        """OPTIONS, unless one is under way."""
+        if self.leg.may(Action.PING):
+            self._ping.send(now)
 
-    def last_words(self, now: float) -> None:
-        """One more copy of what should end the call and is not answered yet."""
-        if self._bye is not None and not self._bye.answered:
-            self._bye.send_again()
+    def hang_up(self, now: float, headers: Mapping[str, str]) -> None:
+        """End the call as its state asks for; `headers` go with BYE or CANCEL."""
+        if not self.leg.may(Action.HANG_UP):
+            return
+        if self.leg.state is CallState.INCOMING:
+            self.reject(486, now, "")
+            return
+        self.ending.headers = headers
+        if self.leg.state is CallState.CONFIRMED:
+            self.ending.reason = LOCAL_BYE
+            self.ending.send_bye(now)
+        elif self.leg.state in (CallState.ACCEPTED, CallState.LEAVING):
+            self.ending.reason = LOCAL_BYE
+            self.leg.move(Trigger.LEAVE)
+        else:
+            self.side.withdraw(now)
+
+    def resend_pending(self, now: float) -> None:
+        """One more copy of what should end the call and has no response yet."""
+        if self.leg.state in (CallState.ACCEPTED, CallState.LEAVING):
+            self.ending.reason = LOCAL_BYE
+            self.ending.send_bye(now)
+        self.ending.resend()
+        self.side.resend()
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def say_bye(self, now: float) -> None:
-        """Send BYE (15.1.1); `_because` is told when it is answered, or nobody answers."""
-        if self.dialog is None or self._bye is not None:
-            return
-        if self.state is not CallState.ENDED:
-            self.state = CallState.ENDING
-        self._forget_offers(now)
-        request = self._request("BYE")
-        for name, value in self._bye_headers.items():
-            request.headers.set(name, value)
-        stranger = not self._answers.proven and may_be_forged(self.dialog.peer)
-        destination = self._destination() if self._answers.proven else self.dialog.peer
-        self._bye = self.core.send(request, destination, self, now, 0 if stranger else None)
-
-    def end(self, reason: str, status: int | None, phrase: str, now: float) -> None:
-        """Tell the user, once."""
-        if self.ended:
-            return
-        self.state = CallState.ENDED
-        self._forget_offers(now)
-        self._answers.forget()
-        self.core.timers.clear_all(self)
-        self.core.timers.set(self, "forget", now + GIVE_UP, self.forget)
-        self.core.events.append(CallEnded(self.call_id, reason, status, phrase))
-
-    def give_up(self, reason: str, status: int | None, phrase: str, now: float) -> None:
+    def give_up(self, reason: Reason, now: float) -> None:
         """The dialog is of no use any more: BYE, for the peer's sake, and the end."""
-        self.say_bye(now)
-        self.end(reason, status, phrase, now)
+        self.ending.give_up(reason, now)
 
     def forget(self, now: float) -> None:
         """Stay no longer for what may still be under way."""
-        self.end(*(self._because or LOCAL_BYE), now)
-        self.core.timers.clear_all(self)
-        self.core.authenticator.forget(self.call_id)
-        self.on_forgotten()
+        self.ending.end(self.ending.reason or LOCAL_BYE, now)
+        self._core.timers.clear_all(self)
+        self._core.digest_client.forget(self.call_id)
+        self._on_forgotten(self.call_id)
+        self.negotiation.drop()
+        self.side.drop()
 
-    @abstractmethod
-    def _forget_offers(self, now: float) -> None:
-        """The call ends: nothing is negotiated any more."""
+    def _on_end(self, now: float) -> None:
+        self.side.stop()
+        self.negotiation.stop(now)
+        self.unacked.forget()
+        self._core.timers.set(self, "forget", now + GIVE_UP, self.forget)
 
     # --- requests of the peer -------------------------------------------------------------------------------------
 
     def receive_request(self, transaction: ServerTransaction, now: float) -> None:
         """A request within the dialog (12.2.2)."""
         request = transaction.request
-        dialog = self._dialog_of(request)
+        dialog = self._dialog_with(request.from_.tag or "")
         if dialog is None:
-            self.core.answer(transaction, 481, now)
+            self._core.respond(transaction, NO_DIALOG, now)
             return
         if _out_of_order(dialog, request):
-            self.core.answer(transaction, 500, now)
+            self._core.respond(transaction, 500, now)
             return
         dialog.remote_cseq = request.cseq.number
         dialog.refresh(request, transaction.source)
-        self._answers.proven = True
-        self._learn_next_hop(now)
-        self._receive(transaction, now)
-
-    def receive_ack(self, request: Request, source: Address, now: float) -> None:
-        waiting = self._answers.acknowledged(request.cseq.number)
-        if waiting is None or self.dialog is None:
-            return
-        self.dialog.peer = source
-        self._answers.proven = True
-        self._learn_next_hop(now)
-        self._acknowledged(waiting, request.body, now)
-
-    @abstractmethod
-    def receive_cancel(self, transaction: ServerTransaction, now: float) -> None:
-        """A CANCEL of this INVITE (9.2); it is too late for one that is answered."""
-
-    def _receive(self, transaction: ServerTransaction, now: float) -> None:
-        handler = {"BYE": self._receive_bye, "OPTIONS": self._receive_options, "INFO": self._receive_info}.get(
-            transaction.request.method
-        )
-        if handler is not None:
-            handler(transaction, now)
+        dialog.validated = True
+        self.leg.learn_next_hop(now)
+        if self.leg.allows(request.method):
+            self._handlers[request.method](transaction, now)
         else:
-            self.core.answer(transaction, 481, now)  # a PRACK for nothing
+            self._core.respond(transaction, NO_DIALOG, now)
 
-    def _dialog_of(self, request: Request) -> Dialog | None:
-        """The dialog that this request is within."""
-        return self.dialog
+    def on_invite(self, transaction: ServerTransaction, now: float) -> None:
+        """A re-INVITE."""
+        self.negotiation.on_invite(transaction, now)
 
-    def _receive_bye(self, transaction: ServerTransaction, now: float) -> None:
-        if self._peer_said_bye or (self.ended and self._bye is None):
-            self.core.answer(transaction, 481, now)
-            return
-        self._peer_said_bye = True
-        self.core.answer(transaction, 200, now)
-        if self.state is CallState.ENDING and self._because is not None:  # both said BYE
-            self.end(*self._because, now)
-        else:
-            self.end("remote-bye", None, "", now)
+    def on_update(self, transaction: ServerTransaction, now: float) -> None:
+        invite_open = self.side.has_open_offer(transaction.request.from_.tag or "")
+        self.negotiation.on_update(transaction, now, invite_open=invite_open)
 
-    def _receive_options(self, transaction: ServerTransaction, now: float) -> None:
-        if not self.ended:
-            self.core.answer(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
-        else:
-            self.core.answer(transaction, 481, now)
+    def on_bye(self, transaction: ServerTransaction, now: float) -> None:
+        self.ending.on_bye(transaction, now)
 
-    def _receive_info(self, transaction: ServerTransaction, now: float) -> None:
-        """A digit of the old kind is taken (RFC 2976); packages of RFC 6086 were never agreed on."""
+    def on_prack(self, transaction: ServerTransaction, now: float) -> None:
+        known = self.side.acknowledges(transaction.request)
+        self._core.respond(transaction, 200 if known else NO_DIALOG, now)
+
+    def on_options(self, transaction: ServerTransaction, now: float) -> None:
+        self._core.respond(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
+
+    def on_info(self, transaction: ServerTransaction, now: float) -> None:
+        """A digit without a package is taken (RFC 2976); packages (RFC 6086) were never agreed on."""
         request = transaction.request
-        if self.ended:
-            self.core.answer(transaction, 481, now)
-        elif "Info-Package" in request.headers:
-            self.core.answer(transaction, 469, now, fields=[("Recv-Info", "")])
-        elif request.body and request.content_type not in DIGITS:
-            self.core.answer(transaction, 415, now, fields=[("Accept", ", ".join(DIGITS))])
+        if "Info-Package" in request.headers:
+            self._core.respond(transaction, 469, now, fields=[("Recv-Info", "")])
+        elif request.body and request.content_type not in DTMF:
+            self._core.respond(transaction, 415, now, fields=[("Accept", ", ".join(DTMF))])
         else:
-            self.core.answer(transaction, 200, now)
+            self._core.respond(transaction, 200, now)
             digit = digit_of(request)
             if digit:
-                self.core.events.append(DigitPressed(self.call_id, digit))
+                self._core.events.append(DigitPressed(self.call_id, digit))
 
-    # --- 2xx of ours ----------------------------------------------------------------------------------------------
+    def on_ack(self, request: Request, source: Address, now: float) -> None:
+        """An ACK for a 2xx of ours."""
+        waiting = self.unacked.acknowledged(request.cseq.number)
+        if waiting is None or self.leg.dialog is None:
+            return
+        self.leg.dialog.peer = source
+        self.leg.dialog.validated = True
+        self.leg.learn_next_hop(now)
+        if waiting.first:
+            self._on_first_ack(waiting, request.body, now)
+        else:
+            self.negotiation.on_ack(waiting, request.body)
+
+    def on_cancel(self, invite: ServerTransaction, now: float) -> None:
+        """A CANCEL of this INVITE (9.2); it is too late for one with a final response."""
+        if invite is self.negotiation.offered:
+            self.negotiation.reject(487, now, "")
+        if self.leg.state is CallState.INCOMING:
+            self.ending.end(Reason("cancelled", 487, "Request Terminated"), now)
+
+    def _on_first_ack(self, waiting: UnackedResponse, answer: bytes, now: float) -> None:
+        leaving = self.leg.state is CallState.LEAVING
+        if self.leg.state is CallState.ACCEPTED or leaving:
+            self.leg.move(Trigger.ACK)
+            self._core.events.append(CallEstablished(self.call_id, answer if waiting.late_offer else b""))
+        if leaving:
+            self.ending.send_bye(now)
+
+    # --- what the parts report --------------------------------------------------------------------------------------
+
+    def on_answered(self, answered: Answered, now: float) -> None:
+        """A 2xx to our INVITE has made the dialog."""
+        self.negotiation.begin(answered.response, answered.sessions, now)
+        self._core.events.append(CallAnswered(self.call_id, answered.answer, answered.source))
+
+    def on_no_prack(self, now: float) -> None:
+        """RFC 3262 section 3: the INVITE is refused with a 5xx."""
+        if self.leg.state is CallState.INCOMING:
+            self.negotiation.reject(504, now, "")
+            self.ending.end(Reason("no-ack", None, "no PRACK for our ringing"), now)
 
     def _no_ack(self, now: float) -> None:
-        if self.live:
-            because = self._because or ("no-ack", None, "no ACK for our answer")
-            self.say_bye(now)
-            self.end(*because, now)
+        if self.leg.live:
+            self.give_up(self.ending.reason or Reason("no-ack", None, "no ACK for our answer"), now)
 
-    @abstractmethod
-    def _acknowledged(self, waiting: Unacknowledged, answer: bytes, now: float) -> None:
-        """The ACK for a 2xx of ours has come, with `answer` if that held our offer."""
 
-    # --- responses to ours ----------------------------------------------------------------------------------------
+class Calls:
+    """The calls of a user agent. `max_calls` may be live; a new one takes the place of one that is `replaceable`."""
 
-    def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        if self._proves(transaction, response, source, now):
-            return
-        handler = {"BYE": self._bye_response, "OPTIONS": self._ping_response}.get(transaction.request.method)
-        if handler is not None:
-            handler(response, now)
+    def __init__(self, core: Core, max_calls: int, replaceable: Replaceable) -> None:
+        self._core, self._max_calls, self._replaceable = core, max_calls, replaceable
+        self._calls: dict[str, Call] = {}
 
-    def _proves(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> bool:
-        """Whether this was a challenge, and the request is on its way again with what it asked for."""
-        again = self.dialog and self.core.prove(transaction, response, source, self.dialog.next_number, now)
-        if again:
-            self._replace(transaction, again)
-        return bool(again)
+    def __len__(self) -> int:
+        return len(self._calls)
 
-    def _replace(self, transaction: ClientTransaction, again: ClientTransaction) -> None:
-        """A request of ours has been sent once more, and the responses that count are to `again`."""
-        if transaction is self._bye:
-            self._bye = again
-        elif transaction is self._ping:
-            self._ping = again
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls.values())
 
-    def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
-        if transaction is self._bye and self._because is not None:
-            self.end(*self._because, now)
+    def get(self, call_id: str) -> Call | None:
+        return self._calls.get(call_id)
 
-    def _bye_response(self, response: Response, now: float) -> None:
-        if response.status < 200 or self._because is None:
-            return
-        reason, status, phrase = self._because
-        if reason == LOCAL_BYE[0]:
-            status, phrase = response.status, response.reason
-        self.end(reason, status, phrase, now)
+    def with_dialog_of(self, request: Request) -> Call | None:
+        """The call in whose dialog this is: Call-ID and both tags must be right (12.2.2)."""
+        local_tag = request.to.tag
+        if not local_tag:
+            return None
+        key = request.call_id, local_tag, request.from_.tag or ""
+        return next((call for call in self if call.has_dialog(*key)), None)
 
-    def _ping_response(self, response: Response, now: float) -> None:
-        if response.status < 200 or not self.live:
-            return
-        if response.status == 481:
-            self.end("timeout", response.status, response.reason, now)
-        else:
-            self.core.events.append(PeerAlive(self.call_id))
+    def begun_by(self, request: Request) -> bool:
+        """Whether a call came in with just this INVITE."""
+        key = merge_key(request)
+        return any(isinstance(call.side, Called) and call.side.invited_by == key for call in self)
 
-    # --- inside ---------------------------------------------------------------------------------------------------
+    def invite(self, target: SipUri, offer: bytes | None, now: float, *, timeout: float, display: str) -> str:
+        """Make a call; its id."""
+        leg = Leg(self._core, self._core.token(CALL_ID_BITS), CallState.CALLING)
+        invitation = Invitation(self._core, leg.call_id, target, offer, display)
 
-    def _request(self, method: str) -> Request:
-        assert self.dialog is not None
-        return self.dialog.request(method, self.core.via(self._destination()))
+        def caller_of(call: Call) -> Caller:
+            timer, acks = call.negotiation.timer, call.acks
+            return Caller(leg, call.ending, invitation, timer, acks, call.on_answered, timeout)
 
-    def _learn_next_hop(self, now: float) -> None:
-        """Have names in the peer's Contact and Record-Route looked up, now that it is known to be no stranger."""
-        if self.dialog is not None and not self.dialog.behind_nat:
-            self.core.learn(self.dialog.next_hop, now)
+        call = Call(leg, caller_of, self._forget)
+        self._calls[call.call_id] = call
+        call.side.start(now)
+        return call.call_id
 
-    def _destination(self) -> Address:
-        assert self.dialog is not None
-        return self.dialog.destination(self.core.known)
+    def take(self, invite: ServerTransaction, now: float) -> None:
+        """A call comes in: tell the user."""
+        call_id = invite.request.call_id
+        if call_id in self._calls:
+            call_id = f"{call_id}.{self._core.token(CALL_ID_BITS)}"
+        dialog = Dialog.of_request(invite.request, invite.source, invite.to_tag)
+        leg = Leg(self._core, call_id, CallState.INCOMING, dialog)
+
+        def called_of(call: Call) -> Called:
+            return Called(leg, invite, call.negotiation.take, call.on_no_prack)
+
+        call = Call(leg, called_of, self._forget)
+        self._calls[call_id] = call
+        call.side.start(now)
+
+    def make_room(self, invite: ServerTransaction, now: float) -> bool:
+        """Whether one more call may come in, if need be in place of one whose peer is gone."""
+        live = [call for call in self if call.takes_room]
+        if len(live) >= self._max_calls:
+            source, caller = invite.source, invite.request.from_
+            replaceable = (call for call in live if call.dialog and self._replaceable(call.call_id, source, caller))
+            gone = next(replaceable, None)
+            if gone is None:
+                return False
+            gone.give_up(Reason("timeout", None, "its peer is gone"), now)
+        for call in list(self):
+            if len(self) < self._max_calls + SPARE_CALLS:
+                break
+            if not call.takes_room:
+                call.forget(now)
+        return True
+
+    def _forget(self, call_id: str) -> None:
+        self._calls.pop(call_id, None)
 
 
 def digit_of(request: Request) -> str:
@@ -301,6 +387,6 @@ def digit_of(request: Request) -> str:
 
 
 def _out_of_order(dialog: Dialog, request: Request) -> bool:
-    """A request older than the last (12.2.2). One as new is a repetition, but a BYE of the careless is a BYE."""
+    """A request older than the last (12.2.2). One as new is a repetition, but a BYE with a wrong number is a BYE."""
     newest, number = dialog.remote_cseq, request.cseq.number
     return newest is not None and (number < newest or (number == newest and request.method != "BYE"))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from voip.errors import ProtocolError
-from voip.sip.events import Address
-from voip.sip.lookup import literal
-from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
-from voip.sip.transaction import MAX_FORWARDS
+from voip.sip.address import Address, literal
+from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri
 
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 Known = Callable[["SipUri | str"], Sequence[Address]]
-"""The addresses of a URI as far as they are known without asking anybody."""
+"""The addresses of a URI as far as they are known without asking."""
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 
@@ -36,12 +33,14 @@ class Dialog:
     """Where the peer's last message came from: the way back when its Contact cannot be reached."""
     behind_nat: bool = False
     """The peer's Contact is of a network that its packets do not come from."""
+    validated: bool = False
+    """The peer has shown that it receives what we send: its address is not spoofed."""
     connected: bool = False
     """The peer itself has connected to us: its connection is the way back as long as it is open (RFC 5923)."""
 
     @classmethod
     def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
-        """The dialog that we make by answering this INVITE (12.1.1)."""
+        """The dialog that our response to this INVITE makes (12.1.1)."""
         contact = (request.contacts or [request.from_])[0].uri
         routes = request.record_routes
         return cls(
@@ -80,7 +79,7 @@ class Dialog:
         return self.call_id, self.local_tag, self.remote_tag
 
     def refresh(self, message: Request | Response, source: Address) -> None:
-        """Learn from a message within the dialog that is proven to be the peer's (12.2.1.2, 12.2.2)."""
+        """Learn from a message within the dialog that is known to be the peer's (12.2.1.2, 12.2.2)."""
         self.peer = source
         if message.cseq.method in ("INVITE", "UPDATE"):
             self.target = _contact_of(message) or self.target
@@ -141,19 +140,6 @@ class Dialog:
 
 def is_secure(uri: SipUri | str) -> bool:
     return isinstance(uri, SipUri) and uri.scheme == "sips"
-
-
-def is_public(host: str) -> bool:
-    """Whether anybody in the world may have this address, and so may have had it forged (private and local: no)."""
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        return True
-
-
-def may_be_forged(source: Address) -> bool:
-    """Whether a message may have come from somebody else than its source says: no connection, and a public address."""
-    return not source.reliable and is_public(source.host)
 
 
 def redirect_target(response: Response, *, secure: bool = False) -> SipUri | None:

@@ -1,29 +1,16 @@
-"""What the user agent tells its owner, and the address of a message: frozen values without behaviour."""
+"""What the user agent tells its owner: frozen values without behaviour."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from voip.sip.message import NameAddr, SipUri
-
-
-class Address(NamedTuple):
-    """Where a message came from or goes to: "udp", "tcp" or "tls"; `host` is a literal address without brackets."""
-
-    protocol: str
-    host: str
-    port: int
-
-    @property
-    def reliable(self) -> bool:
-        """What is sent there arrives, in order, or the transport says that it cannot (RFC 3261 section 17)."""
-        return self.protocol != "udp"
+from voip.sip.address import Address
+from voip.sip.uri import NameAddr, SipUri
 
 
 @dataclass(frozen=True)
 class IncomingCall:
-    """Somebody calls: reply with `accept` or `reject`. An empty `offer` means that `accept` carries ours."""
+    """A call comes in: reply with `accept` or `reject`. An empty `offer` means that `accept` carries ours."""
 
     call_id: str
     caller: NameAddr
@@ -32,8 +19,8 @@ class IncomingCall:
 
 
 @dataclass(frozen=True)
-class LookUp:
-    """A name has to be looked up (RFC 3263): reply with `found`, with an empty list where nothing is."""
+class ResolveUri:
+    """A name has to be resolved (RFC 3263): reply with `resolved`, with an empty list where nothing is found."""
 
     uri: SipUri
 
@@ -48,7 +35,7 @@ class OfferWanted:
 
 @dataclass(frozen=True)
 class CallRinging:
-    """The callee has been reached and is being alerted (a provisional answer above 100)."""
+    """The callee has been reached and is being alerted (a provisional response above 100)."""
 
     call_id: str
     status: int
@@ -102,7 +89,7 @@ class DigitPressed:
 
 @dataclass(frozen=True)
 class CallEnded:
-    """The call is over; told exactly once for each call.
+    """The call is over; reported exactly once for each call.
 
     `reason`: "local-bye", "remote-bye", "rejected", "no-answer", "cancelled", "no-ack", "redirect-loop", "timeout" or
     "network". `status` and `phrase` are those of the response that decided, where there was one.
@@ -116,14 +103,14 @@ class CallEnded:
 
 @dataclass(frozen=True)
 class PeerAlive:
-    """The peer has answered a `ping`."""
+    """The peer has responded to a `ping`."""
 
     call_id: str
 
 
 @dataclass(frozen=True)
 class Registered:
-    """The registrar knows `contact` as a place where `account` is, for `expires` seconds; told at each refresh."""
+    """The registrar knows `contact` as a place where `account` is, for `expires` seconds; reported at each refresh."""
 
     account: str
     expires: int
@@ -132,7 +119,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class RegistrationFailed:
-    """The registrar refused (`status`) or did not answer (None); the next try follows in `retry` seconds."""
+    """The registrar refused (`status`) or did not respond (None); the next try follows in `retry` seconds."""
 
     account: str
     status: int | None
@@ -149,9 +136,20 @@ class RequestRefused:
     status: int
 
 
+@dataclass(frozen=True)
+class AgentStats:
+    """What a user agent has ignored. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
+    belong to nothing, as stray responses and ACKs; `limited`: requests left without a response because there were too
+    many, the password was wrong too often, or they came from a scanner."""
+
+    malformed: int
+    ignored: int
+    limited: int
+
+
 Event = (
     IncomingCall
-    | LookUp
+    | ResolveUri
     | OfferWanted
     | CallRinging
     | CallAnswered

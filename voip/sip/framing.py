@@ -39,9 +39,9 @@ class StreamFramer:
         self._length: int | None = None
         self._broken: StreamError | None = None
         self.pongs_owed = 0
-        """Pings that were not answered yet: each is for its taker to answer, by PONG."""
+        """Pings that had no PONG yet: the owner of the connection sends one for each."""
         self.pong_awaited = False
-        """A ping of ours is on its way: the next blank line that comes alone is its answer."""
+        """A ping of ours is on its way: the next blank line that comes alone is its PONG."""
 
     @property
     def unfinished(self) -> bool:
@@ -104,7 +104,7 @@ class StreamFramer:
         return len(head) + _content_length(head)
 
     def _check_start(self) -> None:
-        """What is no SIP is not waited for: TLS where none is spoken, a browser."""
+        """What is not SIP is not waited for: TLS on a plain connection, a browser."""
         line, end, _ = self._buffer[:MAX_HEADER_SECTION].partition(b"\n")
         text = bytes(line.removesuffix(b"\r"))
         if end and _START_LINE.fullmatch(text) is None:

@@ -1,9 +1,10 @@
-"""The lexical ground of SIP header fields (RFC 3261 sections 7.3.1, 25.1): tokens, quotes, lists, parameters."""
+"""The lexical ground of SIP header fields (RFC 3261 sections 7.3.1, 25.1): tokens, quotes, lists, parameters, hosts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 
 from voip.errors import ProtocolError
 from voip.ip import MAX_PORT
@@ -20,6 +21,8 @@ QUOTED = re.compile(_QUOTED, re.DOTALL)
 _BARE_VALUE = r'[^ \t;,"<>\r\n]+'
 BARE_VALUE = re.compile(_BARE_VALUE)
 _PARAMETER = re.compile(rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*(=)[ \t]*(?:({_QUOTED})|({_BARE_VALUE}))?)?", re.DOTALL)
+HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
+HOST_PORT = rf"({HOST})(?:[ \t]*:[ \t]*([0-9]{{1,{MAX_DIGITS}}}))?"
 _SPECIAL = re.compile(r'["<,]')
 _ESCAPED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE = re.compile(r'(["\\])')
@@ -29,7 +32,7 @@ Parameters = dict[str, "str | None"]
 
 
 class SipParseError(ProtocolError):
-    """A SIP message or a part of it is malformed; `status` is what a request that holds it is to be answered with."""
+    """A SIP message or a part of it is malformed; `status` is that of the response to a request with it."""
 
     def __init__(self, text: str, status: int = BAD_REQUEST) -> None:
         super().__init__(text)
@@ -114,3 +117,20 @@ def parse_port(text: str | None) -> int | None:
     if not 0 < port <= MAX_PORT:
         raise SipParseError(f"port {text} is out of range")
     return port
+
+
+def parse_host(text: str) -> str:
+    """Check a host of a URI or Via and take off the brackets of an IPv6 reference."""
+    if text[0] != "[":
+        return text
+    try:
+        IPv6Address(text[1:-1])
+    except ValueError:
+        raise SipParseError(f"malformed IPv6 reference {text!r}") from None
+    return text[1:-1]
+
+
+def format_host(host: str, port: int | None = None) -> str:
+    """Write a host as URIs and Via do: IPv6 in brackets, the port only if there is one."""
+    text = f"[{host}]" if ":" in host and host[0] != "[" else host
+    return text if port is None else f"{text}:{port}"

@@ -1,4 +1,4 @@
-"""Header fields of SIP messages (RFC 3261 sections 7.3, 20): the ordered multi-map, Via, name-addr and CSeq values."""
+"""Header fields of SIP messages (RFC 3261 sections 7.3, 20): the ordered multi-map, Via and CSeq values."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from voip.sip.grammar import (
-    LWS,
+    HOST_PORT,
     MAX_DIGITS,
-    QUOTED,
     Parameters,
     SipParseError,
+    format_host,
     format_parameters,
+    parse_host,
     parse_parameters,
     parse_port,
-    quote,
     split_list,
-    unquote,
 )
-from voip.sip.uri import HOST_PORT, SipUri, format_host, parse_host, parse_uri
 
 MAX_CSEQ = 2**31 - 1  # RFC 3261 section 8.1.1.5
+BRANCH_COOKIE = "z9hG4bK"
+"""Start of each branch that is unique by itself (RFC 3261 section 8.1.1.7)."""
 
 # RFC 3261 section 7.3.3 and the registry of header fields (RFC 3968).
 _COMPACT = {
@@ -129,8 +129,6 @@ _VIA = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CSEQ = re.compile(rf"([0-9]{{1,{MAX_DIGITS}}})[ \t]+([A-Za-z0-9\-.!%*_+`'~]+)")
-# The display name is tokens or a quoted string; what is not ASCII is tolerated unquoted.
-_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
 
 
 def canonical_name(name: str) -> str:
@@ -181,10 +179,6 @@ class Headers:
         """Append a field; ValueError for a line break in it (which would make it two fields)."""
         self._fields.append(_checked(name, value))
 
-    def prepend(self, name: str, value: str) -> None:
-        """Put a field before all others, as a new Via goes."""
-        self._fields.insert(0, _checked(name, value))
-
     def set(self, name: str, value: str) -> None:
         """Replace all fields of this name by one, in the place of the first, or append it."""
         new = _checked(name, value)
@@ -215,10 +209,6 @@ class Headers:
         """Remove all fields of this name, if there are any."""
         for place in reversed(self._places(name)):
             del self._fields[place]
-
-    def items(self) -> list[tuple[str, str]]:
-        """All fields as (name, line) in order."""
-        return list(self._fields)
 
     def copy(self) -> Headers:
         return Headers.of_wire(list(self._fields))
@@ -272,54 +262,6 @@ class CSeq(NamedTuple):
 
 
 @dataclass(slots=True)
-class NameAddr:
-    """A URI with a display name and header parameters, as in From, To, Contact and Route (RFC 3261 section 20.10)."""
-
-    uri: SipUri | str
-    display: str = ""
-    params: Parameters = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> NameAddr:
-        """Read one value, `"name" <uri>;params` or `uri;params`; SipParseError if it is malformed."""
-        text = text.strip(LWS)
-        display, rest = "", text
-        if text.startswith('"'):
-            quoted = QUOTED.match(text)
-            if quoted is None:
-                raise SipParseError(f"unterminated quotes in {text[:80]!r}")
-            display, rest = unquote(quoted[0]), text[quoted.end() :].lstrip(LWS)
-            if not rest.startswith("<"):
-                raise SipParseError(f"no <URI> after the name in {text[:80]!r}")
-        before, opening, inside = rest.partition("<")
-        if not opening:
-            return cls._parse_bare(rest)
-        if _DISPLAY.fullmatch(before) is None:
-            raise SipParseError(f"malformed display name {before[:80]!r}")
-        uri, closing, parameters = inside.partition(">")
-        if not closing:
-            raise SipParseError(f"unterminated <URI> in {text[:80]!r}")
-        return cls(parse_uri(uri), display or before.strip(LWS), parse_parameters(parameters) if parameters else {})
-
-    @classmethod
-    def _parse_bare(cls, text: str) -> NameAddr:
-        # Without <>, everything from the first ";" on belongs to the header, and "?" and "," may not appear.
-        end = text.find(";")
-        uri, parameters = (text, "") if end < 0 else (text[:end].rstrip(LWS), text[end:])
-        if "?" in uri or "," in uri:
-            raise SipParseError(f"a URI that needs <> has none: {text[:80]!r}")
-        return cls(parse_uri(uri), "", parse_parameters(parameters) if parameters else {})
-
-    @property
-    def tag(self) -> str | None:
-        return self.params.get("tag")
-
-    def __str__(self) -> str:
-        display = f"{quote(self.display)} " if self.display else ""
-        return f"{display}<{self.uri}>{format_parameters(self.params)}"
-
-
-@dataclass(slots=True)
 class Via:
     """One Via value (RFC 3261 section 20.42, RFC 3581): transport, sent-by and parameters; IPv6 without brackets."""
 
@@ -327,7 +269,7 @@ class Via:
     host: str
     port: int | None = None
     params: Parameters = field(default_factory=dict)
-    version: str = "2.0"  # another one is only ever seen in a request that is answered with 505
+    version: str = "2.0"  # another one is only ever seen in a request that gets 505
 
     @classmethod
     def parse(cls, text: str) -> Via:

@@ -1,10 +1,10 @@
-"""How much a stranger may ask of us: token buckets per host and for all of them together."""
+"""Rate limits for unvalidated sources: token buckets per host and for all of them together."""
 
 from __future__ import annotations
 
-MOST_HOSTS = 1024
+MAX_HOSTS = 1024
 SCANNERS = ("friendly-scanner", "sipvicious", "sundayddr", "sipcli", "sip-scan", "pplsip", "vaxsipuseragent", "iwar")
-"""Programs that only look for telephones to abuse; they get no answer."""
+"""User-Agent names of programs that only look for telephones to abuse; they get no response."""
 
 
 class Bucket:
@@ -55,11 +55,11 @@ class RateLimiter:
 
     def _make_room(self, now: float) -> None:
         """Forget hosts that have been quiet; if all are busy, the one known longest."""
-        if len(self._hosts) < MOST_HOSTS:
+        if len(self._hosts) < MAX_HOSTS:
             return
         for host in [host for host, bucket in self._hosts.items() if bucket.level(now) >= self._burst]:
             del self._hosts[host]
-        if len(self._hosts) >= MOST_HOSTS:
+        if len(self._hosts) >= MAX_HOSTS:
             del self._hosts[next(iter(self._hosts))]
 
 

@@ -15,8 +15,8 @@ from voip.sip.grammar import (
     SipParseError,
     is_token,
 )
-from voip.sip.headers import CSeq, Headers, NameAddr, Via, canonical_name
-from voip.sip.uri import SipUri, parse_target, parse_uri, uri_equal
+from voip.sip.headers import CSeq, Headers, Via, canonical_name
+from voip.sip.uri import NameAddr, SipUri, parse_target, parse_uri, uri_equal
 
 __all__ = [
     "REASONS",
@@ -38,6 +38,8 @@ __all__ = [
 MAX_MESSAGE = 65536  # bytes of a datagram
 MAX_HEADER_SECTION = 8192  # bytes from the start line to the empty line
 MAX_HEADERS = 100
+MAX_FORWARDS = "70"
+"""Of requests of ours (8.1.1.6)."""
 MAX_MAX_FORWARDS = 255  # RFC 3261 section 20.22
 DEFAULT_MAX_FORWARDS = 70
 VERSION = "SIP/2.0"
@@ -136,10 +138,6 @@ class SipMessage(ABC):
     @property
     def via(self) -> list[Via]:
         return [Via.parse(value) for value in self.headers.get_all("Via")]
-
-    @property
-    def top_via(self) -> Via:
-        return Via.parse(self._one("Via"))
 
     @property
     def from_(self) -> NameAddr:
@@ -256,7 +254,7 @@ class Response(SipMessage):
 
 
 def parse_message(data: bytes, *, stream: bool = False) -> Request | Response:
-    """Read one datagram; SipParseError (a ProtocolError, `.status` says how to answer a request) and nothing else.
+    """Read one datagram; SipParseError (a ProtocolError, `.status` is for the response to a request) and nothing else.
 
     `stream`: it came by a connection, where only Content-Length says how long it is.
     """
@@ -370,7 +368,7 @@ def _parse_contacts(values: list[str]) -> list[NameAddr]:
 def salvage(data: bytes) -> Request | None:
     """From a malformed request keep what it takes to refuse it: Via, From, To, Call-ID, CSeq as far as they are there.
 
-    None where there is nothing to answer or nobody to answer to: responses, ACK, no CSeq, no usable top Via.
+    None where no response is possible or allowed: responses, ACK, no CSeq, no usable top Via.
     The fields kept are not checked: use `response()` only.
     """
     section = data[:MAX_HEADER_SECTION].lstrip(b"\r\n")

@@ -1,6 +1,6 @@
 """A registration at a registrar (RFC 3261 section 10): made, refreshed before it ends, and taken back.
 
-What the registrar says of where our requests come from (RFC 3581) is where it is told to reach us: behind a NAT that
+The address that the registrar sees our requests come from (RFC 3581) is the contact that it gets: behind a NAT that
 is another address than the one we have. Where it fails it is tried again for ever, after pauses that grow
 (RFC 5626 section 4.5); whether that is of use is for the owner to say.
 """
@@ -9,23 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voip.sip.address import Address
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import is_secure
-from voip.sip.events import Address, Registered, RegistrationFailed
-from voip.sip.message import Headers, NameAddr, Request, Response, SipUri, uri_equal
-from voip.sip.transaction import MAX_FORWARDS, ClientTransaction
+from voip.sip.events import Registered, RegistrationFailed
+from voip.sip.keepalive import KeepAlive
+from voip.sip.message import Response
+from voip.sip.transaction import ClientTransaction
+from voip.sip.uri import NameAddr, SipUri, uri_equal
 
 EXPIRES = 300
 """Seconds that are asked for: a registrar that has lost its memory knows us again after that, at most."""
-LONGEST = 86400
-"""Seconds that a registrar may make of it."""
+MAX_EXPIRES = 86400
+"""Seconds that a registrar may make of it, at most."""
 REFRESH = (0.5, 0.9)
 """Share of the time granted after which it is asked for anew: not in step with all others that came when we did."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0
 """Seconds before the next try: about twice as long after each, so that a registrar that comes back is not overrun."""
-LONGEST_RETRY_AFTER = 300
-KEEP_ALIVE, KEEP_ALIVE_INTERVAL = b"\r\n\r\n", (24.0, 29.0)
-"""What keeps a NAT's mapping open between refreshes over UDP, and the seconds between (RFC 5626 section 4.4.2)."""
+MAX_RETRY_AFTER = 300
+KEEP_ALIVE_INTERVAL = (24.0, 29.0)
+"""Seconds between empty messages, which keep a NAT's mapping open between refreshes (RFC 5626 section 4.4.2)."""
 INTERVAL_TOO_BRIEF = 423
 
 
@@ -35,9 +38,10 @@ class Registration:
     def __init__(self, core: Core, account: SipUri, registrar: SipUri) -> None:
         self._core, self._account, self._registrar = core, account, registrar
         self._call_id, self._tag, self._number = core.token(CALL_ID_BITS), core.token(), 0
+        self._keep_alive = KeepAlive(core.wire, self._to_keep_alive, lambda: core.rng.uniform(*KEEP_ALIVE_INTERVAL))
         self._transaction: ClientTransaction | None = None
         self._expires = EXPIRES
-        self._contact, self._former = "", ""  # what the registrar was told last, and before
+        self._contact, self._former = "", ""  # the last one that the registrar got, and the one before
         self._moved = False
         self._failures = 0
         self._leaving = False
@@ -54,7 +58,7 @@ class Registration:
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
         if not self._leaving:
-            self._core.find(self._core.next_hop(self._registrar), now, self._found)
+            self._core.resolver.resolve(self._core.next_hop(self._registrar), now, self._found)
 
     def stop(self, now: float) -> None:
         """Take it back (10.2.2); `over` says when."""
@@ -62,6 +66,7 @@ class Registration:
             return
         self._leaving = True
         self._core.timers.clear_all(self)
+        self._keep_alive.stop()
         under_way, self._transaction = self._transaction, None
         if under_way is not None and not under_way.answered:
             under_way.drop()
@@ -75,13 +80,13 @@ class Registration:
         if self.registered and not self._failures and not self._leaving and address == self.destination:
             self._core.timers.set(self, "register", now + self._core.rng.uniform(0.0, FIRST_PAUSE), self.start)
 
-    def last_words(self) -> None:
-        """One more copy of what is not answered yet."""
+    def resend_pending(self) -> None:
+        """One more copy of what has no response yet."""
         if self._leaving and self._transaction is not None and not self._transaction.answered:
             self._transaction.send_again()
 
     def _is_waiting(self) -> bool:
-        """A REGISTER is under way; one whose answer cannot come is given up."""
+        """A REGISTER is under way; one whose response cannot come is given up."""
         if self._transaction is None or self._transaction.answered:
             return False
         if not self._core.is_stranded(self._transaction):
@@ -99,29 +104,33 @@ class Registration:
             return
         for destination in destinations:
             self.hosts.add(destination.host)
-            self._core.authenticator.allow(self._call_id, destination.host)
+            self._core.digest_client.allow(self._call_id, destination.host)
         self.destination = destinations[self._failures % len(destinations)]
         self._send(now)
 
     def _send(self, now: float) -> None:
         assert self.destination is not None
         destination = self.destination
-        contact = self._core.contact(destination, secure=is_secure(self._registrar))
+        contact = self._core.identity.contact(destination, secure=is_secure(self._registrar))
         if contact != self._contact:
             self._contact, self._former = contact, self._contact
-        headers = Headers([("Via", self._core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
-        for route in self._core.routes:
-            headers.add("Route", str(route))
-        headers.add("From", f"<{self._account}>;tag={self._tag}")
-        headers.add("To", f"<{self._account}>")
-        headers.add("Call-ID", self._call_id)
-        headers.add("CSeq", f"{self._next_number()} REGISTER")
-        headers.add("Contact", self._contact)
+        fields = [("Contact", self._contact)]
         if self._former:
-            headers.add("Contact", f"{self._former};expires=0")
-        headers.add("Expires", "0" if self._leaving else str(self._expires))
+            fields.append(("Contact", f"{self._former};expires=0"))
+        fields.append(("Expires", "0" if self._leaving else str(self._expires)))
         self._core.timers.clear(self, "register")
-        self._transaction = self._core.send(Request("REGISTER", self._registrar, headers), destination, self, now)
+        self._transaction = self._core.request(
+            "REGISTER",
+            self._registrar,
+            destination,
+            self,
+            now,
+            sender=f"<{self._account}>;tag={self._tag}",
+            recipient=f"<{self._account}>",
+            call_id=self._call_id,
+            number=self._next_number(),
+            fields=fields,
+        )
 
     def _next_number(self) -> int:
         self._number += 1
@@ -132,7 +141,7 @@ class Registration:
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if transaction is not self._transaction or response.status < 200:
             return
-        again = self._core.prove(transaction, response, source, self._next_number, now)
+        again = self._core.authenticate(transaction, response, source, self._next_number, now)
         if again is not None:
             self._transaction = again
             return
@@ -156,7 +165,7 @@ class Registration:
             self._fail(None, transaction.failure or "no answer", now)
 
     def _succeed(self, response: Response, now: float) -> None:
-        granted = min(self._granted(response), LONGEST)
+        granted = min(self._granted(response), MAX_EXPIRES)
         if granted <= 0:
             self._fail(response.status, "the registrar grants no time", now)
             return
@@ -167,7 +176,7 @@ class Registration:
             self._send(now)
             return
         self._moved = False
-        self._keep_alive_later(now)
+        self._keep_alive.restart(now)
         self._core.timers.set(self, "register", now + granted * self._core.rng.uniform(*REFRESH), self.start)
         self._core.events.append(Registered(str(self._account), granted, str(NameAddr.parse(self._contact).uri)))
 
@@ -181,35 +190,28 @@ class Registration:
         return self._expires if seconds is None else seconds
 
     def _learn_address(self, response: Response) -> bool:
-        """Whether the registrar sees us at another address than we have told it."""
+        """Whether the registrar sees us at another address than our contact says."""
         assert self.destination is not None
-        self._core.learn_address(self.destination, response.via[0])
-        return self._core.contact(self.destination, secure=is_secure(self._registrar)) != self._contact
+        self._core.identity.learn_address(self.destination, response.via[0])
+        return self._core.identity.contact(self.destination, secure=is_secure(self._registrar)) != self._contact
 
     def _ask_for_more(self, response: Response) -> bool:
         """10.2.8: the least that the registrar grants, if that is more than was asked for."""
         least = _seconds(response.headers.get("Min-Expires"))
-        if least is None or not self._expires < least <= LONGEST:
+        if least is None or not self._expires < least <= MAX_EXPIRES:
             return False
         self._expires = least
         return True
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
         self._failures += 1
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE) * self._core.rng.uniform(0.5, 1.0)
-        pause = max(pause, min(wait or 0, LONGEST_RETRY_AFTER))
+        pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
+        pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
         self._core.events.append(RegistrationFailed(str(self._account), status, reason, pause))
 
-    def _keep_alive_later(self, now: float) -> None:
-        if self.destination is not None and not self.destination.reliable:
-            pause = self._core.rng.uniform(*KEEP_ALIVE_INTERVAL)
-            self._core.timers.set(self, "keep alive", now + pause, self._keep_alive)
-
-    def _keep_alive(self, now: float) -> None:
-        if self.destination is not None:
-            self._core.wire.send(KEEP_ALIVE, self.destination)
-        self._keep_alive_later(now)
+    def _to_keep_alive(self) -> list[Address]:
+        return [self.destination] if self.destination is not None and not self.destination.reliable else []
 
     def _expired(self, now: float) -> None:
         self.registered = False
@@ -217,10 +219,11 @@ class Registration:
     def _end(self) -> None:
         self.registered, self.over = False, True
         self._core.timers.clear_all(self)
-        self._core.authenticator.forget(self._call_id)
+        self._keep_alive.stop()
+        self._core.digest_client.forget(self._call_id)
 
 
 def _seconds(text: str | None) -> int | None:
-    """A number of seconds; what may follow it (Retry-After) is passed over, and None made of anything else."""
+    """A number of seconds; what may follow it (Retry-After) is ignored, and None made of anything else."""
     digits = (text or "").partition(";")[0].partition("(")[0].strip()
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else None

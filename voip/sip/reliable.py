@@ -1,4 +1,4 @@
-"""Provisional responses that arrive for certain (RFC 3262): ours, and those of callees in their early dialogs."""
+"""Reliable provisional responses (RFC 3262): ours, and those of callees in their early dialogs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voip.sip.core import COPIES_TO_STRANGERS, Core, Fields
-from voip.sip.dialog import Dialog, may_be_forged
-from voip.sip.events import Address
+from voip.sip.address import Address, may_be_spoofed
+from voip.sip.core import COPIES_TO_UNVALIDATED, Core, Fields
+from voip.sip.dialog import Dialog
 from voip.sip.message import Request, Response
+from voip.sip.methods import RELIABLE
 from voip.sip.timers import GIVE_UP, T1
 from voip.sip.transaction import ClientTransaction, ServerTransaction
 
-RELIABLE = "100rel"
-"""The option tag."""
 FIRST_RSEQ = 2**31
 """The first number is below this, at random (section 3)."""
-MOST_EARLY = 8
+MAX_EARLY = 8
 """Early dialogs of one INVITE that are followed."""
 _RSEQ = re.compile(r"[0-9]{1,10}")
 _RACK = re.compile(r"([0-9]{1,10})[ \t]+([0-9]{1,10})[ \t]+INVITE")
@@ -27,8 +26,9 @@ def requires_reliable(message: Request | Response) -> bool:
     return RELIABLE in (value.lower() for value in message.headers.get_all("Require"))
 
 
-class ReliableAnswers:
-    """The 1xx of ours to one INVITE, each repeated until its PRACK (section 3); `on_lost` is told when none comes.
+class ReliableProvisionals:
+    """The 1xx of ours to one INVITE, each retransmitted until its PRACK (section 3); `on_lost` is called when none
+    comes.
 
     They carry no session descriptions, so that the final response need not wait for PRACKs.
     """
@@ -48,7 +48,7 @@ class ReliableAnswers:
         self._number += 1
         fields = [*fields, ("Require", RELIABLE), ("RSeq", str(self._number))]
         self._transaction, self._interval, self._copies = transaction, T1, 0
-        self._waiting = self._core.answer(transaction, status, now, fields=fields)
+        self._waiting = self._core.respond(transaction, status, now, fields=fields)
         self._core.timers.set(self, "repeat", now + self._interval, self._repeat)
         self._core.timers.set(self, "give up", now + GIVE_UP, self._give_up)
 
@@ -69,7 +69,7 @@ class ReliableAnswers:
 
     def _repeat(self, now: float) -> None:
         assert self._transaction is not None
-        if may_be_forged(self._transaction.source) and self._copies >= COPIES_TO_STRANGERS:
+        if may_be_spoofed(self._transaction.source) and self._copies >= COPIES_TO_UNVALIDATED:
             return
         self._copies += 1
         self._transaction.send_again()
@@ -81,7 +81,7 @@ class ReliableAnswers:
         self._on_lost(now)
 
 
-class Nobody:
+class IgnoreResponses:
     """Owner of requests whose responses do not matter."""
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
@@ -91,32 +91,32 @@ class Nobody:
         return
 
 
-class Prack(Nobody):
-    """Owner of a PRACK: its answer matters only where it asks us to prove who we are."""
+class Prack(IgnoreResponses):
+    """Owner of a PRACK: its response matters only where it is a challenge."""
 
     def __init__(self, core: Core, dialog: Dialog) -> None:
         self._core, self._dialog = core, dialog
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        self._core.prove(transaction, response, source, self._dialog.next_number, now)
+        self._core.authenticate(transaction, response, source, self._dialog.next_number, now)
 
 
 @dataclass
 class EarlyDialog:
-    """What one callee has said before its final response (RFC 3261 section 12.1.2)."""
+    """What one callee has sent before its final response (RFC 3261 section 12.1.2)."""
 
     dialog: Dialog
     number: int = 0
     """RSeq of the newest reliable response; 0: there was none."""
     answer: bytes = b""
     settled: bool = False
-    """`answer` came for certain, so that it counts whatever the 2xx holds (RFC 3261 section 13.2.1)."""
+    """`answer` came in a reliable response, so that it counts whatever the 2xx holds (RFC 3261 section 13.2.1)."""
     changed: bool = False
     """The callee has made an offer since, which we have answered (UPDATE)."""
 
     def answer_with(self, final: Response) -> bytes:
-        """The callee's answer to our offer: the first that came for certain (RFC 3261 section 13.2.1), else that of the
-        2xx, else what it said along the way; nothing if it has been replaced since."""
+        """The callee's answer to our offer: the first in a reliable response (RFC 3261 section 13.2.1), else that of
+        the 2xx, else that of a provisional response; nothing if it has been replaced since."""
         if self.changed:
             return b""
         return self.answer if self.settled else final.body or self.answer
@@ -129,6 +129,9 @@ class EarlyDialogs:
         self._core = core
         self._dialogs: dict[str, EarlyDialog] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._dialogs)
+
     def find(self, tag: str) -> EarlyDialog | None:
         return self._dialogs.get(tag)
 
@@ -140,7 +143,7 @@ class EarlyDialogs:
             return True
         early = self._dialogs.get(tag)
         if early is None:
-            if len(self._dialogs) >= MOST_EARLY:
+            if len(self._dialogs) >= MAX_EARLY:
                 return not reliable
             early = self._dialogs[tag] = EarlyDialog(Dialog.of_response(invite, response, source))
         number = _rseq(response) if reliable else 0
@@ -154,12 +157,12 @@ class EarlyDialogs:
         return True
 
     def clear(self) -> None:
-        """Another INVITE is sent: what was said of the one before does not count."""
+        """Another INVITE is sent: early dialogs of the one before do not count."""
         self._dialogs.clear()
 
     def _acknowledge(self, early: EarlyDialog, cseq: int, now: float) -> None:
-        destination = early.dialog.destination(self._core.known)
-        prack = early.dialog.request("PRACK", self._core.via(destination))
+        destination = early.dialog.destination(self._core.resolver.known)
+        prack = early.dialog.request("PRACK", self._core.identity.via(destination))
         prack.headers.add("RAck", f"{early.number} {cseq} INVITE")
         self._core.send(prack, destination, Prack(self._core, early.dialog), now)
 

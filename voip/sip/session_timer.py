@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voip.sip.core import Core
+from voip.sip.grammar import MAX_DIGITS
 from voip.sip.message import Request, Response, SipMessage
+from voip.sip.methods import TIMER
+from voip.sip.timers import Timers
 
-TIMER = "timer"
-"""The option tag."""
 MIN_SE = 90
 """Shortest interval that may be asked for, in seconds (sections 4 and 5)."""
-SHORTEST = 10
-"""An answer may, wrongly, name less than MIN_SE; but nobody makes us refresh more often than each 5 s."""
+MIN_INTERVAL = 10
+"""Seconds: a 2xx may, wrongly, name less than MIN_SE; but we never refresh more often than each 5 s."""
 MARGIN = 32.0
 """BYE goes this long, or a third of the interval, before the end (section 10)."""
-MOST_DIGITS = 10
-"""2**32 - 1 is the largest delta-seconds (RFC 3261 section 25.1)."""
 Action = Callable[[float], None]
 
 
@@ -29,8 +27,8 @@ class SessionTimer:
     """The interval agreed on in a call. `refresh` is called at half of it where that is ours to do, `expire` shortly
     before its end when no refresh has succeeded."""
 
-    def __init__(self, core: Core, *, refresh: Action, expire: Action) -> None:
-        self._core, self._refresh, self._expire = core, refresh, expire
+    def __init__(self, timers: Timers, *, refresh: Action, expire: Action) -> None:
+        self._timers, self._refresh, self._expire = timers, refresh, expire
         self._asked = 0
         self._least = 0
         self.interval = 0
@@ -60,17 +58,17 @@ class SessionTimer:
         self._asked = self._least = least
         return True
 
-    def answered(self, response: Response, now: float) -> None:
+    def on_2xx(self, response: Response, now: float) -> None:
         """A 2xx to an INVITE or UPDATE of ours (7.2): what it says holds from now on."""
         interval = _number(response, "Session-Expires")
         if interval is None:
             self.stop()
         else:
-            self._start(max(interval, SHORTEST), _refresher(response) != "uas", now)
+            self._start(max(interval, MIN_INTERVAL), _refresher(response) != "uas", now)
 
     # --- as server (section 9) ------------------------------------------------------------------------------------
 
-    def answer_fields(self, request: Request, now: float) -> list[tuple[str, str]]:
+    def response_fields(self, request: Request, now: float) -> list[tuple[str, str]]:
         """What our 2xx to this INVITE or UPDATE says; it holds from now on."""
         asked = _number(request, "Session-Expires")
         least = _number(request, "Min-SE") or 0
@@ -89,18 +87,18 @@ class SessionTimer:
     def try_again(self, when: float) -> None:
         """The refresh was put off by the peer: once more, if there is time left."""
         if self.interval and self.ours:
-            self._core.timers.set(self, "refresh", when, self._refresh)
+            self._timers.set(self, "refresh", when, self._refresh)
 
     def stop(self) -> None:
         self.interval = self._asked = 0
-        self._core.timers.clear(self, "refresh", "expire")
+        self._timers.clear(self, "refresh", "expire")
 
     def _start(self, interval: int, ours: bool, now: float) -> None:
         self.interval, self.ours = interval, ours
-        self._core.timers.clear(self, "refresh")
+        self._timers.clear(self, "refresh")
         if ours:
-            self._core.timers.set(self, "refresh", now + interval / 2, self._refresh)
-        self._core.timers.set(self, "expire", now + interval - min(MARGIN, interval / 3), self._expire)
+            self._timers.set(self, "refresh", now + interval / 2, self._refresh)
+        self._timers.set(self, "expire", now + interval - min(MARGIN, interval / 3), self._expire)
 
 
 def too_short(request: Request) -> bool:
@@ -117,7 +115,7 @@ def _supported(message: SipMessage) -> bool:
 def _number(message: SipMessage, name: str) -> int | None:
     """The seconds of Session-Expires or Min-SE; None if there are none that make sense."""
     digits = (message.headers.get(name) or "").partition(";")[0].strip()
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > MOST_DIGITS:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > MAX_DIGITS:
         return None
     return int(digits) or None
 

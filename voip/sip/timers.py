@@ -14,7 +14,7 @@ GIVE_UP = 64 * T1
 """Timers B, F, H, J, L and M, and D over UDP: the end of every wait for the peer."""
 
 LINGER = 1.5 * T1
-"""How long after an answer its copy is asked for, at least, if the answer was lost."""
+"""Seconds after a response in which its request is repeated, at least, if the response was lost."""
 
 Action = Callable[[float], None]
 

@@ -20,21 +20,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from voip.sip.events import Address
-from voip.sip.message import Headers, Request, Response, Via
+from voip.sip.address import SIP_PORT, Address, default_port
+from voip.sip.headers import BRANCH_COOKIE
+from voip.sip.message import MAX_FORWARDS, Headers, Request, Response, Via
 from voip.sip.timers import GIVE_UP, LINGER, T1, T2, T4, Timers
 
-BRANCH_COOKIE = "z9hG4bK"
-"""Start of each branch that is unique by itself (8.1.1.7)."""
 TRYING_AFTER = 0.2
-"""A server whose user is silent this long says 100 (17.2.1)."""
-SIP_PORT = 5060
-SIPS_PORT = 5061
-"""Where SIP over TLS is (19.1.2)."""
+"""A server whose user has not responded for this long sends 100 (17.2.1)."""
 FALL_BACK_AFTER = 1.0
-"""Seconds without an answer after which a request that was too large for UDP goes by UDP all the same: a firewall that
+"""Seconds without a response after which a request that was too large for UDP goes by UDP all the same: a firewall that
 drops TCP says nothing. A server that has it from both counts the second as a repetition."""
-MAX_FORWARDS = "70"
 ServerKey = tuple[str, ...]
 
 
@@ -54,7 +49,7 @@ class Wire:
 
     timers: Timers = field(default_factory=Timers)
     linger_until: float = -math.inf
-    """Before then somebody may have missed the last that we said, and ask for it again."""
+    """Before then a peer may have missed our last response, and send its request again."""
     outbox: list[tuple[bytes, Address]] = field(default_factory=list)
 
     def send(self, data: bytes, destination: Address) -> None:
@@ -70,7 +65,7 @@ class Wire:
 
 
 class ClientOwner(Protocol):
-    """Who sent the request. A response arrives here at most once, but for 1xx, and 2xx to INVITE."""
+    """The sender of the request. A response arrives here at most once, but for 1xx, and 2xx to INVITE."""
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None: ...
 
@@ -85,14 +80,14 @@ class ClientTransaction(ABC):
         self.key = client_key(request.via[0], request.method)
         self.state = State.TRYING
         self.on_end: Callable[[], object] = lambda: None
-        self.most_copies: int | None = None
+        self.max_copies: int | None = None
         """How often the request may be repeated by timer; None: as the RFC says."""
         self.failure = ""
         """Why the transport could not send it."""
         self.fall_back: Callable[[float], None] | None = None
-        """What else can be tried while there is no answer."""
+        """What else can be tried while there is no response."""
         self.tried: dict[tuple[str, str], int] = {}
-        """How often it was sent with new proof, for each server that asked."""
+        """How often it was sent with new credentials, for each realm."""
         self._wire, self._timers = wire, wire.timers
         self._data = request.serialize()
         self._interval = T1
@@ -155,12 +150,12 @@ class ClientTransaction(ABC):
         self.on_end()
 
     def _heard(self) -> None:
-        """There is an answer: neither repeat the request nor give up."""
+        """There is a response: neither repeat the request nor give up."""
         self.fall_back = None
         self._timers.clear(self, "retransmit", "give up", "fall back")
 
     def _linger(self, seconds: float, now: float) -> None:
-        """Be there for repetitions of the answer, which a reliable transport does not bring (timers D, K)."""
+        """Be there for repetitions of the response, which a reliable transport does not bring (timers D, K)."""
         if self.destination.reliable:
             self.drop()
         else:
@@ -184,7 +179,7 @@ class NonInviteClient(ClientTransaction):
     """17.1.2: any request but INVITE and ACK."""
 
     def _retransmit(self, now: float) -> None:  # timer E
-        if self.most_copies is not None and self._copies >= self.most_copies:
+        if self.max_copies is not None and self._copies >= self.max_copies:
             return
         self._copies += 1
         self.send_again()
@@ -215,8 +210,8 @@ class InviteClient(ClientTransaction):
         self.state = State.CALLING
         self._ack = b""
 
-    def hush(self) -> None:
-        """Stop repeating the request; an answer that comes all the same is still told."""
+    def stop_retransmitting(self) -> None:
+        """Stop repeating the request; a response that comes all the same still reaches the owner."""
         self._timers.clear(self, "retransmit")
 
     def _retransmit(self, now: float) -> None:  # timer A
@@ -274,7 +269,7 @@ class InviteClient(ClientTransaction):
 
 
 class ServerTransaction(ABC):
-    """A request of a peer (17.2). `owner` is whoever will answer it, for CANCEL to find."""
+    """A request of a peer (17.2). `owner` is what will respond to it, for CANCEL to find."""
 
     def __init__(self, wire: Wire, request: Request, source: Address) -> None:
         self.request, self.source = request, source
@@ -286,7 +281,7 @@ class ServerTransaction(ABC):
         self.to_tag = ""
         self.size = 0
         """Bytes of the request as it came."""
-        self.most_copies: int | None = None
+        self.max_copies: int | None = None
         """How often a final response may be repeated by timer; None: as the RFC says."""
         self.on_end: Callable[[], object] = lambda: None
         self._wire, self._timers = wire, wire.timers
@@ -311,7 +306,7 @@ class ServerTransaction(ABC):
             self._wire.send(self._reply, self.reply_to)
 
     def connection_lost(self) -> None:
-        """The connection that the request came by is gone: answer where its sender says that it listens (18.2.2)."""
+        """The connection that the request came by is gone: respond where its sender says that it listens (18.2.2)."""
         via = self.request.via[0]
         self.reply_to = self.source._replace(port=via.port or default_port(self.source.protocol))
 
@@ -379,7 +374,7 @@ class InviteServer(ServerTransaction):
 
     def repeated(self, now: float) -> None:
         # A 2xx comes again by the dialog's timer, and only to those it is kept from here.
-        frugal = self.state is State.ACCEPTED and self.most_copies is not None
+        frugal = self.state is State.ACCEPTED and self.max_copies is not None
         if frugal or self.state in (State.PROCEEDING, State.COMPLETED):
             super().repeated(now)
 
@@ -395,7 +390,7 @@ class InviteServer(ServerTransaction):
         self.respond(self.request.response(100), now)
 
     def _retransmit(self, now: float) -> None:  # timer G
-        if self.most_copies is not None and self._copies >= self.most_copies:
+        if self.max_copies is not None and self._copies >= self.max_copies:
             return
         self._copies += 1
         self.send_again()
@@ -418,7 +413,7 @@ def server_key(request: Request) -> ServerKey:
     branch = via.params.get("branch") or ""
     cseq, tag = request.cseq, request.from_.tag or ""
     if branch.startswith(BRANCH_COOKIE) and branch != BRANCH_COOKIE:
-        # Call-ID and number, which are the same in whatever belongs together, for those who use a branch again.
+        # Call-ID and number, which are the same in whatever belongs together, for peers that use a branch again.
         return branch, via.host.lower(), str(via.port or SIP_PORT), request.call_id, str(cseq.number), method
     # RFC 2543 peers: what tells one request from another there.
     return str(via), str(request.uri), tag, request.call_id, str(cseq.number), method
@@ -427,10 +422,6 @@ def server_key(request: Request) -> ServerKey:
 def merge_key(request: Request) -> tuple[str, str, str]:
     """Equal in two requests that are the same one, come by two ways (8.2.2.2)."""
     return request.from_.tag or "", request.call_id, str(request.cseq)
-
-
-def default_port(protocol: str) -> int:
-    return SIPS_PORT if protocol == "tls" else SIP_PORT
 
 
 def reply_address(via: Via, source: Address) -> Address:

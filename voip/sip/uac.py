@@ -2,304 +2,316 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from voip.sip.answers import SentAck, make_ack
-from voip.sip.call import CallState
-from voip.sip.core import CALL_ID_BITS, SDP, Core
+from voip.sip.acks import Acks, SentAck, make_ack
+from voip.sip.address import Address
+from voip.sip.call_state import CALLING, UNANSWERED, CallState, Trigger
+from voip.sip.core import Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
-from voip.sip.events import Address, CallAnswered, CallRinging, OfferWanted
-from voip.sip.message import Headers, NameAddr, Request, Response, SipUri
-from voip.sip.offers import PENDING, TOO_SHORT, NegotiatedCall, add_abilities
-from voip.sip.reliable import EarlyDialog, EarlyDialogs, Nobody
+from voip.sip.events import CallRinging, OfferWanted
+from voip.sip.leg import Ending, Leg, Reason
+from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
+from voip.sip.methods import ALLOW, SUPPORTED
+from voip.sip.reliable import EarlyDialog, EarlyDialogs, IgnoreResponses
+from voip.sip.session_timer import SessionTimer
 from voip.sip.timers import GIVE_UP
-from voip.sip.transaction import MAX_FORWARDS, ClientTransaction, InviteClient, ServerTransaction, State
+from voip.sip.transaction import ClientTransaction, InviteClient, State
+from voip.sip.uri import NameAddr, SipUri
 
 RING_TIME = 30.0
-"""A telephone that rings is given this long, at least."""
+"""Seconds that a telephone that rings is given, at least."""
 UNAVAILABLE = 503
 """Another server of the same name may be less busy (RFC 3263 section 4.3)."""
 FOLLOWED = (300, 301, 302)
-MOST_BRANCHES = 8
-"""Of one INVITE that several have taken: the rest is left to give up by itself."""
+TOO_SHORT = 422
+MAX_BRANCHES = 8
+"""Forks of one INVITE that are sent BYE: the rest is left to give up by itself."""
 
 
-class OutgoingCall(NegotiatedCall):
-    """A call that we make. `_invite` is the INVITE that counts: redirects and challenges replace it."""
+@dataclass(frozen=True)
+class Answered:
+    """The 2xx that has made the dialog; `sessions`, ours first, are None where an UPDATE has agreed on others since."""
 
-    owns_call_id = True
+    response: Response
+    source: Address
+    answer: bytes
+    sessions: tuple[bytes, bytes] | None
 
-    def __init__(self, core: Core, target: SipUri, offer: bytes | None, *, timeout: float, display: str) -> None:
-        super().__init__(core, core.token(CALL_ID_BITS), CallState.CALLING)
-        self._target, self._timeout, self._display = target, timeout, display
-        self._uri = target  # the Request-URI: a redirect gives another
-        self._session = offer or b""
-        self._asks_offer = offer is None
+
+class Invitation:
+    """What the INVITEs of a call say, whatever address they go to. `offer` None: the user makes one for each."""
+
+    def __init__(self, core: Core, call_id: str, target: SipUri, offer: bytes | None, display: str) -> None:
+        self._core, self._call_id, self._display = core, call_id, display
+        self.target, self.uri = target, target  # To, and the Request-URI: a redirect gives another
+        self.wants_offer = offer is None
+        self.offer = offer or b""
+        self.same_number = False
+        """The next one has the CSeq of the last: it is for another server of the same name."""
+        self._tag, self._from, self._number = core.token(), "", 0
+
+    def next_number(self) -> int:
+        """The CSeq of the next one."""
+        self._number += not self.same_number
+        self.same_number = False
+        return self._number
+
+    def send(self, destination: Address, owner: Caller, timer: SessionTimer, now: float) -> ClientTransaction:
+        identity = self._core.identity
+        if not self._from:  # not before: what we are seen as has only been learnt with the offer
+            self._from = str(NameAddr(identity.caller_uri(destination), self._display, {"tag": self._tag}))
+        contact = identity.contact(destination, secure=is_secure(self.uri))
+        return self._core.request(
+            "INVITE",
+            self.uri,
+            destination,
+            owner,
+            now,
+            sender=self._from,
+            recipient=f"<{self.target}>",
+            call_id=self._call_id,
+            number=self.next_number(),
+            fields=[("Contact", contact), ALLOW, SUPPORTED, *timer.request_fields()],
+            body=self.offer,
+        )
+
+
+class Caller:
+    """The strategy of a call that we make. `_invite` is the INVITE that counts: redirects and challenges replace it.
+
+    `timer` and `acks` are those of the call; `on_answered` gets the 2xx that makes the dialog, unless we have given up.
+    """
+
+    def __init__(
+        self,
+        leg: Leg,
+        ending: Ending,
+        invitation: Invitation,
+        timer: SessionTimer,
+        acks: Acks,
+        on_answered: Callable[[Answered, float], object],
+        timeout: float,
+    ) -> None:
+        self._leg, self._core, self._ending, self._acks = leg, leg.core, ending, acks
+        self._invitation, self._timer, self._on_answered, self._timeout = invitation, timer, on_answered, timeout
         self._destinations: list[Address] = []  # the one that is tried, and those after it
         self._patience = timeout  # seconds for each of them
-        self._new_number = True  # of the next INVITE: not for another server of the same name
-        self._local_tag, self._from, self._number = core.token(), "", 0
         self._invite: ClientTransaction | None = None
         self._redirected = False
         self._heard = False
         self._ringing = False
         self._alerted: tuple[int | None, str] = (None, "")
         self._canceller: ClientTransaction | None = None
-        self._others: dict[str, SentAck] = {}
-        self._early = EarlyDialogs(core)
+        self._early = EarlyDialogs(leg.core)
+        self._branches = Branches(leg.core, self._early)
 
     def start(self, now: float) -> None:
-        self.core.find(self.core.next_hop(self._target), now, self._found)
+        target = self._invitation.target
+        self._core.resolver.resolve(self._core.next_hop(target), now, self._found)
 
     def _found(self, destinations: Sequence[Address], now: float) -> None:
-        if self.state is not CallState.CALLING:
+        if self._leg.state not in CALLING:
             return
         if not destinations:
-            self.end("network", None, f"cannot find the host {self._target.host}", now)
+            self._ending.end(Reason("network", None, f"cannot find the host {self._invitation.target.host}"), now)
             return
         for destination in destinations:
-            self.core.authenticator.allow(self.call_id, destination.host)
+            self._core.digest_client.allow(self._leg.call_id, destination.host)
         self._try(destinations, now)
 
+    # --- the addresses of a name (RFC 3263 section 4.3) -----------------------------------------------------------
+
     def _try(self, destinations: Sequence[Address], now: float) -> None:
-        """INVITE the first of these, later the others if it fails (RFC 3263 section 4.3)."""
+        """INVITE the first of these, later the others if it fails."""
         self._destinations = list(destinations)
         self._patience = self._timeout / len(self._destinations)
         self._try_first(now)
 
     def _try_first(self, now: float) -> None:
         destination = self._destinations[0]
-        if self._asks_offer:
+        if self._invitation.wants_offer:
             self._invite = None
-            self.core.events.append(OfferWanted(self.call_id, destination))
+            self._core.events.append(OfferWanted(self._leg.call_id, destination))
         else:
             self._send_invite(destination, now)
 
     def make_offer(self, offer: bytes, now: float) -> None:
         """What OfferWanted asked for; late ones are of no use."""
-        if self.state is CallState.CALLING and self._because is None and self._invite is None and self._destinations:
-            self._session = offer
+        if self._invite is None and self._destinations:
+            self._invitation.offer = offer
             self._send_invite(self._destinations[0], now)
 
     def _try_next(self, now: float) -> bool:
         """Go on to the next address of the same name; False where there is none."""
-        if self._because is not None or self.state is not CallState.CALLING or len(self._destinations) < 2:
+        if self._leg.state not in CALLING or len(self._destinations) < 2:
             return False
-        self.core.timers.clear(self, "no answer")
+        self._core.timers.clear(self, "no answer")
         if isinstance(self._invite, InviteClient):
-            self._invite.hush()
-            self._invite.owner = Abandoned(self)
+            self._invite.stop_retransmitting()
+            self._invite.owner = Abandoned(self._core, self._branches)
         self._destinations.pop(0)
-        self._heard, self._new_number = False, False
+        self._heard, self._invitation.same_number = False, True
         self._try_first(now)
         return True
 
-    # --- what the user asks ---------------------------------------------------------------------------------------
+    # --- what the call asks ---------------------------------------------------------------------------------------
 
-    def hang_up(self, now: float, headers: Mapping[str, str]) -> None:
-        if self.state is not CallState.CALLING:
-            super().hang_up(now, headers)
-        elif self._because is None:
-            self._bye_headers = headers
-            self._stop_calling(("cancelled", None, ""), now)
-
-    def last_words(self, now: float) -> None:
-        super().last_words(now)
-        if self._canceller is not None and self.state is CallState.CALLING and not self._canceller.answered:
-            self._canceller.send_again()
-
-    def forget(self, now: float) -> None:
-        super().forget(now)
-        if self._invite is not None:
-            self._invite.drop()  # a callee that said 180, and then nothing for ever
-
-    # --- requests of the callee before its answer -----------------------------------------------------------------
-
-    def has_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
-        if self.dialog is not None:
-            return super().has_dialog(call_id, local_tag, remote_tag)
-        early = self._early.find(remote_tag) if remote_tag else None
-        return early is not None and early.dialog.key == (call_id, local_tag, remote_tag)
-
-    def _dialog_of(self, request: Request) -> Dialog | None:
-        if self.dialog is not None:
-            return self.dialog
-        early = self._early.find(request.from_.tag or "")
+    def early_dialog(self, tag: str) -> Dialog | None:
+        """The early dialog with the callee of this tag."""
+        early = self._early.find(tag)
         return early.dialog if early is not None else None
 
-    def _receive(self, transaction: ServerTransaction, now: float) -> None:
-        """Early dialogs are changed by UPDATE alone (RFC 3311 section 5), and left by the final response (15)."""
-        if self.state is not CallState.CALLING or transaction.request.method in ("UPDATE", "INFO", "OPTIONS"):
-            super()._receive(transaction, now)
-        else:
-            self.core.answer(transaction, 481, now)
+    def has_open_offer(self, tag: str) -> bool:
+        """Whether that callee has not answered our INVITE's offer in a reliable response."""
+        early = self._early.find(tag)
+        return self._leg.state in UNANSWERED and (early is None or not early.settled)
 
-    def _receive_update(self, transaction: ServerTransaction, now: float) -> None:
-        early = self._early.find(transaction.request.from_.tag or "")
-        unanswered = self.state is CallState.CALLING and (early is None or not early.settled)
-        if unanswered and transaction.request.body:
-            self.core.answer(transaction, PENDING, now)  # our INVITE's offer is still open
-        else:
-            super()._receive_update(transaction, now)
-
-    def _answer_update(self, transaction: ServerTransaction, body: bytes, now: float) -> None:
-        super()._answer_update(transaction, body, now)
-        early = self._early.find(transaction.request.from_.tag or "")
-        if body and early is not None:
+    def session_changed(self, tag: str) -> None:
+        """We have answered an offer of that callee."""
+        early = self._early.find(tag)
+        if early is not None:
             early.changed = True
+
+    def acknowledges(self, prack: Request) -> bool:
+        """No: reliable responses are those of the called side."""
+        return False
+
+    def withdraw(self, now: float) -> None:
+        """The user hangs up before the final response."""
+        self._stop_calling(Reason("cancelled"), now)
+
+    def resend(self) -> None:
+        """One more copy of a CANCEL that has no response yet."""
+        if self._canceller is not None and self._leg.state is CallState.CANCELLING and not self._canceller.answered:
+            self._canceller.send_again()
+
+    def stop(self) -> None:
+        """The call is over."""
+        self._core.timers.clear_all(self)
+
+    def drop(self) -> None:
+        """Expect no response any more: a callee may have said 180, and then nothing for ever."""
+        self._core.timers.clear_all(self)
+        if self._invite is not None:
+            self._invite.drop()
 
     # --- the INVITE -----------------------------------------------------------------------------------------------
 
-    def _next_number(self) -> int:
-        self._number += self._new_number
-        self._new_number = True
-        return self._number
-
     def _send_invite(self, destination: Address, now: float) -> None:
-        uri = self._uri
-        headers = Headers([("Via", self.core.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
-        for route in self.core.routes:
-            headers.add("Route", str(route))
-        if not self._from:  # not before: what we are seen as has only been learnt with the offer
-            own = self.core.account or self.core.own_uri(destination)
-            self._from = str(NameAddr(own, self._display, {"tag": self._local_tag}))
-        headers.add("From", self._from)
-        headers.add("To", f"<{self._target}>")
-        headers.add("Call-ID", self.call_id)
-        headers.add("CSeq", f"{self._next_number()} INVITE")
-        headers.add("Contact", self.core.contact(destination, secure=is_secure(uri)))
-        request = Request("INVITE", uri, headers, self._session)
-        add_abilities(request, self._timer)
-        if self._session:
-            headers.add("Content-Type", SDP)
+        self._forget_early_dialogs()
+        self._invite = self._invitation.send(destination, self, self._timer, now)
+        self._core.timers.set(self, "no answer", now + self._patience, self._no_answer)
+
+    def _forget_early_dialogs(self) -> None:
         self._early.clear()
-        self._invite = self.core.send(request, destination, self, now)
-        self.core.timers.set(self, "no answer", now + self._patience, self._no_answer)
+        self._leg.move(Trigger.NEW_INVITE)
 
     def _no_answer(self, now: float) -> None:
         if self._invite_proceeds() or not self._try_next(now):
-            self._stop_calling(("no-answer", *self._alerted), now)
+            self._stop_calling(Reason("no-answer", *self._alerted), now)
 
     def _invite_proceeds(self) -> bool:
         return self._invite is not None and self._invite.state is State.PROCEEDING
 
-    def _stop_calling(self, because: tuple[str, int | None, str], now: float) -> None:
+    def _stop_calling(self, reason: Reason, now: float) -> None:
         """CANCEL, as soon as the callee has shown that it has the INVITE (9.1)."""
-        if self._because is not None or self.state is not CallState.CALLING:
+        if self._leg.state not in CALLING:
             return
-        self._because = because
-        self.core.timers.clear(self, "no answer")
+        self._ending.reason = reason
+        self._core.timers.clear(self, "no answer")
         if self._invite_proceeds():
+            self._leg.move(Trigger.CANCEL)
             self._cancel(now)
-        elif self._invite is not None and self._heard and because[0] == "cancelled":
-            self.core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
+        elif self._invite is not None and self._heard and reason.cause == "cancelled":
+            self._leg.move(Trigger.CANCEL)
+            self._core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
         else:
-            # Nobody may be there at all. Should an answer come yet, it gets its CANCEL, or ACK and BYE.
+            # Perhaps nothing is there at all. Should a response come yet, it gets its CANCEL, or ACK and BYE.
             if isinstance(self._invite, InviteClient):
-                self._invite.hush()
-            self.end(*because, now)
+                self._invite.stop_retransmitting()
+            self._ending.end(reason, now)
 
     def _cancel(self, now: float) -> None:
         if self._canceller is not None or self._invite is None:
             return
         request = make_cancel(self._invite.request)
-        for name, value in self._bye_headers.items():
+        for name, value in self._ending.headers.items():
             request.headers.set(name, value)
-        self._canceller = self.core.send(request, self._invite.destination, self, now)
-        self.core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
+        self._canceller = self._core.send(request, self._invite.destination, self, now)
+        self._core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
 
     def _never_ended(self, now: float) -> None:
-        if self._because is not None:
-            self.end(*self._because, now)
+        if self._ending.reason is not None:
+            self._ending.end(self._ending.reason, now)
 
     # --- its responses --------------------------------------------------------------------------------------------
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if transaction is not self._invite:
-            super().on_response(transaction, response, source, now)
-            return
+            return  # to a CANCEL
         self._heard = True
         if response.status < 200:
             self._on_progress(response, source, now)
             return
-        self.core.timers.clear(self, "no answer", "cancelled")
+        self._core.timers.clear(self, "no answer", "cancelled")
         if response.status < 300:
             self._on_success(response, source, now)
-        elif self.state is CallState.CALLING:
+        elif self._leg.state in UNANSWERED:
             self._on_failure(response, source, now)
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
-        if transaction is not self._invite:
-            super().on_no_response(transaction, now)
-        elif self.state is CallState.CALLING and not self._try_next(now):
-            failed = ("network", None, transaction.failure) if transaction.failure else ("no-answer", None, "")
-            self.end(*(self._because or failed), now)
+        if transaction is not self._invite or self._leg.state not in UNANSWERED or self._try_next(now):
+            return
+        failed = Reason("network", None, transaction.failure) if transaction.failure else Reason("no-answer")
+        self._ending.end(self._ending.reason or failed, now)
 
     def _on_progress(self, response: Response, source: Address, now: float) -> None:
         assert self._invite is not None
-        if self.dialog is None and not self._early.receive(self._invite.request, response, source, now):
+        new = self._leg.dialog is not None or self._early.receive(self._invite.request, response, source, now)
+        if self._early:
+            self._leg.move(Trigger.PROVISIONAL)
+        if not new:
             return
-        if self._because is not None:  # given up before this first sign of life
+        if self._ending.reason is not None:  # given up before this first response
             self._cancel(now)
             return
         alerted = (response.status, response.reason)
-        if response.status == 100 or alerted == self._alerted or self.state is not CallState.CALLING:
+        if response.status == 100 or alerted == self._alerted or self._leg.state not in CALLING:
             return
         self._alerted = alerted
         if not self._ringing:
             self._ringing = True
-            self.core.timers.set(self, "no answer", now + max(self._timeout, RING_TIME), self._no_answer)
-        self.core.events.append(CallRinging(self.call_id, response.status, response.reason))
+            self._core.timers.set(self, "no answer", now + max(self._timeout, RING_TIME), self._no_answer)
+        self._core.events.append(CallRinging(self._leg.call_id, response.status, response.reason))
 
     def _on_success(self, response: Response, source: Address, now: float) -> None:
         assert self._invite is not None
-        tag = response.to.tag or ""
-        if self.dialog is not None and tag != self.dialog.remote_tag:
-            self.refuse_branch(self._invite, response, source, now)
+        tag, dialog = response.to.tag or "", self._leg.dialog
+        if dialog is not None and tag != dialog.remote_tag:
+            self._branches.refuse(self._invite, response, source, now)
             return
-        if self.dialog is not None:
-            self._acks.send(self.dialog, self._invite)
+        if dialog is not None:
+            self._acks.send(dialog, self._invite)
             return
         early = self._early.find(tag)
-        self.dialog = self._confirm(self._invite.request, early, response, source)
-        self._answers.proven = True
-        self._acks.send(self.dialog, self._invite)
-        self._learn_next_hop(now)
-        if self._because is not None:  # it was taken while we gave up
-            self.say_bye(now)
-        else:
-            self.state = CallState.UP
-            self._learn(response)
-            self._timer.answered(response, now)
-            answer = response.body if early is None else early.answer_with(response)
-            if early is None or not early.changed:
-                self._local, self._remote = self._session, answer
-            self.core.events.append(CallAnswered(self.call_id, answer, source))
-
-    def _confirm(self, invite: Request, early: EarlyDialog | None, response: Response, source: Address) -> Dialog:
-        """The dialog of a 2xx; its route is taken from that (13.2.2.4), what was counted in it before goes on."""
-        dialog = Dialog.of_response(invite, response, source)
-        if early is not None:
-            dialog.local_cseq, dialog.remote_cseq = early.dialog.local_cseq, early.dialog.remote_cseq
-        return dialog
-
-    def refuse_branch(self, invite: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        """Another telephone has taken the call too (13.2.2.4): acknowledge it, and hang up."""
-        tag = response.to.tag or ""
-        ack = self._others.get(tag)
-        if ack is None:
-            if len(self._others) >= MOST_BRANCHES:
-                return
-            dialog = self._confirm(invite.request, self._early.find(tag), response, source)
-            ack = self._others[tag] = make_ack(self.core, dialog, invite.request)
-            self.core.wire.send(ack.data, ack.destination)
-            self.core.send(dialog.request("BYE", self.core.via(ack.destination)), ack.destination, Nobody(), now)
-        else:
-            self.core.wire.send(ack.data, ack.destination)
+        dialog = self._leg.dialog = _confirm(self._invite.request, early, response, source)
+        dialog.validated = True
+        self._acks.send(dialog, self._invite)
+        self._leg.learn_next_hop(now)
+        if self._ending.reason is not None:  # it was answered while we gave up
+            self._ending.send_bye(now)
+            return
+        self._leg.move(Trigger.SUCCESS)
+        answer = response.body if early is None else early.answer_with(response)
+        changed = early is not None and early.changed
+        sessions = None if changed else (self._invitation.offer, answer)
+        self._on_answered(Answered(response, source, answer, sessions), now)
 
     def _on_failure(self, response: Response, source: Address, now: float) -> None:
-        if self._because is not None:
-            self.end(*self._because, now)
+        if self._ending.reason is not None:
+            self._ending.end(self._ending.reason, now)
         elif response.status == UNAVAILABLE and self._try_next(now):
             return
         elif response.status in FOLLOWED:
@@ -307,57 +319,81 @@ class OutgoingCall(NegotiatedCall):
         elif response.status == TOO_SHORT and self._timer.must_ask_for_more(response):
             assert self._invite is not None
             self._send_invite(self._invite.destination, now)
-        elif not self._proves_to_call(response, source, now):
-            self.end("rejected", response.status, response.reason, now)
+        elif not self._authenticates(response, source, now):
+            self._ending.end(Reason("rejected", response.status, response.reason), now)
 
     def _follow(self, response: Response, now: float) -> None:
         """Try the first place that a redirect names, once (8.1.3.4)."""
         if self._redirected:
-            self.end("redirect-loop", response.status, response.reason, now)
+            self._ending.end(Reason("redirect-loop", response.status, response.reason), now)
             return
-        uri = redirect_target(response, secure=is_secure(self._target))
+        target, refused = self._invitation.target, Reason("rejected", response.status, response.reason)
+        uri = redirect_target(response, secure=is_secure(target))
         if uri is None:
-            self.end("rejected", response.status, response.reason, now)
+            self._ending.end(refused, now)
             return
-        self._redirected, self._uri = True, uri
+        self._redirected, self._invitation.uri = True, uri
         self._invite = None
-        if uri.host.lower() != self._target.host.lower():
-            self.core.authenticator.narrow(self.call_id)
+        if uri.host.lower() != target.host.lower():
+            self._core.digest_client.narrow(self._leg.call_id)
 
         def found(destinations: Sequence[Address], now: float) -> None:
-            if self.state is CallState.CALLING and destinations:
+            if self._leg.state in CALLING and destinations:
                 self._try(destinations, now)
-            elif self.state is CallState.CALLING:
-                self.end("rejected", response.status, response.reason, now)
+            elif self._leg.state in CALLING:
+                self._ending.end(refused, now)
 
-        self.core.find(self.core.next_hop(uri), now, found)
+        self._core.resolver.resolve(self._core.next_hop(uri), now, found)
 
-    def _proves_to_call(self, response: Response, source: Address, now: float) -> bool:
-        """Whether this was a challenge, and the INVITE is on its way again with what it asked for."""
+    def _authenticates(self, response: Response, source: Address, now: float) -> bool:
+        """Whether this was a challenge, and the INVITE is on its way again with credentials."""
         assert self._invite is not None
-        again = self.core.prove(self._invite, response, source, self._next_number, now)
+        again = self._core.authenticate(self._invite, response, source, self._invitation.next_number, now)
         if again is None:
             return False
         self._invite = again
-        self._early.clear()
-        self.core.timers.set(self, "no answer", now + self._timeout, self._no_answer)
+        self._forget_early_dialogs()
+        self._core.timers.set(self, "no answer", now + self._timeout, self._no_answer)
         return True
 
 
-class Abandoned:
-    """Owner of an INVITE that an address did not answer in time, so that another one has got it: who takes it all the
-    same is hung up on, who rings is told to stop."""
+class Branches:
+    """Forks that have answered the call too (13.2.2.4): each gets ACK and BYE."""
 
-    def __init__(self, call: OutgoingCall) -> None:
-        self._call = call
+    def __init__(self, core: Core, early: EarlyDialogs) -> None:
+        self._core, self._early = core, early
+        self._acks: dict[str, SentAck] = {}
+
+    def refuse(self, invite: ClientTransaction, response: Response, source: Address, now: float) -> None:
+        """ACK this 2xx, and send BYE the first time it comes."""
+        tag = response.to.tag or ""
+        ack = self._acks.get(tag)
+        if ack is not None:
+            self._core.wire.send(ack.data, ack.destination)
+            return
+        if len(self._acks) >= MAX_BRANCHES:
+            return
+        dialog = _confirm(invite.request, self._early.find(tag), response, source)
+        ack = self._acks[tag] = make_ack(self._core, dialog, invite.request)
+        self._core.wire.send(ack.data, ack.destination)
+        bye = dialog.request("BYE", self._core.identity.via(ack.destination))
+        self._core.send(bye, ack.destination, IgnoreResponses(), now)
+
+
+class Abandoned:
+    """Owner of an INVITE that an address did not respond to in time, so that the next one was tried: a 2xx that comes
+    all the same gets ACK and BYE, a provisional response CANCEL."""
+
+    def __init__(self, core: Core, branches: Branches) -> None:
+        self._core, self._branches = core, branches
         self._cancelled = False
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if response.status < 200 and not self._cancelled:
             self._cancelled = True
-            self._call.core.send(make_cancel(transaction.request), transaction.destination, Nobody(), now)
+            self._core.send(make_cancel(transaction.request), transaction.destination, IgnoreResponses(), now)
         elif 200 <= response.status < 300:
-            self._call.refuse_branch(transaction, response, source, now)
+            self._branches.refuse(transaction, response, source, now)
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         return
@@ -372,3 +408,11 @@ def make_cancel(invite: Request) -> Request:
         headers.add(name, invite.headers.lines(name)[0])
     headers.add("CSeq", f"{invite.cseq.number} CANCEL")
     return Request("CANCEL", invite.uri, headers)
+
+
+def _confirm(invite: Request, early: EarlyDialog | None, response: Response, source: Address) -> Dialog:
+    """The dialog of a 2xx; its route is taken from that (13.2.2.4), what was counted in it before goes on."""
+    dialog = Dialog.of_response(invite, response, source)
+    if early is not None:
+        dialog.local_cseq, dialog.remote_cseq = early.dialog.local_cseq, early.dialog.remote_cseq
+    return dialog

@@ -1,4 +1,5 @@
-"""SIP and SIPS URIs (RFC 3261 section 19.1): reading, writing, comparing, and the target of a command line."""
+"""SIP and SIPS URIs (RFC 3261 section 19.1), and URIs with a name (20.10): reading, writing, comparing, and the target
+of a command line."""
 
 from __future__ import annotations
 
@@ -10,26 +11,40 @@ from ipaddress import IPv6Address
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
-from voip.sip.grammar import MAX_DIGITS, Parameters, SipParseError, parse_port
+from voip.sip.grammar import (
+    HOST,
+    LWS,
+    MAX_DIGITS,
+    QUOTED,
+    Parameters,
+    SipParseError,
+    format_host,
+    format_parameters,
+    parse_host,
+    parse_parameters,
+    parse_port,
+    quote,
+    unquote,
+)
 
 # Beyond the grammar "#" and what is not ASCII are let through in the user part: telephones send both unescaped.
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
 _USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/#%\x80-\U0010ffff]+"
 _PASSWORD = r"[A-Za-z0-9\-_.!~*'()&=+$,%]*"
-_HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 _PARAMETER_TEXT = r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%\x80-\U0010ffff]+"
 _HEADER_TEXT = r"[A-Za-z0-9\-_.!~*'()\[\]/?:+$%=&]+"
-HOST_PORT = rf"({_HOST})(?:[ \t]*:[ \t]*([0-9]{{1,{MAX_DIGITS}}}))?"
 # Not with IGNORECASE, which walks through all of Unicode: 10 ms of each start.
 _SIP_URI = re.compile(
-    rf"([Ss][Ii][Pp][Ss]?):(?:({_USER})(?::({_PASSWORD}))?@)?({_HOST})(?::([0-9]{{1,{MAX_DIGITS}}}))?"
+    rf"([Ss][Ii][Pp][Ss]?):(?:({_USER})(?::({_PASSWORD}))?@)?({HOST})(?::([0-9]{{1,{MAX_DIGITS}}}))?"
     rf"((?:;{_PARAMETER_TEXT}(?:={_PARAMETER_TEXT})?)*)(?:\?({_HEADER_TEXT}))?",
 )
 _OTHER_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):[^\s<>\"]+")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+# The display name is tokens or a quoted string; what is not ASCII is tolerated unquoted.
+_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
-# RFC 3261 section 19.1.4: a parameter in only one of two URIs is passed over, but not one of these.
+# RFC 3261 section 19.1.4: a parameter in only one of two URIs is ignored, but not one of these.
 _DECISIVE_PARAMETERS = ("user", "ttl", "method", "maddr", "transport")
 
 
@@ -82,27 +97,10 @@ class SipUri:
         return f"{self.scheme}:{userinfo}{self.host_port}{params}{'?' + headers if headers else ''}"
 
 
-def parse_host(text: str) -> str:
-    """Check a host of a URI or Via and take off the brackets of an IPv6 reference."""
-    if text[0] != "[":
-        return text
-    try:
-        IPv6Address(text[1:-1])
-    except ValueError:
-        raise SipParseError(f"malformed IPv6 reference {text!r}") from None
-    return text[1:-1]
-
-
-def format_host(host: str, port: int | None = None) -> str:
-    """Write a host as URIs and Via do: IPv6 in brackets, the port only if there is one."""
-    text = f"[{host}]" if ":" in host and host[0] != "[" else host
-    return text if port is None else f"{text}:{port}"
-
-
 def _parse_uri_parameters(text: str) -> Parameters:
     """A parameter that is merely repeated is taken once: baresip adds the transport of its account to what is dialled.
 
-    RFC 3261 section 19.1.1 allows no second one; of two that differ nobody knows which is meant.
+    RFC 3261 section 19.1.1 allows no second one; of two that differ neither can be preferred.
     """
     params: Parameters = {}
     for piece in text[1:].split(";"):
@@ -134,6 +132,54 @@ def parse_uri(text: str) -> SipUri | str:
     if _OTHER_URI.fullmatch(text) is None:
         raise SipParseError(f"malformed URI {text[:80]!r}")
     return text
+
+
+@dataclass(slots=True)
+class NameAddr:
+    """A URI with a display name and header parameters, as in From, To, Contact and Route (RFC 3261 section 20.10)."""
+
+    uri: SipUri | str
+    display: str = ""
+    params: Parameters = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """Read one value, `"name" <uri>;params` or `uri;params`; SipParseError if it is malformed."""
+        text = text.strip(LWS)
+        display, rest = "", text
+        if text.startswith('"'):
+            quoted = QUOTED.match(text)
+            if quoted is None:
+                raise SipParseError(f"unterminated quotes in {text[:80]!r}")
+            display, rest = unquote(quoted[0]), text[quoted.end() :].lstrip(LWS)
+            if not rest.startswith("<"):
+                raise SipParseError(f"no <URI> after the name in {text[:80]!r}")
+        before, opening, inside = rest.partition("<")
+        if not opening:
+            return cls._parse_bare(rest)
+        if _DISPLAY.fullmatch(before) is None:
+            raise SipParseError(f"malformed display name {before[:80]!r}")
+        uri, closing, parameters = inside.partition(">")
+        if not closing:
+            raise SipParseError(f"unterminated <URI> in {text[:80]!r}")
+        return cls(parse_uri(uri), display or before.strip(LWS), parse_parameters(parameters) if parameters else {})
+
+    @classmethod
+    def _parse_bare(cls, text: str) -> NameAddr:
+        # Without <>, everything from the first ";" on belongs to the header, and "?" and "," may not appear.
+        end = text.find(";")
+        uri, parameters = (text, "") if end < 0 else (text[:end].rstrip(LWS), text[end:])
+        if "?" in uri or "," in uri:
+            raise SipParseError(f"a URI that needs <> has none: {text[:80]!r}")
+        return cls(parse_uri(uri), "", parse_parameters(parameters) if parameters else {})
+
+    @property
+    def tag(self) -> str | None:
+        return self.params.get("tag")
+
+    def __str__(self) -> str:
+        display = f"{quote(self.display)} " if self.display else ""
+        return f"{display}<{self.uri}>{format_parameters(self.params)}"
 
 
 def uri_equal(a: SipUri | str, b: SipUri | str) -> bool:

@@ -16,11 +16,11 @@ from tests.support.voice import speech, voice
 from tests.support.wav import load
 from tests.support.wavdiff import compare
 from voip import codecs
-from voip.codecs import Codec, Pcm, g722
+from voip.codecs import Codec, Pcm
 from voip.errors import VoipError
 from voip.sdp import effective_ptime
 
-needs_library = pytest.mark.skipif(g722.missing() is not None, reason=str(g722.missing()))
+needs_library = pytest.mark.skipif(codecs.missing("g722") is not None, reason=str(codecs.missing("g722")))
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "g722"
 RATE = 16000
 FRAME = 320
@@ -110,7 +110,7 @@ def test_a_call_of_it_is_heard_without_a_hole_over_both_wraps() -> None:
     call = Call(agreed=media(known()))
     call.talk(speech(RATE, 6.0))
     result = call.end()
-    assert (result.stats.lost, result.stats.concealed, result.stats.underruns) == (0, 0, 0)
+    assert (result.stats.lost, result.stats.playout.concealed, result.stats.playout.underruns) == (0, 0, 0)
     assert compare(result.sent, result.heard, RATE).snr >= SNR
 
 
@@ -122,8 +122,8 @@ def test_lost_packets_of_it_are_rebuilt_and_counted_in_its_clock() -> None:
     stats = call.end().stats
     assert stats.lost == link.lost > 10
     assert stats.recovered >= 0.9 * stats.lost
-    assert stats.concealed <= stats.lost_after_fec
-    assert stats.played_seconds == pytest.approx(10.0, abs=0.2)
+    assert stats.playout.concealed <= stats.lost_after_fec
+    assert stats.playout.played_seconds == pytest.approx(10.0, abs=0.2)
 
 
 def test_without_its_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

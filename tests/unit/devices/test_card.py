@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.support.sound import Time, noise
-from voip.devices import latency
 from voip.devices.card import Card, Microphone, Opened, SlipMeter, Speaker
-from voip.devices.portaudio import MICROPHONE, SPEAKER, DeviceInfo, _open, choose
+from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo, choose
+from voip.devices.portaudio import PortAudioStream, _open
 from voip.errors import DeviceError
 
 BLOCK = 480
@@ -69,6 +69,15 @@ def test_without_a_default_the_first_device_is_taken() -> None:
     assert choose(DEVICES[:2], "", SPEAKER).index == 0
 
 
+def test_pyaudio_is_never_asked_to_report_an_overflow_as_it_would_close_the_stream() -> None:
+    class Native:
+        def read(self, samples: int, exception_on_overflow: bool) -> bytes:
+            assert not exception_on_overflow
+            return bytes(2 * samples)
+
+    assert PortAudioStream(None, Native()).read(480) == bytes(960)
+
+
 # --- the sound card ---------------------------------------------------------------------------------------------------
 
 
@@ -81,7 +90,7 @@ class Stream:
         self.time, self.end, self.stalls = time, end, stalls
         self.origin, self.moved, self.lost, self.closed = 0.0, 0, 0, False
 
-    def start_stream(self) -> None:
+    def start(self) -> None:
         self.origin = self.time.now
 
     def clock(self) -> int:
@@ -91,17 +100,16 @@ class Stream:
             (self.stalls[0] if self.stalls[0] <= now < self.stalls[1] else now) * 48000 - self.origin * 48000 + 0.5
         )
 
-    def get_read_available(self) -> int:
+    def readable(self) -> int:
         return -9999 if self.time.now > self.end else self.clock() - self.moved
 
-    def get_write_available(self) -> int:
+    def writable(self) -> int:
         return self.clock() + self.buffer - self.moved
 
-    def read(self, samples: int, exception_on_overflow: bool) -> bytes:
-        assert not exception_on_overflow, "PyAudio closes a stream that it reports an overflow of"
+    def read(self, samples: int) -> bytes:
         if self.time.now > self.end:
             raise OSError(-9999, "Unanticipated host error")
-        while self.get_read_available() < samples:
+        while self.readable() < samples:
             self.time.now += 0.0001
         first = self.moved
         self.moved += samples
@@ -113,9 +121,12 @@ class Stream:
         if self.clock() > self.moved:  # played dry
             self.lost += self.clock() - self.moved
             self.moved = self.clock()
-        while self.get_write_available() < len(data) // 2:
+        while self.writable() < len(data) // 2:
             self.time.now += 0.0001
         self.moved += len(data) // 2
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def card(make: Callable[..., Card], time: Time, *streams: Stream | None, askable: bool = True) -> Card:
@@ -127,12 +138,9 @@ def card(make: Callable[..., Card], time: Time, *streams: Stream | None, askable
         if stream is None:
             raise DeviceError("no such device")
 
-        def close() -> None:
-            stream.closed = True
+        return Opened(stream, "Paper", 48000, 1, 0.02, askable)
 
-        return Opened(stream, "Paper", 48000, 1, 0.02, close)
-
-    return make(open_device, askable=askable, clock=time.clock, sleep=time.sleep)
+    return make(open_device, clock=time.clock, sleep=time.sleep)
 
 
 def microphone(time: Time, *streams: Stream | None, askable: bool = True) -> Microphone:
@@ -152,12 +160,12 @@ def test_a_microphone_gives_every_sample_in_order(time: Time, askable: bool) -> 
     stream = Stream(time)
     mic = microphone(time, stream, askable=askable)
     assert (mic.description, mic.sample_rate, mic.channels, mic.block) == ("Paper, 48000 Hz", 48000, 1, BLOCK)
-    assert latency(mic) == 0.02
+    assert mic.latency == 0.02
     mic.start()
     sound = np.concatenate([block for _ in range(200) if (block := mic.read()) is not None])
     assert sound[:, 0].tolist() == [n % 30000 + 1 for n in range(200 * BLOCK)]
     assert time.now == pytest.approx(1002.0, abs=0.002)
-    assert (mic.xruns, mic.failures, mic.available) == (0, 0, True)
+    assert (mic.xruns, mic.failures, mic.available, mic.faults()) == (0, 0, True, "")
     mic.close()
     mic.close()
     assert stream.closed
@@ -175,6 +183,7 @@ def test_a_microphone_that_fails_is_silent_in_real_time_and_comes_back(time: Tim
     assert time.now == pytest.approx(1006.0, abs=0.05)
     assert dies.closed
     assert mic.failures == 1
+    assert mic.faults() == "1 times lost"
     silent = [now for now, heard, _ in levels if not heard]
     assert silent[0] == pytest.approx(1000.5, abs=0.03)
     assert silent[-1] == pytest.approx(1003.5, abs=0.1)
@@ -307,9 +316,9 @@ def test_a_microphone_is_mono_unless_it_can_only_be_stereo() -> None:
         assert audio.tried == [(48000, 1), (48000, 2)][:channels]
 
 
-def test_a_device_that_comes_back_has_to_take_the_same_format() -> None:
+def test_a_device_that_comes_back_has_to_take_the_same_format(time: Time) -> None:
     audio = Audio(48000, 1)
-    lost = Opened(None, "Card", 44100, 1, 0.0, lambda: None)
+    lost = Opened(Stream(time), "Card", 44100, 1, 0.0)
     with pytest.raises(DeviceError, match=r"cannot open microphone 2 Card: Invalid sample rate.*--input FILE\.wav"):
         _open(audio, audio, device(2, "Card", 1, 0), MICROPHONE, lost)
     assert audio.tried == [(44100, 1)]

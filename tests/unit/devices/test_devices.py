@@ -152,6 +152,18 @@ def test_an_impossible_tone_is_refused(spec: str) -> None:
         open_source(spec)
 
 
+@pytest.mark.parametrize("spec", ["", "silence:2", "demo:", "-:", "loudspeaker", "speaker"])
+def test_what_is_no_input_is_refused_with_what_exists(spec: str) -> None:
+    with pytest.raises(DeviceError, match=f"'{spec}' is not an input: mic, .* or demo"):
+        open_source(spec)
+
+
+@pytest.mark.parametrize("spec", ["", "null:0", "-:", "tone", "mic"])
+def test_what_is_no_output_is_refused_with_what_exists(spec: str) -> None:
+    with pytest.raises(DeviceError, match=f"'{spec}' is not an output: speaker, .* or null"):
+        open_sink(spec)
+
+
 # --- what libraries print, and what is imported -----------------------------------------------------------------------
 
 

@@ -16,10 +16,11 @@ from tests.support.fec_simulation import residual_loss
 from tools import make_fec_tables
 from tools.measure_auto import ROWS
 from voip.audio import AudioSender
+from voip.codecs import Encoder
 from voip.dsp import Pcm
 from voip.fec import FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel, ChannelEstimator
-from voip.fec.control import BLIND, SILENCE, START
+from voip.fec.control import REPORT_SILENCE, START_PATTERN, UNREPORTED_PATTERN
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import Rung, ladder
 from voip.fec.tables import LOSSES, OUTAGES, PREDICTED, WAITS
@@ -251,8 +252,8 @@ def test_larger_packets_get_fewer_repair_packets() -> None:
 def test_without_any_report_a_sensible_pattern_stays() -> None:
     loop = Loop(independent(0.05, random.Random(7)))
     loop.reports = False
-    outcome = loop.run(SILENCE + 1.0)
-    assert str(loop.control.pattern) == BLIND
+    outcome = loop.run(REPORT_SILENCE + 1.0)
+    assert str(loop.control.pattern) == UNREPORTED_PATTERN
     assert "no report" in outcome.changes[-1][1]
     loop.run(20.0)
     assert len(outcome.changes) == 1
@@ -266,8 +267,8 @@ def test_reports_that_stop_are_a_hint_of_loss() -> None:
     loop.run(10.0)
     assert overhead(loop.control) <= 1 / 3
     loop.back = lambda now: True
-    loop.run(SILENCE + 2.0)
-    assert str(loop.control.pattern) == START
+    loop.run(REPORT_SILENCE + 2.0)
+    assert str(loop.control.pattern) == START_PATTERN
     loop.back = lossless
     loop.run(40.0)
     assert overhead(loop.control) <= 1 / 3
@@ -292,7 +293,7 @@ def test_a_stream_that_rests_expects_no_report() -> None:
         if frame % 50 == 49:
             control.report(PathReport(now, 0.0, 0, frame, 0.0, media=Arrivals(0, (True,) * frame)))
     assert control.sent(200, 100, 100.0, repair=False) is None
-    assert control.sent(201, 100, 101.0 + SILENCE - 1.1, repair=False) is None
+    assert control.sent(201, 100, 101.0 + REPORT_SILENCE - 1.1, repair=False) is None
 
 
 def test_lost_reports_do_not_stall_it() -> None:
@@ -348,7 +349,7 @@ def test_hostile_reports_do_not_raise() -> None:
 
 def test_a_new_packet_time_is_a_new_path() -> None:
     control = FecController(200e3)
-    control.ptime = 0.04
+    control.set_ptime(0.04)
     assert control.channel == Channel(0.0)
     assert control.ptime == 0.04
 
@@ -363,14 +364,15 @@ def test_rungs_know_their_pattern() -> None:
 def test_changing_patterns_leave_no_packet_uncovered_and_send_no_burst() -> None:
     rng = random.Random(12)
     patterns = [rung.pattern for rung in ladder()]
-    encoder = encoder_of(START)
+    encoder = encoder_of(START_PATTERN)
     covered: set[int] = set()
     count = 3000
     for index in range(count):
         sets = len(encoder.pattern.sets) if encoder.pattern else 0
         if rng.random() < 0.1:
-            encoder.pattern = rng.choice(patterns)
-            sets = len(encoder.pattern.sets)
+            pattern = rng.choice(patterns)
+            encoder.set_pattern(pattern)
+            sets = len(pattern.sets)
         repairs = encoder.protect(media(index))
         assert len(repairs) <= sets + 1
         covered |= {(index - (FIRST_NUMBER + index - number) % 0x10000) for r in repairs for number in numbers(r)}
@@ -436,6 +438,15 @@ def test_a_peer_without_repair_packets_gets_none_and_no_word_of_them() -> None:
     assert lines == []
 
 
+def test_a_peer_that_agrees_to_repair_packets_later_gets_what_the_reports_ask_for() -> None:
+    source = adaptive_sender(agreed_media(), [])
+    talk_plain(source)
+    source.update(agreed_media(fec="4"))
+    assert source._control is not None
+    assert source._fec.pattern == source._control.pattern
+    assert str(source._fec.pattern) != START_PATTERN
+
+
 def talk_plain(source: AudioSender) -> list[RtpPacket]:
     source.report(PathReport(0.0, 0.0, 0, 65535, 0.0))
     datagrams = [data for i in range(400) for data in source.write(noise(PTIME), i * PTIME)]
@@ -447,9 +458,7 @@ def talk_plain(source: AudioSender) -> list[RtpPacket]:
 def test_an_encoder_hears_of_losses_that_no_repair_packet_makes_good() -> None:
     told: list[tuple[float, bool]] = []
 
-    class Encoder:
-        sample_rate = 8000
-
+    class Listening(Encoder):
         def encode(self, pcm: Pcm) -> bytes:
             return bytes(60)
 
@@ -458,7 +467,7 @@ def test_an_encoder_hears_of_losses_that_no_repair_packet_makes_good() -> None:
 
     for fec in ("off", "4"):
         source = adaptive_sender(agreed_media(fec=fec), [])
-        source._encoder = Encoder()
+        source._encoder = Listening(8000)
         talk_plain(source)
     assert told == [(0.0, True), (0.03, True), (0.0, True)]
 

@@ -142,7 +142,7 @@ def test_without_a_pattern_packets_stay_as_they_are() -> None:
     encoder = RedEncoder(None, payload_type=RED_TYPE)
     packet = RtpPacket(MEDIA_TYPE, 1, 0, MEDIA_SSRC, b"sound")
     assert encoder.carry(packet) is packet
-    encoder.pattern = red.repetition(1)
+    encoder.set_pattern(red.repetition(1))
     following = encoder.carry(RtpPacket(MEDIA_TYPE, 2, STEP, MEDIA_SSRC, b"more"))
     assert red.unwrap(following)[1] == [Block(MEDIA_TYPE, STEP, b"sound")]
     assert (encoder.blocks, encoder.protect(packet), encoder.flush()) == (1, [], [])

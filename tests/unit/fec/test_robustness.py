@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -103,8 +104,7 @@ def test_a_repair_packet_that_makes_no_sense_is_counted_and_dropped(payload: str
 @pytest.mark.parametrize("csrcs", [(), (MEDIA_SSRC + 1,), (MEDIA_SSRC, MEDIA_SSRC), (REPAIR_SSRC, MEDIA_SSRC)])
 def test_a_repair_packet_for_other_streams_is_rejected(csrcs: tuple[int, ...]) -> None:
     decoder = decoder_with(0, 1, 3)
-    repair = repair_over([media(i) for i in range(4)])
-    repair.csrcs = csrcs
+    repair = replace(repair_over([media(i) for i in range(4)]), csrcs=csrcs)
     assert feed(decoder, [repair]) == []
     assert decoder.rejected == 1
 
@@ -158,8 +158,7 @@ def test_a_forged_payload_type_is_rejected() -> None:
 def test_a_newest_packet_out_of_step_waits_for_the_next_to_vouch_for_it() -> None:
     """After a pause of the sender the first packet is lost: only its successor shows that the leap is true."""
     packets = [media(i) for i in range(6)]
-    for packet in packets[3:]:
-        packet.timestamp = (packet.timestamp + 50 * STEP) & 0xFFFFFFFF
+    packets[3:] = [replace(packet, timestamp=(packet.timestamp + 50 * STEP) & 0xFFFFFFFF) for packet in packets[3:]]
     encoder = encoder_of("sliding:0,1/1")
     repairs = [encoder.protect(packet)[0] for packet in packets]
     decoder = new_decoder()

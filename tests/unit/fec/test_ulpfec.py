@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -149,7 +150,7 @@ def test_levels_of_one_mask_rebuild_the_whole_packet() -> None:
     repair = packets.pop()
     body = repair.payload[14:]
     levels = b"".join(len(part).to_bytes(2, "big") + b"\xf0\x00" + part for part in (body[:10], body[10:]))
-    repair.payload = repair.payload[:10] + levels
+    repair = replace(repair, payload=repair.payload[:10] + levels)
     decoder = new_ulpfec_decoder()
     assert feed(decoder, [*packets[:2], packets[3], repair]) == [packets[2].serialize()]
 
@@ -159,7 +160,8 @@ def test_a_packet_that_level_0_does_not_hold_is_rejected_and_one_that_it_holds_i
     packets = [packet_of(False, MEDIA_TYPE, 8 + i, STEP * i, size) for i, size in enumerate(sizes)]
     repair = encoded(packets)
     level_1 = (40).to_bytes(2, "big") + b"\x60\x00" + bytes(40)  # another mask: over the second and the third
-    repair.payload = repair.payload[:10] + (20).to_bytes(2, "big") + b"\xf0\x00" + repair.payload[14:34] + level_1
+    level_0 = (20).to_bytes(2, "big") + b"\xf0\x00" + repair.payload[14:34]
+    repair = replace(repair, payload=repair.payload[:10] + level_0 + level_1)
     for lost, rebuilt in ((0, [packets[0].serialize()]), (1, [])):
         decoder = new_ulpfec_decoder()
         assert feed(decoder, [*(packet for i, packet in enumerate(packets) if i != lost), repair]) == rebuilt
@@ -215,7 +217,7 @@ def test_a_pattern_may_change_between_any_two_packets() -> None:
     sent = []
     for i in range(60):
         if i % 7 == 0:
-            encoder.pattern = (pattern_of("3"), pattern_of("sliding:0,1/1"), None, pattern_of("5"))[i // 7 % 4]
+            encoder.set_pattern((pattern_of("3"), pattern_of("sliding:0,1/1"), None, pattern_of("5"))[i // 7 % 4])
         (packet,) = numbers.packetize([bytes([i]) * 50], STEP)
         sent += [packet, *encoder.protect(packet)]
     assert sorted(packet.sequence_number - FIRST_NUMBER & 0xFFFF for packet in sent) == list(range(len(sent)))
@@ -236,8 +238,7 @@ def test_a_pattern_that_no_mask_can_say_is_refused(text: str) -> None:
 def test_a_repair_packet_of_another_ssrc_and_sequence_is_understood_too() -> None:
     """RFC 5109 section 7.2 lets the FEC stream have both of its own."""
     packets = [packet_of(False, MEDIA_TYPE, 8 + i, STEP * i, 60) for i in range(4)]
-    repair = encoded(packets)
-    repair.ssrc, repair.sequence_number = 99, 4711
+    repair = replace(encoded(packets), ssrc=99, sequence_number=4711)
     assert feed(new_ulpfec_decoder(), [*packets[:2], packets[3], repair]) == [packets[2].serialize()]
 
 
@@ -255,7 +256,7 @@ def test_what_does_not_fit_the_stream_is_rejected(place: int, bits: int) -> None
     repair = encoded(packets[1:5])
     payload = bytearray(repair.payload)
     payload[place] ^= bits
-    repair.payload = bytes(payload)
+    repair = replace(repair, payload=bytes(payload))
     decoder = new_ulpfec_decoder()
     assert feed(decoder, [*packets[:2], *packets[3:], repair]) == []
     assert (decoder.rejected, decoder.recovered) == (1, 0)
@@ -338,16 +339,15 @@ def test_late_packets_get_the_number_that_was_left_for_them() -> None:
 
 def test_a_pause_of_the_sender_is_no_hole() -> None:
     sent = stream("1", 20)
-    for packet in sent[20:]:
-        packet.timestamp = (packet.timestamp + 50 * STEP) & 0xFFFFFFFF
+    sent[20:] = [replace(packet, timestamp=(packet.timestamp + 50 * STEP) & 0xFFFFFFFF) for packet in sent[20:]]
     assert placed(sent) == list(range(20))
 
 
 def test_another_packet_time_is_learnt_from_packets_in_a_row() -> None:
     sent = stream("4", 80)
     first = sent[0].timestamp
-    for packet in sent:
-        packet.timestamp = (first + ((packet.timestamp - first) & 0xFFFFFFFF) * 2) & 0xFFFFFFFF
+    slow = [(first + ((packet.timestamp - first) & 0xFFFFFFFF) * 2) & 0xFFFFFFFF for packet in sent]
+    sent = [replace(packet, timestamp=timestamp) for packet, timestamp in zip(sent, slow, strict=True)]
     keep = [not (i > 30 and i % 11 == 0) for i in range(len(sent))]
     for i, number in enumerate(placed(sent, keep)):
         assert number in (None, i)

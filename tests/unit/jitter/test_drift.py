@@ -147,8 +147,8 @@ def test_the_ratio_moves_slowly_and_within_bounds() -> None:
         ratio = correction.update(900.0, 0.5, tick * 0.1)
         assert 0.0 <= ratio - before <= DriftCorrection.SLEW * 0.1 + 1e-12
         before = ratio
-    assert before == pytest.approx(1 + DriftCorrection.LIMIT)
-    assert correction.update(900.0, 0.5, 1e6) - 1 <= DriftCorrection.LIMIT
+    assert before == pytest.approx(1 + DriftCorrection.MAX_CORRECTION)
+    assert correction.update(900.0, 0.5, 1e6) - 1 <= DriftCorrection.MAX_CORRECTION
 
 
 def test_a_drift_that_is_no_longer_known_is_let_go_slowly() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import selectors
 import socket
 import ssl
 import time
@@ -14,18 +13,18 @@ import pytest
 
 from tests.support.certificates import Certificates, make_certificates
 from voip.errors import VoipError
-from voip.net.connections import (
+from voip.net.connection import (
     CONNECT_TIMEOUT,
     FIRST_MESSAGE_TIMEOUT,
     HANDSHAKE_TIMEOUT,
     IDLE_TIMEOUT,
+    MAX_QUEUED,
     MESSAGE_TIMEOUT,
-    MOST_QUEUED,
     PING_INTERVAL,
-    Connections,
     Hooks,
-    open_listeners,
 )
+from voip.net.connections import Connections
+from voip.net.loop import EventLoop
 from voip.net.tls import Tls, TlsFiles
 from voip.sip import Address
 
@@ -36,7 +35,7 @@ PING, PONG = b"\r\n\r\n", b"\r\n"
 
 
 class Side:
-    """Connections with their selector, and all that they told."""
+    """Connections with their loop, and all that they told."""
 
     def __init__(self, tls: TlsFiles | None = None, *, listens: bool = True, most: int = 8) -> None:
         self.now = 1000.0
@@ -46,32 +45,25 @@ class Side:
         self.needed: set[Address] = set()
         self.names: dict[Address, str] = {}
         self.reply = b""
-        self._later: list[Callable[[], None]] = []
-        self.selector = selectors.DefaultSelector()
+        self.loop = EventLoop(lambda: self.now)
         hooks = Hooks(
-            now=lambda: self.now,
-            later=self._later.append,
             on_message=self._take,
             on_failed=lambda address, reason: self.failed.append((address, reason)),
             on_closed=self.closed.append,
             needs=self.needed.__contains__,
             server_name=lambda address: self.names.get(address, address.host),
         )
-        self.connections = Connections(self.selector, hooks, Tls(tls or TlsFiles()), dscp=0, most_incoming=most)
+        self.connections = Connections(self.loop, hooks, Tls(tls or TlsFiles()), dscp=0, max_incoming=most)
         self.ports = {}
         if listens:
-            self.ports = {
-                name: open_listeners(self.connections, name, [HOST], 0, exactly=False) for name in ("tcp", "tls")
-            }
+            self.ports = {name: self.connections.listen(name, [HOST], 0, exactly=False) for name in ("tcp", "tls")}
 
     def address(self, protocol: str = "tcp") -> Address:
         return Address(protocol, HOST, self.ports[protocol])
 
     def turn(self, *, wait: float = 0.0) -> None:
-        for key, _ in self.selector.select(wait):
-            key.data()
-        while self._later:
-            self._later.pop(0)()
+        self.loop.turn(wait)
+        self.loop.turn(0.0)  # what was only noted to be done later
 
     def pass_time(self, seconds: float) -> None:
         """Let virtual time pass, timer by timer."""
@@ -103,7 +95,7 @@ def sides() -> Iterator[Callable[..., Side]]:
 
         def make(tls: TlsFiles | None = None, *, listens: bool = True, most: int = 8) -> Side:
             side = Side(tls, listens=listens, most=most)
-            stack.callback(side.selector.close)
+            stack.callback(side.loop.close)
             stack.callback(side.connections.close)
             return side
 
@@ -118,9 +110,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @contextlib.contextmanager
 def client(side: Side) -> Iterator[socket.socket]:
     """A connection of a test's own, taken by the side."""
-    before = len(side.selector.get_map())
+    before = len(side.connections._open)
     with socket.create_connection((HOST, side.ports["tcp"]), PATIENCE) as sock:
-        until(lambda: len(side.selector.get_map()) > before, side)
+        until(lambda: len(side.connections._open) > before, side)
         yield sock
 
 
@@ -174,7 +166,7 @@ def test_who_has_connected_twice_from_one_port_still_gets_through(sides: Callabl
         near.connections.send(MESSAGE, far.address())
         until(lambda count=count: len(far.messages) == count, near, far)  # type: ignore[misc]
         for connection in list(near.connections._open.values()):
-            near.connections._close(connection)  # who closes first keeps the port pair for a minute
+            connection.close()  # who closes first keeps the port pair for a minute
         until(lambda count=count: len(far.closed) == count, near, far)  # type: ignore[misc]
     assert near.failed == []
 
@@ -322,7 +314,7 @@ def test_our_own_connection_is_kept_alive_while_it_is_needed(sides: Callable[...
         address = Address("tcp", HOST, server.getsockname()[1])
         side.needed.add(address)
         side.connections.send(MESSAGE, address)
-        until(lambda: not side.selector.select(0) or True, side)
+        side.turn()
         peer, _ = server.accept()
         with peer:
             assert received(peer, side, len(MESSAGE)) == MESSAGE
@@ -376,7 +368,7 @@ def test_a_peer_that_does_not_read_gets_all_in_the_end_or_is_given_up(sides: Cal
         while not side.failed:
             side.connections.send(large, source)
             if source in side.connections._open:
-                assert len(side.connections._open[source].queue) <= MOST_QUEUED
+                assert len(side.connections._open[source].queue) <= MAX_QUEUED
             side.turn()
     assert side.failed[0][0] == source
     assert "does not read" in side.failed[0][1]

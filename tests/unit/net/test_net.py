@@ -12,6 +12,7 @@ from voip import codecs
 from voip.errors import NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.net import Network, local_address_towards
+from voip.rtcp import ReportSources
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription, parse, serialize
 from voip.session import RtpSession
 
@@ -34,9 +35,9 @@ def free_port() -> int:
 def test_media_ports_are_even_within_the_range_and_run_out_with_a_hint() -> None:
     first = free_port() & ~3  # four ports nobody else is likely to take within these microseconds
     network = Network(bind="127.0.0.1", media_ports=(first, first + 3))
-    opened = [network.open_media_port("127.0.0.1"), network.open_media_port("127.0.0.1")]
+    opened = [network.media.open("127.0.0.1"), network.media.open("127.0.0.1")]
     with pytest.raises(NetworkError, match="--rtp-port"):
-        network.open_media_port("127.0.0.1")
+        network.media.open("127.0.0.1")
     assert all(port.port % 2 == 0 and first <= port.port <= first + 3 for port in opened)
     for port in opened:
         port.close()
@@ -48,21 +49,21 @@ def test_a_taken_sip_port_is_one_line_that_says_what_to_do(network: Network) -> 
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         with pytest.raises(NetworkError, match=f"{port} is taken.*--sip-port"):
-            network.listen(port)
+            network.sip.listen(port)
 
 
 def test_an_address_of_another_machine_cannot_be_bound() -> None:
     network = Network(bind="192.0.2.77")
     with pytest.raises(NetworkError, match="--bind"):
-        network.listen(0)
+        network.sip.listen(0)
     network.close()
 
 
 def test_the_address_told_to_a_peer_is_the_one_on_its_route_or_the_public_one(network: Network) -> None:
     assert local_address_towards("127.0.0.1") == "127.0.0.1"
-    assert network.local_host("10.0.0.9") == "127.0.0.1"  # bound there
+    assert network.addresses.local_host("10.0.0.9") == "127.0.0.1"  # bound there
     behind_nat = Network(public_address="203.0.113.5")
-    assert behind_nat.local_host("198.51.100.1") == "203.0.113.5"
+    assert behind_nat.addresses.local_host("198.51.100.1") == "203.0.113.5"
     behind_nat.close()
 
 
@@ -73,14 +74,14 @@ def test_posted_calls_run_at_once_and_in_order_on_the_network_thread(network: Ne
         seen.append("timer")
         done.set()
 
-    thread = threading.Thread(target=network.run, args=(stop.is_set,))
+    thread = threading.Thread(target=network.loop.run, args=(stop.is_set,))
     thread.start()
-    network.post(seen.append, "first")
-    network.post(network.call_later, 0.0, on_timer)
-    network.post(seen.append, "second")
+    network.loop.post(seen.append, "first")
+    network.loop.post(network.loop.call_later, 0.0, on_timer)
+    network.loop.post(seen.append, "second")
     assert done.wait(TIMEOUT)
     stop.set()
-    network.post(seen.append, "last")
+    network.loop.post(seen.append, "last")
     thread.join(TIMEOUT)
     assert not thread.is_alive()
     # The timer is due at once: whether that is before or after the second post is for the machine to say.
@@ -89,17 +90,24 @@ def test_posted_calls_run_at_once_and_in_order_on_the_network_thread(network: Ne
 
 
 def test_sending_to_nobody_is_counted_and_never_raised(network: Network) -> None:
-    port = network.open_media_port("127.0.0.1")
-    for destination in (("127.0.0.1", free_port()), ("0.0.0.0", 0), ("240.0.0.1", 9)):
-        port.send(destination, b"x")
-    assert port.unsent >= 1
-    port.close()
+    codec = codecs.find("PCMU", 8000, 1)
+    assert codec is not None
+    unsent = 0
+    for destination, known in ((("127.0.0.1", free_port()), True), (("0.0.0.0", 0), False), (("240.0.0.1", 9), True)):
+        port = network.media.open("127.0.0.1")
+        assert not port.send_rtp(b"x"), "nothing is known of the peer yet"
+        session = RtpSession(NegotiatedMedia(AudioFormat(codec), 0, destination))
+        port.attach(session, lambda packet, arrival: None)
+        assert port.send_rtp(b"x") is known
+        unsent += port.unsent
+        port.close()
+    assert unsent >= 1
 
 
 def test_what_was_posted_before_the_stop_is_still_run(network: Network) -> None:
     seen: list[str] = []
-    network.post(seen.append, "last words")
-    network.run(lambda: True)
+    network.loop.post(seen.append, "last words")
+    network.loop.run(lambda: True)
     assert seen == ["last words"]
 
 
@@ -117,19 +125,15 @@ def test_rtcp_goes_and_comes_by_the_port_it_was_given(network: Network, shared: 
         sock.bind(("127.0.0.1", 0))
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
-    port = network.open_media_port("127.0.0.1")
+    port = network.media.open("127.0.0.1")
     remote, named = rtp.getsockname(), rtcp.getsockname()
     media = NegotiatedMedia(AudioFormat(codec), 0, remote, named, rtcp_mux=shared, ssrc=77)
-    session, stop, told = (
-        RtpSession(media, cname="us", ntp_offset=network.ntp_offset),
-        threading.Event(),
-        threading.Event(),
-    )
-    assert session.rtcp_exchange is not None
-    session.rtcp_exchange.on_report = lambda report: told.set()
-    session.rtcp_exchange.start(network.now())
-    network.attach(port, session, lambda packet, arrival: None)
-    thread = threading.Thread(target=network.run, args=(stop.is_set,))
+    stop, told = threading.Event(), threading.Event()
+    reports = ReportSources(on_report=lambda report: told.set())
+    session = RtpSession(media, cname="us", ntp_offset=network.ntp_offset, reports=reports)
+    session.start_reports(network.loop.now())
+    port.attach(session, lambda packet, arrival: None)
+    thread = threading.Thread(target=network.loop.run, args=(stop.is_set,))
     thread.start()
     ours = port.port if shared else port.port + 1
     theirs = rtp if shared else rtcp
@@ -137,12 +141,12 @@ def test_rtcp_goes_and_comes_by_the_port_it_was_given(network: Network, shared: 
         assert rtcp_from(theirs) == ([ReceiverReport(77), SourceDescription(((77, "us"),))], ours)
         theirs.sendto(serialize([ReceiverReport(5, (ReportBlock(77, 0, 0, 9, 0),))]), ("127.0.0.1", ours))
         assert told.wait(TIMEOUT)
-        network.post(network.say_goodbye, port, session)
+        network.loop.post(port.send_goodbye)
         while Goodbye((77,)) not in rtcp_from(theirs)[0]:
             pass
     finally:
         stop.set()
-        network.post(network.detach, port)
+        network.loop.post(port.close)
         thread.join(TIMEOUT)
         rtp.close()
         rtcp.close()
@@ -151,7 +155,7 @@ def test_rtcp_goes_and_comes_by_the_port_it_was_given(network: Network, shared: 
 
 
 def test_what_has_come_before_a_port_is_closed_is_taken_in(network: Network) -> None:
-    port = network.open_media_port("127.0.0.1")
+    port = network.media.open("127.0.0.1")
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
@@ -159,7 +163,7 @@ def test_what_has_come_before_a_port_is_closed_is_taken_in(network: Network) -> 
         local = ("127.0.0.1", port.port)
         media = NegotiatedMedia(AudioFormat(codec), 0, peer.getsockname(), rtcp_mux=True, ssrc=77)
         session = RtpSession(media, cname="us")
-        network.attach(port, session, lambda packet, arrival: None)
+        port.attach(session, lambda packet, arrival: None)
         peer.sendto(serialize([ReceiverReport(5)]), local)
-        network.detach(port)
+        port.close()
     assert session.stats.rtcp == 1

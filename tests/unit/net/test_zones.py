@@ -41,9 +41,9 @@ def test_other_addresses_have_none(host: str) -> None:
 
 
 def test_neighbours_are_not_remembered_without_end() -> None:
-    for number in range(2 * zones.MOST_NEIGHBOURS):
+    for number in range(2 * zones.MAX_NEIGHBOURS):
         zones.learned((f"fe80::{number:x}%{NAME}", 5060, 0, NUMBER))
-    assert len(zones._zones) == zones.MOST_NEIGHBOURS
+    assert len(zones._zones) == zones.MAX_NEIGHBOURS
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from voip.errors import ProtocolError
 from voip.rtcp.packets import (
-    HIGHEST_LOST,
-    LOWEST_LOST,
+    MAX_LOST,
+    MIN_LOST,
     Goodbye,
     NotCompound,
     Packet,
@@ -147,7 +147,7 @@ def test_only_where_it_was_agreed_may_a_compound_begin_with_something_else() -> 
 
 @pytest.mark.parametrize(
     ("lost", "told"),
-    [(0, 0), (-1, -1), (1 << 23, HIGHEST_LOST), (1 << 40, HIGHEST_LOST), (-(1 << 30), LOWEST_LOST)],
+    [(0, 0), (-1, -1), (1 << 23, MAX_LOST), (1 << 40, MAX_LOST), (-(1 << 30), MIN_LOST)],
 )
 def test_the_number_of_lost_packets_stops_at_the_ends_of_24_bits(lost: int, told: int) -> None:
     data = serialize([ReceiverReport(1, (ReportBlock(2, 255, lost, 0, 0),))])

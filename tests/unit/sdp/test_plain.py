@@ -48,4 +48,4 @@ def test_a_file_that_is_no_description_is_refused_with_a_line(tmp_path: Path) ->
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(VoipError, match=name):
-            cli.plain_source(tmp_path / name)
+            cli.read_plain_source(tmp_path / name)

@@ -23,10 +23,10 @@ from tests.support.session_lab import (
     repair,
     wire,
 )
-from voip.codecs import Codec
+from voip import codecs
 from voip.media import Direction
 from voip.rtp import RtpPacket
-from voip.session import CONFIRM_HELD, LATCH_HELD, LONGEST_DATAGRAM, Address, RtpSession
+from voip.session import CONFIRM_HELD, LATCH_HELD, MAX_RECEIVED_BYTES, Address, RtpSession
 
 # -- what belongs to the call -------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ def test_a16_header_extension_padding_and_csrcs_do_not_reach_the_payload() -> No
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80", b"\x80" * 7, bytes(12), b"\x81" + bytes(11), b"\x80" * (LONGEST_DATAGRAM + 1)]
+    "data", [b"", b"\x80", b"\x80" * 7, bytes(12), b"\x81" + bytes(11), b"\x80" * (MAX_RECEIVED_BYTES + 1)]
 )
 def test_datagrams_that_are_no_packet_are_malformed(data: bytes) -> None:
     w = wire()
@@ -128,7 +128,7 @@ def test_repair_packets_for_something_else_do_not_pass() -> None:
     w.stream(range(3))
     assert w.send(repair(csrcs=(5,))) == []
     assert w.send(repair(ssrc=SSRC)) == []
-    assert w.session.stray == 3
+    assert w.session.stray == w.session.stats.stray == 3
 
 
 def test_a_repair_stream_without_csrcs_is_learnt_once() -> None:
@@ -284,7 +284,7 @@ def test_a_peer_behind_a_nat_that_signals_a_new_address_earns_its_place_again() 
 def test_a_new_codec_goes_on_with_the_same_stream() -> None:
     w = wire()
     w.stream(range(10))
-    w.session.update(media(codec=Codec("L16", 16000, 16000, 1), payload_type=96, remote_fec_ssrc=REPAIR_SSRC))
+    w.session.update(media(codec=codecs.find("L16", 16000, 1), payload_type=96, remote_fec_ssrc=REPAIR_SSRC))
     assert w.stream([10]) == []
     assert len(w.send(replace(packet(11), payload_type=96))) == 1
     assert w.session.stats.unknown_payload_type == 1
@@ -298,7 +298,7 @@ SOURCES = [PEER, NAT, STRANGER, ("fe80::1%eth0", 1), ("not:an:address", 2), ("::
 
 
 def assert_bounded(session: RtpSession) -> None:
-    for run in (session._candidate, session._pending):
+    for run in (session._latch._candidate, session._validator._pending):
         assert run is None or len(run.held) <= max(LATCH_HELD, CONFIRM_HELD)
     assert session.reception._window.bit_length() < 70000
     reception = session.reception

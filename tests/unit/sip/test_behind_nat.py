@@ -6,7 +6,8 @@ import random
 
 from tests.support.sip_lab import ANSWER, OFFER, TextPeer
 from voip.sip import Address, Request, SipUri, UserAgent
-from voip.sip.keepalive import EMPTY_MESSAGE, INTERVAL
+from voip.sip.agent import KEEP_ALIVE_INTERVAL
+from voip.sip.keepalive import EMPTY_MESSAGE
 
 HERE, OUTSIDE, PEER = ("192.168.7.2", 5060), ("203.0.113.9", 41000), "10.0.0.9"
 
@@ -125,7 +126,12 @@ def kept_alive(peer: TextPeer, seconds: float) -> list[float]:
 def test_the_way_through_a_nat_is_kept_open_for_as_long_as_the_call() -> None:
     peer, invite = calling()
     answered(peer, invite, OUTSIDE)
-    assert kept_alive(peer, 100.0) == [INTERVAL, 2 * INTERVAL, 3 * INTERVAL, 4 * INTERVAL]
+    assert kept_alive(peer, 100.0) == [
+        KEEP_ALIVE_INTERVAL,
+        2 * KEEP_ALIVE_INTERVAL,
+        3 * KEEP_ALIVE_INTERVAL,
+        4 * KEEP_ALIVE_INTERVAL,
+    ]
     peer.call_id, peer.tag = invite.call_id, "theirs"
     (response,) = peer.say(peer.request("BYE", 7, to_tag=invite.from_.tag or ""))
     assert not isinstance(response, Request)
@@ -154,4 +160,4 @@ def test_an_answer_from_elsewhere_teaches_nothing() -> None:
 def test_an_empty_message_is_no_message() -> None:
     peer, _ = calling()
     assert peer.say(EMPTY_MESSAGE) == []
-    assert peer.agent.malformed == 0
+    assert peer.agent.stats.malformed == 0

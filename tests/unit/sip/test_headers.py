@@ -38,11 +38,9 @@ def test_headers_are_an_ordered_multimap_without_regard_to_case() -> None:
         True,
         False,
     )
-    headers.prepend("Via", "SIP/2.0/UDP z")
     headers.set("x-oNE", "2")
     headers.set("X-Three", "3")
-    assert headers.items()[0] == ("Via", "SIP/2.0/UDP z")
-    assert [name for name, _ in headers] == ["Via", "Via", "x-oNE", "Via", "X-Three"]
+    assert [name for name, _ in headers] == ["Via", "x-oNE", "Via", "X-Three"]
     headers.set("Via", "SIP/2.0/UDP only")
     assert [name for name, _ in headers] == ["Via", "x-oNE", "X-Three"]
     headers.remove("X-ONE")
@@ -64,7 +62,7 @@ def test_the_first_value_of_a_list_can_be_replaced_or_taken_out() -> None:
 @pytest.mark.parametrize(("name", "value"), [("X", "a\r\nY: b"), ("X", "a\nb"), ("X\r\nY", "b")])
 def test_a_line_break_cannot_be_smuggled_into_a_field(name: str, value: str) -> None:
     headers = Headers()
-    for method in (headers.add, headers.set, headers.prepend):
+    for method in (headers.add, headers.set):
         with pytest.raises(ValueError, match="line break"):
             method(name, value)
 

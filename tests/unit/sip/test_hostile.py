@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of
 from voip.sip import CallAnswered, CallEnded, CallEstablished, IncomingCall, PeerAlive, Request, Response, UserAgent
-from voip.sip.core import MOST_SERVERS
-from voip.sip.limits import MOST_HOSTS, RateLimiter
+from voip.sip.core import MAX_SERVERS
+from voip.sip.limits import MAX_HOSTS, RateLimiter
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
 PUBLIC, PRIVATE = "8.8.8.8", "10.0.0.66"
@@ -44,10 +44,10 @@ def still_up(peer: TextPeer, tag: str, number: int = 1000) -> None:
 def bounded(agent: UserAgent, max_calls: int = 1) -> None:
     core = agent._core
     assert len(agent._calls) <= max_calls + 8
-    assert len(core.servers) <= MOST_SERVERS
+    assert len(core.servers) <= MAX_SERVERS
     assert len(core.clients) <= 64
-    assert len(core.timers) <= 4 * MOST_SERVERS
-    assert len(agent._requests._hosts) <= MOST_HOSTS
+    assert len(core.timers) <= 4 * MAX_SERVERS
+    assert len(agent._guard._requests._hosts) <= MAX_HOSTS
 
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
@@ -93,7 +93,7 @@ def test_forged_responses_do_nothing() -> None:
             f"From: <sip:a>;tag=a\r\nTo: <sip:b>;tag=b{number}\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\n\r\n"
         )
         caller.agent.receive(forged.encode(), callee.address, lab.now)
-    assert caller.agent.ignored + caller.agent.malformed == 200
+    assert caller.agent.stats.ignored + caller.agent.stats.malformed == 200
     lab.run(1.0)
     assert caller.names() == ["CallAnswered"]
 
@@ -114,7 +114,7 @@ def test_a_flood_of_one_host_is_answered_fifteen_times_a_second_and_touches_no_c
             answers = peer.say(peer.request("OPTIONS", 2 + number, to_tag=tag))
             assert [message.status for message in answers if isinstance(message, Response)] == [200]
     assert 100 < answered <= 30 + 15 * 10
-    assert peer.agent.limited == 10_000 - answered
+    assert peer.agent.stats.limited == 10_000 - answered
     peer.now = scanner.now
     still_up(peer, tag, 20_000)
 
@@ -142,7 +142,7 @@ def test_scanners_get_no_answer() -> None:
     for name in ("friendly-scanner", "sipvicious/0.3", "SIPCLI/1.8"):
         peer = TextPeer(receiver())
         assert peer.say(peer.request("OPTIONS", lines=f"User-Agent: {name}\r\n")) == []
-        assert peer.agent.limited == 1
+        assert peer.agent.stats.limited == 1
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "BYE", "CANCEL", "FOO"])
@@ -314,11 +314,11 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
 
 def test_the_limiter_forgets_quiet_hosts_first() -> None:
     limiter = RateLimiter(1.0, 2.0, 1e9)
-    for number in range(MOST_HOSTS - 1):
+    for number in range(MAX_HOSTS - 1):
         limiter.take(f"quiet{number}", 0.0)
     limiter.take("busy", 100.0)
     limiter.take("new", 100.0)
     assert len(limiter._hosts) == 2
-    for number in range(3 * MOST_HOSTS):
+    for number in range(3 * MAX_HOSTS):
         limiter.take(f"busy{number}", 101.0)
-        assert len(limiter._hosts) <= MOST_HOSTS
+        assert len(limiter._hosts) <= MAX_HOSTS

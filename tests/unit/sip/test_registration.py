@@ -14,16 +14,16 @@ from voip.sip import (
     Address,
     Credentials,
     IncomingCall,
-    LookUp,
     Registered,
     RegistrationFailed,
     Request,
+    ResolveUri,
     Response,
     SipUri,
     UserAgent,
     parse_message,
 )
-from voip.sip.auth import parse_proof
+from voip.sip.auth import parse_credentials
 
 REGISTRAR = Address("udp", "10.0.0.9", 5099)
 ASK = 'WWW-Authenticate: Digest realm="pbx",nonce="{}",qop="auth",algorithm=SHA-256{}\r\n'
@@ -107,7 +107,7 @@ def test_a_registration_has_all_that_the_standard_asks_for() -> None:
     assert first.headers.get("Expires") == "300"
     again = only(answer(peer, first, 401, ASK.format("n1", "")))  # type: ignore[arg-type]
     assert (again.call_id, again.from_.tag, again.cseq.number) == (first.call_id, first.from_.tag, 2)
-    assert parse_proof(again.headers.get("Authorization") or "").uri == "sip:10.0.0.9:5099"
+    assert parse_credentials(again.headers.get("Authorization") or "").uri == "sip:10.0.0.9:5099"
     assert answer(peer, again) == []
     assert events_of(agent) == [Registered("sip:alice@10.0.0.9:5099", 300, "sip:alice@10.0.0.1:6000")]
 
@@ -117,7 +117,7 @@ def test_it_is_refreshed_in_time_with_the_nonce_that_is_known() -> None:
     peer, _ = registering()
     request = only(answer(peer, only(peer.hear()), 401, ASK.format("n1", "")))  # type: ignore[arg-type]
     for number in range(2, 12):
-        proof = parse_proof(request.headers.get("Authorization") or "")
+        proof = parse_credentials(request.headers.get("Authorization") or "")
         assert (proof.nonce, proof.count) == ("n1", number - 1)
         lines = "Contact: <sip:other@10.0.0.77>;expires=9, <sip:alice@10.0.0.1:6000>;expires=60\r\nExpires: 3600\r\n"
         assert answer(peer, request, 200, lines) == []
@@ -160,7 +160,7 @@ def test_a_wrong_password_is_told_and_a_stale_nonce_is_not_one() -> None:
     peer, agent = registering()
     request = only(answer(peer, only(peer.hear()), 401, ASK.format("n1", "")))  # type: ignore[arg-type]
     request = only(answer(peer, request, 401, ASK.format("n2", ",stale=true")))  # type: ignore[arg-type]
-    assert parse_proof(request.headers.get("Authorization") or "").nonce == "n2"
+    assert parse_credentials(request.headers.get("Authorization") or "").nonce == "n2"
     assert answer(peer, request, 401, ASK.format("n3", "")) == []
     (event,) = events_of(agent)
     assert isinstance(event, RegistrationFailed)
@@ -333,8 +333,8 @@ def test_a_lost_connection_is_made_anew_at_once_but_not_again_and_again() -> Non
 def test_a_name_is_looked_up_and_its_addresses_are_tried_in_turn() -> None:
     peer, agent = registering("sip:pbx.example")
     (event,) = events_of(agent)
-    assert event == LookUp(SipUri.parse("sip:pbx.example"))
-    agent.found(SipUri.parse("sip:pbx.example"), [Address("udp", "10.0.0.7", 5060), REGISTRAR], peer.now)
+    assert event == ResolveUri(SipUri.parse("sip:pbx.example"))
+    agent.resolved(SipUri.parse("sip:pbx.example"), [Address("udp", "10.0.0.7", 5060), REGISTRAR], peer.now)
     ((data, destination),) = agent.messages_to_send(peer.now)
     assert destination.host == "10.0.0.7"
     assert b"REGISTER sip:pbx.example SIP/2.0" in data
@@ -343,20 +343,20 @@ def test_a_name_is_looked_up_and_its_addresses_are_tried_in_turn() -> None:
         agent.handle_timer(peer.now)
         destination = next((place for _, place in agent.messages_to_send(peer.now)), destination)
         for event in events_of(agent):
-            if isinstance(event, LookUp):
-                agent.found(event.uri, [Address("udp", "10.0.0.7", 5060), REGISTRAR], peer.now)
+            if isinstance(event, ResolveUri):
+                agent.resolved(event.uri, [Address("udp", "10.0.0.7", 5060), REGISTRAR], peer.now)
     assert destination == REGISTRAR
 
 
 def test_an_unknown_name_is_a_failure_and_is_looked_up_again() -> None:
     peer, agent = registering("sip:pbx.example")
     events_of(agent)
-    agent.found(SipUri.parse("sip:pbx.example"), [], peer.now)
+    agent.resolved(SipUri.parse("sip:pbx.example"), [], peer.now)
     (event,) = events_of(agent)
     assert isinstance(event, RegistrationFailed)
     assert "pbx.example" in event.reason
     peer.wait(3.0)
-    assert [type(event) for event in events_of(agent)] == [LookUp]
+    assert [type(event) for event in events_of(agent)] == [ResolveUri]
 
 
 def test_calls_come_through_the_registrar_whoever_else_may_call() -> None:

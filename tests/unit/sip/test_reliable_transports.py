@@ -411,7 +411,7 @@ def test_the_name_that_was_dialled_is_the_one_that_a_certificate_has_to_be_for()
     agent = agent_at()
     agent.invite("sips:b@phone.example", OFFER, 1000.0)
     (asked,) = calls_of(agent)
-    agent.found(asked.uri, [Address("tls", "10.0.0.9", 5061)], 1000.0)  # type: ignore[union-attr]
+    agent.resolved(asked.uri, [Address("tls", "10.0.0.9", 5061)], 1000.0)  # type: ignore[union-attr]
     ((_, destination),) = agent.messages_to_send(1000.0)
     assert agent.server_name(destination) == "phone.example"
     assert agent.server_name(Address("tls", "10.0.0.8", 5061)) == "10.0.0.8"

@@ -13,9 +13,9 @@ from voip.sip import (
     Address,
     CallEstablished,
     IncomingCall,
-    LookUp,
     Request,
     RequestRefused,
+    ResolveUri,
     Response,
     SipUri,
     UserAgent,
@@ -246,7 +246,7 @@ def test_a_caller_of_rfc_2543_without_tag_branch_and_contact_can_be_talked_to() 
     head = message("inv2543").partition(b"Content-Type")[0].replace(b"INVITE", b"ACK")
     ack = head.replace(b"user=phone\r\nCall-ID", b"user=phone;tag=%s\r\nCall-ID" % (tag or "").encode()) + b"\r\n"
     receiver.receive(ack, peer, 1000.1)
-    assert [type(event) for event in calls_of(receiver)] == [LookUp, CallEstablished]  # of the maddr in its route
+    assert [type(event) for event in calls_of(receiver)] == [ResolveUri, CallEstablished]  # of the maddr in its route
     receiver.hang_up(call.call_id, 1001.0)
     ((data, destination),) = receiver.messages_to_send(1001.0)
     bye = parse_message(data)

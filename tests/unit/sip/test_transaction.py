@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tests.support.transaction_lab import PEER, Bench, request
-from voip.sip.events import Address
+from voip.sip.address import Address
 from voip.sip.message import Request, parse_message
 from voip.sip.timers import GIVE_UP, LINGER, T1, T4, Timers
 from voip.sip.transaction import (
@@ -111,7 +111,7 @@ def test_a_final_answer_to_another_request_is_told_once_and_absorbed_for_t4() ->
 def test_a_hushed_invite_is_not_repeated_but_its_answer_is_told() -> None:
     bench = Bench()
     transaction = bench.client("INVITE")
-    cast(InviteClient, transaction).hush()
+    cast(InviteClient, transaction).stop_retransmitting()
     bench.run(20.0)
     bench.answer(transaction, 200)
     assert bench.times() == [0]

@@ -139,7 +139,7 @@ def test_a_bye_or_cancel_of_a_stranger_is_refused_with_481_and_an_ack_with_silen
     assert statuses(peer.say(peer.request("BYE"))) == [481]
     assert statuses(peer.say(peer.request("CANCEL"))) == [481]
     assert peer.say(peer.request("ACK")) == []
-    assert peer.agent.ignored == 1
+    assert peer.agent.stats.ignored == 1
 
 
 def test_a12_words_in_the_wrong_place_start_and_end_no_call() -> None:
@@ -163,7 +163,7 @@ def test_keep_alives_and_stray_responses_are_ignored() -> None:
     request = parse_message(peer.request("OPTIONS"))
     assert isinstance(request, Request)
     assert peer.say(peer.response(request, 200)) == []
-    assert peer.agent.ignored == 1
+    assert peer.agent.stats.ignored == 1
 
 
 def test_a_malformed_request_is_answered_400_as_far_as_it_can_be() -> None:
@@ -172,7 +172,7 @@ def test_a_malformed_request_is_answered_400_as_far_as_it_can_be() -> None:
     assert statuses(peer.say(good.replace(b"Max-Forwards: 70", b"Max-Forwards: many"))) == [400]
     assert statuses(peer.say(good.replace(b"SIP/2.0\r\nVia", b"SIP/7.0\r\nVia"))) == [505]
     assert peer.say(good.replace(b"Via:", b"Vai:")) == []
-    assert peer.agent.malformed == 3
+    assert peer.agent.stats.malformed == 3
 
 
 # --- a call and its repetitions ---------------------------------------------------------------------------------------

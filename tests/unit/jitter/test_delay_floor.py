@@ -1,0 +1,63 @@
+"""The least delay of play-out, by what is lost, what repairs it and what the user has asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.call import media
+from voip.jitter.floor import BURSTY_DELAY, CLEAN_DELAY, FEC_MARGIN, LOSSY_DELAY, NEXT_MARGIN, OUTAGE_DELAY, DelayFloor
+from voip.jitter.losses import MEMORY
+from voip.media import NegotiatedMedia
+from voip.rtp import ReceptionStats, RtpPacket
+
+FRAME = 0.02
+REPAIRED, BARE = media(fec="sliding:0,1,3"), media(fec="off")
+
+
+def seen(lost: set[int], *, latency: float | None = None, repair_wait: float = 0.0) -> DelayFloor:
+    """Ten seconds of a stream, of which packets with these places in each hundred are lost."""
+    stats, floor = ReceptionStats(8000), DelayFloor(latency)
+    for index in range(500):
+        if index % 100 not in lost:
+            stats.count(RtpPacket(96, index, 160 * index, 1), index * FRAME)
+        if index % 5 == 0:
+            floor.look(stats, repair_wait, index * FRAME)
+    return floor
+
+
+@pytest.mark.parametrize(
+    ("lost", "agreed", "seconds"),
+    [
+        (set(), REPAIRED, CLEAN_DELAY),
+        ({7}, BARE, FRAME + NEXT_MARGIN),
+        ({7}, REPAIRED, LOSSY_DELAY),
+        ({7, 31, 52, 77}, REPAIRED, LOSSY_DELAY),
+        ({7, 8, 31, 32, 52, 53, 77, 78}, REPAIRED, BURSTY_DELAY),
+        ({7, 8, 9, 52, 53, 54, 55}, REPAIRED, OUTAGE_DELAY),
+    ],
+    ids=["nothing", "without FEC", "one", "single ones", "pairs", "long runs"],
+)
+def test_what_is_lost_decides(lost: set[int], agreed: NegotiatedMedia, seconds: float) -> None:
+    assert seen(lost).seconds(agreed, 10.0) == pytest.approx(seconds)
+
+
+def test_what_was_lost_long_ago_does_not_count() -> None:
+    assert seen({7}).seconds(REPAIRED, 10.0 + MEMORY) == CLEAN_DELAY
+
+
+@pytest.mark.parametrize(
+    ("latency", "repair_wait", "agreed", "seconds"),
+    [
+        (0.06, 0.0, BARE, 0.06),
+        (0.06, 0.1, BARE, 0.06),
+        (0.3, 0.0, REPAIRED, 0.3),
+        (0.01, 0.0, REPAIRED, REPAIRED.repair_window - FRAME + FEC_MARGIN),
+    ],
+    ids=["as given", "no FEC, no wait", "long enough", "longer for repair"],
+)
+def test_a_latency_that_is_given_is_kept_unless_repair_takes_longer(
+    latency: float, repair_wait: float, agreed: NegotiatedMedia, seconds: float
+) -> None:
+    floor = seen({7, 8, 9}, latency=latency, repair_wait=repair_wait)
+    assert floor.seconds(agreed, 10.0) == pytest.approx(seconds)
+    assert (floor.first, floor.adapts) == (None, False)

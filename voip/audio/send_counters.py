@@ -1,0 +1,54 @@
+"""What one stream has sent, counted while it is sent."""
+
+from __future__ import annotations
+
+from voip.rtp import RtpPacket
+from voip.stats import SenderStats
+
+
+class SendCounters:
+    """The running sums behind `SenderStats`."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self._fec_packets = self._fec_copies = 0
+        self._bytes = self._ip_bytes = 0
+        self._payload_bytes = self._fec_payload_bytes = 0
+        self._seconds = 0.0
+        self._timestamp: int | None = None
+        self._timestamp_at: float | None = None
+
+    def frame(self, seconds: float, timestamp: int, now: float) -> None:
+        """A frame of sound is sent, or an event in its place."""
+        self._seconds += seconds
+        self._timestamp, self._timestamp_at = timestamp, now
+
+    def copies(self, count: int) -> None:
+        """So many packets are sent once more within another one (RFC 2198)."""
+        self._fec_copies += count
+
+    def packet(self, packet: RtpPacket, size: int, ip_size: int, *, repair: bool) -> None:
+        """A packet is sent, of `size` bytes as a datagram and `ip_size` with IP and UDP headers."""
+        self._bytes += size
+        self._ip_bytes += ip_size
+        if repair:
+            self._fec_packets += 1
+            self._fec_payload_bytes += len(packet.payload)
+        else:
+            self.packets += 1
+            self._payload_bytes += len(packet.payload)
+
+    def snapshot(self) -> SenderStats:
+        """The sums so far."""
+        return SenderStats(
+            packets=self.packets,
+            fec_packets=self._fec_packets,
+            fec_copies=self._fec_copies,
+            bytes=self._bytes,
+            ip_bytes=self._ip_bytes,
+            seconds=self._seconds,
+            payload_bytes=self._payload_bytes,
+            fec_payload_bytes=self._fec_payload_bytes,
+            timestamp=self._timestamp,
+            timestamp_at=self._timestamp_at,
+        )

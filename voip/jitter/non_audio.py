@@ -1,0 +1,72 @@
+"""Packets in a stream's sequence that are no sound: telephone events (RFC 4733) and comfort noise (RFC 3389).
+
+Their numbers are not missing, and while they are the newest of a stream, no sound is waited for.
+"""
+
+from __future__ import annotations
+
+from voip.rtp import RtpPacket
+
+CAPACITY = 1024
+"""Packets that are kept: ten seconds of a key held down have 500."""
+
+
+class NonAudio:
+    """Those of one stream that are not behind what has been played."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}  # sequence number: timestamp, both extended
+        self._comfort: list[tuple[int, RtpPacket]] = []
+        self._newest: int | None = None
+
+    def clear(self) -> None:
+        """Another stream begins."""
+        self._numbers.clear()
+        self._comfort.clear()
+        self._newest = None
+
+    def add(self, sequence: int, timestamp: int, *, numbered: bool = True) -> None:
+        """One has come. If it is not `numbered`, media has numbers of its own, and came up to before `sequence`."""
+        self._newest = sequence if self._newest is None else max(self._newest, sequence)
+        if numbered:
+            self._numbers[sequence] = timestamp
+            if len(self._numbers) > CAPACITY:
+                del self._numbers[next(iter(self._numbers))]
+
+    def add_comfort(self, timestamp: int, packet: RtpPacket) -> None:
+        """It says what silence sounds like from then on."""
+        self._comfort.append((timestamp, packet))
+        self._comfort.sort(key=lambda known: known[0])
+        if len(self._comfort) > CAPACITY:
+            del self._comfort[0]
+
+    def newer_than(self, sequence: int) -> bool:
+        """Whether the sender has said since then that it sends no sound."""
+        return self._newest is not None and self._newest > sequence
+
+    def lost(self, last: int, following: int, begin: int, step: int) -> int:
+        """Packets of sound that are missing between two, from the timestamp `begin` on, if one lasts `step` ticks.
+
+        What is missing between two such packets was one as well.
+        """
+        numbers = [number for number in self._numbers if last < number < following]
+        if not numbers:
+            return following - last - 1
+        first = min(numbers)
+        before = min(first - last - 1, round(max(0, self._numbers[first] - begin) / step))
+        return before + following - max(numbers) - 1
+
+    def comfort(self, timestamp: int) -> RtpPacket | None:
+        """What silence sounds like at that time; None: the sender has not said so since it spoke."""
+        found = None
+        for begin, packet in self._comfort:
+            if begin <= timestamp:
+                found = packet
+        return found
+
+    def forget(self, sequence: int, timestamp: int) -> None:
+        """Sound with these numbers is played: what was before it is over."""
+        if self._numbers:
+            self._numbers = {number: begin for number, begin in self._numbers.items() if number > sequence}
+        if self._comfort:
+            self._comfort = [known for known in self._comfort if known[0] > timestamp]

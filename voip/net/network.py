@@ -1,0 +1,58 @@
+"""The network side of one process: the event loop and what it serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from voip.net.addresses import OwnAddresses
+from voip.net.dns import Resolver
+from voip.net.failures import Failures
+from voip.net.loop import EventLoop
+from voip.net.media import MediaPorts
+from voip.net.signalling import SipTransport
+from voip.net.sockets import DSCP_EF
+from voip.net.tls import Tls, TlsFiles
+from voip.rtcp import NTP_UNIX_OFFSET
+
+
+class Network:
+    """Holds the event loop of the network thread, the SIP transport, our own addresses and the media ports."""
+
+    def __init__(
+        self,
+        *,
+        bind: str | None = None,
+        public_address: str | None = None,
+        media_ports: tuple[int, int] | None = None,
+        dscp: int = DSCP_EF,
+        tls: TlsFiles | None = None,
+        stun: tuple[str, int | None] | None = None,
+        say: Callable[[int, str], None] = lambda level, text: None,
+    ) -> None:
+        """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
+        (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on. VoipError for
+        unusable TLS files."""
+        contexts, resolver = Tls(tls or TlsFiles()), Resolver()
+        self.failures = Failures(say)
+        """Messages, datagrams and events that were dropped because handling them failed."""
+        self.loop = EventLoop()
+        self.addresses = OwnAddresses(
+            self.loop,
+            resolver,
+            self.failures,
+            bind=bind,
+            public=public_address,
+            stun=stun,
+            say=say,
+            on_change=lambda: self.sip.leave_old_addresses(),
+        )
+        self.sip = SipTransport(self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say)
+        self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp)
+        self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
+        """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
+
+    def close(self) -> None:
+        """Close every SIP socket and the loop; after the thread has ended."""
+        self.sip.close()
+        self.loop.close()

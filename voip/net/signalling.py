@@ -1,0 +1,243 @@
+"""SIP over UDP, TCP and TLS (RFC 3261 section 18): the sockets of one `UserAgent`, on the network thread."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from voip.errors import NetworkError
+from voip.ip import MAX_PORT
+from voip.net.addresses import OwnAddresses
+from voip.net.connection import Hooks
+from voip.net.connections import Connections
+from voip.net.dns import Resolver, missing_records
+from voip.net.failures import Failures
+from voip.net.loop import EventLoop
+from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of, reason_of
+from voip.net.tls import Tls
+from voip.net.zones import sockaddr
+from voip.sip import Address, ResolveUri, UserAgent
+from voip.stun import is_stun
+
+Handler = Callable[[Any], None]
+"""Takes the events of one type."""
+
+
+@dataclass(frozen=True)
+class SendFailed:
+    """The system refused to send a message to `address` over UDP. Passed to the handlers like events of the agent."""
+
+    address: Address
+    reason: str
+    """In the words of the system."""
+
+
+class SipTransport:
+    """Carries the messages of a user agent, drives its timers, and passes its events to their handlers.
+
+    `listen` and `serve` may be called by the main thread before the loop runs; all else belongs to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        addresses: OwnAddresses,
+        resolver: Resolver,
+        tls: Tls,
+        failures: Failures,
+        *,
+        dscp: int,
+        say: Callable[[int, str], None],
+    ) -> None:
+        """`say` prints a line from the given verbosity on."""
+        self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
+        self._failures, self._say, self._warned = failures, say, False
+        self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        self._ports: dict[str, int] = {}
+        self._agent: UserAgent | None = None
+        self._handlers: Mapping[type, Handler] = {}
+        self._drop: Callable[[str], None] = lambda call_id: None
+        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp)
+        loop.add(self)
+
+    # --- our own ports --------------------------------------------------------------------------------------------
+
+    def listen(self, port: int) -> int:
+        """Open the SIP sockets: UDP and TCP at `port`, TLS above if there is a certificate. Returns the UDP
+        port (see `sip_ports` for the others). NetworkError."""
+        bind = self._addresses.bind
+        hosts = [bind] if bind is not None else ["0.0.0.0", "::"]
+        got = self._ports["udp"] = self._listen_udp(hosts, port)
+        self._ports["tcp"] = self._connections.listen("tcp", hosts, got, exactly=port != 0)
+        secure = self._tls.server is not None
+        above = got + 1 if secure and got < MAX_PORT else 0
+        self._ports["tls"] = self._connections.listen("tls", hosts, above, exactly=port != 0 and secure)
+        return got
+
+    def _listen_udp(self, hosts: list[str], port: int) -> int:
+        for host in hosts:
+            family = family_of(host)
+            try:
+                sock = bound_socket(family, host, port, self._dscp)
+            except OSError as error:
+                if len(hosts) > 1 and family == socket.AF_INET6 and self._sockets:
+                    continue  # this machine has no IPv6
+                raise NetworkError(explain_bind_error(error, host, port)) from error
+            port = sock.getsockname()[1]
+            self._sockets[family] = sock
+            self._loop.register(sock, partial(self._receive, sock))
+        return port
+
+    @property
+    def sip_ports(self) -> dict[str, int]:
+        """The port that we listen at, by protocol: "udp", "tcp" and, with a certificate, "tls"."""
+        ports = dict(self._ports)
+        if self._tls.server is None:
+            ports.pop("tls", None)
+        return ports
+
+    def sip_address(self, remote: Address) -> tuple[str, int]:
+        """Our own host and port as seen by `remote`, for Via and Contact."""
+        if remote.protocol == "udp" and (sock := self._sockets.get(family_of(remote.host))):
+            mapped = self._addresses.mapped(sock, remote.host)
+            if mapped is not None:
+                return mapped
+        return self._addresses.local_host(remote.host), self._ports[remote.protocol]
+
+    @property
+    def protocols(self) -> Sequence[str]:
+        """The transport protocols that we support, by preference."""
+        return ("udp", "tcp", "tls")
+
+    def leave_old_addresses(self) -> None:
+        """Close connections from addresses that this machine no longer has."""
+        self._connections.leave_old_addresses()
+
+    # --- the user agent -------------------------------------------------------------------------------------------
+
+    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+        """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, on the network thread.
+        `drop` ends the call (Call-ID) of an event whose handler has failed."""
+        self._agent, self._handlers, self._drop = agent, {ResolveUri: self._look_up, **handlers}, drop
+        self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
+
+    def flush(self) -> None:
+        """Pass on the events and messages of the user agent until it has neither."""
+        if self._agent is None:
+            return
+        while True:
+            messages = self._agent.messages_to_send(self._loop.now())
+            for data, address in messages:
+                self._send(data, address)
+            event = self._agent.next_event()
+            if event is not None:
+                self._dispatch(event)
+            elif not messages:
+                return
+
+    def next_timer(self) -> float | None:
+        """When the first timer of the agent or of a connection is due."""
+        due = self._connections.next_timer()
+        timer = None if self._agent is None else self._agent.next_timer()
+        due = due if timer is None else min(due, timer)
+        return None if due == math.inf else due
+
+    def handle_timer(self, now: float) -> None:
+        self._connections.run_timers(now)
+        if self._agent is not None:
+            due = self._agent.next_timer()
+            if due is not None and due <= now:
+                self._agent.handle_timer(now)
+
+    def close(self) -> None:
+        """Close every socket; after the thread has ended."""
+        self._loop.remove(self)
+        self._connections.close()
+        for sock in self._sockets.values():
+            self._loop.unregister(sock)
+            sock.close()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, event: object) -> None:
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            return
+        try:
+            handler(event)
+        except Exception as error:
+            self._failures.note(f"a call ({type(event).__name__})", error)
+            if call_id := getattr(event, "call_id", None):
+                self._drop_call(call_id)
+
+    def _drop_call(self, call_id: str) -> None:
+        try:
+            self._drop(call_id)
+        except Exception as error:
+            self._failures.note("what is left of a call", error)
+
+    def _look_up(self, event: ResolveUri) -> None:
+        """Resolve a URI for the user agent, on a thread that may block."""
+
+        if not self._warned and (note := missing_records()) is not None:
+            self._warned = True
+            self._say(1, note)
+
+        def on_resolved(addresses: list[Address]) -> None:  # the thread of the look-up
+            self._loop.post(self._hand_over_addresses, event, addresses)
+
+        self._resolver.look_up(event.uri, self.protocols, tuple(self._sockets), on_resolved)
+
+    def _hand_over_addresses(self, event: ResolveUri, addresses: list[Address]) -> None:
+        if self._agent is None:
+            return
+        try:
+            self._agent.resolved(event.uri, addresses, self._loop.now())
+        except Exception as error:
+            self._failures.note(f"what was found of {event.uri.host}", error)
+
+    def _send(self, data: bytes, address: Address) -> None:
+        if address.reliable:
+            self._connections.send(data, address)
+            return
+        sock = self._sockets.get(family_of(address.host))
+        if sock is None:
+            return
+        try:
+            sock.sendto(data, sockaddr(address.host, address.port, sock.family))
+        except (OSError, TypeError, ValueError) as error:
+            self._dispatch(SendFailed(address, reason_of(error)))
+
+    def _receive(self, sock: socket.socket) -> None:
+        for data, source in datagrams(sock):
+            if is_stun(data):
+                self._addresses.receive_stun(data, source)
+            else:
+                self._receive_message(data, Address("udp", *source))
+
+    def _receive_message(self, data: bytes, source: Address) -> None:
+        if self._agent is None:
+            return
+        try:
+            self._agent.receive(data, source, self._loop.now())
+        except Exception as error:
+            self._failures.note(f"a SIP message from {source.host}", error)
+        self.flush()
+
+    def _hooks(self) -> Hooks:
+        """How connections reach the user agent."""
+        return Hooks(
+            on_message=self._receive_message,
+            on_failed=self._connection_failed,
+            on_closed=lambda address: self._agent.connection_closed(address, self._loop.now()) if self._agent else None,
+            needs=lambda address: self._agent is not None and self._agent.needs(address),
+            server_name=lambda address: self._agent.server_name(address) if self._agent else address.host,
+        )
+
+    def _connection_failed(self, address: Address, reason: str) -> None:
+        if self._agent is not None:
+            self._agent.transport_failed(address, self._loop.now(), reason)

@@ -1,0 +1,100 @@
+"""Report blocks about one stream of the peer: reception report and loss run lengths (RFC 3550 A.3, RFC 3611 4.1)."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from voip.rtcp.bursts import Bursts
+from voip.rtcp.packets import ReportBlock
+from voip.rtcp.xr import LossRle, StatisticsSummary
+from voip.rtp import ReceptionStats
+from voip.stats import Arrivals
+
+MAX_REPORTED_SPAN = 800
+"""Packets covered by one of our loss RLE blocks: the newest, within what `ReceptionStats` remembers."""
+REPORTS_PER_PACKET = 2
+"""Compounds that cover each packet: one of them may be lost, and the packet may have been late for the first."""
+REORDER_PACKETS = 2
+"""Packets behind the highest that are not reported yet: they may have been reordered."""
+LATE_JITTERS = 4.0
+"""Multiple of the interarrival jitter for which a packet may still be under way."""
+MAX_UNREPORTED = 64
+"""Packets behind the highest beyond which all are reported, whatever the jitter."""
+
+
+class ReportedStream:
+    """One stream of the peer, its `ssrc` and `reception`. `report` once per compound, then the blocks."""
+
+    def __init__(self, reception: ReceptionStats) -> None:
+        self.ssrc: int | None = None
+        self.reception = reception
+        self.bursts = Bursts()
+        self._epoch = 0
+        self._prior = (0, 0)  # packets expected and received at the last report
+        self._prior_duplicate = 0
+        self._reported = (0.0, 0)  # when the last report was, and the highest number then
+        self._ends: deque[int] = deque(maxlen=REPORTS_PER_PACKET)
+        self._span: tuple[int, int] | None = None  # of the extended numbers to report
+        self._new = 0  # where those of them begin that no compound has reported
+        self._duplicate = 0
+        self._settled: int | None = None  # where `bursts` goes on
+
+    def report(self, now: float, lateness: float, lsr: int, dlsr: int) -> ReportBlock | None:
+        """The block since the last one; None if nothing of the stream has arrived. `lateness`: jitter in seconds."""
+        reception = self.reception
+        if self.ssrc is None or reception.highest is None:
+            self._span = None
+            return None
+        if reception.epoch != self._epoch:
+            self._begin()
+        received, lost = reception.epoch_received, reception.epoch_lost
+        expected_since = received + lost - self._prior[0]
+        lost_since = expected_since - (received - self._prior[1])
+        self._prior = (received + lost, received)
+        fraction = min(255, (lost_since << 8) // expected_since) if expected_since > 0 < lost_since else 0
+        self._duplicate = max(0, reception.duplicate - self._prior_duplicate)
+        self._prior_duplicate = reception.duplicate
+        self._advance(now, lateness, reception.highest)
+        jitter = round(reception.jitter * reception.clock_rate)
+        return ReportBlock(self.ssrc, fraction, lost, reception.epoch_highest, jitter, lsr, dlsr)
+
+    def loss_rle(self) -> LossRle | None:
+        """Which packets arrived, those of the last compound's block included; None if there are none to report."""
+        if self.ssrc is None or self._span is None:
+            return None
+        first, end = self._span
+        return LossRle.of(self.ssrc, Arrivals(first & 0xFFFF, self.reception.arrivals(first, end)))
+
+    def summary(self) -> StatisticsSummary | None:
+        """Lost packets and further copies since the last compound; None if there are none to report."""
+        if self.ssrc is None or self._span is None:
+            return None
+        first, end = self._new, self._span[1]
+        lost = self.reception.arrivals(first, end).count(False)
+        return StatisticsSummary(self.ssrc, first & 0xFFFF, end & 0xFFFF, lost, self._duplicate)
+
+    def _begin(self) -> None:
+        """Another SSRC, or a jump in its numbers: count anew."""
+        self._epoch = self.reception.epoch
+        self._prior = (0, 0)
+        self._ends.clear()
+        self._settled = None
+        self._reported = (0.0, 0)
+
+    def _advance(self, now: float, lateness: float, highest: int) -> None:
+        """Choose what to report: from where the report before the last ended up to what may still be under way."""
+        reported, before = self._reported
+        rate = (highest - before) / (now - reported) if now > reported > 0.0 else 0.0  # packets per second
+        self._reported = (now, highest)
+        end = highest + 1 - min(MAX_UNREPORTED, REORDER_PACKETS + math.ceil(LATE_JITTERS * lateness * rate))
+        floor = self.reception.floor
+        first = max(self._ends[0] if self._ends else floor, floor, end - MAX_REPORTED_SPAN)
+        self._span = (first, end) if first < end else None
+        if self._span is None:
+            return
+        self._new = max(first, min(end, self._ends[-1])) if self._ends else first
+        self._ends.append(end)
+        settled = first if self._settled is None else max(first, self._settled)
+        self.bursts.feed(self.reception.arrivals(settled, end))
+        self._settled = max(settled, end)

@@ -1,0 +1,248 @@
+"""The receive path of one media port, and its RTCP (RFC 3550, RFC 4961, RFC 5761).
+
+The order of the checks is the order of their cost and of trust: length, source address, RTP or RTCP, version and
+payload type, SSRC, sequence number. A datagram that fails a check is counted and changes no later state.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from voip.errors import ProtocolError
+from voip.media import FLEXFEC, MAX_PAYLOAD_TYPE, NegotiatedMedia
+from voip.rtcp import ReportSources, RtcpParameters, RtcpSession
+from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
+from voip.session.latch import Address, SourceLatch
+from voip.session.run import ReceivedPacket
+from voip.session.validation import StreamValidator
+from voip.stats import SessionStats
+
+MIN_RECEIVED_BYTES = 8
+"""Size of the shortest datagram that is accepted: an empty RTCP receiver report (RFC 3550 section 6.4.2)."""
+MAX_RECEIVED_BYTES = 8192
+"""Size of the longest RTP packet that is accepted: 20 ms of L16 at 96 kHz in stereo are 7680. Bounds all memory."""
+
+
+class RtpSession:
+    """One media port, on the network thread. Never raises because of received data: counts and drops it.
+
+    `malformed`, `foreign` (another address), `unknown_payload_type`, `stray` (another SSRC, or an unconfirmed jump)
+    and `rtcp` count datagrams; `bytes_received` and `ip_bytes` those that were passed on. `rtcp_session` is None unless
+    a CNAME was given: no RTCP is sent.
+    """
+
+    def __init__(
+        self,
+        media: NegotiatedMedia,
+        *,
+        cname: str | None = None,
+        ntp_offset: float = 0.0,
+        rng: random.Random | None = None,
+        reports: ReportSources | None = None,
+    ) -> None:
+        """`ntp_offset`, added to monotonic seconds, gives seconds since 1900. `rng` spreads reports over time.
+        `reports` is where the figures of our reports come from and where the peer's reports go."""
+        rng = rng or random.Random()
+        self.media = media
+        self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
+        self.malformed = 0
+        self.foreign = 0
+        self.unknown_payload_type = 0
+        self.rtcp = 0
+        self.rtcp_ip_bytes = 0
+        self.bytes_received = 0
+        self.ip_bytes = 0
+        self.reception = ReceptionStats(media.clock_rate)
+        self.repair_reception = ReceptionStats(media.clock_rate)
+        both = (self.reception, self.repair_reception)
+        self._latch = SourceLatch(media)
+        self.rtcp_session: RtcpSession | None = None
+        if cname is not None:
+            sources, parameters = reports or ReportSources(), _rtcp_parameters(media)
+            self.rtcp_session = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
+        self._validator = StreamValidator(media, *both, self.rtcp_session)
+        self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap
+        self._kept_alive = 0
+
+    @property
+    def remote(self) -> Address:
+        """Where the peer's media comes from: the latched address, else the one its SDP gave. Any thread may ask."""
+        return self._latch.remote
+
+    @property
+    def latched(self) -> bool:
+        """Whether media has been accepted from `remote`."""
+        return self._latch.source is not None
+
+    @property
+    def ssrc(self) -> int | None:
+        """The SSRC of the peer's media, once known."""
+        return self._validator.ssrc
+
+    @property
+    def stray(self) -> int:
+        """Packets of another SSRC, or after a jump that no second packet confirmed."""
+        return self._validator.stray
+
+    @property
+    def peer_left(self) -> bool:
+        """Whether the peer has sent an RTCP BYE, which ends nothing by itself."""
+        return self.rtcp_session is not None and self.rtcp_session.peer_left
+
+    @property
+    def stats(self) -> SessionStats:
+        """A snapshot of the counters; `icmp_errors` and `overruns` are counted elsewhere and 0 here."""
+        rtcp = self.rtcp_session
+        return replace(
+            SessionStats() if rtcp is None else rtcp.stats(self._latch.ip_header),
+            malformed=self.malformed,
+            foreign=self.foreign,
+            unknown_payload_type=self.unknown_payload_type,
+            stray=self.stray,
+            rtcp=self.rtcp,
+            bytes=self.bytes_received,
+            ip_bytes=self.ip_bytes,
+            rtcp_ip_bytes=self.rtcp_ip_bytes,
+        )
+
+    def update(self, media: NegotiatedMedia) -> None:
+        """Continue with renegotiated media; unless the peer signalled another address (not hold), the latch stays."""
+        self._latch.update(media)
+        self._validator.update(media)
+        self.media = media
+        if self.rtcp_session is not None:
+            self.rtcp_session.update(_rtcp_parameters(media))
+
+    # -- receiving ----------------------------------------------------------------------------------------------------
+
+    def receive_datagram(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
+        """The packets that this datagram makes available, media and repair, in order: usually one or none."""
+        if not MIN_RECEIVED_BYTES <= len(data) <= MAX_RECEIVED_BYTES:
+            self.malformed += 1
+            return []
+        if is_rtcp(data):
+            self._receive_rtcp(data, source, now)
+            return []
+        latch = self._latch
+        if source != latch.source and not latch.is_peer(source):
+            return self._receive_foreign(data, source, now)
+        packet = self._parse(data)
+        if packet is None:
+            return []
+        self.last_heard = now
+        latch.note_alive(now)
+        if latch.unsignalled:
+            packet = self._validator.with_expected_type(packet)
+        if not self._validator.is_expected(packet):
+            self.unknown_payload_type += 1
+            return []
+        if source != latch.source:
+            latch.latch(source)
+        return self._validate(ReceivedPacket(packet, now, len(data)))
+
+    def _receive_foreign(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
+        """A datagram from another address: none passes until that address has sent a convincing run."""
+        self.foreign += 1
+        latch, validator = self._latch, self._validator
+        if not latch.may_move(now):
+            return []
+        packet = self._parse(data)
+        if packet is None or not validator.is_expected(packet):
+            return []
+        received = ReceivedPacket(packet, now, len(data))
+        run = latch.consider(received, source, validator.position, is_audio=validator.is_audio(packet))
+        if run is None:
+            return []
+        self.last_heard = now
+        latch.note_alive(now)
+        latch.latch(source)
+        self.foreign -= len(run.held)
+        return [packet for received in run.held for packet in self._validate(received)]
+
+    def _validate(self, received: ReceivedPacket) -> list[RtpPacket]:
+        """The packets that the stream gains by one of the peer's, counted."""
+        accepted = self._validator.validate(received)
+        for each in accepted:
+            self.bytes_received += each.size
+            self.ip_bytes += each.size + self._latch.ip_header
+        return [each.packet for each in accepted]
+
+    def _parse(self, data: bytes) -> RtpPacket | None:
+        try:
+            return RtpPacket.parse(data)
+        except ProtocolError:
+            self.malformed += 1
+            return None
+
+    def _receive_rtcp(self, data: bytes, source: Address, now: float) -> None:
+        """RTCP of the peer: a sign of life, and its reports."""
+        latch = self._latch
+        if not latch.is_rtcp_peer(source):
+            self.foreign += 1
+            return
+        self.rtcp += 1
+        self.rtcp_ip_bytes += len(data) + latch.ip_header
+        if self.rtcp_session is not None and not self.rtcp_session.receive(data, now):
+            self.malformed += 1
+            return
+        self.last_heard = now
+        if latch.is_peer(source):  # RTCP from a port of its own says nothing about the source of media
+            latch.note_alive(now)
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def keep_alive(self) -> bytes | None:
+        """A packet that opens NAT bindings for incoming media and keeps them open (RFC 6263 section 4.6): empty, and of
+        a payload type that was not negotiated, so that the peer drops it. None on hold."""
+        if self._latch.media_destination is None:
+            return None
+        media = self.media
+        taken = (
+            media.payload_type,
+            media.arriving_payload_type,
+            media.fec_payload_type,
+            media.arriving_fec_payload_type,
+        )
+        payload_type = next(number for number in range(MAX_PAYLOAD_TYPE, 0, -1) if number not in taken)
+        self._kept_alive += 1
+        return RtpPacket(payload_type, self._kept_alive & 0xFFFF, 0, self._keep_alive_ssrc).serialize()
+
+    @property
+    def rtcp_destination(self) -> Address | None:
+        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold."""
+        return self._latch.rtcp_destination
+
+    def start_reports(self, now: float) -> None:
+        """Our media begins to flow; otherwise reports begin with the peer's first packet."""
+        if self.rtcp_session is not None:
+            self.rtcp_session.start(now)
+
+    def rtcp_to_send(self, now: float) -> list[bytes]:
+        """The RTCP that is due, for `rtcp_destination`."""
+        if self.rtcp_session is None or self.rtcp_destination is None:
+            return []
+        return self.rtcp_session.datagrams_to_send(now, self.ip_bytes)
+
+    def final_report(self, now: float) -> list[bytes]:
+        """The last RTCP of the call, once."""
+        if self.rtcp_session is None or self.rtcp_destination is None:
+            return []
+        return self.rtcp_session.final_report(now)
+
+    def next_timer(self) -> float | None:
+        """When `rtcp_to_send` may have something."""
+        if self.rtcp_session is None or self.rtcp_destination is None:
+            return None
+        return self.rtcp_session.next_timer()
+
+
+def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
+    return RtcpParameters(
+        ssrc=media.ssrc,
+        repair_ssrc=media.fec_ssrc if media.fec == FLEXFEC and media.direction.sends else None,
+        clock_rate=media.clock_rate,
+        ptime=media.packet_time,
+        reduced_size=media.rtcp_rsize,
+        extended=media.rtcp_xr,
+    )

@@ -1,0 +1,187 @@
+"""Which RTP packets from the peer belong to its stream (RFC 3550 A.1; repair packets: RFC 8627 section 4.2.1).
+
+Payload type, then SSRC, then sequence number. Another SSRC, or a sequence number far from the last, waits until a
+second packet in sequence confirms it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from voip.media import FIRST_DYNAMIC, ULPFEC, NegotiatedMedia
+from voip.rtcp import RtcpSession
+from voip.rtp import ReceptionStats, RtpPacket
+from voip.session.latch import StreamPosition
+from voip.session.run import PacketRun, ReceivedPacket
+
+CONFIRM_PACKETS = 2
+"""Packets in sequence that confirm a jump (RFC 3550 A.1)."""
+CONFIRM_HELD = 16
+"""Packets kept until a jump is confirmed."""
+CONFIRM_SILENCE = 1.5
+"""Packet times since the last packet of the stream that is to be replaced."""
+
+
+class StreamValidator:
+    """Validates the packets of one media stream and of its repair stream, and counts them.
+
+    `stray` counts packets of another SSRC, or after a jump that no second packet confirmed. `reception` counts the
+    media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of both.
+    """
+
+    def __init__(
+        self,
+        media: NegotiatedMedia,
+        reception: ReceptionStats,
+        repair_reception: ReceptionStats,
+        rtcp: RtcpSession | None = None,
+    ) -> None:
+        self.reception = reception
+        self.repair_reception = repair_reception
+        self.ssrc: int | None = None
+        self.stray = 0
+        self._use(media)
+        self._rtcp = rtcp
+        self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
+        self._repair_ssrc = media.remote_fec_ssrc
+        self._counted_repair_ssrc: int | None = None
+        self._repair_jump: int | None = None  # a repair packet's number far from the others
+        self._pending: PacketRun | None = None  # another SSRC, or a jump, until it is confirmed
+        self._timestamp: int | None = None  # of the last audio packet
+        self._timestamp_at = float("-inf")  # its arrival
+        self._accepted_at = float("-inf")  # arrival of the last media packet, audio or not
+
+    @property
+    def position(self) -> StreamPosition:
+        """How far the accepted stream has come."""
+        return StreamPosition(self.ssrc, self.reception.highest, self._timestamp, self._timestamp_at)
+
+    def update(self, media: NegotiatedMedia) -> None:
+        """Continue with renegotiated media."""
+        if media.remote_fec_ssrc is not None:
+            self._repair_ssrc = media.remote_fec_ssrc
+        self.reception.clock_rate = self.repair_reception.clock_rate = media.clock_rate
+        self._use(media)
+
+    def _use(self, media: NegotiatedMedia) -> None:
+        self._media = media
+        self._audio_types = frozenset({media.arriving_payload_type, media.arriving_red_payload_type})
+        self._media_types = self._audio_types | media.shared_payload_types
+        self._expected_types = self._media_types | {media.arriving_fec_payload_type}
+        self._event_type = media.audio.arriving_telephone_event_payload_type
+
+    # -- payload type -------------------------------------------------------------------------------------------------
+
+    def is_expected(self, packet: RtpPacket) -> bool:
+        """Whether the payload type was negotiated."""
+        return packet.payload_type in self._expected_types
+
+    def is_audio(self, packet: RtpPacket) -> bool:
+        """Whether the packet is audio, or RED with any content."""
+        return packet.payload_type in self._audio_types
+
+    def with_expected_type(self, packet: RtpPacket) -> RtpPacket:
+        """Without signalling our dynamic payload type is a guess: the first that arrives stands for it."""
+        arrived, expected = packet.payload_type, self._media.arriving_payload_type
+        dynamic = arrived >= FIRST_DYNAMIC and expected >= FIRST_DYNAMIC
+        if self.ssrc is None and self._guessed is None and dynamic and not self.is_expected(packet):
+            self._guessed = arrived
+        return replace(packet, payload_type=expected) if arrived == self._guessed else packet
+
+    # -- SSRC and sequence number -------------------------------------------------------------------------------------
+
+    def validate(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        """The packets now known to belong to the stream, in order: usually this one, sometimes also held ones."""
+        packet = received.packet
+        if packet.payload_type not in self._media_types:
+            # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (voip.fec).
+            shares_numbers = self._media.fec == ULPFEC and packet.ssrc == self.ssrc
+            if not shares_numbers:
+                return self._validate_repair(received)
+        if packet.ssrc != self.ssrc:
+            announced = self._media.remote_ssrc
+            if packet.ssrc == announced or (announced is None and self.ssrc is None):
+                return self._begin([received])
+            return self._confirm(received)
+        if not self.reception.in_window(packet.sequence_number):
+            return self._confirm(received)
+        if self._pending is not None:
+            self._drop_pending()
+        self._accept(received)
+        return [received]
+
+    def _validate_repair(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        packet = received.packet
+        if packet.ssrc != self._repair_ssrc:
+            if not self._is_repair_source(packet):
+                self.stray += 1
+                return []
+            self._repair_ssrc = packet.ssrc
+        self._count_repair(received)
+        return [received]
+
+    def _count_repair(self, received: ReceivedPacket) -> None:
+        """Count a repair packet for the reports; it is passed on whatever its number."""
+        packet, reception = received.packet, self.repair_reception
+        if self._counted_repair_ssrc != packet.ssrc:
+            self._counted_repair_ssrc = packet.ssrc
+            if self._rtcp is not None:
+                self._rtcp.note_repair_source(packet.ssrc)
+            reception.restart(packet)
+        elif not reception.in_window(packet.sequence_number):
+            previous, self._repair_jump = self._repair_jump, packet.sequence_number
+            if previous is None or packet.sequence_number != (previous + 1) & 0xFFFF:
+                return
+            reception.restart(packet)
+        self._repair_jump = None
+        reception.count(packet, received.time)
+
+    def _is_repair_source(self, packet: RtpPacket) -> bool:
+        """Whether a new SSRC may be the repair stream's (RFC 8627 section 4.2.1)."""
+        announced = self._media.remote_ssrc
+        protected = self.ssrc if self.ssrc is not None else announced
+        if self._media.remote_fec_ssrc is not None and announced in (None, protected):
+            return packet.ssrc == self._media.remote_fec_ssrc
+        if protected is None or packet.ssrc == protected:
+            return False
+        return protected in packet.csrcs if packet.csrcs else self._repair_ssrc is None
+
+    def _confirm(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        """Another SSRC, or a sequence number far away: wait for a second packet in sequence (RFC 3550 A.1)."""
+        run = self._pending
+        if run is None or not run.extend(received, 1):
+            self._drop_pending()
+            run = self._pending = PacketRun(received, CONFIRM_HELD)
+        if run.count < CONFIRM_PACKETS:
+            return []
+        if received.time - self._accepted_at < CONFIRM_SILENCE * self._media.packet_time:
+            return []  # the current stream has not ended
+        return self._begin(list(run.held))
+
+    def _drop_pending(self) -> None:
+        if self._pending is not None:
+            self.stray += len(self._pending.held)
+            self._pending = None
+
+    def _begin(self, packets: list[ReceivedPacket]) -> list[ReceivedPacket]:
+        """A stream begins, or continues after a jump, with these packets."""
+        first = packets[0].packet
+        if first.ssrc != self.ssrc:
+            as_announced = self._media.remote_ssrc in (None, first.ssrc)
+            self._repair_ssrc = self._media.remote_fec_ssrc if as_announced else None
+        self.ssrc = first.ssrc
+        self._pending = None
+        self.reception.restart(first)
+        for received in packets:
+            self._accept(received)
+        return packets
+
+    def _accept(self, received: ReceivedPacket) -> None:
+        packet, arrival = received.packet, received.time
+        timed = packet.payload_type != self._event_type
+        self.reception.count(packet, arrival, timed=timed)
+        self._accepted_at = arrival
+        if timed:  # a telephone event has the timestamp of its beginning
+            self._timestamp, self._timestamp_at = packet.timestamp, arrival
+        if self._rtcp is not None:
+            self._rtcp.note_media(packet.ssrc, arrival)

@@ -1,0 +1,50 @@
+"""Where messages come from and go to: transport protocol, literal host and port; and what a source address proves."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+
+SIP_PORT = 5060
+SIPS_PORT = 5061
+"""Where SIP over TLS is (RFC 3261 section 19.1.2)."""
+
+
+class Address(NamedTuple):
+    """Where a message came from or goes to: "udp", "tcp" or "tls"; `host` is a literal address without brackets."""
+
+    protocol: str
+    host: str
+    port: int
+
+    @property
+    def reliable(self) -> bool:
+        """What is sent there arrives, in order, or the transport says that it cannot (RFC 3261 section 17)."""
+        return self.protocol != "udp"
+
+
+def default_port(protocol: str) -> int:
+    """The port of a URI that names none."""
+    return SIPS_PORT if protocol == "tls" else SIP_PORT
+
+
+def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` is; None for a name, and for an address with a zone (RFC 6874), which means nothing to
+    any machine but the one that wrote it."""
+    try:
+        return None if "%" in host else ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def is_public(host: str) -> bool:
+    """Whether the address is globally routed, so that anybody may have spoofed it (private and local ones: no)."""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return True
+
+
+def may_be_spoofed(source: Address) -> bool:
+    """Whether a message may have another sender than its source says: no connection, and a public address."""
+    return not source.reliable and is_public(source.host)

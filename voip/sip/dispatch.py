@@ -1,0 +1,182 @@
+"""What arrives, sorted to transactions, dialogs and new calls (RFC 3261 sections 8.1.3, 8.2, 17 and 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voip.errors import ProtocolError
+from voip.sip.address import Address
+from voip.sip.call import Call, Calls
+from voip.sip.core import Core
+from voip.sip.events import RequestRefused
+from voip.sip.guard import Guard
+from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
+from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, is_served, needs_dialog
+from voip.sip.objections import Refusal, objection
+from voip.sip.transaction import InviteServer, ServerTransaction, client_key, merge_key, note_source, server_key
+
+KEEP_ALIVE = b"\r\n\0 "
+"""What datagrams that only keep a NAT's mapping open consist of."""
+
+
+class Dispatcher:
+    """Takes each message to its place; never raises for what a peer sent. `on_heard` is called when the peer of a
+    dialog may be another one now, or elsewhere."""
+
+    def __init__(
+        self, core: Core, calls: Calls, guard: Guard, *, accepts_calls: bool, on_heard: Callable[[float], object]
+    ) -> None:
+        self._core, self._calls, self._guard = core, calls, guard
+        self._accepts_calls, self._on_heard = accepts_calls, on_heard
+        self._outside = {"INVITE": self._on_invite, "OPTIONS": self._on_options}
+        self.malformed = 0
+        """Datagrams that are no SIP message."""
+        self.ignored = 0
+        """Messages that belong to nothing: stray responses and ACKs."""
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram, or one message of a connection."""
+        if not data.strip(KEEP_ALIVE):
+            return
+        if self._guard.is_flood(data, source, (call.call_id for call in self._calls), now):
+            return
+        try:
+            message = parse_message(data, stream=source.reliable)
+            if isinstance(message, Request):
+                self._receive_request(message, source, len(data), now)
+            else:
+                self._receive_response(message, source, now)
+        except ProtocolError as error:
+            self.malformed += 1
+            self._refuse_malformed(data, source, error, now)
+
+    def _receive_response(self, response: Response, source: Address, now: float) -> None:
+        vias = response.via
+        transaction = self._core.clients.get(client_key(vias[0], response.cseq.method))
+        if transaction is None or len(vias) != 1:  # 8.1.3.3: with two it is not for us
+            self.ignored += 1
+            return
+        self._core.digest_client.note(transaction.request, response)
+        if source == transaction.destination:
+            self._core.identity.learn_address(source, vias[0])
+        transaction.receive(response, source, now)
+        self._on_heard(now)
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def _receive_request(self, request: Request, source: Address, size: int, now: float) -> None:
+        note_source(request, source)
+        known = self._core.servers.get(server_key(request))
+        if request.method == "ACK":
+            self._on_ack(request, known, source, now)
+        elif known is not None:
+            known.repeated(now)
+        elif request.method == "CANCEL":
+            self._on_cancel(request, source, size, now)
+        elif is_served(request.method) and (call := self._calls.with_dialog_of(request)) is not None:
+            self._receive_in_dialog(call, request, source, size, now)
+        else:
+            self._receive_outside(request, source, size, now)
+
+    def _on_ack(self, request: Request, known: ServerTransaction | None, source: Address, now: float) -> None:
+        if isinstance(known, InviteServer) and known.acknowledge(now):
+            return
+        call = self._calls.with_dialog_of(request)
+        if call is None:
+            self.ignored += 1
+        else:
+            call.on_ack(request, source, now)
+            self._on_heard(now)
+
+    def _on_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
+        """9.2: the INVITE that it names is found by its branch."""
+        invite = self._core.servers.get((*server_key(request)[:-1], "INVITE"))
+        if invite is None and not self._guard.take_token(request, source, now):
+            return
+        transaction = self._core.serve(request, source, size, now)
+        if transaction is None:
+            return
+        if invite is None:
+            self._core.respond(transaction, 481, now)
+            return
+        transaction.to_tag = invite.to_tag
+        self._core.respond(transaction, 200, now)
+        if isinstance(invite.owner, Call) and not invite.answered:
+            invite.owner.on_cancel(invite, now)
+
+    def _receive_in_dialog(self, call: Call, request: Request, source: Address, size: int, now: float) -> None:
+        transaction = self._core.serve(request, source, size, now)
+        if transaction is None:
+            return
+        refusal = objection(request, source)
+        if refusal is not None:
+            self._refuse(transaction, refusal, now)
+        else:
+            call.receive_request(transaction, now)
+
+    def _receive_outside(self, request: Request, source: Address, size: int, now: float) -> None:
+        """Outside of all dialogs: the order of the questions is that of section 8.2."""
+        if self._repeats_call(request):
+            self.ignored += 1
+            return
+        guard = self._guard
+        if not guard.take_token(request, source, now) or not guard.is_allowed(request, source, size, now):
+            return
+        transaction = self._core.serve(request, source, size, now)
+        if transaction is None:
+            return
+        if not guard.may_call(source.host):
+            self._core.respond(transaction, 403, now)
+            return
+        refusal = objection(request, source)
+        if refusal is not None:
+            self._refuse(transaction, refusal, now)
+        elif request.to.tag or needs_dialog(request.method):
+            self._core.respond(transaction, 481, now)
+        elif self._is_merged(transaction):
+            self._core.respond(transaction, 482, now)
+        else:
+            self._outside[request.method](transaction, now)
+
+    def _on_options(self, transaction: ServerTransaction, now: float) -> None:
+        self._core.respond(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
+
+    def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
+        """A call comes in."""
+        if not self._accepts_calls:
+            self._core.respond(transaction, 480, now)
+        elif not self._calls.make_room(transaction, now):
+            self._core.respond(transaction, 486, now)
+        else:
+            self._calls.take(transaction, now)
+
+    def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
+        status, fields = refusal
+        unserved = status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
+        self._core.respond(transaction, status, now, fields=fields, allow=unserved)
+
+    def _refuse_malformed(self, data: bytes, source: Address, error: ProtocolError, now: float) -> None:
+        """400 where enough of a request is left to respond to, else nothing."""
+        request = salvage(data)
+        if request is None or not self._guard.take_malformed(source, now):
+            return
+        status = error.status if isinstance(error, SipParseError) else 400
+        try:
+            self._core.respond_stateless(request, source, status, len(data))
+        except ProtocolError:
+            return
+        self._core.events.append(RequestRefused(source, request.method, status))
+
+    def _repeats_call(self, request: Request) -> bool:
+        """An INVITE that made a call, after its transaction was forgotten."""
+        if request.method != "INVITE" or request.to.tag:
+            return False
+        key = merge_key(request)
+        if any(transaction.merge_key == key for transaction in self._core.servers.values()):
+            return False
+        return self._calls.begun_by(request)
+
+    def _is_merged(self, transaction: ServerTransaction) -> bool:
+        """The same request has come another way, and gets its response there (8.2.2.2)."""
+        others = self._core.servers.values()
+        return any(other is not transaction and other.merge_key == transaction.merge_key for other in others)
