@@ -129,7 +129,7 @@ def test_independent_losses_are_no_gilbert_channel() -> None:
 
 
 def test_the_classes_of_the_program_are_found() -> None:
-    assert {"RtpSession", "UserAgent", "JitterBuffer"} <= {*classes()}
+    assert {"RtpSession", "UserAgent", "AudioReceiver"} <= {*classes()}
 
 
 def test_floors_are_the_longest_row_of_imports() -> None:
