@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.wavdiff import load
+from tests.support.wav import load
 from voip import codecs
 from voip.codecs import Pcm, libopus, opus
 from voip.dsp import Resampler, to_channels

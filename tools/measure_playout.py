@@ -13,8 +13,8 @@ import sys
 import numpy as np
 
 from tests.bench.rows import find
-from tests.bench.sound import RATE, stretch
 from tests.bench.virtual import TwoWayCall, noise
+from tests.bench.waves import RATE, stretch
 
 CHANGE = 0.005
 """Seconds by which the target must have changed for another line."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tests.bench.fate import Path
 from tests.bench.rows import Row
+from tests.support.network import Path
 
 PTIME = 0.02
 _SPACING = 0.0002  # seconds between the packets that leave together

@@ -25,8 +25,9 @@ from tests.bench.ours import add_if_possible, heads, line, ready
 from tests.bench.quality import measure
 from tests.bench.rows import ROWS, Row, find
 from tests.bench.running import BenchError, Job, Listener, LogLine, WireJob
-from tests.bench.sound import Wave, at_rate, load, save
 from tests.bench.speech import add_speech_option, write_reference
+from tests.bench.waves import Wave, at_rate, load_wave, save_wave
+from tests.support.baresip import READY, Setup, plays
 
 BITRATE = 24000
 """Bits per second of Opus, as in our programs by default."""
@@ -150,8 +151,6 @@ def _ffmpeg(row: Row, wire: WireJob, folder: Path) -> Heard:
 
 # --- baresip ----------------------------------------------------------------------------------------------------------
 
-_MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules")
-
 
 def _baresip(row: Row, wire: WireJob, folder: Path) -> Heard:
     """A SIP call between two baresips.
@@ -161,14 +160,14 @@ def _baresip(row: Row, wire: WireJob, folder: Path) -> Heard:
     includes coding them.
     """
     wide = folder / "speech48.wav"  # its own resampler would cost quality
-    save(wide, at_rate(*load(folder / "speech.wav"), _CLOCK), _CLOCK)
-    speech = f"module aufile.so\naudio_source aufile,{wide}"
-    near = _baresip_home(folder / "near-home", wire.near_address, speech)
-    bridge = "module aubridge.so\naudio_source aubridge,heard\naudio_player aubridge,heard"
+    save_wave(wide, at_rate(*load_wave(folder / "speech.wav"), _CLOCK), _CLOCK)
+    near = _baresip_home(folder / "near-home", wire.near_address, plays(wide, _CLOCK, 1))
+    bridge = [f"ausrc_srate {_CLOCK}", "ausrc_channels 1", "module aubridge.so"]
+    bridge += ["audio_source aubridge,heard", "audio_player aubridge,heard"]
     far = _baresip_home(folder / "far-home", wire.far_address, bridge)
     dial = ["-e", f"d sip:peer@{wire.far_address}"]
     with Job("far", [*wire.far, *far], folder, environment={"HOME": str(folder)}) as receiver:
-        receiver.wait_for("baresip is ready")
+        receiver.wait_for(READY)
         with Job("near", [*wire.near, *near, *dial], folder, environment={"HOME": str(folder)}) as sender:
             sender.wait_for("Call established")
             time.sleep(row.seconds + _TAIL)
@@ -178,7 +177,7 @@ def _baresip(row: Row, wire: WireJob, folder: Path) -> Heard:
         recordings = sorted((folder / "far-home").glob("dump-*-enc.wav"))
         if len(recordings) != 1:
             raise BenchError(f"{len(recordings)} recordings:\n{receiver.talk[-2000:]}")
-    sound, rate = load(recordings[0])
+    sound, rate = load_wave(recordings[0])
 
     def begin(log: Sequence[LogLine]) -> float | None:
         return rtp_begin(log, _CLOCK, _PTIME, "far>near")
@@ -186,39 +185,28 @@ def _baresip(row: Row, wire: WireJob, folder: Path) -> Heard:
     return Heard(at_rate(sound, rate), begin, sent.cpu, played.cpu)
 
 
-def _baresip_home(home: Path, address: str, sound: str) -> list[str]:
+def _baresip_home(home: Path, address: str, sound: Sequence[str]) -> list[str]:
     """Configure one phone in a folder: the command that starts it."""
     home.mkdir()
-    (home / "contacts").touch()
-    modules = next((path for path in _MODULES if Path(path).is_dir()), _MODULES[0])
-    names = ("opus", "sndfile")
-    config = [
-        f"sip_listen {address}:5060",
-        "audio_alert none",
-        f"ausrc_srate {_CLOCK}",
-        f"auplay_srate {_CLOCK}",
-        "ausrc_channels 1",
-        "auplay_channels 1",
-        f"jitter_buffer_delay {round(LATENCY / 20)}-{round(LATENCY / 10)}",
-        f"module_path {modules}",
-        *(f"module {name}.so" for name in names),
-        sound,
-        "module_tmp account.so",
-        "module_app menu.so",
-        f"snd_path {home}",
-        f"opus_bitrate {FEC_BITRATE}",
-        "opus_inbandfec yes",
-        f"opus_packet_loss {FEC_LOSS}",
-        "opus_stereo no",
-        "opus_sprop_stereo no",
-        "menu_bell no",
-        "statmode_default off",
-    ]
-    (home / "config").write_text("\n".join(config) + "\n")
-    account = f"<sip:peer@{address}>;regint=0;answermode=auto"
-    (home / "accounts").write_text(account + "\n")
-    command = ["baresip", "-4", "-f", str(home)]
-    return ["stdbuf", "-oL", *command] if shutil.which("stdbuf") else command
+    setup = Setup(
+        listen=f"{address}:5060",
+        address=f"peer@{address}",
+        parameters="regint=0",
+        modules=("opus", "sndfile"),
+        jitter_buffer=f"{round(LATENCY / 20)}-{round(LATENCY / 10)}",
+        recordings=home,
+        more=(
+            f"auplay_srate {_CLOCK}",
+            "auplay_channels 1",
+            *sound,
+            f"opus_bitrate {FEC_BITRATE}",
+            "opus_inbandfec yes",
+            f"opus_packet_loss {FEC_LOSS}",
+            "opus_stereo no",
+            "opus_sprop_stereo no",
+        ),
+    )
+    return setup.write(home)
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
@@ -276,7 +264,7 @@ def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None) 
         if keep is not None:
             target = keep / f"{rival.name}-{row.name}-{seed}"
             target.mkdir(parents=True, exist_ok=True)
-            save(target / "heard.wav", heard.received)
+            save_wave(target / "heard.wav", heard.received)
             for name in ("speech.wav", "near.log", "far.log", "wire.tsv"):
                 shutil.copy(folder / name, target / name)
         minutes = row.seconds / 60.0

@@ -25,8 +25,8 @@ from tests.bench.figures import Figures, median, quality_figures, reaction, rtp_
 from tests.bench.quality import measure
 from tests.bench.rows import ROWS, Row, find
 from tests.bench.running import ROOT, BenchError, Job, Listener, WireJob
-from tests.bench.sound import Wave, at_rate, save
 from tests.bench.speech import add_speech_option, chosen, write_reference
+from tests.bench.waves import Wave, at_rate, save_wave
 from tests.bench.wire import available
 
 _RATE = 48000  # of the receiver's raw output
@@ -115,7 +115,7 @@ def _only_call(report: Path) -> dict[str, Any]:
 
 def _keep(target: Path, folder: Path, received: Wave) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    save(target / "heard.wav", received)
+    save_wave(target / "heard.wav", received)
     for name in ("speech.wav", "near.json", "far.json", "near.log", "far.log", "wire.tsv"):
         shutil.copy(folder / name, target / name)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.sound import RATE, Wave, at_rate, load
+from tests.bench.waves import RATE, Wave, at_rate, load_wave
 
 Mask = NDArray[np.bool_]
 Lags = NDArray[np.int64]
@@ -323,7 +323,7 @@ def measure(reference: Wave, received: Wave, *, with_pesq: bool = True) -> Quali
 
 def measure_files(reference: Path, received: Path, *, with_pesq: bool = True) -> Quality:
     """`measure` of two 16-bit WAV files of any rate."""
-    return measure(at_rate(*load(reference)), at_rate(*load(received)), with_pesq=with_pesq)
+    return measure(at_rate(*load_wave(reference)), at_rate(*load_wave(received)), with_pesq=with_pesq)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,8 @@ from tests.bench.draw import Axis, Picture, Series
 from tests.bench.figures import BIN, RESULTS, stored
 from tests.bench.others import BITRATE, FEC_BITRATE, LATENCY, RIVALS
 from tests.bench.ours import over_bounds
-from tests.bench.rows import DELAY, ROWS, Row
+from tests.bench.rows import ROWS, Row
+from tests.support.network import DELAY
 
 OURS = "this program"
 _RANDOM = {"clean": 0.0, "loss5": 5.0, "loss10": 10.0, "loss20": 20.0, "loss30": 30.0}  # row: percent

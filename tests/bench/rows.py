@@ -7,37 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DELAY = 0.02
-"""Seconds that every packet of every row takes at least: a path within one country."""
+from tests.support.network import Impairment, Step
+
 SECONDS = 60.0
 """Length of a row's call."""
-
-
-@dataclass(frozen=True)
-class Impairment:
-    """What becomes of packets; shares are 0 to 1, times are seconds.
-
-    Losses are independent; or come in Gilbert bursts of `burst` packets on average; or with `outage` in time: nothing
-    passes in bad periods of that mean length (exponential). `loss` is the long-run share of each. `jitter` is the mean
-    of an exponential delay on top of `delay`, drawn for each packet alone; without `reorder` a packet waits for the
-    one before it.
-    """
-
-    loss: float = 0.0
-    burst: float = 1.0
-    outage: float = 0.0
-    delay: float = DELAY
-    jitter: float = 0.0
-    reorder: bool = True
-    duplicate: float = 0.0
-
-
-@dataclass(frozen=True)
-class Step:
-    """From `at` seconds after the first media packet on, this."""
-
-    at: float
-    impairment: Impairment
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench.sound import RATE, Wave, at_rate, load, prompts, save, stretch
+from tests.bench.waves import RATE, Wave, at_rate, load_wave, prompts, save_wave, stretch
 
 LENGTH = 60.0
 """Seconds of speech before it repeats."""
@@ -19,13 +19,13 @@ def add_speech_option(parser: argparse.ArgumentParser) -> None:
 
 def chosen(path: Path | None) -> Wave:
     """Speech at `RATE`; ValueError if there is none."""
-    return prompts(LENGTH) if path is None else at_rate(*load(path))
+    return prompts(LENGTH) if path is None else at_rate(*load_wave(path))
 
 
 def write_reference(path: Path, speech: Wave, seconds: float) -> Wave:
     """The file that a program of the near side sends: as much of `speech` as lasts so long."""
     reference = stretch(speech, seconds)
-    save(path, reference)
+    save_wave(path, reference)
     return reference
 
 
@@ -43,5 +43,5 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
-    save(options.output, stretch(speech, options.seconds), RATE)
+    save_wave(options.output, stretch(speech, options.seconds), RATE)
     return 0

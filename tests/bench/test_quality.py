@@ -9,7 +9,7 @@ from tests.bench.figures import kbps, median, quality_figures, reaction, rtp_beg
 from tests.bench.quality import FRAME, NOTHING, cuts, measure, piece, runs
 from tests.bench.rows import find
 from tests.bench.running import LogLine
-from tests.bench.sound import RATE, Wave, stretch
+from tests.bench.waves import RATE, Wave, stretch
 
 SECONDS = 12.0
 

@@ -6,8 +6,9 @@ import random
 import pytest
 
 from tests.bench.limits import binomial_tail, block_code, ideal, late, streaming_code
-from tests.bench.rows import Impairment, Row, Step, find
+from tests.bench.rows import Row, find
 from tests.bench.virtual import noise, run_row
+from tests.support.network import Impairment, Step
 
 
 def test_the_binomial_tail_is_what_counting_every_case_gives() -> None:

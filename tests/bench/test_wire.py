@@ -1,101 +1,17 @@
 """The benchmarks' wire: what becomes of packets, without any wire. All seeded."""
 
 import json
-import math
-import random
-import statistics
 import struct
 from dataclasses import replace
 
 import pytest
 
-from tests.bench.fate import Bursts, Independent, Outages, Path
-from tests.bench.rows import ROWS, Impairment, Row, Step, find
+from tests.bench.rows import ROWS, Row, find
 from tests.bench.running import parse_line
 from tests.bench.wire import Wire, dissect, parse_step
+from tests.support.network import Impairment, Step
 
 PTIME = 0.02
-MANY = 60_000
-
-
-def runs_of_losses(flags: list[bool]) -> list[int]:
-    lengths, count = [], 0
-    for lost in [*flags, False]:
-        if lost:
-            count += 1
-        elif count:
-            lengths.append(count)
-            count = 0
-    return lengths
-
-
-def test_independent_losses_have_their_share_and_no_memory() -> None:
-    losses = Independent(0.2, random.Random(1))
-    flags = [losses.lost(n * PTIME) for n in range(MANY)]
-    assert statistics.mean(flags) == pytest.approx(0.2, abs=0.006)
-    assert statistics.mean(runs_of_losses(flags)) == pytest.approx(1 / 0.8, abs=0.03)
-
-
-@pytest.mark.parametrize(("share", "mean"), [(0.05, 3.0), (0.1, 3.0), (0.2, 8.0)])
-def test_bursts_have_their_share_and_mean_length(share: float, mean: float) -> None:
-    losses = Bursts(share, mean, random.Random(2))
-    flags = [losses.lost(n * PTIME) for n in range(4 * MANY)]
-    assert statistics.mean(flags) == pytest.approx(share, rel=0.08)
-    assert statistics.mean(runs_of_losses(flags)) == pytest.approx(mean, rel=0.05)
-
-
-@pytest.mark.parametrize("step", [0.02, 0.005])
-def test_outages_last_as_long_however_many_packets_are_sent_meanwhile(step: float) -> None:
-    losses = Outages(0.1, 0.06, random.Random(3))
-    flags = [losses.lost(n * step) for n in range(round(3000 / step))]
-    assert statistics.mean(flags) == pytest.approx(0.1, rel=0.06)
-    # the chance that a Markov chain in continuous time that is bad is bad again one step later
-    again = 0.1 + 0.9 * math.exp(-step * (1 / 0.06 + 1 / 0.54))
-    expected = 1 / (1 - again)
-    assert statistics.mean(runs_of_losses(flags)) == pytest.approx(expected, rel=0.07)
-
-
-def test_jitter_has_its_mean_and_reorders_only_where_it_may() -> None:
-    for reorder in (True, False):
-        path = Path([Step(0.0, Impairment(jitter=0.03, reorder=reorder))], 4)
-        out = [path.departures(n * PTIME)[0] for n in range(MANY)]
-        own = [at - n * PTIME - 0.02 for n, at in enumerate(out)]
-        assert min(own) >= 0
-        if reorder:
-            assert statistics.mean(own) == pytest.approx(0.03, rel=0.03)
-            assert statistics.quantiles(own, n=100)[89] == pytest.approx(0.03 * 2.3026, rel=0.03)
-        assert (out != sorted(out)) == reorder
-
-
-def test_duplicates_come_and_losses_do_not() -> None:
-    path = Path([Step(0.0, Impairment(loss=0.1, duplicate=0.25))], 5)
-    counts = [len(path.departures(n * PTIME)) for n in range(MANY)]
-    assert counts.count(0) / MANY == pytest.approx(0.1, abs=0.005)
-    assert counts.count(2) / MANY == pytest.approx(0.9 * 0.25, abs=0.008)
-
-
-def test_the_same_seed_brings_the_same_fate_and_another_another() -> None:
-    def fates(seed: int) -> list[list[float]]:
-        path = Path(find("loss10-jitter30").steps, seed)
-        return [path.departures(n * PTIME) for n in range(500)]
-
-    assert fates(6) == fates(6)
-    assert fates(6) != fates(7)
-
-
-def test_steps_count_from_the_start_that_is_told() -> None:
-    path = Path([Step(0.0, Impairment()), Step(1.0, Impairment(loss=1.0)), Step(2.0, Impairment())], 8)
-    assert len(path.departures(50.0)) == 1, "time has not begun"
-    path.start(100.0)
-    path.start(300.0)
-    fates = [len(path.departures(100.0 + at)) for at in (0.0, 0.99, 1.0, 1.99, 2.0, 9.0)]
-    assert fates == [1, 1, 0, 0, 1, 1]
-
-
-def test_spared_packets_are_only_delayed() -> None:
-    path = Path([Step(0.0, Impairment(loss=1.0, jitter=0.1))], 9)
-    assert path.departures(1.0, spared=True) == [1.02]
-    assert path.departures(1.0) == []
 
 
 def udp(payload: bytes, source: int = 5004, target: int = 5006) -> bytes:

@@ -11,28 +11,26 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import heapq
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from tests.bench.fate import Path
 from tests.bench.figures import Figures, median, quality_figures, store
 from tests.bench.limits import PTIME, block_code, ideal, late
 from tests.bench.quality import Quality, measure
 from tests.bench.rows import ROWS, Row, find
-from tests.bench.sound import RATE, Wave, at_rate, stretch
 from tests.bench.speech import add_speech_option, chosen
+from tests.bench.waves import RATE, Wave, at_rate, stretch
+from tests.support.network import Path, Wire
 from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, missing, offerable
 from voip.dsp import Pcm
 from voip.fec import FecController
-from voip.ip import IP_UDP_HEADER
 from voip.rtcp import ReportSources
 from voip.session import RtpSession
 
@@ -49,29 +47,6 @@ _NTP_OFFSET = 3_900_000_000.0
 _END = 1.5  # seconds in which the last packets come and are played
 
 
-@dataclass
-class Direction:
-    """One way: packets under way, by arrival, and the bytes that went in, with IP and UDP headers."""
-
-    path: Path
-    source: tuple[str, int]
-    size: int = 0
-    _flying: list[tuple[float, int, bytes]] = field(default_factory=list)
-    _order: int = 0
-
-    def send(self, datagram: bytes, now: float) -> None:
-        self.size += len(datagram) + IP_UDP_HEADER[4]
-        self.path.start(now)
-        for out in self.path.departures(now):
-            self._order += 1
-            heapq.heappush(self._flying, (out, self._order, datagram))
-
-    def arrived(self, until: float) -> Iterator[tuple[float, bytes]]:
-        while self._flying and self._flying[0][0] <= until:
-            at, _, datagram = heapq.heappop(self._flying)
-            yield at, datagram
-
-
 def opus() -> Codec:
     """What both scripts agree on by default; PCMU where there is no Opus."""
     name = "PCMU" if missing("opus") else "opus"
@@ -85,8 +60,8 @@ class TwoWayCall:
         """`codec`: another than the default."""
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME)
         self.now = _START
-        self.forth = Direction(Path(row.steps, f"{seed} near"), SENDER)
-        self.back = Direction(Path(row.steps, f"{seed} far"), RECEIVER)
+        self.forth = Wire(Path(row.steps, f"{seed} near"))
+        self.back = Wire(Path(row.steps, f"{seed} far"))
         self.sender = AudioSender(
             near,
             sample_rate=RATE,
@@ -128,11 +103,11 @@ class TwoWayCall:
 
     def _block(self, piece: Pcm) -> Pcm:
         self.now += BLOCK
-        for at, datagram in self.forth.arrived(self.now):
-            for packet in self.far.receive_datagram(datagram, self.forth.source, at):
+        for datagram, at in self.forth.deliver(self.now):
+            for packet in self.far.receive_datagram(datagram, SENDER, at):
                 self.receiver.put(packet, at)
-        for at, datagram in self.back.arrived(self.now):
-            self.near.receive_datagram(datagram, self.back.source, at)
+        for datagram, at in self.back.deliver(self.now):
+            self.near.receive_datagram(datagram, RECEIVER, at)
         for datagram in self.sender.write(piece, self.now) if len(piece) else []:
             self.forth.send(datagram, self.now)
         for datagram in self.near.rtcp_to_send(self.now):
@@ -154,8 +129,8 @@ def run_row(row: Row, seed: int, speech: Wave | None) -> Figures:
     return {
         **quality_figures(quality, BLOCK - row.impairment.delay),
         **limits_of(row, quality, sent.fec_packets / max(1, sent.packets), seed),
-        "kbps": 8e-3 * call.forth.size / row.seconds,
-        "kbps_back": 8e-3 * call.back.size / row.seconds,
+        "kbps": 8e-3 * call.forth.ip_bytes / row.seconds,
+        "kbps_back": 8e-3 * call.back.ip_bytes / row.seconds,
         "overhead": sent.fec_packets / max(1, sent.packets),
         "lost_pct": 100.0 * stats.lost / max(1, stats.expected),
         "lost_after_fec_pct": 100.0 * stats.lost_after_fec / max(1, stats.expected),

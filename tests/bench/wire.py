@@ -27,12 +27,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, TextIO
 
-from tests.bench.fate import Path
-from tests.bench.rows import Impairment, Row, Step, find
+from tests.bench.rows import Row, find
+from tests.support.network import Bottleneck, Impairment, Path, Step
 
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 """Of near, where the sender is, and far."""
@@ -177,7 +177,7 @@ class Wire:
         if packet.is_rtp and direction is self._forth:
             self._forth.path.start(now)
             self._back.path.start(now)
-        out = direction.path.departures(now, spared=packet.kind == "sip")
+        out = direction.path.departures(now, len(data), spared=packet.kind == "sip")
         direction.count(packet, len(out))
         for due in out:
             self._order += 1
@@ -260,7 +260,7 @@ def parse_step(text: str, first: Impairment) -> Step:
     if unknown := set(pairs) - {*known}:
         raise ValueError(f"{', '.join(sorted(unknown))}: a step changes {', '.join(known)}")
     changed = {name: float(value) for name, value in pairs.items()}
-    return Step(float(at), Impairment(**{**asdict(first), **changed}))
+    return Step(float(at), replace(first, **changed))  # type: ignore[arg-type]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -273,6 +273,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jitter-ms", type=float, default=0.0, help="mean of an exponential delay on top")
     parser.add_argument("--in-order", action="store_true", help="jitter does not reorder")
     parser.add_argument("--duplicate", type=float, default=0.0, help="share of packets that come twice")
+    parser.add_argument("--rate-kbps", type=float, default=0.0, help="a bottleneck of so many kbit/s [none]")
+    parser.add_argument("--queue-ms", type=float, default=100.0, help="the longest wait in the bottleneck's queue")
     parser.add_argument("--step", action="append", default=[], metavar="SECOND:NAME=VALUE,...", help="later another")
     parser.add_argument("--spare", type=int, action="append", help="ports that are only delayed [5060]")
     parser.add_argument("--seed", type=int, default=1)
@@ -293,6 +295,7 @@ def steps_of(options: argparse.Namespace) -> tuple[Step, ...]:
         jitter=options.jitter_ms / 1e3,
         reorder=not options.in_order,
         duplicate=options.duplicate,
+        bottleneck=Bottleneck.lasting(options.rate_kbps * 1e3, options.queue_ms / 1e3) if options.rate_kbps else None,
     )
     return (Step(0.0, first), *(parse_step(text, first) for text in options.step))
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.call import Call, Link, media, noise
-from tests.unit.sdp.test_sdp import BOB, RECEIVER, offer
+from tests.support.descriptions import BOB, RECEIVER, offer
 from voip import codecs
 from voip.audio import AudioSender
 from voip.codecs import Pcm
@@ -150,7 +150,7 @@ def test_a_sender_that_only_lags_is_still_waited_for() -> None:
     call.spurts(2)
     sound = noise(8.0)
     for block in range(0, len(sound), 80):
-        call.link.delay = 0.02 + (0.11 if (block // 80) % 200 in range(0, 3) else 0.0)
+        call.link.change(delay=0.02 + (0.11 if (block // 80) % 200 in range(0, 3) else 0.0))
         call.speak(sound[block : block + 80])
         call.listen()
     assert call.receiver.snapshot().playout.resyncs == 0

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.bench.rows import ROWS, STEPS, Row, find
-from tests.bench.sound import RATE, stretch
 from tests.bench.virtual import TwoWayCall, noise
+from tests.bench.waves import RATE, stretch
 from voip.codecs import static
 from voip.dsp import Pcm
 from voip.stats import ReceiverStats
@@ -73,7 +73,7 @@ def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(r
     if bounds.delay is not None:
         assert delay + BEYOND_BUFFER <= NO_PAUSES * bounds.delay / 1e3
     if bounds.kbps is not None:
-        assert 8e-3 * call.forth.size / row.seconds <= bounds.kbps
+        assert 8e-3 * call.forth.ip_bytes / row.seconds <= bounds.kbps
     network = call.near.stats
     assert network.rtt is not None
     if not row.impairment.jitter:
@@ -106,7 +106,7 @@ def test_loss_that_comes_and_goes_is_answered_within_three_seconds_and_forgotten
     sizes = [0]
     for _ in range(round(row.seconds)):
         call.talk_on(speech)
-        sizes.append(call.forth.size)
+        sizes.append(call.forth.ip_bytes)
     rates = [8e-3 * (after - before) for before, after in pairwise(sizes)]
     calm = float(np.mean(rates[round(begins) - 10 : round(begins)]))
     assert calm < 70

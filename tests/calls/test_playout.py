@@ -79,10 +79,10 @@ def test_jitter_of_30_ms_needs_80_ms_at_most_with_two_repair_packets_each(seed: 
 def test_the_delay_rises_when_jitter_begins_and_falls_when_it_ends() -> None:
     both = automatic()
     talk(both, 0, 10)
-    both.link.jitter = 0.03
+    both.link.change(jitter=0.03)
     talk(both, 10, 25)
     risen = both.receiver.snapshot().playout.delay
-    both.link.jitter = 0.0
+    both.link.change(jitter=0.0)
     talk(both, 0, 55)
     result = both.end()
     assert risen is not None
@@ -113,7 +113,7 @@ def test_after_a_freeze_sound_is_back_at_once_and_the_delay_within_five_seconds(
         both.wait(seconds)
         both.speak(SOUND[10 * RATE : round((10 + seconds) * RATE)])
     elif who == "network":
-        both.link.blocked_until = both.now + seconds
+        both.link.block(both.now + seconds)
     else:
         during = SOUND[10 * RATE : round((10 + seconds) * RATE)]
         both.freeze(seconds, during, catch_up=who == "receiver of a file")

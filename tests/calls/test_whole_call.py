@@ -105,9 +105,9 @@ def test_bursts_of_loss_are_counted_by_length() -> None:
 def test_an_outage_of_the_network_leaves_the_delay_as_it_was() -> None:
     both = Call()
     both.talk(part(0, 5))
-    both.link.loss = 1.0
+    both.link.change(loss=1.0)
     both.talk(part(5, 6))
-    both.link.loss = 0.0
+    both.link.change(loss=0.0)
     both.talk(part(6, 10))
     result = both.end()
     stats = result.stats
@@ -136,7 +136,7 @@ def test_the_delay_comes_down_again_when_the_jitter_ends() -> None:
     both = Call(Link(jitter=0.03))
     both.talk(part(0, 15))
     risen = both.receiver.snapshot().playout.delay
-    both.link.jitter = 0.0
+    both.link.change(jitter=0.0)
     both.talk(part(0, 60))
     stats = both.end().stats
     assert risen is not None
@@ -165,7 +165,7 @@ def test_duplicates_cost_nothing() -> None:
 def test_a_stall_of_the_network_does_not_raise_the_delay() -> None:
     both = Call()
     both.talk(part(0, 5))
-    both.link.blocked_until = both.now + 0.25
+    both.link.block(both.now + 0.25)
     both.talk(part(5, 15))
     result = both.end()
     assert result.stats.playout.late == result.stats.playout.concealed == 10
@@ -178,7 +178,7 @@ def test_a_stall_of_the_network_does_not_raise_the_delay() -> None:
 def test_a_new_route_is_followed_at_once(before: float, after: float) -> None:
     both = Call(Link(delay=before))
     both.talk(part(0, 5))
-    both.link.delay = after
+    both.link.change(delay=after)
     both.talk(part(5, 15))
     result = both.end()
     assert result.stats.playout.resyncs == 1

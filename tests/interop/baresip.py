@@ -11,9 +11,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop import sound
+from tests.interop import judgement
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
 from tests.interop.proxy import Proxy
+from tests.support.baresip import READY, Setup, controlled, netstring, on_loopback, plays
 from tests.support.processes import LOOPBACK, PATIENCE, Outcome, Program, until
 
 FORMATS = {  # its name of the format; rate and channels of what it plays, so that it need not resample
@@ -23,8 +24,6 @@ FORMATS = {  # its name of the format; rate and channels of what it plays, so th
     "pcmu": ("PCMU/8000/1", 8_000, 1),
     "pcma": ("PCMA/8000/1", 8_000, 1),
 }
-_MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules")
-_MODULE_NAMES = ("opus.so", "l16.so", "g722.so", "g711.so", "sndfile.so", "aufile.so")
 _CONTROL = 38  # of its block of ports
 _UNDERWAY = 25  # packets on their way as it listens no more or not yet, or rtpengine; after hold come more
 _LIFETIME = 900  # seconds after which a forgotten phone ends by itself
@@ -56,23 +55,35 @@ class Baresip(Phone):
         self._home = folder / "baresip"
         self._home.mkdir()
         self._recordings = Path(tempfile.mkdtemp(prefix="baresip"))  # it cuts names off after 127 characters
-        (self._home / "contacts").touch()
         base = PORT_BLOCKS.block()
         name, rate, channels = FORMATS[codec]
         self.says = says
         self.target = uri("peer", base, transport)
-        lines = _configuration(self._recordings, base, says, (rate, channels), certificates)
-        (self._home / "config").write_text("\n".join(lines) + "\n")
         suffix = "" if transport == "udp" else f";transport={transport}"
         address, more = f"peer@{LOOPBACK}:{base}{suffix}", "regint=0"
         if account is not None:
             self.target = account.site.uri(account.user, transport)
             server = account.site.server(transport)
             address, more = f"{account.user}@{server.partition(':')[2]}", f'regint=600;outbound="{server}"'
-        line = f"<sip:{address}>;{more};answermode=auto;audio_codecs={name}"
-        (self._home / "accounts").write_text(line + "\n")
         self._registers = account is not None
-        command = ["stdbuf", "-oL", "baresip", "-4", "-s", "-f", str(self._home), "-t", str(lifetime)]
+        setup = Setup(
+            listen=f"{LOOPBACK}:{base}",
+            address=address,
+            parameters=f"{more};audio_codecs={name}",
+            modules=("opus", "l16", "g722", "g711", "sndfile"),
+            jitter_buffer="20-30",
+            recordings=self._recordings,
+            more=(
+                f"sip_certificate {certificates.both}",
+                f"sip_cafile {certificates.authority}",
+                *on_loopback(range(base + 2, base + 22)),
+                *controlled(base + _CONTROL),
+                *plays(says, rate, channels),
+                "rtp_stats yes",
+                "opus_bitrate 48000",
+            ),
+        )
+        command = [*setup.write(self._home), "-s", "-t", str(lifetime)]
         self._program = Program(
             command, folder=self._home, name="baresip", environment={"HOME": str(self._home)}, merged=True
         )
@@ -81,7 +92,7 @@ class Baresip(Phone):
         self._earlier: set[Path] = set()
 
     def __enter__(self) -> Baresip:
-        self._program.wait_for("baresip is ready")
+        self._program.wait_for(READY)
         self._control = _Control(self._port)
         if self._registers:
             self._program.wait_for("200 OK")
@@ -118,10 +129,10 @@ class Baresip(Phone):
         self._again("resume")
 
     def heard_seconds(self) -> float:
-        return max((sound.length(file) for file in self._decoded() - self._earlier), default=0.0)
+        return max((judgement.length(file) for file in self._decoded() - self._earlier), default=0.0)
 
     def heard(self) -> Path:
-        return max(self._decoded() - self._earlier, key=sound.length)
+        return max(self._decoded() - self._earlier, key=judgement.length)
 
     def judge_resumed(self, codec: str, says: Path, outcome: Outcome) -> str:
         """It stops recording when it puts a call on hold: its count of packets must do (X-RTP-Stat in its messages)."""
@@ -162,8 +173,7 @@ class _Control:
         self._socket.close()
 
     def command(self, name: str, parameters: str = "") -> None:
-        message = json.dumps({"command": name, "params": parameters}).encode()
-        self._socket.sendall(b"%d:%s," % (len(message), message))
+        self._socket.sendall(netstring(name, parameters))
 
     def forget(self) -> None:
         """What was told so far: only what comes from now on counts."""
@@ -199,32 +209,3 @@ class _Control:
         if told.get("event"):
             with self._lock:
                 self._events.append(told.get("type", ""))
-
-
-def _configuration(
-    recordings: Path, base: int, says: Path, rate_and_channels: tuple[int, int], certificates: Certificates
-) -> list[str]:
-    modules = next((path for path in _MODULES if Path(path).is_dir()), _MODULES[0])
-    return [
-        f"sip_listen {LOOPBACK}:{base}",
-        f"sip_certificate {certificates.both}",
-        f"sip_cafile {certificates.authority}",
-        f"net_interface {LOOPBACK}",
-        f"rtp_ports {base + 2}-{base + 21}",
-        "jitter_buffer_delay 20-30",
-        "audio_alert none",
-        f"module_path {modules}",
-        *(f"module {name}" for name in _MODULE_NAMES),
-        "module_tmp account.so",
-        "module_app menu.so",
-        "module_app ctrl_tcp.so",
-        f"ctrl_tcp_listen {LOOPBACK}:{base + _CONTROL}",
-        f"snd_path {recordings}",
-        "menu_bell no",
-        "rtp_stats yes",
-        "statmode_default off",
-        "opus_bitrate 48000",
-        f"ausrc_srate {rate_and_channels[0]}",
-        f"ausrc_channels {rate_and_channels[1]}",
-        f"audio_source aufile,{says}",
-    ]

@@ -24,14 +24,15 @@ from typing import Any
 import numpy as np
 
 from tests.bench.quality import correlations, overall_lag
-from tests.bench.sound import Wave
+from tests.bench.waves import Wave
 from tests.interop.cells import THEY, TITLES, TOOLS, WE, Cell
 from tests.interop.running import Laboratory
 from tests.interop.scenes import call_it_ends
 from tests.interop.streams import RATES, stream_scene
 from tests.interop.table import PAGE, between
 from tests.support.processes import ROOT, Outcome
-from tests.support.wavdiff import load, save, speechlike
+from tests.support.sound import speechlike
+from tests.support.wav import load, save
 
 DATA = ROOT / "docs" / "interop-long.json"
 BEGIN, END = "<!-- table: python -m tests.interop.endurance -->", "<!-- end of table -->"

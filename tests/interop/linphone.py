@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
 from tests.support.processes import LOOPBACK, PATIENCE, Program, until
-from tests.support.wavdiff import Samples, load, save
+from tests.support.wav import Samples, load, save
 
 FORMATS = {  # its name, rate and channels of the format; rate and channels of what it plays
     "opus": ("opus", 48_000, 2, 48_000, 1),

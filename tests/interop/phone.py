@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop import sound
+from tests.interop import judgement
 from tests.support.processes import LOOPBACK, Outcome
 
 _FIRST_PORT, _LAST_PORT, PORTS = 12_000, 19_960, 40  # clear of those that processes.free_ports takes
@@ -106,7 +106,7 @@ class Phone(abc.ABC):
     def judge_resumed(self, codec: str, says: Path, outcome: Outcome) -> str:
         """Empty if it heard us again after hold, else what is wrong; `outcome` is what we left behind."""
         del outcome
-        return "" if self.says_back else sound.judge_end(codec, says, self.heard())
+        return "" if self.says_back else judgement.judge_end(codec, says, self.heard())
 
     def log(self) -> str:
         """What it said, for the reader of a failure."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop import sound
+from tests.interop import judgement
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
 from tests.support.processes import LOOPBACK, Outcome, Program, Receiver, receiver, until
 from tests.support.proxy_lab import daemon
@@ -183,7 +183,7 @@ class OurReceiver(Phone):
         assert outcome.call["rx"]["lost"] == 0, outcome.stderr
 
     def heard_seconds(self) -> float:
-        return sound.length(self._recording)
+        return judgement.length(self._recording)
 
     def heard(self) -> Path:
         return self._recording

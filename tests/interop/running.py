@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tests.interop import baresip, linphone, ours, sipp, sound
+from tests.interop import baresip, judgement, linphone, ours, sipp
 from tests.interop.cells import PROXIED, TOOLS, Cell
 from tests.interop.phone import Certificates, Phone, certificates
 from tests.interop.proxy import OurReceiver, Proxy, proxy
@@ -132,7 +132,7 @@ class Laboratory:
     def recording(self, codec: str, rate: int, channels: int = 1, seed: int = 1) -> Path:
         """Something to say, made when it is first wanted."""
         with self._lock:
-            return sound.recording(self._sounds, codec, rate, channels, seed)
+            return judgement.recording(self._sounds, codec, rate, channels, seed)
 
 
 def run_cells(
@@ -164,7 +164,7 @@ def store(file: Path, results: Sequence[Result]) -> None:
     file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
 
 
-def load(file: Path) -> list[Result]:
+def load_results(file: Path) -> list[Result]:
     """The results that were stored."""
     return [Result(**row) for row in json.loads(file.read_text())]
 

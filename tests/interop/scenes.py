@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.interop import sound
+from tests.interop import judgement
 from tests.interop.cells import Cell
 from tests.interop.ours import Side, our_side
 from tests.interop.phone import Certificates, Phone
@@ -35,7 +35,7 @@ def phone_scene(
 ) -> Findings:
     """Both calls with one phone, which runs already; `says`: what we say; `site`: the proxy between, if any."""
     findings = Findings()
-    enough = sound.seconds(cell.codec, moves=phone.moves)
+    enough = judgement.seconds(cell.codec, moves=phone.moves)
     side, outcome = call_it_ends(cell, folder, certificates, phone, says, site, enough)
     _check_end(findings, cell, outcome, "remote-bye")
     _judge(findings, cell, phone, side)
@@ -46,7 +46,7 @@ def phone_scene(
         _begin(phone, side)
         _listen(phone, side, 0.6)
         _hold_and_resume(findings, phone)
-        _hear(side, sound.TAIL + 0.6 + (1.0 if phone.moves else 0.0))
+        _hear(side, judgement.TAIL + 0.6 + (1.0 if phone.moves else 0.0))
         side.program.stop()
         outcome = side.program.finish()
         phone.wait_over()
@@ -92,9 +92,9 @@ def _listen(phone: Phone, side: Side, seconds: float) -> None:
 
 def _hear(side: Side, seconds: float) -> None:
     """Until we have."""
-    ours = sound.length(side.heard) + seconds
+    ours = judgement.length(side.heard) + seconds
     until(
-        lambda: sound.length(side.heard) >= ours,
+        lambda: judgement.length(side.heard) >= ours,
         f"{seconds} s are heard of the peer ({side.program.stderr})",
         seconds + PATIENCE,
     )
@@ -120,12 +120,12 @@ def _check_end(findings: Findings, cell: Cell, outcome: Outcome, reason: str) ->
 
 def _judge(findings: Findings, cell: Cell, phone: Phone, side: Side) -> None:
     if phone.says_back:
-        echo = sound.judge(cell.codec, side.says, side.heard)
+        echo = judgement.judge(cell.codec, side.says, side.heard)
         findings.there = findings.back = echo.figure
         findings.require(not echo.problem, f"what it sends back: {echo.problem}")
         return
-    there = sound.judge(cell.codec, side.says, phone.heard(), moves=phone.moves)
-    back = sound.judge(cell.codec, phone.says, side.heard, moves=phone.moves)
+    there = judgement.judge(cell.codec, side.says, phone.heard(), moves=phone.moves)
+    back = judgement.judge(cell.codec, phone.says, side.heard, moves=phone.moves)
     findings.there, findings.back = there.figure, back.figure
     findings.require(not there.problem, f"what it heard of us: {there.problem}")
     findings.require(not back.problem, f"what we heard of it: {back.problem}")
@@ -133,7 +133,7 @@ def _judge(findings: Findings, cell: Cell, phone: Phone, side: Side) -> None:
 
 def _judge_end(findings: Findings, cell: Cell, phone: Phone, side: Side, outcome: Outcome) -> None:
     said = side.says if phone.says_back else phone.says
-    if problem := sound.judge_end(cell.codec, said, side.heard):
+    if problem := judgement.judge_end(cell.codec, said, side.heard):
         findings.problems.append(f"what we heard of it: {problem}")
     if problem := phone.judge_resumed(cell.codec, side.says, outcome):
         findings.problems.append(f"what it heard of us: {problem}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.interop import sound
+from tests.interop import judgement
 from tests.interop.cells import WE, Cell
 from tests.interop.ours import PATIENT, SPEECH
 from tests.interop.phone import PORT_BLOCKS
@@ -62,7 +62,7 @@ _FORMATS = {  # payload type and attributes of GStreamer's streams
 
 def stream_scene(cell: Cell, folder: Path, says: Path, seconds: float = 0.0) -> Findings:
     """One stream into heard.wav, until that many seconds of it are heard; 0: as much as is to be judged."""
-    enough = seconds or sound.seconds(cell.codec)
+    enough = seconds or judgement.seconds(cell.codec)
     scene = _we_send if cell.who == WE else _it_sends
     return scene(cell, folder, says, enough)
 
@@ -79,15 +79,15 @@ def _we_send(cell: Cell, folder: Path, says: Path, enough: float) -> Findings:
         Program(_player(cell), folder=folder, name="player") as player,
         sender(folder, target, *told, name="second") as near,
     ):
-        until(lambda: sound.length(heard) >= enough, f"{enough} s are heard: {player.stderr}", enough + PATIENCE)
+        until(lambda: judgement.length(heard) >= enough, f"{enough} s are heard: {player.stderr}", enough + PATIENCE)
         near.stop()
         outcome = near.finish()
         player.stop()
         player.finish()
     findings.require(outcome.status == 0, f"exit code {outcome.status}: {outcome.stderr[-300:]}")
-    judgement = sound.judge(cell.codec, says, heard)
-    findings.there = judgement.figure
-    findings.require(not judgement.problem, f"what it heard of us: {judgement.problem}")
+    verdict = judgement.judge(cell.codec, says, heard)
+    findings.there = verdict.figure
+    findings.require(not verdict.problem, f"what it heard of us: {verdict.problem}")
     return findings
 
 
@@ -98,15 +98,15 @@ def _it_sends(cell: Cell, folder: Path, says: Path, enough: float) -> Findings:
     heard = folder / "heard.wav"
     told = [str(description), "--codec", cell.codec, "--output", str(heard), *PATIENT]
     with receiver(folder, *told, ready=WAITS) as far, Program(_player_of(cell, says, port), folder=folder, name="tool"):
-        until(lambda: sound.length(heard) >= enough, f"{enough} s are heard ({far.stderr})", enough + PATIENCE)
+        until(lambda: judgement.length(heard) >= enough, f"{enough} s are heard ({far.stderr})", enough + PATIENCE)
         far.stop()
         outcome = far.finish()
     findings.require(outcome.status == 0, f"exit code {outcome.status}: {outcome.stderr[-300:]}")
     findings.require(outcome.call["codec"] == cell.codec, f"codec {outcome.call['codec']}")
     findings.require(outcome.call["rx"]["lost"] == 0, f"{outcome.call['rx']['lost']} packets lost")
-    judgement = sound.judge(cell.codec, says, heard)
-    findings.back = judgement.figure
-    findings.require(not judgement.problem, f"what we heard of it: {judgement.problem}")
+    verdict = judgement.judge(cell.codec, says, heard)
+    findings.back = verdict.figure
+    findings.require(not verdict.problem, f"what we heard of it: {verdict.problem}")
     return findings
 
 

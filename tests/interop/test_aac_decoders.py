@@ -15,7 +15,8 @@ from tests.support.call import media
 from tests.support.peers import require
 from tests.support.processes import LOOPBACK, PATIENCE, free_ports, until
 from tests.support.voice import speech
-from tests.support.wavdiff import compare, load
+from tests.support.wav import load
+from tests.support.wavdiff import compare
 from voip import codecs
 from voip.audio import AudioSender
 from voip.codecs import Codec, Pcm, aac

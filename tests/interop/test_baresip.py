@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import Baresip, baresip
+from tests.support.baresip import Baresip, baresip
 from tests.support.processes import assert_identities, receiver, sender, until
+from tests.support.sound import speechlike
 from tests.support.voice import speech, voice
-from tests.support.wavdiff import Difference, compare_files, save, speechlike
+from tests.support.wav import save
+from tests.support.wavdiff import Difference, compare_files
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
@@ -71,7 +73,7 @@ def test_baresip_calls_and_hangs_up(codec: str, tmp_path: Path) -> None:
     said = recording(codec, tmp_path)
     with (
         receiver(tmp_path, "--output", "heard.wav", "--once", *PATIENT) as far,
-        baresip(tmp_path, CODECS[codec][0], dial=f"sip:receiver@{far.target}", plays=said) as phone,
+        baresip(tmp_path, CODECS[codec][0], dial=f"sip:receiver@{far.target}", says=said) as phone,
     ):
         outcome = far.finish()
         phone.finish_quietly()
@@ -88,7 +90,7 @@ def test_baresip_calls_and_receiver_hangs_up(tmp_path: Path) -> None:
     said = recording("PCMU", tmp_path)
     with (
         receiver(tmp_path, "--output", "heard.wav", *PATIENT) as far,
-        baresip(tmp_path, CODECS["PCMU"][0], dial=f"sip:receiver@{far.target}", plays=said) as phone,
+        baresip(tmp_path, CODECS["PCMU"][0], dial=f"sip:receiver@{far.target}", says=said) as phone,
     ):
         phone.wait_for("Call established")
         until(lambda: size(tmp_path / "heard.wav") > 8_000, "half a second is heard")

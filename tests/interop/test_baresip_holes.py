@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.peers import Capture, baresip, capture
+from tests.support.baresip import baresip
+from tests.support.peers import Capture, capture
 from tests.support.processes import receiver, sender
+from tests.support.sound import speechlike
 from tests.support.voice import voice
-from tests.support.wavdiff import compare_files, load, save, speechlike
+from tests.support.wav import load, save
+from tests.support.wavdiff import compare_files
 from voip.codecs import libopus
 from voip.dsp import Resampler
 
@@ -76,7 +79,7 @@ def test_what_we_hear_of_baresip_has_no_hole(codec: str, tmp_path: Path) -> None
     name, ours, _ = CODECS[codec]
     with (
         receiver(tmp_path, "--output", "heard.wav", "--once", "--latency", "200ms") as far,
-        baresip(tmp_path, name, dial=f"sip:receiver@{far.target}", plays=file) as phone,
+        baresip(tmp_path, name, dial=f"sip:receiver@{far.target}", says=file) as phone,
     ):
         outcome = far.finish(2 * SECONDS)
         phone.finish_quietly()

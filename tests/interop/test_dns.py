@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.namespaces import Host, Hosts, require
-from tests.support.processes import PATIENCE, receiver, sender
-from voip.net.dns import Resolver, missing_records
-from voip.sip import Address, SipUri
-from voip.sip.locate import Naptr, Srv
+from tests.support.processes import receiver, sender
 
 PORTS = 25060, range(25062, 25082)
 DOMAIN = "test.example"
@@ -92,46 +87,3 @@ def test_a_host_of_two_families_is_called_by_the_one_where_somebody_answers(tmp_
             assert outcome.status == 0, outcome.stderr
             assert outcome.call["setup_ms"] > 900  # half of the time was for the other address
             assert far.finish().status == 0
-
-
-class Table:
-    """Records without a DNS."""
-
-    def __init__(self, families: Sequence[socket.AddressFamily]) -> None:
-        self.families = families
-
-    def naptr(self, name: str) -> Sequence[Naptr]:
-        return []
-
-    def srv(self, name: str) -> Sequence[Srv]:
-        return []
-
-    def hosts(self, name: str) -> Sequence[str]:
-        if name == "bug.example":
-            raise ZeroDivisionError(name)
-        return ["192.0.2.1", "2001:db8::1"]
-
-
-def asked(resolver: Resolver, uri: str, *families: socket.AddressFamily) -> list[Address]:
-    found, done = list[Address](), threading.Event()
-
-    def take(addresses: list[Address]) -> None:
-        found.extend(addresses)
-        done.set()
-
-    resolver.look_up(SipUri.parse(uri), ("udp",), families, take)
-    assert done.wait(PATIENCE)
-    return found
-
-
-def test_only_addresses_of_families_that_are_open_are_found() -> None:
-    names = Resolver(Table)
-    both = (Address("udp", "192.0.2.1", 5060), Address("udp", "2001:db8::1", 5060))
-    assert asked(names, "sip:kitchen", socket.AF_INET, socket.AF_INET6) == [*both]
-    assert asked(names, "sip:kitchen", socket.AF_INET6) == [both[1]]
-
-
-def test_the_system_knows_its_own_name_and_dnspython_is_there() -> None:
-    assert Address("udp", "127.0.0.1", 5060) in asked(Resolver(), "sip:localhost", socket.AF_INET, socket.AF_INET6)
-    assert asked(Resolver(), "sip:no-such-host.invalid", socket.AF_INET) == []
-    assert missing_records() is None

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.peers import baresip
+from tests.support.baresip import baresip
 from tests.support.processes import receiver, sender
 from tests.support.voice import speech
-from tests.support.wavdiff import save
+from tests.support.wav import save
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
@@ -23,7 +23,7 @@ def test_keys_that_baresip_presses_are_told_once_each_and_are_no_loss(codec: str
     save(tmp_path / "said.wav", np.repeat(speech(rate, 12.0), channels, 1), rate)
     with (
         receiver(tmp_path, "--output", "null", "--once", "--json") as far,
-        baresip(tmp_path, name, dial=f"sip:receiver@{far.target}", plays=tmp_path / "said.wav") as phone,
+        baresip(tmp_path, name, dial=f"sip:receiver@{far.target}", says=tmp_path / "said.wav") as phone,
     ):
         phone.wait_for("Call established")
         for key in "1#":

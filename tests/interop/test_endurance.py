@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.interop.endurance import CELLS, Long, Track, follow, table
-from tests.support.wavdiff import Samples, save, speechlike
+from tests.support.sound import speechlike
+from tests.support.wav import Samples, save
 
 RATE = 8000
 DELAY = 0.25

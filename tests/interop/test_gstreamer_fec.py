@@ -30,7 +30,7 @@ from tests.support.call import (
     media,
     noise,
 )
-from tests.unit.fec.test_ulpfec import new_decoder
+from tests.support.fec_packets import new_ulpfec_decoder
 from voip.audio import AudioReceiver, AudioSender
 from voip.dsp import Pcm
 from voip.fec import parse_pattern, red
@@ -139,7 +139,7 @@ def test_parity_of_gstreamer_over_several_packets_rebuilds_them(tmp_path: Path) 
     packets = sent_by_gstreamer(f"{picture} ! {pay} ! {protect}", tmp_path)
     left = survivors(packets, seed=3)
     lost = {data for data in packets if is_sound(data)} - set(left)
-    decoder = new_decoder(26, FEC_PAYLOAD_TYPE, 3000)
+    decoder = new_ulpfec_decoder(26, FEC_PAYLOAD_TYPE, 3000)
     found = [out for data in left for out in decoder.receive(RtpPacket.parse(data))]
     rebuilt = {packet.serialize() for packet in found if packet.recovered}
     assert rebuilt <= lost

@@ -11,7 +11,7 @@ import pytest
 
 from tests.interop import endurance
 from tests.interop.cells import Cell, all_cells
-from tests.interop.running import EMPTY, PASSED, Result, load, run_cells
+from tests.interop.running import EMPTY, PASSED, Result, load_results, run_cells
 from tests.interop.table import DATA, PAGE, between, insert
 from tests.support.peers import require
 
@@ -48,7 +48,7 @@ def test_a_call(cell: Cell, results: dict[str, Result]) -> None:
 
 
 def test_no_published_cell_is_empty_without_a_reason() -> None:
-    published = {result.name: result for result in load(DATA)}
+    published = {result.name: result for result in load_results(DATA)}
     assert list(published) == [cell.name for cell in all_cells()]
     for cell in all_cells():
         result = published[cell.name]
@@ -64,6 +64,6 @@ def test_no_published_long_call_has_a_hole_or_drifts() -> None:
 
 def test_the_published_page_shows_what_was_measured() -> None:
     page = PAGE.read_text()
-    assert insert(page, load(DATA)) == page
+    assert insert(page, load_results(DATA)) == page
     long_calls = endurance.table(endurance.load_results())
     assert between(page, endurance.BEGIN, endurance.END, long_calls) == page

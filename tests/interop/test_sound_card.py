@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from tests.support import processes
-from tests.support.sound import pitch, write_wav
+from tests.support.sound import pitch
 from tests.support.virtual_sound import ALSA, RATE, VirtualSound, require
+from tests.support.wav import save
 from voip.devices import generate
 from voip.dsp import Pcm, level_dbfs
 
@@ -86,7 +87,7 @@ json.dump([source.sample_rate, source.channels, source.block, source.latency, so
 source.close()
 """
     fill = generate.tone(440)
-    said = write_wav(tmp_path / "said.wav", fill(10 * RATE))
+    said = save(tmp_path / "said.wav", fill(10 * RATE))
     with sound.speaking(said):
         rate, channels, block, latency, failures = run(script, sound.environment, spec, str(tmp_path / "heard"))
     assert (rate, channels, block, failures) == (48000, 1, 480, 0)
@@ -162,7 +163,7 @@ sink.close()
 
 def test_a_call_goes_from_microphone_to_speaker_with_both_scripts(sound: VirtualSound, tmp_path: Path) -> None:
     fill = generate.tone(440)
-    said = write_wav(tmp_path / "said.wav", fill(15 * RATE))
+    said = save(tmp_path / "said.wav", fill(15 * RATE))
     environment = sound.environment
     with (
         processes.receiver(tmp_path, "--output", "speaker", "--once", environment=environment) as receiver,

@@ -80,9 +80,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         received=900, expected=1000, playout=PlayoutStats(late=50, delay=0.06, delay_max=0.12, target=0.05)
     )
     call.run(20)
-    for who, session, link in (("near", call.near, call.forth), ("far", call.far, call.back)):
+    for who, session in (("near", call.near), ("far", call.far)):
         for datagram in session.final_report(call.now):
-            call.carry_report(who, datagram, link)
+            call.carry_report(who, datagram)
     file = tmp_path_factory.mktemp("rtcp") / "rtcp.pcap"
     write_capture(file, call)
     both = sorted(

@@ -19,21 +19,10 @@ import numpy as np
 import pytest
 
 from tests.support.processes import Outcome, Program, Receiver, receiver, sender
-from tests.support.raw_peer import (
-    PACKET,
-    RATE,
-    Address,
-    Pace,
-    RawPeer,
-    Samples,
-    Stream,
-    big_endian,
-    raw_peer,
-    rtp,
-    status,
-)
+from tests.support.raw_peer import PACKET, RATE, Address, Pace, RawPeer, Samples, Stream, big_endian, raw_peer, rtp
 from tests.support.raw_scene import GOOD, PATIENT, Scene, different_ports, finish, scene, together
-from tests.support.wavdiff import save
+from tests.support.text_phone import status
+from tests.support.wav import save
 
 pytestmark = pytest.mark.process
 

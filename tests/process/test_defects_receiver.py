@@ -20,7 +20,6 @@ import pytest
 from tests.support.call import SENDER, Wrapping, l16, media, noise
 from tests.support.processes import LOOPBACK, Receiver, free_ports, receiver
 from tests.support.raw_peer import (
-    CRLF,
     FEC,
     L16,
     PACKET,
@@ -38,9 +37,6 @@ from tests.support.raw_peer import (
     repair,
     rtp,
     sender_report,
-    status,
-    token,
-    value,
 )
 from tests.support.raw_scene import (
     GOOD,
@@ -57,6 +53,7 @@ from tests.support.raw_scene import (
     without_devices,
     without_pyaudio,
 )
+from tests.support.text_phone import CRLF, status, token, value
 from voip.audio import AudioReceiver, AudioSender
 from voip.fec import FlexFecDecoder
 from voip.rtp import RtpPacket

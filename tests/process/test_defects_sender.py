@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests.support.processes import LOOPBACK, Outcome, Program, free_ports, receiver, sender, until
-from tests.support.raw_peer import CRLF, PCMU, RATE, Dialog, RawPeer, from_mulaw, raw_peer, value
+from tests.support.raw_peer import PCMU, RATE, Dialog, RawPeer, from_mulaw, raw_peer
 from tests.support.raw_scene import complaint, finish, load, without_devices, without_pyaudio
-from tests.support.wavdiff import save
+from tests.support.text_phone import CRLF, value
+from tests.support.wav import save
 from voip.sip import Address, CallEnded, UserAgent
 
 pytestmark = pytest.mark.process

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT
-from tests.support.wavdiff import load
+from tests.support.wav import load
 
 pytestmark = pytest.mark.process
 

@@ -12,8 +12,9 @@ import pytest
 from tests.support.peers import require
 from tests.support.processes import LOOPBACK, ROOT, Outcome, Program, Receiver, free_ports, receiver, sender, until
 from tests.support.proxy_lab import DEPLOY, PASSWORD, Proxy, proxy
-from tests.support.raw_peer import media_port, raw_peer
+from tests.support.raw_peer import raw_peer
 from tests.support.sipp import PCMU, Scenario, Sipp, audio
+from tests.support.text_phone import media_port
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import LOOPBACK, Outcome, free_ports, sender
-from tests.support.raw_peer import RawPeer, raw_peer, value
+from tests.support.raw_peer import RawPeer, raw_peer
+from tests.support.text_phone import value
 
 pytestmark = pytest.mark.process
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import LOOPBACK, receiver, sender
-from tests.support.raw_peer import L16, PCMU, Dialog, raw_peer, rtp, status, value
+from tests.support.raw_peer import L16, PCMU, Dialog, raw_peer, rtp
 from tests.support.raw_scene import scene
+from tests.support.text_phone import status, value
 
 pytestmark = pytest.mark.process
 

@@ -20,10 +20,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.network import Impairment
 from tests.support.plain_phone import Phone, phone
 from tests.support.processes import LOOPBACK, Outcome, Program, free_ports, receiver, sender, until
-from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, Impairment, Relay, Route, relay
-from tests.support.wavdiff import save, speechlike
+from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, Relay, Route, relay
+from tests.support.sound import speechlike
+from tests.support.wav import save
 
 pytestmark = pytest.mark.process
 
@@ -56,7 +58,7 @@ class Wire:
 def watched_wire(ports: tuple[int, range]) -> Iterator[Wire]:
     """A faultless wire to a receiver on these ports."""
     wire, stopped = Wire(), threading.Event()
-    between = Relay(Route((ports[0], *ports[1])), Impairment(), Impairment(), tap=wire.see)
+    between = Relay(Route((ports[0], *ports[1])), Impairment(delay=0.0), Impairment(delay=0.0), tap=wire.see)
     thread = threading.Thread(target=between.run, args=(stopped.is_set,), daemon=True)
     thread.start()
     try:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.plain_phone import phone
 from tests.support.processes import sender
 from tests.support.voice import voice
-from tests.support.wavdiff import save
+from tests.support.wav import save
 from voip import codecs
 from voip.codecs import libopus
 from voip.rtp import RtpPacket

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from tests.support.processes import Outcome, Program, receiver, sender, until
-from tests.support.wavdiff import Samples, compare, load, save, speechlike
+from tests.support.sound import sine, speechlike
+from tests.support.wav import Samples, load, save
+from tests.support.wavdiff import compare
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +43,7 @@ class Case:
     @property
     def said(self) -> Samples:
         if self.heard_as is not None:
-            return tone(self.rate, self.channels)
+            return sine(self.rate, SECONDS, TONE_HZ, self.channels, peak=8000)
         sound = speechlike(self.rate, SECONDS + ODD / self.rate, self.channels)
         sound[-1] = LAST
         return sound
@@ -79,11 +81,6 @@ class Heard:
     rate: int
     near: Outcome
     far: Outcome
-
-
-def tone(rate: int, channels: int) -> Samples:
-    wave = 8000 * np.sin(2 * np.pi * TONE_HZ * np.arange(round(SECONDS * rate)) / rate)
-    return np.repeat(np.rint(wave).astype(np.int16)[:, np.newaxis], channels, axis=1)
 
 
 @contextlib.contextmanager

@@ -1,22 +1,15 @@
-"""Calls in both directions: the two real scripts, and the parts that begin and end with each call."""
+"""Calls in both directions between the two real scripts."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.support.processes import receiver, sender
-from tests.support.sound import Time, noise, write_wav
-from tests.support.wavdiff import compare, load
-from voip import codecs
-from voip.audio import AudioSender
-from voip.devices import generate, open_source
-from voip.devices.paced import PacedSource
-from voip.engine import Capture
-from voip.media import AudioFormat, NegotiatedMedia
+from tests.support.sound import noise
+from tests.support.wav import load, save
+from tests.support.wavdiff import compare
 
 PATIENT = ("--latency", "400ms")
 """A busy machine stands still for longer than a network of its own would make anybody wait."""
@@ -26,7 +19,7 @@ def waves(folder: Path, seconds: float) -> tuple[Path, Path]:
     """Two sounds that have nothing in common."""
     both = noise(round(2 * seconds * 48000)) // 8
     half = len(both) // 2
-    return write_wav(folder / "there.wav", both[:half]), write_wav(folder / "back.wav", both[half:])
+    return save(folder / "there.wav", both[:half]), save(folder / "back.wav", both[half:])
 
 
 @pytest.mark.process
@@ -84,49 +77,3 @@ def test_a_two_way_sender_and_a_receiver_that_only_plays_agree_on_one_direction(
     assert sent.status == heard.status == 0
     assert heard.call["rx"]["received"] > 10
     assert sent.call["rx"]["received"] == 0
-
-
-def test_an_endless_source_is_silent_after_its_end_and_begins_anew(tmp_path: Path) -> None:
-    sound = noise(1000)
-    time = Time()
-    path = write_wav(tmp_path / "short.wav", sound)
-    source = open_source(str(path), endless=True, clock=time.clock, sleep=time.sleep)
-    for _ in range(2):
-        source.start()
-        blocks = [source.read() for _ in range(4)]
-        heard = np.concatenate([block for block in blocks if block is not None])
-        assert len(heard) == 4 * source.block
-        assert np.array_equal(heard[:1000], sound)
-        assert not heard[1000:].any()
-    source.close()
-
-
-def test_capture_serves_one_caller_after_the_other() -> None:
-    """Each start of the source is a caller that came when nobody was there."""
-    starts: list[float] = []
-
-    class Counted(PacedSource):
-        def start(self) -> None:
-            starts.append(time.now)
-            super().start()
-
-    time, turns, sent = Time(), iter(range(60)), list[bytes]()
-    silence = Counted(generate.silence, rate=48000, channels=1, description="", clock=time.clock, sleep=time.sleep)
-    capture = Capture(silence, again=True)
-    codec = codecs.find("PCMU", 8000, 1)
-    assert codec is not None
-    media = NegotiatedMedia(AudioFormat(codec), 0, ("192.0.2.2", 5000))
-
-    def silenced() -> bool:
-        """Somebody is there in turns 10 to 19 and 30 to 39, and in each of them a block of 10 ms is sent."""
-        turn = next(turns, None)
-        if turn in (10, 30):
-            caller = AudioSender(media, sample_rate=48000, channels=1, rng=random.Random(1))
-            capture.fanout.add("caller", caller, sent.append)
-        elif turn in (20, 40):
-            capture.fanout.remove("caller")
-        return turn is None
-
-    capture.run(silenced, lambda: True)
-    assert len(starts) == 2
-    assert 2 * 4 <= len(sent) <= 2 * 6

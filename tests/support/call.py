@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tests.support.negotiated import negotiated
+from tests.support.network import Impairment, Path, Wire
 from voip.audio import AudioReceiver, AudioSender, Digit
 from voip.codecs import Codec, find
 from voip.dsp import Pcm
 from voip.fec import Pattern, parse_pattern
-from voip.ip import IP_UDP_HEADER
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket, is_rtcp
 from voip.session import RtpSession
@@ -29,89 +28,56 @@ RED_PAYLOAD_TYPE = 98
 
 
 class Link:
-    """One direction of a network: delays, loses, reorders (jitter is exponential and independent), duplicates.
+    """One direction of a network for media (`tests.support.network`), which counts what it does to them.
 
     `burst`: mean run of lost packets (Gilbert model); 1: independent. Without `reorder` a packet waits for the one
-    before it. `drop` and `delay` may be changed while a call runs. Counts media packets that it lost, given `is_media`.
+    before it. `drop` may be set, and `change` called, while a call runs.
     """
 
     def __init__(
         self,
         *,
-        delay: float = 0.02,
-        jitter: float = 0.0,
-        loss: float = 0.0,
-        burst: float = 1.0,
-        outage: float = 0.0,
-        duplicate: float = 0.0,
-        reorder: bool = True,
         drop: Callable[[RtpPacket], bool] | None = None,
         seed: int = 1,
+        **impairment: float,
     ) -> None:
-        self.delay, self.jitter, self.duplicate = delay, jitter, duplicate
-        self.loss, self.burst, self.outage = loss, burst, outage
-        """The share lost; mean packets of a burst; or mean seconds of an outage."""
-        self.reorder = reorder
+        """`impairment`: fields of `network.Impairment`."""
+        path = Path(Impairment(**impairment), settled=False, rng=random.Random(seed))  # type: ignore[arg-type]
+        self.wire = Wire(path)
         self.drop = drop
         self.lost = 0
         """Media packets that never came out."""
         self.offered = 0
         """Media packets that went in."""
-        self.blocked_until: float | None = None
-        """Until then nothing comes out; then all at once."""
-        self.ip_bytes = 0
+
+    @property
+    def impairment(self) -> Impairment:
+        return self.wire.path.impairment
+
+    @property
+    def ip_bytes(self) -> int:
         """Bytes that went in, with headers."""
-        self._turn: float | None = None  # when the outage ends, or the next one begins
-        self._rng = random.Random(seed)
-        self._bad = False
-        self._order = 0
-        self._last = 0.0
-        self._wire: list[tuple[float, int, bytes]] = []
+        return self.wire.ip_bytes
+
+    def change(self, **changes: float) -> None:
+        """From now on these fields of the impairment are others."""
+        self.wire.path.change(**changes)
+
+    def block(self, until: float) -> None:
+        """Until then nothing comes out; then all at once."""
+        self.wire.blocked_until = until
 
     def send(self, datagram: bytes, now: float) -> None:
         packet = None if is_rtcp(datagram) else RtpPacket.parse(datagram)
         media = packet is not None and is_media(packet)
         self.offered += media
-        self.ip_bytes += len(datagram) + IP_UDP_HEADER[4]
-        if self._loses(now) or (self.drop is not None and packet is not None and self.drop(packet)):
+        drop = self.drop
+        if not self.wire.send(datagram, now, drop=lambda: drop is not None and packet is not None and drop(packet)):
             self.lost += media
-            return
-        for _ in range(2 if self.duplicate and self._rng.random() < self.duplicate else 1):
-            out = now + self.delay + (self._rng.expovariate(1 / self.jitter) if self.jitter else 0.0)
-            if not self.reorder:
-                out = self._last = max(out, self._last)
-            self._order += 1
-            heapq.heappush(self._wire, (out, self._order, datagram))
 
     def deliver(self, now: float) -> Iterator[tuple[bytes, float]]:
         """Datagrams that have come out by `now`, with their arrival."""
-        if self.blocked_until is not None and now < self.blocked_until:
-            return
-        while self._wire and self._wire[0][0] <= now:
-            out, _, datagram = heapq.heappop(self._wire)
-            yield datagram, out if self.blocked_until is None else max(out, self.blocked_until)
-
-    def _loses(self, now: float) -> bool:
-        if not self.loss:
-            return False
-        if self.outage:
-            return self._is_out(now)
-        if self.burst <= 1.0:
-            return self._rng.random() < self.loss
-        leave = 1.0 / self.burst
-        enter = leave * self.loss / (1.0 - self.loss)
-        self._bad = self._rng.random() >= leave if self._bad else self._rng.random() < enter
-        return self._bad
-
-    def _is_out(self, now: float) -> bool:
-        """Exponential good and bad periods."""
-        good = self.outage * (1.0 - self.loss) / self.loss
-        if self._turn is None:
-            self._turn = now + self._rng.expovariate(1.0 / good)
-        while now >= self._turn:
-            self._bad = not self._bad
-            self._turn += self._rng.expovariate(1.0 / (self.outage if self._bad else good))
-        return self._bad
+        return self.wire.deliver(now)
 
 
 def is_media(packet: RtpPacket) -> bool:
@@ -354,7 +320,7 @@ class Call:
         """The sender finishes, the last packets come in, and all is played."""
         for datagram in self.sender.finish():
             self.link.send(datagram, self.now)
-        self.wait(self.link.delay + 0.1 + 10 * self.link.jitter)
+        self.wait(self.link.impairment.delay + 0.1 + 10 * self.link.impairment.jitter)
         self.receiver.finish(self.now)
         for _ in range(1000):
             if self.receiver.drained:

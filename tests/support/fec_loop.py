@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.support.fec_packets import MEDIA_SSRC, REPAIR_SSRC, REPAIR_TYPE, media, new_decoder
+from tests.support.network import Gilbert, Independent, Outages
 from voip.fec import FlexFecEncoder, Pattern
 from voip.fec.control import FecController
 from voip.ip import IP_UDP_HEADER
@@ -43,35 +44,17 @@ def lossless(now: float) -> bool:
 
 
 def independent(rate: float, rng: random.Random) -> Wire:
-    return lambda now: rng.random() < rate
+    return Independent(rate, rng).lost
 
 
 def gilbert(rate: float, mean: float, rng: random.Random) -> Wire:
     """Bursts of this mean number of packets on the wire."""
-    leave = 1.0 / mean
-    enter = leave * rate / (1.0 - rate)
-    bad = False
-
-    def lost(now: float) -> bool:
-        nonlocal bad
-        bad = rng.random() >= leave if bad else rng.random() < enter
-        return bad
-
-    return lost
+    return Gilbert(rate, mean, rng).lost
 
 
 def outage(rate: float, mean: float, rng: random.Random) -> Wire:
     """Nothing comes through for exponential times of this mean in seconds."""
-    bad, until = False, START + rng.expovariate(1.0 / (mean * (1.0 - rate) / rate))
-
-    def lost(now: float) -> bool:
-        nonlocal bad, until
-        while now >= until:
-            bad = not bad
-            until += rng.expovariate(1.0 / (mean if bad else mean * (1.0 - rate) / rate))
-        return bad
-
-    return lost
+    return Outages(rate, mean, rng).lost
 
 
 class Peer:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from pathlib import Path
 
-from voip.fec import FlexFecDecoder, FlexFecEncoder, Pattern, parse_pattern
+from voip.fec import FlexFecDecoder, FlexFecEncoder, Pattern, UlpFecDecoder, parse_pattern
 from voip.fec.flexfec import parse_repair
 from voip.rtp import RtpPacket
 
@@ -14,6 +15,7 @@ MEDIA_TYPE, REPAIR_TYPE = 96, 122
 FIRST_NUMBER = 65530
 FIRST_TIMESTAMP = 0xFFFFFFFF - 2000
 STEP = 480
+VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "fec"
 
 
 def media(index: int, *, size: int = 40) -> RtpPacket:
@@ -66,3 +68,18 @@ def feed(decoder: FlexFecDecoder, packets: Iterable[RtpPacket]) -> list[RtpPacke
 
 def rebuilt(packets: list[RtpPacket]) -> list[bytes]:
     return [packet.serialize() for packet in packets if packet.recovered]
+
+
+def captured(name: str) -> list[RtpPacket]:
+    lines = (VECTORS / name).read_text().splitlines()
+    return [RtpPacket.parse(bytes.fromhex(line)) for line in lines if not line.startswith("#")]
+
+
+def new_ulpfec_decoder(media_type: int = MEDIA_TYPE, repair_type: int = REPAIR_TYPE, step: int = STEP) -> UlpFecDecoder:
+    return UlpFecDecoder(
+        media_ssrc=None,
+        media_payload_types=frozenset({media_type}),
+        fec_payload_type=repair_type,
+        step=step,
+        shared_numbers=True,
+    )

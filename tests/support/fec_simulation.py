@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tests.support.network import Gilbert
 from voip.fec import Pattern
 
 Lose = Callable[[], bool]
@@ -22,16 +23,8 @@ def random_loss(rate: float, rng: random.Random) -> Lose:
 
 def burst_loss(rate: float, mean_burst: float, rng: random.Random) -> Lose:
     """A Gilbert channel: bursts of this mean length in packets, this loss rate over all."""
-    leave = 1.0 / mean_burst
-    enter = leave * rate / (1.0 - rate)
-    bad = False
-
-    def lose() -> bool:
-        nonlocal bad
-        bad = rng.random() >= leave if bad else rng.random() < enter
-        return bad
-
-    return lose
+    channel = Gilbert(rate, mean_burst, rng)
+    return lambda: channel.lost(0.0)
 
 
 def repair_sets(pattern: Pattern | None, packets: int) -> Iterator[list[list[int]]]:

@@ -6,8 +6,6 @@ or fall silent.
 """
 
 import contextlib
-import random
-import re
 import selectors
 import socket
 import struct
@@ -16,9 +14,8 @@ import time
 from collections.abc import Iterator
 
 from tests.support.processes import LOOPBACK, PATIENCE
+from tests.support.text_phone import TextPhone, first_format, is_final, media_port, rtpmap, token, value
 
-CRLF = "\r\n"
-_COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
 _PCMU_SILENCE = b"\xff" * 160
 _REPEAT = 0.5  # seconds, RFC 3261 timer A
 _LARGEST = 65535
@@ -39,7 +36,7 @@ class Phone:
             opened.bind((LOOPBACK, 0))
         self.port: int = self._sip.getsockname()[1]
         self.target = f"{LOOPBACK}:{self.port}"
-        self._tag = f"{random.getrandbits(64):x}"
+        self._text = TextPhone("phone", LOOPBACK, self.port, token())
         self._news = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="plain phone", daemon=True)
@@ -73,10 +70,10 @@ class Phone:
     def call(self, target: str, *, encoding: str = "PCMU/8000") -> str:
         """INVITE `target` and acknowledge the final answer, which is returned."""
         host, _, port = target.partition(":")
-        payload_type = "0" if encoding == "PCMU/8000" else "96"
-        body = self._description(payload_type, encoding)
-        call_id = f"{random.getrandbits(64):x}"
-        invite = self._request("INVITE", target, call_id, "", body)
+        payload_type = 0 if encoding == "PCMU/8000" else 96
+        body = self._description(payload_type, f"a=rtpmap:{payload_type} {encoding}").encode()
+        call_id, uri = token(), f"sip:{target}"
+        invite = self._text.request("INVITE", uri, call_id=call_id, body=body)
         found = None
         for _ in range(round(PATIENCE / _REPEAT)):  # whoever is called may still be starting up
             self._send(invite, (host, int(port)))
@@ -85,16 +82,16 @@ class Phone:
             if found is not None:
                 break
         assert found is not None, "the INVITE was not answered"
-        self._send(self._request("ACK", target, call_id, _field(found, "To"), ""), (host, int(port)))
+        acknowledgement = self._text.request("ACK", uri, call_id=call_id, to=value(found, "To"))
+        self._send(acknowledgement, (host, int(port)))
         return found
 
     def talk(self, answer: str, packets: int) -> None:
         """Send so many packets of silence, without waiting, to where this 200 says."""
-        match = re.search(r"m=audio (\d+) ", answer)
-        assert match is not None, answer
+        port = media_port(answer)
         for number in range(packets):
             header = struct.pack("!BBHII", 0x80, 0, number, 160 * number, 0x1234)
-            self._rtp.sendto(header + _PCMU_SILENCE, (LOOPBACK, int(match[1])))
+            self._rtp.sendto(header + _PCMU_SILENCE, (LOOPBACK, port))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -102,8 +99,7 @@ class Phone:
         return next((entry for entry in self.seen if entry[1].startswith(start)), None)
 
     def _answer_to(self, call_id: str) -> str | None:
-        answers = (text for _, text in self.seen if text.startswith("SIP/2.0 ") and call_id in text)
-        return next((text for text in answers if not text.startswith("SIP/2.0 1")), None)
+        return next((text for _, text in self.seen if is_final(text, call_id)), None)
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -132,42 +128,21 @@ class Phone:
         if self._muted or method in ("SIP/2.0", "ACK"):
             return
         status = self._status if method == "INVITE" else 200
-        fields = [f"{name}: {_field(text, name)}" for name in _COPIED]
-        fields[_COPIED.index("To")] += f";tag={self._tag}" if ";tag=" not in _field(text, "To") else ""
-        body = ""
-        if method == "INVITE" and status == 200:
-            fields += [f"Contact: <sip:phone@{self.target}>", "Content-Type: application/sdp"]
-            body = self._answer_body(text)
-        fields.append(f"Content-Length: {len(body)}")
-        self._send(CRLF.join([f"SIP/2.0 {status} As told", *fields, "", body]), source)
+        takes = method == "INVITE" and status == 200
+        body = self._answer_body(text).encode() if takes else b""
+        self._send(self._text.response(text, status, "As told", contact=takes, body=body), source)
 
     def _answer_body(self, offer: str) -> str:
-        first = re.search(r"m=audio \d+ \S+ (\d+)", offer)
-        assert first is not None, offer
-        rtpmap = re.search(rf"a=rtpmap:{first[1]} (\S+)", offer)
-        return self._description(first[1], rtpmap[1] if rtpmap else "PCMU/8000")
+        first = first_format(offer)
+        return self._description(first, *rtpmap(offer, first))
 
-    def _description(self, payload_type: str, encoding: str) -> str:
-        port = self._rtp.getsockname()[1]
-        lines = ["v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0"]
-        lines += [f"m=audio {port} RTP/AVP {payload_type}", f"a=rtpmap:{payload_type} {encoding}"]
-        lines += [f"a=fmtp:{payload_type} {self._fmtp}"] if self._fmtp else []
-        return CRLF.join([*lines, ""])
+    def _description(self, payload_type: int, *attributes: str) -> str:
+        more = [f"a=fmtp:{payload_type} {self._fmtp}"] if self._fmtp else []
+        port: int = self._rtp.getsockname()[1]
+        return self._text.description(port, [payload_type], *attributes, *more)
 
-    def _request(self, method: str, target: str, call_id: str, to: str, body: str) -> str:
-        lines = [f"{method} sip:{target} SIP/2.0"]
-        lines += [f"Via: SIP/2.0/UDP {self.target};branch=z9hG4bK{random.getrandbits(64):x};rport"]
-        lines += [
-            "Max-Forwards: 70",
-            f"From: <sip:phone@{self.target}>;tag={self._tag}",
-            f"To: {to or f'<sip:{target}>'}",
-        ]
-        lines += [f"Call-ID: {call_id}", f"CSeq: 1 {method}", f"Contact: <sip:phone@{self.target}>"]
-        lines += ["Content-Type: application/sdp"] if body else []
-        return CRLF.join([*lines, f"Content-Length: {len(body)}", "", body])
-
-    def _send(self, text: str, destination: tuple[str, int]) -> None:
-        self._sip.sendto(text.encode(), destination)
+    def _send(self, data: bytes, destination: tuple[str, int]) -> None:
+        self._sip.sendto(data, destination)
 
 
 @contextlib.contextmanager
@@ -178,10 +153,3 @@ def phone(*, status: int = 200, mute_after: str = "", fmtp: str = "") -> Iterato
         yield made
     finally:
         made.close()
-
-
-def _field(text: str, name: str) -> str:
-    """The first header field of that name."""
-    match = re.search(rf"^{name}: *(.*?)\r?$", text, re.MULTILINE | re.IGNORECASE)
-    assert match is not None, f"no {name} in {text}"
-    return match[1]

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from tests.support.peers import require
 from tests.support.processes import LOOPBACK, ROOT, Program, free_ports, until
-from tests.support.raw_peer import CRLF, raw_peer, token
+from tests.support.raw_peer import raw_peer
+from tests.support.text_phone import CRLF, token
 
 DEPLOY = ROOT / "deploy"
 DOMAIN = "voip.example.org"

@@ -5,8 +5,6 @@ Everything happens in the test's own thread: sockets are read when the test asks
 """
 
 import contextlib
-import random
-import re
 import select
 import socket
 import struct
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.processes import LOOPBACK, PATIENCE
+from tests.support.text_phone import CRLF, TextPhone, first_format, is_final, media_port, rtpmap, status, token, value
 
 Samples = NDArray[np.int16]
 Address = tuple[str, int]
@@ -29,9 +28,7 @@ PACKET = 160  # samples of 20 ms
 L16, FEC = 96, 127  # payload types; the second is the one that old programs gave to their own kind of FEC
 PCMU = 0
 FIRST_SEQUENCE, FIRST_TIMESTAMP = 65500, 0xFFFFFFFF - 5000  # both wrap within the first second
-CRLF = "\r\n"
 _LARGEST = 65535
-_COPIED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
 _VERSION = 2 << 6
 
 
@@ -114,29 +111,6 @@ def from_mulaw(code: int) -> int:
 # --- SIP --------------------------------------------------------------------------------------------------------------
 
 
-def token() -> str:
-    return f"{random.getrandbits(64):016x}"
-
-
-def value(text: str, name: str) -> str:
-    """The first header field of that name."""
-    match = re.search(rf"^{name}: *(.*?)\r?$", text, re.MULTILINE | re.IGNORECASE)
-    assert match is not None, f"no {name} in {text}"
-    return match[1]
-
-
-def status(text: str | None) -> int | None:
-    """The status code of a response; None if there is none."""
-    return None if text is None else int(text.split(" ", 2)[1])
-
-
-def media_port(text: str) -> int:
-    """Where a description says that it wants its audio."""
-    match = re.search(r"^m=audio (\d+) ", text, re.MULTILINE)
-    assert match is not None, text
-    return int(match[1])
-
-
 @dataclass
 class Dialog:
     """A call that is up: what its requests are made of, and the message that opened it at the other side."""
@@ -176,6 +150,7 @@ class RawPeer:
         self.port: int = self.sip.getsockname()[1]
         self.target = f"{host}:{self.port}"
         self.tag = token()
+        self.text = TextPhone("raw", host, self.port, self.tag)
         self.seen: list[str] = []
         self._unread: list[tuple[str, Address]] = []
 
@@ -234,21 +209,8 @@ class RawPeer:
         branch: str = "",
     ) -> bytes:
         """A request as RFC 3261 section 8.1.1 wants it, with these header fields on top."""
-        uri = f"sip:anyone@{target[0]}:{target[1]}"
-        lines = [
-            f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.target};rport;branch={branch or 'z9hG4bK' + token()}",
-            "Max-Forwards: 70",
-            f"From: <sip:raw@{self.target}>;tag={self.tag}",
-            f"To: {to or f'<{uri}>'}",
-            f"Call-ID: {call_id or token()}",
-            f"CSeq: {number} {method}",
-            f"Contact: <sip:raw@{self.target}>",
-            *headers,
-        ]
-        if body:
-            lines.append("Content-Type: application/sdp")
-        return CRLF.join([*lines, f"Content-Length: {len(body.encode())}", "", body]).encode()
+        uri, data = f"sip:anyone@{target[0]}:{target[1]}", body.encode()
+        return self.text.request(method, uri, *headers, call_id=call_id, to=to, number=number, branch=branch, body=data)
 
     def ask(self, request: bytes, target: Address, timeout: float = 2.0) -> str | None:
         """The final answer to a request, which is sent once more every half second until it comes (RFC 3261 17.1)."""
@@ -257,7 +219,7 @@ class RawPeer:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self.send(request, target)
-            found = self.read(lambda answer: _is_final(answer, *key), 0.5)
+            found = self.read(lambda answer: is_final(answer, *key), 0.5)
             if found is not None:
                 return found[0]
         return None
@@ -265,13 +227,15 @@ class RawPeer:
     def description(self, payload_types: Sequence[int] = (L16,), *, ssrc: int | None = None) -> str:
         """SDP of our RTP socket. With `FEC` among the payload types FlexFEC is offered too."""
         known = {L16: f"L16/{RATE}/1", PCMU: "PCMU/8000", FEC: f"flexfec/{RATE}"}
-        listed = " ".join(map(str, payload_types))
-        lines = ["v=0", f"o=- 1 1 IN IP4 {self.host}", "s=-", f"c=IN IP4 {self.host}", "t=0 0"]
-        lines += [f"m=audio {self.rtp.getsockname()[1]} RTP/AVP {listed}"]
-        lines += [f"a=rtpmap:{kind} {known[kind]}" for kind in payload_types]
+        lines = [f"a=rtpmap:{kind} {known[kind]}" for kind in payload_types]
         lines += [f"a=fmtp:{FEC} repair-window=200000"] if FEC in payload_types else []
         lines += [f"a=ssrc:{ssrc} cname:raw"] if ssrc is not None else []
-        return CRLF.join([*lines, "a=ptime:20", ""])
+        return self.text.description(self._rtp_port, payload_types, *lines, "a=ptime:20")
+
+    @property
+    def _rtp_port(self) -> int:
+        port: int = self.rtp.getsockname()[1]
+        return port
 
     def invite(self, target: Address, description: str | None = None, call_id: str = "") -> tuple[str, Dialog | None]:
         """Call: the final answer, acknowledged, and what it opened (None: it refuses)."""
@@ -297,12 +261,7 @@ class RawPeer:
     def answer(self, request: tuple[str, Address], code: int, reason: str, *headers: str, body: str = "") -> None:
         """Answer a request that came."""
         text, source = request
-        fields = [line for line in text.split(CRLF) if line.partition(":")[0] in _COPIED]
-        if code > 100 and ";tag=" not in value(text, "To"):
-            fields = [line + f";tag={self.tag}" * line.startswith("To:") for line in fields]
-        lines = [f"SIP/2.0 {code} {reason}", *fields, f"Contact: <sip:raw@{self.target}>", *headers]
-        lines += ["Content-Type: application/sdp"] if body else []
-        self.send(CRLF.join([*lines, f"Content-Length: {len(body.encode())}", "", body]).encode(), source)
+        self.send(self.text.response(text, code, reason, *headers, body=body.encode()), source)
 
     def take_call(self, payload_types: Sequence[int] | None = None) -> Dialog:
         """Answer the next INVITE with 200; `payload_types`: the first one of the offer, unless given."""
@@ -314,13 +273,8 @@ class RawPeer:
 
     def answer_to(self, offer: str, payload_types: Sequence[int] | None = None) -> str:
         """SDP that takes one of the payload types of an offer, its first unless said, with the offer's own words."""
-        match = re.search(r"^m=audio \d+ \S+ (\d+)", offer, re.MULTILINE)
-        assert match is not None, offer
-        first = int(match[1]) if payload_types is None else payload_types[0]
-        lines = ["v=0", f"o=- 1 1 IN IP4 {self.host}", "s=-", f"c=IN IP4 {self.host}", "t=0 0"]
-        lines += [f"m=audio {self.rtp.getsockname()[1]} RTP/AVP {first}"]
-        lines += [line for line in offer.split(CRLF) if line.startswith(f"a=rtpmap:{first} ")]
-        return CRLF.join([*lines, "a=recvonly", ""])
+        first = first_format(offer) if payload_types is None else payload_types[0]
+        return self.text.description(self._rtp_port, [first], *rtpmap(offer, first), "a=recvonly")
 
     def media(self, count: int, timeout: float = PATIENCE) -> list[bytes]:
         """The next datagrams that come to our RTP socket; AssertionError if they do not."""
@@ -331,12 +285,6 @@ class RawPeer:
             assert ready, f"only {len(packets)} of {count} packets came"
             packets.append(self.rtp.recv(_LARGEST))
         return packets
-
-
-def _is_final(answer: str, call_id: str, number: str) -> bool:
-    lines = answer.split(CRLF)
-    final = answer.startswith("SIP/2.0 ") and not answer.startswith("SIP/2.0 1")
-    return final and f"Call-ID: {call_id}" in lines and f"CSeq: {number}" in lines
 
 
 @contextlib.contextmanager

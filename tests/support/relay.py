@@ -18,7 +18,6 @@ import contextlib
 import heapq
 import json
 import os
-import random
 import re
 import select
 import signal
@@ -28,9 +27,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.network import Bottleneck, Impairment, Path
+from voip.ip import IP_UDP_HEADER
+
+ROOT = FilePath(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 RECEIVER_ALIAS = "127.0.0.2"
 SENDER_ALIAS = "127.0.0.3"
@@ -44,18 +46,6 @@ _BATCH = 64  # datagrams read from one socket before the others have their turn
 Address = tuple[str, int]
 
 
-@dataclass(frozen=True)
-class Impairment:
-    """What one direction does to a datagram; shares are 0..1, times are seconds."""
-
-    loss: float = 0.0  # long-run share
-    burst: float = 1.0  # mean run of lost datagrams (Gilbert); 1: independent losses
-    delay: float = 0.0
-    jitter: float = 0.0  # mean of the exponential delay on top
-    reorder: bool = False  # let jitter reorder
-    duplicate: float = 0.0
-
-
 @dataclass
 class Count:
     offered: int = 0
@@ -65,45 +55,20 @@ class Count:
 
 
 class Direction:
-    """One direction: decides the fate of each datagram from its own seed; the same seed loses the same datagrams."""
+    """One direction: the fate of each datagram, and how often which one was met, by kind."""
 
     def __init__(self, impairment: Impairment, seed: str) -> None:
-        self.impairment = impairment
         self.counts: dict[str, Count] = {}
-        self._losses = random.Random(f"losses {seed}")
-        self._delays = random.Random(f"delays {seed}")
-        self._losing = False
-        self._latest = 0.0
+        self._path = Path(impairment, seed)
 
-    def departures(self, now: float, kind: str, *, spared: bool) -> list[float]:
+    def departures(self, now: float, kind: str, size: int = 0, *, spared: bool) -> list[float]:
         """When this datagram comes out: once, twice or never."""
+        out = self._path.departures(now, size, spared=spared)
         count = self.counts.setdefault(kind, Count())
         count.offered += 1
-        if spared:
-            return [now + self.impairment.delay]
-        if self._lost():
-            count.dropped += 1
-            return []
-        out = now + self.impairment.delay
-        if self.impairment.jitter:
-            out += self._delays.expovariate(1 / self.impairment.jitter)
-        if not self.impairment.reorder:
-            out = max(out, self._latest)
-        self._latest = max(out, self._latest)
-        if self._delays.random() < self.impairment.duplicate:
-            count.duplicated += 1
-            return [out, out]
-        return [out]
-
-    def _lost(self) -> bool:
-        loss, burst = self.impairment.loss, self.impairment.burst
-        if burst <= 1:
-            return self._losses.random() < loss
-        leave = 1 / burst
-        turn = leave if self._losing else leave * loss / (1 - loss)
-        if self._losses.random() < turn:
-            self._losing = not self._losing
-        return self._losing
+        count.dropped += not out
+        count.duplicated += len(out) == 2
+        return out
 
 
 @dataclass(frozen=True)
@@ -203,7 +168,8 @@ class Relay:
             if kind == "sip":
                 self._learn(data, source)
             spared = bool(self._spare_ports & {port, source_port}) or not self._impairs(kind)
-            for due in direction.departures(time.monotonic(), kind, spared=spared):
+            size = len(data) + IP_UDP_HEADER[4]
+            for due in direction.departures(time.monotonic(), kind, size, spared=spared):
                 self._order += 1
                 out = source.open(source_port)
                 item = (due, self._order, data, out, (to.address, port), direction.counts[kind])
@@ -291,6 +257,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--jitter-ms", type=float, default=0.0, help="mean of an exponential delay on top of --delay-ms")
     add("--reorder", action="store_true", help="let jitter reorder")
     add("--duplicate", type=float, default=0.0, help="share of datagrams that come twice, 0..1")
+    add("--rate-kbps", type=float, default=0.0, help="a bottleneck of so many kbit/s (default: none)")
+    add("--queue-ms", type=float, default=100.0, help="the longest wait in the bottleneck's queue")
     add("--direction", choices=["both", "forward", "back"], default="both", help="which way is impaired")
     add("--impair", choices=["all", "media", "sip"], default="all", help="which kind is impaired")
     add("--spare-port", type=int, action="append", default=[], help="a port whose traffic is only delayed (repeatable)")
@@ -312,6 +280,7 @@ def main(argv: list[str] | None = None) -> None:
         jitter=options.jitter_ms / 1e3,
         reorder=options.reorder,
         duplicate=options.duplicate,
+        bottleneck=Bottleneck.lasting(options.rate_kbps * 1e3, options.queue_ms / 1e3) if options.rate_kbps else None,
     )
     clean = Impairment(delay=bad.delay)
     stopping: list[int] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.support.negotiated import changed, negotiated
+from tests.support.network import Impairment, Path, Wire
 from voip import codecs
 from voip.media import Direction, NegotiatedMedia
 from voip.rtcp import ReportSources
@@ -65,6 +65,24 @@ def medias(**changes: object) -> tuple[NegotiatedMedia, NegotiatedMedia]:
     return near, far
 
 
+class _Way:
+    """Wires for one direction: media, of which the test itself says what is lost, and reports."""
+
+    def __init__(self, link: Link, seed: str) -> None:
+        always = Impairment(delay=link.delay, jitter=link.jitter, duplicate=link.copies - 1.0)
+        self.media = Wire(Path(always, f"{seed} media"))
+        self.reports = Wire(Path(replace(always, loss=link.rtcp_loss), f"{seed} reports"))
+
+    def next_delivery(self) -> float | None:
+        both = (self.media.next_delivery(), self.reports.next_delivery())
+        return min((due for due in both if due is not None), default=None)
+
+    def deliver(self, now: float) -> list[bytes]:
+        """What has come out, in order of arrival."""
+        came = [*self.media.deliver(now), *self.reports.deliver(now)]
+        return [datagram for datagram, _ in sorted(came, key=lambda item: item[1])]
+
+
 class Call:
     """Runs the call until a moment; what went over the wire is in `reports` (both ways: moment, who, datagram)."""
 
@@ -80,7 +98,6 @@ class Call:
         **changes: object,
     ) -> None:
         self.forth, self.back, self.now = forth, back, now
-        self.rng = random.Random(seed)
         near, far = medias(**changes)
         self.told: list[PathReport] = []
         self.sent = SenderStats()
@@ -107,8 +124,7 @@ class Call:
         self.began = now
         self._index = 0
         self._next_packet = now
-        self._under_way: list[tuple[float, int, str, bytes]] = []
-        self._order = 0
+        self._wires = {"near": _Way(forth, f"{seed} near"), "far": _Way(back, f"{seed} far")}
         self.sending = True
         if one_media:
             self.near.start_reports(now)
@@ -125,20 +141,19 @@ class Call:
             self._deliver()
             if self.sending and self._next_packet <= self.now:
                 self._send_media()
-            for session, who, link in ((self.near, "near", self.forth), (self.far, "far", self.back)):
+            for session, who in ((self.near, "near"), (self.far, "far")):
                 for datagram in session.rtcp_to_send(self.now):
-                    self.carry_report(who, datagram, link)
+                    self.carry_report(who, datagram)
         self.now = end
 
-    def carry_report(self, who: str, datagram: bytes, link: Link) -> None:
+    def carry_report(self, who: str, datagram: bytes) -> None:
         """A compound goes out."""
         self.reports.append((self.now, who, datagram))
-        if self.rng.random() >= link.rtcp_loss:
-            self._carry(who, datagram, link)
+        self._wires[who].reports.send(datagram, self.now)
 
     def _events(self) -> list[float]:
         events = [self._next_packet] if self.sending else []
-        events += [self._under_way[0][0]] if self._under_way else []
+        events += [due for way in self._wires.values() if (due := way.next_delivery()) is not None]
         events += [due for session in (self.near, self.far) if (due := session.next_timer()) is not None]
         return events or [float("inf")]
 
@@ -149,12 +164,12 @@ class Call:
         if self.forth.lose(index):
             self.lost.append(index)
         else:
-            self._carry("near", packet.serialize(), self.forth)
+            self._wires["near"].media.send(packet.serialize(), self.now)
         repairs = 0
         if index % 2:
             repair = RtpPacket(97, (FIRST_REPAIR + index // 2) & 0xFFFF, timestamp, REPAIR_SSRC, bytes(170))
             repairs = 1
-            self._carry("near", repair.serialize(), self.forth)
+            self._wires["near"].media.send(repair.serialize(), self.now)
         sent = self.sent
         self.sent = replace(
             sent,
@@ -168,14 +183,8 @@ class Call:
         self._index += 1
         self._next_packet += PTIME
 
-    def _carry(self, who: str, datagram: bytes, link: Link) -> None:
-        for _ in range(link.copies):
-            late = self.rng.expovariate(1 / link.jitter) if link.jitter else 0.0
-            self._order += 1
-            heapq.heappush(self._under_way, (self.now + link.delay + late, self._order, who, datagram))
-
     def _deliver(self) -> None:
-        while self._under_way and self._under_way[0][0] <= self.now:
-            _, _, who, datagram = heapq.heappop(self._under_way)
+        for who, way in self._wires.items():
             session, source = (self.far, SENDER) if who == "near" else (self.near, RECEIVER)
-            session.receive_datagram(datagram, source, self.now)
+            for datagram in way.deliver(self.now):
+                session.receive_datagram(datagram, source, self.now)

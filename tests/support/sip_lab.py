@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.support.network import Impairment, Path
+from tests.support.text_phone import TextPhone
 from voip.sip import (
     Address,
     CallAnswered,
@@ -116,8 +118,8 @@ class Phone:
 class Lab:
     """The network and its time. `trace` holds everything that was sent: time, source, destination, bytes.
 
-    What phones of `listening` are sent over TCP or TLS arrives, whole and in order; others refuse such connections, and
-    those in `dark` do not even do that.
+    `jitter` is the mean of an exponential delay on top. What phones of `listening` are sent over TCP or TLS arrives,
+    whole and in order; others refuse such connections, and those in `dark` do not even do that.
     """
 
     seed: int = 1
@@ -133,6 +135,11 @@ class Lab:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        impairment = Impairment(
+            loss=self.loss, duplicate=self.duplicate, delay=self.delay, jitter=self.jitter, reorder=True
+        )
+        self.path = Path(impairment, self.seed)
+        """What becomes of datagrams, whoever sends them."""
         self._counter = itertools.count()
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self.drop: Callable[[bytes, Address, Address], bool] = lambda data, source, destination: False
@@ -155,10 +162,8 @@ class Lab:
         if destination.reliable:
             self._send_by_connection(data, source._replace(protocol=destination.protocol), destination)
             return
-        for _ in range(1 + (self._random.random() < self.duplicate)):
-            if self._random.random() >= self.loss:
-                delay = self.delay + self._random.random() * self.jitter
-                self.at(delay, lambda: self._deliver(data, source, destination))
+        for due in self.path.departures(self.now, len(data)):
+            self.at(due - self.now, lambda: self._deliver(data, source, destination))
 
     def run(self, seconds: float) -> None:
         """Let time pass, and everything happen in it."""
@@ -226,36 +231,34 @@ class TextPeer:
         cseq: str = "",
     ) -> bytes:
         """The bytes of a request as a telephone would make it."""
-        here = f"{self.address.host}:{self.listens or self.address.port}"
-        protocol = self.address.protocol
-        transport = f";transport={protocol}" if protocol != "udp" else ""
-        to_tag = to_tag and f";tag={to_tag}"
         branch = branch or f"z9hG4bK{self.address.port}x{next(self.branches)}"
-        text = (
-            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{protocol.upper()} {here};branch={branch};rport\r\n"
-            f"Max-Forwards: 70\r\n"
-            f"From: <sip:text@{here}>;tag={self.tag}\r\nTo: <sip:anyone@10.0.0.1>{to_tag}\r\n"
-            f"Call-ID: {self.call_id}\r\nCSeq: {number} {cseq or method}\r\n"
+        return self._text(listens=self.listens).request(
+            method,
+            uri,
+            *lines.splitlines(),
+            call_id=self.call_id,
+            to="<sip:anyone@10.0.0.1>" + (f";tag={to_tag}" if to_tag else ""),
+            number=number,
+            branch=branch,
+            contact=contact,
+            cseq=cseq,
+            body=body,
         )
-        if contact:
-            text += f"Contact: <sip:text@{here}{transport}>\r\n"
-        if body:
-            text += "Content-Type: application/sdp\r\n"
-        return f"{text}{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     def response(
         self, request: Request, status: int, *, tag: str = "theirs", lines: str = "", body: bytes = b""
     ) -> bytes:
-        response = request.response(status, None, None if status == 100 else tag)
-        if status != 100:
-            response.headers.add("Contact", f"<sip:text@{self.address.host}:{self.address.port}>")
-        for line in lines.splitlines():
-            name, _, value = line.partition(":")
-            response.headers.add(name, value.strip())
-        if body:
-            response.headers.add("Content-Type", "application/sdp")
-            response.body = body
-        return response.serialize()
+        """The bytes of a response to a request; To gets this tag unless it has one."""
+        headers = [f"Contact: <sip:text@{self.address.host}:{self.address.port}>"] if status != 100 else []
+        reason = request.response(status).reason
+        text = request.serialize().decode()
+        return self._text().response(
+            text, status, reason, *headers, *lines.splitlines(), tag=tag, contact=False, body=body
+        )
+
+    def _text(self, *, listens: int = 0) -> TextPhone:
+        host, port, protocol = self.address.host, listens or self.address.port, self.address.protocol
+        return TextPhone("text", host, port, self.tag, protocol)
 
     def say(self, data: bytes, now: float | None = None) -> list[Request | Response]:
         """Send this; what comes back at once."""

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.wavdiff import compare, compare_files, save, speechlike
+from tests.support.sound import speechlike
+from tests.support.wav import save
+from tests.support.wavdiff import compare, compare_files
 
 RATE = 16_000
 SENT = speechlike(RATE, 4.0)

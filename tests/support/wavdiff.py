@@ -7,14 +7,14 @@ compared, at the level that fits best.
 
 import json
 import sys
-import wave
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.int16]
+from tests.support.wav import Samples, load
+
 Wave = NDArray[np.float64]
 
 _FRAME = 0.02  # seconds in which sound and silence are told apart
@@ -37,35 +37,6 @@ class Difference:
     @property
     def exact(self) -> bool:
         return self.wrong == 0
-
-
-def load(path: Path) -> tuple[Samples, int]:
-    """(samples, channels) and rate of a 16-bit WAV."""
-    with wave.open(str(path)) as file:
-        assert file.getsampwidth() == 2, f"{path}: 16-bit only"
-        channels, rate = file.getnchannels(), file.getframerate()
-        raw = file.readframes(file.getnframes())
-    whole = len(raw) // (2 * channels) * 2 * channels
-    return np.frombuffer(raw[:whole], "<i2").astype(np.int16).reshape(-1, channels), rate
-
-
-def save(path: Path, samples: Samples, rate: int) -> None:
-    """Write a 16-bit WAV; (samples,) is mono."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.astype("<i2").tobytes())
-
-
-def speechlike(rate: int, seconds: float, channels: int = 1, seed: int = 1) -> Samples:
-    """Noise in syllables with a pause now and then, no two stretches alike: what is lost or moved is seen."""
-    rng = np.random.default_rng(seed)
-    count = round(rate * seconds)
-    noise = rng.standard_normal((count, channels))
-    smooth = np.apply_along_axis(lambda wave: np.convolve(wave, np.ones(4) / 2, "same"), 0, noise)
-    swell = 0.55 + 0.45 * np.sin(2 * np.pi * 3.1 * np.arange(count) / rate)
-    return np.clip(5000 * smooth * swell[:, np.newaxis], -32768, 32767).astype(np.int16)
 
 
 def compare(sent: Samples, heard: Samples, rate: int) -> Difference:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.call import FEC_PAYLOAD_TYPE, Wrapping, check, l16, locate, media, noise
+from tests.support.sound import pitch, sine
 from voip.audio import AudioReceiver, AudioSender, Fanout, Mixer
 from voip.dsp import Pcm
 from voip.fec import parse_pattern
@@ -32,18 +33,6 @@ def receiver(agreed: NegotiatedMedia, rate: int = 8000, channels: int = 1) -> Au
 def send(source: AudioSender, sound: Pcm, block: int = 80) -> list[RtpPacket]:
     datagrams = [data for i in range(0, len(sound), block) for data in source.write(sound[i : i + block], 0.0)]
     return [RtpPacket.parse(data) for data in datagrams]
-
-
-def tone(hertz: float, seconds: float, rate: int, channels: int = 1) -> Pcm:
-    wave = 8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
-    return np.repeat(wave.astype(np.int16)[:, None], channels, axis=1)
-
-
-def pitch(sound: Pcm, rate: int) -> float:
-    """The strongest frequency in Hz, interpolated."""
-    mono = sound[:, 0] * np.hanning(len(sound))
-    spectrum = np.abs(np.fft.rfft(mono, 8 * len(mono)))
-    return float(np.argmax(spectrum)) * rate / (8 * len(mono))
 
 
 # -- sending ----------------------------------------------------------------------------------------------------------
@@ -142,7 +131,7 @@ def test_440_hz_stay_440_hz_through_other_rates_and_channels(
     agreed = media(l16(*wire), ptime=0.01 if wire[1] == 1 else 0.005)
     out = sender(agreed, *source)
     heard_by = receiver(agreed, *sink)
-    sound = tone(440, 2.0, *source)
+    sound = sine(source[0], 2.0, 440.0, source[1], peak=8000)
     block, now = source[0] // 100, 0.0
     heard = []
     for i in range(0, len(sound), block):

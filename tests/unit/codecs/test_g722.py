@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.support.call import Call, Link, media
 from tests.support.voice import speech, voice
-from tests.support.wavdiff import compare, load
+from tests.support.wav import load
+from tests.support.wavdiff import compare
 from voip import codecs
 from voip.codecs import Codec, Pcm
 from voip.errors import VoipError

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.support.ogg import opus_stream
 from tests.support.voice import voice
-from tests.support.wavdiff import compare, load
+from tests.support.wav import load
+from tests.support.wavdiff import compare
 from voip import cli, codecs
 from voip.codecs import Codec, Pcm, libopus
 from voip.codecs.opus import OpusDecoder, OpusEncoder

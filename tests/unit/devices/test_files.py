@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.sound import Time, noise, read_all, read_wav, write_wav
+from tests.support.sound import Time, noise, read_all
+from tests.support.wav import load, save
 from voip.devices import open_sink, open_source
 from voip.devices.files import RawSink, RawSource, WavReader, WavSink
 from voip.errors import DeviceError
@@ -57,7 +58,7 @@ def open_bytes(path: Path, data: bytes) -> WavReader:
 
 def test_a_wav_file_is_read_exactly_with_a_short_last_block(tmp_path: Path, time: Time) -> None:
     sent = noise(1000, 2)
-    path = write_wav(tmp_path / "a.wav", sent, 44100)
+    path = save(tmp_path / "a.wav", sent, 44100)
     source = open_source(str(path), clock=time.clock, sleep=time.sleep)
     assert (source.sample_rate, source.channels, source.block) == (44100, 2, 441)
     source.start()
@@ -133,7 +134,7 @@ def test_a_wav_file_may_be_a_pipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("samples", [1, 7, 480, 481, 1000])
 def test_a_looped_file_repeats_without_a_seam(tmp_path: Path, time: Time, samples: int) -> None:
     sent = noise(samples)
-    source = open_source(str(write_wav(tmp_path / "a.wav", sent)), loop=True, clock=time.clock, sleep=time.sleep)
+    source = open_source(str(save(tmp_path / "a.wav", sent)), loop=True, clock=time.clock, sleep=time.sleep)
     blocks = [source.read() for _ in range(10)]
     source.close()
     sound = np.concatenate([block for block in blocks if block is not None])
@@ -185,7 +186,7 @@ def test_any_bytes_are_sound_or_a_device_error(
 
 
 def test_a_missing_file_is_refused_and_the_files_that_exist_are_named(tmp_path: Path) -> None:
-    write_wav(tmp_path / "hello.wav", noise(10))
+    save(tmp_path / "hello.wav", noise(10))
     with pytest.raises(DeviceError, match=r"hallo\.wav does not exist; there are .*hello\.wav"):
         open_source(str(tmp_path / "hallo.wav"))
     with pytest.raises(DeviceError, match="cannot read"):
@@ -222,7 +223,7 @@ def test_a_written_wav_file_has_the_format_of_the_first_stream(tmp_path: Path, t
     sink.idle()
     sink.close()
     sink.close()
-    heard, rate = read_wav(path)
+    heard, rate = load(path)
     assert rate == 16000
     np.testing.assert_array_equal(heard, sent)
     assert time.now == pytest.approx(1000.0 + 1.0 + 0.3)
@@ -233,7 +234,7 @@ def test_a_wav_file_without_a_call_is_valid_and_empty(tmp_path: Path) -> None:
     while_open = (tmp_path / "a.wav").read_bytes()
     sink.close()
     for data in (while_open, tmp_path / "a.wav"):
-        heard, rate = read_wav(data)
+        heard, rate = load(data)
         assert (len(heard), rate) == (0, 48000)
 
 
@@ -252,7 +253,7 @@ def test_the_header_of_a_wav_file_is_right_at_any_moment(tmp_path: Path, time: T
     for n in range(250):
         sink.write(sent[80 * n : 80 * n + 80])
         wait_for_disk(sink)
-        heard, rate = read_wav(path)
+        heard, rate = load(path)
         assert rate == 8000
         assert len(heard) >= 80 * (n - 100)
         np.testing.assert_array_equal(heard, sent[: len(heard)])
@@ -275,7 +276,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.wav")], cwd=ROOT, check=False)
     assert done.returncode == -9
-    heard, _ = read_wav(tmp_path / "a.wav")
+    heard, _ = load(tmp_path / "a.wav")
     assert len(heard) >= 480 * 200
     np.testing.assert_array_equal(heard[::480, 0], np.arange(len(heard) // 480))
 
@@ -298,10 +299,10 @@ def test_a_disk_that_stalls_holds_nobody_up_and_loses_nothing(tmp_path: Path, ti
         sink.write(sent[80 * n : 80 * n + 80])
     assert reached.wait(20.0)
     assert time.now == pytest.approx(1000.0 + 3.0)
-    assert len(read_wav(tmp_path / "a.wav")[0]) <= 80
+    assert len(load(tmp_path / "a.wav")[0]) <= 80
     disk.set()
     sink.close()
-    np.testing.assert_array_equal(read_wav(tmp_path / "a.wav")[0][80:], sent)
+    np.testing.assert_array_equal(load(tmp_path / "a.wav")[0][80:], sent)
 
 
 def test_a_full_disk_is_told_with_the_next_block_and_at_the_end(tmp_path: Path, time: Time) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from tests.support.sound import column, pitch, sine, speech_noise
 from voip import dsp
 from voip.dsp import Concealer, Pcm, Resampler
 from voip.errors import VoipError
@@ -19,34 +19,11 @@ from voip.errors import VoipError
 RATES = [(44100, 48000), (48000, 44100), (16000, 48000), (48000, 16000), (8000, 48000)]
 
 
-def column(wave: NDArray[Any]) -> Pcm:
-    return np.asarray(np.rint(wave), np.int16)[:, None]
-
-
-def sine(rate: int, seconds: float = 1.0, hertz: float = 440.0, channels: int = 1) -> Pcm:
-    wave = 12000 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
-    return np.repeat(column(wave), channels, axis=1)
-
-
 def voice(rate: int, seconds: float = 1.0) -> Pcm:
     """A harmonic tone of 200 Hz, like a vowel."""
     time = np.arange(round(rate * seconds)) / rate
     wave = sum(np.sin(2 * np.pi * 200 * k * time + k * k) / k for k in range(1, 16))
     return column(6000 * np.asarray(wave))
-
-
-def noise(rate: int, seconds: float = 1.0) -> Pcm:
-    """Noise with the falling spectrum of speech."""
-    white = np.random.default_rng(1).normal(0, 1, round(rate * seconds))
-    smooth = np.convolve(white, np.exp(-np.arange(40) / 8), "same")
-    return column(smooth * 8000 / np.abs(smooth).max())
-
-
-def frequency(pcm: Pcm, rate: int) -> float:
-    """Of a sine: the peak of its spectrum."""
-    wave = pcm[:, 0] * np.hanning(len(pcm))
-    spectrum = np.abs(np.fft.rfft(wave, 8 * len(wave)))
-    return float(np.argmax(spectrum)) * rate / (8 * len(wave))
 
 
 def distortion(pcm: Pcm, rate: int, hertz: float = 440.0) -> float:
@@ -67,7 +44,7 @@ def stream(resampler: Resampler, pcm: Pcm, block: int) -> Pcm:
 def test_a_tone_keeps_its_frequency_level_and_length(source: int, target: int, channels: int) -> None:
     out = stream(Resampler(source, target, channels), sine(source, channels=channels), source // 100)
     assert out.shape == (target, channels)
-    assert frequency(out, target) == pytest.approx(440, abs=1)
+    assert pitch(out, target) == pytest.approx(440, abs=1)
     middle = slice(target // 10, -target // 10)
     assert dsp.level_dbfs(out[middle]) == pytest.approx(dsp.level_dbfs(sine(source)), abs=0.1)
     assert distortion(out[middle], target) < -75
@@ -75,7 +52,7 @@ def test_a_tone_keeps_its_frequency_level_and_length(source: int, target: int, c
 
 @pytest.mark.parametrize(("source", "target"), RATES)
 def test_blocks_of_10_ms_give_the_same_samples_as_one_block(source: int, target: int) -> None:
-    sound = noise(source)
+    sound = speech_noise(source)
     parts = stream(Resampler(source, target, 1), sound, source // 100)
     assert np.array_equal(parts, stream(Resampler(source, target, 1), sound, len(sound)))
 
@@ -117,7 +94,7 @@ def test_a_missing_converter_is_named_with_its_remedy(monkeypatch: pytest.Monkey
 
 
 def test_mono_becomes_two_equal_channels_and_back() -> None:
-    sound = noise(8000)
+    sound = speech_noise(8000)
     stereo = dsp.to_channels(sound, 2)
     assert stereo.shape == (8000, 2)
     assert np.array_equal(stereo[:, 0], stereo[:, 1])
@@ -133,7 +110,7 @@ def test_the_mean_of_two_loud_channels_does_not_overflow() -> None:
 
 def test_a_stereo_tone_made_mono_at_another_rate_is_still_the_tone() -> None:
     mono = dsp.to_channels(sine(44100, channels=2), 1)
-    assert frequency(stream(Resampler(44100, 48000, 1), mono, 441), 48000) == pytest.approx(440, abs=1)
+    assert pitch(stream(Resampler(44100, 48000, 1), mono, 441), 48000) == pytest.approx(440, abs=1)
 
 
 def test_levels_are_relative_to_full_scale() -> None:
@@ -152,7 +129,7 @@ def test_mixing_adds_and_holds_at_full_scale() -> None:
     assert one.ravel().tolist() == [20000, -20000, 5]
 
 
-SOUNDS = {"voice": voice, "noise": noise, "tone": sine}
+SOUNDS = {"voice": voice, "noise": speech_noise, "tone": sine}
 
 
 def with_hole(sound: Pcm, rate: int, start: float, length: float, block: float = 0.01) -> Pcm:
@@ -188,7 +165,7 @@ def test_one_lost_packet_of_a_vowel_is_replaced_almost_exactly(rate: int) -> Non
 
 
 def test_only_the_hole_and_the_first_milliseconds_after_it_are_changed() -> None:
-    sound = noise(48000)
+    sound = speech_noise(48000)
     changed = np.flatnonzero(with_hole(sound, 48000, 0.5, 0.02) != sound)
     assert changed[0] >= 24000
     assert changed[-1] < 24000 + 960 + round(48000 * Concealer.JOIN)

@@ -9,15 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.sound import sine
 from voip.dsp import Pcm, Resampler, level_dbfs
 from voip.errors import VoipError
 
 PPM = 1e-6
-
-
-def tone(rate: int, seconds: float, hertz: float = 1000.0) -> Pcm:
-    wave = 12000 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
-    return np.asarray(np.rint(wave), np.int16)[:, None]
 
 
 def noise(samples: int) -> Pcm:
@@ -54,7 +50,7 @@ def sharpest(sound: Pcm) -> int:
 def test_a_fast_clock_gives_that_much_less_sound(ppm: int, source: int, target: int) -> None:
     resampler = Resampler(source, target, 1)
     resampler.ratio = 1 + ppm * PPM
-    out = stream(resampler, tone(source, 10), source // 50)
+    out = stream(resampler, sine(source, 10, 1000.0), source // 50)
     assert len(out) == pytest.approx(10 * target / (1 + ppm * PPM), abs=2)
     middle = out[target // 2 : -target // 2]
     assert snr(middle, target, 1000 * (1 + ppm * PPM)) > 80  # rounding to 16 bits allows 89
@@ -71,7 +67,7 @@ def test_delay_tells_what_is_held_back_however_long_the_stream() -> None:
 @pytest.mark.parametrize("block", [120, 240, 960, 2880])
 @pytest.mark.parametrize("ppm", [-300, 20, 300])
 def test_switching_in_leaves_no_click_hole_or_doubled_sample(ppm: int, block: int) -> None:
-    sound = tone(48000, 2, hertz=437)
+    sound = sine(48000, 2, hertz=437)
     number = 48000 // block
     out = stream(Resampler(48000, 48000, 1), sound, block, {number: 1 + ppm * PPM})
     start = number * block
@@ -104,14 +100,14 @@ def test_a_filter_switched_in_at_once_begins_with_the_sound() -> None:
 
 
 def test_a_changing_ratio_is_not_heard() -> None:
-    sound = tone(48000, 4)
+    sound = sine(48000, 4, 1000.0)
     ratios = {number: 1 + np.sin(number) * 400 * PPM for number in range(20, 200, 3)}
     out = stream(Resampler(48000, 48000, 1), sound, 960, ratios)
     assert sharpest(out[:-480]) <= 1.1 * sharpest(sound)
 
 
 def test_a_flushed_resampler_keeps_its_ratio() -> None:
-    resampler, sound = Resampler(48000, 48000, 1), tone(48000, 1)
+    resampler, sound = Resampler(48000, 48000, 1), sine(48000, 1, 1000.0)
     resampler.ratio = 0.9997
     lengths = [len(stream(resampler, sound, 480)) for _ in range(3)]
     assert lengths == [pytest.approx(48000 / 0.9997, abs=2)] * 3
@@ -131,7 +127,7 @@ def test_equal_rates_need_the_converter_only_for_a_ratio(monkeypatch: pytest.Mon
     resampler.ratio = 1.0
     with pytest.raises(VoipError, match="pip install soxr"):
         resampler.ratio = 1.0001
-    sound = tone(48000, 0.02)
+    sound = sine(48000, 0.02, 1000.0)
     assert resampler.process(sound) is sound
 
 

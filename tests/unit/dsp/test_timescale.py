@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.support.sound import column, sine, speech_noise
 from voip.dsp import Pcm, TimeScaler, level_dbfs
 
 RATES = [8000, 16000, 44100, 48000]
 FAR = 10**6
 
 
-def column(wave: NDArray[Any]) -> Pcm:
-    return np.asarray(np.rint(wave), np.int16)[:, None]
-
-
 def tone(rate: int, seconds: float = 2.0, hertz: float = 440.0) -> Pcm:
-    return column(12000 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate))
+    return sine(rate, seconds, hertz)
+
+
+def noise(rate: int, seconds: float = 2.0, peak: float = 8000.0) -> Pcm:
+    return speech_noise(rate, seconds, peak)
 
 
 def vowel(rate: int, seconds: float = 2.0) -> Pcm:
@@ -34,13 +33,6 @@ def vowel(rate: int, seconds: float = 2.0) -> Pcm:
         strength = 1 / (1 + ((k * pitch - 600) / 200) ** 2) + 0.5 / (1 + ((k * pitch - 1300) / 300) ** 2) + 0.02
         wave += strength * np.sin(k * phase + k * k)
     return column(12000 * wave / np.abs(wave).max())
-
-
-def noise(rate: int, seconds: float = 2.0, peak: float = 8000.0) -> Pcm:
-    """Noise with the falling spectrum of speech."""
-    white = np.random.default_rng(1).normal(0, 1, round(rate * seconds))
-    smooth = np.convolve(white, np.exp(-np.arange(40) / 8), "same")
-    return column(smooth * peak / np.abs(smooth).max())
 
 
 SOUNDS = {"tone": tone, "vowel": vowel, "noise": noise}

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.fec_packets import FIRST_NUMBER, FIRST_TIMESTAMP, MEDIA_SSRC, MEDIA_TYPE, STEP, pattern_of
-from tests.unit.fec.test_ulpfec import captured
+from tests.support.fec_packets import FIRST_NUMBER, FIRST_TIMESTAMP, MEDIA_SSRC, MEDIA_TYPE, STEP, captured, pattern_of
 from voip.errors import ProtocolError
 from voip.fec import RedDecoder, RedEncoder, red
 from voip.fec.memory import MEDIA_RING

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +17,8 @@ from tests.support.fec_packets import (
     MEDIA_TYPE,
     REPAIR_TYPE,
     STEP,
+    captured,
+    new_ulpfec_decoder,
     pattern_of,
 )
 from voip.errors import ProtocolError
@@ -26,23 +27,6 @@ from voip.fec.decoder import REPAIR_RING
 from voip.fec.memory import MEDIA_RING
 from voip.fec.ulpfec import MAX_LEVELS, fitting, mask_bytes, mask_positions, parse_repair
 from voip.rtp import MAX_DATAGRAM, Packetizer, RtpPacket
-
-VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "fec"
-
-
-def captured(name: str) -> list[RtpPacket]:
-    lines = (VECTORS / name).read_text().splitlines()
-    return [RtpPacket.parse(bytes.fromhex(line)) for line in lines if not line.startswith("#")]
-
-
-def new_decoder(media_type: int = MEDIA_TYPE, repair_type: int = REPAIR_TYPE, step: int = STEP) -> UlpFecDecoder:
-    return UlpFecDecoder(
-        media_ssrc=None,
-        media_payload_types=frozenset({media_type}),
-        fec_payload_type=repair_type,
-        step=step,
-        shared_numbers=True,
-    )
 
 
 def stream(text: str, packets: int, *, seed: int = 1, longest: int = 160) -> list[RtpPacket]:
@@ -167,7 +151,7 @@ def test_levels_of_one_mask_rebuild_the_whole_packet() -> None:
     body = repair.payload[14:]
     levels = b"".join(len(part).to_bytes(2, "big") + b"\xf0\x00" + part for part in (body[:10], body[10:]))
     repair = replace(repair, payload=repair.payload[:10] + levels)
-    decoder = new_decoder()
+    decoder = new_ulpfec_decoder()
     assert feed(decoder, [*packets[:2], packets[3], repair]) == [packets[2].serialize()]
 
 
@@ -179,7 +163,7 @@ def test_a_packet_that_level_0_does_not_hold_is_rejected_and_one_that_it_holds_i
     level_0 = (20).to_bytes(2, "big") + b"\xf0\x00" + repair.payload[14:34]
     repair = replace(repair, payload=repair.payload[:10] + level_0 + level_1)
     for lost, rebuilt in ((0, [packets[0].serialize()]), (1, [])):
-        decoder = new_decoder()
+        decoder = new_ulpfec_decoder()
         assert feed(decoder, [*(packet for i, packet in enumerate(packets) if i != lost), repair]) == rebuilt
         assert decoder.rejected == (not rebuilt)
 
@@ -192,7 +176,7 @@ def test_packets_of_gstreamer_are_rebuilt_whichever_is_lost() -> None:
     media = [packet for packet in packets if packet.payload_type == 26]
     assert len(packets) - len(media) == 4
     for lost in media:
-        decoder = new_decoder(26, 100, 3000)
+        decoder = new_ulpfec_decoder(26, 100, 3000)
         assert feed(decoder, [packet for packet in packets if packet is not lost]) == [lost.serialize()]
         assert decoder.rejected == 0
 
@@ -222,7 +206,7 @@ def test_any_packet_that_is_lost_alone_is_rebuilt(text: str) -> None:
     sent = stream(text, 96)
     for lost in sent[: 60 if text == "48" else 30]:
         if not is_repair(lost):
-            decoder = new_decoder()
+            decoder = new_ulpfec_decoder()
             assert feed(decoder, [packet for packet in sent if packet is not lost]) == [lost.serialize()]
             assert decoder.rejected == 0
 
@@ -238,7 +222,7 @@ def test_a_pattern_may_change_between_any_two_packets() -> None:
         sent += [packet, *encoder.protect(packet)]
     assert sorted(packet.sequence_number - FIRST_NUMBER & 0xFFFF for packet in sent) == list(range(len(sent)))
     lost = sent[0]
-    decoder = new_decoder()
+    decoder = new_ulpfec_decoder()
     assert feed(decoder, sent[1:]) == [lost.serialize()]
     assert decoder.rejected == 0
 
@@ -255,7 +239,7 @@ def test_a_repair_packet_of_another_ssrc_and_sequence_is_understood_too() -> Non
     """RFC 5109 section 7.2 lets the FEC stream have both of its own."""
     packets = [packet_of(False, MEDIA_TYPE, 8 + i, STEP * i, 60) for i in range(4)]
     repair = replace(encoded(packets), ssrc=99, sequence_number=4711)
-    assert feed(new_decoder(), [*packets[:2], packets[3], repair]) == [packets[2].serialize()]
+    assert feed(new_ulpfec_decoder(), [*packets[:2], packets[3], repair]) == [packets[2].serialize()]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +257,7 @@ def test_what_does_not_fit_the_stream_is_rejected(place: int, bits: int) -> None
     payload = bytearray(repair.payload)
     payload[place] ^= bits
     repair = replace(repair, payload=bytes(payload))
-    decoder = new_decoder()
+    decoder = new_ulpfec_decoder()
     assert feed(decoder, [*packets[:2], *packets[3:], repair]) == []
     assert (decoder.rejected, decoder.recovered) == (1, 0)
 
@@ -284,7 +268,7 @@ def test_repair_packets_between_do_not_make_a_timestamp_wrong() -> None:
     media = [packet for packet in sent if not is_repair(packet)]
     for lost in combinations(range(4, 12), 2):
         gone = [media[i] for i in lost]
-        decoder = new_decoder()
+        decoder = new_ulpfec_decoder()
         keep = [packet for i, packet in enumerate(sent) if packet not in gone and (not is_repair(packet) or i % 5)]
         feed(decoder, keep)
         assert decoder.rejected == 0
@@ -293,7 +277,7 @@ def test_repair_packets_between_do_not_make_a_timestamp_wrong() -> None:
 @given(st.lists(st.tuples(st.integers(0, 65535), st.binary(max_size=60), st.booleans()), max_size=40))
 @settings(deadline=None, max_examples=50)
 def test_nothing_that_comes_raises_or_grows(packets: list[tuple[int, bytes, bool]]) -> None:
-    decoder = new_decoder()
+    decoder = new_ulpfec_decoder()
     for number, payload, repair in packets:
         packet = RtpPacket(REPAIR_TYPE if repair else MEDIA_TYPE, number, number * STEP, MEDIA_SSRC, payload)
         for found in decoder.receive(packet):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bench.fate import Path
-from tests.bench.rows import Impairment, Step
+from tests.support.network import Impairment, Path
 from voip.jitter.floor import OUTAGE
 from voip.jitter.losses import MEMORY, LossWatch
 from voip.rtp import ReceptionStats, RtpPacket
@@ -30,7 +29,7 @@ def watch(lost: Callable[[int, float], bool], seconds: float) -> tuple[LossWatch
 
 
 def impaired(impairment: Impairment, seed: int) -> Callable[[int, float], bool]:
-    path = Path((Step(0.0, impairment),), str(seed))
+    path = Path(impairment, str(seed))
     path.start(0.0)
 
     def lost(index: int, now: float) -> bool:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import socket
-from pathlib import Path
 
 import pytest
 
-from tests.support.namespaces import Hosts, require
-from tests.support.processes import receiver, sender
 from voip.cli.values import ip_address, rtp_target, sip_target
 from voip.net import zones
 
-PORTS = 25060, range(25062, 25082)
 IPV4, IPV6 = socket.AF_INET, socket.AF_INET6
 NAME, NUMBER = socket.if_nameindex()[0][1], socket.if_nameindex()[0][0]
 
@@ -89,27 +85,3 @@ def test_a_neighbour_on_any_of_several_links_is_asked_for(monkeypatch: pytest.Mo
         sip_target("fe80::7")
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(2, "eth0")])
     assert sip_target("fe80::7").host == "fe80::7"
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_call_over_a_cable_without_any_other_address(tmp_path: Path, transport: str) -> None:
-    require()
-    with Hosts() as hosts:
-        near, far = hosts.add("near"), hosts.add("far")
-        interface, theirs = hosts.cable(near, "192.0.2.1", far, "192.0.2.2")
-        hosts.cable(near, "198.51.100.1", far, "198.51.100.2")  # a second link: the zone has to be said
-        address = far.link_local(theirs)
-        target = f"sip:[{address}%{interface}]:25060;transport={transport}"
-        both = ("--two-way", "--codec", "l16", "--input", "tone", "--output", "null")
-        with (
-            receiver(tmp_path, "--once", *both, host="::", ports=PORTS, through=far.through) as callee,
-            sender(tmp_path, target, *both, "--duration", "2s", host="::", through=near.through) as caller,
-        ):
-            callee.wait_for(f"call from sip:voip@[{near.link_local(interface)}]")
-            caller.wait_for("call ended")
-            sent, heard = caller.finish(), callee.finish()
-    assert sent.status == heard.status == 0, sent.stderr + heard.stderr
-    for outcome in (sent, heard):
-        assert outcome.call["rx"]["received"] > 90, outcome.report
-        assert outcome.call["rx"]["lost"] == 0

@@ -212,7 +212,7 @@ def test_the_last_compound_has_the_last_figures_and_bye_and_ends_nothing() -> No
     call = Call(Link(lose=lambda index: index >= 498), Link())
     call.run(10)
     (last,) = call.far.final_report(call.now)
-    call.carry_report("far", last, call.back)
+    call.carry_report("far", last)
     assert call.far.final_report(call.now) == []
     (goodbye,) = find(call.compounds("far")[-1][1], Goodbye)
     assert goodbye == Goodbye((LISTENER_SSRC,))
@@ -229,7 +229,7 @@ def test_a_peer_that_says_bye_is_told_at_once_and_once_what_became_of_its_last_p
     call.sending = False
     (last,) = call.near.final_report(call.now)
     for _ in range(3):
-        call.carry_report("near", last, call.forth)
+        call.carry_report("near", last)
     said = call.now
     call.run(0.1)
     assert call.told[-1].cumulative_lost == len(call.lost) == call.far.reception.lost
@@ -242,13 +242,13 @@ def test_a_call_too_short_for_a_report_ends_with_one_and_without_bye() -> None:
     call.run(0.15)
     assert moments_of(call, "far") == []
     (last,) = call.far.final_report(call.now)
-    call.carry_report("far", last, call.back)
+    call.carry_report("far", last)
     call.run(0.1)
     assert find(call.compounds("far")[0][1], Goodbye) == []
     assert call.told[-1].cumulative_lost == 1
     near = call.near.final_report(call.now)
     assert len(near) == 1
-    call.carry_report("near", near[0], call.forth)
+    call.carry_report("near", near[0])
     assert find(call.compounds("near")[-1][1], Goodbye) == [Goodbye((SSRC, REPAIR_SSRC))]
 
 

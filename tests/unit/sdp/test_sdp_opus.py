@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sdp.test_sdp import ALICE, BOB, negotiate, offer, vector
+from tests.support.descriptions import ALICE, BOB, negotiate, offer, vector
 from voip import codecs
 from voip.codecs import Codec, opus
 from voip.media import Direction

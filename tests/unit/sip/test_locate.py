@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
+from tests.support.dns_records import Table
 from tests.support.sip_lab import OFFER, Lab, Phone, Policy, knows_names
 from voip.sip import (
     Address,
@@ -26,31 +27,6 @@ from voip.sip.resolver import KNOWN_FOR, LOOKUP_TIMEOUT, MAX_PENDING
 
 HERE, FIRST, SECOND = "10.0.0.2", "10.0.0.11", "10.0.0.12"
 ALL = ("udp", "tcp", "tls")
-
-
-class Table:
-    """Records of a test, and what was asked."""
-
-    def __init__(
-        self,
-        hosts: Mapping[str, Sequence[str]],
-        srv: Mapping[str, Sequence[Srv]] | None = None,
-        naptr: Mapping[str, Sequence[Naptr]] | None = None,
-    ) -> None:
-        self._hosts, self._srv, self._naptr = hosts, srv or {}, naptr or {}
-        self.asked: list[str] = []
-
-    def naptr(self, name: str) -> Sequence[Naptr]:
-        self.asked.append(f"NAPTR {name}")
-        return self._naptr.get(name, [])
-
-    def srv(self, name: str) -> Sequence[Srv]:
-        self.asked.append(f"SRV {name}")
-        return self._srv.get(name, [])
-
-    def hosts(self, name: str) -> Sequence[str]:
-        self.asked.append(name)
-        return self._hosts.get(name, [])
 
 
 def places(uri: str, table: Table, protocols: Sequence[str] = ALL) -> list[str]:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, do_nothing
-from tests.unit.sip.test_transaction import Bench, request
+from tests.support.transaction_lab import Bench, request
 from voip.sip import (
     Address,
     CallAnswered,

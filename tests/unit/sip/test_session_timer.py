@@ -297,7 +297,7 @@ def test_two_of_us_keep_a_call_up_for_hours_and_end_it_when_the_network_goes() -
     lab.run(4 * 3600.0)
     assert caller.ended() == callee.ended() == []
     assert len(lab.sent(caller, "UPDATE ")) >= 4 * 60 - 1
-    lab.loss = 1.0
+    lab.path.change(loss=1.0)
     lab.run(120.0)
     assert [event.reason for event in caller.ended()] == ["timeout"]
     assert [event.reason for event in callee.ended()] == ["timeout"]

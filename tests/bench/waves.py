@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import wave
 from pathlib import Path
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
+
+from tests.support.wav import load, save
 
 Wave = NDArray[np.float64]
 
@@ -23,25 +24,15 @@ _SHORTEST = 2.0  # seconds: sentences, not single words
 _LEVEL = 10 ** (-26 / 20)  # root mean square of active speech, full scale 1: -26 dBov, ITU-T P.56 and P.830
 
 
-def load(path: Path) -> tuple[Wave, int]:
+def load_wave(path: Path) -> tuple[Wave, int]:
     """Mono samples, full scale 1, and the rate of a 16-bit WAV file."""
-    with wave.open(str(path)) as file:
-        if file.getsampwidth() != 2:
-            raise ValueError(f"{path}: only 16-bit samples are read")
-        channels, rate = file.getnchannels(), file.getframerate()
-        raw = file.readframes(file.getnframes())
-    samples = np.frombuffer(raw[: len(raw) // (2 * channels) * 2 * channels], "<i2")
-    return samples.reshape(-1, channels).mean(axis=1) / 32768.0, rate
+    samples, rate = load(path)
+    return samples.mean(axis=1) / 32768.0, rate
 
 
-def save(path: Path, samples: Wave, rate: int = RATE) -> None:
+def save_wave(path: Path, samples: Wave, rate: int = RATE) -> None:
     """Write mono samples, full scale 1, as a 16-bit WAV."""
-    pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
+    save(path, np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16), rate)
 
 
 def at_rate(samples: Wave, rate: int, wanted: int = RATE) -> Wave:

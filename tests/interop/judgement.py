@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.quality import band_pass, correlations, overall_lag, piece
-from tests.bench.sound import RATE, Wave, at_rate, load, prompts
-from tests.support.wavdiff import Difference, Samples, compare, save, speechlike
-from tests.support.wavdiff import load as load_samples
+from tests.bench.waves import RATE, Wave, at_rate, load_wave, prompts
+from tests.support.sound import speechlike
+from tests.support.wav import Samples, save
+from tests.support.wav import load as load_samples
+from tests.support.wavdiff import Difference, compare
 
 SECONDS = 2.5
 """Of what is compared in each direction."""
@@ -122,7 +124,7 @@ def _judge_by_ear(codec: str, said: Path, heard: Path, wanted: float, skip: floa
     """By PESQ of all that was heard; and no pieces of it may be missing."""
     from pesq import pesq  # compiled, and only needed here: the fast tests do without
 
-    reference, received = at_rate(*load(said)), at_rate(*load(heard))
+    reference, received = at_rate(*load_wave(said)), at_rate(*load_wave(heard))
     lag = overall_lag(reference, received)
     begin = max(0, -lag) + round(skip * RATE)
     reference = reference[begin : len(received) - lag - round(_CUT * RATE)]
@@ -139,7 +141,7 @@ def _judge_by_ear(codec: str, said: Path, heard: Path, wanted: float, skip: floa
 
 def _likeness(said: Path, heard: Path) -> float:
     """Correlation of the last sound heard, where it is loudest, with the place of what was said that it is likest."""
-    wanted, got = (band_pass(at_rate(*load(file))) for file in (said, heard))
+    wanted, got = (band_pass(at_rate(*load_wave(file))) for file in (said, heard))
     end, size = got[-round(2 * TAIL * RATE) : len(got) - round(_CUT * RATE)], round(TAIL / 2 * RATE)
     loudest = int(np.argmax(np.convolve(end * end, np.ones(size), "valid")))
     return float(correlations(end[loudest : loudest + size], wanted).max())

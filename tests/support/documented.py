@@ -1,0 +1,283 @@
+"""The commands that the documentation shows, and a laboratory in which they run as they are written.
+
+A command runs under bash in a folder of its own, where `./sender.py` and `./receiver.py` start the real scripts with
+options that keep them on the loopback interface, on ports of their own, and short. What cannot be the same here as at
+the reader's is replaced in the text first:
+
+    192.168.1.20, with any port      a receiver on the loopback interface: 127.0.0.1:PORT
+    rtp://:5004, rtp://HOST:5004     a free port
+    *.example, *.example.org, *.lan  localhost; after --registrar it is Kamailio, where `bob` is registered
+    mic:usb, speaker:usb             the virtual sound card, which is also the default one; where there is none, a tone
+                                     and `null` (in CI there has to be one)
+
+Files that a command reads are there before: any .wav and .mp3 is a second of sound (four that ffmpeg reads in real
+time), .sdp a description of a stream, .pem a certificate for localhost; what --password-file names holds the password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.peers import require
+from tests.support.processes import LOOPBACK, PATIENCE, Program, Receiver, free_ports, receiver, sender, until
+from tests.support.registrar_lab import PASSWORD, registrar
+from tests.support.virtual_sound import VirtualSound
+from tests.support.wav import save
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ("./receiver.py", "./sender.py", "git", "make", "ffmpeg", "openssl", "python", "python3", "pip", "apt-get")
+"""What a code block of commands begins with; other blocks show what is printed, or a picture."""
+MORE_PROGRAMS = (".ci/run", "sudo", "nc", "export", "VOIP_PASSWORD=", "sipp", "baresip", "gst-launch-1.0", "systemctl")
+WAITING = "receiver  waiting for a"
+"""How the first line of a receiver begins: a call, or a stream."""
+SECONDS = "1.2s"
+"""How long a call lasts that would go on for ever."""
+PEER = re.compile(r"\b(?:192\.168|10\.\d+)\.\d+\.\d+(?::\d+)?\b")
+NAME = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:example(?:\.(?:org|com|net))?|lan)\b(?::\d+)?")
+RTP = re.compile(r"\brtp://([\w.\[\]]*):\d+")
+WRITING = ("--report", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
+"""Options whose file is written, not read."""
+FILE = re.compile(r"[\w.-]+\.(?:wav|mp3|sdp|pem)\b")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a code block: the file and line where it begins, and its text on one line."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.text}"
+
+    @property
+    def script(self) -> str:
+        """`receiver` or `sender`, or empty: neither is run."""
+        found = re.search(r"\./(receiver|sender)\.py\b", self.text)
+        return found[1] if found else ""
+
+    @property
+    def words(self) -> list[str]:
+        return shlex.split(self.text, comments=True)
+
+
+def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+    """Paragraphs of code in Markdown, fenced or indented by four spaces: their lines with numbers."""
+    block: list[tuple[int, str]] = []
+    fenced, before = False, ""
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        fence = line.startswith("```")
+        if not fence and line.strip() and (fenced or (line.startswith("    ") and (block or not before.strip()))):
+            block.append((number, line if fenced else line[4:]))
+        elif block:
+            yield block
+            block = []
+        fenced, before = fenced != fence, line
+
+
+def is_command(line: str) -> bool:
+    first = line.split(maxsplit=1)[0] if line.strip() else ""
+    return first in PROGRAMS or first.startswith(MORE_PROGRAMS)
+
+
+def commands(file: Path) -> list[Command]:
+    """All commands of a file's code blocks, without a prompt, continued lines joined."""
+    found = []
+    for block in blocks(file.read_text(encoding="utf-8")):
+        lines = [(number, line.removeprefix("$ ")) for number, line in block]
+        if not is_command(next((line for _, line in lines if not line.startswith("#")), "")):
+            continue
+        text, begin = "", 0
+        for number, line in lines:
+            begin = begin if text else number
+            text += line.removesuffix("\\")
+            if not line.endswith("\\") and text.strip() and not text.startswith("#"):
+                found.append(Command(file.relative_to(ROOT).as_posix(), begin, " ".join(text.split())))
+            text = text if line.endswith("\\") else ""
+    return found
+
+
+# --- running them -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Laboratory:
+    """Where one command runs. `card`: the virtual sound card, if there can be one."""
+
+    folder: Path
+    card: VirtualSound | None
+    certificate: Path
+    key: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def run(self, command: Command) -> None:
+        """Run it, with whom it needs; AssertionError if anything is not as it should be."""
+        if "ffmpeg" in command.text or ".mp3" in command.text:
+            require("ffmpeg")
+        self.folder.mkdir(parents=True)
+        self.environment = dict(self.card.environment) if self.card else {}
+        self.environment["SSL_CERT_FILE"] = str(self.certificate)
+        if "--registrar" in command.text or "--user" in command.text:
+            self.environment["VOIP_PASSWORD"] = PASSWORD
+        self.environment["PATH"] = f"{self.folder}:{os.environ['PATH']}"
+        text = self._localised(command.text)
+        self._lay_out(text, command)
+        with self.stack:
+            if command.script == "receiver":
+                self._run_receiver(text, command)
+            elif command.script == "sender":
+                self._run_sender(text, command)
+            else:
+                self._run_other(text)
+
+    # --- text and files ---
+
+    def _localised(self, text: str) -> str:
+        self.port, self.media_ports = free_ports()
+        text = re.sub(r"(--bind|--public-address) \S+", rf"\1 {LOOPBACK}", text)
+        text = RTP.sub(lambda found: f"rtp://{found[1] and LOOPBACK}:{self.media_ports[0]}", text)
+        text = PEER.sub(lambda found: f"{LOOPBACK}:{self.port}", text)
+        if not self.card:
+            text = re.sub(r"\bmic(:\w+)?\b", "tone", re.sub(r"\bspeaker(:\w+)?\b", "null", text))
+        text = text.replace("mic:usb", "mic:virtual_microphone").replace("speaker:usb", "speaker:virtual_speaker")
+        return text.replace(f"rtp://{LOOPBACK}:{self.port}:", f"rtp://{LOOPBACK}:")
+
+    def _lay_out(self, text: str, command: Command) -> None:
+        words = shlex.split(text, comments=True)
+        for before, word in itertools.pairwise(words):
+            if before == "--password-file":
+                (self.folder / word).write_text(PASSWORD + "\n")
+        written = {word for before, word in itertools.pairwise(words) if before in WRITING}
+        for name in {*FILE.findall(text)} - written:
+            self._make_file(self.folder / name, 4.0 if " -re " in text else 1.0)
+        options = ["--bind", LOOPBACK]
+        if command.script == "receiver":
+            options += ["--sip-port", str(self.port), "--rtp-port", f"{self.media_ports[2]}-{self.media_ports[-1]}"]
+            options += [] if self.card or "--output" in text else ["--output", "null"]
+        else:
+            options += ["--duration", SECONDS]
+        if not self.card and "--input" not in text and (command.script == "sender" or "--two-way" in text):
+            options += ["--input", "tone"]
+        for script in ("receiver", "sender"):
+            start = shlex.join([sys.executable, str(ROOT / f"{script}.py")])
+            self._write_program(f"{script}.py", f'echo $$ >{script}.pid; exec {start} "$@" {shlex.join(options)}')
+        if self.card is None or shutil.which("aplay") is None:
+            self._write_program("aplay", "exec cat >/dev/null")
+
+    def _make_file(self, file: Path, seconds: float) -> None:
+        if file.suffix in (".wav", ".mp3"):
+            sound = np.random.default_rng(1).integers(-8000, 8000, (round(48000 * seconds), 1)).astype(np.int16)
+            written = save(file.with_suffix(".wav"), sound)
+            if file.suffix == ".mp3":
+                subprocess.run(["ffmpeg", "-v", "error", "-i", written, file], check=True, timeout=PATIENCE)
+        elif file.suffix == ".pem":
+            shutil.copy(self.key if "key" in file.name else self.certificate, file)
+        elif file.suffix == ".sdp":
+            lines = ["v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0"]
+            file.write_text("\r\n".join([*lines, f"m=audio {self.media_ports[0]} RTP/AVP 0", ""]))
+
+    def _write_program(self, name: str, text: str) -> None:
+        file = self.folder / name
+        file.write_text(f"#!/bin/bash\n{text}\n")
+        file.chmod(0o755)
+
+    # --- a receiver ---
+
+    def _run_receiver(self, text: str, command: Command) -> None:
+        if "--list-devices" in text:
+            self._run_other(text)
+            return
+        text = self._with_registrar(text)
+        with self._start(text) as program:
+            program.wait_for(WAITING)
+            if "--registrar" in text:
+                program.wait_for("registered")
+            if "--password-file" not in text or "--registrar" in text:
+                self._call(command)
+            if "--once" not in command.words:
+                os.kill(int((self.folder / "receiver.pid").read_text()), 2)
+            end = program.finish()
+        assert end.status == 0, end.stderr
+
+    def _call(self, command: Command) -> None:
+        """Somebody calls, or sends a stream, and is heard."""
+        stream = any(word.startswith("rtp:") or word.endswith(".sdp") for word in command.words)
+        target = f"rtp://{LOOPBACK}:{self.media_ports[0]}" if stream else f"{LOOPBACK}:{self.port}"
+        codec = ("--codec", "pcmu") if stream else ()
+        with sender(self.folder, target, *codec, "--duration", "0.6s", name="peer") as peer:
+            end = peer.finish()
+        assert end.status == 0, end.stderr
+        assert end.call["tx"]["packets"] > 10
+
+    # --- a sender ---
+
+    def _run_sender(self, text: str, command: Command) -> None:
+        if any(word.startswith("rtp:") for word in shlex.split(text, comments=True)):
+            stream = (f"rtp://:{self.media_ports[0]}", "--codec", "pcmu")
+            peer = self._peer(*stream, ports=free_ports(), ready="waiting for a stream")
+        else:
+            secure = ("--tls-cert", str(self.certificate), "--tls-key", str(self.key)) if "sips:" in text else ()
+            if "--registrar" in text:
+                text = self._with_registrar(text)
+                server = text.split("--registrar ", 1)[1].split()[0]
+                secure = ("--registrar", server, "--user", command.words[-1])
+            peer = self._peer(*secure, ports=(self.port, self.media_ports), ready="waiting for a call")
+            if "--registrar" in text:
+                peer.wait_for("registered")
+        tls = f"localhost:{self.port + 1}" if "sips:" in text else f"localhost:{self.port}"
+        text = NAME.sub(tls, text)
+        with self._start(text) as program:
+            end = program.finish()
+        assert end.status == 0, f"{end.stderr}\n{peer.stderr}"
+        peer.wait_for("call ended")
+        peer.stop()
+        heard = peer.finish()
+        assert heard.call["rx"]["received"] > 10, heard.stderr
+
+    def _peer(self, *options: str, ports: tuple[int, range], ready: str) -> Receiver:
+        environment = {"VOIP_PASSWORD": PASSWORD} if "--user" in options else None
+        started = receiver(self.folder, *options, name="peer", ports=ports, ready=ready, environment=environment)
+        return self.stack.enter_context(started)
+
+    # --- others ---
+
+    def _run_other(self, text: str) -> None:
+        """A command that ends by itself; what it describes by SDP is listened to while it goes on."""
+        described = re.search(r"-sdp_file (\S+)", text)
+        with self._start(text) as program:
+            heard = self._listen(self.folder / described[1]) if described else None
+            end = program.finish()
+        assert end.status == 0, end.stderr
+        if heard is not None:
+            heard.stop()
+            assert heard.finish().call["rx"]["received"] > 10
+
+    def _listen(self, description: Path) -> Receiver:
+        until(lambda: description.exists() and b"m=audio" in description.read_bytes(), "it is described")
+        return self._peer(str(description), ports=free_ports(), ready="waiting for a stream")
+
+    def _with_registrar(self, text: str) -> str:
+        """The command with a registrar of our own, which is up."""
+        if "--registrar" not in text:
+            return text
+        port = free_ports()[0]
+        self.stack.enter_context(registrar(self.folder / "registrar", port))
+        return re.sub(r"--registrar \S+", f"--registrar {LOOPBACK}:{port}", text)
+
+    def _start(self, text: str) -> Program:
+        command = ["bash", "-c", f"set -o pipefail; {text}"]
+        return Program(command, folder=self.folder, name="command", environment=self.environment)

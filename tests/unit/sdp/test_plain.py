@@ -1,0 +1,51 @@
+"""RTP without signalling: what its descriptions say, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voip import cli, codecs
+from voip.errors import VoipError
+from voip.media import Direction
+from voip.sdp import Capabilities, Endpoint, SessionDescription
+from voip.sdp.plain import describe, media_of
+
+OURS = Endpoint("192.0.2.1", 5002, 0x11111111, 0x22222222, "ours", 1000)
+
+
+def test_a_description_says_what_is_sent_and_asks_for_nothing() -> None:
+    capabilities = Capabilities(tuple(codecs.offerable(["opus", "l16"], 48000, 1)), repair_window=0.1)
+    description = SessionDescription.parse(describe(capabilities, OURS).serialize())
+    (media,) = description.media
+    assert (media.formats, description.host(media), media.port) == (["96", "97"], "192.0.2.1", 5002)
+    assert {"rtcp-mux", "rtcp-rsize", "sendrecv"}.isdisjoint(name for name, _ in media.attributes)
+    theirs = media_of(description, Capabilities(capabilities.codecs, Direction.RECVONLY), OURS, None)
+    assert (theirs.audio.codec.name, theirs.fec, theirs.remote, theirs.rtcp_mux) == (
+        "opus",
+        "flexfec",
+        ("0.0.0.0", 0),
+        False,
+    )
+    ours = media_of(description, capabilities, OURS, ("192.0.2.1", 5002))
+    assert (ours.remote_ssrc, ours.remote_rtcp, ours.fec) == (None, ("192.0.2.1", 5003), "flexfec")
+
+
+@pytest.mark.parametrize("wrong", ["rtp://", "rtp://192.0.2.1", "rtp://:0", "rtp://:99999", "rtp://a:5004/x"])
+def test_what_is_no_stream_is_refused_with_a_line(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.receiver_options([wrong])
+    assert "STREAM" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_description_is_refused_with_a_line(tmp_path: Path) -> None:
+    for name, content in {
+        "absent": None,
+        "text": b"hello",
+        "video": b"v=0\no=- 1 1 IN IP4 0\nm=video 9 RTP/AVP 0",
+    }.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(VoipError, match=name):
+            cli.read_plain_source(tmp_path / name)
