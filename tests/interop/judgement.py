@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,9 +193,3 @@ def _difference(said: Path, heard: Path) -> Difference:
 def _sounding_end(samples: Samples) -> int:
     sounding = np.flatnonzero(samples.any(axis=1))
     return int(sounding[-1]) + 1 if len(sounding) else 0
-
-
-def rate_of(file: Path) -> tuple[int, int]:
-    """Rate and channels of a finished WAV file."""
-    with wave.open(str(file)) as opened:
-        return opened.getframerate(), opened.getnchannels()

@@ -25,7 +25,7 @@ NOT_RUN = {
     r"make\b": "runs the tests, of which this is one; its targets are checked below",
     r"\.ci/run": "runs the tests, of which this is one",
     r"(sudo )?(apt-get|systemctl)\b": "changes the machine",
-    r"(python3? -m )?pip\b": "changes the environment that the tests run in",
+    r"(python3? -m (pip|venv)|pip)\b": "installs packages from the network",
     r"python3? -m (tests|tools)\.": "takes minutes, and has tests of its own; that it exists is checked below",
     r".*\bfe80::": "needs a neighbour on a link",
 }
