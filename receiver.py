@@ -6,7 +6,7 @@ capture thread    with --two-way: microphone -> AudioSender of each call -> sock
 playback thread   mailbox -> AudioReceiver (FEC, jitter buffer, decoder) -> Mixer -> speaker, paced by the speaker
 main thread       shows how it goes, waits for Ctrl+C, writes the report
 
-A call: IncomingCall -> Answerer opens a media port, answers 200, attaches an RtpSession; its packets play until
+A call: IncomingCall -> CallManager opens a media port, answers 200, attaches an RtpSession; its packets play until
 BYE, the media time-out or Ctrl+C (which sends BYE); what has arrived is played to its end; then its report.
 """
 
@@ -18,42 +18,37 @@ if __name__ == "__main__":
     ensure_dependencies(__file__)
 
 from voip import cli
-from voip.calls import Answerer
+from voip.calls import CallManager, CallTable
 from voip.engine import Shutdown, Worker, together
 from voip.media import Direction
 
 
 def main(options: cli.ReceiverOptions) -> int:
-    shutdown, console = Shutdown(), cli.console(options)
+    shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    playback = cli.playback(options)
-    capture = cli.capture(options, answers=True) if options.two_way else None
+    playback = cli.open_playback(options)
+    capture = cli.open_capture(options, answers=True) if options.two_way else None
     devices = [part for part in (playback.sink, capture and capture.source) if part]
 
-    network = cli.network(options, console)
-    sip_port = None if options.stream else network.sip.listen(options.sip_port)
-    agent = cli.user_agent(
-        options,
-        network,
-        max_calls=options.max_calls,
-        allowed=options.allowed,
-        users=options.users,
-        replaceable=lambda *call: calls.is_abandoned(*call),
+    network = cli.make_network(options, console)
+    stream = cli.read_plain_source(options.stream) if options.stream else None
+    sip_port = None if stream else network.sip.listen(options.sip_port)
+    calls = CallTable(network.loop.now)
+    agent = cli.make_user_agent(
+        options, network, calls, max_calls=options.max_calls, allowed=options.allowed, users=options.users
     )
-    settings = cli.call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY)
-    calls = Answerer(
+    manager = CallManager(
         network,
         agent,
+        calls,
+        cli.make_streams(options, network, console, playback=playback, capture=capture),
         console,
-        shutdown,
-        settings,
-        hearing=cli.hearing(network, playback, console),
-        speaking=cli.speaking(options, network, capture, console) if capture else None,
-        once=options.once,
+        cli.make_call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY),
+        cli.WaitForNextCall(shutdown, once=options.once, stream=stream),
     )
-    if options.stream:
-        network.loop.post(calls.await_stream, cli.plain_source(options.stream))
+    if stream:
+        network.loop.post(manager.await_stream, stream)
     cli.announce(options, network, sip_port, devices, console)
 
     workers = [
@@ -63,9 +58,9 @@ def main(options: cli.ReceiverOptions) -> int:
     if capture:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
     with together(workers):
-        cli.watch(options, calls, devices, console, shutdown)
+        cli.watch(options, network, manager, devices, console, shutdown)
     network.close()
-    return cli.finish("receiver", options, calls, devices, console, shutdown)
+    return cli.finish("receiver", options, manager, devices, console, shutdown)
 
 
 def command() -> int:

@@ -42,11 +42,11 @@ PACKETS_BEHIND = 500
 """Packets that may wait for their owner before new ones are dropped and counted: commands never are."""
 
 LAST_STANDARD_STREAM = 2
+"""The file descriptor of stderr."""
 GOODBYE_STEP = 0.01
-REST = 0.01
-"""Seconds between looks at the mailbox once the input has ended."""
-BEGIN_POLL = 0.1
-"""Seconds between looks at a request to stop while no call is answered yet."""
+"""Seconds between looks at what the end of the program waits for."""
+IDLE_POLL = 0.01
+"""Seconds between looks at a request to stop while there is nothing to send."""
 
 
 class Mailbox:
@@ -143,14 +143,14 @@ class Shutdown:
             signal.signal(hang_up, self.interrupt)
 
 
-class Worker(threading.Thread):
+class Worker:
     """A named thread around one loop; whatever escapes the loop stops the program with a fitting exit status."""
 
     def __init__(self, name: str, shutdown: Shutdown, loop: Callable[..., None], *args: object) -> None:
-        super().__init__(name=name)
         self._loop, self._args, self._shutdown = loop, args, shutdown
+        self._thread = threading.Thread(target=self._run, name=name)
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
             self._loop(*self._args)
         except DeviceError as error:
@@ -161,17 +161,18 @@ class Worker(threading.Thread):
             self._shutdown.request(EXIT_USAGE, str(error))
         except Exception as error:  # a bug: said in full, and never survived half alive
             traceback.print_exc()
-            self._shutdown.request(EXIT_BUG, f"{type(error).__name__} in the {self.name} thread (a bug): {error}")
+            text = f"{type(error).__name__} in the {self._thread.name} thread (a bug): {error}"
+            self._shutdown.request(EXIT_BUG, text)
 
     def __enter__(self) -> Worker:
-        self.start()
+        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None:
             self._shutdown.request(EXIT_BUG)
             self._shutdown.stop()
-        self.join()
+        self._thread.join()
 
 
 @contextlib.contextmanager
@@ -231,17 +232,23 @@ class Playback:
 
 
 class Capture:
-    """The capture thread's state: the source and the streams that it feeds. Others reach it through `mailbox`.
+    """The capture thread's state: the source and the streams that it feeds. Others reach it by `post`.
 
-    The input is sent once, to whoever is there, or, with `again`, from its beginning whenever a first stream joins.
+    Streams come and go at any time. The input begins with the first of them and is sent once, to all that are there
+    while it lasts; with `again` it begins anew whenever a stream joins and there was none.
     """
 
     def __init__(self, source: Source, *, duration: float | None = None, again: bool = False) -> None:
         """`duration`: seconds after which the input ends."""
-        self.source, self.fanout, self.mailbox = source, Fanout(), Mailbox()
+        self.source, self.fanout = source, Fanout()
         self._again = again
-        self.begin, self._rest = threading.Event(), threading.Event()
+        self._mailbox, self._posted = Mailbox(), threading.Event()
         self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
+
+    def post(self, function: Callable[..., object], *args: object) -> None:
+        """Run `function(*args)` on the capture thread, soon; callable from any thread."""
+        self._mailbox.post(function, *args)
+        self._posted.set()
 
     def run(
         self,
@@ -249,43 +256,41 @@ class Capture:
         stopped: Callable[[], bool],
         at_end: Callable[[], object] = lambda: None,
     ) -> None:
-        """The thread: sends from `begin` until `silenced` or the end of the input, then `at_end`; ends with `stopped`.
+        """The thread: feeds its streams until `silenced` or the end of the input, then `at_end`; ends with `stopped`.
 
         Until then it still serves its mailbox, which is how the last figures of a stream are asked for.
         """
         try:
-            while not self.begin.wait(BEGIN_POLL) and not silenced():
-                pass
-            if self._again:
-                self._serve(silenced)
-            elif not silenced():
+            while not silenced():
+                self._mailbox.run()
+                if self.fanout.idle:
+                    self._wait()
+                    continue
                 self._send(silenced)
-            self.mailbox.run()
+                if not self._again:
+                    break
+                while not self.fanout.idle and not silenced():  # a pipe has ended before the call
+                    self._mailbox.run()
+                    self._wait()
+            self._mailbox.run()
             self._transmit(self.fanout.finish())
         finally:
             self.source.close()
         at_end()
         while not stopped():
-            self.mailbox.run()
-            self._rest.wait(REST)
+            self._mailbox.run()
+            self._wait()
 
-    def _serve(self, silenced: Callable[[], bool]) -> None:
-        """One input after the other, as long as somebody is there for it."""
-        while not silenced():
-            self.mailbox.run()
-            if self.fanout.idle:
-                self._rest.wait(REST)
-                continue
-            self._send(silenced)
-            while not self.fanout.idle and not silenced():  # a pipe has ended before the call
-                self.mailbox.run()
-                self._rest.wait(REST)
+    def _wait(self) -> None:
+        """Until something is posted, or for the time after which it is worth looking whether the program ends."""
+        self._posted.wait(IDLE_POLL)
+        self._posted.clear()
 
     def _send(self, silenced: Callable[[], bool]) -> None:
         """One block per turn, paced by the source."""
         self.source.start()
         while not silenced() and self._blocks_left != 0:
-            self.mailbox.run()
+            self._mailbox.run()
             if self._again and self.fanout.idle:
                 return
             pcm = self.source.read()

@@ -125,13 +125,13 @@ def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
 
 
 def concealed_percent(rx: ReceiverStats) -> float:
-    """Share of what was heard that was made up."""
+    """Share of what was heard that was concealed, in percent."""
     heard = rx.playout
     return percent(heard.concealed_seconds, heard.played_seconds + heard.concealed_seconds)
 
 
 def altered_percent(rx: ReceiverStats) -> float:
-    """Share of the audio that was not played as it was sent: made up, or left out to shorten the delay."""
+    """Share of the audio that was not played as sent, in percent: concealed, or left out to shorten the delay."""
     heard = rx.playout
     altered = heard.concealed_seconds + heard.skipped_seconds
     return percent(altered, heard.played_seconds + altered)
@@ -236,7 +236,7 @@ END_TEXT = {
     "media-timeout": "ended: nothing was heard from the other side any more",
     "no-answer": "not answered",
     "rejected": "refused",
-    "cancelled": "given up before it was answered",
+    "cancelled": "cancelled",
 }
 
 
@@ -264,7 +264,7 @@ def _tx_lines(call: CallRecord, tx: SenderStats) -> list[str]:
     if call.network is not None and call.network.rtt is not None and call.rx is None:
         lines.append(f"  network   round trip {call.network.rtt * 1e3:.1f} ms")
     if call.network is not None and call.network.icmp_errors:
-        lines.append(f"  network   {call.network.icmp_errors} packets found nobody at the other end")
+        lines.append(f"  network   ICMP port unreachable: {call.network.icmp_errors}")
     return lines
 
 
@@ -276,16 +276,16 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
         f"            lost after FEC {rx.lost_after_fec} ({percent(rx.lost_after_fec, rx.expected):.2f} %)   "
         f"late {heard.late}",
         f"            duplicate {rx.duplicate}   reordered {rx.reordered}",
-        f"  heard     {100 - share:.2f} % as sent   concealed {heard.concealed} packets   "
+        f"  heard     {100 - share:.2f} % as sent   concealed {_packets(heard.concealed)}   "
         f"longest gap {heard.longest_gap * 1e3:.0f} ms",
-        f"            skipped {heard.skipped} packets   underruns {heard.underruns}   resyncs {heard.resyncs}",
+        f"            skipped {_packets(heard.skipped)}   underruns {heard.underruns}   resyncs {heard.resyncs}",
     ]
     if rx.jitter is not None and rx.jitter_max is not None:
         runs = rx.loss_runs
-        lines.append(
-            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})   "
-            f"loss bursts: {runs['1']} x1, {runs['2']} x2, {runs['3+']} x3+"
-        )
+        lines += [
+            f"  network   jitter {rx.jitter * 1e3:.1f} ms (max {rx.jitter_max * 1e3:.1f})",
+            f"            loss bursts of 1: {runs['1']}   of 2: {runs['2']}   of 3 or more: {runs['3+']}",
+        ]
     delays = []
     if heard.delay_mean is not None and heard.delay_max is not None:
         delays.append(f"buffer {heard.delay_mean * 1e3:.0f} ms on average (max {heard.delay_max * 1e3:.0f})")
@@ -294,6 +294,10 @@ def _rx_lines(call: CallRecord, rx: ReceiverStats) -> list[str]:
     if delays:
         lines.append(f"  delay     {'   '.join(delays)}")
     return lines + (_dropped_lines(call.network, rx) if call.network is not None else [])
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet{'' if count == 1 else 's'}"
 
 
 def _dropped_lines(network: SessionStats, rx: ReceiverStats) -> list[str]:

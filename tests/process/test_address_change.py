@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.namespaces import Host, Hosts, require
 from tests.support.processes import Program, receiver, sender
-from voip.calls.moving import readdressed
+from voip.calls.negotiation import readdressed
 from voip.media import Direction
 from voip.sdp import Endpoint, SessionDescription
 
@@ -78,15 +78,15 @@ def test_sound_is_back_within_seconds_of_a_change_of_address(
             callee.wait_for("call from")
             if who == "sender":
                 move(near, interfaces[0], f"{net}1", f"{net}3")
-                caller.wait_for(f"{net}3, and was {net}1", timeout=5)
+                caller.wait_for(f"changed from {net}1 to {net}3", timeout=5)
                 callee.wait_for(f"to {net}3", timeout=5)
                 told, noticed = callee, caller
             else:
                 move(far, interfaces[1], f"{net}2", f"{net}4")
-                callee.wait_for(f"{net}4, and was {net}2", timeout=5)
+                callee.wait_for(f"changed from {net}2 to {net}4", timeout=5)
                 caller.wait_for(f"to {net}4", timeout=5)
                 told, noticed = caller, callee
-            delay = when(told, "now sendrecv") - when(noticed, "and was")
+            delay = when(told, "now sendrecv") - when(noticed, "changed from")
             near.run("sleep 2")
             told.stop()  # its BYE goes to the new address
             sent, heard = caller.finish(), callee.finish()

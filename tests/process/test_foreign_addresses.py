@@ -332,21 +332,21 @@ def test_an_answer_with_an_impossible_address_ends_a_sender_in_good_order(tmp_pa
         peer.answer(peer.wait("BYE "), 200, "OK")
         outcome = near.finish()
     assert outcome.status == 6, outcome.stderr
-    assert "answered with nothing usable" in outcome.stderr
+    assert "sent an unusable SDP answer" in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
 
 BROKEN = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
-from voip.calls import keeper
-made, real = [], keeper.RtpSession
+from voip.calls import call_media
+made, real = [], call_media.RtpSession
 def broken(*args, **named):
     made.append(args)
     if len(made) == 1:
         raise TypeError("surprise")
     return real(*args, **named)
-keeper.RtpSession = broken
+call_media.RtpSession = broken
 import receiver
 sys.exit(receiver.command())
 """

@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes import LOOPBACK, Program, Receiver, free_ports, receiver, sender
 from tests.support.wavdiff import compare_files, load, save, speechlike
 from voip import cli, codecs
-from voip.calls.keeper import LEFT_AFTER
+from voip.calls.watch import LEFT_AFTER
 from voip.errors import VoipError
 from voip.media import Direction
 from voip.sdp import Capabilities, Endpoint, SessionDescription
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_description_is_refused_with_a_line(tmp_path: Path) ->
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(VoipError, match=name):
-            cli.plain_source(tmp_path / name)
+            cli.read_plain_source(tmp_path / name)
 
 
 # --- with ffmpeg and GStreamer ----------------------------------------------------------------------------------------

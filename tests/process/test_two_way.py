@@ -113,7 +113,6 @@ def test_capture_serves_one_caller_after_the_other() -> None:
     time, turns, sent = Time(), iter(range(60)), list[bytes]()
     silence = Counted(generate.silence, rate=48000, channels=1, description="", clock=time.clock, sleep=time.sleep)
     capture = Capture(silence, again=True)
-    capture.begin.set()
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
     media = NegotiatedMedia(AudioFormat(codec), 0, ("192.0.2.2", 5000))

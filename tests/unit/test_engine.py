@@ -5,11 +5,17 @@ from __future__ import annotations
 import faulthandler
 import random
 import signal
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from voip.engine import PACKETS_BEHIND, Mailbox, Shutdown, Worker
+from voip import codecs
+from voip.audio import AudioSender
+from voip.dsp import Pcm
+from voip.engine import PACKETS_BEHIND, Capture, Mailbox, Shutdown, Worker
 from voip.errors import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, DeviceError, NetworkError
+from voip.media import AudioFormat, NegotiatedMedia
 
 PATIENCE = 120.0
 
@@ -133,3 +139,67 @@ def test_ctrl_c_while_the_program_ends_by_itself_is_no_second_one() -> None:
     assert (shutdown.impatient(), shutdown.status) == (False, 0)
     shutdown.interrupt(signal.SIGINT)
     assert (shutdown.impatient(), shutdown.status) == (True, EXIT_INTERRUPTED)
+
+
+class Blocks:
+    """A source of `count` silent blocks of 20 ms that never waits, and runs `turns` between them."""
+
+    sample_rate, channels, block, description, available = 8000, 1, 160, "blocks", True
+
+    def __init__(self, count: int, turns: Iterator[object]) -> None:
+        self._count, self._turns = count, turns
+        self._left = 0
+        self.starts = 0
+        self.closed = False
+
+    def start(self) -> None:
+        self.starts += 1
+        self._left = self._count
+
+    def read(self) -> Pcm | None:
+        next(self._turns, None)
+        self._left -= 1
+        return None if self._left < 0 else np.zeros((self.block, 1), np.int16)
+
+    def faults(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def audio_sender() -> AudioSender:
+    codec = codecs.find("PCMU", 8000, 1)
+    assert codec is not None
+    media = NegotiatedMedia(AudioFormat(codec), 0, ("192.0.2.2", 5000))
+    return AudioSender(media, sample_rate=8000, channels=1, rng=random.Random(1))
+
+
+def test_an_input_is_sent_once_to_all_that_are_there_while_it_lasts() -> None:
+    sent: dict[str, list[bytes]] = {"first": [], "second": []}
+
+    def join(name: str) -> None:
+        capture.post(capture.fanout.add, name, audio_sender(), sent[name].append)
+
+    def turns() -> Iterator[None]:
+        """The first leaves after 10 blocks; from then on nobody is there, until after 20 the second has joined."""
+        for number in range(1, 31):
+            if number == 10:
+                capture.post(capture.fanout.remove, "first")
+            elif number == 20:
+                join("second")
+            yield
+
+    ends: list[bool] = []
+    source = Blocks(30, turns())
+    capture = Capture(source)
+    join("first")
+    capture.run(lambda: False, lambda: True, lambda: ends.append(source.closed))
+    assert (source.starts, ends) == (1, [True])
+    assert [len(datagrams) for datagrams in sent.values()] == [10, 10]
+
+
+def test_a_capture_without_a_stream_does_not_begin_and_ends_when_asked() -> None:
+    source, looks = Blocks(10, iter(())), iter(range(3))
+    Capture(source).run(lambda: next(looks, None) is None, lambda: True)
+    assert (source.starts, source.closed) == (0, True)

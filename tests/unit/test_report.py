@@ -166,3 +166,21 @@ def test_talk_whose_reader_has_gone_is_dropped_and_nothing_fails() -> None:
         console.say(0, "call ended")
         console.error("and more")
         console.pump()
+
+
+def test_the_text_report_counts_as_people_do() -> None:
+    call = received()
+    assert call.rx is not None
+    heard = replace(call.rx.playout, concealed=1, skipped=1)
+    text = text_report(replace(call, rx=replace(call.rx, playout=heard)))
+    assert "concealed 1 packet   longest gap 60 ms" in text
+    assert "skipped 1 packet   underruns 0" in text
+    assert "concealed 135 packets   " in text_report(call)
+    assert "            loss bursts of 1: 1371   of 2: 57   of 3 or more: 12" in text_report(call).splitlines()
+
+
+def test_a_port_that_is_closed_there_is_told_in_the_words_of_icmp() -> None:
+    network = SessionStats(icmp_errors=3)
+    sent = CallRecord("x", "sip:a", incoming=False, end_reason="cancelled", tx=SenderStats(), network=network)
+    assert text_report(sent).splitlines()[0] == "call cancelled after 0.0 s"
+    assert "  network   ICMP port unreachable: 3" in text_report(sent).splitlines()

@@ -1,21 +1,46 @@
 """Calls: where signalling meets media. Handlers of the user agent's events, all run on the network thread.
 
-A call begins with an INVITE (ours in `Caller`, the peer's in `Answerer`), gets a media port and an `RtpSession` when
-offer and answer agree (RFC 3264), and ends by BYE, rejection or media time-out. What the main thread may know of it
-is in `records`, a tuple of frozen values that is replaced whole.
+A call begins with an INVITE (ours or the peer's), gets a line of media when offer and answer agree (RFC 3264), and ends
+by BYE, rejection or media time-out. What other threads may know of it is in `CallManager.records`, a tuple of frozen
+values that is replaced whole. When the program ends is not decided here: see `CallPolicy`.
 
-keeper      CallKeeper: what both sides have in common
-answerer    Answerer, the receiver's side
-caller      Caller, the sender's side
-streams     Hearing and Speaking, the two directions of a call's media
-registering the account that calls come in for
-moving      what a peer is told when our address is another
-ending      what the end of a call means to whoever started the program
+manager         CallManager: dials, answers, hangs up
+call            Call: one call from its first message to the end of its sound
+table           CallTable: the live calls
+negotiation     Negotiation: offers and answers of one call, as bytes
+renegotiation   Renegotiation: offers and answers in calls that are up
+call_media      CallMedia: the ports and lines of calls
+line            MediaLine: port, RTP session and streams of one medium
+streams         ReceiveStream and SendStream: the two directions of a line; AudioStreams makes them
+plain           PlainStreams: media without signalling
+watch           CallWatch: media time-out
+records         Records: what is told of the calls
+address_change  AddressChange: what peers are told when our address is another one
+local_address   LocalAddress: our address on the route to one peer
+account         Account: what calls come in for, registered
+outcome         Outcome: what the end of a call means to whoever started the program
 """
 
-from voip.calls.answerer import Answerer, PlainSource
-from voip.calls.caller import Caller
-from voip.calls.keeper import Call, CallKeeper, CallSettings
-from voip.calls.streams import Hearing, Speaking
+from voip.calls.call import Call, CallSettings
+from voip.calls.line import MediaLine
+from voip.calls.manager import CallManager, CallPolicy
+from voip.calls.outcome import Outcome
+from voip.calls.plain import PlainSource
+from voip.calls.streams import AudioStreams, MediaStream, ReceiveStream, SendSettings, SendStream
+from voip.calls.table import CallTable
 
-__all__ = ["Answerer", "Call", "CallKeeper", "CallSettings", "Caller", "Hearing", "PlainSource", "Speaking"]
+__all__ = [
+    "AudioStreams",
+    "Call",
+    "CallManager",
+    "CallPolicy",
+    "CallSettings",
+    "CallTable",
+    "MediaLine",
+    "MediaStream",
+    "Outcome",
+    "PlainSource",
+    "ReceiveStream",
+    "SendSettings",
+    "SendStream",
+]

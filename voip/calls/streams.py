@@ -1,179 +1,196 @@
-"""The two directions of a call's media: what is heard goes to the playback thread, what is said comes from capture.
+"""The two directions of a media line: what comes is played, what is captured is sent.
 
-A call has one or both. Each belongs to the network thread and reaches its own by mailbox.
+The objects here belong to the network thread; each reaches the thread of its device by mailbox. A stream's name there
+is its `stream_id`, so that any number of them, of any calls, are mixed into one output and fed from one input.
 """
 
 from __future__ import annotations
 
 import random
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
-from voip.net import MediaTransport, Network
 from voip.report import Console
-from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
-from voip.stats import ReceiverStats, SenderStats
+from voip.stats import PathReport, ReceiverStats, SenderStats
 
 Ended = Callable[["ReceiverStats | SenderStats | None"], None]
 """Called on the network thread with the last figures of a stream."""
+Post = Callable[..., None]
+"""Runs a function with its arguments on the network thread."""
+Transmit = Callable[[bytes], bool]
+"""Sends one datagram to the peer; False while the peer's address is unknown."""
 
 
-class Stream(ABC):
-    """One direction of all calls."""
+class MediaStream(Protocol):
+    """One direction of a media line that flows."""
+
+    def renegotiate(self, media: NegotiatedMedia) -> None:
+        """The line was negotiated anew."""
+
+    def end(self, ended: Ended) -> None:
+        """Signalling is over: play or send the rest, then call `ended`."""
+
+
+class ReceiveStream:
+    """What comes from the peer is played."""
+
+    def __init__(self, call_id: str, stream_id: str, playback: Playback, post: Post, console: Console) -> None:
+        self._call_id, self._stream_id, self._playback = call_id, stream_id, playback
+        self._post, self._console = post, console
+
+    def start(self, media: NegotiatedMedia) -> None:
+        """Join what is played."""
+        self._playback.mailbox.post(self._playback.begin, self._stream_id, media, self._on_digit)
+
+    def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
+        """Take an accepted packet."""
+        self._playback.mailbox.post_packet(self._playback.mixer.put, self._stream_id, packet, arrival)
+        if self._console.shows_packets:
+            self._console.packet("received", packet)
+
+    def renegotiate(self, media: NegotiatedMedia) -> None:
+        self._playback.mailbox.post(self._playback.mixer.update, self._stream_id, media)
+
+    def end(self, ended: Ended) -> None:
+        def on_played_out(stats: ReceiverStats) -> None:  # playback thread
+            self._post(ended, stats)
+
+        self._playback.mailbox.post(self._playback.mixer.finish, self._stream_id, on_played_out)
 
     @property
-    @abstractmethod
-    def available(self) -> bool:
-        """Whether its device is there."""
-
-    @abstractmethod
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
-        """A call is agreed on: let it flow."""
-
-    @abstractmethod
-    def change(self, call_id: str, media: NegotiatedMedia) -> None:
-        """The call was negotiated anew."""
-
-    @abstractmethod
-    def end(self, call_id: str, ended: Ended) -> None:
-        """Signalling is over: see to the rest, then `ended`, on the network thread."""
-
-    @abstractmethod
-    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
-        """`sources` with what the call's RTCP needs of this direction."""
-
-
-class Hearing(Stream):
-    """What comes from the peers is played."""
-
-    def __init__(self, network: Network, playback: Playback, console: Console) -> None:
-        self._network, self._playback, self._console = network, playback, console
-
-    @property
-    def available(self) -> bool:
-        return self._playback.sink.available
-
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
-        def on_digit(digit: Digit) -> None:  # playback thread
-            lasted = round(digit.seconds * 1e3)
-            text = f"key {digit.key}   pressed for {lasted} ms"
-            self._console.event("dtmf", text, call_id=call_id, digit=digit.key, duration_ms=lasted)
-
-        self._playback.mailbox.post(self._playback.begin, call_id, media, on_digit)
+    def delay_max(self) -> float:
+        """Seconds by which play-out is delayed at most."""
+        return self._playback.latency_max
 
     @property
     def overruns(self) -> int:
-        """Packets dropped because play-out had fallen far behind."""
+        """Packets that were dropped because the playback thread was far behind."""
         return self._playback.mailbox.overruns
 
-    def taker(self, call_id: str) -> Callable[[RtpPacket, float], None]:
-        """What each accepted packet is given to."""
-        mailbox, put = self._playback.mailbox, self._playback.mixer.put
+    def statistics(self) -> ReceiverStats | None:
+        """What is known so far. Any thread may ask."""
+        return self._playback.mixer.stats.get(self._stream_id)
 
-        def on_packet(packet: RtpPacket, arrival: float) -> None:
-            mailbox.post_packet(put, call_id, packet, arrival)
-            if self._console.shows_packets:
-                self._console.packet("received", packet)
-
-        return on_packet
-
-    def change(self, call_id: str, media: NegotiatedMedia) -> None:
-        self._playback.mailbox.post(self._playback.mixer.update, call_id, media)
-
-    def end(self, call_id: str, ended: Ended) -> None:
-        def played_out(stats: ReceiverStats) -> None:  # playback thread
-            self._network.loop.post(ended, stats)
-
-        self._playback.mailbox.post(self._playback.mixer.finish, call_id, played_out)
-
-    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
-        limit = self._playback.latency_max
-        return replace(sources, receiver_stats=lambda: self.statistics(call_id), buffer_limit=limit)
-
-    def statistics(self, call_id: str) -> ReceiverStats | None:
-        """What is known so far."""
-        return self._playback.mixer.stats.get(call_id)
+    def _on_digit(self, digit: Digit) -> None:  # playback thread
+        lasted = round(digit.seconds * 1e3)
+        text = f"key {digit.key}   pressed for {lasted} ms"
+        self._console.event("dtmf", text, call_id=self._call_id, digit=digit.key, duration_ms=lasted)
 
 
-class Speaking(Stream):
-    """What is captured goes to the peers.
+@dataclass(frozen=True)
+class SendSettings:
+    """How what is captured is sent.
 
-    fec: which repair packets to send, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s.
-    keys: what each peer is dialled in the call, "" for nothing.
+    fec: which repair packets, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s. keys: the
+    DTMF that each peer is sent in the call, "" for none.
     """
 
+    fec: Pattern | Literal["auto"] | None = None
+    fec_max: float = 0.0
+    keys: str = ""
+
+
+class SendStream:
+    """What is captured goes to the peer."""
+
     def __init__(
-        self,
-        network: Network,
-        capture: Capture,
-        console: Console,
-        *,
-        fec: Pattern | Literal["auto"] | None,
-        fec_max: float,
-        rng: random.Random,
-        keys: str = "",
+        self, stream_id: str, capture: Capture, post: Post, console: Console, settings: SendSettings, rng: random.Random
     ) -> None:
-        self._network, self.capture, self._console = network, capture, console
-        self._fec, self._fec_max, self._rng, self._keys = fec, fec_max, rng, keys
-        self._diallers: dict[str, DtmfSender] = {}  # capture thread
+        self._stream_id, self._capture, self._post, self._console = stream_id, capture, post, console
+        self._settings, self._rng = settings, rng
+        self._dtmf = DtmfSender(settings.keys)  # capture thread
 
-    @property
-    def available(self) -> bool:
-        return self.capture.source.available
+    def start(self, media: NegotiatedMedia, transmit: Transmit) -> None:
+        """Join what is fed from the input; `transmit` is called on the capture thread."""
 
-    def begin(self, call_id: str, media: NegotiatedMedia, port: MediaTransport) -> None:
-        def send(datagram: bytes) -> None:  # capture thread
-            if port.send_rtp(datagram) and self._console.shows_packets:
+        def send(datagram: bytes) -> None:
+            if transmit(datagram) and self._console.shows_packets:
                 self._console.packet("sent", RtpPacket.parse(datagram))
 
-        self.capture.mailbox.post(self._feed, call_id, media, send)
-        self.capture.begin.set()
+        self._capture.post(self._join, media, send)
 
-    def _feed(self, call_id: str, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:
-        """Capture thread: the stream joins."""
-        source, fec = self.capture.source, self._fec
-        dialler = self._diallers[call_id] = DtmfSender(self._keys)
-        if self._keys and media.audio.telephone_event_payload_type is None:
-            self._console.say(0, f"the other side takes no telephone events: {self._keys} is not dialled")
+    def renegotiate(self, media: NegotiatedMedia) -> None:
+        self._capture.post(self._capture.fanout.update, self._stream_id, media)
+
+    def end(self, ended: Ended) -> None:
+        self._capture.post(self._leave, ended)
+
+    def on_report(self, report: PathReport) -> None:
+        """The peer has reported on what it received."""
+        self._capture.post(self._capture.fanout.report, self._stream_id, report)
+
+    def statistics(self) -> SenderStats | None:
+        """What is known so far. Any thread may ask."""
+        return self._capture.fanout.stats.get(self._stream_id)
+
+    def _join(self, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:  # capture thread
+        source, fec, keys = self._capture.source, self._settings.fec, self._settings.keys
+        if keys and media.audio.telephone_event_payload_type is None:
+            self._console.say(0, f"peer does not support DTMF (RFC 4733); {keys} not sent")
         sender = AudioSender(
             media,
             sample_rate=source.sample_rate,
             channels=source.channels,
             rng=self._rng,
             pattern=None if isinstance(fec, str) else fec,
-            control=FecController(self._fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
+            control=FecController(self._settings.fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
-            dtmf=dialler,
+            dtmf=self._dtmf,
         )
-        self.capture.fanout.add(call_id, sender, send)
+        self._capture.fanout.add(self._stream_id, sender, send)
 
-    def change(self, call_id: str, media: NegotiatedMedia) -> None:
-        self.capture.mailbox.post(self.capture.fanout.update, call_id, media)
+    def _leave(self, ended: Ended) -> None:  # capture thread
+        left = self._dtmf.left
+        stats = self._capture.fanout.remove(self._stream_id)
+        if stats is not None and left:
+            self._console.say(0, f"the call ended before all keys were dialled: {left} is left")
+        self._post(ended, stats)
 
-    def end(self, call_id: str, ended: Ended) -> None:
-        def starve() -> None:  # capture thread
-            left = self._diallers.pop(call_id).left if call_id in self._diallers else ""
-            if left:
-                self._console.say(0, f"the call ended before all keys were dialled: {left} is left")
-            self._network.loop.post(ended, self.capture.fanout.remove(call_id))
 
-        self.capture.mailbox.post(starve)
+class AudioStreams:
+    """The sound of the program: `playback` plays what peers send, `capture` is sent to them. Either may be absent."""
 
-    def report_sources(self, call_id: str, sources: ReportSources) -> ReportSources:
-        mailbox, fanout = self.capture.mailbox, self.capture.fanout
-        return replace(
-            sources,
-            sender_stats=lambda: self.statistics(call_id),
-            on_report=lambda report: mailbox.post(fanout.report, call_id, report),
-        )
+    def __init__(
+        self,
+        post: Post,
+        console: Console,
+        *,
+        playback: Playback | None = None,
+        capture: Capture | None = None,
+        send: SendSettings | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`rng`: for SSRCs, sequence numbers and timestamps, which have to be unpredictable."""
+        self._post, self._console, self._playback, self._capture = post, console, playback, capture
+        self._send, self._rng = send or SendSettings(), rng or random.SystemRandom()
 
-    def statistics(self, call_id: str) -> SenderStats | None:
-        """What is known so far."""
-        return self.capture.fanout.stats.get(call_id)
+    @property
+    def plays(self) -> bool:
+        """Whether what peers send is played."""
+        return self._playback is not None
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a speaker, as far as one is needed."""
+        return self._playback is None or self._playback.sink.available
+
+    @property
+    def input(self) -> str:
+        """What peers are sent, for people; "" for nothing."""
+        return "" if self._capture is None else self._capture.source.description
+
+    def open(self, call_id: str, number: int) -> tuple[ReceiveStream | None, SendStream | None]:
+        """The streams of the media line of this number in a call; they flow when they are started."""
+        stream_id = f"{call_id}/{number}"
+        receive = send = None
+        if self._playback is not None:
+            receive = ReceiveStream(call_id, stream_id, self._playback, self._post, self._console)
+        if self._capture is not None:
+            send = SendStream(stream_id, self._capture, self._post, self._console, self._send, self._rng)
+        return receive, send

@@ -5,44 +5,48 @@ accounts    users, passwords, registrar, proxies
 options     the options, as frozen dataclasses
 listing     --list-devices
 wiring      from options to objects
+policy      what each script does when a call is over
 running     what both scripts do around their threads
 """
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
+from voip.cli.policy import ExitAfterLastCall, WaitForNextCall
 from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
     announce,
-    call_settings,
-    capture,
-    console,
-    hearing,
-    network,
-    plain_source,
-    playback,
-    speaking,
-    user_agent,
+    call_targets,
+    make_call_settings,
+    make_console,
+    make_network,
+    make_streams,
+    make_user_agent,
+    open_capture,
+    open_playback,
+    read_plain_source,
 )
 
 __all__ = [
     "CommonOptions",
+    "ExitAfterLastCall",
     "ReceiverOptions",
     "RtpTarget",
     "SenderOptions",
+    "WaitForNextCall",
     "announce",
-    "call_settings",
-    "capture",
-    "console",
+    "call_targets",
     "finish",
-    "hearing",
-    "network",
-    "plain_source",
-    "playback",
+    "make_call_settings",
+    "make_console",
+    "make_network",
+    "make_streams",
+    "make_user_agent",
+    "open_capture",
+    "open_playback",
+    "read_plain_source",
     "receiver_options",
     "run",
     "seconds",
     "sender_options",
-    "speaking",
-    "user_agent",
     "watch",
 ]

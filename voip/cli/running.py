@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import voip
-from voip.calls import CallKeeper
+from voip.calls import CallManager
 from voip.cli.options import CommonOptions
-from voip.cli.wiring import console as make_console
+from voip.cli.wiring import make_console
 from voip.devices import Device
 from voip.engine import Shutdown, fill_standard_streams
 from voip.environment import program_name
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
+from voip.net import Network
 from voip.report import CallRecord, Console, final_report
 
 GOODBYE_TIMEOUT = 1.0
@@ -29,35 +30,40 @@ AnyOptions = TypeVar("AnyOptions", bound=CommonOptions)
 
 
 def watch(
-    options: CommonOptions, calls: CallKeeper, devices: Sequence[Device], console: Console, shutdown: Shutdown
+    options: CommonOptions,
+    network: Network,
+    manager: CallManager,
+    devices: Sequence[Device],
+    console: Console,
+    shutdown: Shutdown,
 ) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
-    now = calls.network.loop.now()
+    now = network.loop.now()
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
-        now = calls.network.loop.now()
+        now = network.loop.now()
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
-            console.statistics(calls.records)
+            console.statistics(manager.records)
         console.pump()
         if now >= next_status:
             next_status += STATUS_INTERVAL
-            console.status(calls.records)
-    calls.network.loop.post(calls.hang_up_all)
-    deadline = calls.network.loop.now() + GOODBYE_TIMEOUT
-    while not calls.idle and calls.network.loop.now() < deadline and not shutdown.impatient():
+            console.status(manager.records)
+    network.loop.post(manager.hang_up_all)
+    deadline = network.loop.now() + GOODBYE_TIMEOUT
+    while not manager.idle and network.loop.now() < deadline and not shutdown.impatient():
         shutdown.pause()
-    if not calls.idle:
-        calls.network.loop.post(calls.last_words)
+    if not manager.idle:
+        network.loop.post(manager.close_all)
         shutdown.pause()
     deadline += 0.0 if shutdown.signalled() else LINGER_AT_MOST - GOODBYE_TIMEOUT
-    while calls.network.loop.now() < min(calls.agent.linger_until, deadline) and not shutdown.impatient():
+    while network.loop.now() < min(manager.linger_until, deadline) and not shutdown.impatient():
         shutdown.pause()
     shutdown.stop()
-    calls.network.loop.post(lambda: None)
+    network.loop.post(lambda: None)
 
 
 def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: Console) -> None:
@@ -72,7 +78,7 @@ def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: 
 def finish(
     program: str,
     options: CommonOptions,
-    calls: CallKeeper,
+    manager: CallManager,
     devices: Sequence[Device],
     console: Console,
     shutdown: Shutdown,
@@ -81,9 +87,9 @@ def finish(
     for device in devices:
         if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
-    if dropped := calls.network.failures.count:
-        console.say(0, f"messages or calls that were dropped because of bugs: {dropped}")
-    _report(program, options, console, shutdown.status, shutdown.error, calls.records)
+    if manager.dropped:
+        console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
+    _report(program, options, console, shutdown.status, shutdown.error, manager.records)
     return shutdown.status
 
 

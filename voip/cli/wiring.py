@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from voip import codecs
-from voip.calls import CallSettings, Hearing, PlainSource, Speaking
+from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
@@ -18,10 +19,10 @@ from voip.environment import how_to_call
 from voip.errors import ProtocolError, VoipError
 from voip.fec import Pattern, red
 from voip.media import RED, Direction
-from voip.net import Network
+from voip.net import Network, host_address
 from voip.report import Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
-from voip.sip import Address, NameAddr, UserAgent
+from voip.sip import UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
@@ -31,12 +32,14 @@ ADAPTIVE_REPAIR_WINDOW = 0.24
 """Seconds that are announced where the pattern changes during a call: 12 packets of 20 ms, for the widest pattern."""
 
 
-def console(options: CommonOptions) -> Console:
+def make_console(options: CommonOptions) -> Console:
+    """What the user is told by; the interpreter is tuned with it, once."""
     tune_interpreter()
     return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json)
 
 
-def network(options: CommonOptions, console: Console) -> Network:
+def make_network(options: CommonOptions, console: Console) -> Network:
+    """The network, without an open socket. VoipError for TLS files that are of no use."""
     return Network(
         bind=options.bind,
         public_address=options.public_address,
@@ -48,17 +51,17 @@ def network(options: CommonOptions, console: Console) -> Network:
     )
 
 
-def user_agent(
+def make_user_agent(
     options: CommonOptions,
     network: Network,
+    table: CallTable,
     *,
     max_calls: int = 1,
     accepts_calls: bool = True,
     allowed: Callable[[str], bool] = lambda host: True,
     users: Mapping[str, str] | None = None,
-    replaceable: Callable[[str, Address, NameAddr], bool] = lambda call_id, source, caller: False,
 ) -> UserAgent:
-    """A user agent on this network, with the account of the options."""
+    """A user agent on this network, with the account of the options, for the calls of this table."""
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip.sip_address,
@@ -72,17 +75,17 @@ def user_agent(
         account=options.account,
         registrar=options.registrar,
         proxies=options.proxies,
-        replaceable=replaceable,
+        replaceable=table.is_abandoned,
     )
 
 
-def playback(options: CommonOptions) -> Playback:
+def open_playback(options: CommonOptions) -> Playback:
     """What plays, with its sink open. DeviceError."""
     sink = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
     return Playback(sink, latency=options.latency, latency_max=options.latency_max)
 
 
-def capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
+def open_capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
     """What captures, with its source open. DeviceError. Who `answers` begins anew with each caller and never ends."""
     source = open_source(
         options.input,
@@ -94,25 +97,16 @@ def capture(options: CommonOptions, *, duration: float | None = None, answers: b
     return Capture(source, duration=duration, again=answers)
 
 
-def hearing(network: Network, playback: Playback | None, console: Console) -> Hearing | None:
-    """Where what comes goes to, if we play."""
-    return None if playback is None else Hearing(network, playback, console)
+def make_streams(
+    options: CommonOptions, network: Network, console: Console, *, playback: Playback | None, capture: Capture | None
+) -> AudioStreams:
+    """What is played, what is sent, or both."""
+    keys = options.dtmf if isinstance(options, SenderOptions) else ""
+    send = SendSettings(fec=options.fec, fec_max=options.fec_max, keys=keys)
+    return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 
-def speaking(options: CommonOptions, network: Network, capture: Capture, console: Console) -> Speaking:
-    """Where what is sent comes from."""
-    return Speaking(
-        network,
-        capture,
-        console,
-        fec=options.fec,
-        fec_max=options.fec_max,
-        rng=random.SystemRandom(),
-        keys=options.dtmf if isinstance(options, SenderOptions) else "",
-    )
-
-
-def call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
+def make_call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
     """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
@@ -129,12 +123,15 @@ def call_settings(options: CommonOptions, direction: Direction, source: Source |
         fec_scheme=options.fec_scheme,
         max_payload=_max_payload(options),
     )
-    return CallSettings(
+    settings = CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
         plain_fec=options.plain_fec and options.fec is not None,
         on_description=partial(_write_description, options.sdp),
     )
+    if isinstance(options, SenderOptions):
+        settings = replace(settings, name=options.name, connect_timeout=options.connect_timeout)
+    return settings
 
 
 def _max_payload(options: CommonOptions) -> int:
@@ -153,7 +150,7 @@ def _write_description(path: str | None, description: SessionDescription) -> Non
         raise VoipError(f"--sdp {path}: {error.strerror}") from error
 
 
-def plain_source(stream: RtpTarget | Path) -> PlainSource:
+def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
     """Where a stream without signalling comes to. VoipError for a file that says nothing of it."""
     if isinstance(stream, RtpTarget):
         return PlainSource(str(stream), stream.host or ANY_ADDRESS, stream.port)
@@ -168,6 +165,15 @@ def plain_source(stream: RtpTarget | Path) -> PlainSource:
         raise VoipError(f"{stream} describes no audio")
     family = "::" if ":" in (description.host(audio) or "") else ANY_ADDRESS
     return PlainSource(str(stream), family, audio.port, description)
+
+
+def call_targets(options: SenderOptions, network: Network, manager: CallManager) -> None:
+    """Have each target called, or streamed to, as soon as the network runs. NetworkError for an unknown host."""
+    for target in options.targets:
+        if isinstance(target, RtpTarget):
+            network.loop.post(manager.stream_to, str(target), (host_address(target.host, options.bind), target.port))
+        else:
+            network.loop.post(manager.dial, target)
 
 
 def announce(

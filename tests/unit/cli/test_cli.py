@@ -57,7 +57,7 @@ def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
 )
 def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: object, window: float) -> None:
     options = cli.sender_options(["--fec", fec])
-    settings = cli.call_settings(options, Direction.SENDRECV)
+    settings = cli.make_call_settings(options, Direction.SENDRECV)
     assert options.fec == used
     assert settings.capabilities.fec is (used is not None)
     assert settings.capabilities.repair_window == pytest.approx(window)
@@ -65,7 +65,9 @@ def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: ob
 
 
 def test_the_bit_rate_reaches_the_codec() -> None:
-    settings = cli.call_settings(cli.sender_options(["--bitrate", "40k", "--codec", "opus,l16"]), Direction.SENDRECV)
+    settings = cli.make_call_settings(
+        cli.sender_options(["--bitrate", "40k", "--codec", "opus,l16"]), Direction.SENDRECV
+    )
     opus, l16, *_ = settings.capabilities.codecs
     assert (opus.name, opus.bitrate) == ("opus", 40_000)
     assert (l16.name, l16.bitrate) == ("L16", None)

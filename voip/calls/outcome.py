@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from voip.calls.keeper import Call
+from dataclasses import dataclass
+
 from voip.errors import (
     EXIT_AUTHENTICATION,
     EXIT_BUG,
@@ -15,12 +16,14 @@ from voip.errors import (
 from voip.sip import CallEnded
 
 UNAUTHORIZED = (401, 407)
+"""Statuses that ask for a user and a password (RFC 3261 sections 21.4.2 and 21.4.8)."""
 UNAVAILABLE = (408, 480)
+"""Statuses of a callee that was not reached (RFC 3261 sections 21.4.9 and 21.4.18)."""
 NO_CODEC = "it takes no codec of ours; see --codec"
 BUSY = "it is in another call; try again later"
 ADVICE = {
     403: "receiver.py says by --allow who may call it; elsewhere an account may be needed, see --user",
-    404: "nobody has this name there; check what stands before the @",
+    404: "user not found; check what stands before the @",
     415: NO_CODEC,
     480: "nobody is there now; try again later",
     486: BUSY,
@@ -28,42 +31,52 @@ ADVICE = {
     503: "it has too much to do, or is being restarted; try again later",
     600: BUSY,
     603: "its user does not want the call",
-    604: "nobody has this name anywhere; check the address",
+    604: "user not found anywhere; check the address",
     606: NO_CODEC,
 }
 """What a refusal means to who called, and what can be done."""
 
 
-def outcome(call: Call, ending: CallEnded | None) -> tuple[int, str]:
-    """The exit status that the end of a call means for its caller, and the line that says what to do."""
-    peer = call.record.peer
+@dataclass(frozen=True)
+class Outcome:
+    """An exit status, and the line that says what to do; "" where all is well."""
+
+    status: int = EXIT_OK
+    error: str = ""
+
+
+def outcome_of(peer: str, ending: CallEnded | None) -> Outcome:
+    """What it means that a call with this peer has ended so; None: it was closed before it had an end of its own."""
     # 481: the other side has ended the call already. 408: it did not answer, or did not show that it is still there.
     gone = ending is not None and ending.reason == "timeout" and ending.status != 408
     if ending is None or gone or ending.reason in ("local-bye", "remote-bye", "cancelled"):
-        return EXIT_OK, ""
+        return Outcome()
     if ending.reason in ("media-timeout", "timeout"):
-        return EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}"
+        return Outcome(EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}")
     if ending.reason == "internal-error":
-        return EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v says where"
+        return Outcome(EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v says where")
     if ending.reason == "network":
-        return EXIT_NETWORK, ending.phrase
+        return Outcome(EXIT_NETWORK, ending.phrase)
     if ending.reason == "no-answer":
         if ending.status:
-            return EXIT_NO_ANSWER, f"{peer} rings, but nobody answers"
+            return Outcome(EXIT_NO_ANSWER, f"{peer} rings, but nobody answers")
         kind = "TCP" if peer.startswith("sips:") or "transport=t" in peer else "UDP"
-        return EXIT_NO_ANSWER, f"{peer} does not answer. Is receiver.py running there, and its {kind} port open?"
+        error = f"{peer} does not answer. Is receiver.py running there, and its {kind} port open?"
+        return Outcome(EXIT_NO_ANSWER, error)
     if ending.status:
         return _refused(peer, ending.reason, ending.status, ending.phrase)
-    return EXIT_NO_MEDIA, f"the call to {peer} ended: {ending.reason}"
+    return Outcome(EXIT_NO_MEDIA, f"the call to {peer} ended: {ending.reason}")
 
 
-def _refused(peer: str, reason: str, status: int, phrase: str) -> tuple[int, str]:
+def _refused(peer: str, reason: str, status: int, phrase: str) -> Outcome:
     said = f"{status} {phrase}".strip()
     if reason == "redirect-loop":
-        return EXIT_REJECTED, f"{peer} sends the call from one address to another ({said}); call the last one itself"
+        error = f"{peer} sends the call from one address to another ({said}); call the last one itself"
+        return Outcome(EXIT_REJECTED, error)
     if status in UNAUTHORIZED:
-        return EXIT_AUTHENTICATION, f"{peer} wants a user and password it knows ({said}); see --user, --password-file"
+        error = f"{peer} wants a user and password it knows ({said}); see --user, --password-file"
+        return Outcome(EXIT_AUTHENTICATION, error)
     advice = f": {ADVICE[status]}" if status in ADVICE else ""
     if status in UNAVAILABLE:
-        return EXIT_NO_ANSWER, f"{peer} is not available ({said}){advice}"
-    return EXIT_REJECTED, f"{peer} refused the call ({said}){advice}"
+        return Outcome(EXIT_NO_ANSWER, f"{peer} is not available ({said}){advice}")
+    return Outcome(EXIT_REJECTED, f"{peer} refused the call ({said}){advice}")

@@ -1,0 +1,181 @@
+"""One call, and what the options say of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from voip.calls.line import MediaLine
+from voip.calls.local_address import LocalAddress
+from voip.calls.negotiation import Negotiation
+from voip.calls.outcome import Outcome
+from voip.media import NegotiatedMedia
+from voip.net import MediaTransport
+from voip.report import CallRecord
+from voip.sdp import Capabilities, Endpoint, SessionDescription
+from voip.sdp.plain import describe
+from voip.sip import CallEnded
+from voip.stats import ReceiverStats, SenderStats
+
+
+@dataclass(frozen=True)
+class CallSettings:
+    """What the options say of every call; times in seconds.
+
+    name: how we are shown to who is called. auto_answer: calls that come in are answered at once; else they ring until
+    `CallManager.answer`. plain_fec: FEC is sent, and expected, also without signalling. on_description is given the
+    session description of each stream without signalling: another tool may need it.
+    """
+
+    capabilities: Capabilities
+    media_timeout: float
+    connect_timeout: float = 10.0
+    name: str = ""
+    auto_answer: bool = True
+    plain_fec: bool = False
+    on_description: Callable[[SessionDescription], None] = lambda description: None
+
+    def describe(self, destination: Endpoint) -> SessionDescription:
+        """A stream to there without signalling."""
+        return describe(replace(self.capabilities, fec=self.plain_fec), destination)
+
+
+class Call:
+    """One call, from its first message to the end of its sound. Network thread only.
+
+    `transport` is the media port that is offered; once offer and answer agree there is a line of media for it in
+    `lines`. `signalled`: it has a SIP dialog; False: its media is all there is of it. `established` and `ended` are
+    monotonic moments; `ending` is why it is over, once it is, while what has come may still be played. `failure` is
+    what its end means, if that does not follow from `ending`.
+    """
+
+    def __init__(
+        self,
+        record: CallRecord,
+        *,
+        remote_host: str,
+        transport: MediaTransport,
+        negotiation: Negotiation,
+        now: float,
+        caller_user: str | None = None,
+        offer: bytes | None = None,
+        signalled: bool = True,
+    ) -> None:
+        """`offer`: what a call that comes in brings, empty if we are to offer."""
+        self.record = record
+        self.remote_host, self.caller_user, self.signalled = remote_host, caller_user, signalled
+        self.transport, self.negotiation = transport, negotiation
+        self.local_address = LocalAddress(transport.host)
+        self.lines: list[MediaLine] = []
+        self.established: float | None = None
+        self.ended: float | None = None
+        self.ending: CallEnded | None = None
+        self.failure: Outcome | None = None
+        self._began = now
+        self._unanswered = offer
+        self._alive_at: float | None = None
+        self._pinged_at = 0.0
+        self._streams_left = 0
+
+    @property
+    def call_id(self) -> str:
+        """Its Call-ID, or what stands for it without signalling."""
+        return self.record.call_id
+
+    @property
+    def last_heard(self) -> float | None:
+        """When media or RTCP of the peer came last."""
+        moments = [line.session.last_heard for line in self.lines if line.session.last_heard is not None]
+        return max(moments, default=None)
+
+    def silence(self, now: float) -> float:
+        """Seconds since the peer of a call that is up has shown that it is there."""
+        moments = (self.established, self.last_heard, self._alive_at)
+        return now - max(moment for moment in moments if moment is not None)
+
+    @property
+    def expects_media(self) -> bool:
+        """Whether the peer is to send."""
+        return any(line.expects_media for line in self.lines)
+
+    # --- how it goes ----------------------------------------------------------------------------------------------
+
+    def take_offer(self) -> bytes | None:
+        """The offer to answer, once; None if that is done, or the call is our own."""
+        offer, self._unanswered = self._unanswered, None
+        return offer
+
+    def aim(self, remote_host: str, local_host: str, transport: MediaTransport) -> None:
+        """It goes to this literal address, by that media port."""
+        self.remote_host, self.transport = remote_host, transport
+        self.local_address = LocalAddress(local_host)
+        self.negotiation.move(local_host, transport.port, ip_version=transport.ip_version)
+
+    def add_line(self, line: MediaLine) -> None:
+        """Offer and answer agree on a medium."""
+        self.lines.append(line)
+
+    def start(self, now: float) -> None:
+        """Let its lines flow."""
+        self.established = now
+        self.record = replace(self.record, media=self.lines[0].media, setup=now - self._began)
+        for line in self.lines:
+            line.start(now)
+
+    def renegotiate(self, media: NegotiatedMedia, now: float) -> None:
+        """Go on with what was agreed on anew; the peer is there, then."""
+        self._alive_at = now
+        self.record = replace(self.record, media=media)
+        self.lines[0].renegotiate(media)
+
+    def note_alive(self, now: float) -> None:
+        """The peer has shown that it is there."""
+        self._alive_at = now
+
+    def should_ping(self, now: float, pause: float) -> bool:
+        """Whether a peer that is silent for longer than `pause` is to be asked, once per pause."""
+        if self.silence(now) <= pause or now - self._pinged_at <= pause:
+            return False
+        self._pinged_at = now
+        return True
+
+    def fail(self, failure: Outcome) -> None:
+        """Whatever ends it, this is what its end means."""
+        self.failure = failure
+
+    def end(self, ending: CallEnded, at: float, on_over: Callable[[], None]) -> None:
+        """Signalling is over; when all media has come to its end, `on_over` is called."""
+        self.ending, self.ended = ending, at
+        streams = [stream for line in self.lines for stream in line.streams]
+        self._streams_left = len(streams)
+
+        def on_ended(stats: ReceiverStats | SenderStats | None) -> None:
+            if isinstance(stats, ReceiverStats):
+                self.record = replace(self.record, rx=stats)
+            elif stats is not None:
+                self.record = replace(self.record, tx=stats)
+            self._streams_left -= 1
+            if not self._streams_left:
+                on_over()
+
+        for stream in streams:
+            stream.end(on_ended)
+        if not streams:
+            on_over()
+
+    def close(self, now: float) -> CallRecord:
+        """The last of it: nothing of it goes on. Without an `ending` it was cut off by this side."""
+        if self.ending is None:
+            self.ending = CallEnded(self.call_id, "local-bye", None, "")
+        return replace(self.snapshot(now), end_reason=self.ending.reason)
+
+    def snapshot(self, now: float) -> CallRecord:
+        """All that is known of it."""
+        rx, tx, network = self.record.rx, self.record.tx, self.record.network
+        for line in self.lines:
+            rx = (line.receive.statistics() if line.receive else None) or rx
+            tx = (line.send.statistics() if line.send else None) or tx
+            network = line.statistics()
+        first_audio = None if rx is None or rx.first_audio_at is None else rx.first_audio_at - self._began
+        duration = 0.0 if self.established is None else (self.ended or now) - self.established
+        return replace(self.record, rx=rx, tx=tx, network=network, first_audio=first_audio, duration=duration)

@@ -1,0 +1,158 @@
+"""The media half of a call: its port is opened, its lines begin, change and end (RFC 3264 section 5 on)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from voip.calls.call import Call
+from voip.calls.line import MediaLine
+from voip.calls.negotiation import Negotiation
+from voip.calls.streams import AudioStreams, ReceiveStream, SendStream
+from voip.media import NegotiatedMedia
+from voip.net import MediaTransport, Network, family_of
+from voip.report import CallRecord, Console
+from voip.rtcp import ReportSources
+from voip.rtp import RtpPacket
+from voip.sdp import Capabilities, Endpoint
+from voip.session import RtpSession
+
+CNAME_BITS = 96
+"""Of a CNAME that is new for each call (RFC 7022 section 4.2)."""
+SSRC_BITS = 32
+SESSION_ID_BITS = 31
+"""Of the session id in our descriptions, which some phones read as a signed number."""
+
+
+class CallMedia:
+    """Opens, starts, changes and closes what calls need besides their signalling. Network thread only.
+
+    The moment at which media flows is the one at which a call is established, and the user told.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        audio: AudioStreams,
+        console: Console,
+        capabilities: Capabilities,
+        rng: random.Random,
+    ) -> None:
+        self._network, self._audio, self._console = network, audio, console
+        self._capabilities, self._rng = capabilities, rng
+
+    def new_call(
+        self,
+        record: CallRecord,
+        remote_host: str,
+        *,
+        transport: MediaTransport,
+        caller_user: str | None = None,
+        offer: bytes | None = None,
+        signalled: bool = True,
+    ) -> Call:
+        """A call by this media port, with identifiers of its own."""
+        endpoint = Endpoint(
+            host=transport.host,
+            port=transport.port,
+            ip_version=transport.ip_version,
+            ssrc=self._rng.getrandbits(SSRC_BITS),
+            fec_ssrc=self._rng.getrandbits(SSRC_BITS),
+            cname=f"{self._rng.getrandbits(CNAME_BITS):024x}",
+            session_id=self._rng.getrandbits(SESSION_ID_BITS),
+            session_version=1,
+        )
+        start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Call(
+            replace(record, start=start),
+            remote_host=remote_host,
+            transport=transport,
+            negotiation=Negotiation(self._capabilities, endpoint),
+            now=self._network.loop.now(),
+            caller_user=caller_user,
+            offer=offer,
+            signalled=signalled,
+        )
+
+    def open_port(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
+        """A media port for a peer of this address family, `own_port` if that matters; NetworkError if there is none."""
+        return self._network.media.open(remote_host, own_port)
+
+    def aim(self, call: Call, remote_host: str) -> None:
+        """Make a call that has not begun ready for a peer at this literal address; NetworkError without a port."""
+        transport = call.transport
+        if family_of(remote_host) != family_of(call.remote_host):
+            transport.close()
+            transport = self.open_port(remote_host)
+        call.aim(remote_host, self._network.addresses.local_host(remote_host), transport)
+
+    def begin(self, call: Call, media: NegotiatedMedia) -> None:
+        """Offer and answer agree: media flows from here on."""
+        line = self._add_line(call, media)
+        line.transport.attach(line.session, line.packet_sink)
+        self._start(call)
+
+    def begin_when_heard(self, call: Call, media: NegotiatedMedia) -> None:
+        """As `begin`, but nothing is played, or recorded, before there is something."""
+        line = self._add_line(call, media)
+
+        def on_packet(packet: RtpPacket, arrival: float) -> None:
+            if call.established is None:
+                self._start(call)
+            line.packet_sink(packet, arrival)
+
+        line.transport.attach(line.session, on_packet)
+
+    def renegotiate(self, call: Call, media: NegotiatedMedia) -> None:
+        """Go on with what was agreed on anew."""
+        if call.lines and media != call.lines[0].media:
+            text = f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}"
+            self._console.say(1, text)
+            call.renegotiate(media, self._network.loop.now())
+
+    def say_bye(self, call: Call) -> None:
+        """The last RTCP of each line, once: what the call came to."""
+        for line in call.lines:
+            line.transport.send_goodbye()
+
+    def close(self, call: Call) -> None:
+        """Process what has come last, and close the media port."""
+        call.transport.close()
+
+    def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
+        receive, send = self._audio.open(call.call_id, len(call.lines))
+        session = RtpSession(
+            media,
+            cname=call.negotiation.endpoint.cname,
+            ntp_offset=self._network.ntp_offset,
+            rng=self._rng,
+            reports=_report_sources(receive, send),
+        )
+        line = MediaLine(media, call.transport, session, receive, send)
+        call.add_line(line)
+        return line
+
+    def _start(self, call: Call) -> None:
+        call.start(self._network.loop.now())
+        media, record = call.lines[0].media, call.record
+        codec, fec = media.audio.codec, f"FEC {media.fec}" if media.fec else "no FEC"
+        self._console.event(
+            "established",
+            f"call {'from' if record.incoming else 'to'} {record.peer}\n"
+            f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.audio.ptime * 1e3:.4g} ms packets, "
+            f"{fec}, not encrypted",
+            call_id=call.call_id,
+            peer=record.peer,
+            codec=codec.label,
+        )
+
+
+def _report_sources(receive: ReceiveStream | None, send: SendStream | None) -> ReportSources:
+    """What RTCP tells of each direction, and what takes what it is told."""
+    sources = ReportSources()
+    if receive is not None:
+        sources = replace(sources, receiver_stats=receive.statistics, buffer_limit=receive.delay_max)
+    if send is not None:
+        sources = replace(sources, sender_stats=send.statistics, on_report=send.on_report)
+    return sources

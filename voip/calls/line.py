@@ -1,0 +1,75 @@
+"""One media line of a call (RFC 8866 section 5.14): its port, its RTP session, and what flows each way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from voip.calls.streams import Ended, MediaStream, ReceiveStream, SendStream
+from voip.media import NegotiatedMedia
+from voip.net import MediaTransport
+from voip.rtp import RtpPacket
+from voip.session import RtpSession
+from voip.stats import SessionStats
+
+
+class MediaLine:
+    """What offer and answer have agreed on for one medium, as it flows. Network thread only."""
+
+    def __init__(
+        self,
+        media: NegotiatedMedia,
+        transport: MediaTransport,
+        session: RtpSession,
+        receive: ReceiveStream | None,
+        send: SendStream | None,
+    ) -> None:
+        self.media, self.transport, self.session = media, transport, session
+        self.receive, self.send = receive, send
+
+    @property
+    def streams(self) -> list[MediaStream]:
+        """The directions that there are."""
+        both: tuple[MediaStream | None, ...] = (self.receive, self.send)
+        return [stream for stream in both if stream is not None]
+
+    @property
+    def expects_media(self) -> bool:
+        """Whether the peer is to send, and it is played."""
+        return self.receive is not None and self.media.direction.receives
+
+    @property
+    def peer_left(self) -> bool:
+        """Whether the peer has said BYE by RTCP (RFC 3550 section 6.6)."""
+        return self.session.peer_left
+
+    def start(self, now: float) -> None:
+        """Let it flow; its transport is attached to its session."""
+        if self.receive is not None:
+            self.receive.start(self.media)
+        if self.send is not None:
+            self.session.start_reports(now)
+            self.send.start(self.media, self.transport.send_rtp)
+
+    def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
+        """Take a packet that the session has accepted."""
+        if self.receive is not None:
+            self.receive.packet_sink(packet, arrival)
+
+    def renegotiate(self, media: NegotiatedMedia) -> None:
+        """Go on with what was agreed on anew."""
+        self.media = media
+        self.session.update(media)
+        for stream in self.streams:
+            stream.renegotiate(media)
+
+    def end(self, ended: Ended) -> None:
+        """What was captured is sent and what has come is played to its end; `ended` is called for each stream."""
+        for stream in self.streams:
+            stream.end(ended)
+
+    def statistics(self) -> SessionStats:
+        """What the network side has seen."""
+        overruns = 0 if self.receive is None else self.receive.overruns
+        return replace(
+            self.session.stats, icmp_errors=self.transport.icmp_errors, unsent=self.transport.unsent, overruns=overruns
+        )

@@ -1,0 +1,352 @@
+"""Where signalling meets media: calls are dialled and answered, any number of them, and hung up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+from voip.calls.account import Account
+from voip.calls.address_change import AddressChange, find_public_address
+from voip.calls.call import Call, CallSettings
+from voip.calls.call_media import CallMedia
+from voip.calls.outcome import Outcome, outcome_of
+from voip.calls.plain import PlainSource, PlainStreams
+from voip.calls.records import Records
+from voip.calls.renegotiation import Renegotiation
+from voip.calls.streams import AudioStreams
+from voip.calls.table import CallTable
+from voip.calls.watch import CallWatch
+from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.net import Network, SendFailed
+from voip.report import CallRecord, Console
+from voip.sip import (
+    CallAnswered,
+    CallEnded,
+    CallEstablished,
+    CallRinging,
+    DigitPressed,
+    IncomingCall,
+    OfferWanted,
+    PeerAlive,
+    RequestRefused,
+    SipUri,
+    UserAgent,
+)
+
+WATCH_INTERVAL = 0.25
+"""Seconds between looks at the media time-out and at the statistics."""
+BYE_TIMEOUT = 4.0
+"""Seconds that the response to a BYE may take when nothing else is left to do: three repetitions (RFC 3261, timer E).
+A peer that does not respond may have left before us."""
+SERVER_ERROR = 500
+"""The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
+
+
+class CallPolicy(Protocol):
+    """What a program does about the end of a call, such as to exit. Called on the network thread."""
+
+    def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        """A call is closed and reported; `manager.calls` has those that are left."""
+
+    def on_account_refused(self, error: str) -> None:
+        """The registrar does not believe that the account is ours."""
+
+
+class CallManager:
+    """Dials and answers calls, any number of them. Network thread only, except for what is said to be for any thread.
+
+    A call begins with an INVITE, ours or the peer's; when offer and answer agree (RFC 3264) it gets a line of media. It
+    ends by BYE, rejection or media time-out, is played to its end, and reported.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        agent: UserAgent,
+        table: CallTable,
+        audio: AudioStreams,
+        console: Console,
+        settings: CallSettings,
+        policy: CallPolicy,
+    ) -> None:
+        """`table` is the one that `agent` asks whether a call may be replaced."""
+        self._network, self._agent, self._table, self._audio = network, agent, table, audio
+        self._console, self._settings, self._policy = console, settings, policy
+        rng = random.SystemRandom()
+        self._records = Records()
+        self._media = CallMedia(network, audio, console, settings.capabilities, rng)
+        self._plain = PlainStreams(table, self._media, console, settings, rng)
+        self._account = Account(network, agent, console, policy.on_account_refused)
+        self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
+        self._address_change = AddressChange(network, agent, console)
+        renegotiation = Renegotiation(network, agent, table, self._media, console)
+        network.sip.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
+        network.loop.post(self._account.start)
+        network.loop.post(self._look)
+
+    # --- any thread -----------------------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> tuple[CallRecord, ...]:
+        """What is told of the calls that have ended, and of those that are up."""
+        return self._records.all
+
+    @property
+    def idle(self) -> bool:
+        """No call is up, ringing or being played to its end, and no registrar knows of us."""
+        return not len(self._table) and not self._agent.registering
+
+    @property
+    def dropped(self) -> int:
+        """Messages and calls that were dropped because of bugs."""
+        return self._network.failures.count
+
+    @property
+    def linger_until(self) -> float:
+        """Until then a peer that has missed our last response may ask for it again."""
+        return self._agent.linger_until
+
+    # --- what the user asks ---------------------------------------------------------------------------------------
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The live calls."""
+        return tuple(self._table)
+
+    def dial(self, target: SipUri) -> str | None:
+        """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
+
+        The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
+        hold (RFC 3264 section 8.4) and play nothing.
+        """
+        host, settings, now = self._network.addresses.any_host, self._settings, self._network.loop.now()
+        record = CallRecord(call_id="", peer=str(target), incoming=False)
+        try:
+            transport = self._media.open_port(host)
+        except NetworkError as error:
+            self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error)))
+            return None
+        call_id = self._agent.invite(target, None, now, timeout=settings.connect_timeout, display=settings.name)
+        self._table.add(self._media.new_call(replace(record, call_id=call_id), host, transport=transport))
+        self._console.say(0, f"calling {target}   {self._audio.input}")
+        return call_id
+
+    def stream_to(self, target: str, remote: tuple[str, int]) -> None:
+        """Send to this address and port without signalling; `target` is what the user calls it. NetworkError."""
+        self._plain.send(target, remote, self._audio.input)
+
+    def await_stream(self, source: PlainSource) -> None:
+        """Play the first stream that comes without signalling. NetworkError."""
+        self._plain.wait(source)
+
+    def answer(self, call_id: str) -> None:
+        """Answer a call that rings; does nothing in any other state."""
+        call = self._table.get(call_id)
+        if call is not None and (offer := call.take_offer()) is not None:
+            find_public_address(self._network, call, partial(self._accept, call, offer))
+
+    def hang_up(self, call_id: str) -> None:
+        """End a call in whatever state it is; does nothing if it is over."""
+        call = self._table.get(call_id)
+        if call is None:
+            return
+        self._media.say_bye(call)
+        if call.signalled:
+            self._agent.hang_up(call_id, self._network.loop.now())
+        else:
+            self._end(call, CallEnded(call_id, "local-bye", None, ""))
+
+    def hang_up_all(self) -> None:
+        """End all calls, and be reachable no longer."""
+        self._account.stop()
+        for call in self._table:
+            self.hang_up(call.call_id)
+
+    def drop(self, call_id: str) -> None:
+        """End a call that a bug of ours keeps us from going on with, in whatever state it is."""
+        self._agent.reject(call_id, SERVER_ERROR, self._network.loop.now())
+        self._agent.hang_up(call_id, self._network.loop.now())
+        call = self._table.get(call_id)
+        if call is not None and call.ending is not None:
+            self._close(call)
+        elif call is not None:
+            self._end(call, CallEnded(call_id, "internal-error", None, ""))
+
+    def finish(self) -> None:
+        """As `hang_up_all`, and what is left after BYE_TIMEOUT is closed."""
+        self.hang_up_all()
+        self._network.loop.call_later(BYE_TIMEOUT, self.close_all)
+
+    def close_all(self) -> None:
+        """Just before the end: one more copy of each BYE that was not answered; then whatever is left is closed."""
+        self._agent.send_pending_byes(self._network.loop.now())
+        self._network.sip.flush()
+        for call in self._table:
+            self._close(call)
+
+    # --- calls that we make ---------------------------------------------------------------------------------------
+
+    def _on_offer_wanted(self, event: OfferWanted) -> None:
+        """It is known where the next INVITE of this call goes, hence which of our addresses the offer names."""
+        call = self._table.get(event.call_id)
+        if call is None:
+            return
+        try:
+            self._media.aim(call, event.remote.host)
+        except NetworkError as error:
+            self._agent.hang_up(event.call_id, self._network.loop.now())
+            self._end(call, CallEnded(event.call_id, "network", None, str(error)))
+            return
+        find_public_address(self._network, call, partial(self._offer, call, event))
+
+    def _offer(self, call: Call, event: OfferWanted) -> None:
+        if call.remote_host == event.remote.host:  # else it took too long, and the next address has its turn
+            self._agent.offer(call.call_id, call.negotiation.offer(), self._network.loop.now())
+
+    def _on_ringing(self, event: CallRinging) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None:
+            self._console.say(0, f"{call.record.peer}: {event.status} {event.reason}")
+
+    def _on_answered(self, event: CallAnswered) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None and call.negotiation.awaits_answer and not call.lines:
+            self._take_answer(call, event.answer)
+
+    def _on_send_failed(self, event: SendFailed) -> None:
+        """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
+        if any(call.remote_host == event.address.host and not call.lines for call in self._table):
+            reason = f"cannot reach {event.address.host}: {event.reason}"
+            self._agent.transport_failed(event.address, self._network.loop.now(), reason)
+
+    # --- calls that come in ---------------------------------------------------------------------------------------
+
+    def _on_incoming(self, event: IncomingCall) -> None:
+        call_id, peer = event.call_id, str(event.caller.uri)
+        self._console.event("incoming", None, call_id=call_id, peer=peer)
+        try:
+            if not self._audio.available:
+                raise NegotiationError("the speaker is gone", status=480)
+            transport = self._media.open_port(event.source.host)
+        except (NegotiationError, NetworkError) as error:
+            self._refuse(call_id, peer, error)
+            return
+        record = CallRecord(call_id=call_id, peer=peer, incoming=True)
+        user = getattr(event.caller.uri, "user", None)
+        call = self._media.new_call(record, event.source.host, transport=transport, caller_user=user, offer=event.offer)
+        self._table.add(call)
+        if self._settings.auto_answer:
+            self.answer(call_id)
+        else:
+            self._agent.ring(call_id, self._network.loop.now())
+
+    def _accept(self, call: Call, offer: bytes) -> None:
+        """200 with our answer, or our offer: then the peer's answer is in its ACK (RFC 3261 section 13.2.1)."""
+        try:
+            answer, media = call.negotiation.answer(offer)
+            if media is not None:
+                self._media.begin(call, media)
+        except (ProtocolError, NegotiationError) as error:
+            self._table.remove(call)
+            self._media.close(call)
+            self._refuse(call.call_id, call.record.peer, error)
+            return
+        self._agent.accept(call.call_id, answer, self._network.loop.now())
+
+    def _refuse(self, call_id: str, peer: str, error: VoipError) -> None:
+        status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
+        self._agent.reject(call_id, status, self._network.loop.now())
+        self._console.say(0, f"refused a call from {peer}: {error}")
+
+    def _on_established(self, event: CallEstablished) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None and call.negotiation.awaits_answer:
+            self._take_answer(call, event.answer)
+
+    # --- calls of both kinds --------------------------------------------------------------------------------------
+
+    def _take_answer(self, call: Call, answer: bytes) -> None:
+        """Begin or change media by the answer to our offer; hang up if it cannot be used."""
+        try:
+            media = call.negotiation.accept(answer)
+        except (ProtocolError, NegotiationError) as error:
+            text = f"{call.record.peer} sent an unusable SDP answer: {error}"
+            if call.record.incoming:
+                self._console.say(0, text)
+            call.fail(Outcome(EXIT_REJECTED, text))
+            self._agent.hang_up(call.call_id, self._network.loop.now())
+            self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
+            return
+        if call.lines:
+            self._media.renegotiate(call, media)
+        else:
+            self._media.begin(call, media)
+
+    def _on_digit(self, event: DigitPressed) -> None:
+        if self._table.get(event.call_id) is not None:
+            text = f"key {event.digit}   pressed"
+            self._console.event("dtmf", text, call_id=event.call_id, digit=event.digit, duration_ms=None)
+
+    def _on_alive(self, event: PeerAlive) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None:
+            call.note_alive(self._network.loop.now())
+
+    def _on_refused(self, event: RequestRefused) -> None:
+        self._console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
+
+    def _on_ended(self, event: CallEnded) -> None:
+        call = self._table.get(event.call_id)
+        if call is not None:
+            self._end(call, event)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            OfferWanted: self._on_offer_wanted,
+            CallRinging: self._on_ringing,
+            CallAnswered: self._on_answered,
+            IncomingCall: self._on_incoming,
+            CallEstablished: self._on_established,
+            CallEnded: self._on_ended,
+            DigitPressed: self._on_digit,
+            PeerAlive: self._on_alive,
+            RequestRefused: self._on_refused,
+            SendFailed: self._on_send_failed,
+        }
+
+    def _end(self, call: Call, ending: CallEnded, at: float | None = None) -> None:
+        """Signalling is over; media may still be played to its end, then `_close` follows."""
+        if call.ending is not None:  # the first reason counts, not what becomes of our BYE
+            return
+        self._media.say_bye(call)
+        call.end(ending, self._network.loop.now() if at is None else at, partial(self._close, call))
+
+    def _close(self, call: Call) -> None:
+        """The last of a call: its port is closed, its report made."""
+        if call not in self._table:
+            return
+        self._media.close(call)
+        self._table.remove(call)
+        now = self._network.loop.now()
+        record = call.close(now)
+        if call.signalled or call.established is not None:
+            self._records.add(record)
+            self._records.publish(self._table, now)
+            self._console.call_ended(record)
+        outcome = call.failure or outcome_of(record.peer, call.ending)
+        self._policy.on_call_over(self, record, outcome)
+
+    def _look(self) -> None:
+        """Check every call, the account and the statistics, now and every WATCH_INTERVAL."""
+        now = self._network.loop.now()
+        for call in self._table:
+            self._watch.check(call, now)
+            self._address_change.check(call, now)
+        self._account.check(now)
+        self._records.publish(self._table, now)
+        self._network.loop.call_later(WATCH_INTERVAL, self._look)

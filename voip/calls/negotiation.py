@@ -1,0 +1,122 @@
+"""Offer and answer of one call (RFC 3264), and our session description (RFC 8866) from its first version on.
+
+Descriptions go in and out as bytes, what was agreed on as a `NegotiatedMedia`. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from voip.errors import NegotiationError
+from voip.media import Direction, NegotiatedMedia
+from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
+
+
+class Negotiation:
+    """What the two sides of a call have described so far; `endpoint` is where we can be reached."""
+
+    def __init__(self, capabilities: Capabilities, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._capabilities = capabilities
+        self._sent: SessionDescription | None = None  # the newest of ours; its version rises only when it changes
+        self._offer: SessionDescription | None = None  # the newest, if it was an offer; stays for session refreshes
+        self._early: NegotiatedMedia | None = None
+        self.awaits_answer = False
+        """Whether our offer is not answered yet."""
+
+    @property
+    def has_offered(self) -> bool:
+        """Whether what is in force began with an offer of ours, so that an answer may come, or come anew."""
+        return self._offer is not None
+
+    def move(self, host: str, port: int, *, rtcp_port: int | None = None, ip_version: int | None = None) -> None:
+        """Be reached at another address from the next description on.
+
+        `rtcp_port`: if it is not the port above. `ip_version`: of our socket, if that is another one.
+        """
+        version = ip_version or self.endpoint.ip_version
+        self.endpoint = replace(self.endpoint, host=host, port=port, rtcp_port=rtcp_port, ip_version=version)
+
+    def offer(self) -> bytes:
+        """Our offer of a new session."""
+        return self._make_offer(make_offer(self._capabilities, self.endpoint))
+
+    def offer_address(self) -> bytes | None:
+        """The session as it is, offered from the address that we have moved to; None before we described anything."""
+        if self._sent is None:
+            return None
+        self._raise_version()
+        return self._make_offer(readdressed(self._sent, self.endpoint, self._capabilities.direction))
+
+    def answer(self, offer: bytes) -> tuple[bytes, NegotiatedMedia | None]:
+        """Our answer to the peer's offer, and what both agree on. To an empty one: an offer of ours, and None.
+
+        ProtocolError or NegotiationError if nothing can come of it; all stays as it was.
+        """
+        description, media = self._describe(offer)
+        if self._sent is not None and description != self._sent:
+            self._raise_version()
+            description, media = self._describe(offer)
+        if media is None:
+            return self._make_offer(description), None
+        self._sent = description
+        if not self.awaits_answer:
+            self._offer = None
+        return description.serialize(), media
+
+    def keep_early(self, media: NegotiatedMedia) -> None:
+        """An offer of the peer's was answered before the call was: `media` takes the place of the answer to ours."""
+        self._early = media
+
+    def accept(self, answer: bytes) -> NegotiatedMedia:
+        """What both agree on by the peer's answer to our offer, or did before if that is empty.
+
+        ProtocolError or NegotiationError if the answer cannot be used.
+        """
+        self.awaits_answer = False
+        if not answer and self._early is not None:
+            return self._early
+        if self._offer is None:
+            raise NegotiationError("an answer without an offer")
+        return accept_answer(self._offer, SessionDescription.parse(answer), self._capabilities, self.endpoint)
+
+    def _make_offer(self, description: SessionDescription) -> bytes:
+        self._offer = self._sent = description
+        self.awaits_answer = True
+        return description.serialize()
+
+    def _describe(self, offer: bytes) -> tuple[SessionDescription, NegotiatedMedia | None]:
+        if offer:
+            return make_answer(SessionDescription.parse(offer), self._capabilities, self.endpoint)
+        return make_offer(self._capabilities, self.endpoint), None
+
+    def _raise_version(self) -> None:
+        self.endpoint = replace(self.endpoint, session_version=self.endpoint.session_version + 1)
+
+
+def readdressed(description: SessionDescription, endpoint: Endpoint, direction: Direction) -> SessionDescription:
+    """The description that we sent last as an offer that names another address.
+
+    All else stays, the payload types above all (RFC 3264 section 8.3.2), but for the direction: that a peer had put us
+    on hold is for its answer to say again.
+    """
+    media = []
+    for line in description.media:
+        if not line.port:
+            media.append(line)
+            continue
+        kept = [(name, value) for name, value in line.attributes if name not in (*_DIRECTIONS, "rtcp")]
+        kept.append((direction.value, None))
+        if endpoint.rtcp_port is not None:
+            kept.append(("rtcp", str(endpoint.rtcp_port)))
+        media.append(replace(line, port=endpoint.port, connection=None, attributes=kept))
+    return replace(
+        description,
+        session_version=str(endpoint.session_version),
+        origin=endpoint.host,
+        connection=endpoint.host,
+        media=media,
+    )
+
+
+_DIRECTIONS = tuple(direction.value for direction in Direction)

@@ -1,0 +1,39 @@
+"""Peers that leave without a word: silence is asked about (OPTIONS), and ends a call after the media time-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voip.calls.call import Call
+from voip.sip import CallEnded, UserAgent
+
+PINGS_PER_TIMEOUT = 4
+"""A silent peer is asked this many times (OPTIONS in the dialog) before its media time-out."""
+LEFT_AFTER = 2.0
+"""Seconds of silence after RTCP's BYE until a stream without signalling is over: anybody could have sent that BYE."""
+
+
+class CallWatch:
+    """Watches calls that are up. `end(call, ending, at)` ends one, as of that monotonic moment.
+
+    plays: what peers send is played, so that a stream without signalling has to be heard to go on.
+    """
+
+    def __init__(
+        self, agent: UserAgent, media_timeout: float, end: Callable[[Call, CallEnded, float], None], *, plays: bool
+    ) -> None:
+        self._agent, self._media_timeout, self._end, self._plays = agent, media_timeout, end, plays
+
+    def check(self, call: Call, now: float) -> None:
+        """End a call whose peer is gone; ask a silent one whether it is still there. To be called often."""
+        if call.established is None or call.ending is not None:
+            return
+        silent = call.silence(now)
+        if not call.signalled and silent > LEFT_AFTER and all(line.peer_left for line in call.lines):
+            self._end(call, CallEnded(call.call_id, "remote-bye", None, ""), now - silent)
+        elif silent > self._media_timeout and (call.signalled or self._plays):
+            self._agent.hang_up(call.call_id, now)
+            phrase = f"nothing heard for {self._media_timeout:g} s"
+            self._end(call, CallEnded(call.call_id, "media-timeout", None, phrase), now)
+        elif not call.expects_media and call.should_ping(now, self._media_timeout / PINGS_PER_TIMEOUT):
+            self._agent.ping(call.call_id, now)
