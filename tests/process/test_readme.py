@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import importlib.util
 import re
 import subprocess
 from collections.abc import Iterator
@@ -97,18 +96,6 @@ def test_every_reason_not_to_run_a_command_is_short_and_only_few_are_not_run() -
     not_run = [command for command in COMMANDS if reason_not_to_run(command) is not None]
     assert all(len(reason) < 90 for reason in NOT_RUN.values())
     assert not any(command.script for command in not_run if "fe80::" not in command.text)
-
-
-def test_files_that_the_readme_names_exist() -> None:
-    named = {name for name in re.findall(r"`([\w./]+(?:\.py|/))`", README) if "/" in name}
-    assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def test_tools_that_the_readme_names_exist() -> None:
-    named = set(re.findall(r"python -m ((?:tests|tools)(?:\.\w+)+)", README))
-    assert named
-    assert [name for name in named if importlib.util.find_spec(name) is None] == []
 
 
 def test_make_targets_that_the_readme_names_exist() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.support.dns_records import Table
-from tests.support.sip_lab import OFFER, Lab, Phone, Policy, knows_names
+from tests.support.sip_lab import OFFER, Lab, Phone, Policy, TextPeer, knows_names
 from voip.sip import (
     Address,
     CallEnded,
@@ -194,6 +194,22 @@ def test_the_next_address_is_tried_after_503_and_none_after_486() -> None:
     lab.run(1.0)
     assert [event.status for event in caller.ended()] == [486]
     assert not quick.events
+
+
+def test_an_address_that_rings_after_the_next_one_was_tried_is_cancelled_once() -> None:
+    agent = UserAgent(rng=random.Random(3), local=lambda remote: (HERE, 5060))
+    first = TextPeer(agent, FIRST, 5060)
+    agent.invite("sip:pbx.example", OFFER, first.now, timeout=4.0)
+    addresses = [first.address, first.address._replace(host=SECOND)]
+    agent.resolved(SipUri.parse("sip:pbx.example"), addresses, first.now)
+    (invite,) = first.hear()
+    assert isinstance(invite, Request)
+    second = first.wait(2.0)[-1][1]
+    assert second.via[0] != invite.via[0]
+    (cancel,) = first.say(first.response(invite, 180))
+    assert cancel.start_line().startswith("CANCEL ")
+    assert cancel.via == invite.via
+    assert first.say(first.response(invite, 180)) == []
 
 
 def test_503_from_the_last_address_is_the_end() -> None:

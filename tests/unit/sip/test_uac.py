@@ -292,6 +292,18 @@ def test_a_cancel_waits_for_a_provisional_answer_where_the_callee_is_known_to_be
     assert ends(peer) == [("cancelled", None)]
 
 
+def test_a_cancel_without_a_response_is_sent_once_more_before_the_program_ends() -> None:
+    peer, invite = calling()
+    peer.say(peer.response(invite, 180))
+    peer.agent.hang_up(invite.call_id, peer.now)
+    cancel = one(peer.hear())
+    peer.agent.send_pending_byes(peer.now)
+    assert one(peer.hear()).serialize() == cancel.serialize()
+    peer.say(peer.response(cancel, 200))
+    peer.agent.send_pending_byes(peer.now)
+    assert peer.hear() == []
+
+
 def test_a_telephone_that_takes_the_call_after_all_is_hung_up() -> None:
     peer, invite = calling(timeout=3.0)
     assert requests([message for _, message in peer.wait(3.0)]) == ["INVITE", "INVITE"]

@@ -185,3 +185,16 @@ def test_options_tells_what_is_supported() -> None:
     peer = TextPeer(agent())
     answer = answer_to(peer.say(peer.request("OPTIONS", lines="Accept: application/sdp\r\n")))
     assert answer.headers.get_all("Supported") == ["100rel", "timer"]
+
+
+def test_a_reinvite_that_comes_before_the_ack_with_the_answer_to_our_offer_gets_491() -> None:
+    peer = TextPeer(agent())
+    peer.say(peer.request("INVITE"))
+    peer.agent.accept(peer.call_id, OFFER, peer.now)
+    tag = peer.hear()[0].to.tag or ""
+    assert answer_to(peer.say(peer.request("INVITE", 2, to_tag=tag, body=OFFER))).status == 491
+    peer.say(peer.request("ACK", 2, to_tag=tag))
+    assert answer_to(peer.say(peer.request("UPDATE", 3, to_tag=tag, body=OFFER))).status == 491
+    peer.say(peer.request("ACK", 1, to_tag=tag, body=ANSWER))
+    assert peer.say(peer.request("UPDATE", 4, to_tag=tag, body=OFFER)) == []
+    assert CallOffered(peer.call_id, OFFER) in calls_of(peer.agent)
