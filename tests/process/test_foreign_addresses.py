@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.descriptions import CONNECTIONS, ZONES
 from tests.support.processes import LOOPBACK, READY, ROOT, Program, Receiver, free_ports, receiver, sender
-from tests.support.raw_peer import L16, PCMU, raw_peer
+from tests.support.raw_peer import L16, PCMU, Stream, raw_peer
 from tests.support.raw_scene import finish
 from tests.support.text_phone import CRLF, status, token, value
 
@@ -25,8 +25,12 @@ def test_no_invite_with_an_impossible_address_ends_a_receiver(tmp_path: Path) ->
     with receiver(tmp_path, "--two-way", "--input", "tone") as far, raw_peer() as peer:
         target = far.host, far.sip_port
         for connection in CONNECTIONS:
-            answer, _ = peer.invite(target, with_connection(peer.description(), connection))
-            assert status(answer) == 488, connection
+            answer, dialog = peer.invite(target, with_connection(peer.description(), connection))
+            if "%" in connection:
+                assert status(answer) == 488, connection
+            else:  # it sends to us, and we to where that comes from
+                assert dialog is not None, answer
+                assert dialog.bye() == 200
         for host in ("fe80::1", *ZONES):
             dialog = peer.call(target, peer.description() + f"a=rtcp:9 IN IP6 {host}{CRLF}")
             assert dialog.bye() == 200
@@ -41,6 +45,20 @@ def test_no_invite_with_an_impossible_address_ends_a_receiver(tmp_path: Path) ->
         alive(far, tmp_path)
         far.stop()
         finish(far)
+
+
+@pytest.mark.process
+def test_media_goes_to_where_the_peer_sends_from_if_its_offer_names_another_ip_version(tmp_path: Path) -> None:
+    """As linphone 5 does on a machine that has IPv6."""
+    with receiver(tmp_path, "--two-way", "--input", "tone") as far, raw_peer() as peer:
+        dialog = peer.call((far.host, far.sip_port), with_connection(peer.description(), "IN IP6 2001:db8::1"))
+        Stream(dialog).send(30)
+        assert len(peer.media(10)) == 10
+        assert dialog.bye() == 200
+        far.wait_for("call ended")
+        far.stop()
+        heard = far.finish()
+    assert heard.call["rx"]["received"] == 30, heard.report
 
 
 def call_with_contact(far: Receiver, contact: str) -> None:

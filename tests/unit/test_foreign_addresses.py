@@ -21,7 +21,7 @@ from voip.errors import NegotiationError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.net import Network, SendFailed, local_address_towards
 from voip.net.failures import MAX_TOLD, Failures
-from voip.sdp import SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
 from voip.sip import Address, CallEnded, IncomingCall, SipUri, UserAgent
 from voip.sip.locate import addresses_of, literal_address
@@ -31,20 +31,30 @@ from voip.sip.timers import Timers
 OVER_IPV4, OVER_IPV6 = replace(BOB, ip_version=4), replace(BOB, host="2001:db8::2", ip_version=6)
 HERE = "10.0.0.2"
 LINE = "m=audio 9000 RTP/AVP 0"
+FOREIGN = [(OVER_IPV4, "IN IP6 fe80::1"), (OVER_IPV4, "IN IP6 2001:db8::1"), (OVER_IPV6, "IN IP4 192.0.2.1")]
+"""Our endpoint, and the c= line of an offer of the other IP version."""
 
 
-@pytest.mark.parametrize("connection", CONNECTIONS)
-def test_an_offer_of_media_that_our_socket_cannot_send_to_is_refused(connection: str) -> None:
+@pytest.mark.parametrize("host", ZONES)
+@pytest.mark.parametrize("ours", [OVER_IPV4, OVER_IPV6])
+def test_an_offer_of_media_at_a_zone_of_another_machine_is_refused(host: str, ours: Endpoint) -> None:
     with pytest.raises(NegotiationError, match=r"PCMU/8000|0 over .* does not reach") as refusal:
-        make_answer(offer(LINE, f"c={connection}"), RECEIVER, OVER_IPV4)
+        make_answer(offer(LINE, f"c=IN IP6 {host}"), RECEIVER, ours)
     assert refusal.value.status == 488
     assert str(refusal.value).isprintable()
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", *ZONES])
-def test_so_it_is_over_ipv6(host: str) -> None:
-    with pytest.raises(NegotiationError):
-        make_answer(offer(LINE, f"c=IN IP6 {host}"), RECEIVER, OVER_IPV6)
+@pytest.mark.parametrize(("ours", "connection"), FOREIGN)
+def test_an_offer_of_the_other_ip_version_is_taken_if_its_peer_sends_to_us(ours: Endpoint, connection: str) -> None:
+    _, media = make_answer(offer(LINE, f"c={connection}"), RECEIVER, ours)
+    assert media.remote == (connection.split()[2], 9000)
+    assert media.direction.receives
+
+
+@pytest.mark.parametrize(("ours", "connection"), FOREIGN)
+def test_it_is_refused_if_we_would_have_to_send_first(ours: Endpoint, connection: str) -> None:
+    with pytest.raises(NegotiationError, match="does not reach"):
+        make_answer(offer(LINE, f"c={connection}", "a=recvonly"), SENDER, ours)
 
 
 def test_of_two_lines_the_one_that_can_be_sent_to_is_taken() -> None:
@@ -56,7 +66,7 @@ def test_of_two_lines_the_one_that_can_be_sent_to_is_taken() -> None:
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
-def test_an_answer_with_such_an_address_is_of_no_use(connection: str) -> None:
+def test_an_answer_that_names_an_address_we_cannot_send_to_is_unusable(connection: str) -> None:
     sent = make_offer(SENDER, replace(ALICE, ip_version=4))
     answer = SessionDescription.parse(sent.serialize())
     answer.connection = connection.split(maxsplit=2)[2]

@@ -211,10 +211,16 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
 def _choose(
     offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
 ) -> tuple[MediaDescription, str, Codec]:
-    """The first usable audio line, and its first format that is one of our codecs, at whatever rate."""
+    """The first usable audio line, and its first format that is one of our codecs, at whatever rate.
+
+    A line of another IP version than our socket's is the last choice, and only if its peer sends: linphone 5 names its
+    IPv6 address in a call over IPv4, and what it sends shows where it is (RFC 4961).
+    """
     names = {codec.name for codec in capabilities.codecs}
-    for media in offer.media:
-        if media.kind == "audio" and media.port and _is_usable(offer, media, endpoint):
+    reached = [media for media in offer.media if _is_usable(offer, media, endpoint)]
+    others = [media for media in offer.media if _is_usable(offer, media) and offer.direction(media).sends]
+    for media in reached + others:
+        if media.kind == "audio" and media.port:
             for number in media.formats:
                 codec = media.codec(number)
                 if codec and codec.name in names:
@@ -236,18 +242,18 @@ def _match(ours: MediaDescription, theirs: MediaDescription) -> tuple[Codec, str
     raise NegotiationError(f"the answer takes none of the codecs offered, but {_describe(theirs)}")
 
 
-def _is_usable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> bool:
-    """Whether the transport is plain RTP to a host that our endpoint reaches."""
+def _is_usable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint | None = None) -> bool:
+    """Whether the transport is plain RTP to a host, one that our endpoint reaches if that is given."""
     return media.profile.upper() in PROFILES and _can_be_sent_to(description, media, endpoint)
 
 
-def _can_be_sent_to(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> bool:
+def _can_be_sent_to(description: SessionDescription, media: MediaDescription, endpoint: Endpoint | None) -> bool:
     """Whether the host is one host, given as an address (names are not looked up for media), and of the IP version of
     our socket: with one socket a call has one version. The unspecified address means hold."""
     address = parse_ip(description.host(media))
     if address is None or address.is_multicast:
         return False
-    return address.is_unspecified or endpoint.ip_version in (None, address.version)
+    return address.is_unspecified or endpoint is None or endpoint.ip_version in (None, address.version)
 
 
 def _unreachable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint) -> str:
