@@ -37,6 +37,6 @@ class Converter:
         """How many samples go in for each one that nominally should; see `Resampler.ratio`."""
         return self._resampler.ratio
 
-    @ratio.setter
-    def ratio(self, ratio: float) -> None:
-        self._resampler.ratio = ratio
+    def set_ratio(self, ratio: float) -> None:
+        """Follow the source's clock; see `Resampler.set_ratio`."""
+        self._resampler.set_ratio(ratio)

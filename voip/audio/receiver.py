@@ -167,7 +167,8 @@ class AudioReceiver:
             return
         self._reserve = converter.delay_to_come  # packets must be here earlier then: make room for that first
         if not self._reserve or playout.has_room_for(self._reserve):
-            converter.ratio, self._reserve = ratio, 0.0
+            converter.set_ratio(ratio)
+            self._reserve = 0.0
 
     def _publish(self, now: float) -> None:
         self._snapshot_at = now

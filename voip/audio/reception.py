@@ -59,7 +59,7 @@ class Reception:
     def renew(self, media: NegotiatedMedia, playout: Playout) -> None:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
         self._playout = playout
-        self.stats.clock_rate = media.clock_rate
+        self.stats.set_clock_rate(media.clock_rate)
         self._fec_payload_type = media.arriving_fec_payload_type
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.packet_time)

@@ -97,8 +97,7 @@ class AudioSender:
         self._framer.resize(self._frame_samples(media))
         if self._control is not None:
             self._control.set_ptime(media.audio.ptime)
-        self._packetizer.payload_type = media.payload_type
-        self._packetizer.ssrc = media.ssrc
+        self._packetizer.renegotiate(media.ssrc, media.payload_type)
         self._negotiate_fec()
 
     def report(self, report: PathReport) -> None:

@@ -15,8 +15,8 @@ class Resampler:
     """Converts a stream between sample rates, block by block; equal rates pass through untouched.
 
     Streaming filters look ahead: `process` returns what is ready, in all `delay` seconds less than what went in, and
-    `flush` the rest at the end of the stream. The blocks given do not change the samples that come out. `ratio` may be
-    set at any time; where the rates are equal, the filter is switched in when it leaves 1 for the first time.
+    `flush` the rest at the end of the stream. The blocks given do not change the samples that come out. The ratio
+    may change at any time; where the rates are equal, the filter is switched in when it leaves 1 for the first time.
     """
 
     MAX_RATIO = 1.01
@@ -46,12 +46,12 @@ class Resampler:
     def ratio(self) -> float:
         """How many samples go in for each one that nominally should: 1.0001 if the source's clock is 100 ppm fast.
 
-        So much fewer come out. Setting it: VoipError if soxr is not installed, ValueError if it is out of bounds.
+        So much fewer come out.
         """
         return self._ratio
 
-    @ratio.setter
-    def ratio(self, ratio: float) -> None:
+    def set_ratio(self, ratio: float) -> None:
+        """Take in `ratio` samples for each one. VoipError if soxr is not installed, ValueError if out of bounds."""
         if not 1.0 / self.MAX_RATIO <= ratio <= self.MAX_RATIO:
             raise ValueError(f"ratio {ratio} is not near 1")
         if ratio == self._ratio:

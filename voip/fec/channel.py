@@ -66,6 +66,10 @@ class _Sent:
         self.frame = frame
         self.arrived: bool | None = None  # None: no report has covered it
 
+    def judge(self, *, arrived: bool) -> None:
+        """A report covers the packet."""
+        self.arrived = arrived
+
 
 @dataclass
 class Losses:
@@ -242,6 +246,6 @@ def _mark(ring: list[_Sent | None], arrivals: Arrivals | None) -> int:
         for number, arrived in enumerate(arrivals.flags, arrivals.first):
             entry = ring[number & _INDEX]
             if entry is not None and entry.number == number & 0xFFFF:
-                entry.arrived = arrived
+                entry.judge(arrived=arrived)
                 newest = max(newest, entry.frame)
     return newest

@@ -168,7 +168,7 @@ class PacketQueue:
                 self._enqueue(item)
                 return PutResult.QUEUED
             self._target.missed()
-        self._counters.late += 1
+        self._counters.count_late()
         return PutResult.LATE
 
     def _accept(self, item: QueuedPacket, off: float) -> None:
@@ -219,7 +219,7 @@ class PacketQueue:
         """The packets that came late were just that."""
         fastest = self._transits.value
         for item in self._run:
-            self._counters.late += 1
+            self._counters.count_late()
             if fastest is not None and abs(item.transit - fastest) <= TIMELINE_STEP:
                 self._target.missed()
                 if not item.shadow:

@@ -158,7 +158,7 @@ class Playout:
 
     def restart(self) -> None:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""
-        self.counters.resyncs += 1
+        self.counters.count_resync()
         self._queue.clear()
         self._state = PlayoutState.BUFFERING
         self._all_missing = self._sender_pauses = False
@@ -228,7 +228,7 @@ class Playout:
 
     def _change_time_line(self, first: int) -> None:
         """The queue has started over with packet number `first`."""
-        self.counters.resyncs += 1
+        self.counters.count_resync()
         last = self._position.last_sequence
         self._all_missing = last is not None and 0 < first - last < RELATED
         self._state = PlayoutState.BUFFERING
@@ -283,7 +283,7 @@ class Playout:
 
     def _jump(self, excess: float) -> Gap:
         """Drop the excess at once; what it had done to the transit times says nothing of the times to come."""
-        self.counters.resyncs += 1
+        self.counters.count_resync()
         self._target.forget()
         position, first = self._position.timestamp + round(excess * self._clock), self._queue.first
         while first is not None and first.timestamp + self._step // 2 <= position:

@@ -61,6 +61,14 @@ class PlayoutCounters:
         self.skipped += 1
         self.skipped_seconds += seconds
 
+    def count_late(self) -> None:
+        """A packet came after its turn."""
+        self.late += 1
+
+    def count_resync(self) -> None:
+        """Play-out starts over, or drops what is too much at once."""
+        self.resyncs += 1
+
     def fall_silent(self, seconds: float) -> None:
         """Nothing is here to be played: loss, stall or pause."""
         self.unexplained += seconds

@@ -203,9 +203,8 @@ class Connection:
             self._ending = True
         if not self.open:
             return
-        if framer.pongs_owed:
-            self.queue += self._layer.send(PONG * framer.pongs_owed)
-            framer.pongs_owed = 0
+        if pongs := framer.take_pongs_owed():
+            self.queue += self._layer.send(PONG * pongs)
             self.last_used = max(self.last_used, self._loop.now())
         if not framer.unfinished:
             self._unfinished_since = None
@@ -263,7 +262,7 @@ class Connection:
         """The side that opened the connection sends the keep-alives (RFC 5626 section 4.4.1)."""
         self.due = now + self._rng.uniform(*PING_INTERVAL)
         if not self.incoming:
-            self._framer.pong_awaited = True
+            self._framer.await_pong()
             self._enqueue(PING)
 
     def _reschedule(self) -> None:

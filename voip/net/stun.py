@@ -39,6 +39,12 @@ class _Query:
         self.mapped: list[Mapped | None] = [None] * len(sockets)
         self.over = False
 
+    def finish(self) -> None:
+        """Say which addresses are known, and wait for no more of them."""
+        self.over = True
+        self.read_early(False)
+        self.on_mapped(self.mapped)
+
 
 class StunClient:
     """Queries one server; tells the user when it is of no help."""
@@ -176,7 +182,5 @@ class StunClient:
     def _finish(self, query: _Query) -> None:
         if query.over:
             return
-        query.over = True
         self._pending = {key: value for key, value in self._pending.items() if value[0] is not query}
-        query.read_early(False)
-        query.on_mapped(query.mapped)
+        query.finish()

@@ -40,6 +40,10 @@ class ReportedStream:
         self._duplicate = 0
         self._settled: int | None = None  # where `bursts` goes on
 
+    def note_source(self, ssrc: int) -> None:
+        """The stream's packets have this SSRC from now on."""
+        self.ssrc = ssrc
+
     def report(self, now: float, lateness: float, lsr: int, dlsr: int) -> ReportBlock | None:
         """The block since the last one; None if nothing of the stream has arrived. `lateness`: jitter in seconds."""
         reception = self.reception

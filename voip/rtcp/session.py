@@ -98,21 +98,21 @@ class RtcpSession:
 
     def note_media(self, ssrc: int, now: float) -> None:
         """A media packet of the peer was counted: if it reveals new loss, the next report is early."""
-        self.media.ssrc = ssrc
+        self.media.note_source(ssrc)
         lost = self.media.reception.lost
         if lost != self._lost:
             if lost > self._lost:
                 if now - self._loss_at > EARLY_REPORT_AFTER:
                     self._timer.hurry(now)
                 self._loss_at = now
-                self._timer.busy = True
+                self._timer.set_busy(True)
             self._lost = lost
         if self._began is None:
             self.start(now)
 
     def note_repair_source(self, ssrc: int) -> None:
         """The peer's repair packets have this SSRC from now on."""
-        self.repair.ssrc = ssrc
+        self.repair.note_source(ssrc)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class RtcpSession:
         """Media has begun to flow in either direction: start reporting."""
         if self._began is None:
             self._began = now
-            self._timer.busy = True
+            self._timer.set_busy(True)
             self._timer.start(now)
 
     def next_timer(self) -> float | None:
@@ -134,7 +134,8 @@ class RtcpSession:
         self._measure_bandwidth(now, media_bytes)
         jitter = self.media.reception.jitter
         since_start = now - (self._began or 0.0)
-        self._timer.busy = since_start < BUSY_AT_FIRST or now - self._loss_at < BUSY_AFTER_LOSS or jitter > BUSY_JITTER
+        recent_loss = now - self._loss_at < BUSY_AFTER_LOSS
+        self._timer.set_busy(since_start < BUSY_AT_FIRST or recent_loss or jitter > BUSY_JITTER)
         compound = self._writer.compound(now, full=self.sent % FULL_REPORT_EVERY == 0)
         return [self._count(packets.serialize(compound), now)]
 
@@ -163,7 +164,8 @@ class RtcpSession:
         sent = self._sources.sender_stats()
         total = media_bytes + (sent.ip_bytes if sent is not None else 0)
         if self._measured is not None and now > self._measured[0]:
-            self._timer.session_bandwidth = 8 * (total - self._measured[1]) / (now - self._measured[0])
+            seconds = now - self._measured[0]
+            self._timer.set_session_bandwidth(8 * (total - self._measured[1]) / seconds)
         self._measured = (now, total)
 
     # -- receiving ----------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ _SIZE_GAIN = 16.0  # RFC 3550 section 6.3.3
 
 
 class ReportTimer:
-    """The transmission timer of one member. `session_bandwidth` (bit/s) and `busy` may be set at any time."""
+    """The transmission timer of one member. `session_bandwidth` is in bit/s, `average_size` in bytes."""
 
     def __init__(self, rng: random.Random) -> None:
         self.session_bandwidth = MIN_SESSION_BANDWIDTH
@@ -55,6 +55,14 @@ class ReportTimer:
         if self._next is None:
             self._last = now
             self._next = now + self._interval()
+
+    def set_busy(self, busy: bool) -> None:
+        """Whether there is loss or jitter to report: intervals that begin from now on are shorter then."""
+        self.busy = busy
+
+    def set_session_bandwidth(self, bits_per_second: float) -> None:
+        """The bandwidth of both streams of media, as measured: reports get their share of it."""
+        self.session_bandwidth = bits_per_second
 
     def is_due(self, now: float) -> bool:
         """Whether to report now. What was planned is reconsidered first (RFC 3550 section 6.3.6)."""

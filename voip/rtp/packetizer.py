@@ -14,6 +14,10 @@ class Packetizer:
         self.sequence_number = sequence_number & 0xFFFF
         self.timestamp = timestamp & 0xFFFFFFFF
 
+    def renegotiate(self, ssrc: int, payload_type: int) -> None:
+        """The packets to come have this SSRC and payload type; numbers and timestamps go on."""
+        self.ssrc, self.payload_type = ssrc, payload_type
+
     def packetize(self, payloads: list[bytes], duration: int, *, marker: bool = False) -> list[RtpPacket]:
         """The packets of one frame that lasts `duration` ticks: they share its timestamp, the last has the marker."""
         packets = [

@@ -108,6 +108,10 @@ class ReceptionStats:
         """Which of the extended numbers `first` to `end` - 1 have arrived: numbers from `floor` to `highest`."""
         return tuple(bool(self._window >> (self._high - number) & 1) for number in range(first, end))
 
+    def set_clock_rate(self, clock_rate: int) -> None:
+        """From the next packet on, timestamps count at `clock_rate`, in Hz; the sums go on."""
+        self.clock_rate = clock_rate
+
     def in_window(self, sequence_number: int) -> bool:
         """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""
         ahead = (sequence_number - self._highest) & 0xFFFF

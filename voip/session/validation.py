@@ -60,7 +60,8 @@ class StreamValidator:
         """Continue with renegotiated media."""
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
-        self.reception.clock_rate = self.repair_reception.clock_rate = media.clock_rate
+        self.reception.set_clock_rate(media.clock_rate)
+        self.repair_reception.set_clock_rate(media.clock_rate)
         self._use(media)
 
     def _use(self, media: NegotiatedMedia) -> None:

@@ -24,8 +24,14 @@ class UnackedResponse:
         self.number = transaction.request.cseq.number
         self.data, self.transaction, self.dialog, self.first = data, transaction, dialog, first
         self.late_offer = not transaction.request.body
-        self.interval = T1
         self.copies = 0
+        self._interval = T1
+
+    def count(self) -> float:
+        """One more copy is sent: the seconds until the next (13.3.1.4)."""
+        self.copies += 1
+        self._interval = min(2 * self._interval, T2)
+        return self._interval
 
 
 class UnackedResponses:
@@ -48,7 +54,7 @@ class UnackedResponses:
     ) -> None:
         """This 2xx was sent: send it again until it is acknowledged. `first`: to the INVITE that makes the call."""
         if not dialog.validated and may_be_spoofed(transaction.source):
-            transaction.max_copies = 0
+            transaction.repeat_by_request()
         waiting = UnackedResponse(transaction, dialog, response.serialize(), first)
         self._waiting[waiting.number] = waiting
         timers = self._core.timers
@@ -71,10 +77,8 @@ class UnackedResponses:
         unvalidated = not waiting.dialog.validated and may_be_spoofed(waiting.transaction.source)
         if unvalidated and waiting.copies >= COPIES_TO_UNVALIDATED:
             return
-        waiting.copies += 1
         self._core.wire.send(waiting.data, waiting.transaction.reply_to)
-        waiting.interval = min(2 * waiting.interval, T2)
-        self._core.timers.set(waiting, "repeat", now + waiting.interval, lambda now: self._repeat(waiting, now))
+        self._core.timers.set(waiting, "repeat", now + waiting.count(), lambda now: self._repeat(waiting, now))
 
     def _give_up(self, waiting: UnackedResponse, now: float) -> None:
         self.acknowledged(waiting.number)

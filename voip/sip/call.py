@@ -164,12 +164,12 @@ class Call:
         if self.leg.state is CallState.INCOMING:
             self.reject(486, now, "")
             return
-        self.ending.headers = headers
+        self.ending.plan(headers)
         if self.leg.state is CallState.CONFIRMED:
-            self.ending.reason = LOCAL_BYE
+            self.ending.leave()
             self.ending.send_bye(now)
         elif self.leg.state in (CallState.ACCEPTED, CallState.LEAVING):
-            self.ending.reason = LOCAL_BYE
+            self.ending.leave()
             self.leg.move(Trigger.LEAVE)
         else:
             self.side.withdraw(now)
@@ -177,7 +177,7 @@ class Call:
     def resend_pending(self, now: float) -> None:
         """One more copy of what should end the call and has no response yet."""
         if self.leg.state in (CallState.ACCEPTED, CallState.LEAVING):
-            self.ending.reason = LOCAL_BYE
+            self.ending.leave()
             self.ending.send_bye(now)
         self.ending.resend()
         self.side.resend()

@@ -17,6 +17,7 @@ from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
 from voip.sip.resolver import Resolver
 from voip.sip.transaction import (
+    ClientKey,
     ClientOwner,
     ClientTransaction,
     InviteClient,
@@ -128,20 +129,25 @@ class Core:
         return self.send(Request(method, uri, headers, body), destination, owner, now)
 
     def send(
-        self, request: Request, destination: Address, owner: ClientOwner, now: float, max_copies: int | None = None
+        self,
+        request: Request,
+        destination: Address,
+        owner: ClientOwner,
+        now: float,
+        max_copies: int | None = None,
+        tried: dict[tuple[str, str], int] | None = None,
     ) -> ClientTransaction:
-        """Begin a client transaction; its responses go to `owner`."""
+        """Begin a client transaction; its responses go to `owner`. `max_copies` and `tried`: see ClientTransaction."""
         if self._product is not None:
             request.headers.set("User-Agent", self._product)
         self.digest_client.sign(request, destination)
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
-        transaction = kind(self.wire, request, destination, owner)
-        key = transaction.key
-        self.clients[key] = transaction
-        transaction.on_end = partial(self.clients.pop, key, None)
-        transaction.max_copies = max_copies
+        transaction = kind(
+            self.wire, request, destination, owner, self._drop_client, max_copies=max_copies, tried=tried
+        )
+        self.clients[transaction.key] = transaction
         if destination.protocol == "udp" and len(request.serialize()) > MAX_UDP_REQUEST:
-            transaction.fall_back = partial(self._carry, transaction, destination)
+            transaction.fall_back_to(partial(self._carry, transaction, destination))
             self._carry(transaction, destination._replace(protocol="tcp"), now)
         else:
             transaction.start(now)
@@ -167,9 +173,10 @@ class Core:
         again = Request(request.method, request.uri, request.headers.copy(), request.body)
         again.headers.set("Via", self.identity.via(destination))
         again.headers.set("CSeq", f"{next_number()} {request.method}")
-        signed = self.send(again, destination, transaction.owner, now, transaction.max_copies)
-        signed.tried = tried
-        return signed
+        return self.send(again, destination, transaction.owner, now, transaction.max_copies, tried)
+
+    def _drop_client(self, key: ClientKey) -> None:
+        self.clients.pop(key, None)
 
     def transport_failed(self, address: Address, reason: str, now: float) -> None:
         """Requests that wait for a response from there need not wait; responses to others go another way."""
@@ -261,8 +268,7 @@ class Core:
         if transaction.owner is None:  # else a call refuses, and its user knows
             self.events.append(RequestRefused(transaction.source, transaction.request.method, status))
         if may_be_spoofed(transaction.source):
-            # The source may be spoofed. A copy of the request still fetches a copy of the response.
-            transaction.max_copies = 0
+            transaction.repeat_by_request()
 
     def _add_optional(self, response: Response, optional: Fields, size: int) -> None:
         """No response is larger than its request for the sake of these: the source of the request may be spoofed."""

@@ -99,7 +99,7 @@ class Dispatcher:
         if invite is None:
             self._core.respond(transaction, 481, now)
             return
-        transaction.to_tag = invite.to_tag
+        transaction.take_tag_of(invite)
         self._core.respond(transaction, 200, now)
         if isinstance(invite.owner, Call) and not invite.answered:
             invite.owner.on_cancel(invite, now)

@@ -48,6 +48,15 @@ class StreamFramer:
         """A message has begun, and its end has not come."""
         return bool(self._buffer)
 
+    def await_pong(self) -> None:
+        """A ping of ours is being sent."""
+        self.pong_awaited = True
+
+    def take_pongs_owed(self) -> int:
+        """How many pings have had no PONG yet; they count as answered now."""
+        owed, self.pongs_owed = self.pongs_owed, 0
+        return owed
+
     def feed(self, data: bytes) -> None:
         """Bytes of the stream. Less is kept of them than a message may be long, plus one such piece."""
         if self._broken is None:

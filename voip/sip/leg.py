@@ -86,10 +86,22 @@ class Ending:
         self._leg, self._stop, self._on_end = leg, stop, on_end
         self.reason: Reason | None = None
         """Why we have ended the call: reported when the peer has responded, or does not."""
-        self.headers: Mapping[str, str] = {}
-        """Of the user, for BYE or CANCEL."""
+        self._headers: Mapping[str, str] = {}
         self._bye: ClientTransaction | None = None
         self._bye_received = False
+
+    def plan(self, headers: Mapping[str, str]) -> None:
+        """The user ends the call; `headers` go with BYE or CANCEL."""
+        self._headers = headers
+
+    def add_headers(self, request: Request) -> None:
+        """Add what the user wants to go with BYE or CANCEL."""
+        for name, value in self._headers.items():
+            request.headers.set(name, value)
+
+    def leave(self, reason: Reason = LOCAL_BYE) -> None:
+        """We end the call, and report why when the peer has responded, or does not."""
+        self.reason = reason
 
     def send_bye(self, now: float) -> None:
         """Send BYE (15.1.1), once; `reason` is reported when its response comes, or none does."""
@@ -99,8 +111,7 @@ class Ending:
         self._leg.move(Trigger.BYE)
         self._stop(now)
         request = self._leg.request("BYE")
-        for name, value in self.headers.items():
-            request.headers.set(name, value)
+        self.add_headers(request)
         unvalidated = not dialog.validated and may_be_spoofed(dialog.peer)
         destination = self._leg.destination() if dialog.validated else dialog.peer
         self._bye = self._leg.core.send(request, destination, self, now, 0 if unvalidated else None)

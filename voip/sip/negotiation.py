@@ -114,7 +114,7 @@ class Negotiation:
         """The user is asked about this offer, or the INVITE that makes the call."""
         self.learn(transaction.request)
         self.offered = transaction
-        transaction.owner = self._owner
+        transaction.give_to(self._owner)
 
     def accept(self, answer: bytes, now: float, *, first: bool) -> None:
         """200 with `answer` to the offer that is open; `first`: to the INVITE that makes the call."""

@@ -30,6 +30,8 @@ TRYING_AFTER = 0.2
 FALL_BACK_AFTER = 1.0
 """Seconds without a response after which a request that was too large for UDP goes by UDP all the same: a firewall that
 drops TCP says nothing. A server that has it from both counts the second as a repetition."""
+ClientKey = tuple[str, str]
+"""Branch and method (17.1.3)."""
 ServerKey = tuple[str, ...]
 
 
@@ -75,19 +77,31 @@ class ClientOwner(Protocol):
 class ClientTransaction(ABC):
     """A request of ours (17.1); starts by sending it."""
 
-    def __init__(self, wire: Wire, request: Request, destination: Address, owner: ClientOwner) -> None:
+    INITIAL = State.TRYING
+
+    def __init__(
+        self,
+        wire: Wire,
+        request: Request,
+        destination: Address,
+        owner: ClientOwner,
+        on_end: Callable[[ClientKey], object] = lambda key: None,
+        *,
+        max_copies: int | None = None,
+        tried: dict[tuple[str, str], int] | None = None,
+    ) -> None:
+        """`on_end` is called with the key. `max_copies`: how often the request may be repeated by timer; None: as the
+        RFC says. `tried`: how often it was sent with new credentials, for each realm."""
         self.request, self.destination, self.owner = request, destination, owner
         self.key = client_key(request.via[0], request.method)
-        self.state = State.TRYING
-        self.on_end: Callable[[], object] = lambda: None
-        self.max_copies: int | None = None
-        """How often the request may be repeated by timer; None: as the RFC says."""
+        self.state = self.INITIAL
+        self.max_copies = max_copies
         self.failure = ""
         """Why the transport could not send it."""
         self.fall_back: Callable[[float], None] | None = None
         """What else can be tried while there is no response."""
-        self.tried: dict[tuple[str, str], int] = {}
-        """How often it was sent with new credentials, for each realm."""
+        self.tried = {} if tried is None else tried
+        self._on_end = on_end
         self._wire, self._timers = wire, wire.timers
         self._data = request.serialize()
         self._interval = T1
@@ -105,6 +119,14 @@ class ClientTransaction(ABC):
         if self.fall_back is not None:
             self._timers.set(self, "fall back", now + FALL_BACK_AFTER, self._fall_back)
         self._timers.set(self, "give up", now + GIVE_UP, self._give_up)
+
+    def fall_back_to(self, again: Callable[[float], None]) -> None:
+        """Try this, too, while there is no response; to be said before the start."""
+        self.fall_back = again
+
+    def give_to(self, owner: ClientOwner) -> None:
+        """Responses go to this owner from now on."""
+        self.owner = owner
 
     def start_again(self, destination: Address, now: float) -> None:
         """Go another way, with the request as it is now."""
@@ -147,7 +169,7 @@ class ClientTransaction(ABC):
         """Expect no response any more."""
         self.state = State.TERMINATED
         self._timers.clear(self, "retransmit", "give up", "fall back", "end")
-        self.on_end()
+        self._on_end(self.key)
 
     def _heard(self) -> None:
         """There is a response: neither repeat the request nor give up."""
@@ -205,10 +227,8 @@ class NonInviteClient(ClientTransaction):
 class InviteClient(ClientTransaction):
     """17.1.1 and RFC 6026 section 7.2: acknowledges refusals itself; 2xx are the dialog's to acknowledge."""
 
-    def __init__(self, wire: Wire, request: Request, destination: Address, owner: ClientOwner) -> None:
-        super().__init__(wire, request, destination, owner)
-        self.state = State.CALLING
-        self._ack = b""
+    INITIAL = State.CALLING
+    _ack = b""
 
     def stop_retransmitting(self) -> None:
         """Stop repeating the request; a response that comes all the same still reaches the owner."""
@@ -286,6 +306,18 @@ class ServerTransaction(ABC):
         self.on_end: Callable[[], object] = lambda: None
         self._wire, self._timers = wire, wire.timers
         self._reply = b""
+
+    def give_to(self, owner: object) -> None:
+        """This is what will respond."""
+        self.owner = owner
+
+    def take_tag_of(self, other: ServerTransaction) -> None:
+        """Respond with the To tag of the request that this one is about (9.2)."""
+        self.to_tag = other.to_tag
+
+    def repeat_by_request(self) -> None:
+        """Repeat no final response by timer, as its source may be spoofed: a copy of the request still fetches one."""
+        self.max_copies = 0
 
     @property
     def answered(self) -> bool:
@@ -401,7 +433,7 @@ class InviteServer(ServerTransaction):
 # --- matching and addressing ------------------------------------------------------------------------------------------
 
 
-def client_key(via: Via, method: str) -> tuple[str, str]:
+def client_key(via: Via, method: str) -> ClientKey:
     """What a response is matched by (17.1.3)."""
     return via.params.get("branch") or "", method
 

@@ -48,14 +48,25 @@ class Invitation:
         self.target, self.uri = target, target  # To, and the Request-URI: a redirect gives another
         self.wants_offer = offer is None
         self.offer = offer or b""
-        self.same_number = False
-        """The next one has the CSeq of the last: it is for another server of the same name."""
+        self._same_number = False
         self._tag, self._from, self._number = core.token(), "", 0
+
+    def take_offer(self, offer: bytes) -> None:
+        """The offer of the next one, made by the user."""
+        self.offer = offer
+
+    def keep_number(self) -> None:
+        """Let the next one have the CSeq of the last: it is for another server of the same name."""
+        self._same_number = True
+
+    def redirect(self, uri: SipUri) -> None:
+        """Let the next one go to another Request-URI (8.1.3.4)."""
+        self.uri = uri
 
     def next_number(self) -> int:
         """The CSeq of the next one."""
-        self._number += not self.same_number
-        self.same_number = False
+        self._number += not self._same_number
+        self._same_number = False
         return self._number
 
     def send(self, destination: Address, owner: Caller, timer: SessionTimer, now: float) -> ClientTransaction:
@@ -140,7 +151,7 @@ class Caller:
     def make_offer(self, offer: bytes, now: float) -> None:
         """What OfferWanted asked for; late ones are of no use."""
         if self._invite is None and self._destinations:
-            self._invitation.offer = offer
+            self._invitation.take_offer(offer)
             self._send_invite(self._destinations[0], now)
 
     def _try_next(self, now: float) -> bool:
@@ -150,9 +161,10 @@ class Caller:
         self._core.timers.clear(self, "no answer")
         if isinstance(self._invite, InviteClient):
             self._invite.stop_retransmitting()
-            self._invite.owner = Abandoned(self._core, self._branches)
+            self._invite.give_to(Abandoned(self._core, self._branches))
         self._destinations.pop(0)
-        self._heard, self._invitation.same_number = False, True
+        self._heard = False
+        self._invitation.keep_number()
         self._try_first(now)
         return True
 
@@ -219,7 +231,7 @@ class Caller:
         """CANCEL, as soon as the callee has shown that it has the INVITE (9.1)."""
         if self._leg.state not in CALLING:
             return
-        self._ending.reason = reason
+        self._ending.leave(reason)
         self._core.timers.clear(self, "no answer")
         if self._invite_proceeds():
             self._leg.move(Trigger.CANCEL)
@@ -237,8 +249,7 @@ class Caller:
         if self._canceller is not None or self._invite is None:
             return
         request = make_cancel(self._invite.request)
-        for name, value in self._ending.headers.items():
-            request.headers.set(name, value)
+        self._ending.add_headers(request)
         self._canceller = self._core.send(request, self._invite.destination, self, now)
         self._core.timers.set(self, "cancelled", now + GIVE_UP, self._never_ended)
 
@@ -332,7 +343,8 @@ class Caller:
         if uri is None:
             self._ending.end(refused, now)
             return
-        self._redirected, self._invitation.uri = True, uri
+        self._redirected = True
+        self._invitation.redirect(uri)
         self._invite = None
         if uri.host.lower() != target.host.lower():
             self._core.digest_client.narrow(self._leg.call_id)

@@ -37,7 +37,7 @@ def intervals(timer: ReportTimer, size: float, count: int, now: float = 50.0) ->
 @pytest.mark.parametrize(("busy", "minimum"), [(True, BUSY_MINIMUM), (False, CALM_MINIMUM)])
 def test_intervals_are_spread_around_the_minimum(busy: bool, minimum: float) -> None:
     timer = ReportTimer(random.Random(3))
-    timer.busy = busy
+    timer.set_busy(busy)
     found = intervals(timer, SMALL, 2000)
     assert min(found) >= 0.5 * minimum / 1.2183
     assert max(found) <= 1.5 * minimum / 1.2182
@@ -48,7 +48,8 @@ def test_intervals_are_spread_around_the_minimum(busy: bool, minimum: float) -> 
 @pytest.mark.parametrize("bandwidth", [8000.0, MIN_SESSION_BANDWIDTH, 256_000.0])
 def test_large_reports_take_their_share_of_the_bandwidth_and_no_more(bandwidth: float) -> None:
     timer = ReportTimer(random.Random(4))
-    timer.session_bandwidth, timer.busy = bandwidth, True
+    timer.set_session_bandwidth(bandwidth)
+    timer.set_busy(True)
     found = intervals(timer, 2000, 500)[100:]
     both_ways = 2 * 2000 * 8 * len(found) / sum(found)
     assert both_ways <= 1.02 * BANDWIDTH_SHARE * max(bandwidth, MIN_SESSION_BANDWIDTH)
@@ -106,7 +107,7 @@ def test_one_report_between_two_regular_ones_may_be_early() -> None:
 
 def test_early_reports_take_no_more_than_the_share() -> None:
     timer = ReportTimer(random.Random(9))
-    timer.busy = True
+    timer.set_busy(True)
     now, count = 0.0, 0
     timer.start(now)
     while now < 2000.0:

@@ -74,7 +74,7 @@ def test_a_message_that_has_begun_is_unfinished_until_its_last_byte() -> None:
 def test_the_answer_to_our_ping_is_no_half_of_a_ping() -> None:
     framer = StreamFramer()
     for _ in range(4):
-        framer.pong_awaited = True
+        framer.await_pong()
         messages_of(framer, b"\r\n")
         assert not framer.pong_awaited
     assert framer.pongs_owed == 0
