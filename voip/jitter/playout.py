@@ -236,9 +236,9 @@ class Playout:
     def _begin(self, heard: float) -> bool:
         """Begin to play if it is time to."""
         queue, fastest, first = self._queue, self._queue.fastest, self._queue.first
-        if fastest is None or first is None:
+        if first is None or (fastest is None and not self._finished):
             return False
-        if not self._finished:
+        if fastest is not None and not self._finished:
             position = (heard - fastest - self._target.value) * self._clock
             if first.timestamp > position + 1:
                 return False

@@ -154,6 +154,17 @@ def test_after_the_end_everything_here_is_played_holes_included() -> None:
     assert jitter.drained
 
 
+def test_after_the_end_a_stream_of_rebuilt_packets_alone_is_played_too() -> None:
+    jitter = buffer()
+    for index in range(3):
+        assert jitter.put(packet(index, recovered=True), 0.02 * index) is PutResult.QUEUED
+    jitter.finish()
+    played = [take(jitter, 1.0 + 0.02 * index) for index in range(4)]
+    assert names(played[:3]) == ["0", "1", "2"]
+    assert played[3] is None
+    assert jitter.drained
+
+
 def test_one_packet_from_elsewhere_moves_nothing() -> None:
     jitter = buffer()
     arrivals: dict[int, float] = {i: i * TICK for i in range(100)}
