@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from voip.rtp import RtpPacket
 from voip.stats import SenderStats
 
 
@@ -27,16 +26,16 @@ class SendCounters:
         """So many packets are sent once more within another one (RFC 2198)."""
         self._fec_copies += count
 
-    def packet(self, packet: RtpPacket, size: int, ip_size: int, *, repair: bool) -> None:
-        """A packet is sent, of `size` bytes as a datagram and `ip_size` with IP and UDP headers."""
+    def packet(self, payload: int, size: int, ip_size: int, *, repair: bool) -> None:
+        """A packet is sent, of so many bytes of payload, `size` as a datagram and `ip_size` with IP and UDP headers."""
         self._bytes += size
         self._ip_bytes += ip_size
         if repair:
             self._fec_packets += 1
-            self._fec_payload_bytes += len(packet.payload)
+            self._fec_payload_bytes += payload
         else:
             self.packets += 1
-            self._payload_bytes += len(packet.payload)
+            self._payload_bytes += payload
 
     def snapshot(self) -> SenderStats:
         """The sums so far."""

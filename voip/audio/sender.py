@@ -94,6 +94,7 @@ class AudioSender:
         if media.audio.codec != self._media.audio.codec:
             self._open_codec(media)
         self._media = media
+        self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._framer.resize(self._frame_samples(media))
         if self._control is not None:
             self._control.set_ptime(media.audio.ptime)
@@ -183,17 +184,21 @@ class AudioSender:
         carried = carried or packet
         data = carried.serialize()
         self._count(carried, data, repair=False)
-        return [data, *self._emit_repairs(self._fec.protect(packet))]
+        repairs = self._fec.protect(packet)
+        return [data, *self._emit_repairs(repairs)] if repairs else [data]
 
     def _emit_repairs(self, packets: list[RtpPacket]) -> list[bytes]:
-        datagrams = [packet.serialize() for packet in packets]
-        for packet, data in zip(packets, datagrams, strict=True):
+        datagrams = []
+        for packet in packets:
+            data = packet.serialize()
             self._count(packet, data, repair=True)
+            datagrams.append(data)
         return datagrams
 
     def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:
-        ip_size = len(data) + IP_UDP_HEADER[6 if ":" in self._media.remote[0] else 4]
-        self._counters.packet(packet, len(data), ip_size, repair=repair)
+        size = len(data)
+        ip_size = size + self._ip_header
+        self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if self._control is not None:
             self._steer(self._control.sent(packet.sequence_number, ip_size, self._now, repair=repair))
 
