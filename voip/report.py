@@ -233,7 +233,7 @@ END_TEXT = {
     "local-bye": "ended by this side",
     "remote-bye": "ended by the other side",
     "timeout": "ended by the other side",
-    "media-timeout": "ended: nothing was heard from the other side any more",
+    "media-timeout": "ended: no more media from the other side",
     "no-answer": "not answered",
     "rejected": "refused",
     "cancelled": "cancelled",

@@ -107,19 +107,19 @@ SITUATIONS = {
     "busy": Situation(refuses(486, "Busy Here"), REJECTED, "in another call"),
     "busy everywhere": Situation(refuses(600, "Busy Everywhere"), REJECTED, "in another call"),
     "not found": Situation(refuses(404, "Not Found"), REJECTED, "before the @"),
-    "declined": Situation(refuses(603, "Decline"), REJECTED, "does not want"),
+    "declined": Situation(refuses(603, "Decline"), REJECTED, "declined the call"),
     "forbidden": Situation(refuses(403, "Forbidden"), REJECTED, "--allow"),
     "no codec": Situation(refuses(488, "Not Acceptable Here"), REJECTED, "--codec"),
     "overloaded": Situation(refuses(503, "Service Unavailable", "Retry-After: 5"), REJECTED, "try again later"),
     "unheard-of": Situation(refuses(599, "Whatever"), REJECTED, "599 Whatever"),
-    "loop": Situation(redirects_for_ever, REJECTED, "call the last one itself", reason="redirect-loop"),
+    "loop": Situation(redirects_for_ever, REJECTED, "call the final address directly", reason="redirect-loop"),
     "redirected": Situation(redirects_to_who_is_busy, REJECTED, "486 Busy Here"),
-    "unavailable": Situation(refuses(480, "Temporarily Unavailable"), NO_ANSWER, "nobody is there now"),
+    "unavailable": Situation(refuses(480, "Temporarily Unavailable"), NO_ANSWER, "offline or unavailable"),
     "timed out": Situation(refuses(408, "Request Timeout"), NO_ANSWER, "408 Request Timeout"),
     "rings": Situation(rings_for_ever, NO_ANSWER, "480 No Answer"),
-    "only 100": Situation(says_only_100, NO_ANSWER, "does not answer", *SOON, reason="no-answer"),
-    "silent": Situation(is_silent, NO_ANSWER, "does not answer", *SOON, reason="no-answer"),
-    "port closed": Situation(is_closed, NO_ANSWER, "Is receiver.py running there", *SOON, reason="no-answer"),
+    "only 100": Situation(says_only_100, NO_ANSWER, "does not respond", *SOON, reason="no-answer"),
+    "silent": Situation(is_silent, NO_ANSWER, "does not respond", *SOON, reason="no-answer"),
+    "port closed": Situation(is_closed, NO_ANSWER, "Is a receiver running there", *SOON, reason="no-answer"),
     "no password": Situation(challenges("MD5", 1), AUTHENTICATION, "--password-file"),
     "wrong password": Situation(challenges("MD5", 2), AUTHENTICATION, "--password-file", *ALICE),
     "wrong SHA-256": Situation(challenges("SHA-256", 2), AUTHENTICATION, "--password-file", *ALICE),
@@ -191,4 +191,4 @@ def test_5_is_a_connection_on_which_nobody_says_a_word(tmp_path: Path) -> None:
         with sender(tmp_path, f"sip:someone@{LOOPBACK}:{port};transport=tcp", *SOON) as near:
             outcome = near.finish()
     assert outcome.status == NO_ANSWER, outcome.stderr
-    assert "does not answer" in outcome.stderr
+    assert "does not respond" in outcome.stderr

@@ -130,7 +130,7 @@ def test_a_bug_costs_the_call_that_meets_it_and_no_other(tmp_path: Path) -> None
     assert [outcome.status for outcome in outcomes] == [6, 0], outcomes
     assert "500" in outcomes[0].stderr
     assert heard.status == 0, heard.stderr
-    assert "a call (IncomingCall) was dropped: TypeError (a bug; -v says where): surprise" in heard.stderr
+    assert "a call (IncomingCall) was dropped: TypeError (a bug; -v shows where): surprise" in heard.stderr
     assert heard.stderr.count("Traceback") == 1
     assert "messages or calls that were dropped because of bugs: 1" in heard.stderr
     assert heard.report is not None

@@ -96,7 +96,7 @@ def test_a_silent_stun_server_costs_less_than_a_second_and_a_line(tmp_path: Path
         began = time.monotonic()
         invite, offer, source = invited(callee)
         waited = time.monotonic() - began
-        caller.wait_for("does not answer: peers are told our local address")
+        caller.wait_for("does not respond: using our local address")
     contact = invite.contacts[0].uri
     assert not isinstance(contact, str)
     assert (contact.host, contact.port, offer.host(offer.media[0])) == ("127.0.0.1", source, "127.0.0.1")

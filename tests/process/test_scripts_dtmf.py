@@ -35,4 +35,4 @@ def test_keys_that_there_was_no_time_for_are_named(tmp_path: Path) -> None:
     ):
         sent, heard = near.finish(), far.finish()
     assert sent.status == heard.status == 0
-    assert "the call ended before all keys were dialled: 5# is left" in sent.stderr
+    assert "the call ended before all DTMF digits were sent: 5# not sent" in sent.stderr

@@ -74,7 +74,7 @@ def test_a_password_that_the_registrar_refuses_ends_both_programs(tmp_path: Path
             outcomes = near.finish(), far.finish()
     for outcome in outcomes:
         assert outcome.status == AUTHENTICATION, outcome.stderr
-        assert f"refuses sip:bob@{server}" in outcome.stderr
+        assert f"rejects sip:bob@{server}" in outcome.stderr
 
 
 def _registers() -> Scenario:

@@ -69,7 +69,7 @@ class Account:
         """What was refused from the first stays refused; all else may pass."""
         said = f"{event.status or ''} {event.reason}".strip()
         if self._registered is None and event.status in PASSWORD_REFUSED:
-            self._on_refused(f"the registrar refuses {event.account} ({said}); see --user and --password-file")
+            self._on_refused(f"the registrar rejects {event.account} ({said}); see --user and --password-file")
             return
         self._console.event(
             "registration-failed",

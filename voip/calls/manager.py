@@ -229,7 +229,7 @@ class CallManager:
         self._console.event("incoming", None, call_id=call_id, peer=peer)
         try:
             if not self._audio.available:
-                raise NegotiationError("the speaker is gone", status=480)
+                raise NegotiationError("the speaker is no longer available", status=480)
             transport = self._media.open_port(event.source.host)
         except (NegotiationError, NetworkError) as error:
             self._refuse(call_id, peer, error)

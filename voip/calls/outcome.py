@@ -19,18 +19,18 @@ UNAUTHORIZED = (401, 407)
 """Statuses that ask for a user and a password (RFC 3261 sections 21.4.2 and 21.4.8)."""
 UNAVAILABLE = (408, 480)
 """Statuses of a callee that was not reached (RFC 3261 sections 21.4.9 and 21.4.18)."""
-NO_CODEC = "it takes no codec of ours; see --codec"
+NO_CODEC = "no codec in common; see --codec"
 BUSY = "it is in another call; try again later"
 ADVICE = {
-    403: "receiver.py says by --allow who may call it; elsewhere an account may be needed, see --user",
-    404: "user not found; check what stands before the @",
+    403: "a receiver accepts the networks in its --allow; others may require an account, see --user",
+    404: "user not found; check the part before the @",
     415: NO_CODEC,
-    480: "nobody is there now; try again later",
+    480: "the user is offline or unavailable; try again later",
     486: BUSY,
     488: NO_CODEC,
-    503: "it has too much to do, or is being restarted; try again later",
+    503: "it is overloaded or restarting; try again later",
     600: BUSY,
-    603: "its user does not want the call",
+    603: "the user declined the call",
     604: "user not found anywhere; check the address",
     606: NO_CODEC,
 }
@@ -52,16 +52,16 @@ def outcome_of(peer: str, ending: CallEnded | None) -> Outcome:
     if ending is None or gone or ending.reason in ("local-bye", "remote-bye", "cancelled"):
         return Outcome()
     if ending.reason in ("media-timeout", "timeout"):
-        return Outcome(EXIT_NO_MEDIA, f"{peer} has gone: {ending.phrase}")
+        return Outcome(EXIT_NO_MEDIA, f"lost contact with {peer}: {ending.phrase}")
     if ending.reason == "internal-error":
-        return Outcome(EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v says where")
+        return Outcome(EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v shows where")
     if ending.reason == "network":
         return Outcome(EXIT_NETWORK, ending.phrase)
     if ending.reason == "no-answer":
         if ending.status:
-            return Outcome(EXIT_NO_ANSWER, f"{peer} rings, but nobody answers")
+            return Outcome(EXIT_NO_ANSWER, f"{peer} rings, but there is no answer")
         kind = "TCP" if peer.startswith("sips:") or "transport=t" in peer else "UDP"
-        error = f"{peer} does not answer. Is receiver.py running there, and its {kind} port open?"
+        error = f"{peer} does not respond. Is a receiver running there, and its {kind} port open?"
         return Outcome(EXIT_NO_ANSWER, error)
     if ending.status:
         return _refused(peer, ending.reason, ending.status, ending.phrase)
@@ -71,10 +71,10 @@ def outcome_of(peer: str, ending: CallEnded | None) -> Outcome:
 def _refused(peer: str, reason: str, status: int, phrase: str) -> Outcome:
     said = f"{status} {phrase}".strip()
     if reason == "redirect-loop":
-        error = f"{peer} sends the call from one address to another ({said}); call the last one itself"
+        error = f"{peer} redirects the call again ({said}); call the final address directly"
         return Outcome(EXIT_REJECTED, error)
     if status in UNAUTHORIZED:
-        error = f"{peer} wants a user and password it knows ({said}); see --user, --password-file"
+        error = f"{peer} requires a valid user and password ({said}); see --user, --password-file"
         return Outcome(EXIT_AUTHENTICATION, error)
     advice = f": {ADVICE[status]}" if status in ADVICE else ""
     if status in UNAVAILABLE:

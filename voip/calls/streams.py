@@ -149,7 +149,7 @@ class SendStream:
         left = self._dtmf.left
         stats = self._capture.fanout.remove(self._stream_id)
         if stats is not None and left:
-            self._console.say(0, f"the call ended before all keys were dialled: {left} is left")
+            self._console.say(0, f"the call ended before all DTMF digits were sent: {left} not sent")
         self._post(ended, stats)
 
 

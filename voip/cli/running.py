@@ -71,7 +71,7 @@ def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: 
     for number, device in enumerate(devices):
         if device.available != available[number]:
             available[number] = device.available
-            news = "back" if device.available else "gone: silence until it is back"
+            news = "back" if device.available else "unavailable: silence until it is back"
             console.say(0, f"{device.description} is {news}")
 
 

@@ -155,7 +155,7 @@ def sip_host(text: str) -> SipUri:
     """A server: `host[:port]` or a SIP URI without a user."""
     uri = sip_target(text)
     if uri.user is not None:
-        raise argparse.ArgumentTypeError(f"{text!r} names a user: write host[:port] or sip:host[:port]")
+        raise argparse.ArgumentTypeError(f"{text!r} contains a user: write host[:port] or sip:host[:port]")
     return uri
 
 
@@ -205,7 +205,7 @@ def target(text: str) -> SipUri | RtpTarget:
     if text.lower().startswith(RTP_SCHEME):
         found = rtp_target(text)
         if not found.host:
-            raise argparse.ArgumentTypeError(f"{text!r} names no host")
+            raise argparse.ArgumentTypeError(f"{text!r} has no host")
         return found
     return sip_target(text)
 

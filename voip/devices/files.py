@@ -128,9 +128,9 @@ class WavReader:
                 self._read_format(body)
                 found = True
         else:
-            raise DeviceError(f"{self.path} holds no audio: it ends before its data")
+            raise DeviceError(f"{self.path} holds no audio: it has no data chunk")
         if not found:
-            raise DeviceError(f"{self.path} does not say its format; {self._how_to_convert()}")
+            raise DeviceError(f"{self.path} has no format chunk; {self._how_to_convert()}")
         self._measure(size)
 
     def _read_chunk(self, size: int) -> bytes:
@@ -412,7 +412,7 @@ class RawSink(NullSink):
         except BlockingIOError:
             return
         except OSError as error:
-            why = "the program that read it has gone" if error.errno == errno.EPIPE else error.strerror
+            why = "the program reading it has exited" if error.errno == errno.EPIPE else error.strerror
             raise DeviceError(f"cannot write to stdout: {why}") from None
 
 

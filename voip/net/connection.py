@@ -94,7 +94,7 @@ class Connection:
     def send(self, message: bytes) -> None:
         """Send a message, as soon as the connection is up. A peer that does not read is given up."""
         if len(self.queue) + self._layer.waiting + len(message) > MAX_QUEUED:
-            self._fail(f"{name_of(self.address)} does not read what it is sent")
+            self._fail(f"{name_of(self.address)} does not read the data sent to it")
             return
         self.last_used = self._loop.now()
         self._enqueue(message)
@@ -105,7 +105,7 @@ class Connection:
         if not self.ready:
             self._fail(f"cannot reach {name}: no connection within {CONNECT_TIMEOUT:g} s")
         elif self._unfinished_since is not None and now - self._unfinished_since >= MESSAGE_TIMEOUT:
-            self._fail(f"{name} does not finish what it says")
+            self._fail(f"{name} left a message incomplete")
         elif self._ending or not self._hooks.needs(self.address):
             quiet = IDLE_TIMEOUT if self.last_used > -math.inf else 0.0
             if self._ending or now - self.last_used >= quiet:
@@ -230,7 +230,7 @@ class Connection:
                 return
             del self.queue[:sent]
         if len(self.queue) > MAX_QUEUED:
-            self._fail(f"{name_of(self.address)} does not read what it is sent")
+            self._fail(f"{name_of(self.address)} does not read the data sent to it")
         elif self._ending and not self.queue:
             self._shut_down()
         else:
@@ -251,7 +251,7 @@ class Connection:
 
     def _closed_by_peer(self) -> None:
         if self.queue or not self.ready:
-            hint = "" if self._layer.established else ". Does it speak TLS at this port?"
+            hint = "" if self._layer.established else ". Does it use TLS on this port?"
             self._fail(f"{name_of(self.address)} has closed the connection{hint}")
         else:
             self.close()
@@ -290,5 +290,5 @@ def name_of(address: Address) -> str:
 def _explain_unreachable(address: Address, number: int) -> str:
     text = f"cannot reach {name_of(address)}: {os.strerror(number)}"
     if number == errno.ECONNREFUSED:
-        text += f". Is a program running there that takes {address.protocol.upper()}?"
+        text += f". Does a program there accept {address.protocol.upper()}?"
     return text

@@ -25,5 +25,5 @@ class Failures:
         if place in self._told or len(self._told) >= MAX_TOLD:
             return
         self._told.add(place)
-        self._say(0, f"{what} was dropped: {type(error).__name__} (a bug; -v says where): {error}")
+        self._say(0, f"{what} was dropped: {type(error).__name__} (a bug; -v shows where): {error}")
         self._say(1, "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip())

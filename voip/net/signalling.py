@@ -178,7 +178,7 @@ class SipTransport:
         try:
             self._drop(call_id)
         except Exception as error:
-            self._failures.note("what is left of a call", error)
+            self._failures.note("the rest of a call", error)
 
     def _look_up(self, event: ResolveUri) -> None:
         """Resolve a URI for the user agent, on a thread that may block."""
@@ -198,7 +198,7 @@ class SipTransport:
         try:
             self._agent.resolved(event.uri, addresses, self._loop.now())
         except Exception as error:
-            self._failures.note(f"what was found of {event.uri.host}", error)
+            self._failures.note(f"the DNS result for {event.uri.host}", error)
 
     def _send(self, data: bytes, address: Address) -> None:
         if address.reliable:

@@ -117,7 +117,7 @@ def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> s
 def explain_bind_error(error: OSError, host: str, port: int, kind: str = "UDP") -> str:
     """Why the system refuses to bind this port, in one line that says what to do."""
     if error.errno == errno.EADDRINUSE:
-        return f"{kind} port {port} is taken, perhaps by another receiver.py; choose one with --sip-port"
+        return f"{kind} port {port} is in use, perhaps by another receiver; choose one with --sip-port"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine; see --bind"
     if error.errno == errno.EACCES:

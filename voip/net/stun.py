@@ -108,7 +108,7 @@ class StunClient:
         query, index = self._pending[response.transaction_id]
         self._silent = False
         if response.mapped is None:
-            self._say(0, f"the STUN server {self._host} refuses to say our address: {response.error}")
+            self._say(0, f"the STUN server {self._host} rejected the request: {response.error}")
             self._finish(query)
             return
         query.mapped[index] = response.mapped
@@ -131,7 +131,7 @@ class StunClient:
             self._servers[family_of(address.host)] = (address.host, address.port)
         if not addresses:
             self._silent = True
-            self._say(0, f"cannot find the STUN server {self._host}: peers are told our local address")
+            self._say(0, f"cannot find the STUN server {self._host}: using our local address")
         waiting, self._waiting = self._waiting, []
         for query in waiting:
             self._send(query)
@@ -175,7 +175,7 @@ class StunClient:
         asked = any(sock.family in self._servers for sock in query.sockets)
         if not query.over and asked and not any(query.mapped):
             if not self._silent:
-                self._say(0, f"the STUN server {self._host} does not answer: peers are told our local address")
+                self._say(0, f"the STUN server {self._host} does not respond: using our local address")
             self._silent = True
         self._finish(query)
 

@@ -146,15 +146,15 @@ def explain_tls_error(error: ssl.SSLError, name: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         if "mismatch" in reason:
-            return f"{name} shows a certificate of somebody else ({reason}): call it by the name in its certificate"
-        hint = "" if "expired" in reason else "; if it is a private one, name its authority with --tls-ca FILE"
+            return f"{name} has a certificate for another name ({reason}): call it by the name in its certificate"
+        hint = "" if "expired" in reason else "; for a private CA, use --tls-ca FILE"
         return f"the certificate of {name} cannot be trusted ({reason}){hint}"
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
-        return f"{name} does not speak TLS at this port"
+        return f"{name} does not use TLS on this port"
     return f"no TLS with {name}: {(error.reason or 'refused').lower().replace('_', ' ')}"
 
 
 def _explain_file_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return "no certificate and key in PEM that belong together" if error.reason else "not in PEM"
+        return "no matching certificate and key in PEM" if error.reason else "not in PEM"
     return error.strerror or str(error)

@@ -93,13 +93,13 @@ def test_a_refused_account_ends_both_programs() -> None:
     [
         (CallEnded("x", "remote-bye", None, ""), 0, ""),
         (CallEnded("x", "timeout", 481, "gone"), 0, ""),
-        (CallEnded("x", "timeout", 408, "no answer to OPTIONS"), 8, "has gone"),
+        (CallEnded("x", "timeout", 408, "no answer to OPTIONS"), 8, "lost contact"),
         (CallEnded("x", "media-timeout", None, "nothing heard for 20 s"), 8, "nothing heard"),
         (CallEnded("x", "network", None, "cannot reach it"), 4, "cannot reach it"),
         (CallEnded("x", "internal-error", None, ""), 1, "a bug"),
-        (CallEnded("x", "rejected", 404, "Not Found"), 6, "user not found; check what stands before the @"),
+        (CallEnded("x", "rejected", 404, "Not Found"), 6, "user not found; check the part before the @"),
         (CallEnded("x", "rejected", 401, "Unauthorized"), 7, "--password-file"),
-        (CallEnded("x", "rejected", 480, "Away"), 5, "nobody is there now"),
+        (CallEnded("x", "rejected", 480, "Away"), 5, "offline or unavailable"),
     ],
 )
 def test_the_end_of_a_call_is_an_exit_status_and_a_line_that_helps(ending: CallEnded, status: int, said: str) -> None:

@@ -110,5 +110,5 @@ def test_what_does_not_go_together_is_said_in_a_line(tmp_path: Path, capsys: pyt
     assert "user:password" in error(capsys, receiver, "--password-file", str(plain))
     assert "No such file" in error(capsys, receiver, "--password-file", "/nowhere/at/all")
     assert "VOIP_PASSWORD" in error(capsys, receiver, "--user", "alice")
-    assert "names a user" in error(capsys, receiver, "--registrar", "alice@pbx", "--user", "alice")
-    assert "names a user" in error(capsys, sender, "--proxy", "sip:alice@pbx")
+    assert "contains a user" in error(capsys, receiver, "--registrar", "alice@pbx", "--user", "alice")
+    assert "contains a user" in error(capsys, sender, "--proxy", "sip:alice@pbx")

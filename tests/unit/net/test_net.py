@@ -48,7 +48,7 @@ def test_a_taken_sip_port_is_one_line_that_says_what_to_do(network: Network) -> 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
-        with pytest.raises(NetworkError, match=f"{port} is taken.*--sip-port"):
+        with pytest.raises(NetworkError, match=f"{port} is in use.*--sip-port"):
             network.sip.listen(port)
 
 
