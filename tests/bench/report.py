@@ -18,6 +18,8 @@ from tests.bench.rows import ROWS, Row
 from tests.support.network import DELAY
 
 OURS = "this program"
+LOSS_PICTURE = "benchmarks-loss.svg"
+"""The picture that the bit rates are told under."""
 _RANDOM = {"clean": 0.0, "loss5": 5.0, "loss10": 10.0, "loss20": 20.0, "loss30": 30.0}  # row: percent
 _JITTER = {"clean": 0.0, "jitter30": 30.0, "jitter60": 60.0}  # row: milliseconds
 
@@ -26,29 +28,29 @@ Cell = Callable[[Mapping[str, Any]], str]
 
 HEAD = """# Benchmarks
 
-What is left of speech after a bad network, measured with the real programs as separate processes, everything at its
-default: `./receiver.py` and `./sender.py TARGET --input speech.wav`. This page is written by `python -m tests.bench
+Speech quality over a bad network, measured with the real programs as separate processes and all options at their
+defaults: `./receiver.py` and `./sender.py TARGET --input speech.wav`. This page is written by `python -m tests.bench
 report` from [benchmarks.json](benchmarks.json).
 """
 
 METHOD = f"""## How it is measured
 
 **The wire.** Two network namespaces joined in user space (`tests/bench/wire.py`): it reads every IP packet from one
-host and hands it to the other, or does not. Every packet takes {1e3 * DELAY:.0f} ms; random losses are independent;
+host and forwards it to the other, or drops it. Every packet takes {1e3 * DELAY:.0f} ms; random losses are independent;
 bursts are a Gilbert channel counted in packets; outages are exponential periods of time in which nothing passes;
-jitter is an exponential delay drawn for each packet alone, so that packets overtake one another. Both directions
-suffer alike, media, repair packets and RTCP; only SIP is spared. Everything is drawn from a seed.
+jitter is an exponential delay drawn independently for each packet, so that packets are reordered. Both directions
+are impaired alike: media, repair packets and RTCP, but not SIP. Everything is drawn from a seed.
 
 **The sound.** A minute of prompts of Debian's `asterisk-core-sounds-en-g722` (16 kHz) at -26 dB. Figures of other
 speech differ by 0.1 to 0.2 PESQ; so do those of another seed.
 
 **PESQ** is PESQ-WB (ITU-T P.862.2), 1 to 4.64, the mean over pieces of about eight seconds. Opus at {
     BITRATE // 1000
-} kbit/s without any network reaches about 4.4 with this speech. PESQ was not made for time-scaling, and hears
-it.
+} kbit/s without any network reaches about 4.4 with this speech. PESQ was not designed for time-scaling, and is
+affected by it.
 
 **Missing** is the share of the active 20 ms frames of the speech in whose place there is nothing, or something else
-(correlation under 0.5 between 150 and 3400 Hz): what was concealed is missing, too.
+(correlation under 0.5 between 150 and 3400 Hz): concealed audio counts as missing.
 
 **Delay** is from mouth to ear beyond the wire's {1e3 * DELAY:.0f} ms, the median of the call: a sample is spoken 20
 ms before the packet that begins with it can enter the wire, and heard when the receiver hands it to its output. It
@@ -75,12 +77,12 @@ gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on
 """
 
 _RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}
-kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which lives on part of the bits). None of the others adapts: protection
-is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program spends more where much is lost,
+kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which takes part of the bit rate). None of the others adapts: protection
+is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program sends more where much is lost,
 up to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain pipelines that wait for
-nothing but their jitter buffer; an application built on them may do better. ffmpeg has no play-out clock, so no delay,
-and what is lost is silence there. baresip's delay and processor time are those of a phone whose microphone hears its
-speaker.
+nothing but their jitter buffer; an application built on them may do better. ffmpeg has no play-out clock: its delay
+is not given, and lost packets are silence there. baresip's delay and processor time are those of a phone
+whose microphone hears its speaker.
 """
 
 
@@ -214,7 +216,7 @@ def pictures(results: Results) -> dict[str, str]:
     quality = Axis("PESQ-WB (1 to 4.64)", (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5))
     delay = Axis("delay from mouth to ear beyond the wire (ms)", (0, 50, 100, 150, 200, 250, 300))
     wanted = (
-        ("benchmarks-loss.svg", "Random loss against speech quality", loss, quality, _RANDOM, "pesq"),
+        (LOSS_PICTURE, "Random loss against speech quality", loss, quality, _RANDOM, "pesq"),
         ("benchmarks-jitter.svg", "Jitter against speech quality", jitter, quality, _JITTER, "pesq"),
         ("benchmarks-delay.svg", "Jitter against delay", jitter, delay, _JITTER, "delay"),
     )
@@ -262,6 +264,17 @@ def _steps_text(figures: Mapping[str, Any]) -> str:
     )
 
 
+def _bit_rates_text(results: Results) -> str:
+    """What the programs send in the rows of the picture of random loss."""
+    ranges = []
+    for title, figures in programs(results):
+        rates = [rate for row in _RANDOM if (rate := figures.get(row, {}).get("kbps")) is not None]
+        if rates:
+            low, high = (f"{rate:.0f}" for rate in (min(rates), max(rates)))
+            ranges.append(f"{_short(title)} {low if low == high else f'{low} to {high}'}")
+    return f"Bit rates sent at these losses, in kbit/s: {'; '.join(ranges)}.\n" if ranges else ""
+
+
 def _short(title: str) -> str:
     """For a legend: all of them send Opus."""
     for long, short in ((", Opus 32k with", ","), (", Opus", ""), (", distance", ""), (", 100 %", "")):
@@ -273,7 +286,10 @@ def document(results: Results) -> str:
     """The page."""
     parts = [HEAD]
     drawn = pictures(results)
-    parts += [f"![{name.split('-')[1][:-4]}]({name})\n" for name in drawn]
+    for name in drawn:
+        parts.append(f"![{name.split('-')[1][:-4]}]({name})\n")
+        if name == LOSS_PICTURE:
+            parts.append(_bit_rates_text(results))
     if "ours" in results:
         parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
         runs = sorted({figures.get("runs", 1) for figures in results["ours"].values()})
