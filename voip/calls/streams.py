@@ -105,6 +105,7 @@ class SendStream:
         self._stream_id, self._capture, self._post, self._console = stream_id, capture, post, console
         self._settings, self._rng = settings, rng
         self._dtmf = DtmfSender(settings.keys)  # capture thread
+        self._final: SenderStats | None = None
 
     def start(self, media: NegotiatedMedia, transmit: Transmit) -> None:
         """Join what is fed from the input; `transmit` is called on the capture thread."""
@@ -126,8 +127,8 @@ class SendStream:
         self._capture.post(self._capture.fanout.report, self._stream_id, report)
 
     def statistics(self) -> SenderStats | None:
-        """What is known so far. Any thread may ask."""
-        return self._capture.fanout.stats.get(self._stream_id)
+        """What is known so far, after the end too: the last RTCP of both sides comes later. Any thread may ask."""
+        return self._capture.fanout.stats.get(self._stream_id) or self._final
 
     def _join(self, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:  # capture thread
         source, fec, keys = self._capture.source, self._settings.fec, self._settings.keys
@@ -147,7 +148,8 @@ class SendStream:
 
     def _leave(self, ended: Ended) -> None:  # capture thread
         left = self._dtmf.left
-        stats = self._capture.fanout.remove(self._stream_id)
+        self._final = self._capture.fanout.stats.get(self._stream_id)  # until the last ones are here
+        stats = self._final = self._capture.fanout.remove(self._stream_id)
         if stats is not None and left:
             self._console.say(0, f"the call ended before all DTMF digits were sent: {left} not sent")
         self._post(ended, stats)

@@ -53,6 +53,10 @@ class Leg:
         """Whether the user can do this now."""
         return action in ALLOWED[self.state].actions
 
+    def confirm(self, dialog: Dialog) -> None:
+        """The call is up: this is its dialog."""
+        self.dialog = dialog
+
     # --- requests of ours within the dialog -----------------------------------------------------------------------
 
     def request(self, method: str) -> Request:

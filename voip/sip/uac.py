@@ -307,7 +307,8 @@ class Caller:
             self._acks.send(dialog, self._invite)
             return
         early = self._early.find(tag)
-        dialog = self._leg.dialog = _confirm(self._invite.request, early, response, source)
+        dialog = _confirm(self._invite.request, early, response, source)
+        self._leg.confirm(dialog)
         dialog.validated = True
         self._acks.send(dialog, self._invite)
         self._leg.learn_next_hop(now)
