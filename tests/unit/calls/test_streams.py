@@ -38,5 +38,6 @@ def test_what_was_sent_is_known_after_the_end_too_for_the_last_reports() -> None
 
     capture.run(silenced, lambda: True)
     (final,) = ended
-    assert isinstance(final, SenderStats) and final.packets > 0
+    assert isinstance(final, SenderStats)
+    assert final.packets > 0
     assert stream.statistics() == final
