@@ -5,6 +5,7 @@ Times are seconds, counts are packets unless the name says otherwise. `None` mea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,38 @@ def no_runs() -> dict[str, int]:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """How loud sound was, as sums over `samples`, so that two snapshots tell what was between them.
+
+    `energy` is the sum of the squares of all samples, full scale being 1; `peak` (0 to 1) the largest absolute value of
+    all, `recent_peak` that of the newest tenth of a second. `silent` counts samples of digital silence (zero, give or
+    take one), `clipped` those at full scale.
+    """
+
+    samples: int = 0
+    energy: float = 0.0
+    peak: float = 0.0
+    recent_peak: float = 0.0
+    silent: int = 0
+    clipped: int = 0
+
+    @property
+    def rms_dbfs(self) -> float | None:
+        """RMS in dB below full scale (a full-scale square wave is 0); None for no sound, or nothing but zeros."""
+        return 10.0 * math.log10(self.energy / self.samples) if self.samples and self.energy else None
+
+    @property
+    def peak_dbfs(self) -> float | None:
+        """The peak in dB below full scale; None for no sound, or nothing but zeros."""
+        return 20.0 * math.log10(self.peak) if self.peak else None
+
+    @property
+    def silence(self) -> float | None:
+        """Share (0 to 1) of digital silence; None without a sample."""
+        return self.silent / self.samples if self.samples else None
+
+
+@dataclass(frozen=True)
 class SenderStats:
     """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too).
 
@@ -22,6 +55,7 @@ class SenderStats:
 
     `payload_bytes` and `fec_payload_bytes` are without any header, as sender reports count (RFC 3550 section 6.4.1).
     `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent.
+    `levels` are those of the sound that was captured for it.
     """
 
     packets: int = 0
@@ -34,6 +68,7 @@ class SenderStats:
     fec_payload_bytes: int = 0
     timestamp: int | None = None
     timestamp_at: float | None = None
+    levels: Levels = Levels()
 
 
 @dataclass(frozen=True)
@@ -72,7 +107,9 @@ class PlayoutStats:
     `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were left out to shorten the
     delay; `concealed` counts packets in whose place sound was synthesized, and `longest_gap` is the longest such time.
     `underruns`: how often no packet was here though the sender had sent some; `resyncs`: how often play-out started
-    over elsewhere in the stream. `delay` is the play-out delay over the fastest packets, `target` the one aimed at.
+    over elsewhere in the stream. `silent_seconds`: the peer was to send and nothing came; `unheard_seconds`: what came
+    was not heard, since the device was gone or the process stood still. `delay` is the play-out delay over the fastest
+    packets, `target` the one aimed at.
     """
 
     played: int = 0
@@ -85,6 +122,8 @@ class PlayoutStats:
     late: int = 0
     underruns: int = 0
     resyncs: int = 0
+    silent_seconds: float = 0.0
+    unheard_seconds: float = 0.0
     delay: float | None = None
     delay_min: float | None = None
     delay_mean: float | None = None
@@ -98,7 +137,7 @@ class ReceiverStats:
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
     in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
-    than ours the sender's clock runs, in millionths.
+    than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played.
     """
 
     received: int = 0
@@ -115,6 +154,7 @@ class ReceiverStats:
     playout: PlayoutStats = PlayoutStats()
     first_audio_at: float | None = None
     clock_ppm: float | None = None
+    levels: Levels = Levels()
 
     @property
     def lost(self) -> int:

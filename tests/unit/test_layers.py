@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "ip"},
     {"dsp", "stats"},
     {"rtp", "codecs"},
-    {"media"},
+    {"media", "quality"},
     {"rtcp", "sdp", "stun", "fec", "jitter"},
     {"sip", "session", "audio"},
     {"devices", "net"},
@@ -25,7 +25,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]
-MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter"}
+MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter", "quality"}
 SIGNALLING = {"voip.sdp", "voip.sip", "voip.net"}
 WORLD = {
     "asyncio",

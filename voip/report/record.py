@@ -1,0 +1,26 @@
+"""All that is told of one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voip.media import NegotiatedMedia
+from voip.stats import ReceiverStats, SenderStats, SessionStats
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE."""
+
+    call_id: str
+    peer: str
+    incoming: bool
+    start: str = ""
+    media: NegotiatedMedia | None = None
+    setup: float | None = None
+    first_audio: float | None = None
+    duration: float = 0.0
+    end_reason: str | None = None
+    rx: ReceiverStats | None = None
+    tx: SenderStats | None = None
+    network: SessionStats | None = None
