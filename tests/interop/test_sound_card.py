@@ -187,7 +187,7 @@ def test_a_receiver_whose_speaker_is_gone_refuses_calls_politely(tmp_path: Path)
         environment = sound.environment
         with processes.receiver(tmp_path, "--output", "speaker", environment=environment) as receiver:
             sound.kill_server()
-            receiver.wait_for("is gone")
+            receiver.wait_for("is unavailable")
             with processes.sender(tmp_path, receiver.target, "--duration", "1s") as sender:
                 refused = sender.finish()
             receiver.stop()
