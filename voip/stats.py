@@ -148,6 +148,7 @@ class ReceiverStats:
     loss_runs: Mapping[str, int] = field(default_factory=no_runs)
     jitter: float | None = None
     jitter_max: float | None = None
+    jitter_mean: float | None = None
     fec_packets: int = 0
     fec_copies: int = 0
     fec_rejected: int = 0

@@ -30,7 +30,7 @@ def require(*programs: str) -> None:
 
 @dataclass(frozen=True)
 class Stream:
-    """One row of tshark's table of RTP streams."""
+    """One row of tshark's table of RTP streams; `mean_jitter` is in seconds."""
 
     source: str
     port: int
@@ -38,6 +38,7 @@ class Stream:
     payload: str
     packets: int
     lost: int
+    mean_jitter: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class Capture:
         """How many packets of each kind, by the name of the topmost protocol."""
         return Counter(self.read("-T", "fields", "-e", "_ws.col.Protocol"))
 
+    def ip_bytes(self, wanted: str) -> int:
+        """Bytes of the IP datagrams that a display filter selects, headers included."""
+        return sum(int(line) for line in self.read("-Y", wanted, "-T", "fields", "-e", "ip.len"))
+
+    def frames(self, wanted: str) -> list[int]:
+        """The numbers of the packets that a display filter selects."""
+        return [int(line) for line in self.read("-Y", wanted, "-T", "fields", "-e", "frame.number")]
+
+    def first(self, wanted: str) -> int:
+        """The number of the first packet that a display filter selects."""
+        return self.frames(wanted)[0]
+
     def streams(self) -> list[Stream]:
         """RTP streams as tshark counts them."""
         rows = [line.split() for line in self.read("-q", "-z", "rtp,streams")]
@@ -77,6 +90,7 @@ def _stream(row: list[str]) -> Stream:
         payload=" ".join(row[7:payload_end]),
         packets=int(row[payload_end]),
         lost=int(row[payload_end + 1]),
+        mean_jitter=float(row[payload_end + 7]) / 1e3,
     )
 
 

@@ -188,6 +188,7 @@ class AudioReceiver:
             loss_runs=network.loss_runs(),
             jitter=network.jitter if heard else None,
             jitter_max=network.jitter_max if heard else None,
+            jitter_mean=network.jitter_mean if heard else None,
             fec_packets=reception.fec_packets,
             fec_copies=reception.fec_copies,
             fec_rejected=reception.fec_rejected,

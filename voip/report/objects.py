@@ -96,6 +96,7 @@ def _timing_object(rx: ReceiverStats | None, network: SessionStats | None) -> di
     return {
         "jitter_ms": _ms(known.jitter),
         "jitter_max_ms": _ms(known.jitter_max),
+        "jitter_mean_ms": None if known.jitter_mean is None else round(known.jitter_mean * 1e3, 3),
         "rtt_ms": _ms(network.rtt) if network else None,
         "rtt_min_ms": _ms(network.rtt_min) if network else None,
         "buffer_ms": {name: _ms(value) for name, value in delay.items()} if rx else None,

@@ -41,6 +41,8 @@ class ReceptionStats:
         "clock_rate",
         "duplicate",
         "epoch",
+        "_jitter_count",
+        "_jitter_sum",
         "jitter",
         "jitter_max",
         "received",
@@ -54,6 +56,7 @@ class ReceptionStats:
         self.reordered = 0
         self.jitter = 0.0
         self.jitter_max = 0.0
+        self._jitter_sum, self._jitter_count = 0.0, 0
         self.epoch = 0
         """How often it was restarted."""
         self._closed = 0  # packets expected in the epochs before this one
@@ -103,6 +106,11 @@ class ReceptionStats:
     def epoch_highest(self) -> int:
         """The highest number of this epoch, extended from the cycle in which it began, as report blocks name it."""
         return self._highest - (self._first & ~0xFFFF)
+
+    @property
+    def jitter_mean(self) -> float:
+        """The mean of the jitter over all packets that it was measured with, in seconds."""
+        return self._jitter_sum / self._jitter_count if self._jitter_count else 0.0
 
     def arrivals(self, first: int, end: int) -> tuple[bool, ...]:
         """Which of the extended numbers `first` to `end` - 1 have arrived: numbers from `floor` to `highest`."""
@@ -219,6 +227,8 @@ class ReceptionStats:
             change = abs(arrival - self._arrival - ticks / self.clock_rate)
             if change < _TIMESTAMP_STEP:
                 self.jitter += (change - self.jitter) / _JITTER_GAIN
+                self._jitter_sum += self.jitter
+                self._jitter_count += 1
                 if self.jitter > self.jitter_max:
                     self.jitter_max = self.jitter
         self._timestamp = timestamp
