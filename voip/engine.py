@@ -240,7 +240,7 @@ class Capture:
 
     def __init__(self, source: Source, *, duration: float | None = None, again: bool = False) -> None:
         """`duration`: seconds after which the input ends."""
-        self.source, self.fanout = source, Fanout()
+        self.source, self.fanout = source, Fanout(source.sample_rate)
         self._again = again
         self._mailbox, self._posted = Mailbox(), threading.Event()
         self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)

@@ -5,7 +5,7 @@ sender      AudioSender: reframe, encode, packetize, protect    Fanout: one soun
 receiver    AudioReceiver: packets in, sound out                 mixer: many receivers, one sound
 reception   the network half of that: FEC and accounts          rendering: decode or conceal, time-scale, convert
 dtmf        telephone events, sent and received
-in_band     what Opus' in-band FEC should expect
+in_band     what Opus' in-band FEC should expect              levels: peak, energy, silence, clipping
 """
 
 from voip.audio.dtmf import Digit, DtmfSender

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voip.audio.dtmf import Digit, DtmfReceiver
+from voip.audio.levels import LevelMeter
 from voip.audio.reception import Reception
 from voip.audio.rendering import Renderer
 from voip.audio.sample_queue import SampleQueue
@@ -50,6 +51,7 @@ class AudioReceiver:
         self._floor = DelayFloor(latency)
         self._counters = PlayoutCounters()
         self._ready = SampleQueue(channels)
+        self._meter = LevelMeter(sample_rate)
         self._now = 0.0
         self._snapshot_at = float("-inf")
         self._first_audio_at: float | None = None
@@ -83,7 +85,10 @@ class AudioReceiver:
             self._watch_loss(now)
             self._follow_clock(now)
             self._publish(now)
-        return self._ready.take(samples)
+        pcm = self._ready.take(samples)
+        if self._first_audio_at is not None:
+            self._meter.add(pcm)
+        return pcm
 
     def finish(self, now: float) -> None:
         """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True."""
@@ -195,6 +200,7 @@ class AudioReceiver:
             playout=self._counters.snapshot(self._target.value if heard else None),
             first_audio_at=self._first_audio_at,
             clock_ppm=self._clock.ppm,
+            levels=self._meter.levels,
         )
 
 

@@ -11,13 +11,14 @@ from voip.audio.convert import Converter
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.framer import Framer
 from voip.audio.in_band import ExpectedLoss
+from voip.audio.levels import LevelMeter
 from voip.audio.send_counters import SendCounters
 from voip.dsp import Pcm
 from voip.fec import FecController, FecEncoder, NoFec, Pattern, create_encoder
 from voip.ip import IP_UDP_HEADER
 from voip.media import NegotiatedMedia
 from voip.rtp import Packetizer, RtpPacket
-from voip.stats import PathReport, SenderStats
+from voip.stats import Levels, PathReport, SenderStats
 
 Send = Callable[[bytes], None]
 
@@ -212,10 +213,17 @@ class AudioSender:
 
 
 class Fanout:
-    """One sound to any number of streams. `stats` is replaced whole whenever something is sent."""
+    """One sound to any number of streams. `stats` and `levels` are replaced whole whenever something is sent.
 
-    def __init__(self) -> None:
+    The sound is measured once, however many streams there are; `levels` begin anew with the first of them.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        """`sample_rate` of the sound that will be written, in Hz."""
         self.stats: dict[str, SenderStats] = {}
+        self.levels = Levels()
+        self._sample_rate = sample_rate
+        self._meter = LevelMeter(sample_rate)
         self._streams: dict[str, tuple[AudioSender, Send]] = {}
 
     @property
@@ -225,6 +233,8 @@ class Fanout:
 
     def add(self, key: str, sender: AudioSender, send: Send) -> None:
         """A stream joins; `send` puts one of its datagrams on the wire."""
+        if self.idle:
+            self._meter = LevelMeter(self._sample_rate)
         self._streams[key] = (sender, send)
         self._publish()
 
@@ -250,6 +260,7 @@ class Fanout:
 
     def write(self, pcm: Pcm, now: float) -> list[tuple[Send, bytes]]:
         """Give a block to every stream: what to send, and how."""
+        self._meter.add(pcm)
         outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.write(pcm, now)]
         if outgoing:
             self._publish()
@@ -262,4 +273,5 @@ class Fanout:
         return outgoing
 
     def _publish(self) -> None:
+        self.levels = self._meter.levels
         self.stats = {key: sender.stats for key, (sender, _) in self._streams.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender
@@ -128,7 +128,9 @@ class SendStream:
 
     def statistics(self) -> SenderStats | None:
         """What is known so far, after the end too: the last RTCP of both sides comes later. Any thread may ask."""
-        return self._capture.fanout.stats.get(self._stream_id) or self._final
+        fanout = self._capture.fanout
+        stats = fanout.stats.get(self._stream_id)
+        return self._final if stats is None else replace(stats, levels=fanout.levels)
 
     def _join(self, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:  # capture thread
         source, fec, keys = self._capture.source, self._settings.fec, self._settings.keys
@@ -147,9 +149,11 @@ class SendStream:
         self._capture.fanout.add(self._stream_id, sender, send)
 
     def _leave(self, ended: Ended) -> None:  # capture thread
-        left = self._dtmf.left
-        self._final = self._capture.fanout.stats.get(self._stream_id)  # until the last ones are here
-        stats = self._final = self._capture.fanout.remove(self._stream_id)
+        left, fanout = self._dtmf.left, self._capture.fanout
+        self._final = self.statistics()  # until the last ones are here
+        stats = fanout.remove(self._stream_id)
+        if stats is not None:
+            stats = self._final = replace(stats, levels=fanout.levels)
         if stats is not None and left:
             self._console.say(0, f"the call ended before all DTMF digits were sent: {left} not sent")
         self._post(ended, stats)

@@ -361,7 +361,7 @@ def test_to_finish_a_stream_that_is_gone_hands_over_empty_figures() -> None:
 
 
 def test_the_fan_out_feeds_every_stream_and_sends_the_rest_of_one_that_leaves() -> None:
-    fanout = Fanout()
+    fanout = Fanout(48000)
     out: dict[str, list[bytes]] = {"a": [], "b": []}
     for key, ptime in (("a", 0.02), ("b", 0.03)):
         fanout.add(key, sender(media(ptime=ptime)), out[key].append)
