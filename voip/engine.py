@@ -224,8 +224,10 @@ class Playback:
                 self.mailbox.run()
                 if self.mixer.idle:
                     self.sink.idle()
-                else:
-                    self.sink.write(self.mixer.read(self.sink.block, time.monotonic()))
+                    continue
+                self.sink.write(self.mixer.read(self.sink.block, time.monotonic()))
+                if not self.sink.available:
+                    self.mixer.note_unheard(self.sink.block / self.sink.sample_rate)
             self.mailbox.run()
         finally:
             self.sink.close()

@@ -67,6 +67,11 @@ class Mixer:
             raise ValueError("nothing to mix")
         return mix(blocks)
 
+    def note_unheard(self, seconds: float) -> None:
+        """What was read last, so many seconds, was not heard: the device is gone."""
+        for receiver in self._receivers.values():
+            receiver.note_unheard(seconds)
+
     def _hand_out(self) -> None:
         for key in [key for key in self._finishing if self._receivers[key].drained]:
             played_out = self._finishing.pop(key)

@@ -90,6 +90,10 @@ class AudioReceiver:
             self._meter.add(pcm)
         return pcm
 
+    def note_unheard(self, seconds: float) -> None:
+        """What was read last, so many seconds, was not heard."""
+        self._counters.note_unheard(seconds)
+
     def finish(self, now: float) -> None:
         """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True."""
         self._finished = True
@@ -157,7 +161,10 @@ class AudioReceiver:
                 return
             if not len(self._ready):
                 self.drained = True
-        self._ready.append_silence(wanted if self._finished else min(wanted, max(1, round(LEAD_IN * self._format[0]))))
+        silence = wanted if self._finished else min(wanted, max(1, round(LEAD_IN * self._format[0])))
+        if not self._counters.played and not self._finished and self._media.direction.receives:
+            self._counters.silence.await_first(silence / self._format[0])
+        self._ready.append_silence(silence)
 
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""

@@ -158,7 +158,7 @@ class Playout:
 
     def restart(self) -> None:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""
-        self.counters.count_resync()
+        self.counters.restart()
         self._queue.clear()
         self._state = PlayoutState.BUFFERING
         self._all_missing = self._sender_pauses = False
@@ -254,7 +254,7 @@ class Playout:
         """The silence to wait with; None: this stream has not been heard yet."""
         if self._position.last_sequence is None or self._finished:
             return None
-        self.counters.fall_silent(POLL)
+        self.counters.silence.grow(POLL, due=not self._on_hold)
         return Gap(round(POLL * self._clock), None, GapReason.UNDERRUN)
 
     def _measure(self, heard: float, ahead: float, lead: float) -> bool:
@@ -265,7 +265,8 @@ class Playout:
         pace = self._pace
         pace.measure(heard, self._position.timestamp / self._clock, ahead, fastest)
         risen = self._target.update(fastest, heard, pace.ahead, lead)
-        self.counters.measure(pace.delay)
+        if pace.delay - self._target.value < JUMP:  # else it is about to be cut
+            self.counters.measure(pace.delay)
         return risen
 
     def _shorten(self, excess: float) -> Gap | None:
@@ -310,7 +311,7 @@ class Playout:
             return self._wait()
         if not self._queue:
             return self._run_dry(piece)
-        if self.counters.unexplained:
+        if self.counters.silence.unexplained:
             self._resume()
         self._go_on()
         hole = self._position.hole(self._step)
@@ -326,15 +327,14 @@ class Playout:
         self._state = PlayoutState.UNDERRUN
         self._dry += piece
         self._position.fill(piece)
-        self.counters.fall_silent(piece / self._clock)
+        pauses = self._on_hold or self._sender_pauses or self._queue.says_silence
+        self.counters.silence.grow(piece / self._clock, due=not pauses)
         return self._silence(piece, GapReason.UNDERRUN)
 
     def _play_first(self) -> RtpPacket:
-        item = self._queue.pop()
+        self.counters.note_lost(self._position.lost(self._step) * self._step / self._clock)
         self._held = 0.0
-        self._position.take(item)
-        self._queue.forget(item)
-        return item.packet
+        return self._position.take_first().packet
 
     def _fill(self, hole: int, piece: int) -> Gap:
         """Go on by a `piece`, or to the end of the hole."""
@@ -380,9 +380,8 @@ class Playout:
 
     def _resume(self) -> None:
         """Packets are here again: now it shows what the silence was."""
-        missing = self._position.lost(self._step) * self._step / self._clock
-        if self._all_missing:
-            missing = self.counters.unexplained
+        lost = self._position.lost(self._step) * self._step / self._clock
+        missing = self.counters.silence.unexplained if self._all_missing else lost
         if missing:
             self._sender_pauses = False
         elif self._position.filled:  # all is here that was sent: time had passed without packets

@@ -4,13 +4,86 @@ from __future__ import annotations
 
 from voip.stats import PlayoutStats
 
+EXPLAINED = 1.0
+"""Seconds of silence that need no explanation: before the first packet, and from the last one to the BYE."""
+MEASURABLE = 1e-4
+"""Seconds of sound, a few samples: less is an error of rounding."""
+
+
+class DelaySeries:
+    """The play-out delay over a stream's life, in seconds: as it is, the least, the most, the mean. None: no stream."""
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+        self.least: float | None = None
+        self.most: float | None = None
+        self._sum, self._count = 0.0, 0
+
+    def add(self, delay: float) -> None:
+        """The delay as it is now."""
+        self.last = delay
+        self.least = delay if self.least is None else min(self.least, delay)
+        self.most = delay if self.most is None else max(self.most, delay)
+        self._sum += delay
+        self._count += 1
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of all measured delays."""
+        return self._sum / self._count if self._count else None
+
+
+class Silence:
+    """Time in which nothing came. Kept apart (`unexplained`) until the next packet tells what it was: lost or late
+    sound, or a pause of the sender. If none comes, it counts as silence in which sound was due, unless it is as short
+    as that between the last packet and the BYE. Seconds throughout.
+    """
+
+    def __init__(self) -> None:
+        self.unexplained = 0.0
+        self._due = 0.0  # of that: while the peer was to send
+        self._settled = 0.0
+        self._awaited = 0.0
+
+    @property
+    def longest(self) -> float:
+        """The longest silence of those that count that are not over, or never will be."""
+        return max(self._counted(self._due), self._counted_before_first)
+
+    @property
+    def total(self) -> float:
+        """All that counts."""
+        return self._settled + self._counted(self._due) + self._counted_before_first
+
+    def await_first(self, seconds: float) -> None:
+        """The peer may send, and nothing has come so far."""
+        self._awaited += seconds
+
+    def grow(self, seconds: float, *, due: bool) -> None:
+        """Nothing is here to be played. `due`: the peer is expected to send."""
+        self.unexplained += seconds
+        if due:
+            self._due += seconds
+
+    def explain(self) -> None:
+        """A packet has told what it was."""
+        self.unexplained = self._due = 0.0
+
+    def leave(self) -> None:
+        """Another stream begins: what this silence was will not be known."""
+        self._settled, self._due = self._settled + self._counted(self._due), 0.0
+
+    @property
+    def _counted_before_first(self) -> float:
+        return max(0.0, self._awaited - EXPLAINED)
+
+    @staticmethod
+    def _counted(seconds: float) -> float:
+        return seconds if seconds > EXPLAINED else 0.0
+
 
 class PlayoutCounters:
-    """Counts of one stream's play-out, in packets and seconds; `PlayoutStats` says what each is.
-
-    Silence in a stream that has gone quiet is kept apart (`unexplained`) until the next packet tells what it was: lost
-    or late sound, or a pause of the sender. What follows the last packet is never counted.
-    """
+    """Counts of one stream's play-out, in packets and seconds; `PlayoutStats` says what each is."""
 
     def __init__(self) -> None:
         self.played = 0
@@ -23,20 +96,22 @@ class PlayoutCounters:
         self.late = 0
         self.skipped = 0
         self.skipped_seconds = 0.0
-        self.unexplained = 0.0
+        self.silence = Silence()
+        self._delays = DelaySeries()
+        self._unheard = 0.0
+        self._lost = 0.0
         self._waited = 0.0
         self._run = 0.0
-        self.delay: float | None = None
-        self.delay_min: float | None = None
-        self.delay_max: float | None = None
-        self._delay_sum = 0.0
-        self._delay_count = 0
 
     def play(self, seconds: float) -> None:
         """A packet is heard."""
         if self._waited:
             self.conceal(self._waited, seconds)
             self._waited = 0.0
+        if self._lost - self._run > MEASURABLE:  # more is missing before it than was filled with other sound
+            self._unheard += self._lost - self._run
+            self.longest_gap = max(self.longest_gap, self._lost)
+        self._lost = 0.0
         self.played += 1
         self.played_seconds += seconds
         self._run = 0.0
@@ -69,25 +144,32 @@ class PlayoutCounters:
         """Play-out starts over, or drops what is too much at once."""
         self.resyncs += 1
 
-    def fall_silent(self, seconds: float) -> None:
-        """Nothing is here to be played: loss, stall or pause."""
-        self.unexplained += seconds
+    def note_lost(self, seconds: float) -> None:
+        """Of the sound before the packet that is played next, so much was lost or came too late."""
+        self._lost = seconds
+
+    def note_unheard(self, seconds: float) -> None:
+        """What was played was not heard: the device is gone."""
+        seconds = min(seconds, self.played_seconds)
+        self.played_seconds -= seconds
+        self._unheard += seconds
 
     def resume(self, missing: float, step: float) -> None:
         """The stream goes on; `missing` seconds of it should have been heard since the underrun began."""
-        missing = min(missing, self.unexplained)
+        missing = min(missing, self.silence.unexplained)
         if missing > 0.0:
             self.underruns += 1
             self.conceal(missing, step)
-        self.unexplained = 0.0
+        self.silence.explain()
+
+    def restart(self) -> None:
+        """Another stream begins."""
+        self.count_resync()
+        self.silence.leave()
 
     def measure(self, delay: float) -> None:
         """The play-out delay as it is now."""
-        self.delay = delay
-        self.delay_min = delay if self.delay_min is None else min(self.delay_min, delay)
-        self.delay_max = delay if self.delay_max is None else max(self.delay_max, delay)
-        self._delay_sum += delay
-        self._delay_count += 1
+        self._delays.add(delay)
 
     def snapshot(self, target: float | None) -> PlayoutStats:
         """The figures as they are now; `target`: seconds of delay aimed at, None: no stream yet."""
@@ -98,18 +180,15 @@ class PlayoutCounters:
             concealed_seconds=self.concealed_seconds,
             skipped=self.skipped,
             skipped_seconds=self.skipped_seconds,
-            longest_gap=self.longest_gap,
+            longest_gap=max(self.longest_gap, self.silence.longest),
             late=self.late,
             underruns=self.underruns,
             resyncs=self.resyncs,
-            delay=self.delay,
-            delay_min=self.delay_min,
-            delay_mean=self.delay_mean,
-            delay_max=self.delay_max,
+            silent_seconds=self.silence.total,
+            unheard_seconds=self._unheard,
+            delay=self._delays.last,
+            delay_min=self._delays.least,
+            delay_mean=self._delays.mean,
+            delay_max=self._delays.most,
             target=target,
         )
-
-    @property
-    def delay_mean(self) -> float | None:
-        """The mean of all measured delays."""
-        return self._delay_sum / self._delay_count if self._delay_count else None

@@ -21,9 +21,12 @@ class Position:
         """Play-out begins with this packet."""
         self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence - 1, 0
 
-    def take(self, packet: QueuedPacket) -> None:
-        """This packet is heard next."""
+    def take_first(self) -> QueuedPacket:
+        """The first packet of the queue, which is heard next."""
+        packet = self._queue.pop()
+        self._queue.forget(packet)
         self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence, 0
+        return packet
 
     def skip(self, packet: QueuedPacket) -> None:
         """This packet is not heard."""

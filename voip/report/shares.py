@@ -17,10 +17,15 @@ def concealed_percent(rx: ReceiverStats) -> float:
 
 
 def altered_percent(rx: ReceiverStats) -> float:
-    """Share of the audio that was not played as sent, in percent: concealed, or left out to shorten the delay."""
+    """Share of the time in which sound was due that was not heard as sent, in percent.
+
+    Concealed, left out to shorten the delay, silence because nothing came, or not heard since the device was gone or
+    the process stood still. 100 if nothing at all was heard.
+    """
     heard = rx.playout
-    altered = heard.concealed_seconds + heard.skipped_seconds
-    return percent(altered, heard.played_seconds + altered)
+    altered = heard.concealed_seconds + heard.skipped_seconds + heard.silent_seconds + heard.unheard_seconds
+    whole = heard.played_seconds + altered
+    return 100.0 * altered / whole if whole else 100.0
 
 
 def remote_share(network: SessionStats) -> float:

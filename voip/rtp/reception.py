@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voip.rtp.jitter import Jitter
 from voip.rtp.packet import RtpPacket, unwrap
 
 MAX_DROPOUT = 3000
@@ -13,8 +14,6 @@ MAX_REPAIR_REACH = 110
 
 _DUPLICATE_WINDOW = 1024  # packets behind the highest whose arrival is remembered
 _SETTLE_EVERY = 2 * _DUPLICATE_WINDOW
-_JITTER_GAIN = 16.0  # RFC 3550 A.8
-_TIMESTAMP_STEP = 1.0  # seconds; a larger change of transit time is a new media clock or a frozen sender, not jitter
 
 
 class ReceptionStats:
@@ -26,25 +25,20 @@ class ReceptionStats:
     """
 
     __slots__ = (
-        "_arrival",
         "_closed",
         "_closed_received",
         "_first",
         "_floor",
         "_high",
         "_highest",
-        "_jitter_count",
-        "_jitter_sum",
+        "_jitter",
         "_low",
         "_origin",
         "_runs",
-        "_timestamp",
         "_window",
         "clock_rate",
         "duplicate",
         "epoch",
-        "jitter",
-        "jitter_max",
         "received",
         "reordered",
     )
@@ -54,9 +48,7 @@ class ReceptionStats:
         self.received = 0
         self.duplicate = 0
         self.reordered = 0
-        self.jitter = 0.0
-        self.jitter_max = 0.0
-        self._jitter_sum, self._jitter_count = 0.0, 0
+        self._jitter = Jitter()
         self.epoch = 0
         """How often it was restarted."""
         self._closed = 0  # packets expected in the epochs before this one
@@ -69,8 +61,6 @@ class ReceptionStats:
         self._high = 0
         self._floor = 0  # the lowest that the window remembers
         self._window = 0  # bit i: packet `_high - i` has arrived; 0 only before the epoch's first packet
-        self._timestamp = 0
-        self._arrival: float | None = None
 
     @property
     def expected(self) -> int:
@@ -108,9 +98,19 @@ class ReceptionStats:
         return self._highest - (self._first & ~0xFFFF)
 
     @property
+    def jitter(self) -> float:
+        """Interarrival jitter in seconds, as of the last packet (RFC 3550 A.8)."""
+        return self._jitter.value
+
+    @property
+    def jitter_max(self) -> float:
+        """The most it was."""
+        return self._jitter.maximum
+
+    @property
     def jitter_mean(self) -> float:
-        """The mean of the jitter over all packets that it was measured with, in seconds."""
-        return self._jitter_sum / self._jitter_count if self._jitter_count else 0.0
+        """Its mean over all packets."""
+        return self._jitter.mean
 
     def arrivals(self, first: int, end: int) -> tuple[bool, ...]:
         """Which of the extended numbers `first` to `end` - 1 have arrived: numbers from `floor` to `highest`."""
@@ -140,7 +140,7 @@ class ReceptionStats:
                 return extended
         self.received += 1
         if timed:
-            self._measure(packet.timestamp, arrival)
+            self._jitter.measure(packet.timestamp, arrival, self.clock_rate)
         return extended
 
     def known(self, extended: int) -> None:
@@ -168,7 +168,7 @@ class ReceptionStats:
         next_cycle = (self._highest >> 16) + 2  # a whole cycle apart: what is known around both ends cannot meet
         self._origin = next_cycle << 16 | packet.sequence_number
         self._window = 0
-        self._arrival = None
+        self._jitter.restart()
 
     def loss_runs(self) -> dict[str, int]:
         """How many holes of one, of two, and of three or more packets."""
@@ -220,19 +220,6 @@ class ReceptionStats:
         if not self._window:
             return self._runs
         return _add(self._runs, _count_runs(self._window, self._high - self._floor + 1))
-
-    def _measure(self, timestamp: int, arrival: float) -> None:
-        if self._arrival is not None:
-            ticks = unwrap(timestamp - self._timestamp, 0, 32)
-            change = abs(arrival - self._arrival - ticks / self.clock_rate)
-            if change < _TIMESTAMP_STEP:
-                self.jitter += (change - self.jitter) / _JITTER_GAIN
-                self._jitter_sum += self.jitter
-                self._jitter_count += 1
-                if self.jitter > self.jitter_max:
-                    self.jitter_max = self.jitter
-        self._timestamp = timestamp
-        self._arrival = arrival
 
 
 def _count_runs(window: int, length: int) -> tuple[int, int, int]:
