@@ -119,7 +119,7 @@ class Playout:
         self._queue = PacketQueue(clock_rate, self._target, self.counters)
         self._pace, self._stretch = Pace(), UNCHANGED
         self._state, self._finished = PlayoutState.BUFFERING, False
-        self._position = Position(self._queue)  # of no meaning while BUFFERING
+        self._position = Position(self._queue, clock_rate, self.counters)  # of no meaning while BUFFERING
         self._dry = 0  # ticks of this underrun
         self._held = 0.0  # seconds that play-out has been held since the last packet
         self._all_missing = False  # whether the underrun that ends next was late or lost sound throughout
@@ -229,8 +229,9 @@ class Playout:
     def _change_time_line(self, first: int) -> None:
         """The queue has started over with packet number `first`."""
         self.counters.count_resync()
-        last = self._position.last_sequence
-        self._all_missing = last is not None and 0 < first - last < RELATED
+        between = self._position.packets_until(first)
+        self._all_missing = 0 < between < RELATED
+        self.counters.note_lost((between - 1) * self._step / self._clock if self._all_missing else 0.0)
         self._state = PlayoutState.BUFFERING
 
     def _begin(self, heard: float) -> bool:
@@ -284,7 +285,7 @@ class Playout:
 
     def _jump(self, excess: float) -> Gap:
         """Drop the excess at once; what it had done to the transit times says nothing of the times to come."""
-        self.counters.count_resync()
+        skipped = self.counters.skipped_seconds
         self._target.forget()
         position, first = self._position.timestamp + round(excess * self._clock), self._queue.first
         while first is not None and first.timestamp + self._step // 2 <= position:
@@ -292,11 +293,12 @@ class Playout:
         if first is not None and first.timestamp < position + self._step:
             position = first.timestamp
         self._leave_out(position - self._position.timestamp)
+        self.counters.jump(skipped)
         return Gap(0, None, GapReason.JOIN)
 
     def _drop_first(self) -> QueuedPacket | None:
         """The packet that is next will not be heard: the one after it."""
-        self._position.skip(self._queue.pop())
+        self._position.skip_first(self._step)
         self.counters.skip(self._step / self._clock)
         return self._queue.first
 
@@ -332,9 +334,8 @@ class Playout:
         return self._silence(piece, GapReason.UNDERRUN)
 
     def _play_first(self) -> RtpPacket:
-        self.counters.note_lost(self._position.lost(self._step) * self._step / self._clock)
         self._held = 0.0
-        return self._position.take_first().packet
+        return self._position.take_first(self._step).packet
 
     def _fill(self, hole: int, piece: int) -> Gap:
         """Go on by a `piece`, or to the end of the hole."""

@@ -145,8 +145,8 @@ class PlayoutCounters:
         self.resyncs += 1
 
     def note_lost(self, seconds: float) -> None:
-        """Of the sound before the packet that is played next, so much was lost or came too late."""
-        self._lost = seconds
+        """Of the sound before the packet that is played next, so much more was lost or came too late."""
+        self._lost += seconds
 
     def note_unheard(self, seconds: float) -> None:
         """What was played was not heard: the device is gone."""
@@ -161,6 +161,11 @@ class PlayoutCounters:
             self.underruns += 1
             self.conceal(missing, step)
         self.silence.explain()
+
+    def jump(self, skipped: float) -> None:
+        """Play-out has gone on further on, at once; `skipped_seconds` was so much before."""
+        self.count_resync()
+        self.longest_gap = max(self.longest_gap, self.skipped_seconds - skipped)
 
     def restart(self) -> None:
         """Another stream begins."""

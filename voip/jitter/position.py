@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from voip.jitter.packet_queue import PacketQueue, QueuedPacket
+from voip.jitter.playout_stats import PlayoutCounters
 
 
 class Position:
     """The timestamp that is heard next, and how much has been heard since the last packet that was taken out."""
 
-    def __init__(self, queue: PacketQueue) -> None:
-        self._queue = queue
+    def __init__(self, queue: PacketQueue, clock_rate: int, counters: PlayoutCounters) -> None:
+        """`clock_rate` of the timestamps, in Hz. `counters` are told what is missing before each packet."""
+        self._queue, self._clock, self._counters = queue, clock_rate, counters
         self.timestamp = 0
         """Extended RTP timestamp of what is heard next."""
         self.last_sequence: int | None = None
@@ -21,16 +23,16 @@ class Position:
         """Play-out begins with this packet."""
         self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence - 1, 0
 
-    def take_first(self) -> QueuedPacket:
-        """The first packet of the queue, which is heard next."""
-        packet = self._queue.pop()
+    def take_first(self, step: int) -> QueuedPacket:
+        """The first packet of the queue, which is heard next, if packets last `step` ticks."""
+        packet = self._pop(step)
         self._queue.forget(packet)
-        self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence, 0
+        self.timestamp = packet.timestamp
         return packet
 
-    def skip(self, packet: QueuedPacket) -> None:
-        """This packet is not heard."""
-        self.last_sequence, self.filled = packet.sequence, 0
+    def skip_first(self, step: int) -> None:
+        """The first packet of the queue is not heard."""
+        self._pop(step)
 
     def move(self, ticks: int) -> None:
         """So much of the stream has been heard, or is left out."""
@@ -58,3 +60,13 @@ class Position:
         if self.last_sequence is None:
             return 0
         return self._queue.lost(self.last_sequence, self.timestamp - self.filled, step)
+
+    def packets_until(self, sequence: int) -> int:
+        """How far on that number is from the last packet taken out; 0 if there was none."""
+        return 0 if self.last_sequence is None else sequence - self.last_sequence
+
+    def _pop(self, step: int) -> QueuedPacket:
+        self._counters.note_lost(self.lost(step) * step / self._clock)
+        packet = self._queue.pop()
+        self.last_sequence, self.filled = packet.sequence, 0
+        return packet
