@@ -119,7 +119,7 @@ SITUATIONS = {
     "rings": Situation(rings_for_ever, NO_ANSWER, "480 No Answer"),
     "only 100": Situation(says_only_100, NO_ANSWER, "does not respond", *SOON, reason="no-answer"),
     "silent": Situation(is_silent, NO_ANSWER, "does not respond", *SOON, reason="no-answer"),
-    "port closed": Situation(is_closed, NO_ANSWER, "Is a receiver running there", *SOON, reason="no-answer"),
+    "port closed": Situation(is_closed, NETWORK, "nothing listens at its UDP port", *SOON, reason="network"),
     "no password": Situation(challenges("MD5", 1), AUTHENTICATION, "--password-file"),
     "wrong password": Situation(challenges("MD5", 2), AUTHENTICATION, "--password-file", *ALICE),
     "wrong SHA-256": Situation(challenges("SHA-256", 2), AUTHENTICATION, "--password-file", *ALICE),

@@ -18,7 +18,7 @@ DOCUMENTS = [
 SOURCES = {path: path.read_text(encoding="utf-8") for path in ROOT.glob("voip/**/*.py")}
 STANDARDS = (ROOT / "docs" / "standards.md").read_text(encoding="utf-8")
 
-MENTIONED = {"768", "791", "8200", "1890"}
+MENTIONED = {"768", "791", "792", "8200", "1890"}
 """RFCs whose facts are used, or whose history is told, without being implemented."""
 
 _PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|json|svg)))(?:::?\w+)?`")

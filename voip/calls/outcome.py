@@ -60,8 +60,8 @@ def outcome_of(peer: str, ending: CallEnded | None) -> Outcome:
     if ending.reason == "no-answer":
         if ending.status:
             return Outcome(EXIT_NO_ANSWER, f"{peer} rings, but there is no answer")
-        kind = "TCP" if peer.startswith("sips:") or "transport=t" in peer else "UDP"
-        error = f"{peer} does not respond. Is a receiver running there, and its {kind} port open?"
+        tried = f" ({ending.phrase})" if ending.phrase else ""
+        error = f"{peer} does not respond{tried}. Is a receiver running there, and that port open in its firewall?"
         return Outcome(EXIT_NO_ANSWER, error)
     if ending.status:
         return _refused(peer, ending.reason, ending.status, ending.phrase)

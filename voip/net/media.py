@@ -11,6 +11,7 @@ from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
+from voip.net.refusals import send_datagram
 from voip.net.sockets import datagrams, family_of, try_bind
 from voip.net.zones import find_zone, sockaddr
 from voip.rtp import RtpPacket
@@ -62,7 +63,7 @@ class MediaTransport:
         self.sent = 0
         """Datagrams sent from the RTP port."""
         self.icmp_errors = 0
-        """Datagrams not sent because an earlier one was answered by ICMP "port unreachable"."""
+        """Datagrams of which ICMP says that nothing listens where they went."""
         self.unsent = 0
         """Datagrams not sent because the system refused them: no buffer, no route."""
         self._session: RtpSession | None = None
@@ -114,9 +115,7 @@ class MediaTransport:
         """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
         self.sent += sock is self.rtp
         try:
-            sock.sendto(datagram, sockaddr(*destination, sock.family))
-        except ConnectionRefusedError:
-            self.icmp_errors += 1
+            send_datagram(sock, datagram, sockaddr(*destination, sock.family))
         except (OSError, TypeError, ValueError):
             # No buffer, no route at present, an address of another family: the packet is lost, the media time-out
             # decides.
@@ -155,7 +154,7 @@ class MediaTransport:
                 self._loop.unregister(sock)
 
     def _receive(self, sock: socket.socket) -> None:
-        for data, source in datagrams(sock):
+        for data, source in datagrams(sock, self._note_refused):
             arrival = self._loop.now()
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
@@ -167,6 +166,9 @@ class MediaTransport:
                     self._failures.note(f"a datagram from {source[0]}", error)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
+
+    def _note_refused(self, host: str, port: int) -> None:
+        self.icmp_errors += 1
 
     # --- time -----------------------------------------------------------------------------------------------------
 

@@ -17,23 +17,31 @@ from voip.net.connections import Connections
 from voip.net.dns import Resolver, missing_records
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
+from voip.net.refusals import send_datagram
 from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of, reason_of
 from voip.net.tls import Tls
 from voip.net.zones import sockaddr
 from voip.sip import Address, ResolveUri, UserAgent
 from voip.stun import is_stun
 
+REFUSALS_BELIEVED = 2
+"""ICMP messages until a port counts as closed: one for the INVITE, one for its first repetition 0.5 s later."""
+REFUSALS_REMEMBERED = 100
+"""Closed ports that are remembered, the newest."""
 Handler = Callable[[Any], None]
 """Takes the events of one type."""
 
 
 @dataclass(frozen=True)
 class SendFailed:
-    """The system refused to send a message to `address` over UDP. Passed to the handlers like events of the agent."""
+    """A message cannot get to `address` over UDP: the system refused to send it, or ICMP came back.
+
+    Passed to the handlers like events of the agent.
+    """
 
     address: Address
     reason: str
-    """In the words of the system."""
+    """Why, for people."""
 
 
 class SipTransport:
@@ -58,6 +66,7 @@ class SipTransport:
         self._failures, self._say, self._warned = failures, say, False
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
+        self._refused: dict[tuple[str, int], int] = {}
         self._agent: UserAgent | None = None
         self._handlers: Mapping[type, Handler] = {}
         self._drop: Callable[[str], None] = lambda call_id: None
@@ -208,16 +217,27 @@ class SipTransport:
         if sock is None:
             return
         try:
-            sock.sendto(data, sockaddr(address.host, address.port, sock.family))
+            send_datagram(sock, data, sockaddr(address.host, address.port, sock.family))
         except (OSError, TypeError, ValueError) as error:
             self._dispatch(SendFailed(address, reason_of(error)))
 
     def _receive(self, sock: socket.socket) -> None:
-        for data, source in datagrams(sock):
+        for data, source in datagrams(sock, self._note_refused):
             if is_stun(data):
                 self._addresses.receive_stun(data, source)
             else:
+                self._refused.pop(source, None)
                 self._receive_message(data, Address("udp", *source))
+
+    def _note_refused(self, host: str, port: int) -> None:
+        """ICMP says that a port is closed. The second one is believed: the first may be forged."""
+        times = self._refused[host, port] = self._refused.pop((host, port), 0) + 1
+        if len(self._refused) > REFUSALS_REMEMBERED:
+            del self._refused[next(iter(self._refused))]
+        if times >= REFUSALS_BELIEVED:
+            reason = f"nothing listens at its UDP port {port} (refused {times} times). Is a receiver running there?"
+            self._dispatch(SendFailed(Address("udp", host, port), reason))
+            self.flush()
 
     def _receive_message(self, data: bytes, source: Address) -> None:
         if self._agent is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from voip.errors import NetworkError
 from voip.ip import MAX_UDP_DATAGRAM
+from voip.net.refusals import ask_for_refusals, refusals
 from voip.net.zones import find_zone, learned, sockaddr
 
 DATAGRAMS_PER_TURN = 100
@@ -45,6 +46,7 @@ def is_own_address(host: str) -> bool:
 def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
     """A non-blocking UDP socket bound to that address. OSError."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
+    ask_for_refusals(sock)
     return _bound(sock, host, port, dscp, {(socket.SOL_SOCKET, socket.SO_RCVBUF): RECEIVE_BUFFER})
 
 
@@ -88,18 +90,26 @@ def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
-def datagrams(sock: socket.socket) -> Iterator[tuple[bytes, tuple[str, int]]]:
-    """Received datagrams with their sources, at most DATAGRAMS_PER_TURN so that other sockets get their turn."""
+def datagrams(sock: socket.socket, on_refused: Callable[[str, int], object]) -> Iterator[tuple[bytes, tuple[str, int]]]:
+    """Received datagrams with their sources, at most DATAGRAMS_PER_TURN so that other sockets get their turn.
+
+    `on_refused` is called with the host and port of each datagram of ours that ICMP says was refused.
+    """
+    quiet = True
     for _ in range(DATAGRAMS_PER_TURN):
         try:
             data, source = sock.recvfrom(MAX_UDP_DATAGRAM)
         except BlockingIOError:
-            return
+            break
         except OSError as error:
             if error.errno == errno.EBADF:
                 return
-            continue  # an ICMP error for something sent earlier: timers decide
+            continue  # an ICMP error for something sent earlier: it is in the queue
+        quiet = False
         yield data, (learned(source), source[1])
+    if quiet:  # woken by the queue of errors alone: it has to be emptied, or it wakes us for ever
+        for host, port in refusals(sock):
+            on_refused(host, port)
 
 
 def reason_of(error: Exception) -> str:

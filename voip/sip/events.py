@@ -92,7 +92,8 @@ class CallEnded:
     """The call is over; reported exactly once for each call.
 
     `reason`: "local-bye", "remote-bye", "rejected", "no-answer", "cancelled", "no-ack", "redirect-loop", "timeout" or
-    "network". `status` and `phrase` are those of the response that decided, where there was one.
+    "network". `status` and `phrase` are those of the response that decided, where there was one; for "no-answer"
+    without any response `phrase` says what was tried.
     """
 
     call_id: str

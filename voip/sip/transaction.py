@@ -98,6 +98,8 @@ class ClientTransaction(ABC):
         self.max_copies = max_copies
         self.failure = ""
         """Why the transport could not send it."""
+        self.sent = 0
+        """How often the request has been sent."""
         self.fall_back: Callable[[float], None] | None = None
         """What else can be tried while there is no response."""
         self.tried = {} if tried is None else tried
@@ -145,6 +147,7 @@ class ClientTransaction(ABC):
 
     def send_again(self) -> None:
         """One copy of the request, timers untouched."""
+        self.sent += 1
         self._wire.send(self._data, self.destination)
 
     def receive(self, response: Response, source: Address, now: float) -> None:

@@ -222,7 +222,16 @@ class Caller:
 
     def _no_answer(self, now: float) -> None:
         if self._invite_proceeds() or not self._try_next(now):
-            self._stop_calling(Reason("no-answer", *self._alerted), now)
+            self._stop_calling(self._unanswered(), now)
+
+    def _unanswered(self) -> Reason:
+        """It rings, or there is not a single response: then what was tried."""
+        if self._invite is None or self._heard:
+            return Reason("no-answer", *self._alerted)
+        sent, destination = self._invite.sent, self._invite.destination
+        times = "once" if sent == 1 else f"{sent} times"
+        where = f"{destination.protocol.upper()} port {destination.port}"
+        return Reason("no-answer", None, f"INVITE sent {times} in {min(self._patience, GIVE_UP):g} s to {where}")
 
     def _invite_proceeds(self) -> bool:
         return self._invite is not None and self._invite.state is State.PROCEEDING
@@ -275,7 +284,7 @@ class Caller:
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is not self._invite or self._leg.state not in UNANSWERED or self._try_next(now):
             return
-        failed = Reason("network", None, transaction.failure) if transaction.failure else Reason("no-answer")
+        failed = Reason("network", None, transaction.failure) if transaction.failure else self._unanswered()
         self._ending.end(self._ending.reason or failed, now)
 
     def _on_progress(self, response: Response, source: Address, now: float) -> None:

@@ -119,7 +119,8 @@ def test_a_caller_gives_up_a_dead_address_by_its_timeout_or_timer_b(timeout: flo
     call_id = caller.call(nobody, timeout=timeout)
     lab.run(LONG)
     assert [time - start for time in lab.sent(caller, "INVITE")] == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5][:copies]
-    assert caller.events == [CallEnded(call_id, "no-answer", None, "")]
+    tried = f"INVITE sent {copies} times in {end:g} s to UDP port {nobody.address.port}"
+    assert caller.events == [CallEnded(call_id, "no-answer", None, tried)]
     assert caller.times == [start + end]
     at_rest(caller)
 
