@@ -12,6 +12,7 @@ from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
+from voip.calls.delivery import check_delivery
 from voip.calls.outcome import Outcome, outcome_of
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
@@ -19,7 +20,7 @@ from voip.calls.renegotiation import Renegotiation
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.watch import CallWatch
-from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.errors import EXIT_NETWORK, EXIT_OK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
@@ -333,12 +334,15 @@ class CallManager:
         self._media.close(call)
         self._table.remove(call)
         now = self._network.loop.now()
+        responded = call.ending is not None or not call.signalled
         record = call.close(now)
         if call.signalled or call.established is not None:
             self._records.add(record)
             self._records.publish(self._table, now)
             self._console.call_ended(record)
         outcome = call.failure or outcome_of(record.peer, call.ending)
+        if outcome.status == EXIT_OK:
+            outcome = check_delivery(record, responded=responded, now=call.ended or now)
         self._policy.on_call_over(self, record, outcome)
 
     def _look(self) -> None:

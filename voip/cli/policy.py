@@ -43,7 +43,9 @@ class WaitForNextCall:
         if self._once:
             if not manager.calls and (record.media is not None or self._stream is not None):
                 self._shutdown.request(outcome.status, outcome.error or None)
-        elif self._stream is not None and not self._shutdown.requested():
+        elif self._shutdown.requested():  # the call that our exit has ended: the exit status tells of it
+            self._shutdown.request(outcome.status, outcome.error or None)
+        elif self._stream is not None:
             manager.await_stream(self._stream)
 
     def on_account_refused(self, error: str) -> None:

@@ -27,6 +27,8 @@ class PeerReports:
         self.round_trip = RoundTrip()
         self.path: PathReport | None = None
         self.packets_sent = 0
+        self.empty_reports = 0
+        """Reports in a row, the newest among them, that tell of no source at all: the peer hears nothing."""
         self.left = False
         self.reference: tuple[int, int, float] | None = None
         """The newest receiver reference time: SSRC, middle of its NTP time, when it came."""
@@ -48,6 +50,7 @@ class PeerReports:
         extended: list[xr.Block] = []
         for part in compound:
             if isinstance(part, (SenderReport, ReceiverReport)):
+                self.empty_reports = 0 if part.blocks else self.empty_reports + 1
                 found = next((block for block in part.blocks if block.ssrc == self._terms.ssrc), None)
                 about_us = about_us or found
             elif isinstance(part, xr.ExtendedReport):

@@ -86,6 +86,7 @@ class RtcpSession:
             rtt_min=self.round_trip.minimum,
             path=self._peer.path,
             path_packets=self._peer.packets_sent,
+            empty_reports=self._peer.empty_reports,
         )
 
     def update(self, parameters: RtcpParameters) -> None:

@@ -1,0 +1,48 @@
+"""Whether sound got through: what the figures of a call prove, whatever way it ended.
+
+Who receives knows what came. Who sends has only what the peer tells: RTCP (RFC 3550 section 6.4), its response to BYE,
+and ICMP. Without any of it nothing is known, and nothing is claimed: there are telephones without RTCP.
+"""
+
+from __future__ import annotations
+
+from voip.calls.outcome import Outcome
+from voip.errors import EXIT_NO_MEDIA
+from voip.report import CallRecord
+from voip.stats import SenderStats, SessionStats
+
+REPORTS_DUE = 8.0
+"""Seconds of sending after which a peer with RTCP has reported: its first report has half of 5 s, by 0.5 to 1.5, the
+next one 5 s by as much (RFC 3550 section 6.2): 2.5 s and 5 s on average, and seldom more than this together."""
+EMPTY_REPORTS = 2
+"""Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
+
+
+def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcome:
+    """What it means for the exit status if there is proof that a call brought no sound, or that its end went nowhere.
+
+    `responded`: the end of the signalling was acknowledged. `now` is the end of the call, monotonic.
+    """
+    if record.media is None:
+        return Outcome()
+    direction = record.media.direction
+    if direction.receives and record.rx is not None and not record.rx.received:
+        return Outcome(EXIT_NO_MEDIA, f"no sound came from {record.peer}: not one media packet arrived")
+    if direction.sends and record.tx is not None and record.tx.packets and record.network is not None:
+        reason = _undelivered(record.tx, record.network, responded=responded, now=now)
+        if reason:
+            return Outcome(EXIT_NO_MEDIA, f"{record.peer} {reason}")
+    return Outcome()
+
+
+def _undelivered(sent: SenderStats, network: SessionStats, *, responded: bool, now: float) -> str:
+    """Proof that what we sent, or the end of it, did not arrive; "" without one."""
+    path = network.path
+    if path is None and network.icmp_errors:
+        return "heard nothing: its media port is closed (ICMP port unreachable)"
+    if path is None and network.empty_reports >= EMPTY_REPORTS and sent.seconds > REPORTS_DUE:
+        return "heard nothing: its RTCP reports tell of no packet of ours"
+    if path is not None and not responded and (network.icmp_errors or now - path.at > REPORTS_DUE):
+        unreported = max(0, sent.packets - network.path_packets)
+        return f"was gone before the end: nothing tells of the last {unreported} packets"
+    return ""
