@@ -13,7 +13,7 @@ from voip.sip.auth import Credentials
 from voip.sip.digest_client import CHALLENGED, DigestClient
 from voip.sip.events import Event, RequestRefused, ResolveUri
 from voip.sip.identity import TOKEN_BITS, Identity, random_token
-from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
+from voip.sip.message import MAX_FORWARDS, REASONS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
 from voip.sip.resolver import Resolver
 from voip.sip.transaction import (
@@ -205,6 +205,7 @@ class Core:
         """Begin a server transaction for a request of `size` bytes; None (and a 503) if there are too many."""
         if len(self.servers) >= self._most_servers and not self._forget_one():
             self.respond_stateless(request, source, 503, size)
+            self.report_refusal(request, source, 503, "too many requests at once")
             return None
         transaction: ServerTransaction
         if request.method == "INVITE":
@@ -229,9 +230,11 @@ class Core:
         optional: Fields = (),
         allow: bool = False,
         body: bytes = b"",
+        why: str = "",
     ) -> Response:
         """Respond; with `optional` fields only while the response is no larger than its request, and with Allow (and
-        Supported, in a 2xx), if that is called for, to unvalidated sources only then."""
+        Supported, in a 2xx), if that is called for, to unvalidated sources only then. `why` is what RequestRefused says
+        of a refusal, where the usual phrase says too little."""
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
@@ -244,7 +247,7 @@ class Core:
             response.body = body
         self._add_optional(response, [*abilities, *optional] if spoofable else optional, transaction.size)
         if status >= 300:
-            self._note_refusal(transaction, status)
+            self._note_refusal(transaction, status, why)
         transaction.respond(response, now)
         return response
 
@@ -264,9 +267,14 @@ class Core:
         if bare <= size or not may_be_spoofed(source):
             self.wire.send(response.serialize(), reply_address(request.via[0], source))
 
-    def _note_refusal(self, transaction: ServerTransaction, status: int) -> None:
+    def report_refusal(self, request: Request, source: Address, status: int, why: str = "") -> None:
+        """Tell the user that a request was refused; `why`: instead of the usual phrase."""
+        reason = why or REASONS.get(status, "")
+        self.events.append(RequestRefused(source, request.method, status, request.caller, reason))
+
+    def _note_refusal(self, transaction: ServerTransaction, status: int, why: str) -> None:
         if transaction.owner is None:  # else a call refuses, and its user knows
-            self.events.append(RequestRefused(transaction.source, transaction.request.method, status))
+            self.report_refusal(transaction.request, transaction.source, status, why)
         if may_be_spoofed(transaction.source):
             transaction.repeat_by_request()
 

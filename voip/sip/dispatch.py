@@ -8,7 +8,6 @@ from voip.errors import ProtocolError
 from voip.sip.address import Address
 from voip.sip.call import Call, Calls
 from voip.sip.core import Core
-from voip.sip.events import RequestRefused
 from voip.sip.guard import Guard
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
 from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, is_served, needs_dialog
@@ -126,7 +125,7 @@ class Dispatcher:
         if transaction is None:
             return
         if not guard.may_call(source.host):
-            self._core.respond(transaction, 403, now)
+            self._core.respond(transaction, 403, now, why="this address may not call")
             return
         refusal = objection(request, source)
         if refusal is not None:
@@ -144,16 +143,16 @@ class Dispatcher:
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
         """A call comes in."""
         if not self._accepts_calls:
-            self._core.respond(transaction, 480, now)
+            self._core.respond(transaction, 480, now, why="no calls are taken")
         elif not self._calls.make_room(transaction, now):
-            self._core.respond(transaction, 486, now)
+            self._core.respond(transaction, 486, now, why="busy")
         else:
             self._calls.take(transaction, now)
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
-        status, fields = refusal
-        unserved = status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
-        self._core.respond(transaction, status, now, fields=fields, allow=unserved)
+        unserved = refusal.status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
+        fields, why = refusal.fields, refusal.why
+        self._core.respond(transaction, refusal.status, now, fields=fields, allow=unserved, why=why)
 
     def _refuse_malformed(self, data: bytes, source: Address, error: ProtocolError, now: float) -> None:
         """400 where enough of a request is left to respond to, else nothing."""
@@ -165,7 +164,7 @@ class Dispatcher:
             self._core.respond_stateless(request, source, status, len(data))
         except ProtocolError:
             return
-        self._core.events.append(RequestRefused(source, request.method, status))
+        self._core.report_refusal(request, source, status, str(error))
 
     def _repeats_call(self, request: Request) -> bool:
         """An INVITE that made a call, after its transaction was forgotten."""

@@ -144,6 +144,14 @@ class SipMessage(ABC):
         return NameAddr.parse(self._one("From"))
 
     @property
+    def caller(self) -> str:
+        """The URI of From as text, for people to read; "" where it cannot be read."""
+        try:
+            return str(self.from_.uri)
+        except SipParseError:
+            return ""
+
+    @property
     def to(self) -> NameAddr:
         return NameAddr.parse(self._one("To"))
 

@@ -224,7 +224,7 @@ class Negotiation:
             self._reoffer(now)
         else:
             self._settle(transaction)
-            self._core.events.append(RequestRefused(source, "INVITE", response.status))
+            self._core.events.append(RequestRefused(source, "INVITE", response.status, reason=response.reason))
 
     def _offer_accepted(
         self, transaction: ClientTransaction, response: Response, source: Address, first: bool, now: float

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from voip.sip.address import Address
 from voip.sip.dialog import is_secure
 from voip.sip.message import Request
@@ -13,21 +16,28 @@ NEGOTIATING = ("INVITE", "UPDATE")
 """Methods that a session timer goes with (RFC 4028)."""
 CHECKED_BY_THE_CALL = ("INFO",)
 """Methods whose body comes last: a package is refused before it (RFC 6086 section 4.2.2: 469)."""
-Refusal = tuple[int, "list[tuple[str, str]]"]
-"""Status and header fields of the response."""
+
+
+class Refusal(NamedTuple):
+    """Status and header fields of the response, and in a few words, for the user, why."""
+
+    status: int
+    fields: Sequence[tuple[str, str]] = ()
+    why: str = ""
 
 
 def objection(request: Request, source: Address) -> Refusal | None:
     """What the standard has against this request, in the order of section 8.2; None if it is good."""
     if not is_served(request.method):
-        return refusal_of(request.method), []
+        return Refusal(refusal_of(request.method))
     if not isinstance(request.uri, SipUri) or (is_secure(request.uri) and source.protocol != "tls"):
-        return 416, []
+        return Refusal(416)
     unsupported = [tag for tag in request.headers.get_all("Require") if tag.lower() not in EXTENSIONS]
     if unsupported:
-        return 420, [("Unsupported", ", ".join(unsupported))]
+        tags = ", ".join(unsupported)
+        return Refusal(420, [("Unsupported", tags)], f"requires {tags}")
     if request.method in NEGOTIATING and too_short(request):
-        return 422, [("Min-SE", str(MIN_SE))]
+        return Refusal(422, [("Min-SE", str(MIN_SE))])
     refusal = _objection_to_body(request)
     if refusal is None and request.method == "INVITE":
         return _objection_to_accept(request) or _objection_to_contact(request)
@@ -39,10 +49,10 @@ def _objection_to_body(request: Request) -> Refusal | None:
         return None
     encodings = [encoding.lower() for encoding in request.headers.get_all("Content-Encoding")]
     if any(encoding != "identity" for encoding in encodings):
-        return 415, [("Accept-Encoding", "identity")]
+        return Refusal(415, [("Accept-Encoding", "identity")], f"body is encoded: {', '.join(encodings)}")
     bodies = METHODS[request.method].bodies
     if request.content_type not in bodies:
-        return 415, [("Accept", ", ".join(bodies))]
+        return Refusal(415, [("Accept", ", ".join(bodies))], f"body is {request.content_type or 'of no type'}")
     return None
 
 
@@ -50,7 +60,7 @@ def _objection_to_accept(request: Request) -> Refusal | None:
     """A caller that accepts some bodies, but no session description, cannot get an answer (21.4.7)."""
     accepted = [value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")]
     if accepted and not any(kind in (SDP, "application/*", "*/*") for kind in accepted):
-        return 406, []
+        return Refusal(406, why="accepts no session description")
     return None
 
 
@@ -60,5 +70,5 @@ def _objection_to_contact(request: Request) -> Refusal | None:
     if not contacts and request.from_.tag is None and isinstance(request.from_.uri, SipUri):
         return None
     if len(contacts) != 1 or not isinstance(contacts[0].uri, SipUri):
-        return 400, []
+        return Refusal(400, why="not one Contact that can be called")
     return None

@@ -81,8 +81,30 @@ def test_other_methods_are_refused_with_what_is_allowed(method: str, status: int
     assert isinstance(answer, Response)
     assert answer.status == status
     assert answer.headers.lines("Allow") == ["INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"]
-    assert events_of(peer.agent) == [RequestRefused(peer.address, method, status)]
+    (refused,) = events_of(peer.agent)
+    assert isinstance(refused, RequestRefused)
+    assert refused == RequestRefused(peer.address, method, status, "sip:text@10.0.0.9:5099", refused.reason)
+    assert refused.reason in ("Method Not Allowed", "Not Implemented")
     assert statuses(peer.say(peer.request("OPTIONS", 2))) == [200]
+
+
+@pytest.mark.parametrize(
+    ("options", "lines", "status", "reason"),
+    [
+        ({"allowed": lambda host: False}, "", 403, "this address may not call"),
+        ({"max_calls": 0}, "", 486, "busy"),
+        ({"accepts_calls": False}, "", 480, "no calls are taken"),
+        ({}, "Require: gruu\r\n", 420, "requires gruu"),
+        ({}, "Content-Encoding: gzip\r\n", 415, "body is encoded: gzip"),
+        ({}, "CSeq: 1 INVITE\r\n", 400, "more than one CSeq"),
+    ],
+)
+def test_a_refused_call_is_told_with_its_caller_and_the_reason(
+    options: dict[str, object], lines: str, status: int, reason: str
+) -> None:
+    peer = TextPeer(receiver(**options))
+    assert statuses(peer.say(peer.request("INVITE", body=SDP, lines=lines))) == [status]
+    assert events_of(peer.agent) == [RequestRefused(peer.address, "INVITE", status, "sip:text@10.0.0.9:5099", reason)]
 
 
 def test_an_unknown_extension_that_is_required_is_named_as_unsupported() -> None:
