@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import SPARE_CALLS, Calls, Replaceable
-from voip.sip.core import MAX_SERVERS, Core
+from voip.sip.core import MAX_SERVERS, ByeHeaders, Core, no_headers
 from voip.sip.digest_server import DigestVerifier
 from voip.sip.dispatch import Dispatcher
 from voip.sip.events import AgentStats, Event
@@ -34,7 +34,8 @@ class UserAgent:
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
     may be dropped for a new one (its peer is gone without a BYE); `users` (name to password): callers have to
     authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
-    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`."""
+    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`. `bye_headers(call_id)` is asked for
+    header fields when our BYE is sent, or our 200 to the peer's."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class UserAgent:
         product: str | None = None,
         keeps_alive: bool = False,
         replaceable: Replaceable = lambda call_id, source, caller: False,
+        bye_headers: ByeHeaders = no_headers,
     ) -> None:
         identity = Identity(rng, local, user, account=account, always_behind_nat=keeps_alive)
         self._core = Core(
@@ -62,6 +64,7 @@ class UserAgent:
             credentials=credentials,
             registrar=registrar,
             proxies=proxies,
+            bye_headers=bye_headers,
             max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
         self._allowed = allowed
@@ -117,7 +120,7 @@ class UserAgent:
             call.reinvite(offer, now)
 
     def hang_up(self, call_id: str, now: float, headers: Mapping[str, str] | None = None) -> None:
-        """End a call in whatever state it is: BYE (with `headers`), CANCEL, or 486; CallEnded follows."""
+        """End a call in whatever state it is: BYE or CANCEL (with `headers`), or 486; CallEnded follows."""
         if call := self._calls.get(call_id):
             call.hang_up(now, headers or {})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from voip.sip.address import Address, may_be_spoofed
@@ -40,9 +40,16 @@ COPIES_TO_UNVALIDATED = 1
 """How often a 2xx is retransmitted by timer to a public address that is not validated. Each copy of the INVITE fetches
 one more; so a spoofed INVITE sends little to the victim."""
 Fields = Iterable["tuple[str, str]"]
+ByeHeaders = Callable[[str], Mapping[str, str]]
+"""The header fields, by call id, that go with our BYE or with our 200 to the peer's: such as X-RTP-Stat."""
 
 # Which server transactions may be forgotten first when there are too many: those whose loss matters least.
 _EXPENDABLE = (State.CONFIRMED, State.COMPLETED, State.ACCEPTED)
+
+
+def no_headers(call_id: str) -> Mapping[str, str]:
+    """ByeHeaders of an agent whose owner has nothing to say."""
+    return {}
 
 
 class Core:
@@ -60,9 +67,10 @@ class Core:
         credentials: Credentials | None = None,
         registrar: SipUri | None = None,
         proxies: Sequence[SipUri] = (),
+        bye_headers: ByeHeaders = no_headers,
         max_servers: int = MAX_SERVERS,
     ) -> None:
-        self.rng, self.identity = rng, identity
+        self.rng, self.identity, self.bye_headers = rng, identity, bye_headers
         self.wire = Wire()
         self.timers = self.wire.timers
         self.events: deque[Event] = deque()
