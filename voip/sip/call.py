@@ -19,6 +19,7 @@ from typing import Protocol
 
 from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
 from voip.sip.address import Address
+from voip.sip.bodies import session_part
 from voip.sip.call_state import TAKES_ROOM, Action, CallState, Trigger
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import Dialog
@@ -264,9 +265,9 @@ class Call:
         self.leg.dialog.validated = True
         self.leg.learn_next_hop(now)
         if waiting.first:
-            self._on_first_ack(waiting, request.body, now)
+            self._on_first_ack(waiting, session_part(request), now)
         else:
-            self.negotiation.on_ack(waiting, request.body)
+            self.negotiation.on_ack(waiting, session_part(request))
 
     def on_cancel(self, invite: ServerTransaction, now: float) -> None:
         """A CANCEL of this INVITE (9.2); it is too late for one with a final response."""

@@ -10,8 +10,8 @@ from voip.sip.call import Call, Calls
 from voip.sip.core import Core
 from voip.sip.guard import Guard
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
-from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, is_served, needs_dialog
-from voip.sip.objections import Refusal, objection
+from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
+from voip.sip.objections import objection
 from voip.sip.transaction import InviteServer, ServerTransaction, client_key, merge_key, note_source, server_key
 
 KEEP_ALIVE = b"\r\n\0 "

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from voip.sip.address import Address
+from voip.sip.bodies import objection_to_body
 from voip.sip.dialog import is_secure
 from voip.sip.message import Request
-from voip.sip.methods import EXTENSIONS, METHODS, SDP, is_served, refusal_of
+from voip.sip.methods import EXTENSIONS, METHODS, SDP, Refusal, is_served, refusal_of
 from voip.sip.session_timer import MIN_SE, too_short
 from voip.sip.uri import SipUri
 
 NEGOTIATING = ("INVITE", "UPDATE")
 """Methods that a session timer goes with (RFC 4028)."""
-CHECKED_BY_THE_CALL = ("INFO",)
-"""Methods whose body comes last: a package is refused before it (RFC 6086 section 4.2.2: 469)."""
-
-
-class Refusal(NamedTuple):
-    """Status and header fields of the response, and in a few words, for the user, why."""
-
-    status: int
-    fields: Sequence[tuple[str, str]] = ()
-    why: str = ""
 
 
 def objection(request: Request, source: Address) -> Refusal | None:
@@ -38,22 +26,10 @@ def objection(request: Request, source: Address) -> Refusal | None:
         return Refusal(420, [("Unsupported", tags)], f"requires {tags}")
     if request.method in NEGOTIATING and too_short(request):
         return Refusal(422, [("Min-SE", str(MIN_SE))])
-    refusal = _objection_to_body(request)
+    refusal = objection_to_body(request) if SDP in METHODS[request.method].bodies else None
     if refusal is None and request.method == "INVITE":
         return _objection_to_accept(request) or _objection_to_contact(request)
     return refusal
-
-
-def _objection_to_body(request: Request) -> Refusal | None:
-    if not request.body or not METHODS[request.method].bodies or request.method in CHECKED_BY_THE_CALL:
-        return None
-    encodings = [encoding.lower() for encoding in request.headers.get_all("Content-Encoding")]
-    if any(encoding != "identity" for encoding in encodings):
-        return Refusal(415, [("Accept-Encoding", "identity")], f"body is encoded: {', '.join(encodings)}")
-    bodies = METHODS[request.method].bodies
-    if request.content_type not in bodies:
-        return Refusal(415, [("Accept", ", ".join(bodies))], f"body is {request.content_type or 'of no type'}")
-    return None
 
 
 def _objection_to_accept(request: Request) -> Refusal | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from voip.sip.acks import Acks, SentAck, make_ack
 from voip.sip.address import Address
+from voip.sip.bodies import session_part
 from voip.sip.call_state import CALLING, UNANSWERED, CallState, Trigger
 from voip.sip.core import Core
 from voip.sip.dialog import Dialog, is_secure, redirect_target
@@ -316,7 +317,7 @@ class Caller:
             self._ending.send_bye(now)
             return
         self._leg.move(Trigger.SUCCESS)
-        answer = response.body if early is None else early.answer_with(response)
+        answer = session_part(response) if early is None else early.answer_with(response)
         changed = early is not None and early.changed
         sessions = None if changed else (self._invitation.offer, answer)
         self._on_answered(Answered(response, source, answer, sessions), now)
