@@ -55,7 +55,7 @@ class Dialog:
             target=contact,
             peer=source,
             behind_nat=not routes and _came_through_nat(request, contact, source),
-            connected=not routes and source.reliable and len(request.via) == 1,
+            connected=not routes and source.reliable and request.hops == 1,
         )
 
     @classmethod
@@ -173,9 +173,8 @@ def _bare_sip(uri: SipUri) -> SipUri:
 
 def _came_through_nat(request: Request, contact: SipUri | str, source: Address) -> bool:
     """The caller itself sent this, from an address it does not know it has: its Contact leads nowhere."""
-    vias = request.via
     return (
-        len(vias) == 1
+        request.hops == 1
         and isinstance(contact, SipUri)
-        and all(literal(host) is not None and host != source.host for host in (vias[0].host, contact.host))
+        and all(literal(host) is not None and host != source.host for host in (request.via[0].host, contact.host))
     )

@@ -50,14 +50,14 @@ class Dispatcher:
             self._refuse_malformed(data, source, error, now)
 
     def _receive_response(self, response: Response, source: Address, now: float) -> None:
-        vias = response.via
-        transaction = self._core.clients.get(client_key(vias[0], response.cseq.method))
-        if transaction is None or len(vias) != 1:  # 8.1.3.3: with two it is not for us
+        via = response.via[0]
+        transaction = self._core.clients.get(client_key(via, response.cseq.method))
+        if transaction is None or response.hops != 1:  # 8.1.3.3: with two it is not for us
             self.ignored += 1
             return
         self._core.digest_client.note(transaction.request, response)
         if source == transaction.destination:
-            self._core.identity.learn_address(source, vias[0])
+            self._core.identity.learn_address(source, via)
         transaction.receive(response, source, now)
         self._on_heard(now)
 

@@ -95,22 +95,28 @@ def parse_parameters(text: str) -> Parameters:
         name = found[1].lower()
         if name in parameters:
             raise SipParseError(f"parameter {name!r} appears twice")
-        quoted = found[3]
-        parameters[name] = unquote(quoted) if quoted else (found[4] or "") if found[2] else None
+        parameters[name] = _value_of(found)
         position = found.end()
     return parameters
 
 
+def _value_of(found: re.Match[str]) -> str | None:
+    quoted = found[3]
+    return unquote(quoted) if quoted else (found[4] or "") if found[2] else None
+
+
 def read_parameters(text: str) -> Parameters:
     """Read what can be read of `;name=value;flag`, as of a field that others have written carelessly: pieces that are
-    malformed are passed over, of parameters with one name the first counts. SipParseError for quotes without end."""
+    malformed are passed over, of parameters with one name the first counts. SipParseError for quotes without end, and
+    for two tags: neither could be preferred."""
     parameters: Parameters = {}
     for piece in _pieces(text):
         found = _PARAMETER.fullmatch(f";{piece}".rstrip(LWS))
-        if found is not None:
-            quoted = found[3]
-            value = unquote(quoted) if quoted else (found[4] or "") if found[2] else None
-            parameters.setdefault(found[1].lower(), value)
+        if found is None:
+            continue
+        name, value = found[1].lower(), _value_of(found)
+        if parameters.setdefault(name, value) != value and name == "tag":
+            raise SipParseError("two tags")
     return parameters
 
 
