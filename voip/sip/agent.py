@@ -215,7 +215,9 @@ class UserAgent:
     @property
     def stats(self) -> AgentStats:
         """What has been ignored so far. Any thread may read it."""
-        return AgentStats(self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited)
+        return AgentStats(
+            self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited, self._dispatcher.passed_over
+        )
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

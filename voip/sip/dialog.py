@@ -41,7 +41,7 @@ class Dialog:
     @classmethod
     def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
         """The dialog that our response to this INVITE makes (12.1.1)."""
-        contact = (request.contacts or [request.from_])[0].uri
+        contact = contact_of(request) or request.from_.uri
         routes = request.record_routes
         return cls(
             call_id=request.call_id,
@@ -70,7 +70,7 @@ class Dialog:
             local_cseq=request.cseq.number,
             remote_cseq=None,
             routes=response.record_routes[::-1],
-            target=_contact_of(response) or request.uri,
+            target=contact_of(response) or request.uri,
             peer=source,
         )
 
@@ -82,7 +82,7 @@ class Dialog:
         """Learn from a message within the dialog that is known to be the peer's (12.2.1.2, 12.2.2)."""
         self.peer = source
         if message.cseq.method in ("INVITE", "UPDATE"):
-            self.target = _contact_of(message) or self.target
+            self.target = contact_of(message) or self.target
 
     def request(self, method: str, via: str, number: int | None = None) -> Request:
         """A request within the dialog (12.2.1.1); `number`, or the next, is its CSeq."""
@@ -154,11 +154,9 @@ def redirect_target(response: Response, *, secure: bool = False) -> SipUri | Non
     return None
 
 
-def _contact_of(message: Request | Response) -> SipUri | None:
-    """The place that the sender can be reached at, if it says one that we understand."""
-    contacts = message.contacts
-    uri = contacts[0].uri if contacts else None
-    return uri if isinstance(uri, SipUri) else None
+def contact_of(message: Request | Response) -> SipUri | None:
+    """The place that the sender can be reached at: the first of its Contacts (one, by the RFC) that we understand."""
+    return next((contact.uri for contact in message.contacts if isinstance(contact.uri, SipUri)), None)
 
 
 def _bare(uri: SipUri | str) -> SipUri | str:

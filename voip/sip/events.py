@@ -144,14 +144,39 @@ class RequestRefused:
 
 
 @dataclass(frozen=True)
+class MessageUnreadable:
+    """Information: a message that begins with `start` cannot be read and was dropped. `expected`: it seems to be the
+    response to a request of ours, which now may get none.
+
+    Not every one is reported: AgentStats.malformed counts them.
+    """
+
+    source: Address
+    start: str
+    reason: str
+    expected: bool
+
+
+@dataclass(frozen=True)
+class FieldsPassedOver:
+    """Information: what was malformed in a message that begins with `start`, and was not needed."""
+
+    source: Address
+    start: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class AgentStats:
     """What a user agent has ignored. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
     belong to nothing, as stray responses and ACKs; `limited`: requests left without a response because there were too
-    many, the password was wrong too often, or they came from a scanner."""
+    many, the password was wrong too often, or they came from a scanner; `passed_over`: fields and parts of fields that
+    were malformed and not needed."""
 
     malformed: int
     ignored: int
     limited: int
+    passed_over: int = 0
 
 
 Event = (
@@ -169,4 +194,6 @@ Event = (
     | Registered
     | RegistrationFailed
     | RequestRefused
+    | MessageUnreadable
+    | FieldsPassedOver
 )
