@@ -138,6 +138,8 @@ class Call:
             self.side.stop()
             self.leg.move(Trigger.ACCEPT)
         self.negotiation.accept(answer, now, first=first)
+        if not first:  # that one has made the dialog
+            self._retarget(offered.request, now)
         if answer:
             self.side.session_changed(offered.request.from_.tag or "")
 
@@ -217,8 +219,7 @@ class Call:
             self._core.respond(transaction, 500, now)
             return
         dialog.remote_cseq = request.cseq.number
-        dialog.refresh(request, transaction.source)
-        dialog.validated = True
+        dialog.peer, dialog.validated = transaction.source, True
         self.leg.learn_next_hop(now)
         if self.leg.allows(request.method):
             self._handlers[request.method](transaction, now)
@@ -232,6 +233,15 @@ class Call:
     def on_update(self, transaction: ServerTransaction, now: float) -> None:
         invite_open = self.side.has_open_offer(transaction.request.from_.tag or "")
         self.negotiation.on_update(transaction, now, invite_open=invite_open)
+        if not session_part(transaction.request):  # no offer that could be refused
+            self._retarget(transaction.request, now)
+
+    def _retarget(self, request: Request, now: float) -> None:
+        """We have accepted this INVITE or UPDATE."""
+        dialog = self._dialog_with(request.from_.tag or "")
+        if dialog is not None:
+            dialog.retarget(request)
+            self.leg.learn_next_hop(now)
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         self.ending.on_bye(transaction, now)

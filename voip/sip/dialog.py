@@ -78,9 +78,9 @@ class Dialog:
     def key(self) -> DialogKey:
         return self.call_id, self.local_tag, self.remote_tag
 
-    def refresh(self, message: Request | Response, source: Address) -> None:
-        """Learn from a message within the dialog that is known to be the peer's (12.2.1.2, 12.2.2)."""
-        self.peer = source
+    def retarget(self, message: Request | Response) -> None:
+        """An INVITE or UPDATE was accepted: later requests go to the place that its sender names (12.2.1.2, 12.2.2).
+        One that is refused changes nothing (RFC 6141 section 4.6)."""
         if message.cseq.method in ("INVITE", "UPDATE"):
             self.target = contact_of(message) or self.target
 

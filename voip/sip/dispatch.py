@@ -12,7 +12,7 @@ from voip.sip.events import FieldsPassedOver, MessageUnreadable
 from voip.sip.guard import Guard
 from voip.sip.limits import RateLimiter
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
-from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
+from voip.sip.methods import METHOD_NOT_ALLOWED, METHODS, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
 from voip.sip.objections import objection
 from voip.sip.transaction import InviteServer, ServerTransaction, client_key, merge_key, note_source, server_key
 
@@ -115,20 +115,22 @@ class Dispatcher:
             self._on_heard(now)
 
     def _on_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
-        """9.2: the INVITE that it names is found by its branch."""
-        invite = self._core.servers.get((*server_key(request)[:-1], "INVITE"))
-        if invite is None and not self._guard.take_token(request, source, now):
+        """9.2: the request that it names is found by its branch; only an INVITE is worth the CANCEL."""
+        *key, _ = server_key(request)
+        named = ((*key, method) for method in METHODS if method != "CANCEL")
+        cancelled = next((self._core.servers[each] for each in named if each in self._core.servers), None)
+        if cancelled is None and not self._guard.take_token(request, source, now):
             return
         transaction = self._core.serve(request, source, size, now)
         if transaction is None:
             return
-        if invite is None:
+        if cancelled is None:
             self._core.respond(transaction, 481, now)
             return
-        transaction.take_tag_of(invite)
+        transaction.take_tag_of(cancelled)
         self._core.respond(transaction, 200, now)
-        if isinstance(invite.owner, Call) and not invite.answered:
-            invite.owner.on_cancel(invite, now)
+        if isinstance(cancelled.owner, Call) and isinstance(cancelled, InviteServer) and not cancelled.answered:
+            cancelled.owner.on_cancel(cancelled, now)
 
     def _receive_in_dialog(self, call: Call, request: Request, source: Address, size: int, now: float) -> None:
         transaction = self._core.serve(request, source, size, now)

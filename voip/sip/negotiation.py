@@ -232,7 +232,8 @@ class Negotiation:
     ) -> None:
         assert self._leg.dialog is not None
         if first:
-            self._leg.dialog.refresh(response, source)
+            self._leg.dialog.peer = source
+            self._leg.dialog.retarget(response)
             self._leg.learn_next_hop(now)
             self.learn(response)
         self._acks.send(self._leg.dialog, transaction)
@@ -311,7 +312,8 @@ class Negotiation:
             return
         if response.status < 300:
             assert self._leg.dialog is not None
-            self._leg.dialog.refresh(response, source)
+            self._leg.dialog.peer = source
+            self._leg.dialog.retarget(response)
             self.timer.on_2xx(response, now)
         elif not self._is_gone(response, now):
             self._peer_updates = response.status not in NO_UPDATE

@@ -34,6 +34,10 @@ def statuses(messages: list[Request | Response]) -> list[int]:
     return [message.status for message in messages if isinstance(message, Response)]
 
 
+def requests_of(peer: TextPeer) -> list[Request]:
+    return [message for message in peer.hear() if isinstance(message, Request)]
+
+
 def ring(peer: TextPeer, **options: object) -> Response | None:
     """INVITE; the 200 of a user who takes the call."""
     peer.say(peer.request("INVITE", body=SDP, branch="z9hG4bKinvite", **options))  # type: ignore[arg-type]
@@ -105,6 +109,13 @@ def test_a_refused_call_is_told_with_its_caller_and_the_reason(
     peer = TextPeer(receiver(**options))
     assert statuses(peer.say(peer.request("INVITE", body=SDP, lines=lines))) == [status]
     assert events_of(peer.agent) == [RequestRefused(peer.address, "INVITE", status, "sip:text@10.0.0.9:5099", reason)]
+
+
+def test_the_cancel_of_another_request_is_too_late_but_known() -> None:
+    peer = TextPeer(receiver())
+    assert statuses(peer.say(peer.request("OPTIONS", branch="z9hG4bKoptions"))) == [200]
+    assert statuses(peer.say(peer.request("CANCEL", branch="z9hG4bKoptions", contact=False))) == [200]
+    assert statuses(peer.say(peer.request("CANCEL", branch="z9hG4bKnone", contact=False))) == [481]
 
 
 def test_an_unknown_extension_that_is_required_is_named_as_unsupported() -> None:
@@ -388,6 +399,26 @@ def test_a_caller_behind_a_nat_is_answered_where_its_packets_come_from() -> None
     ((data, address),) = peer.agent.messages_to_send(peer.now)
     assert address == peer.address
     assert data.startswith(b"BYE sip:text@192.168.1.5:5060 ")
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_change_that_is_refused_does_not_move_the_peer(method: str) -> None:
+    peer = TextPeer(receiver())
+    tag = up(peer)
+    moved = peer.request(method, 2, to_tag=tag, body=SDP, contact=False, lines="Contact: <sip:moved@10.0.0.99>\r\n")
+    peer.say(moved)
+    assert [type(event) for event in calls_of(peer.agent)] == [CallOffered]
+    peer.agent.reject(peer.call_id, 488, peer.now)
+    peer.hear()
+    peer.agent.ping(peer.call_id, peer.now)
+    (options,) = requests_of(peer)
+    assert str(options.uri) == "sip:text@10.0.0.9:5099"
+    peer.say(peer.response(options, 200))
+    peer.say(moved.replace(b"CSeq: 2", b"CSeq: 3").replace(b"branch=z9hG4bK", b"branch=z9hG4bKagain"))
+    peer.agent.accept(peer.call_id, ANSWER, peer.now)
+    peer.hear()
+    peer.agent.hang_up(peer.call_id, peer.now)
+    assert [str(bye.uri) for bye in requests_of(peer)] == ["sip:moved@10.0.0.99"]
 
 
 # --- CANCEL -----------------------------------------------------------------------------------------------------------
