@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from voip.errors import ProtocolError
 from voip.sip.address import Address, literal
 from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri
 
@@ -13,6 +13,7 @@ DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 Known = Callable[["SipUri | str"], Sequence[Address]]
 """The addresses of a URI as far as they are known without asking."""
+_QVALUE = re.compile(r"[01](?:\.[0-9]{0,6})?")
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 
@@ -142,16 +143,17 @@ def is_secure(uri: SipUri | str) -> bool:
     return isinstance(uri, SipUri) and uri.scheme == "sips"
 
 
-def redirect_target(response: Response, *, secure: bool = False) -> SipUri | None:
-    """The first place of a 3xx that we can call (8.1.3.4); `secure`: it must not be less secure than what we called."""
-    try:
-        uris = [contact.uri for contact in response.contacts]
-    except ProtocolError:
-        return None
-    for uri in uris:
-        if isinstance(uri, SipUri) and (is_secure(uri) or not secure):
-            return _bare_sip(uri)
-    return None
+def redirect_targets(response: Response, *, secure: bool = False) -> list[SipUri]:
+    """The places of a 3xx that we can call, by falling q (8.1.3.4, 20.10: 1 where there is none); `secure`: they must
+    not be less secure than what we called."""
+    contacts = sorted(response.contacts, key=lambda contact: -_preference(contact))
+    uris = [contact.uri for contact in contacts]
+    return [_bare_sip(uri) for uri in uris if isinstance(uri, SipUri) and (is_secure(uri) or not secure)]
+
+
+def _preference(contact: NameAddr) -> float:
+    text = contact.params.get("q") or "1"
+    return float(text) if _QVALUE.fullmatch(text) else 1.0
 
 
 def contact_of(message: Request | Response) -> SipUri | None:
