@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from voip.sip.address import Address, may_be_spoofed
+from voip.sip.address import Address, literal, may_be_spoofed
 from voip.sip.auth import Credentials
 from voip.sip.digest_client import CHALLENGED, DigestClient
 from voip.sip.events import Event, RequestRefused, ResolveUri
@@ -81,6 +81,7 @@ class Core:
         self._most_servers = max_servers
         self._product, self._registrar = product, registrar
         self._routes = [NameAddr(_loose(proxy)) for proxy in proxies]
+        self._service_route: list[NameAddr] = []
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
 
     def token(self, bits: int = TOKEN_BITS) -> str:
@@ -91,15 +92,29 @@ class Core:
         sent_by = transaction.request.via[0].host.lower()
         return not transaction.answered and sent_by != self.identity.host_and_port(transaction.destination)[0].lower()
 
-    def next_hop(self, uri: SipUri) -> SipUri | str:
+    def next_hop(self, uri: SipUri, method: str = "INVITE") -> SipUri | str:
         """What a request to `uri` outside of dialogs is sent towards: the first proxy, the registrar for its own
         domain, else the URI itself."""
-        if self._routes:
-            return self._routes[0].uri
+        routes = self._route_set(uri, method)
+        if routes:
+            return routes[0].uri
         home = self._registrar
         if home is not None and uri.port is None and uri.host.lower() == home.host.lower():
             return home
         return uri
+
+    def take_service_route(self, routes: list[NameAddr]) -> None:
+        """What the registrar wants requests of ours to pass from now on, behind the proxies (RFC 3608)."""
+        self._service_route = routes
+
+    def _route_set(self, uri: SipUri, method: str) -> list[NameAddr]:
+        """The proxies, and the service route behind them (RFC 3608 section 6.1). REGISTER makes that, and a telephone
+        that is called by its address is not beyond it."""
+        home = self._registrar
+        at_home = home is not None and uri.host.lower() == home.host.lower() and uri.port in (None, home.port)
+        if method == "REGISTER" or not (at_home or literal(uri.host) is None):
+            return self._routes
+        return [*self._routes, *self._service_route]
 
     # --- requests of ours -----------------------------------------------------------------------------------------
 
@@ -124,7 +139,7 @@ class Core:
         `sender` and `recipient` are the values of From and To, `number` is that of CSeq; `fields` follow them.
         """
         headers = Headers([("Via", self.identity.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
-        for route in self._routes:
+        for route in self._route_set(uri, method):
             headers.add("Route", str(route))
         headers.add("From", sender)
         headers.add("To", recipient)
