@@ -27,6 +27,10 @@ KEEP_ALIVE_INTERVAL = 25.0
 SECRET_BYTES = 32
 
 
+def _at_once(action: Callable[[float], object], now: float) -> None:
+    action(now)
+
+
 class UserAgent:
     """Makes and answers calls over UDP, TCP and TLS.
 
@@ -85,10 +89,13 @@ class UserAgent:
         """Call `target` with this offer; the call's id. ProtocolError if `target` is no SIP URI.
 
         Without an offer OfferWanted asks for one, for each address that is tried.
+        A registration that is under way comes first: the registrar may say which way calls have to go (RFC 3608).
         `timeout`: seconds without any response until CallEnded("no-answer"); a telephone that rings has 30, at least.
         """
         uri = SipUri.parse(target) if isinstance(target, str) else target
-        return self._calls.invite(uri, offer, now, timeout=timeout, display=display)
+        registration = self._registration if self._core.is_beyond_registrar(uri) else None
+        begin = registration.calls.pass_through if registration is not None else _at_once
+        return self._calls.invite(uri, offer, now, timeout=timeout, display=display, begin=begin)
 
     def offer(self, call_id: str, offer: bytes, now: float) -> None:
         """What OfferWanted asked for."""

@@ -39,6 +39,8 @@ SPARE_CALLS = 8
 """Calls kept beside those that take up room: refused, ending, ended."""
 NO_DIALOG = 481
 _DIGIT = re.compile(rb"(?:signal[ \t]*=[ \t]*)?([0-9*#A-D])(?![0-9*#A-D])", re.IGNORECASE)
+Begin = Callable[[Callable[[float], object], float], object]
+"""Calls its first argument, with the time: at once, or later."""
 Replaceable = Callable[[str, Address, NameAddr], bool]
 """Whether the call of this id may be dropped for a new one, from this source and caller."""
 
@@ -341,8 +343,10 @@ class Calls:
         key = merge_key(request)
         return any(isinstance(call.side, Called) and call.side.invited_by == key for call in self)
 
-    def invite(self, target: SipUri, offer: bytes | None, now: float, *, timeout: float, display: str) -> str:
-        """Make a call; its id."""
+    def invite(
+        self, target: SipUri, offer: bytes | None, now: float, *, timeout: float, display: str, begin: Begin
+    ) -> str:
+        """Make a call, which `begin` lets start; its id."""
         leg = Leg(self._core, self._core.token(CALL_ID_BITS), CallState.CALLING)
         invitation = Invitation(self._core, leg.call_id, target, offer, display)
 
@@ -352,7 +356,7 @@ class Calls:
 
         call = Call(leg, caller_of, self._forget)
         self._calls[call.call_id] = call
-        call.side.start(now)
+        begin(call.side.start, now)
         return call.call_id
 
     def take(self, invite: ServerTransaction, now: float) -> None:

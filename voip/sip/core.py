@@ -107,14 +107,17 @@ class Core:
         """What the registrar wants requests of ours to pass from now on, behind the proxies (RFC 3608)."""
         self._service_route = routes
 
-    def _route_set(self, uri: SipUri, method: str) -> list[NameAddr]:
-        """The proxies, and the service route behind them (RFC 3608 section 6.1). REGISTER makes that, and a telephone
-        that is called by its address is not beyond it."""
+    def is_beyond_registrar(self, uri: SipUri) -> bool:
+        """Whether calls to `uri` pass the service route: all but those to a telephone that is called by its address."""
         home = self._registrar
         at_home = home is not None and uri.host.lower() == home.host.lower() and uri.port in (None, home.port)
-        if method == "REGISTER" or not (at_home or literal(uri.host) is None):
-            return self._routes
-        return [*self._routes, *self._service_route]
+        return at_home or literal(uri.host) is None
+
+    def _route_set(self, uri: SipUri, method: str) -> list[NameAddr]:
+        """The proxies, and the service route behind them (RFC 3608 section 6.1), which REGISTER makes and cannot
+        pass."""
+        passes = method != "REGISTER" and self.is_beyond_registrar(uri)
+        return [*self._routes, *self._service_route] if passes else self._routes
 
     # --- requests of ours -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ is another address than the one we have. Where it fails it is tried again for ev
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from voip.errors import ProtocolError
 from voip.sip.address import Address
@@ -17,6 +17,7 @@ from voip.sip.dialog import is_secure
 from voip.sip.events import Registered, RegistrationFailed
 from voip.sip.keepalive import KeepAlive
 from voip.sip.message import Response
+from voip.sip.timers import Timers
 from voip.sip.transaction import ClientTransaction
 from voip.sip.uri import NameAddr, SipUri, uri_equal
 
@@ -32,8 +33,38 @@ MAX_RETRY_AFTER = 300
 KEEP_ALIVE_INTERVAL = (24.0, 29.0)
 """Seconds between empty messages, which keep a NAT's mapping open between refreshes (RFC 5626 section 4.4.2)."""
 INTERVAL_TOO_BRIEF = 423
+PATIENCE = 2.0
+"""Seconds that a call waits for the first response of the registrar."""
 MAX_SERVICE_ROUTE = 8
 """Proxies of a service route that are taken: an IMS has one or two."""
+
+
+class Gate:
+    """Actions that wait: from the first `close` on until `open`, PATIENCE at most; never again after that."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._closed, self._opened = False, False
+        self._waiting: list[Callable[[float], object]] = []
+
+    def close(self) -> None:
+        self._closed = not self._opened
+
+    def open(self, now: float) -> None:
+        """What waits is done now."""
+        self._closed, self._opened = False, True
+        self._timers.clear(self, "patience")
+        actions, self._waiting = self._waiting, []
+        for action in actions:
+            action(now)
+
+    def pass_through(self, action: Callable[[float], object], now: float) -> None:
+        """Do this now, or when the gate opens."""
+        if not self._closed:
+            action(now)
+            return
+        self._waiting.append(action)
+        self._timers.set(self, "patience", now + PATIENCE, self.open)
 
 
 class Registration:
@@ -49,6 +80,9 @@ class Registration:
         self._moved = False
         self._failures = 0
         self._leaving = False
+        self.calls = Gate(core.timers)
+        """What calls wait at until the registrar has responded for the first time, with its service route, or is
+        silent: one that comes before its caller is registered is often refused."""
         self.hosts: set[str] = set()
         """The addresses of the registrar: calls that we are registered for come from there."""
         self.destination: Address | None = None
@@ -62,6 +96,7 @@ class Registration:
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
         if not self._leaving:
+            self.calls.close()
             self._core.resolver.resolve(self._core.next_hop(self._registrar, "REGISTER"), now, self._found)
 
     def stop(self, now: float) -> None:
@@ -70,6 +105,7 @@ class Registration:
             return
         self._leaving = True
         self._core.timers.clear_all(self)
+        self.calls.open(now)
         self._keep_alive.stop()
         under_way, self._transaction = self._transaction, None
         if under_way is not None and not under_way.answered:
@@ -175,6 +211,7 @@ class Registration:
             return
         self.registered, self._failures, self._former = True, 0, ""
         self._core.take_service_route(_service_route(response))
+        self.calls.open(now)
         self._core.timers.set(self, "expired", now + granted, self._expired)
         if self._learn_address(response) and not self._moved:
             self._moved = True  # once for each refresh: some NATs give every packet another port
@@ -217,6 +254,7 @@ class Registration:
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
         self._failures += 1
+        self.calls.open(now)
         pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
         pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.sip_lab import OFFER, TextPeer, events_of
 from voip.sip import (
     Address,
+    CallEnded,
     Credentials,
     IncomingCall,
     Registered,
@@ -172,6 +173,40 @@ def test_calls_pass_the_service_route_of_the_registrar_and_registrations_do_not(
     answer(peer, again)  # names none any more
     agent.invite("sip:bob@10.0.0.9:5099", OFFER, peer.now)
     assert [message.headers.lines("Route") for message in peer.hear()] == [[]]
+
+
+@pytest.mark.parametrize("status", [200, 403, 0])
+def test_a_call_waits_for_the_first_response_of_the_registrar_but_not_for_ever(status: int) -> None:
+    peer, agent = registering()
+    register = only(peer.hear())
+    agent.invite("sip:bob@10.0.0.9:5099", OFFER, peer.now)
+    assert peer.hear() == []
+    if status:
+        sent = answer(peer, register, status, "Service-Route: <sip:edge@10.0.0.51;lr>\r\n")
+    else:
+        heard = [(after, message) for after, message in peer.wait(2.5) if isinstance(message, Request)]
+        sent = [message for after, message in heard if message.method == "INVITE" and after >= 2.0]
+    invite = sent[0]
+    assert invite.method == "INVITE"
+    assert ("Route" in invite.headers) == (status == 200)
+    agent.invite("sip:carol@10.0.0.9:5099", OFFER, peer.now)
+    assert [message.method for message in peer.hear() if isinstance(message, Request)] == ["INVITE"]
+
+
+def test_a_call_that_is_given_up_before_it_begins_is_never_made() -> None:
+    peer, agent = registering()
+    register = only(peer.hear())
+    call_id = agent.invite("sip:bob@10.0.0.9:5099", OFFER, peer.now)
+    agent.hang_up(call_id, peer.now)
+    assert answer(peer, register) == []
+    assert [event.reason for event in events_of(agent) if isinstance(event, CallEnded)] == ["cancelled"]
+
+
+def test_a_telephone_that_is_called_by_its_address_does_not_wait_for_the_registrar() -> None:
+    peer, agent = registering()
+    peer.hear()
+    agent.invite("sip:bob@10.0.0.77", OFFER, peer.now)
+    assert [message.method for message in peer.hear() if isinstance(message, Request)] == ["INVITE"]
 
 
 def test_a_registrar_with_patience_is_asked_for_more() -> None:
