@@ -17,7 +17,7 @@ from voip.sip.digest_server import DigestVerifier
 from voip.sip.dispatch import Dispatcher
 from voip.sip.events import AgentStats, Event
 from voip.sip.guard import Guard
-from voip.sip.identity import Identity, Local
+from voip.sip.identity import ANONYMOUS, Identity, Local
 from voip.sip.keepalive import KeepAlive
 from voip.sip.registration import Registration
 from voip.sip.uri import SipUri
@@ -46,7 +46,7 @@ class UserAgent:
         *,
         rng: random.Random,
         local: Local,
-        user: str = "voip",
+        user: str = ANONYMOUS,
         max_calls: int = 1,
         accepts_calls: bool = True,
         allowed: Callable[[str], bool] = lambda host: True,

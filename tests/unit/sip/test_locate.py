@@ -340,7 +340,7 @@ def test_a_contact_that_is_a_name_is_looked_up_once_its_owner_has_shown_to_be_th
         lab.phone(HERE),
         lab.phone(FIRST, policy=knows_names({"home.example": [Address("udp", HERE, 5060)]})),
     )
-    caller.agent._core.identity.contact = lambda *_, **__: "<sip:voip@home.example>"  # type: ignore[method-assign]
+    caller.agent._core.identity.contact = lambda *_, **__: "<sip:someone@home.example>"  # type: ignore[method-assign]
     call_id = caller.call(callee)
     lab.run(0.015)
     assert callee.names() == ["IncomingCall"]  # a stranger yet: nothing is looked up for it
