@@ -3,10 +3,15 @@ and the rest of the message means what it says."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.sip_bytes import FIELDS, build
-from voip.sip.message import MAX_HEADERS, Request, Response, SipParseError, parse_message
+from voip.sip.grammar import is_token, read_parameters
+from voip.sip.message import MAX_HEADERS, NameAddr, Request, Response, SipParseError, Via, parse_message
 
 
 def parse_request(data: bytes) -> Request:
@@ -127,3 +132,47 @@ def test_a_record_route_without_brackets_keeps_its_parameters() -> None:
         "sip:near@127.0.0.1;lr=on",
         "sip:h.example.com;lr;ftag=1",
     ]
+
+
+# --- whatever is written ----------------------------------------------------------------------------------------------
+
+TEXT = st.text(st.sampled_from(list('abz019 \t,;:<>"\\/@%=.[]?&()*\r\n\0\udce9\u00fc')), max_size=60)
+NEAR = st.lists(
+    st.sampled_from(
+        ["<", ">", '"', "sip:a@b", "<sip:a@b>", ";", "tag=1", "TAG=2", ";q=0.5", ";lr", ",", " ", "\\", "=", "?", "::1"]
+    ),
+    max_size=10,
+).map("".join)
+
+
+@settings(deadline=None, max_examples=500)
+@given(TEXT | NEAR, st.booleans())
+def test_any_text_is_a_name_and_address_or_a_parse_error(text: str, opaque: bool) -> None:
+    for read in (NameAddr.parse, partial(NameAddr.read, opaque=opaque), NameAddr.read_route):
+        try:
+            value = read(text)
+        except SipParseError:
+            continue
+        again = NameAddr.read(str(value), opaque=True)
+        assert (str(again.uri), again.tag) == (str(value.uri), value.tag)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXT | NEAR)
+def test_what_is_read_strictly_is_read_alike(text: str) -> None:
+    try:
+        strict = NameAddr.parse(text)
+    except SipParseError:
+        return
+    assert NameAddr.read(text) == strict
+
+
+@settings(deadline=None)
+@given(TEXT | NEAR)
+def test_any_parameters_are_read_or_a_parse_error(text: str) -> None:
+    try:
+        parameters = read_parameters(text)
+        via = Via.read(f"SIP/2.0/UDP h;{text}")
+    except SipParseError:
+        return
+    assert all(is_token(name) for name in (*parameters, *via.params))
