@@ -126,7 +126,7 @@ def test_sound_flows_both_ways_through_a_nat(tmp_path: Path) -> None:
             sender(tmp_path, far.target, "--duration", "2s", *both, host="0.0.0.0", through=inside.through) as near,
         ):
             assert_both_heard(near.finish(), far.finish())
-        assert f"voip@{INSIDE}" in far.stderr  # without help it knows no better
+        assert f"@{INSIDE}" in far.stderr  # without help it knows no better
 
 
 @pytest.mark.process
@@ -192,7 +192,7 @@ def test_coturn_tells_a_caller_its_address_outside_the_nat(
                 ) as near,
             ):
                 near.wait_for(f"public SIP address (by STUN): {router_outer} port")
-                far.wait_for(f"call from sip:voip@{seen_at}")
+                assert "call from sip:" in far.wait_for(f"@{seen_at}")
                 sent, heard = near.finish(), far.finish()
         finally:
             server.terminate()

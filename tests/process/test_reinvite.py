@@ -108,6 +108,6 @@ def test_a_call_over_ipv6(tmp_path: Path, protocol: str) -> None:
             sent = near.finish()
         heard = far.finish()
     assert (sent.status, heard.status) == (0, 0)
-    assert heard.call["peer"].startswith("sip:voip@[::1]:")
+    assert "@[::1]:" in heard.call["peer"]
     assert heard.call["rx"]["received"] == sent.call["tx"]["packets"] == 100
     assert heard.call["rx"]["ip_bytes"] == heard.call["rx"]["bytes"] + 48 * 125

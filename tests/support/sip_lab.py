@@ -19,7 +19,9 @@ from voip.sip import (
     CallReanswered,
     CallRinging,
     Event,
+    FieldsPassedOver,
     IncomingCall,
+    MessageUnreadable,
     PeerAlive,
     Request,
     RequestRefused,
@@ -30,6 +32,7 @@ from voip.sip import (
 )
 
 OFFER, ANSWER = b"v=0\r\ns=offer\r\n", b"v=0\r\ns=answer\r\n"
+INFORMATION = (RequestRefused, MessageUnreadable, FieldsPassedOver)
 BEGINNINGS = (IncomingCall, CallAnswered, CallRinging)
 FIRST_PORT = 5060
 
@@ -290,4 +293,4 @@ def events_of(agent: UserAgent) -> list[Event]:
 
 def calls_of(agent: UserAgent) -> list[Event]:
     """The events, without information on refusals."""
-    return [event for event in events_of(agent) if not isinstance(event, RequestRefused)]
+    return [event for event in events_of(agent) if not isinstance(event, INFORMATION)]

@@ -15,7 +15,7 @@ PAGE = """# Title
 text with `./sender.py nobody`
 
     call ended by the other side
-      peer   sip:voip@127.0.0.3
+      peer   sip:anna@127.0.0.3
 
     ./sender.py --two-way \\
         192.168.1.20

@@ -13,6 +13,7 @@ from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
 from voip.calls.delivery import check_delivery
+from voip.calls.malformed import MalformedMessages
 from voip.calls.outcome import Outcome, outcome_of
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
@@ -84,7 +85,8 @@ class CallManager:
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, console)
-        network.sip.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
+        others = renegotiation.handlers() | self._account.handlers() | MalformedMessages(console).handlers()
+        network.sip.serve(agent, self._handlers() | others, self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
 

@@ -6,15 +6,18 @@ A password is never an argument, which every user of the machine can read: it is
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
 from voip.cli.values import RtpTarget, sip_host
 from voip.sip import Credentials, SipUri, parse_target
+from voip.sip.identity import ANONYMOUS, user_part
 
-DEFAULT_USER = "voip"
-"""The user part of our SIP address without an account."""
+NAMES_OF_NOBODY = ("root", "nobody", "administrator", "system", "user")
+"""Accounts of the machine that do not say whose they are, as those of containers: its own name says more."""
 PASSWORD_VARIABLE = "VOIP_PASSWORD"
 
 Group = argparse._ArgumentGroup
@@ -46,7 +49,7 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
     values: dict[str, Any] = {
         "registrar": found.registrar,
         "proxies": tuple(found.proxy or ()),
-        "user": DEFAULT_USER,
+        "user": default_user(found.name if not answers else ""),
         "account": None,
         "credentials": None,
     }
@@ -63,6 +66,18 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
         if found.user:
             values["user"] = _written(parser, found.user)
     return values
+
+
+def default_user(shown: str) -> str:
+    """The user part of our SIP address without an account: the name that is shown to the peer, else that of the user
+    of this machine, else that of the machine."""
+    try:
+        login = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # no such variable, and no entry for this number
+        login = ""
+    host = platform.node().partition(".")[0]
+    names = [shown, "" if login.lower() in NAMES_OF_NOBODY else login, host, login]
+    return next((user for user in map(user_part, names) if user), ANONYMOUS)
 
 
 def complete(target: SipUri | RtpTarget, registrar: SipUri | None) -> SipUri | RtpTarget:
@@ -126,6 +141,6 @@ def _lines(parser: argparse.ArgumentParser, found: argparse.Namespace) -> list[s
 def _written(parser: argparse.ArgumentParser, user: str) -> str:
     """A user name as it is written in a SIP address, escaped."""
     try:
-        return parse_target(f"{user}@localhost").user or DEFAULT_USER
+        return parse_target(f"{user}@localhost").user or ANONYMOUS
     except ValueError:
         parser.error(f"--user {user!r} is not a valid user of a SIP address")

@@ -1,6 +1,6 @@
 """SIP (RFC 3261, 3581, 6026): calls made and answered by a `UserAgent` that does no I/O and has no clock.
 
-bytes          grammar, uri, headers, message; framing (messages out of streams), address
+bytes          grammar, uri, headers, message, bodies; framing (messages out of streams), address
 tables         methods (where each is allowed), call_state (what is allowed in each state of a call, what moves it)
 digest         auth (texts and hashes), digest_client (our credentials), digest_server (those of callers)
 places         locate (RFC 3263: from names to addresses), resolver (which are known, and what waits for them)
@@ -30,7 +30,9 @@ from voip.sip.events import (
     CallRinging,
     DigitPressed,
     Event,
+    FieldsPassedOver,
     IncomingCall,
+    MessageUnreadable,
     OfferWanted,
     PeerAlive,
     Registered,
@@ -52,7 +54,9 @@ __all__ = [
     "Credentials",
     "DigitPressed",
     "Event",
+    "FieldsPassedOver",
     "IncomingCall",
+    "MessageUnreadable",
     "NameAddr",
     "OfferWanted",
     "PeerAlive",

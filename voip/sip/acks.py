@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voip.sip.address import Address, may_be_spoofed
+from voip.sip.bodies import session_part
 from voip.sip.core import COPIES_TO_UNVALIDATED, Core
 from voip.sip.dialog import Dialog
 from voip.sip.message import Request, Response
@@ -23,7 +24,7 @@ class UnackedResponse:
     def __init__(self, transaction: ServerTransaction, dialog: Dialog, data: bytes, first: bool) -> None:
         self.number = transaction.request.cseq.number
         self.data, self.transaction, self.dialog, self.first = data, transaction, dialog, first
-        self.late_offer = not transaction.request.body
+        self.late_offer = not session_part(transaction.request)
         self.copies = 0
         self._interval = T1
 

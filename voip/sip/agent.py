@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import SPARE_CALLS, Calls, Replaceable
-from voip.sip.core import MAX_SERVERS, Core
+from voip.sip.core import MAX_SERVERS, ByeHeaders, Core, no_headers
 from voip.sip.digest_server import DigestVerifier
 from voip.sip.dispatch import Dispatcher
 from voip.sip.events import AgentStats, Event
 from voip.sip.guard import Guard
-from voip.sip.identity import Identity, Local
+from voip.sip.identity import ANONYMOUS, Identity, Local
 from voip.sip.keepalive import KeepAlive
 from voip.sip.registration import Registration
 from voip.sip.uri import SipUri
@@ -27,6 +27,10 @@ KEEP_ALIVE_INTERVAL = 25.0
 SECRET_BYTES = 32
 
 
+def _at_once(action: Callable[[float], object], now: float) -> None:
+    action(now)
+
+
 class UserAgent:
     """Makes and answers calls over UDP, TCP and TLS.
 
@@ -34,14 +38,15 @@ class UserAgent:
     `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
     may be dropped for a new one (its peer is gone without a BYE); `users` (name to password): callers have to
     authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
-    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`."""
+    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`. `bye_headers(call_id)` is asked for
+    header fields when our BYE is sent, or our 200 to the peer's."""
 
     def __init__(
         self,
         *,
         rng: random.Random,
         local: Local,
-        user: str = "voip",
+        user: str = ANONYMOUS,
         max_calls: int = 1,
         accepts_calls: bool = True,
         allowed: Callable[[str], bool] = lambda host: True,
@@ -53,6 +58,7 @@ class UserAgent:
         product: str | None = None,
         keeps_alive: bool = False,
         replaceable: Replaceable = lambda call_id, source, caller: False,
+        bye_headers: ByeHeaders = no_headers,
     ) -> None:
         identity = Identity(rng, local, user, account=account, always_behind_nat=keeps_alive)
         self._core = Core(
@@ -62,6 +68,7 @@ class UserAgent:
             credentials=credentials,
             registrar=registrar,
             proxies=proxies,
+            bye_headers=bye_headers,
             max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
         self._allowed = allowed
@@ -82,10 +89,13 @@ class UserAgent:
         """Call `target` with this offer; the call's id. ProtocolError if `target` is no SIP URI.
 
         Without an offer OfferWanted asks for one, for each address that is tried.
+        A registration that is under way comes first: the registrar may say which way calls have to go (RFC 3608).
         `timeout`: seconds without any response until CallEnded("no-answer"); a telephone that rings has 30, at least.
         """
         uri = SipUri.parse(target) if isinstance(target, str) else target
-        return self._calls.invite(uri, offer, now, timeout=timeout, display=display)
+        registration = self._registration if self._core.is_beyond_registrar(uri) else None
+        begin = registration.calls.pass_through if registration is not None else _at_once
+        return self._calls.invite(uri, offer, now, timeout=timeout, display=display, begin=begin)
 
     def offer(self, call_id: str, offer: bytes, now: float) -> None:
         """What OfferWanted asked for."""
@@ -117,7 +127,7 @@ class UserAgent:
             call.reinvite(offer, now)
 
     def hang_up(self, call_id: str, now: float, headers: Mapping[str, str] | None = None) -> None:
-        """End a call in whatever state it is: BYE (with `headers`), CANCEL, or 486; CallEnded follows."""
+        """End a call in whatever state it is: BYE or CANCEL (with `headers`), or 486; CallEnded follows."""
         if call := self._calls.get(call_id):
             call.hang_up(now, headers or {})
 
@@ -212,7 +222,9 @@ class UserAgent:
     @property
     def stats(self) -> AgentStats:
         """What has been ignored so far. Any thread may read it."""
-        return AgentStats(self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited)
+        return AgentStats(
+            self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited, self._dispatcher.passed_over
+        )
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

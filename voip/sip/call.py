@@ -19,6 +19,7 @@ from typing import Protocol
 
 from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
 from voip.sip.address import Address
+from voip.sip.bodies import session_part
 from voip.sip.call_state import TAKES_ROOM, Action, CallState, Trigger
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import Dialog
@@ -38,6 +39,8 @@ SPARE_CALLS = 8
 """Calls kept beside those that take up room: refused, ending, ended."""
 NO_DIALOG = 481
 _DIGIT = re.compile(rb"(?:signal[ \t]*=[ \t]*)?([0-9*#A-D])(?![0-9*#A-D])", re.IGNORECASE)
+Begin = Callable[[Callable[[float], object], float], object]
+"""Calls its first argument, with the time: at once, or later."""
 Replaceable = Callable[[str, Address, NameAddr], bool]
 """Whether the call of this id may be dropped for a new one, from this source and caller."""
 
@@ -137,6 +140,8 @@ class Call:
             self.side.stop()
             self.leg.move(Trigger.ACCEPT)
         self.negotiation.accept(answer, now, first=first)
+        if not first:  # that one has made the dialog
+            self._retarget(offered.request, now)
         if answer:
             self.side.session_changed(offered.request.from_.tag or "")
 
@@ -216,8 +221,7 @@ class Call:
             self._core.respond(transaction, 500, now)
             return
         dialog.remote_cseq = request.cseq.number
-        dialog.refresh(request, transaction.source)
-        dialog.validated = True
+        dialog.peer, dialog.validated = transaction.source, True
         self.leg.learn_next_hop(now)
         if self.leg.allows(request.method):
             self._handlers[request.method](transaction, now)
@@ -231,6 +235,15 @@ class Call:
     def on_update(self, transaction: ServerTransaction, now: float) -> None:
         invite_open = self.side.has_open_offer(transaction.request.from_.tag or "")
         self.negotiation.on_update(transaction, now, invite_open=invite_open)
+        if not session_part(transaction.request):  # no offer that could be refused
+            self._retarget(transaction.request, now)
+
+    def _retarget(self, request: Request, now: float) -> None:
+        """We have accepted this INVITE or UPDATE."""
+        dialog = self._dialog_with(request.from_.tag or "")
+        if dialog is not None:
+            dialog.retarget(request)
+            self.leg.learn_next_hop(now)
 
     def on_bye(self, transaction: ServerTransaction, now: float) -> None:
         self.ending.on_bye(transaction, now)
@@ -264,9 +277,9 @@ class Call:
         self.leg.dialog.validated = True
         self.leg.learn_next_hop(now)
         if waiting.first:
-            self._on_first_ack(waiting, request.body, now)
+            self._on_first_ack(waiting, session_part(request), now)
         else:
-            self.negotiation.on_ack(waiting, request.body)
+            self.negotiation.on_ack(waiting, session_part(request))
 
     def on_cancel(self, invite: ServerTransaction, now: float) -> None:
         """A CANCEL of this INVITE (9.2); it is too late for one with a final response."""
@@ -330,8 +343,10 @@ class Calls:
         key = merge_key(request)
         return any(isinstance(call.side, Called) and call.side.invited_by == key for call in self)
 
-    def invite(self, target: SipUri, offer: bytes | None, now: float, *, timeout: float, display: str) -> str:
-        """Make a call; its id."""
+    def invite(
+        self, target: SipUri, offer: bytes | None, now: float, *, timeout: float, display: str, begin: Begin
+    ) -> str:
+        """Make a call, which `begin` lets start; its id."""
         leg = Leg(self._core, self._core.token(CALL_ID_BITS), CallState.CALLING)
         invitation = Invitation(self._core, leg.call_id, target, offer, display)
 
@@ -341,7 +356,7 @@ class Calls:
 
         call = Call(leg, caller_of, self._forget)
         self._calls[call.call_id] = call
-        call.side.start(now)
+        begin(call.side.start, now)
         return call.call_id
 
     def take(self, invite: ServerTransaction, now: float) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from voip.sip.address import Address, may_be_spoofed
+from voip.sip.address import Address, literal, may_be_spoofed
 from voip.sip.auth import Credentials
 from voip.sip.digest_client import CHALLENGED, DigestClient
 from voip.sip.events import Event, RequestRefused, ResolveUri
 from voip.sip.identity import TOKEN_BITS, Identity, random_token
-from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
+from voip.sip.message import MAX_FORWARDS, REASONS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
 from voip.sip.resolver import Resolver
 from voip.sip.transaction import (
@@ -40,9 +40,16 @@ COPIES_TO_UNVALIDATED = 1
 """How often a 2xx is retransmitted by timer to a public address that is not validated. Each copy of the INVITE fetches
 one more; so a spoofed INVITE sends little to the victim."""
 Fields = Iterable["tuple[str, str]"]
+ByeHeaders = Callable[[str], Mapping[str, str]]
+"""The header fields, by call id, that go with our BYE or with our 200 to the peer's: such as X-RTP-Stat."""
 
 # Which server transactions may be forgotten first when there are too many: those whose loss matters least.
 _EXPENDABLE = (State.CONFIRMED, State.COMPLETED, State.ACCEPTED)
+
+
+def no_headers(call_id: str) -> Mapping[str, str]:
+    """ByeHeaders of an agent whose owner has nothing to say."""
+    return {}
 
 
 class Core:
@@ -60,9 +67,10 @@ class Core:
         credentials: Credentials | None = None,
         registrar: SipUri | None = None,
         proxies: Sequence[SipUri] = (),
+        bye_headers: ByeHeaders = no_headers,
         max_servers: int = MAX_SERVERS,
     ) -> None:
-        self.rng, self.identity = rng, identity
+        self.rng, self.identity, self.bye_headers = rng, identity, bye_headers
         self.wire = Wire()
         self.timers = self.wire.timers
         self.events: deque[Event] = deque()
@@ -73,6 +81,7 @@ class Core:
         self._most_servers = max_servers
         self._product, self._registrar = product, registrar
         self._routes = [NameAddr(_loose(proxy)) for proxy in proxies]
+        self._service_route: list[NameAddr] = []
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
 
     def token(self, bits: int = TOKEN_BITS) -> str:
@@ -83,15 +92,32 @@ class Core:
         sent_by = transaction.request.via[0].host.lower()
         return not transaction.answered and sent_by != self.identity.host_and_port(transaction.destination)[0].lower()
 
-    def next_hop(self, uri: SipUri) -> SipUri | str:
+    def next_hop(self, uri: SipUri, method: str = "INVITE") -> SipUri | str:
         """What a request to `uri` outside of dialogs is sent towards: the first proxy, the registrar for its own
         domain, else the URI itself."""
-        if self._routes:
-            return self._routes[0].uri
+        routes = self._route_set(uri, method)
+        if routes:
+            return routes[0].uri
         home = self._registrar
         if home is not None and uri.port is None and uri.host.lower() == home.host.lower():
             return home
         return uri
+
+    def take_service_route(self, routes: list[NameAddr]) -> None:
+        """What the registrar wants requests of ours to pass from now on, behind the proxies (RFC 3608)."""
+        self._service_route = routes
+
+    def is_beyond_registrar(self, uri: SipUri) -> bool:
+        """Whether calls to `uri` pass the service route: all but those to a telephone that is called by its address."""
+        home = self._registrar
+        at_home = home is not None and uri.host.lower() == home.host.lower() and uri.port in (None, home.port)
+        return at_home or literal(uri.host) is None
+
+    def _route_set(self, uri: SipUri, method: str) -> list[NameAddr]:
+        """The proxies, and the service route behind them (RFC 3608 section 6.1), which REGISTER makes and cannot
+        pass."""
+        passes = method != "REGISTER" and self.is_beyond_registrar(uri)
+        return [*self._routes, *self._service_route] if passes else self._routes
 
     # --- requests of ours -----------------------------------------------------------------------------------------
 
@@ -116,7 +142,7 @@ class Core:
         `sender` and `recipient` are the values of From and To, `number` is that of CSeq; `fields` follow them.
         """
         headers = Headers([("Via", self.identity.via(destination)), ("Max-Forwards", MAX_FORWARDS)])
-        for route in self._routes:
+        for route in self._route_set(uri, method):
             headers.add("Route", str(route))
         headers.add("From", sender)
         headers.add("To", recipient)
@@ -205,6 +231,7 @@ class Core:
         """Begin a server transaction for a request of `size` bytes; None (and a 503) if there are too many."""
         if len(self.servers) >= self._most_servers and not self._forget_one():
             self.respond_stateless(request, source, 503, size)
+            self.report_refusal(request, source, 503, "too many requests at once")
             return None
         transaction: ServerTransaction
         if request.method == "INVITE":
@@ -229,9 +256,11 @@ class Core:
         optional: Fields = (),
         allow: bool = False,
         body: bytes = b"",
+        why: str = "",
     ) -> Response:
         """Respond; with `optional` fields only while the response is no larger than its request, and with Allow (and
-        Supported, in a 2xx), if that is called for, to unvalidated sources only then."""
+        Supported, in a 2xx), if that is called for, to unvalidated sources only then. `why` is what RequestRefused says
+        of a refusal, where the usual phrase says too little."""
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
@@ -244,7 +273,7 @@ class Core:
             response.body = body
         self._add_optional(response, [*abilities, *optional] if spoofable else optional, transaction.size)
         if status >= 300:
-            self._note_refusal(transaction, status)
+            self._note_refusal(transaction, status, why)
         transaction.respond(response, now)
         return response
 
@@ -264,9 +293,14 @@ class Core:
         if bare <= size or not may_be_spoofed(source):
             self.wire.send(response.serialize(), reply_address(request.via[0], source))
 
-    def _note_refusal(self, transaction: ServerTransaction, status: int) -> None:
+    def report_refusal(self, request: Request, source: Address, status: int, why: str = "") -> None:
+        """Tell the user that a request was refused; `why`: instead of the usual phrase."""
+        reason = why or REASONS.get(status, "")
+        self.events.append(RequestRefused(source, request.method, status, request.caller, reason))
+
+    def _note_refusal(self, transaction: ServerTransaction, status: int, why: str) -> None:
         if transaction.owner is None:  # else a call refuses, and its user knows
-            self.events.append(RequestRefused(transaction.source, transaction.request.method, status))
+            self.report_refusal(transaction.request, transaction.source, status, why)
         if may_be_spoofed(transaction.source):
             transaction.repeat_by_request()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from voip.errors import ProtocolError
 from voip.sip.address import Address, literal
 from voip.sip.message import MAX_FORWARDS, Headers, NameAddr, Request, Response, SipUri
 
@@ -13,6 +13,7 @@ DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 Known = Callable[["SipUri | str"], Sequence[Address]]
 """The addresses of a URI as far as they are known without asking."""
+_QVALUE = re.compile(r"[01](?:\.[0-9]{0,6})?")
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 
@@ -41,7 +42,7 @@ class Dialog:
     @classmethod
     def of_request(cls, request: Request, source: Address, local_tag: str) -> Dialog:
         """The dialog that our response to this INVITE makes (12.1.1)."""
-        contact = (request.contacts or [request.from_])[0].uri
+        contact = contact_of(request) or request.from_.uri
         routes = request.record_routes
         return cls(
             call_id=request.call_id,
@@ -55,7 +56,7 @@ class Dialog:
             target=contact,
             peer=source,
             behind_nat=not routes and _came_through_nat(request, contact, source),
-            connected=not routes and source.reliable and len(request.via) == 1,
+            connected=not routes and source.reliable and request.hops == 1,
         )
 
     @classmethod
@@ -70,7 +71,7 @@ class Dialog:
             local_cseq=request.cseq.number,
             remote_cseq=None,
             routes=response.record_routes[::-1],
-            target=_contact_of(response) or request.uri,
+            target=contact_of(response) or request.uri,
             peer=source,
         )
 
@@ -78,11 +79,11 @@ class Dialog:
     def key(self) -> DialogKey:
         return self.call_id, self.local_tag, self.remote_tag
 
-    def refresh(self, message: Request | Response, source: Address) -> None:
-        """Learn from a message within the dialog that is known to be the peer's (12.2.1.2, 12.2.2)."""
-        self.peer = source
+    def retarget(self, message: Request | Response) -> None:
+        """An INVITE or UPDATE was accepted: later requests go to the place that its sender names (12.2.1.2, 12.2.2).
+        One that is refused changes nothing (RFC 6141 section 4.6)."""
         if message.cseq.method in ("INVITE", "UPDATE"):
-            self.target = _contact_of(message) or self.target
+            self.target = contact_of(message) or self.target
 
     def request(self, method: str, via: str, number: int | None = None) -> Request:
         """A request within the dialog (12.2.1.1); `number`, or the next, is its CSeq."""
@@ -142,23 +143,22 @@ def is_secure(uri: SipUri | str) -> bool:
     return isinstance(uri, SipUri) and uri.scheme == "sips"
 
 
-def redirect_target(response: Response, *, secure: bool = False) -> SipUri | None:
-    """The first place of a 3xx that we can call (8.1.3.4); `secure`: it must not be less secure than what we called."""
-    try:
-        uris = [contact.uri for contact in response.contacts]
-    except ProtocolError:
-        return None
-    for uri in uris:
-        if isinstance(uri, SipUri) and (is_secure(uri) or not secure):
-            return _bare_sip(uri)
-    return None
+def redirect_targets(response: Response, *, secure: bool = False) -> list[SipUri]:
+    """The places of a 3xx that we can call, by falling q (8.1.3.4, 20.10: 1 where there is none); `secure`: they must
+    not be less secure than what we called."""
+    contacts = sorted(response.contacts, key=lambda contact: -_preference(contact))
+    uris = [contact.uri for contact in contacts]
+    return [_bare_sip(uri) for uri in uris if isinstance(uri, SipUri) and (is_secure(uri) or not secure)]
 
 
-def _contact_of(message: Request | Response) -> SipUri | None:
-    """The place that the sender can be reached at, if it says one that we understand."""
-    contacts = message.contacts
-    uri = contacts[0].uri if contacts else None
-    return uri if isinstance(uri, SipUri) else None
+def _preference(contact: NameAddr) -> float:
+    text = contact.params.get("q") or "1"
+    return float(text) if _QVALUE.fullmatch(text) else 1.0
+
+
+def contact_of(message: Request | Response) -> SipUri | None:
+    """The place that the sender can be reached at: the first of its Contacts (one, by the RFC) that we understand."""
+    return next((contact.uri for contact in message.contacts if isinstance(contact.uri, SipUri)), None)
 
 
 def _bare(uri: SipUri | str) -> SipUri | str:
@@ -173,9 +173,8 @@ def _bare_sip(uri: SipUri) -> SipUri:
 
 def _came_through_nat(request: Request, contact: SipUri | str, source: Address) -> bool:
     """The caller itself sent this, from an address it does not know it has: its Contact leads nowhere."""
-    vias = request.via
     return (
-        len(vias) == 1
+        request.hops == 1
         and isinstance(contact, SipUri)
-        and all(literal(host) is not None and host != source.host for host in (vias[0].host, contact.host))
+        and all(literal(host) is not None and host != source.host for host in (request.via[0].host, contact.host))
     )

@@ -8,13 +8,18 @@ from voip.errors import ProtocolError
 from voip.sip.address import Address
 from voip.sip.call import Call, Calls
 from voip.sip.core import Core
-from voip.sip.events import RequestRefused
+from voip.sip.events import FieldsPassedOver, MessageUnreadable
 from voip.sip.guard import Guard
+from voip.sip.limits import RateLimiter
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
-from voip.sip.methods import METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, SDP, is_served, needs_dialog
-from voip.sip.objections import Refusal, objection
+from voip.sip.methods import METHOD_NOT_ALLOWED, METHODS, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
+from voip.sip.objections import objection
 from voip.sip.transaction import InviteServer, ServerTransaction, client_key, merge_key, note_source, server_key
 
+UNREADABLE_RATE, UNREADABLE_BURST, UNREADABLE_TOTAL_RATE = 0.1, 3.0, 1.0
+"""Messages a second that cannot be read and are reported, of one host, at once, and of all together."""
+START = 60
+"""Characters of a message that say which one is meant."""
 KEEP_ALIVE = b"\r\n\0 "
 """What datagrams that only keep a NAT's mapping open consist of."""
 
@@ -33,6 +38,9 @@ class Dispatcher:
         """Datagrams that are no SIP message."""
         self.ignored = 0
         """Messages that belong to nothing: stray responses and ACKs."""
+        self.passed_over = 0
+        """Fields, or parts of them, that were malformed and not needed."""
+        self._unreadable = RateLimiter(UNREADABLE_RATE, UNREADABLE_BURST, UNREADABLE_TOTAL_RATE, UNREADABLE_BURST)
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram, or one message of a connection."""
@@ -42,23 +50,41 @@ class Dispatcher:
             return
         try:
             message = parse_message(data, stream=source.reliable)
+            self._note_passed_over(message, source)
             if isinstance(message, Request):
                 self._receive_request(message, source, len(data), now)
             else:
                 self._receive_response(message, source, now)
         except ProtocolError as error:
             self.malformed += 1
-            self._refuse_malformed(data, source, error, now)
+            if not self._refuse_malformed(data, source, error, now):
+                self._report_dropped(data, source, error, now)
+
+    def _note_passed_over(self, message: Request | Response, source: Address) -> None:
+        if message.passed_over:
+            self.passed_over += len(message.passed_over)
+            problems = tuple(message.passed_over)
+            self._core.events.append(FieldsPassedOver(source, message.start_line()[:START], problems))
+
+    def _report_dropped(self, data: bytes, source: Address, error: ProtocolError, now: float) -> None:
+        """Tell the user, but let a flood of these not drown everything else."""
+        if not self._unreadable.take(source.host, now):
+            return
+        start = data.lstrip(KEEP_ALIVE)[:START].split(b"\n")[0].rstrip().decode("utf-8", "backslashreplace")
+        clients = self._core.clients.values()
+        ours = any(client.key[0].encode() in data or client.destination.host == source.host for client in clients)
+        expected = ours and start.upper().startswith("SIP/")
+        self._core.events.append(MessageUnreadable(source, start, str(error), expected))
 
     def _receive_response(self, response: Response, source: Address, now: float) -> None:
-        vias = response.via
-        transaction = self._core.clients.get(client_key(vias[0], response.cseq.method))
-        if transaction is None or len(vias) != 1:  # 8.1.3.3: with two it is not for us
+        via = response.via[0]
+        transaction = self._core.clients.get(client_key(via, response.cseq.method))
+        if transaction is None or response.hops != 1:  # 8.1.3.3: with two it is not for us
             self.ignored += 1
             return
         self._core.digest_client.note(transaction.request, response)
         if source == transaction.destination:
-            self._core.identity.learn_address(source, vias[0])
+            self._core.identity.learn_address(source, via)
         transaction.receive(response, source, now)
         self._on_heard(now)
 
@@ -89,20 +115,22 @@ class Dispatcher:
             self._on_heard(now)
 
     def _on_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
-        """9.2: the INVITE that it names is found by its branch."""
-        invite = self._core.servers.get((*server_key(request)[:-1], "INVITE"))
-        if invite is None and not self._guard.take_token(request, source, now):
+        """9.2: the request that it names is found by its branch; only an INVITE is worth the CANCEL."""
+        *key, _ = server_key(request)
+        named = ((*key, method) for method in METHODS if method != "CANCEL")
+        cancelled = next((self._core.servers[each] for each in named if each in self._core.servers), None)
+        if cancelled is None and not self._guard.take_token(request, source, now):
             return
         transaction = self._core.serve(request, source, size, now)
         if transaction is None:
             return
-        if invite is None:
+        if cancelled is None:
             self._core.respond(transaction, 481, now)
             return
-        transaction.take_tag_of(invite)
+        transaction.take_tag_of(cancelled)
         self._core.respond(transaction, 200, now)
-        if isinstance(invite.owner, Call) and not invite.answered:
-            invite.owner.on_cancel(invite, now)
+        if isinstance(cancelled.owner, Call) and isinstance(cancelled, InviteServer) and not cancelled.answered:
+            cancelled.owner.on_cancel(cancelled, now)
 
     def _receive_in_dialog(self, call: Call, request: Request, source: Address, size: int, now: float) -> None:
         transaction = self._core.serve(request, source, size, now)
@@ -126,7 +154,7 @@ class Dispatcher:
         if transaction is None:
             return
         if not guard.may_call(source.host):
-            self._core.respond(transaction, 403, now)
+            self._core.respond(transaction, 403, now, why="this address may not call")
             return
         refusal = objection(request, source)
         if refusal is not None:
@@ -144,28 +172,29 @@ class Dispatcher:
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
         """A call comes in."""
         if not self._accepts_calls:
-            self._core.respond(transaction, 480, now)
+            self._core.respond(transaction, 480, now, why="no calls are taken")
         elif not self._calls.make_room(transaction, now):
-            self._core.respond(transaction, 486, now)
+            self._core.respond(transaction, 486, now, why="busy")
         else:
             self._calls.take(transaction, now)
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
-        status, fields = refusal
-        unserved = status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
-        self._core.respond(transaction, status, now, fields=fields, allow=unserved)
+        unserved = refusal.status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)
+        fields, why = refusal.fields, refusal.why
+        self._core.respond(transaction, refusal.status, now, fields=fields, allow=unserved, why=why)
 
-    def _refuse_malformed(self, data: bytes, source: Address, error: ProtocolError, now: float) -> None:
+    def _refuse_malformed(self, data: bytes, source: Address, error: ProtocolError, now: float) -> bool:
         """400 where enough of a request is left to respond to, else nothing."""
         request = salvage(data)
         if request is None or not self._guard.take_malformed(source, now):
-            return
+            return False
         status = error.status if isinstance(error, SipParseError) else 400
         try:
             self._core.respond_stateless(request, source, status, len(data))
         except ProtocolError:
-            return
-        self._core.events.append(RequestRefused(source, request.method, status))
+            return False
+        self._core.report_refusal(request, source, status, str(error))
+        return True
 
     def _repeats_call(self, request: Request) -> bool:
         """An INVITE that made a call, after its transaction was forgotten."""

@@ -130,22 +130,54 @@ class RegistrationFailed:
 
 @dataclass(frozen=True)
 class RequestRefused:
-    """Information: a request from `source` was refused with `status`, or (re-INVITE) `source` refused one of ours."""
+    """Information: a request from `source` was refused with `status`, or (re-INVITE) `source` refused one of ours.
+
+    `caller` is the URI of its From, "" where there is none to read or the request was ours; `reason` is a few words for
+    people. What the owner itself has refused with `reject` is not reported: CallEnded says it. A caller without a
+    password is only asked for one: reported is a wrong one (401).
+    """
 
     source: Address
     method: str
     status: int
+    caller: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class MessageUnreadable:
+    """Information: a message that begins with `start` cannot be read and was dropped. `expected`: it seems to be the
+    response to a request of ours, which now may get none.
+
+    Not every one is reported: AgentStats.malformed counts them.
+    """
+
+    source: Address
+    start: str
+    reason: str
+    expected: bool
+
+
+@dataclass(frozen=True)
+class FieldsPassedOver:
+    """Information: what was malformed in a message that begins with `start`, and was not needed."""
+
+    source: Address
+    start: str
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class AgentStats:
     """What a user agent has ignored. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
     belong to nothing, as stray responses and ACKs; `limited`: requests left without a response because there were too
-    many, the password was wrong too often, or they came from a scanner."""
+    many, the password was wrong too often, or they came from a scanner; `passed_over`: fields and parts of fields that
+    were malformed and not needed."""
 
     malformed: int
     ignored: int
     limited: int
+    passed_over: int = 0
 
 
 Event = (
@@ -163,4 +195,6 @@ Event = (
     | Registered
     | RegistrationFailed
     | RequestRefused
+    | MessageUnreadable
+    | FieldsPassedOver
 )

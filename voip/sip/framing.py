@@ -8,6 +8,8 @@ import re
 from voip.sip.grammar import MESSAGE_TOO_LARGE, SipParseError
 from voip.sip.message import MAX_HEADER_SECTION, MAX_MESSAGE
 
+MAX_START_LINE = 8192
+"""Bytes of a start line that are looked at to tell SIP from something else."""
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
@@ -114,7 +116,7 @@ class StreamFramer:
 
     def _check_start(self) -> None:
         """What is not SIP is not waited for: TLS on a plain connection, a browser."""
-        line, end, _ = self._buffer[:MAX_HEADER_SECTION].partition(b"\n")
+        line, end, _ = self._buffer[:MAX_START_LINE].partition(b"\n")
         text = bytes(line.removesuffix(b"\r"))
         if end and _START_LINE.fullmatch(text) is None:
             raise StreamError("no start line", b"")

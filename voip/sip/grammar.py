@@ -21,6 +21,7 @@ QUOTED = re.compile(_QUOTED, re.DOTALL)
 _BARE_VALUE = r'[^ \t;,"<>\r\n]+'
 BARE_VALUE = re.compile(_BARE_VALUE)
 _PARAMETER = re.compile(rf"[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*(=)[ \t]*(?:({_QUOTED})|({_BARE_VALUE}))?)?", re.DOTALL)
+_QUOTE_OR_SEMICOLON = re.compile(r'[";]')
 HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 HOST_PORT = rf"({HOST})(?:[ \t]*:[ \t]*([0-9]{{1,{MAX_DIGITS}}}))?"
 _SPECIAL = re.compile(r'["<,]')
@@ -94,10 +95,45 @@ def parse_parameters(text: str) -> Parameters:
         name = found[1].lower()
         if name in parameters:
             raise SipParseError(f"parameter {name!r} appears twice")
-        quoted = found[3]
-        parameters[name] = unquote(quoted) if quoted else (found[4] or "") if found[2] else None
+        parameters[name] = _value_of(found)
         position = found.end()
     return parameters
+
+
+def _value_of(found: re.Match[str]) -> str | None:
+    quoted = found[3]
+    return unquote(quoted) if quoted else (found[4] or "") if found[2] else None
+
+
+def read_parameters(text: str) -> Parameters:
+    """Read what can be read of `;name=value;flag`, as of a field that others have written carelessly: pieces that are
+    malformed are passed over, of parameters with one name the first counts. SipParseError for quotes without end, and
+    for two tags: neither could be preferred."""
+    parameters: Parameters = {}
+    for piece in _pieces(text):
+        found = _PARAMETER.fullmatch(f";{piece}".rstrip(LWS))
+        if found is None:
+            continue
+        name, value = found[1].lower(), _value_of(found)
+        if parameters.setdefault(name, value) != value and name == "tag":
+            raise SipParseError("two tags")
+    return parameters
+
+
+def _pieces(text: str) -> list[str]:
+    """What stands between the semicolons, those in quotes apart."""
+    pieces, start, position = [], 0, 0
+    while found := _QUOTE_OR_SEMICOLON.search(text, position):
+        position = found.end()
+        if found[0] == ";":
+            pieces.append(text[start : found.start()])
+            start = position
+            continue
+        quoted = QUOTED.match(text, found.start())
+        if quoted is None:
+            raise SipParseError(f"unterminated quotes in {text[:80]!r}")
+        position = quoted.end()
+    return [*pieces, text[start:]]
 
 
 def format_parameters(parameters: Mapping[str, str | None]) -> str:

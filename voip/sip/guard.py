@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from voip.sip.address import Address
 from voip.sip.core import Core
 from voip.sip.digest_server import DigestVerifier, Verdict
-from voip.sip.events import RequestRefused
 from voip.sip.limits import RateLimiter, is_scanner
 from voip.sip.message import Request
 from voip.sip.methods import is_served
@@ -63,5 +62,5 @@ class Guard:
             fields = [("WWW-Authenticate", challenge) for challenge in asked]
             self._core.respond_stateless(request, source, 401, size, fields)
             if verdict is Verdict.WRONG:
-                self._core.events.append(RequestRefused(source, request.method, 401))
+                self._core.report_refusal(request, source, 401, "wrong user name or password")
         return verdict is Verdict.ALLOWED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from voip.sip.grammar import (
     parse_host,
     parse_parameters,
     parse_port,
+    read_parameters,
     split_list,
 )
 
@@ -274,12 +275,21 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """Read one value; SipParseError if it is malformed."""
+        return cls._of(text, parse_parameters)
+
+    @classmethod
+    def read(cls, text: str) -> Via:
+        """As `parse`, but parameters that are malformed, or there already, are passed over: for responses, where they
+        are what proxies have made of ours."""
+        return cls._of(text, read_parameters)
+
+    @classmethod
+    def _of(cls, text: str, read: Callable[[str], Parameters]) -> Via:
         found = _VIA.fullmatch(text)
         if found is None:
             raise SipParseError(f"malformed Via {text[:80]!r}")
         version, protocol, host, port, parameters = found.groups()
-        params = parse_parameters(parameters) if parameters else {}
-        return cls(protocol, parse_host(host), parse_port(port), params, version)
+        return cls(protocol, parse_host(host), parse_port(port), read(parameters) if parameters else {}, version)
 
     @property
     def sent_by(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import unicodedata
 from collections.abc import Callable
 
 from voip.ip import MAX_PORT
@@ -14,8 +16,20 @@ TOKEN_BITS = 64
 """Of tags and branches: an attacker off the path cannot name our dialogs and transactions (19.3)."""
 MAX_SEEN = 64
 """Remotes that are remembered to see us elsewhere."""
+ANONYMOUS = "anonymous"
+"""The user part of an address that is not to say anything (8.1.1.3)."""
+MAX_USER = 40
+"""Characters of a user part made of a name."""
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 Local = Callable[[Address], "tuple[str, int]"]
 """Our own host and port as a remote reaches them."""
+
+
+def user_part(name: str) -> str:
+    """A name of a person or machine as the user part of a SIP address: letters, digits and `-_.`, without accents; ""
+    where nothing is left of it."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return _NOT_PLAIN.sub("-", plain).strip("-.")[:MAX_USER]
 
 
 def random_token(rng: random.Random, bits: int = TOKEN_BITS) -> str:

@@ -115,6 +115,8 @@ class Ending:
         self._leg.move(Trigger.BYE)
         self._stop(now)
         request = self._leg.request("BYE")
+        for name, value in self._leg.core.bye_headers(self._leg.call_id).items():
+            request.headers.set(name, value)
         self.add_headers(request)
         unvalidated = not dialog.validated and may_be_spoofed(dialog.peer)
         destination = self._leg.destination() if dialog.validated else dialog.peer
@@ -144,7 +146,7 @@ class Ending:
             core.respond(transaction, 481, now)
             return
         self._bye_received = True
-        core.respond(transaction, 200, now)
+        core.respond(transaction, 200, now, fields=core.bye_headers(self._leg.call_id).items())
         crossing = self._leg.state is CallState.ENDING and self.reason is not None
         self.end(self.reason if crossing and self.reason else Reason("remote-bye"), now)
 

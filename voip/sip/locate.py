@@ -77,7 +77,8 @@ def addresses_of(
     services = [wanted] if wanted else [protocol for protocol in protocols if protocol != "tls"]
     found: list[Address] = []
     if _asks_dns(target):
-        for protocol, name in _services(target, services, records, may_choose=not wanted or uri.scheme == "sips"):
+        choice = protocols if not wanted else services if uri.scheme == "sips" else ()
+        for protocol, name in _services(target, services, records, choice):
             found += _of_service(records, name, protocol, rng)
     if not found:
         protocol = wanted or "udp"
@@ -141,13 +142,14 @@ def _asks_dns(name: str) -> bool:
     return len(labels) > 1 and labels[-1] not in UNASKED_DOMAINS
 
 
-def _services(target: str, protocols: Sequence[str], records: Records, *, may_choose: bool) -> list[tuple[str, str]]:
-    """Protocols and names of SRV records, in the order to try: by NAPTR where the domain has such, else all (4.1)."""
-    if may_choose:
+def _services(target: str, protocols: Sequence[str], records: Records, choice: Sequence[str]) -> list[tuple[str, str]]:
+    """Protocols and names of SRV records, in the order to try: by NAPTR of a protocol among `choice`, where the domain
+    has such, TLS for a sip: URI too; else all of `protocols` (4.1)."""
+    if choice:
         offered = [record for record in records.naptr(target)[:MAX_RECORDS] if record.flags.lower() == "s"]
         offered.sort(key=lambda record: (record.order, record.preference))
         chosen = [(SERVICES.get(record.service.upper(), ""), record.replacement) for record in offered]
-        chosen = [(protocol, name) for protocol, name in chosen if protocol in protocols]
+        chosen = [(protocol, name) for protocol, name in chosen if protocol in choice]
         if chosen:
             return chosen
     return [(protocol, SRV_PREFIX[protocol] + target) for protocol in protocols]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from voip.sip.grammar import (
     BAD_REQUEST,
@@ -36,8 +39,12 @@ __all__ = [
 ]
 
 MAX_MESSAGE = 65536  # bytes of a datagram
-MAX_HEADER_SECTION = 8192  # bytes from the start line to the empty line
-MAX_HEADERS = 100
+MAX_HEADER_SECTION = MAX_MESSAGE - len("\r\n\r\n")
+"""Bytes from the start line to the empty line: no less than a message may have."""
+MAX_HEADERS = 1000
+"""Lines: a request that has passed many proxies has some hundred (Via, Record-Route, History-Info)."""
+MAX_VALUES = 200
+"""Of a list whose values are taken apart (Via, Contact, Record-Route): Max-Forwards is mostly 70."""
 MAX_FORWARDS = "70"
 """Of requests of ours (8.1.1.6)."""
 MAX_MAX_FORWARDS = 255  # RFC 3261 section 20.22
@@ -112,14 +119,16 @@ REASONS = {
     607: "Unwanted",
 }
 
+_Value = TypeVar("_Value")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(r"\n[ \t]+")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _STATUS = re.compile(r"[1-6][0-9][0-9]")
 _NUMBER = re.compile(rf"[0-9]{{1,{MAX_DIGITS}}}")
-_CALL_ID = re.compile(r"[^\s,;]+")
 _MANDATORY = ("From", "To", "Call-ID", "CSeq")
-_AT_MOST_ONCE = ("Max-Forwards", "Content-Length", "Content-Type")
+_AT_MOST_ONCE = ("Content-Length", "Content-Type")
+_NEED_CONTACT = ("INVITE", "REGISTER", "SUBSCRIBE", "REFER")
+"""Requests outside of dialogs that are of no use without their Contact."""
 _ANSWER_COPIES = ("From", "To", "Call-ID", "CSeq")
 _SALVAGED = ("Via", *_ANSWER_COPIES, "Timestamp")
 # The good beginning of a Via that goes wrong later: up to a parameter, or at least sent-by.
@@ -128,29 +137,54 @@ _VIA_SENT_BY = re.compile(r"[^;,\"]+")
 
 
 class SipMessage(ABC):
-    """What requests and responses share; the typed helpers raise SipParseError (a ProtocolError) if malformed."""
+    """What requests and responses share; the typed helpers raise SipParseError (a ProtocolError) if malformed.
+
+    What a call does not need may be malformed: lists leave out what cannot be read of them, and `passed_over` says what
+    that was.
+    """
 
     __slots__ = ()
 
     headers: Headers
     body: bytes
+    passed_over: list[str]
 
     @property
     def via(self) -> list[Via]:
-        return [Via.parse(value) for value in self.headers.get_all("Via")]
+        """The top one, which is needed, and those of the others that can be read."""
+        values = self.headers.get_all("Via")
+        return [self._top_via(values[0]), *_readable(values[1:], Via.read)] if values else []
+
+    @property
+    def hops(self) -> int:
+        """How many Via values there are, whether they can be read or not."""
+        return len(self.headers.get_all("Via"))
+
+    @abstractmethod
+    def _top_via(self, value: str) -> Via:
+        """The value that says where a response goes."""
 
     @property
     def from_(self) -> NameAddr:
-        return NameAddr.parse(self._one("From"))
+        return NameAddr.read(self._one("From"), opaque=True)
+
+    @property
+    def caller(self) -> str:
+        """The URI of From as text, for people to read; "" where it cannot be read."""
+        try:
+            return str(self.from_.uri)
+        except SipParseError:
+            return ""
 
     @property
     def to(self) -> NameAddr:
-        return NameAddr.parse(self._one("To"))
+        return NameAddr.read(self._one("To"), opaque=True)
 
     @property
     def contacts(self) -> list[NameAddr]:
         """The Contact values; the single `*` of a REGISTER has "*" as its URI."""
-        return _parse_contacts(self.headers.get_all("Contact"))
+        values = self.headers.get_all("Contact")
+        return [NameAddr("*")] if values == ["*"] else _readable(values, NameAddr.read)
 
     @property
     def cseq(self) -> CSeq:
@@ -159,23 +193,23 @@ class SipMessage(ABC):
     @property
     def call_id(self) -> str:
         call_id = self._one("Call-ID")
-        if _CALL_ID.fullmatch(call_id) is None:
-            raise SipParseError(f"malformed Call-ID {call_id[:80]!r}")
-        return call_id
+        if not call_id:
+            raise SipParseError("an empty Call-ID")
+        return call_id  # compared byte by byte, and never taken apart
 
     @property
     def routes(self) -> list[NameAddr]:
-        return [NameAddr.parse(value) for value in self.headers.get_all("Route")]
+        return _readable(self.headers.get_all("Route"), NameAddr.read_route)
 
     @property
     def record_routes(self) -> list[NameAddr]:
-        return [NameAddr.parse(value) for value in self.headers.get_all("Record-Route")]
+        return _readable(self.headers.get_all("Record-Route"), NameAddr.read_route)
 
     @property
     def max_forwards(self) -> int:
-        """Max-Forwards, 70 where it is absent."""
+        """Max-Forwards, 70 where it is absent or cannot be read."""
         text = self.headers.get("Max-Forwards")
-        return DEFAULT_MAX_FORWARDS if text is None else _parse_number("Max-Forwards", text, MAX_MAX_FORWARDS)
+        return DEFAULT_MAX_FORWARDS if text is None or not _is_number(text, MAX_MAX_FORWARDS) else int(text)
 
     @property
     def content_type(self) -> str:
@@ -214,6 +248,10 @@ class Request(SipMessage):
     uri: SipUri | str
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
+    passed_over: list[str] = field(default_factory=list, compare=False, repr=False)
+
+    def _top_via(self, value: str) -> Via:
+        return Via.parse(value)
 
     def start_line(self) -> str:
         return f"{self.method} {self.uri} {VERSION}"
@@ -234,7 +272,7 @@ class Request(SipMessage):
 
 def _tagged(to: str, tag: str) -> str:
     try:
-        tagged = "tag" in NameAddr.parse(to).params
+        tagged = "tag" in NameAddr.read(to, opaque=True).params
     except SipParseError:
         tagged = False
     return to if tagged else f"{to};tag={tag}"
@@ -248,6 +286,10 @@ class Response(SipMessage):
     reason: str = ""
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
+    passed_over: list[str] = field(default_factory=list, compare=False, repr=False)
+
+    def _top_via(self, value: str) -> Via:
+        return Via.read(value)
 
     def start_line(self) -> str:
         return f"{VERSION} {self.status} {self.reason}"
@@ -269,17 +311,15 @@ def parse_message(data: bytes, *, stream: bool = False) -> Request | Response:
     if len(lines) > MAX_HEADERS + 1:
         raise SipParseError(f"more than {MAX_HEADERS} headers", MESSAGE_TOO_LARGE)
     message = _parse_start_line(lines[0])
-    message.headers = Headers.of_wire([_parse_header(line) for line in lines[1:]])
+    message.headers = Headers.of_wire(_parse_headers(lines[1:], message.passed_over))
     _check_fields(message)
-    message.body = _cut_body(message.headers, data[end.end() :], stream)
+    message.body = _cut_body(message, data[end.end() :], stream)
     return message
 
 
 def _unfold(section: bytes) -> str:
     """The header section as text with "\\n" line ends and folded lines joined (RFC 3261 section 7.3.1)."""
     text = section.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
-    if "\r" in text:
-        raise SipParseError("a CR without LF in the headers")
     return _FOLD.sub(" ", text) if "\n " in text or "\n\t" in text else text
 
 
@@ -308,61 +348,139 @@ def _parse_status_line(line: str) -> Response:
     return Response(int(status), reason)
 
 
-def _parse_header(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    name = name.rstrip(LWS)
-    if not colon or not is_token(name):
-        raise SipParseError(f"malformed header {line[:80]!r}")
-    return canonical_name(name), value.strip(LWS)
+def _parse_headers(lines: list[str], passed_over: list[str]) -> list[tuple[str, str]]:
+    """Name and value of each line. One that is none (no colon, no name, a CR within) is passed over: what a call needs
+    is missed soon enough."""
+    fields = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        name = name.rstrip(LWS)
+        if colon and is_token(name) and "\r" not in value:
+            fields.append((canonical_name(name), value.strip(LWS)))
+        else:
+            passed_over.append(f"no header field: {line[:80]!r}")
+    return fields
 
 
 def _check_fields(message: Request | Response) -> None:
     """What every message must hold, well-formed and once (RFC 3261 section 8.1.1)."""
-    headers = message.headers
-    names = [name for name, _ in headers]
-    for name in _MANDATORY:
-        if names.count(name) != 1:
-            raise SipParseError(f"{'more than one' if name in names else 'no'} {name}")
-    for name in _AT_MOST_ONCE:
-        if names.count(name) > 1:
-            raise SipParseError(f"more than one {name}")
-    if not message.via:
-        raise SipParseError("no Via")
+    _check_numbers_of_fields(message)
+    _check_vias(message)
     cseq, _ = message.cseq, message.call_id
     if isinstance(message, Request) and cseq.method != message.method:
         raise SipParseError(f"CSeq is of {cseq.method[:40]!r}, the request is {message.method[:40]!r}")
-    for party in (message.from_, message.to):
-        if "tag" in party.params and not party.tag:
-            raise SipParseError("a tag without a value")
-    _ = message.max_forwards
+    for name in ("From", "To"):
+        _check_party(message, name)
+    max_forwards = message.headers.get("Max-Forwards")
+    if max_forwards is not None and not _is_number(max_forwards, MAX_MAX_FORWARDS):
+        message.passed_over.append(f"Max-Forwards {max_forwards[:40]!r}")
     # The rest is looked at only where it is: they decide where the next request goes.
-    _ = message.contacts, message.routes, message.record_routes
+    _check_places(message)
 
 
-def _cut_body(headers: Headers, rest: bytes, stream: bool) -> bytes:
+def _check_vias(message: Request | Response) -> None:
+    if not message.via:
+        raise SipParseError("no Via")
+    _note_malformed(message, "Via", message.headers.get_all("Via"), Via.parse)
+
+
+def _check_numbers_of_fields(message: Request | Response) -> None:
+    """A response that says the same twice is read, as dropping it would leave the request without one."""
+    for name in ("Via", "Contact", "Record-Route"):
+        if len(message.headers.get_all(name)) > MAX_VALUES:
+            raise SipParseError(f"more than {MAX_VALUES} values of {name}", MESSAGE_TOO_LARGE)
+    names = [name for name, _ in message.headers]
+    for name in _MANDATORY:
+        count = names.count(name)
+        if count == 0:
+            raise SipParseError(f"no {name}")
+        if count > 1 and (isinstance(message, Request) or len(set(message.headers.lines(name))) > 1):
+            raise SipParseError(f"more than one {name}")
+    for name in _AT_MOST_ONCE:
+        if names.count(name) > 1 and isinstance(message, Request):
+            raise SipParseError(f"more than one {name}")
+
+
+def _check_party(message: Request | Response, name: str) -> None:
+    """From or To: the tag is what counts. Nothing is sent to its URI, so that need not be one."""
+    text = message.headers.get(name) or ""
+    try:
+        party = NameAddr.parse(text)
+    except SipParseError as error:
+        party = NameAddr.read(text, opaque=True)
+        message.passed_over.append(f"in {name}: {error}")
+    if "tag" in party.params and not party.tag and isinstance(message, Request):
+        raise SipParseError("a tag without a value")
+
+
+def _check_places(message: Request | Response) -> None:
+    """Contact and Record-Route, which later requests go to: a request that makes a dialog is refused without them, as
+    none would arrive. In all else they may be malformed; a 2xx has to be acknowledged whatever it says."""
+    begins = isinstance(message, Request) and message.method in _NEED_CONTACT and not message.to.tag
+    contacts = message.headers.get_all("Contact")
+    if begins and "*" in contacts and len(contacts) > 1:
+        raise SipParseError("Contact * beside others")
+    if contacts != ["*"] and _note_malformed(message, "Contact", contacts) and begins and not message.contacts:
+        raise SipParseError(f"malformed Contact {', '.join(contacts)[:80]!r}")
+    routes = message.headers.get_all("Record-Route")
+    if _note_malformed(message, "Record-Route", routes) and begins and len(message.record_routes) < len(routes):
+        raise SipParseError(f"malformed Record-Route {', '.join(routes)[:80]!r}")
+
+
+def _note_malformed(
+    message: Request | Response, name: str, values: list[str], parse: Callable[[str], object] = NameAddr.parse
+) -> bool:
+    """Whether some of these values break the grammar; if so, they are noted."""
+    problems = [problem for value in values if (problem := _problem(parse, value))]
+    message.passed_over += [f"in {name}: {problem}" for problem in problems]
+    return bool(problems)
+
+
+def _problem(parse: Callable[[str], object], value: str) -> str:
+    """What `parse` has against a value, "" if nothing."""
+    try:
+        parse(value)
+    except SipParseError as error:
+        return str(error)
+    return ""
+
+
+def _cut_body(message: Request | Response, rest: bytes, stream: bool) -> bytes:
     """The body by Content-Length (RFC 3261 section 18.3); the field is made to say what was taken."""
-    text = headers.get("Content-Length")
-    if text is None and stream:
+    headers = message.headers
+    lengths = set(headers.lines("Content-Length"))
+    text = lengths.pop() if len(lengths) == 1 else None
+    if stream and text is None:
         raise SipParseError("no Content-Length")
-    length = len(rest) if text is None else _parse_number("Content-Length", text, MAX_MESSAGE)
+    if text is None or not (stream or isinstance(message, Request) or _is_number(text, MAX_MESSAGE)):
+        if text is not None or lengths:
+            message.passed_over.append("Content-Length")  # a datagram says how long it is
+        length = len(rest)
+    else:
+        length = _parse_number("Content-Length", text, MAX_MESSAGE)
     if length > len(rest):
         raise SipParseError(f"Content-Length {length}, but {len(rest)} bytes are there")
     headers.set("Content-Length", str(length))
     return rest[:length]
 
 
+def _is_number(text: str, largest: int) -> bool:
+    return _NUMBER.fullmatch(text) is not None and int(text) <= largest
+
+
 def _parse_number(name: str, text: str, largest: int) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) > largest:
+    if not _is_number(text, largest):
         raise SipParseError(f"{name} {text[:40]!r} is not a number up to {largest}")
     return int(text)
 
 
-def _parse_contacts(values: list[str]) -> list[NameAddr]:
-    if "*" in values:
-        if len(values) > 1:
-            raise SipParseError("Contact * beside others")
-        return [NameAddr("*")]
-    return [NameAddr.parse(value) for value in values]
+def _readable(values: list[str], read: Callable[[str], _Value]) -> list[_Value]:
+    """What `read` makes of those values that it can."""
+    found = []
+    for value in values[:MAX_VALUES]:
+        with contextlib.suppress(SipParseError):
+            found.append(read(value))
+    return found
 
 
 def salvage(data: bytes) -> Request | None:

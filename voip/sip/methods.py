@@ -7,8 +7,10 @@ place, and add an event if the user of the agent has to know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 SDP = "application/sdp"
 DTMF = ("application/dtmf-relay", "application/dtmf")
@@ -19,6 +21,14 @@ TIMER = "timer"
 EXTENSIONS = (RELIABLE, TIMER)
 """Option tags of what may be required of us (RFC 3262, 4028). Not "replaces": a user agent without it ignores a
 Replaces field (RFC 3891 section 5), so that the call is one like any other."""
+
+
+class Refusal(NamedTuple):
+    """Status and header fields of the response that refuses a request, and in a few words, for the user, why."""
+
+    status: int
+    fields: Sequence[tuple[str, str]] = ()
+    why: str = ""
 
 
 class Where(Enum):

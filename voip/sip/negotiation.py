@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
 from voip.sip.address import Address
+from voip.sip.bodies import session_part
 from voip.sip.call_state import HAS_SESSION, CallState
 from voip.sip.dialog import is_secure
 from voip.sip.events import CallOffered, CallReanswered, RequestRefused
@@ -100,7 +101,7 @@ class Negotiation:
     def on_update(self, transaction: ServerTransaction, now: float, *, invite_open: bool) -> None:
         """RFC 3311 section 5.2. Without an offer it is always in order; `invite_open`: the offer of our INVITE has no
         answer yet."""
-        if not transaction.request.body:
+        if not session_part(transaction.request):
             self.learn(transaction.request)
             self._answer_update(transaction, b"", now)
         elif invite_open or self._offering is not None or self._unacked.offer_open:
@@ -141,7 +142,7 @@ class Negotiation:
 
     def _take_offer(self, transaction: ServerTransaction) -> None:
         self.take(transaction)
-        self._core.events.append(CallOffered(self._leg.call_id, transaction.request.body))
+        self._core.events.append(CallOffered(self._leg.call_id, session_part(transaction.request)))
 
     def _refuse_for_now(self, transaction: ServerTransaction, now: float) -> None:
         wait = str(self._core.rng.randrange(MAX_RETRY_AFTER + 1))
@@ -154,7 +155,7 @@ class Negotiation:
         fields.append(("Contact", self._contact_for(transaction)))
         fields += self.timer.response_fields(request, now)
         response = self._core.respond(transaction, 200, now, fields=fields, allow=True, body=body)
-        self._local, self._remote = body, request.body
+        self._local, self._remote = body, session_part(request)
         self._unacked.repeat(transaction, response, self._leg.dialog, first=first, now=now)
 
     def _answer_update(self, transaction: ServerTransaction, body: bytes, now: float) -> None:
@@ -163,7 +164,7 @@ class Negotiation:
             fields += self.timer.response_fields(transaction.request, now)
         self._core.respond(transaction, 200, now, fields=fields, allow=True, body=body)
         if body:
-            self._local, self._remote = body, transaction.request.body
+            self._local, self._remote = body, session_part(transaction.request)
 
     def _contact_for(self, transaction: ServerTransaction) -> str:
         return self._core.identity.contact(transaction.source, secure=is_secure(transaction.request.uri))
@@ -224,25 +225,27 @@ class Negotiation:
             self._reoffer(now)
         else:
             self._settle(transaction)
-            self._core.events.append(RequestRefused(source, "INVITE", response.status))
+            self._core.events.append(RequestRefused(source, "INVITE", response.status, reason=response.reason))
 
     def _offer_accepted(
         self, transaction: ClientTransaction, response: Response, source: Address, first: bool, now: float
     ) -> None:
         assert self._leg.dialog is not None
         if first:
-            self._leg.dialog.refresh(response, source)
+            self._leg.dialog.peer = source
+            self._leg.dialog.retarget(response)
             self._leg.learn_next_hop(now)
             self.learn(response)
         self._acks.send(self._leg.dialog, transaction)
         if not first or not self._leg.live:
             return
         self.timer.on_2xx(response, now)
-        unchanged = transaction is self._refresh and response.body == self._remote
+        answer = session_part(response)
+        unchanged = transaction is self._refresh and answer == self._remote
         self._settle(transaction)
-        self._local, self._remote = transaction.request.body, response.body
+        self._local, self._remote = transaction.request.body, answer
         if not unchanged:
-            self._core.events.append(CallReanswered(self._leg.call_id, response.body))
+            self._core.events.append(CallReanswered(self._leg.call_id, answer))
 
     def _settle(self, transaction: ClientTransaction) -> None:
         """What this one offered needs no further try; what the user has come to want since then still does."""
@@ -309,7 +312,8 @@ class Negotiation:
             return
         if response.status < 300:
             assert self._leg.dialog is not None
-            self._leg.dialog.refresh(response, source)
+            self._leg.dialog.peer = source
+            self._leg.dialog.retarget(response)
             self.timer.on_2xx(response, now)
         elif not self._is_gone(response, now):
             self._peer_updates = response.status not in NO_UPDATE

@@ -3,62 +3,47 @@
 from __future__ import annotations
 
 from voip.sip.address import Address
-from voip.sip.dialog import is_secure
+from voip.sip.bodies import objection_to_body
+from voip.sip.dialog import contact_of, is_secure
 from voip.sip.message import Request
-from voip.sip.methods import EXTENSIONS, METHODS, SDP, is_served, refusal_of
+from voip.sip.methods import EXTENSIONS, METHODS, SDP, Refusal, is_served, refusal_of
 from voip.sip.session_timer import MIN_SE, too_short
 from voip.sip.uri import SipUri
 
 NEGOTIATING = ("INVITE", "UPDATE")
 """Methods that a session timer goes with (RFC 4028)."""
-CHECKED_BY_THE_CALL = ("INFO",)
-"""Methods whose body comes last: a package is refused before it (RFC 6086 section 4.2.2: 469)."""
-Refusal = tuple[int, "list[tuple[str, str]]"]
-"""Status and header fields of the response."""
 
 
 def objection(request: Request, source: Address) -> Refusal | None:
     """What the standard has against this request, in the order of section 8.2; None if it is good."""
     if not is_served(request.method):
-        return refusal_of(request.method), []
+        return Refusal(refusal_of(request.method))
     if not isinstance(request.uri, SipUri) or (is_secure(request.uri) and source.protocol != "tls"):
-        return 416, []
+        return Refusal(416)
     unsupported = [tag for tag in request.headers.get_all("Require") if tag.lower() not in EXTENSIONS]
     if unsupported:
-        return 420, [("Unsupported", ", ".join(unsupported))]
+        tags = ", ".join(unsupported)
+        return Refusal(420, [("Unsupported", tags)], f"requires {tags}")
     if request.method in NEGOTIATING and too_short(request):
-        return 422, [("Min-SE", str(MIN_SE))]
-    refusal = _objection_to_body(request)
+        return Refusal(422, [("Min-SE", str(MIN_SE))])
+    refusal = objection_to_body(request) if SDP in METHODS[request.method].bodies else None
     if refusal is None and request.method == "INVITE":
         return _objection_to_accept(request) or _objection_to_contact(request)
     return refusal
-
-
-def _objection_to_body(request: Request) -> Refusal | None:
-    if not request.body or not METHODS[request.method].bodies or request.method in CHECKED_BY_THE_CALL:
-        return None
-    encodings = [encoding.lower() for encoding in request.headers.get_all("Content-Encoding")]
-    if any(encoding != "identity" for encoding in encodings):
-        return 415, [("Accept-Encoding", "identity")]
-    bodies = METHODS[request.method].bodies
-    if request.content_type not in bodies:
-        return 415, [("Accept", ", ".join(bodies))]
-    return None
 
 
 def _objection_to_accept(request: Request) -> Refusal | None:
     """A caller that accepts some bodies, but no session description, cannot get an answer (21.4.7)."""
     accepted = [value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")]
     if accepted and not any(kind in (SDP, "application/*", "*/*") for kind in accepted):
-        return 406, []
+        return Refusal(406, why="accepts no session description")
     return None
 
 
 def _objection_to_contact(request: Request) -> Refusal | None:
-    """A dialog needs one place to send requests to (8.1.1.8). RFC 2543 asked for none, and its callers had no tags."""
-    contacts = request.contacts
-    if not contacts and request.from_.tag is None and isinstance(request.from_.uri, SipUri):
+    """A dialog needs a place to send requests to (8.1.1.8); one that is there has it, so that a Contact is only missed
+    at its beginning. RFC 2543 asked for none, and its callers had no tags."""
+    old = not request.contacts and request.from_.tag is None and isinstance(request.from_.uri, SipUri)
+    if request.to.tag or old or contact_of(request) is not None:
         return None
-    if len(contacts) != 1 or not isinstance(contacts[0].uri, SipUri):
-        return 400, []
-    return None
+    return Refusal(400, why="no Contact that can be called")

@@ -2,19 +2,22 @@
 
 The address that the registrar sees our requests come from (RFC 3581) is the contact that it gets: behind a NAT that
 is another address than the one we have. Where it fails it is tried again for ever, after pauses that grow
-(RFC 5626 section 4.5); whether that is of use is for the owner to say.
+(RFC 5626 section 4.5); whether that is of use is for the owner to say. Its service route (RFC 3608) is that of calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
+from voip.errors import ProtocolError
 from voip.sip.address import Address
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import is_secure
 from voip.sip.events import Registered, RegistrationFailed
 from voip.sip.keepalive import KeepAlive
 from voip.sip.message import Response
+from voip.sip.timers import Timers
 from voip.sip.transaction import ClientTransaction
 from voip.sip.uri import NameAddr, SipUri, uri_equal
 
@@ -30,6 +33,38 @@ MAX_RETRY_AFTER = 300
 KEEP_ALIVE_INTERVAL = (24.0, 29.0)
 """Seconds between empty messages, which keep a NAT's mapping open between refreshes (RFC 5626 section 4.4.2)."""
 INTERVAL_TOO_BRIEF = 423
+PATIENCE = 2.0
+"""Seconds that a call waits for the first response of the registrar."""
+MAX_SERVICE_ROUTE = 8
+"""Proxies of a service route that are taken: an IMS has one or two."""
+
+
+class Gate:
+    """Actions that wait: from the first `close` on until `open`, PATIENCE at most; never again after that."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._closed, self._opened = False, False
+        self._waiting: list[Callable[[float], object]] = []
+
+    def close(self) -> None:
+        self._closed = not self._opened
+
+    def open(self, now: float) -> None:
+        """What waits is done now."""
+        self._closed, self._opened = False, True
+        self._timers.clear(self, "patience")
+        actions, self._waiting = self._waiting, []
+        for action in actions:
+            action(now)
+
+    def pass_through(self, action: Callable[[float], object], now: float) -> None:
+        """Do this now, or when the gate opens."""
+        if not self._closed:
+            action(now)
+            return
+        self._waiting.append(action)
+        self._timers.set(self, "patience", now + PATIENCE, self.open)
 
 
 class Registration:
@@ -45,6 +80,9 @@ class Registration:
         self._moved = False
         self._failures = 0
         self._leaving = False
+        self.calls = Gate(core.timers)
+        """What calls wait at until the registrar has responded for the first time, with its service route, or is
+        silent: one that comes before its caller is registered is often refused."""
         self.hosts: set[str] = set()
         """The addresses of the registrar: calls that we are registered for come from there."""
         self.destination: Address | None = None
@@ -58,7 +96,8 @@ class Registration:
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
         if not self._leaving:
-            self._core.resolver.resolve(self._core.next_hop(self._registrar), now, self._found)
+            self.calls.close()
+            self._core.resolver.resolve(self._core.next_hop(self._registrar, "REGISTER"), now, self._found)
 
     def stop(self, now: float) -> None:
         """Take it back (10.2.2); `over` says when."""
@@ -66,6 +105,7 @@ class Registration:
             return
         self._leaving = True
         self._core.timers.clear_all(self)
+        self.calls.open(now)
         self._keep_alive.stop()
         under_way, self._transaction = self._transaction, None
         if under_way is not None and not under_way.answered:
@@ -170,6 +210,8 @@ class Registration:
             self._fail(response.status, "the registrar grants no time", now)
             return
         self.registered, self._failures, self._former = True, 0, ""
+        self._core.take_service_route(_service_route(response))
+        self.calls.open(now)
         self._core.timers.set(self, "expired", now + granted, self._expired)
         if self._learn_address(response) and not self._moved:
             self._moved = True  # once for each refresh: some NATs give every packet another port
@@ -181,13 +223,20 @@ class Registration:
         self._core.events.append(Registered(str(self._account), granted, str(NameAddr.parse(self._contact).uri)))
 
     def _granted(self, response: Response) -> int:
-        """For how long: what it says of our contact, else of all of them, else what we asked for (10.2.4)."""
+        """For how long: what it says of our contact, else of all of them, else what we asked for (10.2.4).
+
+        A border controller may have put itself in the place of our host and port, or made another URI of ours. Where
+        more than one may be ours the shortest time counts: to refresh too early does no harm.
+        """
         ours = NameAddr.parse(self._contact).uri
-        for contact in response.contacts:
-            if uri_equal(contact.uri, ours) and (seconds := _seconds(contact.params.get("expires"))) is not None:
-                return seconds
+        times = [(contact.uri, _seconds(contact.params.get("expires"))) for contact in response.contacts]
+        said = [(uri, seconds) for uri, seconds in times if seconds is not None]
+        equal = [seconds for uri, seconds in said if uri_equal(uri, ours)]
+        alike = [seconds for uri, seconds in said if _user(uri) == _user(ours)]
+        if equal or alike:
+            return equal[0] if equal else min(alike)
         seconds = _seconds(response.headers.get("Expires"))
-        return self._expires if seconds is None else seconds
+        return min([seconds for _, seconds in said], default=self._expires) if seconds is None else seconds
 
     def _learn_address(self, response: Response) -> bool:
         """Whether the registrar sees us at another address than our contact says."""
@@ -205,6 +254,7 @@ class Registration:
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
         self._failures += 1
+        self.calls.open(now)
         pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
         pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
@@ -218,9 +268,25 @@ class Registration:
 
     def _end(self) -> None:
         self.registered, self.over = False, True
+        self._core.take_service_route([])
         self._core.timers.clear_all(self)
         self._keep_alive.stop()
         self._core.digest_client.forget(self._call_id)
+
+
+def _user(uri: SipUri | str) -> str | None:
+    return uri.user if isinstance(uri, SipUri) else None
+
+
+def _service_route(response: Response) -> list[NameAddr]:
+    """The proxies that requests of ours are to pass, in order (RFC 3608 section 5); none where it names none."""
+    found = []
+    for value in response.headers.get_all("Service-Route")[:MAX_SERVICE_ROUTE]:
+        with contextlib.suppress(ProtocolError):
+            route = NameAddr.read_route(value)
+            if isinstance(route.uri, SipUri):
+                found.append(route)
+    return found
 
 
 def _seconds(text: str | None) -> int | None:

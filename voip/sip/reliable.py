@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voip.sip.address import Address, may_be_spoofed
+from voip.sip.bodies import session_part
 from voip.sip.core import COPIES_TO_UNVALIDATED, Core, Fields
 from voip.sip.dialog import Dialog
 from voip.sip.message import Request, Response
@@ -119,7 +120,7 @@ class EarlyDialog:
         the 2xx, else that of a provisional response; nothing if it has been replaced since."""
         if self.changed:
             return b""
-        return self.answer if self.settled else final.body or self.answer
+        return self.answer if self.settled else session_part(final) or self.answer
 
 
 class EarlyDialogs:
@@ -149,8 +150,9 @@ class EarlyDialogs:
         number = _rseq(response) if reliable else 0
         if reliable and (not number or (early.number and number != early.number + 1)):
             return False
-        if response.body and not early.settled:
-            early.answer, early.settled = response.body, reliable
+        session = session_part(response)
+        if session and not early.settled:
+            early.answer, early.settled = session, reliable
         if reliable:
             early.number = number
             self._acknowledge(early, invite.cseq.number, now)

@@ -17,7 +17,7 @@ from voip.sip.timers import Timers
 MIN_SE = 90
 """Shortest interval that may be asked for, in seconds (sections 4 and 5)."""
 MIN_INTERVAL = 10
-"""Seconds: a 2xx may, wrongly, name less than MIN_SE; but we never refresh more often than each 5 s."""
+"""Seconds: a peer may, wrongly, name less than MIN_SE; but we never refresh more often than each 5 s."""
 MARGIN = 32.0
 """BYE goes this long, or a third of the interval, before the end (section 10)."""
 Action = Callable[[float], None]
@@ -69,16 +69,17 @@ class SessionTimer:
     # --- as server (section 9) ------------------------------------------------------------------------------------
 
     def response_fields(self, request: Request, now: float) -> list[tuple[str, str]]:
-        """What our 2xx to this INVITE or UPDATE says; it holds from now on."""
+        """What our 2xx to this INVITE or UPDATE says; it holds from now on. The interval is not raised, but to the
+        least that the request itself allows (section 9): who supports timers is refused one that is too short."""
         asked = _number(request, "Session-Expires")
         least = _number(request, "Min-SE") or 0
         self._least = max(self._least, least)
         if asked is None:
             self.stop()
             return []
-        interval, supported = max(asked, least, MIN_SE), _supported(request)
+        interval, supported = max(asked, least), _supported(request)
         refresher = (_refresher(request) or "uac") if supported else "uas"
-        self._start(interval, refresher == "uas", now)
+        self._start(max(interval, MIN_INTERVAL), refresher == "uas", now)
         fields = [("Session-Expires", f"{interval};refresher={refresher}")]
         return [*fields, ("Require", TIMER)] if supported else fields
 

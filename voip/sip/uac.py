@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from voip.sip.acks import Acks, SentAck, make_ack
 from voip.sip.address import Address
+from voip.sip.bodies import session_part
 from voip.sip.call_state import CALLING, UNANSWERED, CallState, Trigger
 from voip.sip.core import Core
-from voip.sip.dialog import Dialog, is_secure, redirect_target
+from voip.sip.dialog import Dialog, is_secure, redirect_targets
 from voip.sip.events import CallRinging, OfferWanted
 from voip.sip.leg import Ending, Leg, Reason
 from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
@@ -18,13 +19,16 @@ from voip.sip.reliable import EarlyDialog, EarlyDialogs, IgnoreResponses
 from voip.sip.session_timer import SessionTimer
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ClientTransaction, InviteClient, State
-from voip.sip.uri import NameAddr, SipUri
+from voip.sip.uri import NameAddr, SipUri, uri_equal
 
 RING_TIME = 30.0
 """Seconds that a telephone that rings is given, at least."""
 UNAVAILABLE = 503
 """Another server of the same name may be less busy (RFC 3263 section 4.3)."""
 FOLLOWED = (300, 301, 302)
+GLOBAL_FAILURE = 600
+MAX_TARGETS = 4
+"""Places that redirects may lead to: more would ring at more people than the caller knows of."""
 TOO_SHORT = 422
 MAX_BRANCHES = 8
 """Forks of one INVITE that are sent BYE: the rest is left to give up by itself."""
@@ -89,6 +93,30 @@ class Invitation:
         )
 
 
+class TargetSet:
+    """The places that redirects have named, each tried once, MAX_TARGETS in all (8.1.3.4)."""
+
+    def __init__(self) -> None:
+        self._left: list[SipUri] = []
+        self._tried: list[SipUri] = []
+
+    def add(self, targets: Sequence[SipUri]) -> bool:
+        """Try these next, in their order; False where none is new."""
+        new: list[SipUri] = []
+        for uri in targets:
+            if not any(uri_equal(uri, other) for other in (*self._tried, *self._left, *new)):
+                new.append(uri)
+        self._left = [*new, *self._left][:MAX_TARGETS]
+        return bool(new)
+
+    def next(self) -> SipUri | None:
+        if not self._left or len(self._tried) >= MAX_TARGETS:
+            return None
+        uri = self._left.pop(0)
+        self._tried.append(uri)
+        return uri
+
+
 class Caller:
     """The strategy of a call that we make. `_invite` is the INVITE that counts: redirects and challenges replace it.
 
@@ -110,7 +138,7 @@ class Caller:
         self._destinations: list[Address] = []  # the one that is tried, and those after it
         self._patience = timeout  # seconds for each of them
         self._invite: ClientTransaction | None = None
-        self._redirected = False
+        self._targets = TargetSet()
         self._heard = False
         self._ringing = False
         self._alerted: tuple[int | None, str] = (None, "")
@@ -158,15 +186,19 @@ class Caller:
         """Go on to the next address of the same name; False where there is none."""
         if self._leg.state not in CALLING or len(self._destinations) < 2:
             return False
+        self._abandon()
+        self._destinations.pop(0)
+        self._invitation.keep_number()
+        self._try_first(now)
+        return True
+
+    def _abandon(self) -> None:
+        """Leave the INVITE to itself: another one is tried."""
         self._core.timers.clear(self, "no answer")
         if isinstance(self._invite, InviteClient):
             self._invite.stop_retransmitting()
             self._invite.give_to(Abandoned(self._core, self._branches))
-        self._destinations.pop(0)
         self._heard = False
-        self._invitation.keep_number()
-        self._try_first(now)
-        return True
 
     # --- what the call asks ---------------------------------------------------------------------------------------
 
@@ -221,17 +253,14 @@ class Caller:
         self._leg.move(Trigger.NEW_INVITE)
 
     def _no_answer(self, now: float) -> None:
-        if self._invite_proceeds() or not self._try_next(now):
-            self._stop_calling(self._unanswered(), now)
+        failed = self._unanswered()
+        if self._invite_proceeds() or not (self._try_next(now) or self._next_target(failed, now)):
+            self._stop_calling(failed, now)
 
     def _unanswered(self) -> Reason:
         """It rings, or there is not a single response: then what was tried."""
-        if self._invite is None or self._heard:
-            return Reason("no-answer", *self._alerted)
-        sent, destination = self._invite.sent, self._invite.destination
-        times = "once" if sent == 1 else f"{sent} times"
-        where = f"{destination.protocol.upper()} port {destination.port}"
-        return Reason("no-answer", None, f"INVITE sent {times} in {min(self._patience, GIVE_UP):g} s to {where}")
+        tried = _tried(self._invite, self._patience) if self._invite and not self._heard else None
+        return tried or Reason("no-answer", *self._alerted)
 
     def _invite_proceeds(self) -> bool:
         return self._invite is not None and self._invite.state is State.PROCEEDING
@@ -285,7 +314,8 @@ class Caller:
         if transaction is not self._invite or self._leg.state not in UNANSWERED or self._try_next(now):
             return
         failed = Reason("network", None, transaction.failure) if transaction.failure else self._unanswered()
-        self._ending.end(self._ending.reason or failed, now)
+        if not self._next_target(failed, now):
+            self._ending.end(self._ending.reason or failed, now)
 
     def _on_progress(self, response: Response, source: Address, now: float) -> None:
         assert self._invite is not None
@@ -325,7 +355,7 @@ class Caller:
             self._ending.send_bye(now)
             return
         self._leg.move(Trigger.SUCCESS)
-        answer = response.body if early is None else early.answer_with(response)
+        answer = session_part(response) if early is None else early.answer_with(response)
         changed = early is not None and early.changed
         sessions = None if changed else (self._invitation.offer, answer)
         self._on_answered(Answered(response, source, answer, sessions), now)
@@ -335,37 +365,44 @@ class Caller:
             self._ending.end(self._ending.reason, now)
         elif response.status == UNAVAILABLE and self._try_next(now):
             return
-        elif response.status in FOLLOWED:
-            self._follow(response, now)
         elif response.status == TOO_SHORT and self._timer.must_ask_for_more(response):
             assert self._invite is not None
             self._send_invite(self._invite.destination, now)
         elif not self._authenticates(response, source, now):
-            self._ending.end(Reason("rejected", response.status, response.reason), now)
+            self._refused(response, now)
 
-    def _follow(self, response: Response, now: float) -> None:
-        """Try the first place that a redirect names, once (8.1.3.4)."""
-        if self._redirected:
-            self._ending.end(Reason("redirect-loop", response.status, response.reason), now)
-            return
-        target, refused = self._invitation.target, Reason("rejected", response.status, response.reason)
-        uri = redirect_target(response, secure=is_secure(target))
-        if uri is None:
+    def _refused(self, response: Response, now: float) -> None:
+        """Try the places that a redirect names, and those of an earlier one that are left (8.1.3.4); a 6xx speaks for
+        all of them (21.6)."""
+        redirected = response.status in FOLLOWED
+        targets = redirect_targets(response, secure=is_secure(self._invitation.target)) if redirected else []
+        cause = "redirect-loop" if targets and not self._targets.add(targets) else "rejected"
+        refused = Reason(cause, response.status, response.reason)
+        if response.status >= GLOBAL_FAILURE or not self._next_target(refused, now):
             self._ending.end(refused, now)
-            return
-        self._redirected = True
+
+    def _next_target(self, refused: Reason, now: float) -> bool:
+        """Go on to the next place that redirects have named; False where there is none. `refused`: why the call fails
+        if that place is not found."""
+        uri = self._targets.next() if self._leg.state in CALLING and self._ending.reason is None else None
+        if uri is None:
+            return False
+        self._core.timers.clear(self, "no answer")
+        if self._invite is not None and not self._invite.answered:
+            self._abandon()
+        self._invite, self._destinations = None, []
         self._invitation.redirect(uri)
-        self._invite = None
-        if uri.host.lower() != target.host.lower():
+        if uri.host.lower() != self._invitation.target.host.lower():
             self._core.digest_client.narrow(self._leg.call_id)
 
         def found(destinations: Sequence[Address], now: float) -> None:
             if self._leg.state in CALLING and destinations:
                 self._try(destinations, now)
-            elif self._leg.state in CALLING:
+            elif self._leg.state in CALLING and not self._next_target(refused, now):
                 self._ending.end(refused, now)
 
         self._core.resolver.resolve(self._core.next_hop(uri), now, found)
+        return True
 
     def _authenticates(self, response: Response, source: Address, now: float) -> bool:
         """Whether this was a challenge, and the INVITE is on its way again with credentials."""
@@ -419,6 +456,13 @@ class Abandoned:
 
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         return
+
+
+def _tried(invite: ClientTransaction, seconds: float) -> Reason:
+    """Why a call fails to which nothing came back."""
+    times = "once" if invite.sent == 1 else f"{invite.sent} times"
+    where = f"{invite.destination.protocol.upper()} port {invite.destination.port}"
+    return Reason("no-answer", None, f"INVITE sent {times} in {min(seconds, GIVE_UP):g} s to {where}")
 
 
 def make_cancel(invite: Request) -> Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from voip.sip.bodies import session_part
 from voip.sip.dialog import Dialog, is_secure
 from voip.sip.events import IncomingCall
 from voip.sip.leg import Leg
@@ -31,7 +32,9 @@ class Called:
         """Ask the user."""
         self._take(self._invite)
         request = self._invite.request
-        self._leg.core.events.append(IncomingCall(self._leg.call_id, request.from_, self._invite.source, request.body))
+        self._leg.core.events.append(
+            IncomingCall(self._leg.call_id, request.from_, self._invite.source, session_part(request))
+        )
 
     def ring(self, now: float) -> None:
         """180: the user is being asked."""
@@ -40,7 +43,7 @@ class Called:
         fields.append(("Contact", core.identity.contact(self._invite.source, secure=is_secure(request.uri))))
         if not requires_reliable(request):
             core.respond(self._invite, 180, now, fields=fields)
-        elif request.body:
+        elif session_part(request):
             # Without an offer the first reliable response would have to hold ours (RFC 3262 section 5): 100 will do.
             self._provisionals.send(self._invite, 180, fields, now)
 

@@ -24,6 +24,7 @@ from voip.sip.grammar import (
     parse_parameters,
     parse_port,
     quote,
+    read_parameters,
     unquote,
 )
 
@@ -41,8 +42,13 @@ _SIP_URI = re.compile(
 _OTHER_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):[^\s<>\"]+")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-# The display name is tokens or a quoted string; what is not ASCII is tolerated unquoted.
-_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\x80-\U0010ffff]*")
+# The display name is tokens or a quoted string. Unquoted anything is tolerated that cannot be taken for another part of
+# the field: "Sales (Berlin)", a number with a slash, a name that is not ASCII.
+_DISPLAY = re.compile(r"[^\"<>;,\x00-\x08\x0a-\x1f\x7f]*")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_OPAQUE = re.compile(r"[^\s<>\"](?:[^<>\"\x00-\x1f\x7f]*[^\s<>\"])?")
+_OTHER_VALUE = re.compile(r"[<>,]")
+_URI_PARAMETER = re.compile(rf"{_PARAMETER_TEXT}(?:={_PARAMETER_TEXT})?")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 # RFC 3261 section 19.1.4: a parameter in only one of two URIs is ignored, but not one of these.
 _DECISIVE_PARAMETERS = ("user", "ttl", "method", "maddr", "transport")
@@ -145,33 +151,31 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Read one value, `"name" <uri>;params` or `uri;params`; SipParseError if it is malformed."""
-        text = text.strip(LWS)
-        display, rest = "", text
-        if text.startswith('"'):
-            quoted = QUOTED.match(text)
-            if quoted is None:
-                raise SipParseError(f"unterminated quotes in {text[:80]!r}")
-            display, rest = unquote(quoted[0]), text[quoted.end() :].lstrip(LWS)
-            if not rest.startswith("<"):
-                raise SipParseError(f"no <URI> after the name in {text[:80]!r}")
-        before, opening, inside = rest.partition("<")
-        if not opening:
-            return cls._parse_bare(rest)
-        if _DISPLAY.fullmatch(before) is None:
-            raise SipParseError(f"malformed display name {before[:80]!r}")
-        uri, closing, parameters = inside.partition(">")
-        if not closing:
-            raise SipParseError(f"unterminated <URI> in {text[:80]!r}")
-        return cls(parse_uri(uri), display or before.strip(LWS), parse_parameters(parameters) if parameters else {})
+        display, uri, parameters = _split_name_addr(text)
+        return cls(parse_uri(uri), display, parse_parameters(parameters) if parameters else {})
 
     @classmethod
-    def _parse_bare(cls, text: str) -> NameAddr:
-        # Without <>, everything from the first ";" on belongs to the header, and "?" and "," may not appear.
-        end = text.find(";")
-        uri, parameters = (text, "") if end < 0 else (text[:end].rstrip(LWS), text[end:])
-        if "?" in uri or "," in uri:
-            raise SipParseError(f"a URI that needs <> has none: {text[:80]!r}")
-        return cls(parse_uri(uri), "", parse_parameters(parameters) if parameters else {})
+    def read(cls, text: str, *, opaque: bool = False) -> NameAddr:
+        """As `parse`, but parameters that are malformed are passed over, in the URI too; SipParseError where what is
+        left is none. `opaque`: the URI need not be one, as nothing is sent to it."""
+        display, uri, parameters = _split_name_addr(text)
+        params = read_parameters(parameters)
+        if _OTHER_VALUE.search(QUOTED.sub("", parameters)):
+            raise SipParseError(f"more than one value in {text[:80]!r}")
+        try:
+            return cls(_read_uri(uri), display, params)
+        except SipParseError:
+            if not opaque or _OPAQUE.fullmatch(uri) is None or not ("@" in uri or ":" in uri):
+                raise
+        return cls(uri, display, params)
+
+    @classmethod
+    def read_route(cls, text: str) -> NameAddr:
+        """As `read`, of Record-Route: <> must be there, but where they are not the parameters are of the URI (lr)."""
+        if "<" not in text and '"' not in text:
+            with contextlib.suppress(SipParseError):
+                return cls(parse_uri(text.strip(LWS)))
+        return cls.read(text)
 
     @property
     def tag(self) -> str | None:
@@ -180,6 +184,50 @@ class NameAddr:
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""
         return f"{display}<{self.uri}>{format_parameters(self.params)}"
+
+
+def _split_name_addr(text: str) -> tuple[str, str, str]:
+    """Display name, URI and parameters as text (RFC 3261 section 20.10)."""
+    text = text.strip(LWS)
+    display, rest = "", text
+    if text.startswith('"'):
+        quoted = QUOTED.match(text)
+        if quoted is None:
+            raise SipParseError(f"unterminated quotes in {text[:80]!r}")
+        display, rest = unquote(quoted[0]), text[quoted.end() :].lstrip(LWS)
+        if not rest.startswith("<"):
+            raise SipParseError(f"no <URI> after the name in {text[:80]!r}")
+    before, opening, inside = rest.partition("<")
+    if not opening or (";" in before and _SCHEME.match(before)):  # a "<" in a parameter's quotes opens no URI
+        return _split_bare(rest)
+    if _DISPLAY.fullmatch(before) is None:
+        raise SipParseError(f"malformed display name {before[:80]!r}")
+    uri, closing, parameters = inside.partition(">")
+    if not closing:
+        raise SipParseError(f"unterminated <URI> in {text[:80]!r}")
+    return display or before.strip(LWS), uri, parameters
+
+
+def _split_bare(text: str) -> tuple[str, str, str]:
+    # Without <>, everything from the first ";" on belongs to the header, and "?" and "," may not appear.
+    end = text.find(";")
+    uri, parameters = (text, "") if end < 0 else (text[:end].rstrip(LWS), text[end:])
+    if "?" in uri or "," in uri:
+        raise SipParseError(f"a URI that needs <> has none: {text[:80]!r}")
+    return "", uri, parameters
+
+
+def _read_uri(text: str) -> SipUri | str:
+    """A URI, if need be without those of its parameters that are malformed, and without repeated ones."""
+    with contextlib.suppress(SipParseError):
+        return parse_uri(text)
+    user, at, place = text.rpartition("@")
+    host, *pieces = place.partition("?")[0].split(";")
+    kept: dict[str, str] = {}
+    for piece in pieces:
+        if _URI_PARAMETER.fullmatch(piece):
+            kept.setdefault(piece.partition("=")[0].lower(), piece)
+    return parse_uri(user + at + ";".join([host, *kept.values()]))
 
 
 def uri_equal(a: SipUri | str, b: SipUri | str) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from voip import cli
-from voip.sip import Credentials
+from voip.sip import Credentials, SipUri
+from voip.sip.identity import user_part
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +113,37 @@ def test_what_does_not_go_together_is_said_in_a_line(tmp_path: Path, capsys: pyt
     assert "VOIP_PASSWORD" in error(capsys, receiver, "--user", "alice")
     assert "contains a user" in error(capsys, receiver, "--registrar", "alice@pbx", "--user", "alice")
     assert "contains a user" in error(capsys, sender, "--proxy", "sip:alice@pbx")
+
+
+@pytest.mark.parametrize(
+    ("login", "arguments", "user"),
+    [
+        ("anna", [], "anna"),
+        ("root", [], "studio-2"),  # a container's user says nothing
+        ("DOMAIN\\Jörg Müller", [], "DOMAIN-Jorg-Muller"),
+        ("anna", ["--from", "Control room"], "Control-room"),
+        ("anna", ["--from", "\u5236\u5fa1"], "anna"),  # nothing of it can be written plainly
+        ("", [], "studio-2"),
+    ],
+)
+def test_who_says_nothing_of_itself_is_called_after_its_user_or_machine(
+    monkeypatch: pytest.MonkeyPatch, login: str, arguments: list[str], user: str
+) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, login)
+    monkeypatch.setattr("platform.node", lambda: "studio-2.example.com")
+    if not login:
+        monkeypatch.setattr("getpass.getuser", lambda: (_ for _ in ()).throw(KeyError("no entry for 12345")))
+    assert cli.sender_options([*arguments]).user == user
+
+
+def test_the_user_that_is_given_is_the_one_that_calls(tmp_path: Path) -> None:
+    options = cli.sender_options(["--user", "bob", "--password-file", written(tmp_path, "x\n"), "--from", "Bob"])
+    assert options.user == "bob"
+
+
+@pytest.mark.parametrize("name", ["", "a@b\r\nX: y", "\udcff" * 9, "x" * 500, "..", "<>\"'"])
+def test_any_name_makes_a_user_part_that_can_be_written(name: str) -> None:
+    user = user_part(name)
+    assert not user or str(SipUri.parse(f"sip:{user}@host").user) == user
+    assert len(user) <= 40

@@ -18,6 +18,7 @@ from voip.sip import (
     Event,
     IncomingCall,
     PeerAlive,
+    parse_message,
 )
 
 CALLER, CALLEE = "10.0.0.2", "10.0.0.1"
@@ -26,8 +27,8 @@ LONG = 200.0
 HOLD, HELD = b"v=0\r\ns=hold\r\n", b"v=0\r\ns=held\r\n"
 
 
-def pair(lab: Lab, policy: object = take_everything) -> tuple[Phone, Phone]:
-    return lab.phone(CALLER), lab.phone(CALLEE, policy)  # type: ignore[arg-type]
+def pair(lab: Lab, policy: object = take_everything, **options: object) -> tuple[Phone, Phone]:
+    return lab.phone(CALLER, **options), lab.phone(CALLEE, policy, **options)  # type: ignore[arg-type]
 
 
 def at_rest(*phones: Phone) -> None:
@@ -36,8 +37,8 @@ def at_rest(*phones: Phone) -> None:
         phone.check_empty()
 
 
-def established(lab: Lab) -> tuple[Phone, Phone, str]:
-    caller, callee = pair(lab)
+def established(lab: Lab, **options: object) -> tuple[Phone, Phone, str]:
+    caller, callee = pair(lab, **options)
     call_id = caller.call(callee)
     lab.run(1.0)
     assert caller.names() == ["CallAnswered"]
@@ -66,6 +67,28 @@ def test_either_side_hangs_up(side: int) -> None:
     assert second.ended() == [CallEnded(call_id, "remote-bye", None, "")]
     assert len(lab.sent(first, "BYE")) == 1
     assert any(b"\r\nX-RTP-Stat: PS=1\r\n" in data for _, _, _, data in lab.trace)
+    at_rest(*phones)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_bye_and_the_response_to_it_say_what_each_user_has_to_tell_at_that_moment(side: int) -> None:
+    lab = Lab()
+    said: list[tuple[str, float]] = []
+
+    def tell(call_id: str) -> dict[str, str]:
+        said.append((call_id, lab.now))
+        return {"X-RTP-Stat": f"PS={len(said)}"}
+
+    *phones, call_id = established(lab, bye_headers=tell)
+    lab.run(5.0)
+    begin = lab.now
+    phones[side].agent.hang_up(call_id, lab.now)
+    lab.run(LONG)
+    messages = [parse_message(data) for _, _, _, data in lab.trace]
+    told = [(message.cseq.method, message.headers.get("X-RTP-Stat")) for message in messages[-2:]]
+    assert told == [("BYE", "PS=1"), ("BYE", "PS=2")]
+    assert said == [(call_id, begin), (call_id, begin + lab.delay)]
+    assert not any(message.headers.get("X-RTP-Stat") for message in messages[:-2])
     at_rest(*phones)
 
 

@@ -67,6 +67,8 @@ def test_a_wrong_password_and_an_unknown_user_get_the_same_and_never_ring(user: 
     assert [(each.algorithm, each.stale) for each in again] == [("SHA-256", False), ("MD5", False)]
     events = events_of(peer.agent)
     assert [(event.method, event.status) for event in events if isinstance(event, RequestRefused)] == [("INVITE", 401)]
+    refused = next(event for event in events if isinstance(event, RequestRefused))
+    assert (refused.caller, refused.reason) == ("sip:text@10.0.0.9:5099", "wrong user name or password")
     assert not any(isinstance(event, IncomingCall) for event in events)
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 
 import pytest
 
 from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of
-from voip.sip import CallAnswered, CallEnded, CallEstablished, IncomingCall, PeerAlive, Request, Response, UserAgent
+from voip.errors import ProtocolError
+from voip.sip import (
+    CallAnswered,
+    CallEnded,
+    CallEstablished,
+    IncomingCall,
+    PeerAlive,
+    Request,
+    Response,
+    UserAgent,
+    parse_message,
+)
 from voip.sip.core import MAX_SERVERS
 from voip.sip.limits import MAX_HOSTS, RateLimiter
 
@@ -298,6 +310,44 @@ def test_damaged_answers_to_our_own_call_raise_nothing_and_end_it_once() -> None
         assert len([event for event in found if isinstance(event, CallEnded)]) == 1
         assert len([event for event in found if isinstance(event, CallAnswered)]) <= 1
         assert agent.next_timer() is None
+
+
+def heard(agent: UserAgent, now: float) -> list[Request | Response]:
+    """What is said, as far as it can be read: refusals repeat what was malformed."""
+    messages = []
+    for data, _ in agent.messages_to_send(now):
+        with contextlib.suppress(ProtocolError):
+            messages.append(parse_message(data))
+    return messages
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_multiparts_odd_fields_and_redirects_raise_nothing_and_end_each_call_once(seed: int) -> None:
+    rng = random.Random(seed)
+    body = b"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--\r\n"
+    lines = "X Y: z\r\nnonsense\r\nRecord-Route: sip:p;lr, <sip:q;lr>\r\nMax-Forwards: -1\r\n"
+    sdp, multipart = b"Content-Type: application/sdp", b"Content-Type: multipart/mixed;boundary=b"
+    for number in range(150):
+        agent = receiver(max_calls=3)
+        peer = TextPeer(agent, protocol=rng.choice(["udp", "tcp"]))
+        invite = peer.request("INVITE", number + 1, body=body, lines=lines).replace(sdp, multipart, 1)
+        agent.receive(mutate(invite, rng), peer.address, peer.now)
+        call_id = agent.invite("sip:text@10.0.0.9:5099", OFFER, peer.now)
+        for status in rng.choices([180, 183, 200, 302, 300, 486], k=6):
+            said = heard(agent, peer.now)
+            request = next((m for m in reversed(said) if isinstance(m, Request) and m.method == "INVITE"), None)
+            if request is None:
+                break
+            response = peer.response(request, status, lines=lines, body=body).replace(sdp, multipart, 1)
+            response = response.replace(b"<sip:text@10.0.0.9:5099>", b"sip:a@10.0.0.9;q=0.1,<sip:b@10.0.0.9>;q=1,*")
+            agent.receive(mutate(response, rng) if rng.random() < 0.7 else response, peer.address, peer.now)
+        agent.hang_up(call_id, peer.now)
+        while (due := agent.next_timer()) is not None and due < 2000.0:
+            agent.handle_timer(due)
+            heard(agent, due)
+        ended = [event for event in calls_of(agent) if isinstance(event, CallEnded) and event.call_id == call_id]
+        assert len(ended) == 1
+        bounded(agent, 3)
 
 
 # --- the buckets ------------------------------------------------------------------------------------------------------

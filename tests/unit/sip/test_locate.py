@@ -70,8 +70,8 @@ EXAMPLE = Table(
         ("sip:example.com:5080;transport=tcp", ["tcp 192.0.2.9 5080"]),
         ("sip:a@b.example;maddr=example.com:5", []),
         ("sip:a@b.example;maddr=192.0.2.77", ["udp 192.0.2.77 5060"]),
-        # NAPTR: TCP before UDP; TLS is not for sip: URIs, which may be answered in the clear.
-        ("sip:example.com", ["tcp 192.0.2.1 5060", "tcp 192.0.2.2 5060", "udp 192.0.2.2 5070"]),
+        # NAPTR: TLS before TCP before UDP, for a sip: URI too.
+        ("sip:example.com", ["tls 192.0.2.1 5061", "tcp 192.0.2.1 5060", "tcp 192.0.2.2 5060", "udp 192.0.2.2 5070"]),
         ("sips:example.com", ["tls 192.0.2.1 5061"]),
         ("sip:example.com;transport=udp", ["udp 192.0.2.2 5070"]),
         ("sip:server1.example.com", ["udp 192.0.2.1 5060"]),
@@ -87,6 +87,17 @@ def test_what_is_not_spoken_here_is_not_tried() -> None:
     assert places("sip:example.com", EXAMPLE, ("udp",)) == ["udp 192.0.2.2 5070"]
     assert places("sips:example.com", EXAMPLE, ("udp",)) == []
     assert places("sip:example.com;transport=tcp", EXAMPLE, ("udp",)) == []
+
+
+def test_a_domain_that_offers_tls_alone_is_reached_by_tls() -> None:
+    hosts = {"sip.example.com": ["192.0.2.7"]}
+    services = {"_sips._tcp.example.com": [Srv(0, 0, 5061, "sip.example.com")]}
+    naptr = {"example.com": [Naptr(10, 10, "s", "SIPS+D2T", "_sips._tcp.example.com")]}
+    assert places("sip:bob@example.com", Table(hosts, services, naptr)) == ["tls 192.0.2.7 5061"]
+    assert places("sip:bob@example.com", Table(hosts, services, naptr), ("udp", "tcp")) == []
+    assert (
+        places("sip:bob@example.com", Table(hosts, services, {})) == []
+    )  # what is not said is not guessed: sip: may be in the clear
 
 
 def test_a_domain_without_naptr_is_asked_for_the_services_we_speak() -> None:
@@ -329,7 +340,7 @@ def test_a_contact_that_is_a_name_is_looked_up_once_its_owner_has_shown_to_be_th
         lab.phone(HERE),
         lab.phone(FIRST, policy=knows_names({"home.example": [Address("udp", HERE, 5060)]})),
     )
-    caller.agent._core.identity.contact = lambda *_, **__: "<sip:voip@home.example>"  # type: ignore[method-assign]
+    caller.agent._core.identity.contact = lambda *_, **__: "<sip:someone@home.example>"  # type: ignore[method-assign]
     call_id = caller.call(callee)
     lab.run(0.015)
     assert callee.names() == ["IncomingCall"]  # a stranger yet: nothing is looked up for it

@@ -15,6 +15,7 @@ from voip.sip.message import (
     MAX_HEADER_SECTION,
     MAX_HEADERS,
     MAX_MESSAGE,
+    MAX_VALUES,
     REASONS,
     CSeq,
     NameAddr,
@@ -263,7 +264,6 @@ def test_content_length_follows_the_body_in_its_place() -> None:
 
 REFUSED: list[tuple[str, bytes, int]] = [
     ("empty parameters in Via", build(fields={"Via": "SIP/2.0/UDP 192.0.2.15;;,;,,"}), 400),
-    ("empty parameters in Contact", build(fields={"Contact": '"Joe" <sip:joe@example.org>;;;;'}), 400),
     ("body shorter than said", build("INVITE sip:b@c SIP/2.0", {}, "Content-Length: 9999", body=b"short"), 400),
     ("negative length", build("INVITE sip:b@c SIP/2.0", {}, "Content-Length: -999", body=b"x"), 400),
     ("no number as length", build("INVITE sip:b@c SIP/2.0", {}, "Content-Length: 1_0", body=b"x" * 20), 400),
@@ -273,9 +273,6 @@ REFUSED: list[tuple[str, bytes, int]] = [
     ("CSeq of 20 digits", build(fields={"CSeq": "36893488147419103232 INVITE"}), 400),
     ("CSeq without a method", build(fields={"CSeq": "1"}), 400),
     ("CSeq with words", build(fields={"CSeq": "one INVITE"}), 400),
-    ("Max-Forwards of 256", build(fields={"Max-Forwards": "256"}), 400),
-    ("Max-Forwards negative", build(fields={"Max-Forwards": "-1"}), 400),
-    ("Max-Forwards not ASCII", build(fields={"Max-Forwards": "\u0667"}), 400),
     ("unbalanced quotes", build(fields={"To": '"Mr. B <sip:bob@example.com>'}), 400),
     ("URI in <>", build("INVITE <sip:bob@example.com> SIP/2.0"), 400),
     ("space in the URI", build("INVITE sip:bob@example.com; lr SIP/2.0"), 400),
@@ -294,11 +291,9 @@ REFUSED: list[tuple[str, bytes, int]] = [
     ("URI parameter twice", build("INVITE sip:bob@example.com;ttl=1;ttl=2 SIP/2.0"), 400),
     ("Contact that needs <>", build(fields={"Contact": "sip:bob@example.com?Route=%3Csip:x.example.com%3E"}), 400),
     ("spaces in <>", build(fields={"To": '"Watson, Tom" < sip:tom@example.org >'}), 400),
-    ("no scheme in <>", build(fields={"To": "Tom <tom@example.org>"}), 400),
     ("comma in a bare name", build(fields={"From": "Bell, Alex <sip:alex@example.com>;tag=43"}), 400),
     ("name and no <>", build(fields={"From": '"Alex" sip:alex@example.com;tag=43'}), 400),
     ("open <>", build(fields={"From": "Alex <sip:alex@example.com;tag=43"}), 400),
-    ("text after <>", build(fields={"From": "Alex <sip:alex@example.com> x;tag=43"}), 400),
     ("two values of From", build(fields={"From": "<sip:a@b>;tag=1, <sip:c@d>;tag=2"}), 400),
     ("tag without a value", build(fields={"To": "<sip:a@b>;tag"}), 400),
     ("empty tag", build(fields={"To": "<sip:a@b>;tag="}), 400),
@@ -316,21 +311,14 @@ REFUSED: list[tuple[str, bytes, int]] = [
     ("no Call-ID", build(fields={"Call-ID": None}), 400),
     ("neither From, To nor Call-ID", build(fields={"From": None, "To": None, "Call-ID": None}), 400),
     ("empty Call-ID", build(fields={"Call-ID": ""}), 400),
-    ("Call-ID of two words", build(fields={"Call-ID": "one two"}), 400),
     ("two From", build("INVITE sip:b@c SIP/2.0", {}, "f: <sip:a@b>;tag=1"), 400),
     ("two To", build("INVITE sip:b@c SIP/2.0", {}, "t: <sip:a@b>"), 400),
     ("two Call-ID", build("INVITE sip:b@c SIP/2.0", {}, "i: x"), 400),
     ("two CSeq", build("INVITE sip:b@c SIP/2.0", {}, "CSEQ: 314159 INVITE"), 400),
-    ("two Max-Forwards", build("INVITE sip:b@c SIP/2.0", {}, "max-forwards: 70"), 400),
-    ("line without a colon", build("INVITE sip:b@c SIP/2.0", {}, "nonsense"), 400),
-    ("space in a name", build("INVITE sip:b@c SIP/2.0", {}, "Two Words: x"), 400),
-    ("no name", build("INVITE sip:b@c SIP/2.0", {}, ": x"), 400),
-    ("a lone CR", build("INVITE sip:b@c SIP/2.0", {}, "Subject: a\rContact: <sip:x@y>"), 400),
     ("no empty line at the end", build()[:-2], 400),
     ("Contact * and another", build(fields={"Contact": "*, <sip:a@b>"}), 400),
-    ("Route without <>", build("INVITE sip:b@c SIP/2.0", {}, "Route: p.example.com;lr"), 400),
     ("Record-Route broken", build("INVITE sip:b@c SIP/2.0", {}, "Record-Route: <sip:p.example.com;lr"), 400),
-    ("second Via broken", build("INVITE sip:b@c SIP/2.0", {}, "Via: SIP/2.0/UDP"), 400),
+    ("too many values", build(fields={"Contact": "<sip:a@b>," * MAX_VALUES + "<sip:a@b>"}), 513),
     ("too many headers", build("INVITE sip:b@c SIP/2.0", {}, *["X: y"] * MAX_HEADERS), 513),
     ("header section too long", build("INVITE sip:b@c SIP/2.0", {}, "X: " + "y" * MAX_HEADER_SECTION), 513),
     ("message too long", build(body=bytes(MAX_MESSAGE)), 513),
@@ -466,6 +454,8 @@ def test_a_salvaged_via_keeps_its_branch() -> None:
 # --- whatever the bytes --------------------------------------------------------------------------------------------
 
 PIECES = [f"{name}: {value}" for name, value in FIELDS.items()]
+NAMES = [*FIELDS, "l", "X", "X Y", "Route", "Record-Route"]
+WIDE = ["From", "To", "Contact", "Via", "Call-ID", "Record-Route", "Max-Forwards"]
 ALPHABET = st.text(st.sampled_from(list('abz019 \t,;:<>"\\/@%=.[]?&()*\r\n\0\udce9\u00fc')), max_size=40)
 
 
@@ -482,6 +472,8 @@ def read_or_refuse(data: bytes) -> None:
     assert message.from_
     assert message.to
     assert message.cseq.number < 2**31
+    assert len(message.contacts) + len(message.routes) + len(message.record_routes) <= len(data)
+    assert 0 <= message.max_forwards <= 255
     if isinstance(message, Request):
         parse_message(message.response(200, to_tag="x").serialize())
 
@@ -508,7 +500,10 @@ def test_a_mutated_message_is_a_message_or_a_protocol_error(data: bytes, edits: 
 @given(
     st.sampled_from(["INVITE sip:b@c SIP/2.0", "SIP/2.0 200 OK", "BYE sip:[::1]:1;x SIP/2.0"]),
     st.lists(
-        st.one_of(st.sampled_from(PIECES), st.tuples(st.sampled_from([*FIELDS, "l", "X", "Route"]), ALPHABET)),
+        st.one_of(
+            st.sampled_from(PIECES),
+            st.tuples(st.sampled_from(NAMES), ALPHABET),
+        ),
         max_size=12,
     ),
 )
@@ -518,16 +513,31 @@ def test_structured_garbage_is_a_message_or_a_protocol_error(start: str, fields:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.dictionaries(st.sampled_from(["From", "To", "Contact", "Via", "Call-ID"]), ALPHABET, min_size=1))
+@given(
+    st.dictionaries(
+        st.sampled_from(WIDE),
+        ALPHABET,
+        min_size=1,
+    )
+)
 def test_any_text_in_a_field_is_a_message_or_a_protocol_error(fields: dict[str, str | None]) -> None:
-    read_or_refuse(build("INVITE sip:b@c SIP/2.0", fields))
+    for start in ("INVITE sip:b@c SIP/2.0", "SIP/2.0 200 OK"):
+        read_or_refuse(build(start, fields))
 
 
 @pytest.mark.parametrize("character", list(' \t,;<>"\\/:@%=a.[]?&(0'))
 def test_no_field_takes_long_to_read(character: str) -> None:
-    starts = {"Contact": '"', "Via": "SIP/2.0/UDP h;", "To": "<sip:", "Route": "sip:a@b;", "X": ""}
+    starts = {
+        "Contact": '"',
+        "Via": "SIP/2.0/UDP h;",
+        "To": "<sip:",
+        "From": 'sip:a@b;x="\\',
+        "Record-Route": "<sip:a@b;",
+        "Route": "sip:a@b;",
+        "X": "",
+    }
     for name, start in starts.items():
-        data = build("INVITE sip:b@c SIP/2.0", {name: start + character * 7000})
+        data = build("INVITE sip:b@c SIP/2.0", {name: start + character * 60_000})
         began = time.perf_counter()
         read_or_refuse(data)
         assert time.perf_counter() - began < 0.2  # a quadratic pattern takes seconds, the parser a millisecond

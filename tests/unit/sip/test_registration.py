@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.sip_lab import OFFER, TextPeer, events_of
 from voip.sip import (
     Address,
+    CallEnded,
     Credentials,
     IncomingCall,
     Registered,
@@ -132,6 +133,13 @@ def test_it_is_refreshed_in_time_with_the_nonce_that_is_known() -> None:
     [
         ("Contact: <sip:alice@10.0.0.1:6000>;expires=7\r\nExpires: 900\r\n", 7),
         ("Contact: <sip:someone@10.0.0.1>;expires=7\r\nExpires: 900\r\n", 900),
+        # What a border controller has made of our contact, alone or beside those of other telephones.
+        ("Contact: <sip:alice@198.51.100.7:61234>;expires=6\r\n", 6),
+        ("Contact: <sip:alice@198.51.100.7:61234>;expires=6\r\nExpires: 900\r\n", 6),
+        ("Contact: <sip:alice@198.51.100.9>;expires=3000, <sip:alice@198.51.100.7>;expires=6\r\n", 6),
+        ("Contact: <sip:x-1@198.51.100.9>;expires=3000, <sip:x-2@198.51.100.7>;expires=6\r\n", 6),
+        ("Contact: <sip:alice@198.51.100.9>;expires=6, <sip:alice@10.0.0.1:6000>;expires=50\r\n", 50),
+        ("Contact: <sip:alice@198.51.100.9>;expires=soon\r\n", 300),
         ("", 300),
         ("Expires: tomorrow\r\n", 300),
         ("Expires: 99999999999\r\n", 300),
@@ -144,6 +152,61 @@ def test_the_registrar_says_how_long_it_lasts(lines: str, granted: int) -> None:
     (event,) = events_of(agent)
     assert isinstance(event, Registered)
     assert event.expires == granted
+
+
+def test_calls_pass_the_service_route_of_the_registrar_and_registrations_do_not() -> None:
+    peer, agent = registering()
+    lines = "Expires: 300\r\nService-Route: <sip:edge@10.0.0.51:5071;lr>, <sip:@>, <sip:home@10.0.0.52;lr>\r\n"
+    answer(peer, only(peer.hear()), 200, lines)
+    events_of(agent)
+    for target, routes, place in (
+        ("sip:bob@10.0.0.9:5099", ["<sip:edge@10.0.0.51:5071;lr>", "<sip:home@10.0.0.52;lr>"], ("10.0.0.51", 5071)),
+        ("sip:bob@10.0.0.77", [], ("10.0.0.77", 5060)),  # the telephone on the desk is not beyond the registrar
+    ):
+        agent.invite(target, OFFER, peer.now)
+        ((data, destination),) = agent.messages_to_send(peer.now)
+        invite = parse_message(data)
+        assert invite.headers.lines("Route") == routes
+        assert destination[1:] == place
+    _, again = refreshed(peer, 300.0)
+    assert "Route" not in again.headers
+    answer(peer, again)  # names none any more
+    agent.invite("sip:bob@10.0.0.9:5099", OFFER, peer.now)
+    assert [message.headers.lines("Route") for message in peer.hear()] == [[]]
+
+
+@pytest.mark.parametrize("status", [200, 403, 0])
+def test_a_call_waits_for_the_first_response_of_the_registrar_but_not_for_ever(status: int) -> None:
+    peer, agent = registering()
+    register = only(peer.hear())
+    agent.invite("sip:bob@10.0.0.9:5099", OFFER, peer.now)
+    assert peer.hear() == []
+    if status:
+        sent = answer(peer, register, status, "Service-Route: <sip:edge@10.0.0.51;lr>\r\n")
+    else:
+        heard = [(after, message) for after, message in peer.wait(2.5) if isinstance(message, Request)]
+        sent = [message for after, message in heard if message.method == "INVITE" and after >= 2.0]
+    invite = sent[0]
+    assert invite.method == "INVITE"
+    assert ("Route" in invite.headers) == (status == 200)
+    agent.invite("sip:carol@10.0.0.9:5099", OFFER, peer.now)
+    assert [message.method for message in peer.hear() if isinstance(message, Request)] == ["INVITE"]
+
+
+def test_a_call_that_is_given_up_before_it_begins_is_never_made() -> None:
+    peer, agent = registering()
+    register = only(peer.hear())
+    call_id = agent.invite("sip:bob@10.0.0.9:5099", OFFER, peer.now)
+    agent.hang_up(call_id, peer.now)
+    assert answer(peer, register) == []
+    assert [event.reason for event in events_of(agent) if isinstance(event, CallEnded)] == ["cancelled"]
+
+
+def test_a_telephone_that_is_called_by_its_address_does_not_wait_for_the_registrar() -> None:
+    peer, agent = registering()
+    peer.hear()
+    agent.invite("sip:bob@10.0.0.77", OFFER, peer.now)
+    assert [message.method for message in peer.hear() if isinstance(message, Request)] == ["INVITE"]
 
 
 def test_a_registrar_with_patience_is_asked_for_more() -> None:

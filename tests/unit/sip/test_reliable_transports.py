@@ -160,7 +160,7 @@ def test_a_sips_call_is_over_tls_and_its_contacts_are_sips() -> None:
     _, destinations = up(lab, "", "sips")
     assert {destination.protocol for destination in destinations} == {"tls"}
     contacts = [str(contact.uri) for *_, data in lab.trace for contact in parse_message(data).contacts]
-    assert contacts == [f"sips:voip@{NEAR}:5060", f"sips:voip@{FAR}:5060"]
+    assert contacts == [f"sips:anonymous@{NEAR}:5060", f"sips:anonymous@{FAR}:5060"]
 
 
 @pytest.mark.parametrize(("protocol", "status"), [("udp", 416), ("tcp", 416), ("tls", 200)])

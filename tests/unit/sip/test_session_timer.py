@@ -73,7 +73,9 @@ def ends(peer: TextPeer) -> list[tuple[str, int | None, str]]:
         ("Require: timer\r\nSession-Expires: 300;refresher=nobody\r\n", "300;refresher=uac", ["timer"]),
         # A proxy has asked, of a caller that knows nothing of it: the refresher can only be us.
         ("Session-Expires: 1800;refresher=uac\r\n", "1800;refresher=uas", []),
-        ("Session-Expires: 60\r\n", "90;refresher=uas", []),
+        # Too short, but who does not know timers could do nothing with 422, and it must not be raised (section 9).
+        ("Session-Expires: 60\r\n", "60;refresher=uas", []),
+        ("Session-Expires: 2\r\n", "2;refresher=uas", []),
         (f"{TIMER}Session-Expires: 120\r\nMin-SE: 240\r\n", "240;refresher=uac", ["timer"]),
         (TIMER, None, []),
         (f"{TIMER}Session-Expires: soon\r\n", None, []),
@@ -85,6 +87,12 @@ def test_a_caller_gets_the_timer_that_it_asks_for(lines: str, agreed: str | None
     assert answer.headers.get("Session-Expires") == agreed
     assert answer.headers.get_all("Require") == required
     assert "timer" in answer.headers.get_all("Supported")
+
+
+def test_the_shortest_interval_makes_no_flood_of_refreshes() -> None:
+    peer, _ = called("Session-Expires: 1\r\n")
+    refreshes = [after for after, message in peer.wait(4.9) if isinstance(message, Request)]
+    assert refreshes == []
 
 
 def test_an_interval_that_is_too_small_is_refused_with_the_smallest_one() -> None:

@@ -60,7 +60,7 @@ def test_the_invite_has_all_that_the_standard_asks_for() -> None:
     assert invite.to.tag is None
     assert invite.from_.display == 'A "b"'
     assert invite.max_forwards == 70
-    assert str(invite.contacts[0].uri) == "sip:voip@10.0.0.1:6000"
+    assert str(invite.contacts[0].uri) == "sip:anonymous@10.0.0.1:6000"
     assert invite.headers.lines("Allow") == ["INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"]
     assert invite.headers.get_all("Supported") == ["100rel", "timer"]
     assert (invite.content_type, invite.body) == ("application/sdp", OFFER)
@@ -180,6 +180,86 @@ def test_a_second_redirect_is_one_too_many() -> None:
     assert isinstance(second, Request)
     assert requests(peer.say(peer.response(second, 302))) == ["ACK"]
     assert ends(peer) == [("redirect-loop", 302)]
+
+
+def redirected(peer: TextPeer, invite: Request, contacts: str) -> list[Request | Response]:
+    """What follows a 302 with these."""
+    data = peer.response(invite, 302).replace(
+        b"<sip:text@10.0.0.9:5099>\r\nContent", contacts.encode() + b"\r\nContent"
+    )
+    return peer.say(data)
+
+
+def tried(peer: TextPeer, invite: Request | Response, status: int) -> list[str]:
+    """The places that are called one after the other while each responds with this status."""
+    places = []
+    while isinstance(invite, Request) and invite.method == "INVITE":
+        places.append(str(invite.uri))
+        sent = peer.say(peer.response(invite, status))
+        invite = sent[-1]
+    return places
+
+
+CONTACTS = "<sip:a@10.0.0.21>;q=0.1, sip:b@10.0.0.22;q=1.00, <sip:c@10.0.0.23>;q=0.9, <tel:+1>, sip:b@10.0.0.22"
+
+
+def test_the_places_of_a_redirect_are_tried_by_falling_preference() -> None:
+    peer, invite = calling()
+    _, second = redirected(peer, invite, CONTACTS)
+    places = tried(peer, second, 486)
+    assert places == ["sip:b@10.0.0.22", "sip:c@10.0.0.23", "sip:a@10.0.0.21"]
+    assert ends(peer) == [("rejected", 486)]
+
+
+def test_the_next_place_is_tried_where_one_does_not_respond() -> None:
+    peer, invite = calling()
+    redirected(peer, invite, "<sip:a@10.0.0.21>;q=0.5, <sip:b@10.0.0.22>;q=0.4")
+    sent = [message for _, message in peer.wait(15.0) if isinstance(message, Request)]
+    last = sent[-1]
+    assert (last.method, str(last.uri), str(last.cseq)) == ("INVITE", "sip:b@10.0.0.22", "3 INVITE")
+    peer.say(peer.response(last, 200, body=ANSWER))
+    assert [type(event) for event in calls_of(peer.agent)] == [CallAnswered]
+
+
+def test_who_is_busy_everywhere_is_not_called_elsewhere() -> None:
+    peer, invite = calling()
+    _, second = redirected(peer, invite, CONTACTS)
+    assert len(tried(peer, second, 600)) == 1
+    assert ends(peer) == [("rejected", 600)]
+
+
+def test_redirects_lead_to_four_places_at_most_and_to_none_twice() -> None:
+    peer, invite = calling()
+    contacts = ", ".join(f"<sip:{number}@10.0.0.21>" for number in range(9))
+    _, second = redirected(peer, invite, contacts)
+    assert len(tried(peer, second, 404)) == 4
+    assert ends(peer) == [("rejected", 404)]
+
+    peer, invite = calling()
+    _, second = redirected(peer, invite, "<sip:a@10.0.0.21>, <sip:b@10.0.0.22>")
+    assert isinstance(second, Request)
+    _, third = redirected(peer, second, "<sip:a@10.0.0.21>, <sip:c@10.0.0.23>;q=0.5")
+    assert isinstance(third, Request)
+    assert str(third.uri) == "sip:c@10.0.0.23"
+    assert tried(peer, third, 480) == ["sip:c@10.0.0.23", "sip:b@10.0.0.22"]
+    assert ends(peer) == [("rejected", 480)]
+
+
+def test_a_preference_that_is_none_counts_as_the_highest() -> None:
+    peer, invite = calling()
+    _, second = redirected(peer, invite, "<sip:a@10.0.0.21>;q=0.5, <sip:b@10.0.0.22>;q=high, <sip:c@10.0.0.23>;q=nan")
+    assert tried(peer, second, 404) == ["sip:b@10.0.0.22", "sip:c@10.0.0.23", "sip:a@10.0.0.21"]
+
+
+def test_a_user_who_hangs_up_after_a_redirect_calls_nobody_else() -> None:
+    peer, invite = calling()
+    _, second = redirected(peer, invite, CONTACTS)
+    assert isinstance(second, Request)
+    peer.say(peer.response(second, 180))
+    peer.agent.hang_up(invite.call_id, peer.now)
+    assert requests(peer.hear()) == ["CANCEL"]
+    assert requests(peer.say(peer.response(second, 487))) == ["ACK"]
+    assert [reason for reason, _ in ends(peer)] == ["cancelled"]
 
 
 def test_a_redirect_to_nowhere_is_a_refusal() -> None:

@@ -34,6 +34,10 @@ def statuses(messages: list[Request | Response]) -> list[int]:
     return [message.status for message in messages if isinstance(message, Response)]
 
 
+def requests_of(peer: TextPeer) -> list[Request]:
+    return [message for message in peer.hear() if isinstance(message, Request)]
+
+
 def ring(peer: TextPeer, **options: object) -> Response | None:
     """INVITE; the 200 of a user who takes the call."""
     peer.say(peer.request("INVITE", body=SDP, branch="z9hG4bKinvite", **options))  # type: ignore[arg-type]
@@ -81,8 +85,37 @@ def test_other_methods_are_refused_with_what_is_allowed(method: str, status: int
     assert isinstance(answer, Response)
     assert answer.status == status
     assert answer.headers.lines("Allow") == ["INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"]
-    assert events_of(peer.agent) == [RequestRefused(peer.address, method, status)]
+    (refused,) = events_of(peer.agent)
+    assert isinstance(refused, RequestRefused)
+    assert refused == RequestRefused(peer.address, method, status, "sip:text@10.0.0.9:5099", refused.reason)
+    assert refused.reason in ("Method Not Allowed", "Not Implemented")
     assert statuses(peer.say(peer.request("OPTIONS", 2))) == [200]
+
+
+@pytest.mark.parametrize(
+    ("options", "lines", "status", "reason"),
+    [
+        ({"allowed": lambda host: False}, "", 403, "this address may not call"),
+        ({"max_calls": 0}, "", 486, "busy"),
+        ({"accepts_calls": False}, "", 480, "no calls are taken"),
+        ({}, "Require: gruu\r\n", 420, "requires gruu"),
+        ({}, "Content-Encoding: gzip\r\n", 415, "body is encoded: gzip"),
+        ({}, "CSeq: 1 INVITE\r\n", 400, "more than one CSeq"),
+    ],
+)
+def test_a_refused_call_is_told_with_its_caller_and_the_reason(
+    options: dict[str, object], lines: str, status: int, reason: str
+) -> None:
+    peer = TextPeer(receiver(**options))
+    assert statuses(peer.say(peer.request("INVITE", body=SDP, lines=lines))) == [status]
+    assert events_of(peer.agent) == [RequestRefused(peer.address, "INVITE", status, "sip:text@10.0.0.9:5099", reason)]
+
+
+def test_the_cancel_of_another_request_is_too_late_but_known() -> None:
+    peer = TextPeer(receiver())
+    assert statuses(peer.say(peer.request("OPTIONS", branch="z9hG4bKoptions"))) == [200]
+    assert statuses(peer.say(peer.request("CANCEL", branch="z9hG4bKoptions", contact=False))) == [200]
+    assert statuses(peer.say(peer.request("CANCEL", branch="z9hG4bKnone", contact=False))) == [481]
 
 
 def test_an_unknown_extension_that_is_required_is_named_as_unsupported() -> None:
@@ -169,7 +202,7 @@ def test_keep_alives_and_stray_responses_are_ignored() -> None:
 def test_a_malformed_request_is_answered_400_as_far_as_it_can_be() -> None:
     peer = TextPeer(receiver())
     good = peer.request("OPTIONS")
-    assert statuses(peer.say(good.replace(b"Max-Forwards: 70", b"Max-Forwards: many"))) == [400]
+    assert statuses(peer.say(good.replace(b"Content-Length: 0", b"Content-Length: -1"))) == [400]
     assert statuses(peer.say(good.replace(b"SIP/2.0\r\nVia", b"SIP/7.0\r\nVia"))) == [505]
     assert peer.say(good.replace(b"Via:", b"Vai:")) == []
     assert peer.agent.stats.malformed == 3
@@ -366,6 +399,26 @@ def test_a_caller_behind_a_nat_is_answered_where_its_packets_come_from() -> None
     ((data, address),) = peer.agent.messages_to_send(peer.now)
     assert address == peer.address
     assert data.startswith(b"BYE sip:text@192.168.1.5:5060 ")
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_change_that_is_refused_does_not_move_the_peer(method: str) -> None:
+    peer = TextPeer(receiver())
+    tag = up(peer)
+    moved = peer.request(method, 2, to_tag=tag, body=SDP, contact=False, lines="Contact: <sip:moved@10.0.0.99>\r\n")
+    peer.say(moved)
+    assert [type(event) for event in calls_of(peer.agent)] == [CallOffered]
+    peer.agent.reject(peer.call_id, 488, peer.now)
+    peer.hear()
+    peer.agent.ping(peer.call_id, peer.now)
+    (options,) = requests_of(peer)
+    assert str(options.uri) == "sip:text@10.0.0.9:5099"
+    peer.say(peer.response(options, 200))
+    peer.say(moved.replace(b"CSeq: 2", b"CSeq: 3").replace(b"branch=z9hG4bK", b"branch=z9hG4bKagain"))
+    peer.agent.accept(peer.call_id, ANSWER, peer.now)
+    peer.hear()
+    peer.agent.hang_up(peer.call_id, peer.now)
+    assert [str(bye.uri) for bye in requests_of(peer)] == ["sip:moved@10.0.0.99"]
 
 
 # --- CANCEL -----------------------------------------------------------------------------------------------------------
