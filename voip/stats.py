@@ -176,7 +176,8 @@ class SessionStats:
     did not take; `overruns` the packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams
     received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the
     median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and `path_packets`
-    how many we had sent when it came.
+    how many we had sent when it came. `comfort_noise`: the newest media packet was comfort noise (RFC 3389), after
+    which nothing has to come until there is sound again.
     """
 
     malformed: int = 0
@@ -196,3 +197,4 @@ class SessionStats:
     rtt_min: float | None = None
     path: PathReport | None = None
     path_packets: int = 0
+    comfort_noise: bool = False
