@@ -129,11 +129,18 @@ class RegistrationFailed:
 
 @dataclass(frozen=True)
 class RequestRefused:
-    """Information: a request from `source` was refused with `status`, or (re-INVITE) `source` refused one of ours."""
+    """Information: a request from `source` was refused with `status`, or (re-INVITE) `source` refused one of ours.
+
+    `caller` is the URI of its From, "" where there is none to read or the request was ours; `reason` is a few words for
+    people. What the owner itself has refused with `reject` is not reported: CallEnded says it. A caller without a
+    password is only asked for one: reported is a wrong one (401).
+    """
 
     source: Address
     method: str
     status: int
+    caller: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class Registration:
         """The addresses of the registrar: calls that we are registered for come from there."""
         self.destination: Address | None = None
         """Where the last REGISTER went."""
+        self.waiting_since: float | None = None
+        """When what has no response yet was begun, lookup of the registrar or REGISTER; None: all is answered."""
         self.registered = False
         self.over = False
         """It was taken back, or there was nothing to take back."""
@@ -58,6 +60,8 @@ class Registration:
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
         if not self._leaving:
+            if self.waiting_since is None:
+                self.waiting_since = now
             self._core.resolver.resolve(self._core.next_hop(self._registrar), now, self._found)
 
     def stop(self, now: float) -> None:
@@ -65,6 +69,7 @@ class Registration:
         if self._leaving:
             return
         self._leaving = True
+        self.waiting_since = None
         self._core.timers.clear_all(self)
         self._keep_alive.stop()
         under_way, self._transaction = self._transaction, None
@@ -141,6 +146,7 @@ class Registration:
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if transaction is not self._transaction or response.status < 200:
             return
+        self.waiting_since = now
         again = self._core.authenticate(transaction, response, source, self._next_number, now)
         if again is not None:
             self._transaction = again
@@ -170,6 +176,7 @@ class Registration:
             self._fail(response.status, "the registrar grants no time", now)
             return
         self.registered, self._failures, self._former = True, 0, ""
+        self.waiting_since = None
         self._core.timers.set(self, "expired", now + granted, self._expired)
         if self._learn_address(response) and not self._moved:
             self._moved = True  # once for each refresh: some NATs give every packet another port
@@ -205,6 +212,7 @@ class Registration:
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
         self._failures += 1
+        self.waiting_since = None
         pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
         pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
