@@ -16,6 +16,10 @@ SMOOTH_SECONDS = 0.05
 """Seconds missing in WINDOW below which the sound is no longer choppy."""
 BEGINNING = 1.0
 """Seconds at the beginning of a call, in which the play-out delay is still found, that do not count."""
+SPAN = 1.5
+"""Seconds that must have been looked at: of less, a share says little."""
+LOW_JITTER = 0.02
+"""Seconds of jitter below which lateness has another reason: a stall of the network, or repair that came late."""
 DEAD_AIR = NAMED_AFTER
 """Seconds missing at once that are dead air, named by itself, instead of choppy sound."""
 MOSTLY = 0.5
@@ -80,15 +84,16 @@ class Choppy:
         missing = counts.missing - self._counts.oldest.missing
         if missing < SMOOTH_SECONDS and self._counts.span >= WINDOW:
             self._named.clear()
-        if missing < CHOPPY_SECONDS or now - self._named_at < WINDOW:
+        span = self._counts.span
+        if missing < CHOPPY_SECONDS or span < SPAN or now - self._named_at < WINDOW:
             return
         cause, why = self._explain(situation, missing)
         if cause in self._named:
             return
         self._named.add(cause)
         self._named_at = now
-        share, span = 100 * missing / max(self._counts.span, missing), self._counts.span
-        yield Finding(cause, f"choppy: {share:.1f} % of the last {max(1.0, span):.0f} s missing: {why}")
+        share = 100 * missing / max(span, missing)
+        yield Finding(cause, f"choppy: {share:.1f} % of the last {span:.0f} s missing: {why}")
 
     def _explain(self, situation: Situation, missing: float) -> tuple[str, str]:
         """The cause, and the likely reason with the next step."""
@@ -105,8 +110,11 @@ class Choppy:
         if last.unheard - first.unheard >= mostly:
             return "choppy-machine", "this program was not running; is the machine overloaded or suspended?"
         rx = situation.record.rx
-        jitter = "" if rx is None or rx.jitter is None else f" (jitter {1e3 * rx.jitter:.0f} ms)"
-        return "choppy-late", f"packets come too late{jitter}; use a cable instead of Wi-Fi, or raise --latency"
+        jitter = 0.0 if rx is None or rx.jitter is None else rx.jitter
+        if (last.lost - first.lost) * ptime >= mostly and jitter < LOW_JITTER:
+            return "choppy-loss", f"network loss{self._bursts()}; FEC rebuilds it too late; raise --latency"
+        why = f"jitter {1e3 * jitter:.0f} ms" if jitter >= LOW_JITTER else "the network stalls"
+        return "choppy-late", f"packets come too late ({why}); use a cable instead of Wi-Fi, or raise --latency"
 
     def _bursts(self) -> str:
         first, last = self._counts.oldest, self._counts.newest
