@@ -37,7 +37,8 @@ class CallWarnings:
         self._microphone = MicrophoneWatch()
         self._refusals = Refusals()
         self._looked_at: float | None = None
-        self._late = 0.0
+        self.late = 0.0
+        """Seconds by which this program has come late to its timers, in sum."""
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         """What takes the user agent's events."""
@@ -49,7 +50,7 @@ class CallWarnings:
         """Say what there is to be said of these calls."""
         if self._looked_at is not None:
             late = now - self._looked_at - self._interval
-            self._late += late if late > SLOW else 0.0
+            self.late += late if late > SLOW else 0.0
         self._looked_at = now
         up = {call.call_id: call for call in calls if call.lines and call.established is not None and not call.ending}
         self._peers = frozenset(call.remote_host for call in up.values())
@@ -81,7 +82,7 @@ class CallWarnings:
             ports=(call.transport.port, *rtcp),
             microphone=self._audio.microphone,
             xruns=self._audio.xruns,
-            late=self._late,
+            late=self.late,
             network=record.network or SessionStats(),
         )
 
@@ -111,7 +112,7 @@ class CallWarnings:
     def _tell_refusal(self, refusal: Refusal | None) -> None:
         if refusal is not None:
             fields = {name: getattr(refusal, name) for name in ("source", "caller", "status", "hidden")}
-            self._console.event("refused", refusal.text, **fields)
+            self._console.event("refused", refusal.text, message=refusal.text, **fields)
 
 
 SAID = frozenset({401, 403, 480, 486})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support.call import media
 from tests.support.diagnosis import LOOK_INTERVAL, PEER, Scene, causes, events
 from voip.calls.diagnosis import Event, Silence
 from voip.media import Direction, NegotiatedMedia
+from voip.stats import ReceiverStats
 
 SOUND = 8000.0
 """Bytes of RTP a second."""
@@ -99,6 +101,25 @@ def test_sound_that_stops_and_comes_back_is_told_twice(rtcp: float, why: str) ->
     assert (back.event, back.cause) == (Event.CLEARED, "dead-air")
     assert back.text == "sound is back after 12.5 s"
     assert causes(call.run(4)) == ["dead-air"]  # the next time is told again
+
+
+def receiver_of(pauses: str) -> list[str]:
+    """What is said of ten pauses of 3 to 6 s, in which packets are lost on the network or the peer sends none."""
+    call, rng, lost = receiver(), random.Random(1), 0
+    for _ in range(10):
+        call.change_record(rx=ReceiverStats(received=100, expected=100 + lost))
+        call.run(5, bytes=SOUND)
+        pause = rng.choice((3.0, 4.0, 6.0))
+        call.run(pause)
+        lost += round(pause / 0.02) if pauses == "lost" else 0
+        call.change_record(rx=ReceiverStats(received=100, expected=100 + lost))
+    return causes(call.said)
+
+
+def test_a_telephone_that_is_silent_while_its_user_listens_is_named_once_and_an_unsteady_network_each_time() -> None:
+    """Silence suppression without comfort noise: sequence numbers go on where they were."""
+    assert receiver_of("unsent") == ["dead-air"]
+    assert receiver_of("lost") == 10 * ["dead-air"]
 
 
 def test_a_break_of_two_seconds_is_not_told() -> None:

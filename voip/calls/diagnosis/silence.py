@@ -10,6 +10,13 @@ from collections.abc import Iterator
 
 from voip.calls.diagnosis.situation import NAMED_AFTER, Event, Finding, Situation, length
 
+PAUSE_FACTOR = 4.0
+"""After a silence in which the peer sent nothing, the next must be so many times as long: some telephones send nothing
+while their user listens, and do not say so by comfort noise."""
+LONGEST_PAUSE = 160.0
+"""Seconds of silence that are named in any case."""
+CUT_SHARE = 0.5
+"""Share of a silence that is missing in the sequence numbers, from which it was the network that was silent."""
 SLOW_REPORT = 5.0
 """Seconds until the first report of a peer of which only RTCP is to come: with the minimum of RFC 3550 (section 6.2)
 it comes after 1.0 to 3.1 s."""
@@ -35,7 +42,7 @@ class Silence:
 
     def __init__(self) -> None:
         self._sound, self._signs = _Quiet(), _Quiet()
-        self._reports, self._refusals = _Reports(), _PortRefusals()
+        self._reports, self._refusals, self._pauses = _Reports(), _PortRefusals(), _Pauses()
         self._expected = (False, False)  # sound, and signs of life
         self._told = ""
         self._noted = False
@@ -50,6 +57,7 @@ class Silence:
             self._signs.restart(now)
         self._reports.look(network.rtcp, now)
         sound = self._sound.look(network.bytes, now)
+        self._pauses.look(situation, sound)
         signs = self._signs.look(network.bytes + network.rtcp, now)
         self._refusals.look(network.icmp_errors, now, refuted=signs is not None)
         if expected == (False, False) or situation.peer_left:
@@ -73,7 +81,7 @@ class Silence:
             found = Finding("port-closed", _port_closed(situation))
         elif situation.expects_sound:
             quiet = self._sound.seconds(now)
-            if quiet >= NAMED_AFTER:
+            if quiet >= self._pauses.named_after:
                 found = self._dead_air(situation, quiet) if self._sound.came else _nothing_arrives(situation)
         else:
             quiet = self._signs.seconds(now)
@@ -166,6 +174,30 @@ class _Quiet:
 
     def seconds(self, now: float) -> float:
         return now - self._since
+
+
+class _Pauses:
+    """How long a silence must be to be named: longer each time if the peer itself was silent, as a telephone may be."""
+
+    def __init__(self) -> None:
+        self.named_after = NAMED_AFTER
+        self._lost = 0
+        self._ended = 0.0  # seconds of the silence that has just ended
+
+    def look(self, situation: Situation, ended: float | None) -> None:
+        """`ended`: the seconds of a silence that is over now."""
+        rx = situation.record.rx
+        if rx is None:
+            return
+        if self._ended:  # the figures of sound are a moment behind those of the network
+            missing = (rx.lost - self._lost) * situation.media.packet_time
+            cut = missing >= CUT_SHARE * self._ended
+            self.named_after = NAMED_AFTER if cut else min(LONGEST_PAUSE, PAUSE_FACTOR * self.named_after)
+            self._ended = 0.0
+        if ended is not None and ended >= self.named_after:
+            self._ended = ended
+        else:
+            self._lost = rx.lost
 
 
 class _Reports:
