@@ -28,12 +28,18 @@ SLOW = 0.05
 
 
 class CallWarnings:
-    """The warnings of this program. Network thread only; `look` is to be called every `interval` seconds."""
+    """The warnings of this program about its calls. Network thread only; `look` is due every `interval` seconds."""
 
-    def __init__(self, audio: AudioStreams, console: Console, now: Callable[[], float], interval: float) -> None:
-        self._audio, self._console, self._now, self._interval = audio, console, now, interval
-        self._calls: dict[str, _CallDiagnosis] = {}
-        self._peers: frozenset[str] = frozenset()
+    def __init__(
+        self,
+        calls: Iterable[Call],
+        audio: AudioStreams,
+        console: Console,
+        now: Callable[[], float],
+        interval: float,
+    ) -> None:
+        self._calls, self._audio, self._console, self._now, self._interval = calls, audio, console, now, interval
+        self._diagnoses: dict[str, _CallDiagnosis] = {}
         self._microphone = MicrophoneWatch()
         self._refusals = Refusals()
         self._looked_at: float | None = None
@@ -46,26 +52,29 @@ class CallWarnings:
 
     # --- calls that are up ----------------------------------------------------------------------------------------
 
-    def look(self, calls: Iterable[Call], now: float) -> None:
-        """Say what there is to be said of these calls."""
+    def look(self, now: float) -> None:
+        """Say what there is to be said now."""
         if self._looked_at is not None:
             late = now - self._looked_at - self._interval
             self.late += late if late > SLOW else 0.0
         self._looked_at = now
-        up = {call.call_id: call for call in calls if call.lines and call.established is not None and not call.ending}
-        self._peers = frozenset(call.remote_host for call in up.values())
-        self._calls = {call_id: self._calls.get(call_id) or _CallDiagnosis() for call_id in up}
+        up = {call.call_id: call for call in self._up()}
+        self._diagnoses = {call_id: self._diagnoses.get(call_id) or _CallDiagnosis() for call_id in up}
         levels = None
         for call_id, call in up.items():
             situation = self._situation(call, now)
             if situation.microphone and situation.is_sending and situation.record.tx is not None and levels is None:
                 levels = situation.record.tx.levels
-            for finding in self._calls[call_id].look(situation):
+            for finding in self._diagnoses[call_id].look(situation):
                 self._tell(finding, call_id)
         name = self._audio.microphone if levels is not None else ""
         for finding in self._microphone.look(name, levels or Levels(), now):
             self._tell(finding, None)
         self._tell_refusal(self._refusals.tick(now))
+
+    def _up(self) -> list[Call]:
+        """The calls whose media flows."""
+        return [call for call in self._calls if call.lines and call.established is not None and call.ending is None]
 
     def _situation(self, call: Call, now: float) -> Situation:
         record, line = call.snapshot(now), call.lines[0]
@@ -100,7 +109,8 @@ class CallWarnings:
     def on_refused(self, event: RequestRefused) -> None:
         """A request was refused: worth a line if it was a call, else for `-v`."""
         source, said = event.source, f"{event.status} {event.reason}".strip()
-        ours = not event.caller and source.host in self._peers  # that peer refuses a re-INVITE
+        offering = {call.remote_host for call in self._up() if call.negotiation.awaits_answer}
+        ours = not event.caller and source.host in offering  # that peer refuses a re-INVITE
         if event.method == "INVITE" and event.status in SAID and not ours:
             self.refused(source.host, event.status, event.caller)
         self._console.say(1, f"refused {event.method} of {source.host}:{source.port}: {said}")

@@ -64,7 +64,7 @@ class Desk:
         self.console = Console(lambda: self.now, verbosity=self.verbosity, as_json=True, talk=self.talk, data=self.data)
         self.capture = None if self.source is None else Capture(self.source)
         self.audio = AudioStreams(lambda run, *args: run(*args), self.console, capture=self.capture)
-        self.warnings = CallWarnings(self.audio, self.console, lambda: self.now, INTERVAL)
+        self.warnings = CallWarnings(self.calls, self.audio, self.console, lambda: self.now, INTERVAL)
 
     def add(self, call_id: str, agreed: NegotiatedMedia, **options: Any) -> Call:  # noqa: ANN401
         """A call that comes up now."""
@@ -89,7 +89,7 @@ class Desk:
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / INTERVAL)):
             self.now += INTERVAL
-            self.warnings.look(self.calls, self.now)
+            self.warnings.look(self.now)
 
     def levels(self, call_id: str, levels: Levels) -> None:
         """What was captured for this call so far."""
@@ -178,7 +178,7 @@ def test_lateness_of_this_program_is_known_to_the_calls() -> None:
     desk.add("a", replace(media(), direction=Direction.RECVONLY))
     desk.run(2)
     desk.now += 5.0
-    desk.warnings.look(desk.calls, desk.now)
+    desk.warnings.look(desk.now)
     assert desk.warnings.late == pytest.approx(5.0 - INTERVAL)
 
 
@@ -219,10 +219,14 @@ def test_what_no_user_could_let_in_is_for_those_who_want_details(event: RequestR
 
 def test_a_peer_that_refuses_our_reinvite_is_no_caller() -> None:
     desk = Desk()
-    desk.add("a", replace(media(), direction=Direction.RECVONLY))
-    desk.run(INTERVAL)
-    desk.warnings.on_refused(RequestRefused(Address("udp", "192.0.2.2", 5060), "INVITE", 486))
+    call = desk.add("a", replace(media(), direction=Direction.RECVONLY))
+    refusal = RequestRefused(Address("udp", "192.0.2.2", 5060), "INVITE", 486)
+    call.negotiation.offer()
+    desk.warnings.on_refused(refusal)
     assert [event for event in desk.events() if event["event"] == "refused"] == []
+    call.negotiation.awaits_answer = False
+    desk.warnings.on_refused(refusal)  # another program on the same host calls
+    assert [event["status"] for event in desk.events() if event["event"] == "refused"] == [486]
 
 
 def test_a_flood_of_callers_is_a_few_lines_and_then_their_number() -> None:
@@ -236,7 +240,7 @@ def test_a_flood_of_callers_is_a_few_lines_and_then_their_number() -> None:
     assert last["source"] is None
 
 
-# --- through a stream that is real -------------------------------------------------------------------------------------
+# --- through a stream that is real ------------------------------------------------------------------------------------
 
 
 def test_the_streams_tell_what_device_they_are_fed_from() -> None:
