@@ -106,9 +106,9 @@ class Silence:
         if self._signs.came or not situation.signalled:
             return float("inf")
         media = situation.media
-        if media.remote_direction.sends or (media.rtcp_rsize and media.rtcp_xr):  # with both, reports begin at once
+        if media.remote_direction.sends or media.rtcp_rsize:  # who takes reduced size reports early (RFC 5506)
             return NAMED_AFTER
-        return SLOW_REPORT if media.rtcp_mux or media.rtcp_rsize or media.rtcp_xr else float("inf")
+        return SLOW_REPORT if media.rtcp_mux else float("inf")
 
     def _nothing_back(self, situation: Situation, quiet: float) -> Finding:
         peer, port = situation.peer, situation.media.remote[1]
