@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 
 from tests.support.plain_phone import phone
-from tests.support.processes import LOOPBACK, Outcome, Program, receiver, sender
+from tests.support.processes import LOOPBACK, Outcome, Program, free_ports, receiver, sender
+from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
 from tests.support.wav import save
 
 pytestmark = pytest.mark.process
@@ -107,6 +110,47 @@ def test_a_two_way_caller_of_a_receiver_that_only_plays_is_told_to_start_it_so(t
         outcome = near.finish()
     assert "--two-way" in line
     assert [warning["cause"] for warning in warnings(outcome, "warning")] == ["peer-sends-nothing"]
+
+
+# --- a bad network, and a firewall ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def call_through(folder: Path, *impairments: str) -> Iterator[tuple[Program, Program]]:
+    """Receiver and sender of a call without FEC whose media and RTCP go over a network like this."""
+    ports = free_ports()
+    with (
+        receiver(folder, "--public-address", RECEIVER_ALIAS, "--json", ports=ports) as far,
+        relay((ports[0], *ports[1]), "--spare-port", str(ports[0]), *impairments),
+        sender(
+            folder,
+            f"{RECEIVER_ALIAS}:{ports[0]}",
+            *("--public-address", SENDER_ALIAS, "--fec", "off", "--codec", "pcmu", "--json"),
+        ) as near,
+    ):
+        yield far, near
+
+
+def test_a_firewall_that_drops_media_alone_is_named_on_both_sides_with_the_port(tmp_path: Path) -> None:
+    with call_through(tmp_path, "--loss", "1.0") as (far, near):
+        here, there = far.wait_for("nothing has arrived from"), near.wait_for("nothing comes back from")
+        assert seconds_between(far, "call from", "nothing has arrived") <= 3.0 + SLOW
+        assert seconds_between(near, "call to", "nothing comes back") <= 3.0 + SLOW
+    port = there.rpartition("open UDP ")[2].partition(" ")[0]
+    assert f"open UDP {port} here" in here
+
+
+def test_heavy_loss_without_fec_is_named_on_both_sides(tmp_path: Path) -> None:
+    with call_through(tmp_path, "--loss", "0.2", "--seed", "3") as (far, near):
+        choppy, lossy = far.wait_for("choppy: "), near.wait_for(" loses ")
+        near.stop()
+        near.finish()
+        far.stop()
+        outcome = far.finish()
+    assert "network loss" in choppy
+    assert "--fec auto" in choppy
+    assert "--fec auto" in lossy
+    assert [event["cause"] for event in warnings(outcome, "warning")][:1] == ["choppy-loss"]
 
 
 # --- callers that are refused -----------------------------------------------------------------------------------------
