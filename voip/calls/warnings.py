@@ -90,6 +90,7 @@ class CallWarnings:
             peer_left=line.peer_left,
             ports=(call.transport.port, *rtcp),
             microphone=self._audio.microphone,
+            speaker_gone=not self._audio.available,
             xruns=self._audio.xruns,
             late=self.late,
             network=record.network or SessionStats(),

@@ -200,6 +200,15 @@ def test_fec_that_was_raised_is_told() -> None:
     assert "network loss in bursts of 2; FEC raised to " in said[0][1].text
 
 
+def test_a_speaker_that_is_gone_is_told_elsewhere() -> None:
+    figures = Figures()
+    figures.run(10)
+    figures.scene.change(speaker_gone=True)
+    assert figures.run(10, unheard=1.0) == []
+    figures.scene.change(speaker_gone=False)
+    assert figures.run(10) == []
+
+
 def test_the_first_second_of_a_call_does_not_count() -> None:
     figures = Figures()
     figures.run(0.75, missing=1.0)

@@ -91,6 +91,14 @@ def test_another_call_counts_from_its_own_beginning() -> None:
     assert [finding.cause for finding in microphone.hear(1, silent=1.0)] == ["microphone-silent"]
 
 
+def test_a_program_that_stood_still_has_not_heard_silence() -> None:
+    microphone = Microphone()
+    microphone.hear(5, silent=0.2)
+    microphone.hear(1, silent=1.0)
+    microphone.now += 30.0
+    assert microphone.hear(1, silent=1.0) == []
+
+
 @pytest.mark.parametrize("share", [0.011, 0.3])
 def test_clipping_is_named_within_three_seconds_and_once(share: float) -> None:
     microphone = Microphone()

@@ -85,6 +85,13 @@ def test_a_call_that_ends_before_anything_can_be_known_says_nothing() -> None:
     assert receiver().run(2) == []
 
 
+def test_a_few_packets_that_are_no_sound_are_keep_alives() -> None:
+    """The firewall is named, not the codec; and who sends them is there."""
+    ((_, finding),) = receiver().run(4, unknown_payload_type=0.5)
+    assert "open UDP 5000 and 5001 here" in finding.text
+    assert sender(Direction.SENDRECV).run(8, unknown_payload_type=0.5) == []
+
+
 # --- dead air ---------------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +127,14 @@ def test_a_telephone_that_is_silent_while_its_user_listens_is_named_once_and_an_
     """Silence suppression without comfort noise: sequence numbers go on where they were."""
     assert receiver_of("unsent") == ["dead-air"]
     assert receiver_of("lost") == 10 * ["dead-air"]
+
+
+def test_a_program_that_stood_still_itself_cannot_say_that_nothing_came() -> None:
+    for call in (both(), sender(Direction.SENDRECV)):
+        call.run(5, bytes=SOUND, rtcp=1)
+        call.now += 30.0
+        assert call.run(LOOK_INTERVAL) == []
+        assert call.run(10, bytes=SOUND, rtcp=1) == []
 
 
 def test_a_break_of_two_seconds_is_not_told() -> None:

@@ -77,6 +77,9 @@ class Choppy:
         rx, now = situation.record.rx, situation.now
         if rx is None or situation.record.duration < BEGINNING:
             return
+        if situation.speaker_gone:
+            self._counts.clear()
+            return
         counts = _Counts.of(rx, situation)
         if len(self._counts) and counts.missing - self._counts.newest.missing >= DEAD_AIR:
             self._counts.clear()

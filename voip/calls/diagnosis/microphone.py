@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voip.calls.diagnosis.situation import NAMED_AFTER, Event, Finding, History, length
+from voip.calls.diagnosis.situation import NAMED_AFTER, STOOD_STILL, Event, Finding, History, length
 from voip.stats import Levels
 
 SILENCE_FACTOR = 4.0
@@ -33,6 +33,7 @@ class MicrophoneWatch:
         self._silence_needed = NAMED_AFTER
         self._silent_since = 0.0
         self._told_silent = False
+        self._looked_at = float("-inf")
         self._clipping = False
         self._clipping_told_at = float("-inf")
 
@@ -41,8 +42,11 @@ class MicrophoneWatch:
         if name != self._name or (len(self._levels) and levels.samples < self._levels.newest.samples):
             self._name, self._silent_since, self._told_silent = name, now, False
             self._levels.clear()
+        stood_still, self._looked_at = now - self._looked_at > STOOD_STILL, now
         if not name:
             return
+        if stood_still and not self._told_silent:
+            self._silent_since = now
         before = self._levels.newest if len(self._levels) else levels
         self._levels.add(now, levels)
         yield from self._look_for_silence(before, levels, now)

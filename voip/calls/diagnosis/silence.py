@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from voip.calls.diagnosis.situation import NAMED_AFTER, Event, Finding, Situation, length
+from voip.calls.diagnosis.situation import NAMED_AFTER, STOOD_STILL, Event, Finding, Situation, length
 
 PAUSE_FACTOR = 4.0
 """After a silence in which the peer sent nothing, the next must be so many times as long: some telephones send nothing
@@ -17,6 +17,8 @@ LONGEST_PAUSE = 160.0
 """Seconds of silence that are named in any case."""
 CUT_SHARE = 0.5
 """Share of a silence that is missing in the sequence numbers, from which it was the network that was silent."""
+MANY_DROPPED = 10
+"""Packets that cannot be played from which they are what the peer sends: fewer may be keep-alives (RFC 6263)."""
 SLOW_REPORT = 5.0
 """Seconds until the first report of a peer of which only RTCP is to come: with the minimum of RFC 3550 (section 6.2)
 it comes after 1.0 to 3.1 s."""
@@ -44,6 +46,7 @@ class Silence:
         self._sound, self._signs = _Quiet(), _Quiet()
         self._reports, self._refusals, self._pauses = _Reports(), _PortRefusals(), _Pauses()
         self._expected = (False, False)  # sound, and signs of life
+        self._looked_at = float("-inf")
         self._told = ""
         self._noted = False
 
@@ -51,14 +54,15 @@ class Silence:
         """What is to be said of silence now."""
         network, now = situation.network, situation.now
         expected = (situation.expects_sound, situation.is_sending)
-        if expected != self._expected:  # the call has come up, was put on hold or resumed
-            self._expected, self._told = expected, ""
+        stood_still, self._looked_at = now - self._looked_at > STOOD_STILL, now
+        if expected != self._expected or (stood_still and not self._told):
+            self._expected, self._told = expected, ""  # the call has come up, was put on hold or resumed
             self._sound.restart(now)
             self._signs.restart(now)
         self._reports.look(network.rtcp, now)
         sound = self._sound.look(network.bytes, now)
         self._pauses.look(situation, sound)
-        signs = self._signs.look(network.bytes + network.rtcp, now)
+        signs = self._signs.look(network.bytes + network.rtcp + network.unknown_payload_type, now)
         self._refusals.look(network.icmp_errors, now, refuted=signs is not None)
         if expected == (False, False) or situation.peer_left:
             return
@@ -134,11 +138,11 @@ class Silence:
 
 def _nothing_arrives(situation: Situation) -> Finding:
     network, peer = situation.network, situation.peer
-    if network.foreign:
+    dropped = network.unknown_payload_type + network.malformed
+    if network.foreign >= MANY_DROPPED:
         source = situation.media.remote[0]
         text = f"no sound from {peer}: {network.foreign} packets came, but not from {source}, the address in its SDP"
-    elif network.unknown_payload_type or network.malformed:
-        dropped = network.unknown_payload_type + network.malformed
+    elif dropped >= MANY_DROPPED:
         text = f"what arrives from {peer} is not what was agreed on ({dropped} packets dropped); try another --codec"
     elif network.rtcp:
         text = f"no sound from {peer}, though its RTCP arrives: is it muted there?"

@@ -16,6 +16,10 @@ NAMED_AFTER = 2.5
 """Seconds for which a condition must hold before it is named, so that the line is there within 3 s: what looks at a
 call does so every 0.25 s, and a line takes 0.1 s to the terminal."""
 
+STOOD_STILL = 1.0
+"""Seconds between two looks after which it was this program that stood still, a suspended machine perhaps: what did not
+happen meanwhile says nothing of the peer."""
+
 T = TypeVar("T")
 
 
@@ -47,6 +51,7 @@ class Situation:
     plays, sends: whether this program plays what comes, and sends anything, whatever was negotiated. signalled: False
     for a stream without SIP. peer_left: the peer has said BYE by RTCP. ports: the UDP ports of ours that media and RTCP
     come to. microphone: what is sent is captured by this device, "" for a file and for a device that is gone now.
+    speaker_gone: nothing can be heard now, which the user has been told.
     xruns: how often sound was lost at a device or the device itself, late: seconds by which this program came late to
     its own timers; both in sum since its start.
     """
@@ -60,6 +65,7 @@ class Situation:
     peer_left: bool = False
     ports: tuple[int, ...] = ()
     microphone: str = ""
+    speaker_gone: bool = False
     xruns: int = 0
     late: float = 0.0
     network: SessionStats = field(default_factory=SessionStats)
