@@ -32,6 +32,7 @@ from voip.sip import (
     IncomingCall,
     OfferWanted,
     PeerAlive,
+    RequestRefused,
     SipUri,
     UserAgent,
 )
@@ -76,16 +77,15 @@ class CallManager:
         self._network, self._agent, self._table, self._audio = network, agent, table, audio
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
+        self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records = Records()
         self._media = CallMedia(network, audio, console, settings.capabilities, rng)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
-        self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         renegotiation = Renegotiation(network, agent, table, self._media, console)
-        handlers = self._handlers() | self._account.handlers() | self._warnings.handlers() | renegotiation.handlers()
-        network.sip.serve(agent, handlers, self.drop)
+        network.sip.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
 
@@ -314,6 +314,7 @@ class CallManager:
             CallEnded: self._on_ended,
             DigitPressed: self._on_digit,
             PeerAlive: self._on_alive,
+            RequestRefused: self._warnings.on_refused,
             SendFailed: self._on_send_failed,
         }
 

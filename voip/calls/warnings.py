@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from voip.calls.call import Call
 from voip.calls.diagnosis import (
@@ -45,10 +44,6 @@ class CallWarnings:
         self._looked_at: float | None = None
         self.late = 0.0
         """Seconds by which this program has come late to its timers, in sum."""
-
-    def handlers(self) -> dict[type, Callable[[Any], None]]:
-        """What takes the user agent's events."""
-        return {RequestRefused: self.on_refused}
 
     # --- calls that are up ----------------------------------------------------------------------------------------
 

@@ -59,9 +59,9 @@ class Registration:
 
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
+        if self.waiting_since is None and not self._leaving:
+            self.waiting_since = now
         if not self._leaving:
-            if self.waiting_since is None:
-                self.waiting_since = now
             self._core.resolver.resolve(self._core.next_hop(self._registrar), now, self._found)
 
     def stop(self, now: float) -> None:
@@ -105,6 +105,7 @@ class Registration:
         if self._leaving or self._is_waiting():
             return
         if not destinations:
+            self.waiting_since = None
             self._fail(None, f"cannot find the host {self._registrar.host}", now)
             return
         for destination in destinations:
@@ -146,10 +147,11 @@ class Registration:
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if transaction is not self._transaction or response.status < 200:
             return
-        self.waiting_since = now
+        self.waiting_since = None
         again = self._core.authenticate(transaction, response, source, self._next_number, now)
         if again is not None:
             self._transaction = again
+            self.waiting_since = now
             return
         self._transaction = None
         if self._leaving:
@@ -164,7 +166,7 @@ class Registration:
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is not self._transaction:
             return
-        self._transaction = None
+        self._transaction = self.waiting_since = None
         if self._leaving:
             self._end()
         else:
@@ -176,7 +178,6 @@ class Registration:
             self._fail(response.status, "the registrar grants no time", now)
             return
         self.registered, self._failures, self._former = True, 0, ""
-        self.waiting_since = None
         self._core.timers.set(self, "expired", now + granted, self._expired)
         if self._learn_address(response) and not self._moved:
             self._moved = True  # once for each refresh: some NATs give every packet another port
@@ -212,7 +213,6 @@ class Registration:
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
         self._failures += 1
-        self.waiting_since = None
         pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
         pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
