@@ -101,7 +101,8 @@ class NegotiatedMedia:
     comes bears the same numbers unless receive_... says otherwise (RFC 3264 section 5.1). fec is one of FEC_SCHEMES or
     None; RED carries ULPFEC if red_payload_type is given beside it. repair_window (seconds) is the peer's when we only
     receive, else our own. The remote SSRCs are None when the peer did not announce them. rtcp_rsize: both take RTCP of
-    reduced size (RFC 5506); rtcp_xr: the extended reports the peer wants (RFC 3611 section 5).
+    reduced size (RFC 5506); rtcp_xr: the extended reports the peer wants (RFC 3611 section 5). remote_direction is what
+    the peer said of its side; remote_plays is False if it said that it takes what we send and does not play it.
     """
 
     audio: AudioFormat
@@ -123,6 +124,8 @@ class NegotiatedMedia:
     receive_fec_payload_type: int | None = None
     red_payload_type: int | None = None
     receive_red_payload_type: int | None = None
+    remote_direction: Direction = Direction.SENDRECV
+    remote_plays: bool = True
 
     @property
     def clock_rate(self) -> int:

@@ -177,7 +177,9 @@ class SessionStats:
     did not take; `overruns` the packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams
     received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the
     median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and `path_packets`
-    how many we had sent when it came; `empty_reports` counts the last reports in a row that tell of no source at all.
+    how many we had sent when it came; `empty_reports` counts the last reports in a row that tell of no source at
+    all. `comfort_noise`: the newest media packet was comfort noise (RFC 3389), after which nothing has to come until
+    there is sound again.
     """
 
     malformed: int = 0
@@ -198,3 +200,4 @@ class SessionStats:
     path: PathReport | None = None
     path_packets: int = 0
     empty_reports: int = 0
+    comfort_noise: bool = False

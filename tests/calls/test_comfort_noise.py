@@ -237,3 +237,16 @@ def test_another_number_is_still_unknown() -> None:
     assert call.session.receive_datagram(stray.serialize(), ("192.0.2.1", 40000), call.now) == []
     assert call.session.stats.unknown_payload_type == 1
     assert isinstance(call.sender, AudioSender)
+
+
+def test_the_session_tells_that_silence_is_comfort_noise_until_there_is_sound_again() -> None:
+    """Nothing has to come then, so that nothing that fails to come is a fault."""
+    call = SilentCall(agreed=media(comfort_noise_payload_type=CN))
+    call.spurts(1)
+    assert call.session.stats.comfort_noise
+    call.spurts(1, pause=0.0)
+    assert not call.session.stats.comfort_noise
+    untold = SilentCall()
+    untold.comfort = None
+    untold.spurts(1)
+    assert not untold.session.stats.comfort_noise

@@ -145,6 +145,7 @@ class Blocks:
     """A source of `count` silent blocks of 20 ms that never waits, and runs `turns` between them."""
 
     sample_rate, channels, block, description, available = 8000, 1, 160, "blocks", True
+    live, xruns = False, 0
 
     def __init__(self, count: int, turns: Iterator[object]) -> None:
         self._count, self._turns = count, turns

@@ -14,6 +14,8 @@ line            MediaLine: port, RTP session and streams of one medium
 streams         ReceiveStream and SendStream: the two directions of a line; AudioStreams makes them
 plain           PlainStreams: media without signalling
 watch           CallWatch: media time-out
+warnings        CallWarnings: what goes wrong, said while the call runs
+diagnosis       how that is found out, from figures alone
 records         Records: what is told of the calls
 address_change  AddressChange: what peers are told when our address is another one
 local_address   LocalAddress: our address on the route to one peer

@@ -11,6 +11,8 @@ from voip.net import Network
 from voip.report import Console
 from voip.sip import Registered, RegistrationFailed, UserAgent
 
+SILENT_AFTER = 2.5
+"""Seconds without a response of the registrar that are worth a line, so that it is there within three."""
 PASSWORD_REFUSED = (401, 403, 407)
 """Statuses by which a registrar refuses an account or its password (RFC 3261 section 10.3)."""
 
@@ -27,6 +29,7 @@ class Account:
     ) -> None:
         self._network, self._agent, self._console, self._on_refused = network, agent, console, on_refused
         self._registered: bool | None = None  # None: the registrar has not said
+        self._told_silent = False
         self._address = LocalAddress()
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
@@ -42,7 +45,8 @@ class Account:
         self._agent.unregister(self._network.loop.now())
 
     def check(self, now: float) -> None:
-        """Register anew when this machine's address on the way to the registrar is another."""
+        """Register anew when this machine's address on the way to the registrar is another; say that it is silent."""
+        self._look_for_silence(now)
         registrar = self._agent.registrar_address
         if registrar is None:
             return
@@ -51,8 +55,23 @@ class Account:
             self._console.say(0, f"local address for the registrar changed from {before} to {self._address.host}")
             self._agent.register(now)
 
+    def _look_for_silence(self, now: float) -> None:
+        """Once, until it has responded: a REGISTER over UDP is given up only after half a minute."""
+        since, registrar = self._agent.registrar_silent_since, self._agent.registrar_address
+        if since is None or now - since < SILENT_AFTER or self._told_silent:
+            return
+        self._told_silent = True
+        until = "" if self._registered else "; not reachable by name until it responds"
+        if registrar is None:
+            text = f"the registrar's address is not known yet{until}; does the DNS server respond?"
+        else:
+            where = f"{registrar.host} ({registrar.protocol.upper()} {registrar.port})"
+            text = f"no response from the registrar {where} yet{until}"
+        self._console.warning("registrar-silent", text)
+
     def on_registered(self, event: Registered) -> None:
         """The first time is news; the others are refreshes."""
+        self._told_silent = False
         text = f"registered as {event.account} for {event.expires} s"
         self._console.event(
             "registered",

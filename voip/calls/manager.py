@@ -20,6 +20,7 @@ from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
+from voip.calls.warnings import CallWarnings
 from voip.calls.watch import CallWatch
 from voip.errors import EXIT_NETWORK, EXIT_OK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
 from voip.net import Network, SendFailed
@@ -78,6 +79,7 @@ class CallManager:
         self._network, self._agent, self._table, self._audio = network, agent, table, audio
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
+        self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records = Records()
         self._media = CallMedia(network, audio, console, settings.capabilities, rng)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
@@ -235,7 +237,7 @@ class CallManager:
                 raise NegotiationError("the speaker is no longer available", status=480)
             transport = self._media.open_port(event.source.host)
         except (NegotiationError, NetworkError) as error:
-            self._refuse(call_id, peer, error)
+            self._refuse(call_id, event.source.host, peer, error)
             return
         record = CallRecord(call_id=call_id, peer=peer, incoming=True)
         user = getattr(event.caller.uri, "user", None)
@@ -255,14 +257,14 @@ class CallManager:
         except (ProtocolError, NegotiationError) as error:
             self._table.remove(call)
             self._media.close(call)
-            self._refuse(call.call_id, call.record.peer, error)
+            self._refuse(call.call_id, call.remote_host, call.record.peer, error)
             return
         self._agent.accept(call.call_id, answer, self._network.loop.now())
 
-    def _refuse(self, call_id: str, peer: str, error: VoipError) -> None:
+    def _refuse(self, call_id: str, source: str, peer: str, error: VoipError) -> None:
         status = getattr(error, "status", 400 if isinstance(error, ProtocolError) else 503)
         self._agent.reject(call_id, status, self._network.loop.now())
-        self._console.say(0, f"refused a call from {peer}: {error}")
+        self._warnings.refused(source, status, peer, str(error))
 
     def _on_established(self, event: CallEstablished) -> None:
         call = self._table.get(event.call_id)
@@ -298,9 +300,6 @@ class CallManager:
         if call is not None:
             call.note_alive(self._network.loop.now())
 
-    def _on_refused(self, event: RequestRefused) -> None:
-        self._console.say(1, f"refused {event.method} of {event.source.host}:{event.source.port}: {event.status}")
-
     def _on_ended(self, event: CallEnded) -> None:
         call = self._table.get(event.call_id)
         if call is not None:
@@ -318,7 +317,7 @@ class CallManager:
             CallEnded: self._on_ended,
             DigitPressed: self._on_digit,
             PeerAlive: self._on_alive,
-            RequestRefused: self._on_refused,
+            RequestRefused: self._warnings.on_refused,
             SendFailed: self._on_send_failed,
         }
 
@@ -354,5 +353,6 @@ class CallManager:
             self._watch.check(call, now)
             self._address_change.check(call, now)
         self._account.check(now)
+        self._warnings.look(now)
         self._records.publish(self._table, now)
         self._network.loop.call_later(WATCH_INTERVAL, self._look)

@@ -191,6 +191,18 @@ class AudioStreams:
         """What peers are sent, for people; "" for nothing."""
         return "" if self._capture is None else self._capture.source.description
 
+    @property
+    def microphone(self) -> str:
+        """The microphone that peers are sent, for people; "" for another input, and while it is gone."""
+        source = None if self._capture is None else self._capture.source
+        return source.description if source is not None and source.live and source.available else ""
+
+    @property
+    def xruns(self) -> int:
+        """How often samples were lost or missing at a device so far."""
+        capture = 0 if self._capture is None else self._capture.source.xruns
+        return capture + (0 if self._playback is None else self._playback.sink.xruns)
+
     def open(self, call_id: str, number: int) -> tuple[ReceiveStream | None, SendStream | None]:
         """The streams of the media line of this number in a call; they flow when they are started."""
         stream_id = f"{call_id}/{number}"

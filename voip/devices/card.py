@@ -237,6 +237,8 @@ class Card(ABC):
 class Microphone(Card):
     """A sound device as a Source. It never raises: lost samples are counted in `xruns`, a lost device is silent."""
 
+    live = True
+
     def read(self) -> Pcm | None:
         """The next block, as soon as it is there."""
         data = self._turn(self._take)

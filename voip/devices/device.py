@@ -24,6 +24,10 @@ class Device(Protocol):
     def available(self) -> bool:
         """False while a device is gone; it is silent then, in real time. May be read by any thread."""
 
+    @property
+    def xruns(self) -> int:
+        """How often samples were lost or missing between the device and us. May be read by any thread."""
+
     def faults(self) -> str:
         """What went wrong between the device and us so far, in words; empty if nothing did."""
 
@@ -32,6 +36,10 @@ class Device(Protocol):
 
 class Source(Device, Protocol):
     """Sound coming in."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it captures the world around it, which is never digitally silent: a microphone, not a file."""
 
     def start(self) -> None:
         """Sound counts from now on; what has a beginning begins there, also the next time."""

@@ -316,7 +316,7 @@ class RawSource:
     never holds up the thread that reads. A file is not read faster than it sounds. Half a sample at the end is dropped.
     """
 
-    available = True
+    available, live, xruns = True, False, 0
 
     def __init__(
         self, fd: int, rate: int, channels: int, *, clock: Clock = time.monotonic, sleep: Sleep = time.sleep

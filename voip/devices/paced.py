@@ -65,7 +65,7 @@ class Pacer:
 class PacedSource:
     """A sound computed or stored, in real time: a Source. `sound` makes it anew, from its beginning."""
 
-    available = True
+    available, live, xruns = True, False, 0
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class PacedSource:
 class NullSink:
     """Discards sound in real time, in the format of the first stream: a Sink, and the base of WAV and raw ones."""
 
-    available = True
+    available, xruns = True, 0
 
     def __init__(
         self,

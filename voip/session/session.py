@@ -104,6 +104,7 @@ class RtpSession:
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,
             rtcp_ip_bytes=self.rtcp_ip_bytes,
+            comfort_noise=self._validator.in_comfort_noise,
         )
 
     def update(self, media: NegotiatedMedia) -> None:

@@ -27,6 +27,7 @@ class StreamValidator:
 
     `stray` counts packets of another SSRC, or after a jump that no second packet confirmed. `reception` counts the
     media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of both.
+    `in_comfort_noise`: the newest media packet was comfort noise (RFC 3389).
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class StreamValidator:
         self.repair_reception = repair_reception
         self.ssrc: int | None = None
         self.stray = 0
+        self.in_comfort_noise = False
         self._use(media)
         self._rtcp = rtcp
         self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
@@ -182,6 +184,7 @@ class StreamValidator:
         timed = packet.payload_type != self._event_type
         self.reception.count(packet, arrival, timed=timed)
         self._accepted_at = arrival
+        self.in_comfort_noise = packet.payload_type == self._media.audio.comfort_noise_payload_type
         if timed:  # a telephone event has the timestamp of its beginning
             self._timestamp, self._timestamp_at = packet.timestamp, arrival
         if self._rtcp is not None:

@@ -154,6 +154,11 @@ class UserAgent:
         return self._registration is not None and not self._registration.over
 
     @property
+    def registrar_silent_since(self) -> float | None:
+        """Since when the registrar has not responded, or has not been found; None: it has, or was not asked."""
+        return self._registration.waiting_since if self._registration is not None else None
+
+    @property
     def registrar_address(self) -> Address | None:
         """Where the last REGISTER went."""
         return self._registration.destination if self._registration is not None else None

@@ -87,6 +87,8 @@ class Registration:
         """The addresses of the registrar: calls that we are registered for come from there."""
         self.destination: Address | None = None
         """Where the last REGISTER went."""
+        self.waiting_since: float | None = None
+        """When what has no response yet was begun, lookup of the registrar or REGISTER; None: all is answered."""
         self.registered = False
         self.over = False
         """It was taken back, or there was nothing to take back."""
@@ -95,6 +97,8 @@ class Registration:
 
     def start(self, now: float) -> None:
         """Register now, whatever the timers say: at the start, or because our address is another."""
+        if self.waiting_since is None and not self._leaving:
+            self.waiting_since = now
         if not self._leaving:
             self.calls.close()
             self._core.resolver.resolve(self._core.next_hop(self._registrar, "REGISTER"), now, self._found)
@@ -104,6 +108,7 @@ class Registration:
         if self._leaving:
             return
         self._leaving = True
+        self.waiting_since = None
         self._core.timers.clear_all(self)
         self.calls.open(now)
         self._keep_alive.stop()
@@ -140,6 +145,7 @@ class Registration:
         if self._leaving or self._is_waiting():
             return
         if not destinations:
+            self.waiting_since = None
             self._fail(None, f"cannot find the host {self._registrar.host}", now)
             return
         for destination in destinations:
@@ -181,9 +187,11 @@ class Registration:
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
         if transaction is not self._transaction or response.status < 200:
             return
+        self.waiting_since = None
         again = self._core.authenticate(transaction, response, source, self._next_number, now)
         if again is not None:
             self._transaction = again
+            self.waiting_since = now
             return
         self._transaction = None
         if self._leaving:
@@ -198,7 +206,7 @@ class Registration:
     def on_no_response(self, transaction: ClientTransaction, now: float) -> None:
         if transaction is not self._transaction:
             return
-        self._transaction = None
+        self._transaction = self.waiting_since = None
         if self._leaving:
             self._end()
         else:

@@ -70,6 +70,34 @@ def answer(peer: TextPeer, request: Request, status: int = 200, lines: str = "Ex
     return [message for message in heard if isinstance(message, Request)]
 
 
+def test_it_is_known_since_when_the_registrar_is_silent() -> None:
+    peer, agent = registering()
+    began = peer.now
+    first = only(peer.hear())
+    assert agent.registrar_silent_since == began
+    peer.wait(3.0)
+    assert agent.registrar_silent_since == began  # copies of the request begin nothing anew
+    peer.hear()
+    challenged_at = peer.now
+    (second,) = answer(peer, first, 401, ASK.format("n1", ""))
+    assert agent.registrar_silent_since == pytest.approx(challenged_at, abs=0.1)
+    answer(peer, second)
+    assert agent.registrar_silent_since is None
+    agent.register(peer.now)
+    assert agent.registrar_silent_since == peer.now
+    (third,) = [message for message in peer.hear() if isinstance(message, Request)]
+    answer(peer, third, 503, "")
+    assert agent.registrar_silent_since is None
+
+
+def test_a_registrar_that_is_not_found_yet_is_silent_too_and_one_that_is_left_is_not() -> None:
+    peer, agent = registering("sip:pbx.example")
+    assert agent.registrar_silent_since == peer.now
+    agent.unregister(peer.now)
+    assert agent.registrar_silent_since is None
+    assert UserAgent(rng=random.Random(1), local=lambda remote: ("10.0.0.1", 5060)).registrar_silent_since is None
+
+
 def test_a_change_of_address_does_not_wait_for_an_answer_that_goes_to_the_old_one() -> None:
     hosts = ["10.0.0.1"]
     peer, agent = registering(hosts=hosts)
