@@ -29,7 +29,7 @@ def main(options: cli.SenderOptions) -> int:
     shutdown.catch_signals()
 
     capture = cli.open_capture(options, duration=options.duration)
-    playback = cli.open_playback(options) if options.two_way else None
+    playback = cli.open_playback(options, console) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
     network = cli.make_network(options, console)

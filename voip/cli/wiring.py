@@ -79,14 +79,23 @@ def make_user_agent(
     )
 
 
-def open_playback(options: CommonOptions) -> Playback:
-    """What plays, with its sink open. DeviceError."""
-    sink = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
+def open_playback(options: CommonOptions, console: Console) -> Playback:
+    """What plays, with its sink open. DeviceError; VoipError for an output that does not exist."""
+    sink = open_sink(
+        options.output,
+        format=options.format,
+        overwrite=options.overwrite,
+        say=partial(console.say, 0),
+        quiet=options.hides_library_noise,
+    )
     return Playback(sink, latency=options.latency, latency_max=options.latency_max)
 
 
 def open_capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
-    """What captures, with its source open. DeviceError. Who `answers` begins anew with each caller and never ends."""
+    """What captures, with its source open. DeviceError; VoipError for an input that does not exist.
+
+    Who `answers` begins anew with each caller and never ends.
+    """
     source = open_source(
         options.input,
         format=options.format,

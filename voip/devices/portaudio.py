@@ -109,10 +109,23 @@ def _default(ask: Callable[[], Any]) -> int | None:
         return None
 
 
+def library_version() -> str | None:
+    """What PortAudio says of itself; None without PyAudio."""
+    try:
+        return str(_imported().get_portaudio_version_text())
+    except ImportError:
+        return None
+
+
+def _imported() -> Any:  # noqa: ANN401 -- PyAudio has no types
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints there when its C part is missing
+        import pyaudio
+    return pyaudio
+
+
 def _pyaudio() -> Any:  # noqa: ANN401 -- PyAudio has no types
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints there when its C part is missing
-            import pyaudio
+        pyaudio = _imported()
     except ImportError as error:
         system = {"darwin": "brew install portaudio && ", "win32": ""}.get(
             sys.platform, "apt-get install gcc python3-dev portaudio19-dev && "
