@@ -2,8 +2,9 @@
 
 values      what is written after an option
 accounts    users, passwords, registrar, proxies
+parser      errors of one line, --help, the environment
 options     the options, as frozen dataclasses
-listing     --list-devices
+listing     --list-devices      versions   --version
 wiring      from options to objects
 policy      what each script does when a call is over
 running     what both scripts do around their threads
