@@ -187,12 +187,14 @@ def test_a_receiver_whose_speaker_is_gone_refuses_calls_politely(tmp_path: Path)
         environment = sound.environment
         with processes.receiver(tmp_path, "--output", "speaker", environment=environment) as receiver:
             sound.kill_server()
-            receiver.wait_for("is gone")
+            receiver.wait_for("is unavailable")
             with processes.sender(tmp_path, receiver.target, "--duration", "1s") as sender:
                 refused = sender.finish()
             receiver.stop()
-            receiver.finish()
+            talk = receiver.finish().stderr
     assert refused.status == 5
+    assert "Expression" not in talk
+    assert "ALSA" not in talk
     assert "480" in refused.stderr
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from voip.errors import EXIT_OK, EXIT_USAGE
-from voip.report import printable
+from voip.printable import printable
 
 WIDTH = 80
 """Columns of the help."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -11,9 +12,9 @@ from typing import Any, TypeVar
 
 import voip
 from voip.calls import CallManager
-from voip.cli.options import CommonOptions
+from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.wiring import make_console
-from voip.devices import Device
+from voip.devices import Device, is_card, library_noise_kept_away
 from voip.engine import Shutdown, fill_standard_streams
 from voip.environment import program_name
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, VoipError
@@ -101,6 +102,15 @@ def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOption
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to end
     options = parse()
+    main_device = options.output if isinstance(options, ReceiverOptions) else options.input
+    devices = (options.input, options.output) if options.two_way else (main_device,)
+    hidden = options.hides_library_noise and any(map(is_card, devices))
+    noise = library_noise_kept_away() if hidden else contextlib.nullcontext()
+    with noise:
+        return _run(program, options, main)
+
+
+def _run(program: str, options: AnyOptions, main: Callable[[AnyOptions], int]) -> int:
     try:
         return main(options)
     except DeviceError as error:

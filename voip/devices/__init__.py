@@ -32,9 +32,20 @@ from voip.devices.device import Device, Sink, Source
 from voip.devices.files import RATES, RawSink, RawSource, WavReader, WavSink
 from voip.devices.paced import Clock, Fill, NullSink, PacedSource, Sleep
 from voip.devices.portaudio import list_devices, opener
+from voip.devices.quiet import library_noise_kept_away
 from voip.errors import DeviceError, VoipError
 
-__all__ = ["Device", "DeviceInfo", "Sink", "Source", "list_devices", "open_sink", "open_source"]
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "Sink",
+    "Source",
+    "is_card",
+    "library_noise_kept_away",
+    "list_devices",
+    "open_sink",
+    "open_source",
+]
 
 INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"
 OUTPUTS = "speaker, speaker:NAME-OR-INDEX, FILE.wav, - (stdout) or null"
@@ -96,6 +107,11 @@ def open_sink(
     """
     wanted = _Wanted(spec, _detail(spec), format, quiet, clock, sleep, overwrite=overwrite, say=say)
     return _named(_SINKS, wanted, _wav_sink)(wanted)
+
+
+def is_card(spec: str) -> bool:
+    """Whether `--input` or `--output` names a sound card."""
+    return spec.partition(":")[0] in ("mic", "speaker")
 
 
 def _detail(spec: str) -> str | None:

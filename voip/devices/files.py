@@ -369,7 +369,9 @@ class RawSource:
 
     def faults(self) -> str:
         """The blocks that a slow program left out."""
-        return faults_in_words((self.underruns, "blocks that stdin did not have in time"))
+        return faults_in_words(
+            (self.underruns, "block that stdin did not have in time", "blocks that stdin did not have in time")
+        )
 
     def close(self) -> None:
         """The descriptor belongs to the process: it stays open."""
@@ -415,7 +417,9 @@ class RawSink(NullSink):
 
     def faults(self) -> str:
         """The blocks that a slow program missed."""
-        return faults_in_words((self.dropped, "blocks that stdout did not take in time"))
+        return faults_in_words(
+            (self.dropped, "block that stdout did not take in time", "blocks that stdout did not take in time")
+        )
 
     def close(self) -> None:
         """Give what is left a moment; the descriptor belongs to the process: it stays open."""

@@ -21,6 +21,7 @@ from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo, DeviceKind, cho
 from voip.devices.paced import block_samples
 from voip.devices.quiet import library_noise_hidden, mute_alsa
 from voip.errors import DeviceError
+from voip.printable import one_line
 
 COMMON_RATE = 48000
 """Tried first on ALSA, where PortAudio reports 44100 Hz for every device that can do it, whatever its own rate is."""
@@ -88,7 +89,7 @@ def _devices(audio: Any) -> list[DeviceInfo]:  # noqa: ANN401 -- PyAudio has no 
         found.append(
             DeviceInfo(
                 index=index,
-                name=str(raw["name"]).strip(),
+                name=_text(raw["name"]).strip(),
                 host_api=str(audio.get_host_api_info_by_index(raw["hostApi"])["name"]),
                 inputs=int(raw["maxInputChannels"]),
                 outputs=int(raw["maxOutputChannels"]),
@@ -100,6 +101,11 @@ def _devices(audio: Any) -> list[DeviceInfo]:  # noqa: ANN401 -- PyAudio has no 
             )
         )
     return found
+
+
+def _text(name: str | bytes) -> str:
+    """PyAudio leaves a name as bytes if it is not UTF-8."""
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
 
 
 def _default(ask: Callable[[], Any]) -> int | None:
@@ -199,7 +205,7 @@ def _open(
             return stream, rate, channels
         reason = reason or refusal
     raise DeviceError(
-        f"cannot open {kind.name} {device.index} {device.name}: {reason}; "
+        f"cannot open {kind.name} {device.index} {one_line(device.name)}: {reason}; "
         f"is another program using it? See --list-devices, or use {kind.instead}"
     )
 

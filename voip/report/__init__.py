@@ -6,7 +6,6 @@ from voip.report.console import PACKETS_SHOWN, Console
 from voip.report.objects import call_object, final_report
 from voip.report.record import CallRecord
 from voip.report.status import status_line
-from voip.report.terminal import one_line, printable
 from voip.report.text import text_report
 
 __all__ = [
@@ -15,8 +14,6 @@ __all__ = [
     "Console",
     "call_object",
     "final_report",
-    "one_line",
-    "printable",
     "status_line",
     "text_report",
 ]

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from voip.printable import printable
 from voip.report.objects import SCHEMA, call_object
 from voip.report.record import CallRecord
 from voip.report.status import status_line
-from voip.report.terminal import printable
 from voip.report.text import text_report
 from voip.rtp import RtpPacket
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.sound import Time, pitch, read_all
 from voip.devices import generate, open_sink, open_source
 from voip.devices.paced import NullSink, PacedSource, Pacer
-from voip.devices.quiet import library_noise_hidden
+from voip.devices.quiet import library_noise_hidden, library_noise_kept_away
 from voip.dsp import level_dbfs
 from voip.errors import DeviceError, VoipError
 
@@ -175,6 +175,19 @@ def test_library_noise_is_hidden_and_what_others_say_is_not(capfd: pytest.Captur
         os.write(2, b"ALSA lib conf.c:5180: no such card\njack server is not running\nthe report\n")
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "the report\nafterwards\n"
+
+
+def test_library_noise_is_kept_away_during_a_call_and_what_others_say_comes_at_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with library_noise_kept_away():
+        os.write(
+            2, b"Expression 'alsa_snd_pcm_prepare( pcm )' failed in 'pa_linux_alsa.c', line: 3355\nfrom elsewhere\n"
+        )
+        sys.stderr.write("ours\n")
+        os.write(2, b"unfinished")
+    os.write(2, b" afterwards\n")
+    assert sorted(capfd.readouterr().err.splitlines()) == ["from elsewhere", "ours", "unfinished afterwards"]
 
 
 def test_pyaudio_is_imported_only_when_a_device_is_asked_for(tmp_path: Path) -> None:
