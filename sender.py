@@ -45,6 +45,7 @@ def main(options: cli.SenderOptions) -> int:
         cli.make_call_settings(options, Direction.SENDRECV, capture.source),
         cli.ExitAfterLastCall(shutdown, console),
     )
+    cli.announce_call(options, playback, console)
     cli.call_targets(options, network, manager)
 
     hang_up = partial(network.loop.post, manager.finish)  # at the end of the input

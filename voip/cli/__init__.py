@@ -16,6 +16,7 @@ from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
     announce,
+    announce_call,
     call_targets,
     make_call_settings,
     make_console,
@@ -35,6 +36,7 @@ __all__ = [
     "SenderOptions",
     "WaitForNextCall",
     "announce",
+    "announce_call",
     "call_targets",
     "finish",
     "make_call_settings",
