@@ -27,7 +27,7 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    playback = cli.open_playback(options)
+    playback = cli.open_playback(options, console)
     capture = cli.open_capture(options, answers=True) if options.two_way else None
     devices = [part for part in (playback.sink, capture and capture.source) if part]
 

@@ -29,7 +29,7 @@ def main(options: cli.SenderOptions) -> int:
     shutdown.catch_signals()
 
     capture = cli.open_capture(options, duration=options.duration)
-    playback = cli.open_playback(options) if options.two_way else None
+    playback = cli.open_playback(options, console) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
     network = cli.make_network(options, console)
@@ -45,6 +45,7 @@ def main(options: cli.SenderOptions) -> int:
         cli.make_call_settings(options, Direction.SENDRECV, capture.source),
         cli.ExitAfterLastCall(shutdown, console),
     )
+    cli.announce_call(options, playback, console)
     cli.call_targets(options, network, manager)
 
     hang_up = partial(network.loop.post, manager.finish)  # at the end of the input

@@ -191,8 +191,10 @@ def test_a_receiver_whose_speaker_is_gone_refuses_calls_politely(tmp_path: Path)
             with processes.sender(tmp_path, receiver.target, "--duration", "1s") as sender:
                 refused = sender.finish()
             receiver.stop()
-            receiver.finish()
+            talk = receiver.finish().stderr
     assert refused.status == 5
+    assert "Expression" not in talk
+    assert "ALSA" not in talk
     assert "480" in refused.stderr
 
 

@@ -353,7 +353,7 @@ def test_2_is_a_wrong_option(tmp_path: Path, side: str, arguments: tuple[str, st
     assert_one_complaint(outcome, f"{side}.py: ")
 
 
-@pytest.mark.parametrize("sound", ["missing.wav", "silence.wav", "mic:no such microphone", "tone:soon", "nothing"])
+@pytest.mark.parametrize("sound", ["missing.wav", "missing.mp3", "silence.wav", "mic:no such microphone"])
 def test_3_is_a_sound_source_that_does_not_work(tmp_path: Path, sound: str) -> None:
     (tmp_path / "silence.wav").touch()
     with sender(tmp_path, LOOPBACK, "--input", sound) as near:
@@ -362,7 +362,7 @@ def test_3_is_a_sound_source_that_does_not_work(tmp_path: Path, sound: str) -> N
     assert_one_complaint(outcome, "sender.py: ")
 
 
-@pytest.mark.parametrize("sound", ["missing/heard.wav", "full.wav", "speaker:no such speaker", "heard.mp3"])
+@pytest.mark.parametrize("sound", ["missing/heard.wav", "full.wav", "speaker:no such speaker"])
 def test_3_is_a_place_for_sound_that_does_not_work(tmp_path: Path, sound: str) -> None:
     (tmp_path / "full.wav").symlink_to("/dev/full")
     with receiver(tmp_path, "--output", sound, ready=None) as far:

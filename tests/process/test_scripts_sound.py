@@ -181,7 +181,8 @@ def pitch(wave: Samples, rate: int) -> float:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_receiver_that_is_stopped_leaves_a_wav_that_plays(tmp_path: Path, number: signal.Signals) -> None:
     with receiver(tmp_path, "--output", "heard.wav") as far, sender(tmp_path, far.target, "--input", "demo") as near:
-        until(lambda: (tmp_path / "heard.wav").stat().st_size > 3 * 48000 * 2, "three seconds are written")
+        heard = tmp_path / "heard.wav"
+        until(lambda: heard.exists() and heard.stat().st_size > 3 * 48000 * 2, "three seconds are written")
         far.send_signal(number)
         far.finish()
         near.send_signal(signal.SIGINT)

@@ -10,7 +10,7 @@ import pytest
 VOIP = Path(__file__).resolve().parents[2] / "voip"
 
 LAYERS = [
-    {"errors", "ip"},
+    {"errors", "ip", "printable"},
     {"dsp", "stats"},
     {"rtp", "codecs"},
     {"media", "quality"},

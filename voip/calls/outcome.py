@@ -22,7 +22,7 @@ UNAVAILABLE = (408, 480)
 NO_CODEC = "no codec in common; see --codec"
 BUSY = "it is in another call; try again later"
 ADVICE = {
-    403: "a receiver accepts the networks in its --allow; others may require an account, see --user",
+    403: "a receiver accepts private addresses and what its --allow adds; others may require an account, see --user",
     404: "user not found; check the part before the @",
     415: NO_CODEC,
     480: "the user is offline or unavailable; try again later",

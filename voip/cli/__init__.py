@@ -2,8 +2,9 @@
 
 values      what is written after an option
 accounts    users, passwords, registrar, proxies
+parser      errors of one line, --help, the environment
 options     the options, as frozen dataclasses
-listing     --list-devices
+listing     --list-devices      versions   --version
 wiring      from options to objects
 policy      what each script does when a call is over
 running     what both scripts do around their threads
@@ -15,6 +16,7 @@ from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
     announce,
+    announce_call,
     call_targets,
     make_call_settings,
     make_console,
@@ -34,6 +36,7 @@ __all__ = [
     "SenderOptions",
     "WaitForNextCall",
     "announce",
+    "announce_call",
     "call_targets",
     "finish",
     "make_call_settings",

@@ -25,22 +25,23 @@ Group = argparse._ArgumentGroup
 
 def add_account(group: Group, *, answers: bool) -> None:
     """The options; `answers`: of a program that takes calls, and may demand a password of callers."""
-    user, file = (
-        "account name at the registrar, and for digest authentication",
-        "file with the password on its first line",
-    )
+    user = "Account name at the registrar, and for digest authentication."
+    file = "File with the password on its first line."
     if answers:
-        user = "account name: ours at the registrar, or (without one) the name callers must use"
-        file += "; without --registrar callers must use it, or (without --user) one of its lines user:password"
+        user = "Account name at the registrar; without a registrar, the name that callers must use."
+        file += (
+            " Without --registrar callers must use it, or (without --user) one of its lines user:password. The "
+            f"environment may have the password instead, as {PASSWORD_VARIABLE}."
+        )
     group.add_argument("--user", metavar="U", help=user)
-    group.add_argument("--password-file", metavar="FILE", help=f"{file}  [environment {PASSWORD_VARIABLE}]")
-    group.add_argument("--registrar", metavar="HOST[:PORT]", type=sip_host, help="register as --user at this server")
+    group.add_argument("--password-file", metavar="FILE", help=file)
+    group.add_argument("--registrar", metavar="HOST[:PORT]", type=sip_host, help="Register as --user at this server.")
     group.add_argument(
         "--proxy",
         metavar="URI",
         type=sip_host,
         action="append",
-        help="outbound proxy for INVITE and REGISTER; several: in this order",
+        help="Outbound proxy for INVITE and REGISTER. Several are used in this order.",
     )
 
 

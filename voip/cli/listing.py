@@ -7,6 +7,10 @@ import sys
 
 from voip.devices import DeviceInfo, list_devices
 from voip.errors import EXIT_DEVICE, EXIT_OK, DeviceError
+from voip.printable import one_line, printable
+
+HEADER = "number       rate  latency  use             name"
+LEGEND = "* is used unless another is named, by its number or a part of its name: --input mic:2, --output speaker:usb"
 
 
 def show_devices(*, as_json: bool) -> int:
@@ -14,12 +18,14 @@ def show_devices(*, as_json: bool) -> int:
     try:
         devices = list_devices()
     except DeviceError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return EXIT_DEVICE
     if as_json:
         print(json.dumps([vars(device) for device in devices]))
+    elif devices:
+        print("\n".join([HEADER, *(_device_line(device) for device in devices), LEGEND]))
     else:
-        print("\n".join(_device_line(device) for device in devices) or "no sound device")
+        print("no sound device")
     return EXIT_OK
 
 
@@ -30,4 +36,4 @@ def _device_line(device: DeviceInfo) -> str:
     if device.outputs:
         roles.append("speaker" + ("*" if device.default_output else ""))
     latency = 1e3 * max(device.input_latency, device.output_latency)
-    return f"{device.index:3}  {device.name[:34]:34}  {device.rate:6} Hz  {latency:4.0f} ms  {', '.join(roles)}"
+    return f"{device.index:6}  {device.rate:6} Hz  {latency:4.0f} ms  {', '.join(roles):14}  {one_line(device.name)}"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import ipaddress
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-import voip
 from voip import codecs
 from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.listing import show_devices
+from voip.cli.parser import Group, Parser
 from voip.cli.values import (
     AUTO,
     FecChoice,
@@ -25,6 +23,7 @@ from voip.cli.values import (
     codec_names,
     dscp_value,
     fec_choice,
+    file_to_write,
     host_port,
     ip_address,
     ip_network,
@@ -32,12 +31,14 @@ from voip.cli.values import (
     pcm_format,
     ports,
     seconds,
+    short_time,
     stream,
     target,
     telephone_keys,
 )
+from voip.cli.versions import versions
 from voip.environment import program_name
-from voip.errors import EXIT_USAGE
+from voip.errors import EXIT_OK
 from voip.fec import Pattern
 from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
@@ -47,6 +48,10 @@ from voip.sip import Credentials, SipUri, parse_target
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
 RECEIVER_MEDIA_PORTS = (5000, 5019)
+STDOUT = "-"
+"""--output of raw samples."""
+THIS_MACHINE = "127.0.0.1"
+"""What the sender calls unless it is told what."""
 LATENCY_MAX = 0.5
 """Seconds: upper limit of the play-out delay unless --latency-max gives another."""
 BITRATES = (6000, 510000)
@@ -62,9 +67,9 @@ LOCAL_NETWORKS = (
     "fe80::/10",
     "fc00::/7",  # RFC 4193
 )
-"""Callers that are accepted unless --allow is given: loopback, private and link-local addresses."""
-
-Group = argparse._ArgumentGroup
+"""Callers that are accepted unless --allow-only is given: loopback, private and link-local addresses."""
+PLAUSIBLE_WAIT = 3600.0
+"""Seconds above which a time-out or an interval without a unit is taken for milliseconds, hence for a slip."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class CommonOptions:
     input: str
     loop: bool
     output: str
+    overwrite: bool
     latency: float | None
     latency_max: float
     verbosity: int
@@ -136,65 +142,49 @@ class SenderOptions(CommonOptions):
     connect_timeout: float
     duration: float | None
     targets: tuple[SipUri | RtpTarget, ...]
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line and name the nearest known option."""
-
-    def error(self, message: str) -> NoReturn:
-        wrong = re.search(r"unrecognized arguments: (\S+)", message)
-        if wrong is not None:
-            known = [name for action in self._actions for name in action.option_strings]
-            near = difflib.get_close_matches(wrong[1].partition("=")[0], known, n=1)
-            message = f"unknown option {wrong[1]}" + (f", did you mean {near[0]}?" if near else "")
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
+    target_given: bool
+    """False: this machine is called because no target was given."""
 
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser(program_name("receiver"), "Wait for SIP calls and play their audio.")
+    program = program_name("receiver")
+    parser = _parser(
+        program,
+        "Wait for SIP calls and play their sound.",
+        examples=(
+            f"{program}                              play on the speaker what callers send",
+            f"{program} --output call.wav --once     record one call, then exit",
+            f"{program} --two-way                    talk both ways; use a headset",
+        ),
+        daily=("output", "list_devices", "two_way", "once", "max_calls", "allow", "user", "registrar", "report"),
+    )
     parser.add_argument(
         "stream",
         metavar="STREAM",
         nargs="?",
-        help="play a stream without signalling: rtp://[HOST]:PORT, or a session description FILE.sdp  [wait for calls]",
+        help="Play a stream without signalling in place of calls: rtp://[HOST]:PORT, or FILE.sdp (a session "
+        "description).",
     )
     sound = parser.add_argument_group("sound")
     _playing(sound)
     two_way = parser.add_argument_group("both directions")
-    _two_way(two_way, "also send audio (--input) to each caller; use a headset, echo is not cancelled")
+    _two_way(two_way, "Also send sound (--input) to each caller. Use a headset: echo is not cancelled.")
     _capturing(two_way)
-    answering = parser.add_argument_group("answering")
-    answering.add_argument(
-        "--max-calls", metavar="N", type=int, default=1, help="calls at a time; others get 486 Busy Here  [1]"
-    )
-    answering.add_argument(
-        "--allow",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="accept calls from these networks only  [private and loopback addresses]",
-    )
-    answering.add_argument(
-        "--answer", choices=("auto", "deny"), default="auto", help="answer automatically, or reject every call  [auto]"
-    )
-    answering.add_argument(
-        "--once", action=argparse.BooleanOptionalAction, default=False, help="exit after the first call"
-    )
+    _answering(parser.add_argument_group("answering"))
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.NAMES, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "input", "loop")
     if found.max_calls < 1:
         parser.error("--max-calls: at least 1")
-    allow = tuple(found.allow or map(ipaddress.ip_network, LOCAL_NETWORKS))
+    alone = found.allow_only or map(ipaddress.ip_network, LOCAL_NETWORKS)
     return ReceiverOptions(
         **_common_values(found),
         max_calls=found.max_calls,
-        allow=allow,
+        allow=(*alone, *(found.allow or ())),
         answer=found.answer == "auto",
-        once=found.once,
+        once=bool(found.once),
         **account_values(parser, found, answers=True),
         stream=_stream(parser, found.stream),
     )
@@ -202,45 +192,98 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
 
 def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     """The options of sender.py; exits by itself for --help, --version, --list-devices and usage errors."""
-    parser = _parser(program_name("sender"), "Call TARGET and send it the sound of the microphone.")
+    program = program_name("sender")
+    parser = _parser(
+        program,
+        "Call TARGET and send it the sound of the microphone.",
+        examples=(
+            f"{program} 192.168.1.20                     call the receiver at this address",
+            f"{program} --input speech.wav 192.168.1.20  play a file to it, then hang up",
+            f"{program} --two-way sip:600@192.168.1.5    call a SIP phone; use a headset",
+        ),
+        daily=(
+            "input",
+            "duration",
+            "list_devices",
+            "two_way",
+            "codec",
+            "fec_max",
+            "dtmf",
+            "user",
+            "registrar",
+            "report",
+        ),
+    )
     parser.add_argument(
         "targets",
         metavar="TARGET",
         nargs="*",
         type=target,
         help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a user name with --registrar, or "
-        "rtp://host:port to send without signalling  [127.0.0.1]",
+        "rtp://host:port to send without signalling.  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
-    sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="hang up after this time")
+    sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="Hang up after this time.")
     two_way = parser.add_argument_group("both directions")
-    _two_way(two_way, "also play the audio that comes back (--output); use a headset, echo is not cancelled")
+    _two_way(two_way, "Also play the sound that comes back (--output). Use a headset: echo is not cancelled.")
     _playing(two_way)
-    calling = parser.add_argument_group("calling")
-    calling.add_argument("--from", metavar="NAME", dest="name", default="", help="name to show to the peer")
-    calling.add_argument(
-        "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="how long to wait for an answer  [10s]"
-    )
-    calling.add_argument(
-        "--dtmf",
-        metavar="KEYS",
-        type=telephone_keys,
-        default="",
-        help="send these DTMF digits (0-9*#A-D) during the call; a comma pauses for 1 s",
-    )
+    _calling(parser.add_argument_group("calling"))
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
-    _needs_two_way(parser, found, "output", "latency", "latency_max")
+    _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max")
     return SenderOptions(
         **_common_values(found),
         name=found.name,
         dtmf=found.dtmf,
         connect_timeout=found.connect_timeout,
         duration=found.duration,
-        targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target("127.0.0.1")]),
+        targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
+        target_given=bool(found.targets),
         **account_values(parser, found, answers=False),
+    )
+
+
+def _answering(group: Group) -> None:
+    group.add_argument(
+        "--max-calls", metavar="N", type=int, default=1, help="Calls at a time; others get 486 Busy Here.  [1]"
+    )
+    group.add_argument(
+        "--allow",
+        metavar="CIDR",
+        type=ip_network,
+        action="append",
+        help="Also accept calls from this network, besides private and loopback addresses. May be repeated.",
+    )
+    group.add_argument(
+        "--allow-only",
+        metavar="CIDR",
+        type=ip_network,
+        action="append",
+        help="Accept calls from this network in place of private and loopback addresses. May be repeated.",
+    )
+    group.add_argument(
+        "--answer", choices=("auto", "deny"), default="auto", help="Answer every call, or reject every call.  [auto]"
+    )
+    group.add_argument("--once", action=argparse.BooleanOptionalAction, help="Exit after the first call.")
+
+
+def _calling(group: Group) -> None:
+    group.add_argument("--from", metavar="NAME", dest="name", default="", help="Name to show to the peer.")
+    group.add_argument(
+        "--connect-timeout",
+        metavar="TIME",
+        type=short_time(PLAUSIBLE_WAIT),
+        default=10.0,
+        help="How long to wait for an answer.  [10s]",
+    )
+    group.add_argument(
+        "--dtmf",
+        metavar="KEYS",
+        type=telephone_keys,
+        default="",
+        help="Send these DTMF digits (0-9*#A-D) during the call. A comma pauses for 1 s.",
     )
 
 
@@ -252,14 +295,14 @@ def _stream(parser: Parser, text: str | None) -> RtpTarget | Path | None:
         parser.error(f"STREAM: {error}")
 
 
-def _parser(program: str, description: str) -> Parser:
-    return Parser(
-        prog=program,
-        description=description,
-        allow_abbrev=False,
-        epilog="Times take units: 60ms, 2s, 5m. Exit codes: 0 ended normally, 1 bug, 2 usage, 3 sound device or file, "
-        "4 network, 5 no answer, 6 rejected, 7 authentication, 8 no media, 130 second Ctrl+C.",
+def _parser(program: str, description: str, *, examples: Sequence[str], daily: Sequence[str]) -> Parser:
+    parser = Parser(program, description, examples=examples, daily=(*daily, "verbose"))
+    parser.epilog = (
+        "Times take units: 60ms, 2s, 5m, 1h. Each option can also be given by an environment variable: VOIP_FEC_MAX "
+        "for --fec-max. Exit codes: 0 ended normally, 1 a bug in this program, 2 wrong option, 3 sound device or file, "
+        "4 network, 5 no answer, 6 rejected, 7 authentication, 8 no media, 130 second Ctrl+C while hanging up."
     )
+    return parser
 
 
 def _capturing(group: Group) -> None:
@@ -267,9 +310,10 @@ def _capturing(group: Group) -> None:
         "-i",
         "--input",
         metavar="SPEC",
-        help="mic, mic:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdin), tone[:HZ], silence, demo  [mic]",
+        help="Where sound comes from: mic, mic:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdin), tone[:HZ], "
+        "silence or demo.  [mic]",
     )
-    group.add_argument("--loop", action=argparse.BooleanOptionalAction, help="repeat the input file")
+    group.add_argument("--loop", action=argparse.BooleanOptionalAction, help="Repeat the input file.")
 
 
 def _playing(group: Group) -> None:
@@ -277,26 +321,41 @@ def _playing(group: Group) -> None:
         "-o",
         "--output",
         metavar="SPEC",
-        help="speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout), null  [speaker]",
+        help="Where sound goes: speaker, speaker:NAME-OR-INDEX, FILE.wav, - (raw 16-bit samples on stdout) or null.  "
+        "[speaker]",
+    )
+    group.add_argument(
+        "--overwrite",
+        action=argparse.BooleanOptionalAction,
+        help="Let --output FILE.wav replace a file. Otherwise the sound goes to FILE-2.wav. Either is created when the "
+        "first call comes.",
     )
     group.add_argument(
         "--latency",
         metavar="auto|TIME",
         type=latency,
-        help="lower limit of the play-out delay; auto: as low as the network allows  [auto]",
+        help="Lower limit of the play-out delay. With auto it is as low as the network allows.  [auto]",
     )
-    group.add_argument("--latency-max", metavar="TIME", type=seconds, help="upper limit of the play-out delay  [500ms]")
+    group.add_argument(
+        "--latency-max",
+        metavar="TIME",
+        type=short_time(),
+        help="Upper limit of the play-out delay. Packets that come even later are not played.  [500ms]",
+    )
 
 
 def _two_way(group: Group, text: str) -> None:
-    group.add_argument("--two-way", action=argparse.BooleanOptionalAction, default=False, help=text)
+    group.add_argument("--two-way", action=argparse.BooleanOptionalAction, help=text)
 
 
 def _needs_two_way(parser: Parser, found: argparse.Namespace, *names: str) -> None:
-    """Options of the other direction are a slip where there is only one."""
+    """Options of the other direction are a slip where there is only one, but not in the environment of both scripts."""
     for name in names:
-        if getattr(found, name) is not None and not found.two_way:
+        if found.two_way or getattr(found, name) is None:
+            continue
+        if not parser.is_from_environment(found, name):
             parser.error(f"--{name.replace('_', '-')} requires --two-way")
+        setattr(found, name, None)
 
 
 def _common(
@@ -313,9 +372,11 @@ def _common(
         metavar="RATE/CHANNELS",
         type=pcm_format,
         default=(48000, 1),
-        help="sample format of - (stdin, stdout)  [48000/1]",
+        help="Sample rate and channels of the raw samples of --input - and --output -.  [48000/1]",
     )
-    sound.add_argument("-l", "--list-devices", action="store_true", help="list microphones and speakers, and exit")
+    sound.add_argument(
+        "-l", "--list-devices", action=argparse.BooleanOptionalAction, help="List microphones and speakers, and exit."
+    )
     parser.set_defaults(usual_codecs=usual_codecs)
     _coding(parser.add_argument_group("coding"), usual_codecs)
     _network(parser.add_argument_group("network"), sip_port, media_ports)
@@ -329,22 +390,29 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
         "--codec",
         metavar="LIST",
         type=codec_names,
-        help=f"codecs to offer, best first, from {','.join(codecs.NAMES)}  [{','.join(usual_codecs)}]",
+        help=f"Codecs to offer, best first, from {','.join(codecs.NAMES)}.  [{','.join(usual_codecs)}]",
     )
     group.add_argument(
-        "--bitrate", metavar="BPS", type=bit_rate, help="bit rate for codecs that support several  [opus 24k, aac 64k]"
+        "--bitrate", metavar="BPS", type=bit_rate, help="Bit rate of a codec that has several.  [opus 24k, aac 64k]"
     )
-    group.add_argument("--ptime", metavar="TIME", type=seconds, default=0.02, help="audio per packet  [20ms]")
+    group.add_argument(
+        "--ptime", metavar="TIME", type=short_time(), default=0.02, help="Length of the sound in a packet.  [20ms]"
+    )
     group.add_argument(
         "--fec",
         metavar="SPEC",
         type=fec_choice,
-        help="auto (adapts to the loss), off, K (one XOR packet per K), sliding:0,1,3/2 (after every second packet "
-        "one that protects it and those 1 and 3 before it; + adds further sets); for peers without FlexFEC: ulpfec:4 "
-        "(like K, by ULPFEC), red:1 (each packet repeats the one before)  [auto; off without signalling]",
+        help="Which repair packets are sent (forward error correction). auto: as the loss requires; off; K: one XOR "
+        "packet for each K packets; sliding:0,1,3/2: after every second packet one that protects it and those 1 and 3 "
+        "before it (+ adds further sets). For peers without FlexFEC: ulpfec:4 (like K, by ULPFEC), red:1 (each packet "
+        "repeats the one before).  [auto; off without signalling]",
     )
     group.add_argument(
-        "--fec-max", metavar="BPS", type=bit_rate, default="200k", help="upper limit of the repair packets  [200k]"
+        "--fec-max",
+        metavar="BPS",
+        type=bit_rate,
+        default=200e3,
+        help="Upper limit of the bit rate of the repair packets.  [200k]",
     )
 
 
@@ -356,62 +424,81 @@ def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -
         metavar="PORT",
         type=int,
         default=sip_port,
-        help=f"local port for SIP  [{sip_port or 'any'}]",
+        help=f"Local port for SIP.  [{sip_port or 'any'}]",
     )
-    group.add_argument("--bind", metavar="ADDR", type=ip_address, help="local address to use  [all]")
+    group.add_argument("--bind", metavar="ADDR", type=ip_address, help="The one local address to use.  [all]")
     group.add_argument(
         "--rtp-port",
         metavar="PORT[-PORT]",
         type=ports,
         default=media_ports,
-        help=f"local UDP ports for media  [{media_text}]",
-    )
-    group.add_argument("--sdp", metavar="FILE", help="with rtp://: write a session description (SDP)")
-    group.add_argument(
-        "--public-address", metavar="ADDR", type=ip_address, help="address to tell peers, when behind a NAT"
+        help=f"Local UDP ports for media.  [{media_text}]",
     )
     group.add_argument(
-        "--stun", metavar="HOST", type=host_port, help="STUN server used to find the public address  [off]"
+        "--sdp",
+        metavar="FILE",
+        type=file_to_write,
+        help="Write the session description (SDP) of a stream without signalling, for other programs to read.",
     )
     group.add_argument(
-        "--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="DSCP marking of sent packets  [ef]"
+        "--public-address", metavar="ADDR", type=ip_address, help="Address to tell peers, when behind a NAT."
+    )
+    group.add_argument(
+        "--stun", metavar="HOST", type=host_port, help="STUN server that is asked for the public address.  [off]"
+    )
+    group.add_argument(
+        "--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="DSCP marking of sent packets.  [ef]"
     )
     group.add_argument(
         "--media-timeout",
         metavar="TIME",
-        type=seconds,
+        type=short_time(PLAUSIBLE_WAIT),
         default=20.0,
-        help="hang up after this long without media  [20s]",
+        help="Hang up after this long without media.  [20s]",
     )
 
 
 def _security(group: Group) -> None:
-    group.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM); enables TLS")
-    group.add_argument("--tls-key", metavar="FILE", help="private key, if it is not in the same file")
-    group.add_argument("--tls-ca", metavar="FILE", help="authorities to trust (PEM)  [the system's]")
+    group.add_argument("--tls-cert", metavar="FILE", help="Certificate (PEM) of this side; enables TLS.")
+    group.add_argument("--tls-key", metavar="FILE", help="Its private key, if that is not in the same file.")
+    group.add_argument(
+        "--tls-ca", metavar="FILE", help="Certificates of the authorities to trust (PEM).  [the system's]"
+    )
 
 
 def _printing(group: Group) -> None:
-    group.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    group.add_argument("-q", "--quiet", action=argparse.BooleanOptionalAction, help="Print errors only.")
     group.add_argument(
-        "-v", "--verbose", action="count", default=0, help="print FEC changes and refusals too; -vv: every packet"
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="Print decisions and refusals, too; -vv: every packet. With -vv each SIP message and RTCP packet is shown "
+        "with its time.",
     )
-    group.add_argument("--json", action="store_true", help="print JSON Lines on stdout")
-    group.add_argument("--report", metavar="FILE", help="write the final report as JSON")
+    group.add_argument("--json", action=argparse.BooleanOptionalAction, help="Print events as JSON Lines on stdout.")
+    group.add_argument(
+        "--report", metavar="FILE", type=file_to_write, help="Write the final report as JSON to this file."
+    )
     group.add_argument(
         "--stats-interval",
         metavar="TIME",
-        type=seconds,
+        type=short_time(PLAUSIBLE_WAIT),
         default=5.0,
-        help="with --json: interval of the stats events  [5s]",
+        help="Interval of the regular statistics.  [5s]",
     )
-    group.add_argument("--version", action="version", version=f"%(prog)s {voip.__version__}")
+    group.add_argument("--version", action="store_true", help="Print the versions of this program and its libraries.")
 
 
 def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
-    found = parser.parse_args(argv)
+    found = parser.parse(argv)
+    if found.version:
+        print("\n".join(versions(parser.prog)))
+        sys.exit(EXIT_OK)
     if found.list_devices:
-        sys.exit(show_devices(as_json=found.json))
+        sys.exit(show_devices(as_json=bool(found.json)))
+    if found.json and found.output == STDOUT:
+        parser.error("--json and --output - both need stdout: use --report FILE, or --output FILE.wav")
     if not 0 <= found.sip_port <= MAX_PORT:
         parser.error(f"--sip-port {found.sip_port}: ports go up to {MAX_PORT}")
     _check_latency(parser, found)
@@ -428,7 +515,10 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
 def _check_latency(parser: Parser, found: argparse.Namespace) -> None:
     most = LATENCY_MAX if found.latency_max is None else found.latency_max
     if isinstance(found.latency, float) and most < found.latency:
-        parser.error("--latency-max is below --latency")
+        usual = " (its default)" if found.latency_max is None else ""
+        parser.error(
+            f"--latency {found.latency * 1e3:g}ms is above --latency-max {most * 1e3:g}ms{usual}: change one of them"
+        )
 
 
 def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]:
@@ -462,14 +552,15 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "dscp": found.dscp,
         "tls": TlsFiles(found.tls_cert, found.tls_key, found.tls_ca),
         "media_timeout": found.media_timeout,
-        "two_way": found.two_way,
+        "two_way": bool(found.two_way),
         "input": found.input or "mic",
         "loop": bool(found.loop),
         "output": found.output or "speaker",
+        "overwrite": bool(found.overwrite),
         "latency": None if found.latency in (None, AUTO) else found.latency,
         "latency_max": LATENCY_MAX if found.latency_max is None else found.latency_max,
         "verbosity": -1 if found.quiet else found.verbose,
-        "json": found.json,
+        "json": bool(found.json),
         "report": found.report,
         "stats_interval": found.stats_interval,
     }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import voip
 from voip.calls import CallManager
-from voip.cli.options import CommonOptions
+from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.wiring import make_console
-from voip.devices import Device
+from voip.devices import Device, is_card, library_noise_kept_away
 from voip.engine import Shutdown, fill_standard_streams
 from voip.environment import program_name
-from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
+from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.net import Network
 from voip.report import CallRecord, Console, final_report
 
@@ -89,14 +92,25 @@ def finish(
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
-    _report(program, options, console, shutdown.status, shutdown.error, manager.records)
-    return shutdown.status
+    return _report(program, options, console, shutdown.status, shutdown.error, manager.records)
 
 
 def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOptions], int]) -> int:
     """Run a script: its options, then `main`. Errors that a user can act on are one line and an exit status."""
     fill_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to end
     options = parse()
+    main_device = options.output if isinstance(options, ReceiverOptions) else options.input
+    devices = (options.input, options.output) if options.two_way else (main_device,)
+    hidden = options.hides_library_noise and any(map(is_card, devices))
+    noise = library_noise_kept_away() if hidden else contextlib.nullcontext()
+    with noise:
+        return _run(program, options, main)
+
+
+def _run(program: str, options: AnyOptions, main: Callable[[AnyOptions], int]) -> int:
     try:
         return main(options)
     except DeviceError as error:
@@ -105,8 +119,7 @@ def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOption
         status, text = EXIT_NETWORK, str(error)
     except VoipError as error:
         status, text = EXIT_USAGE, str(error)
-    _report(program, options, make_console(options), status, text, ())
-    return status
+    return _report(program, options, make_console(options), status, text, ())
 
 
 def _report(
@@ -116,15 +129,27 @@ def _report(
     status: int,
     error: str | None,
     calls: tuple[CallRecord, ...],
-) -> None:
-    report = final_report(program, voip.__version__, status, error, calls)
+) -> int:
+    """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
+    problem = _write_report(options.report, final_report(program, voip.__version__, status, error, calls))
+    if problem is not None and status == EXIT_OK:
+        status, error = EXIT_DEVICE, problem
+    elif problem is not None:
+        console.error(f"{program_name(program)}: {problem}")
     if error:
         console.error(f"{program_name(program)}: {error}")
         console.event("error", None, error=error, exit=status)
-    if options.report is not None:
-        try:
-            Path(options.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        except OSError as problem:
-            console.error(f"{program_name(program)}: cannot write {options.report}: {problem.strerror}")
-    console.event("report", None, **report)
+    console.event("report", None, **final_report(program, voip.__version__, status, error, calls))
     console.pump()
+    return status
+
+
+def _write_report(path: str | None, report: dict[str, Any]) -> str | None:
+    """Write the report; if that fails, why."""
+    if path is None:
+        return None
+    try:
+        Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        return f"cannot write {path}: {error.strerror}"
+    return None

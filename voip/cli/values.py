@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from voip import codecs
 from voip.audio import DtmfSender
+from voip.devices import new_file
 from voip.fec import Pattern, parse_pattern, red, ulpfec
 from voip.ip import MAX_PORT
 from voip.media import FLEXFEC, RED, ULPFEC
@@ -23,6 +25,9 @@ KNOWN_CODECS = codecs.NAMES
 
 AUTO: Literal["auto"] = "auto"
 """The program decides."""
+
+LONG_DELAY = 3.0
+"""Seconds above which a delay without a unit is taken for milliseconds, hence for a slip."""
 
 RTP_SCHEME = "rtp://"
 """How a target without signalling begins."""
@@ -41,9 +46,33 @@ def seconds(text: str) -> float:
     return float(match[1]) * {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}[match[2]]
 
 
+def short_time(longest: float = LONG_DELAY) -> Callable[[str], float]:
+    """Takes times; a number without a unit above `longest` seconds must have been meant as milliseconds."""
+
+    def convert(text: str) -> float:
+        found = seconds(text)
+        if found > longest and text.strip()[-1:] not in "smhSMH":
+            raise argparse.ArgumentTypeError(
+                f"{text!r} has no unit, which makes it {text.strip()} seconds: write {text.strip()}ms, or "
+                f"{text.strip()}s if that is what you mean"
+            )
+        return found
+
+    return convert
+
+
 def latency(text: str) -> float | Literal["auto"]:
     """A time, or `auto`."""
-    return AUTO if text.strip().lower() == AUTO else seconds(text)
+    return AUTO if text.strip().lower() == AUTO else short_time()(text)
+
+
+def file_to_write(text: str) -> str:
+    """A file that is written later. What keeps it from being written is found now; a file that is there stays."""
+    try:
+        new_file.check(Path(text), replace=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from error
+    return text
 
 
 def bit_rate(text: str) -> float:

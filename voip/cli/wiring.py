@@ -15,7 +15,7 @@ from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOpt
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
-from voip.environment import how_to_call
+from voip.environment import how_to_call, program_name
 from voip.errors import ProtocolError, VoipError
 from voip.fec import Pattern, red
 from voip.media import RED, Direction
@@ -26,8 +26,6 @@ from voip.sip import UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
-ANY_PUBLIC_HOST = "192.0.2.1"
-"""RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
 ADAPTIVE_REPAIR_WINDOW = 0.24
 """Seconds that are announced where the pattern changes during a call: 12 packets of 20 ms, for the widest pattern."""
 
@@ -79,14 +77,23 @@ def make_user_agent(
     )
 
 
-def open_playback(options: CommonOptions) -> Playback:
-    """What plays, with its sink open. DeviceError."""
-    sink = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
+def open_playback(options: CommonOptions, console: Console) -> Playback:
+    """What plays, with its sink open. DeviceError; VoipError for an output that does not exist."""
+    sink = open_sink(
+        options.output,
+        format=options.format,
+        overwrite=options.overwrite,
+        say=partial(console.say, 0),
+        quiet=options.hides_library_noise,
+    )
     return Playback(sink, latency=options.latency, latency_max=options.latency_max)
 
 
 def open_capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
-    """What captures, with its source open. DeviceError. Who `answers` begins anew with each caller and never ends."""
+    """What captures, with its source open. DeviceError; VoipError for an input that does not exist.
+
+    Who `answers` begins anew with each caller and never ends.
+    """
     source = open_source(
         options.input,
         format=options.format,
@@ -176,32 +183,66 @@ def call_targets(options: SenderOptions, network: Network, manager: CallManager)
             network.loop.post(manager.dial, target)
 
 
+def announce_call(options: SenderOptions, playback: Playback | None, console: Console) -> None:
+    """What a person needs to know before a call: whom it is for unless they said so, and where the peer is played."""
+    if not options.target_given:
+        console.say(
+            0, f"no TARGET given: calling this machine ({program_name('sender')} --help shows how to call another)"
+        )
+    if playback is not None:
+        console.say(0, _speaker_line(options, playback.sink))
+    console.pump()
+
+
+def _speaker_line(options: CommonOptions, speaker: Device) -> str:
+    latency = "auto" if options.latency is None else f"{options.latency * 1e3:g} ms"
+    return f"speaker   {speaker.description}   latency {latency}"
+
+
 def announce(
     options: ReceiverOptions, network: Network, sip_port: int | None, devices: Sequence[Device], console: Console
 ) -> None:
     """What a person needs to know to reach this receiver; `devices`: its speaker, and its microphone if it has one."""
-    named = zip(("speaker   ", "mic       "), devices, strict=False)
-    latency = "auto" if options.latency is None else f"{options.latency * 1e3:g} ms"
-    sound = "\n".join(f"{name}{device.description}" for name, device in named) + f"   latency {latency}"
+    speaker, *microphone = devices
+    sound = [_speaker_line(options, speaker), *(f"mic       {device.description}" for device in microphone)]
+    hosts = network.addresses.reachable_hosts()
+    call = f"on the other machine:  {how_to_call('sender')} "
     if sip_port is None:
         uri = str(options.stream)
-        console.event("listening", f"receiver  waiting for a stream   {uri}\n{sound}", uri=uri)
+        lines = [f"receiver  waiting for a stream   {uri}", *sound]
+        if isinstance(options.stream, RtpTarget):
+            there = options.stream._replace(host=options.stream.host or hosts[0])
+            lines.append(f"{call}{there} --codec {options.codecs[0]}" + " --two-way" * options.two_way)
+        console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
         console.pump()
         return
-    host = format_host(network.addresses.local_host(ANY_PUBLIC_HOST))
+    host, ports = format_host(hosts[0]), network.sip.sip_ports
     first, last = options.media_ports or (0, 0)
-    port = "" if sip_port == SIP_PORT else f":{sip_port}"
-    by_tls = network.sip.sip_ports.get("tls")
-    secure = f"          or, by TLS,             sips:{host}:{by_tls}\n" if by_tls else ""
+    by_tls = ports.get("tls")
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
+    lines = [
+        f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)",
+        *([f"          or, by TLS,             sips:{host}:{by_tls}"] if by_tls else []),
+        f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}",
+        *sound,
+        call + _target(options, host, sip_port) + " --two-way" * options.two_way,
+    ]
     console.event(
         "listening",
-        f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)\n"
-        f"{secure}"
-        f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}\n"
-        f"{sound}\n"
-        f"on the other machine:  {how_to_call('sender')} {host}{port}",
+        "\n".join(lines),
         uri=f"sip:{host}:{sip_port}",
         media_ports=[first, last],
+        transports=ports,
+        addresses=hosts,
+        account=None if options.account is None else str(options.account),
     )
+    if len(hosts) > 1:
+        console.say(1, f"other addresses of this machine: {', '.join(hosts[1:])}")
     console.pump()
+
+
+def _target(options: ReceiverOptions, host: str, sip_port: int) -> str:
+    """What a sender is told to call: the account, where there is one, for a proxy may be all that may call directly."""
+    if options.account is not None:
+        return f"{options.account}" + "".join(f" --proxy {proxy.host}" for proxy in options.proxies[:1])
+    return host if sip_port == SIP_PORT else f"{host}:{sip_port}"

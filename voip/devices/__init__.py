@@ -5,7 +5,7 @@ anything else. `open_source` and `open_sink` turn the words of the command line 
 
 device      Device, Source, Sink: what all of them offer
 paced       real time for what has no clock: PacedSource, NullSink
-files       WAV files and pipes             writer    their disk's own thread
+files       WAV files and pipes             writer    their disk's own thread   new_file   created late
 generate    tone, silence, a piece
 card        Microphone, Speaker: a sound card that may go away and come back
 choice      which sound card is meant
@@ -32,9 +32,20 @@ from voip.devices.device import Device, Sink, Source
 from voip.devices.files import RATES, RawSink, RawSource, WavReader, WavSink
 from voip.devices.paced import Clock, Fill, NullSink, PacedSource, Sleep
 from voip.devices.portaudio import list_devices, opener
-from voip.errors import DeviceError
+from voip.devices.quiet import library_noise_kept_away
+from voip.errors import DeviceError, VoipError
 
-__all__ = ["Device", "DeviceInfo", "Sink", "Source", "list_devices", "open_sink", "open_source"]
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "Sink",
+    "Source",
+    "is_card",
+    "library_noise_kept_away",
+    "list_devices",
+    "open_sink",
+    "open_source",
+]
 
 INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"
 OUTPUTS = "speaker, speaker:NAME-OR-INDEX, FILE.wav, - (stdout) or null"
@@ -56,6 +67,8 @@ class _Wanted:
     sleep: Sleep
     loop: bool = False
     endless: bool = False
+    overwrite: bool = False
+    say: Callable[[str], object] = lambda line: None
 
 
 def open_source(
@@ -71,7 +84,7 @@ def open_source(
     """Open what `--input` names. `format`: rate and channels of `-`; `quiet`: hide what sound libraries print.
     `endless`: silence follows the end of a file or a piece.
 
-    DeviceError, one line that says what exists and what to do, if that is impossible.
+    One line that says what exists and what to do: VoipError if there is no such input, DeviceError if it is not there.
     """
     wanted = _Wanted(spec, _detail(spec), format, quiet, clock, sleep, loop, endless)
     return _named(_SOURCES, wanted, _wav_source)(wanted)
@@ -81,16 +94,24 @@ def open_sink(
     spec: str,
     *,
     format: tuple[int, int] = DEFAULT_FORMAT,
+    overwrite: bool = False,
+    say: Callable[[str], object] = lambda line: None,
     quiet: bool = True,
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
 ) -> Sink:
     """Open what `--output` names. `format`: rate and channels of `-`; `quiet`: hide what sound libraries print.
+    `overwrite`: a file that exists is replaced once sound comes; else `say` is told which one takes its place.
 
-    DeviceError, one line that says what exists and what to do, if that is impossible.
+    One line that says what exists and what to do: VoipError if there is no such output, DeviceError if it is not there.
     """
-    wanted = _Wanted(spec, _detail(spec), format, quiet, clock, sleep)
+    wanted = _Wanted(spec, _detail(spec), format, quiet, clock, sleep, overwrite=overwrite, say=say)
     return _named(_SINKS, wanted, _wav_sink)(wanted)
+
+
+def is_card(spec: str) -> bool:
+    """Whether `--input` or `--output` names a sound card."""
+    return spec.partition(":")[0] in ("mic", "speaker")
 
 
 def _detail(spec: str) -> str | None:
@@ -136,8 +157,8 @@ def _generated(wanted: _Wanted, sound: Callable[[], Fill]) -> Source:
 
 def _wav_source(wanted: _Wanted) -> Source:
     spec = wanted.spec
-    if not spec or not (_is_wav(spec) or Path(spec).exists()):
-        raise DeviceError(f"'{spec}' is not an input: {INPUTS}")
+    if not _is_wav(spec) and not _looks_like_a_file(spec):
+        raise VoipError(f"'{spec}' is not an input: {INPUTS}")
     wav = WavReader(spec, loop=wanted.loop)
     return _paced(wanted, wav.from_start, wav.sample_rate, wav.channels, on_close=wav.close)
 
@@ -176,10 +197,20 @@ def _null(wanted: _Wanted) -> Sink:
 
 
 def _wav_sink(wanted: _Wanted) -> Sink:
-    if not _is_wav(wanted.spec):
-        raise DeviceError(f"'{wanted.spec}' is not an output: {OUTPUTS}")
+    spec = wanted.spec
+    if not _is_wav(spec):
+        other = f"; sound is written as WAV: --output {Path(spec).with_suffix('.wav')}" if Path(spec).suffix else ""
+        raise VoipError(f"'{spec}' is not an output: {OUTPUTS}{other}")
     rate, channels = DEFAULT_FORMAT
-    return WavSink(wanted.spec, rate=rate, channels=channels, clock=wanted.clock, sleep=wanted.sleep)
+    return WavSink(
+        spec,
+        rate=rate,
+        channels=channels,
+        overwrite=wanted.overwrite,
+        say=wanted.say,
+        clock=wanted.clock,
+        sleep=wanted.sleep,
+    )
 
 
 _SOURCES: Mapping[str, Callable[[_Wanted], Source]] = {
@@ -204,7 +235,7 @@ def _hertz(text: str) -> float:
     except ValueError:
         frequency = 0.0
     if not 0.0 < frequency < highest:
-        raise DeviceError(f"tone:{text}: the pitch is a number of Hz above 0 and below {highest}, e.g. tone:440")
+        raise VoipError(f"tone:{text}: the pitch is a number of Hz above 0 and below {highest}, e.g. tone:440")
     return frequency
 
 
@@ -212,10 +243,15 @@ def _is_wav(spec: str) -> bool:
     return Path(spec).suffix.lower() in (".wav", ".wave")
 
 
+def _looks_like_a_file(spec: str) -> bool:
+    """Whether a file is meant, be it there or not: `song.mp3`, `folder/song`, but not `speker`."""
+    return bool(spec) and (Path(spec).suffix != "" or os.sep in spec or Path(spec).exists())
+
+
 def _checked(format: tuple[int, int]) -> tuple[int, int]:
     rate, channels = format
     if rate not in RATES or channels not in (1, 2):
-        raise DeviceError(f"--format {rate}/{channels}: a rate from {RATES[0]} to {RATES[-1]} Hz, 1 or 2 channels")
+        raise VoipError(f"--format {rate}/{channels}: a rate from {RATES[0]} to {RATES[-1]} Hz, 1 or 2 channels")
     return format
 
 

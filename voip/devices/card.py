@@ -20,6 +20,7 @@ from voip.devices.device import faults_in_words
 from voip.devices.paced import BLOCK_SECONDS, Clock, Pacer, Sleep, block_samples
 from voip.dsp import Pcm
 from voip.errors import DeviceError
+from voip.printable import one_line
 
 REOPEN_SECONDS = 1.0
 STALL_SECONDS = 0.25
@@ -132,7 +133,7 @@ class Card(ABC):
         opened = open_device(None)
         self.sample_rate, self.channels, self.latency = opened.rate, opened.channels, opened.latency
         self.block = block_samples(opened.rate)
-        self.description = f"{opened.name}, {opened.rate} Hz"
+        self.description = f"{one_line(opened.name)}, {opened.rate} Hz"
         self.failures = 0
         self._last = opened  # what to open again
         self._opened: Opened | None = opened  # None: lost, or closed
@@ -153,7 +154,10 @@ class Card(ABC):
 
     def faults(self) -> str:
         """What went wrong so far, in words."""
-        return faults_in_words((self.failures, "times lost"), (self.xruns, "overruns or underruns of the sound card"))
+        return faults_in_words(
+            (self.failures, "interruption", "interruptions"),
+            (self.xruns, "overrun or underrun of the sound card", "overruns or underruns of the sound card"),
+        )
 
     def start(self) -> None:
         """Let the device run. A device that fails to is lost, as later."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voip.errors import DeviceError
+from voip.printable import one_line
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,11 @@ def choose(devices: list[DeviceInfo], wanted: str, kind: DeviceKind) -> DeviceIn
     if len(found) == 1:
         return found[0]
     problem = "matches several" if found else "matches no"
-    hint = f"choose by number, e.g. {kind.option}:{(found or able)[0].index}"
+    hint = f"choose by number, e.g. {kind.option}:{choose(found or able, '', kind).index}"
     raise DeviceError(f"'{wanted}' {problem} {kind.name}{'s' * bool(found)} ({_catalogue(found or able)}); {hint}")
 
 
 def _catalogue(devices: list[DeviceInfo]) -> str:
-    return "there are: " + ", ".join(f"{d.index} {d.name}" for d in devices) if devices else "there is no sound device"
+    if not devices:
+        return "there is no sound device"
+    return "there are: " + ", ".join(f"{device.index} {one_line(device.name)}" for device in devices)

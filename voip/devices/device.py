@@ -61,6 +61,6 @@ class Sink(Device, Protocol):
         """Let the time of a block pass while no call is up: a device is silent, a file does not grow."""
 
 
-def faults_in_words(*counted: tuple[int, str]) -> str:
-    """The counts that are not zero, each with what was counted: `2 times lost, 1 overruns`."""
-    return ", ".join(f"{count} {what}" for count, what in counted if count)
+def faults_in_words(*counted: tuple[int, str, str]) -> str:
+    """The counts that are not zero, each with what was counted, once and several times: `1 overrun, 2 underruns`."""
+    return ", ".join(f"{count} {one if count == 1 else several}" for count, one, several in counted if count)

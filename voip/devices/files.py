@@ -10,9 +10,11 @@ import contextlib
 import errno
 import os
 import select
+import shlex
 import struct
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -20,9 +22,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from voip.devices import new_file
 from voip.devices.device import faults_in_words
 from voip.devices.paced import Clock, Fill, NullSink, Pacer, Sleep, block_samples
-from voip.devices.writer import Job, Writer
+from voip.devices.writer import Writer
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
@@ -177,7 +180,8 @@ class WavReader:
         return DeviceError(f"cannot read {self.path}: {error.strerror or error}")
 
     def _how_to_convert(self) -> str:
-        return f"convert it: ffmpeg -i {self.path} {self.path.with_suffix('')}-16bit.wav"
+        converted = f"{self.path.with_suffix('')}-16bit.wav"
+        return f"convert it: ffmpeg -i {shlex.quote(str(self.path))} {shlex.quote(converted)}"
 
 
 def _open_to_read(path: Path) -> BinaryIO:
@@ -217,8 +221,10 @@ def _fold(pcm: Pcm) -> Pcm:
 class WavSink(NullSink):
     """Writes a 16-bit WAV file in real time, in the format of the first stream: a Sink.
 
-    The header is right once a second and at the end, so that also a killed program leaves a file that plays. A disk
-    that stalls delays no sound: after the beginning, the file belongs to a thread of its own.
+    The file is created when the first sound comes: until then, a file of that name is as it was. If there is one, the
+    sound goes to a numbered name beside it, unless it is to be replaced. The header is right once a second and at the
+    end, so that also a killed program leaves a file that plays. A disk that stalls delays no sound: the file belongs to
+    a thread of its own.
     """
 
     def __init__(
@@ -227,39 +233,45 @@ class WavSink(NullSink):
         *,
         rate: int = 48000,
         channels: int = 1,
+        overwrite: bool = False,
+        say: Callable[[str], object] = lambda line: None,
         clock: Clock = time.monotonic,
         sleep: Sleep = time.sleep,
     ) -> None:
-        """Creates the file, valid and without sound; DeviceError if that is impossible."""
-        super().__init__(rate=rate, channels=channels, description=f"file {path}", clock=clock, sleep=sleep)
-        self._path = Path(path)
+        """`say` is told, on any thread, if the sound goes to another name. DeviceError if no file can be created."""
+        self._path, self._overwrite, self._say = Path(path), overwrite, say
+        self._file: BinaryIO | None = None  # the writer's, once that runs
         self._bytes = self._unpatched = 0
+        self._closed = False
         try:
-            self._file = self._path.open("wb")
+            new_file.check(self._path, replace=overwrite)
+            name = new_file.free_name(self._path, replace=overwrite)
         except OSError as error:
             raise self._failure(error) from None
-        try:
-            self._patch()
-        except OSError as error:
-            self._shut()
-            raise self._failure(error) from None
+        if new_file.is_pipe(self._path):
+            raise DeviceError(f"{path} is a pipe, which a WAV file cannot be written to: use --output - > {path}")
+        super().__init__(rate=rate, channels=channels, description=f"file {name}", clock=clock, sleep=sleep)
+        if new_file.is_device(self._path):
+            try:
+                self._create()
+            except OSError as error:
+                self._shut()
+                raise self._failure(error) from None
         self._writer = Writer("wav-writer")
-
-    def configure(self, rate: int, channels: int) -> None:
-        """The first call decides the format, later ones change nothing."""
-        if not self._configured:
-            super().configure(rate, channels)
-            self._later(self._patch)
 
     def write(self, pcm: Pcm) -> None:
         """Return when this block is due; DeviceError if the file could not grow by one before."""
-        self._later(partial(self._append, pcm.astype("<i2", copy=False).tobytes()))
+        try:
+            self._writer.put(partial(self._append, pcm.astype("<i2", copy=False).tobytes()))
+        except OSError as error:
+            raise self._failure(error) from None
         super().write(pcm)
 
     def close(self) -> None:
         """The last samples and the final header. DeviceError if they cannot be written. May be called again."""
-        if self._file.closed:
+        if self._closed:
             return
+        self._closed = True
         try:
             with contextlib.suppress(OSError):  # an earlier error, which close() raises
                 self._writer.put(self._patch)
@@ -270,24 +282,32 @@ class WavSink(NullSink):
             self._shut()
 
     def _shut(self) -> None:
-        with contextlib.suppress(OSError):  # what cannot be written has been reported already
-            self._file.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what cannot be written has been reported already
+                self._file.close()
 
-    def _later(self, job: Job) -> None:
-        try:
-            self._writer.put(job)
-        except OSError as error:
-            raise self._failure(error) from None
+    def _create(self) -> BinaryIO:
+        """The file, valid and without sound."""
+        self._file, name = new_file.create(self._path, replace=self._overwrite)
+        self.description = f"file {name}"
+        if name != self._path:
+            self._say(f"recording to {name}: {self._path} is kept (--overwrite replaces it)")
+        self._patch()
+        return self._file
 
     def _append(self, data: bytes) -> None:
-        self._file.write(data)
+        file = self._file or self._create()
+        file.write(data)
         self._bytes += len(data)
         self._unpatched += len(data)
         if self._unpatched >= PATCH_SECONDS * self.sample_rate * self.channels * 2:
             self._patch()
 
     def _patch(self) -> None:
-        """Bring the file on disk up to date: the samples first, then the header that speaks of them."""
+        """Bring the file on disk, if there is one, up to date: the samples first, then the header that speaks of
+        them."""
+        if self._file is None:
+            return
         self._file.flush()
         self._file.seek(0)
         self._file.write(_header(self.sample_rate, self.channels, self._bytes))
@@ -349,7 +369,9 @@ class RawSource:
 
     def faults(self) -> str:
         """The blocks that a slow program left out."""
-        return faults_in_words((self.underruns, "blocks that stdin did not have in time"))
+        return faults_in_words(
+            (self.underruns, "block that stdin did not have in time", "blocks that stdin did not have in time")
+        )
 
     def close(self) -> None:
         """The descriptor belongs to the process: it stays open."""
@@ -395,7 +417,9 @@ class RawSink(NullSink):
 
     def faults(self) -> str:
         """The blocks that a slow program missed."""
-        return faults_in_words((self.dropped, "blocks that stdout did not take in time"))
+        return faults_in_words(
+            (self.dropped, "block that stdout did not take in time", "blocks that stdout did not take in time")
+        )
 
     def close(self) -> None:
         """Give what is left a moment; the descriptor belongs to the process: it stays open."""

@@ -21,6 +21,7 @@ from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo, DeviceKind, cho
 from voip.devices.paced import block_samples
 from voip.devices.quiet import library_noise_hidden, mute_alsa
 from voip.errors import DeviceError
+from voip.printable import one_line
 
 COMMON_RATE = 48000
 """Tried first on ALSA, where PortAudio reports 44100 Hz for every device that can do it, whatever its own rate is."""
@@ -88,7 +89,7 @@ def _devices(audio: Any) -> list[DeviceInfo]:  # noqa: ANN401 -- PyAudio has no 
         found.append(
             DeviceInfo(
                 index=index,
-                name=str(raw["name"]).strip(),
+                name=_text(raw["name"]).strip(),
                 host_api=str(audio.get_host_api_info_by_index(raw["hostApi"])["name"]),
                 inputs=int(raw["maxInputChannels"]),
                 outputs=int(raw["maxOutputChannels"]),
@@ -102,6 +103,11 @@ def _devices(audio: Any) -> list[DeviceInfo]:  # noqa: ANN401 -- PyAudio has no 
     return found
 
 
+def _text(name: str | bytes) -> str:
+    """PyAudio leaves a name as bytes if it is not UTF-8."""
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+
+
 def _default(ask: Callable[[], Any]) -> int | None:
     try:
         return int(ask()["index"])
@@ -109,10 +115,23 @@ def _default(ask: Callable[[], Any]) -> int | None:
         return None
 
 
+def library_version() -> str | None:
+    """What PortAudio says of itself; None without PyAudio."""
+    try:
+        return str(_imported().get_portaudio_version_text())
+    except ImportError:
+        return None
+
+
+def _imported() -> Any:  # noqa: ANN401 -- PyAudio has no types
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints there when its C part is missing
+        import pyaudio
+    return pyaudio
+
+
 def _pyaudio() -> Any:  # noqa: ANN401 -- PyAudio has no types
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints there when its C part is missing
-            import pyaudio
+        pyaudio = _imported()
     except ImportError as error:
         system = {"darwin": "brew install portaudio && ", "win32": ""}.get(
             sys.platform, "apt-get install gcc python3-dev portaudio19-dev && "
@@ -186,7 +205,7 @@ def _open(
             return stream, rate, channels
         reason = reason or refusal
     raise DeviceError(
-        f"cannot open {kind.name} {device.index} {device.name}: {reason}; "
+        f"cannot open {kind.name} {device.index} {one_line(device.name)}: {reason}; "
         f"is another program using it? See --list-devices, or use {kind.instead}"
     )
 

@@ -11,10 +11,13 @@ from typing import Protocol
 from voip.errors import NetworkError
 from voip.net.dns import Resolver
 from voip.net.failures import Failures
+from voip.net.interfaces import own_hosts
 from voip.net.loop import EventLoop
 from voip.net.sockets import family_of, local_address_towards
 from voip.net.stun import Mapped, StunClient
 
+ANY_PUBLIC_HOST = "192.0.2.1"
+"""RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
 MAX_HOSTS = 64
 """Peers for which the local address of the route is remembered."""
 
@@ -81,6 +84,15 @@ class OwnAddresses:
             except (NetworkError, OSError):
                 return "127.0.0.1"
         return self._hosts[remote_host]
+
+    def reachable_hosts(self) -> list[str]:
+        """Addresses to tell a person, the most useful first: public, bound, on the default route, of an interface; that
+        of the loopback interface only if there is no other."""
+        host = self.local_host(ANY_PUBLIC_HOST)
+        if self.bind == host or self._public is not None:
+            return [host]
+        routed = [] if ipaddress.ip_address(host).is_loopback else [host]
+        return list(dict.fromkeys([*routed, *own_hosts()])) or [host]
 
     def current_host(self, remote_host: str) -> str | None:
         """Like `local_host`, but the route is looked up again; None without a route."""

@@ -8,4 +8,12 @@ from voip.report.record import CallRecord
 from voip.report.status import status_line
 from voip.report.text import text_report
 
-__all__ = ["PACKETS_SHOWN", "CallRecord", "Console", "call_object", "final_report", "status_line", "text_report"]
+__all__ = [
+    "PACKETS_SHOWN",
+    "CallRecord",
+    "Console",
+    "call_object",
+    "final_report",
+    "status_line",
+    "text_report",
+]

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from voip.printable import printable
 from voip.report.objects import SCHEMA, call_object
 from voip.report.record import CallRecord
 from voip.report.status import status_line
@@ -92,7 +93,7 @@ class Console:
         """Redraw the status line; nothing off a terminal. Main thread only."""
         running = [call for call in calls if call.media is not None and call.end_reason is None]
         if self._terminal and running:
-            _put(self._talk, f"\r{status_line(running[-1])[:79]}\x1b[K")
+            _put(self._talk, f"\r{printable(status_line(running[-1]))[:79]}\x1b[K")
             self._status_shown = True
 
     def pump(self) -> None:
@@ -107,7 +108,7 @@ class Console:
     def _write(self, text: str) -> None:
         erase = "\r\x1b[K" if self._status_shown else ""
         self._status_shown = False
-        _put(self._talk, f"{erase}{text}\n")
+        _put(self._talk, f"{erase}{printable(text)}\n")
 
     def _write_json(self, line: dict[str, Any]) -> None:
         _put(self._data, json.dumps(line) + "\n")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from voip import cli
+from voip import cli, errors
 from voip.fec import parse_pattern
 from voip.media import Direction
 
@@ -130,12 +134,184 @@ def test_private_and_loopback_callers_are_answered_and_others_are_not() -> None:
         assert not options.allowed(host)
 
 
-def test_allow_replaces_the_default_and_deny_answers_nobody() -> None:
+def test_allow_adds_networks_and_deny_answers_none() -> None:
     options = cli.receiver_options(["--allow", "192.0.2.0/24", "--allow", "2001:db8::/32"])
     assert options.allowed("192.0.2.7")
     assert options.allowed("2001:db8::1")
-    assert not options.allowed("127.0.0.1")
+    assert options.allowed("127.0.0.1")
+    assert not options.allowed("198.51.100.1")
     assert not cli.receiver_options(["--answer", "deny"]).allowed("127.0.0.1")
+
+
+def test_allow_only_replaces_the_private_networks_and_allow_still_adds() -> None:
+    options = cli.receiver_options(["--allow-only", "192.0.2.0/24", "--allow", "10.0.0.0/8"])
+    assert options.allowed("192.0.2.7")
+    assert options.allowed("10.1.1.1")
+    assert not options.allowed("127.0.0.1")
+    assert not options.allowed("192.168.1.1")
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], *, sender: bool = False) -> str:
+    """What is said about these options, in one line, with exit status 2."""
+    with pytest.raises(SystemExit) as stop:
+        (cli.sender_options if sender else cli.receiver_options)(arguments)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+@pytest.mark.parametrize(
+    ("option", "slip"),
+    [
+        ("--latency", "60"),
+        ("--latency-max", "300"),
+        ("--ptime", "20"),
+        ("--media-timeout", "20000"),
+        ("--stats-interval", "5000"),
+    ],
+)
+def test_a_number_of_milliseconds_without_a_unit_is_named_as_the_slip(
+    option: str, slip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused([option, slip], capsys)
+    assert option in said
+    assert f"write {slip}ms, or {slip}s" in said
+
+
+def test_plausible_seconds_without_a_unit_are_taken() -> None:
+    options = cli.receiver_options(["--latency", "1", "--latency-max", "2", "--media-timeout", "60"])
+    assert (options.latency, options.latency_max, options.media_timeout) == (1.0, 2.0, 60.0)
+
+
+def test_a_latency_above_its_limit_is_told_with_both_and_where_the_limit_is_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = refused(["--latency", "700ms"], capsys)
+    assert "--latency 700ms is above --latency-max 500ms (its default)" in said
+
+
+@pytest.mark.parametrize("option", ["--report", "--sdp"])
+def test_a_file_that_cannot_be_written_is_found_at_the_start(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "cannot write" in refused([option, str(tmp_path / "no" / "x")], capsys)
+    assert "Is a directory" in refused([option, str(tmp_path)], capsys)
+
+
+def test_a_report_that_is_there_is_not_touched_at_the_start(tmp_path: Path) -> None:
+    report = tmp_path / "call.json"
+    report.write_text("old")
+    assert cli.receiver_options(["--report", str(report)]).report == str(report)
+    assert report.read_text() == "old"
+    cli.receiver_options(["--report", str(tmp_path / "new.json")])
+    assert [path.name for path in tmp_path.iterdir()] == ["call.json"]
+
+
+def test_json_and_raw_samples_cannot_share_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--report FILE" in refused(["--json", "--output", "-"], capsys)
+    assert "--report FILE" in refused(["--two-way", "--json", "-o", "-"], capsys, sender=True)
+    assert cli.sender_options(["--json", "--input", "-"]).json
+    assert cli.receiver_options(["--json", "--no-json", "--output", "-"]).output == "-"
+
+
+@pytest.mark.parametrize("slip", ["--web", "--require-mos", "--mute", "--check"])
+def test_an_option_that_is_like_no_other_is_taken_for_none(slip: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean" not in refused([slip], capsys)
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("--ouput", "--output"), ("--latencymax", "--latency-max"), ("--tow-way", "--two-way")]
+)
+def test_a_slip_of_the_finger_is_recognised(slip: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"did you mean {meant}?" in refused([slip], capsys)
+
+
+def test_what_was_typed_is_harmless_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert r"--\x1b[2J" in refused(["--\x1b[2J"], capsys)
+
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_is_between_the_default_and_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LATENCY": "80ms", "ONCE": "yes", "VERBOSE": "2", "ALLOW": "192.0.2.0/24 10.0.0.0/8"}.items():
+        monkeypatch.setenv(f"VOIP_{name}", value)
+    options = cli.receiver_options([])
+    assert (options.latency, options.once, options.verbosity) == (0.08, True, 2)
+    assert options.allowed("192.0.2.1")
+    options = cli.receiver_options(["--latency", "90ms", "--no-once", "--allow", "198.51.100.0/24"])
+    assert (options.latency, options.once) == (0.09, False)
+    assert options.allowed("198.51.100.1")
+    assert not options.allowed("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("VOIP_LATENCY", "60"), ("VOIP_ONCE", "maybe"), ("VOIP_ANSWER", "ask"), ("VOIP_VERBOSE", "x")]
+)
+def test_a_wrong_value_of_the_environment_names_its_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert f"{name}='{value}'" in refused([], capsys)
+
+
+def test_the_environment_of_both_scripts_may_hold_what_only_one_of_them_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOIP_INPUT", "demo")
+    monkeypatch.setenv("VOIP_OUTPUT", "null")
+    assert cli.sender_options([]).input == "demo"
+    assert cli.receiver_options([]).output == "null"
+    assert cli.receiver_options(["--two-way"]).input == "demo"
+
+
+# --- help and version -------------------------------------------------------------------------------------------------
+
+SCRIPTS = [cli.sender_options, cli.receiver_options]
+Parse = Callable[[list[str]], object]
+
+
+def printed(parse: Parse, option: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with pytest.raises(SystemExit) as stop:
+        parse([option])
+    assert stop.value.code == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("parse", SCRIPTS)
+def test_help_is_one_screen_with_three_examples_and_the_way_to_the_rest(
+    parse: Parse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed(parse, "--help", capsys)
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+    program = lines[0].split()[1]
+    assert sum(line.startswith(f"  {program} ") for line in lines) == 3
+    assert "--help-all" in lines[-1]
+
+
+@pytest.mark.parametrize("parse", SCRIPTS)
+def test_the_full_help_has_every_option_as_a_sentence_and_every_exit_code(
+    parse: Parse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed(parse, "--help-all", capsys)
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+    for option in ("--fec-max BPS", "--[no-]overwrite", "--latency auto|TIME", "--tls-ca FILE", "--version"):
+        assert option in text
+    codes = text[text.index("Exit codes:") :]
+    for code in (value for name, value in vars(errors).items() if name.startswith("EXIT_")):
+        assert re.search(rf"\b{code} [a-z]", codes), code
+
+
+def test_the_version_names_the_libraries_and_says_which_are_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "\n".join(printed(cli.sender_options, "--version", capsys))
+    assert f"numpy     {np.__version__}" in text
+    for name in ("Python", "libopus", "PortAudio", "soxr", "av"):
+        assert re.search(rf"^  {name} +\S", text, re.MULTILINE)
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    assert "PortAudio not installed" in "\n".join(printed(cli.receiver_options, "--version", capsys))
 
 
 def test_the_password_comes_from_a_file_and_is_never_shown(tmp_path: Path) -> None:

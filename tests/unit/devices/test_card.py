@@ -183,7 +183,7 @@ def test_a_microphone_that_fails_is_silent_in_real_time_and_comes_back(time: Tim
     assert time.now == pytest.approx(1006.0, abs=0.05)
     assert dies.closed
     assert mic.failures == 1
-    assert mic.faults() == "1 times lost"
+    assert mic.faults() == "1 interruption"
     silent = [now for now, heard, _ in levels if not heard]
     assert silent[0] == pytest.approx(1000.5, abs=0.03)
     assert silent[-1] == pytest.approx(1003.5, abs=0.1)

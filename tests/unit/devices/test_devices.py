@@ -13,9 +13,9 @@ import pytest
 from tests.support.sound import Time, pitch, read_all
 from voip.devices import generate, open_sink, open_source
 from voip.devices.paced import NullSink, PacedSource, Pacer
-from voip.devices.quiet import library_noise_hidden
+from voip.devices.quiet import library_noise_hidden, library_noise_kept_away
 from voip.dsp import level_dbfs
-from voip.errors import DeviceError
+from voip.errors import DeviceError, VoipError
 
 ROOT = Path(__file__).resolve().parents[3]
 BLOCK = 480
@@ -148,20 +148,23 @@ def test_the_demo_loops_without_a_seam() -> None:
 
 @pytest.mark.parametrize("spec", ["tone:", "tone:-1", "tone:0", "tone:24000", "tone:high", "tone:nan", "tone:inf"])
 def test_an_impossible_tone_is_refused(spec: str) -> None:
-    with pytest.raises(DeviceError, match="tone:440"):
+    with pytest.raises(VoipError, match="tone:440") as refused:
         open_source(spec)
+    assert not isinstance(refused.value, DeviceError)
 
 
 @pytest.mark.parametrize("spec", ["", "silence:2", "demo:", "-:", "loudspeaker", "speaker"])
 def test_what_is_no_input_is_refused_with_what_exists(spec: str) -> None:
-    with pytest.raises(DeviceError, match=f"'{spec}' is not an input: mic, .* or demo"):
+    with pytest.raises(VoipError, match=f"'{spec}' is not an input: mic, .* or demo") as refused:
         open_source(spec)
+    assert not isinstance(refused.value, DeviceError)
 
 
 @pytest.mark.parametrize("spec", ["", "null:0", "-:", "tone", "mic"])
 def test_what_is_no_output_is_refused_with_what_exists(spec: str) -> None:
-    with pytest.raises(DeviceError, match=f"'{spec}' is not an output: speaker, .* or null"):
+    with pytest.raises(VoipError, match=f"'{spec}' is not an output: speaker, .* or null") as refused:
         open_sink(spec)
+    assert not isinstance(refused.value, DeviceError)
 
 
 # --- what libraries print, and what is imported -----------------------------------------------------------------------
@@ -174,11 +177,24 @@ def test_library_noise_is_hidden_and_what_others_say_is_not(capfd: pytest.Captur
     assert capfd.readouterr().err == "the report\nafterwards\n"
 
 
+def test_library_noise_is_kept_away_during_a_call_and_what_others_say_comes_at_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with library_noise_kept_away():
+        os.write(
+            2, b"Expression 'alsa_snd_pcm_prepare( pcm )' failed in 'pa_linux_alsa.c', line: 3355\nfrom elsewhere\n"
+        )
+        sys.stderr.write("ours\n")
+        os.write(2, b"unfinished")
+    os.write(2, b" afterwards\n")
+    assert sorted(capfd.readouterr().err.splitlines()) == ["from elsewhere", "ours", "unfinished afterwards"]
+
+
 def test_pyaudio_is_imported_only_when_a_device_is_asked_for(tmp_path: Path) -> None:
     script = """
 import sys
 from voip.devices import open_sink, open_source
-from voip.errors import DeviceError
+from voip.errors import DeviceError, VoipError
 for spec in ("tone", "silence", "demo"):
     open_source(spec).read()
 open_sink("null").idle()

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sound import Time, noise, read_all
-from tests.support.wav import load, save
+from tests.support.wav import Samples, load, save
 from voip.devices import open_sink, open_source
 from voip.devices.files import RawSink, RawSource, WavReader, WavSink
-from voip.errors import DeviceError
+from voip.errors import DeviceError, VoipError
 
 ROOT = Path(__file__).resolve().parents[3]
 BLOCK = 480
@@ -195,14 +196,28 @@ def test_a_missing_file_is_refused_and_the_files_that_exist_are_named(tmp_path: 
 
 @pytest.mark.parametrize("spec", ["microphone", "speaker", "", "null", "mike"])
 def test_an_unknown_source_is_refused_and_the_known_ones_are_named(spec: str) -> None:
-    with pytest.raises(DeviceError, match=r"mic, mic:NAME-OR-INDEX, FILE\.wav"):
+    with pytest.raises(VoipError, match=r"mic, mic:NAME-OR-INDEX, FILE\.wav") as refused:
         open_source(spec)
+    assert not isinstance(refused.value, DeviceError)
+
+
+@pytest.mark.parametrize("name", ["song.mp3", "folder/song", "a song.flac"])
+def test_a_source_that_looks_like_a_file_does_not_exist(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DeviceError, match=r"song(\.\w+)? does not exist"):
+        open_source(str(tmp_path / name))
+
+
+def test_how_to_convert_a_file_can_be_pasted_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a song.mp3").write_bytes(b"ID3")
+    with pytest.raises(DeviceError, match=r"ffmpeg -i '.*a song\.mp3' '.*a song-16bit\.wav'"):
+        open_source(str(tmp_path / "a song.mp3"))
 
 
 @pytest.mark.parametrize("spec", ["speakr", "mic", "", "tone", "out.mp3"])
 def test_an_unknown_sink_is_refused_and_creates_no_file(tmp_path: Path, spec: str) -> None:
-    with pytest.raises(DeviceError, match=r"speaker, speaker:NAME-OR-INDEX, FILE\.wav"):
+    with pytest.raises(VoipError, match=r"speaker, speaker:NAME-OR-INDEX, FILE\.wav") as refused:
         open_sink(spec)
+    assert not isinstance(refused.value, DeviceError)
 
 
 # --- WAV out ----------------------------------------------------------------------------------------------------------
@@ -229,13 +244,61 @@ def test_a_written_wav_file_has_the_format_of_the_first_stream(tmp_path: Path, t
     assert time.now == pytest.approx(1000.0 + 1.0 + 0.3)
 
 
-def test_a_wav_file_without_a_call_is_valid_and_empty(tmp_path: Path) -> None:
-    sink = WavSink(tmp_path / "a.wav")
-    while_open = (tmp_path / "a.wav").read_bytes()
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_without_a_call_no_file_is_created_and_none_is_touched(tmp_path: Path, time: Time, *, overwrite: bool) -> None:
+    (tmp_path / "precious.wav").write_bytes(b"precious")
+    for name in ("a.wav", "precious.wav"):
+        sink = WavSink(tmp_path / name, overwrite=overwrite, clock=time.clock, sleep=time.sleep)
+        sink.idle()
+        sink.configure(8000, 1)
+        sink.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.wav"]
+    assert (tmp_path / "precious.wav").read_bytes() == b"precious"
+
+
+def record(path: Path, time: Time, sound: Samples, **options: Any) -> list[str]:  # noqa: ANN401
+    """A recording of this sound; what was said about it."""
+    said: list[str] = []
+    sink = WavSink(path, say=said.append, clock=time.clock, sleep=time.sleep, **options)
+    sink.configure(48000, 1)
+    sink.write(sound)
     sink.close()
-    for data in (while_open, tmp_path / "a.wav"):
-        heard, rate = load(data)
-        assert (len(heard), rate) == (0, 48000)
+    return [*said, sink.description]
+
+
+def test_a_recording_that_is_there_is_kept_and_the_next_name_taken(tmp_path: Path, time: Time) -> None:
+    path, sounds = tmp_path / "call.wav", [noise(480) for _ in range(3)]
+    assert record(path, time, sounds[0]) == [f"file {path}"]
+    for number in (2, 3):
+        name = tmp_path / f"call-{number}.wav"
+        said = f"recording to {name}: {path} is kept (--overwrite replaces it)"
+        assert record(path, time, sounds[number - 1]) == [said, f"file {name}"]
+    for written, sound in zip(("call.wav", "call-2.wav", "call-3.wav"), sounds, strict=True):
+        np.testing.assert_array_equal(load(tmp_path / written)[0], sound)
+
+
+def test_a_recording_is_replaced_on_request_and_a_device_is_written_to(tmp_path: Path, time: Time) -> None:
+    path, sound = tmp_path / "call.wav", noise(480)
+    record(path, time, noise(960))
+    assert record(path, time, sound, overwrite=True) == [f"file {path}"]
+    np.testing.assert_array_equal(load(path)[0], sound)
+    (tmp_path / "null.wav").symlink_to("/dev/null")
+    assert record(tmp_path / "null.wav", time, sound) == [f"file {tmp_path / 'null.wav'}"]
+
+
+def test_another_program_that_takes_the_name_meanwhile_loses_nothing(tmp_path: Path, time: Time) -> None:
+    sink = WavSink(tmp_path / "call.wav", clock=time.clock, sleep=time.sleep)
+    (tmp_path / "call.wav").write_bytes(b"theirs")
+    sink.write(noise(480))
+    sink.close()
+    assert (tmp_path / "call.wav").read_bytes() == b"theirs"
+    assert len(load(tmp_path / "call-2.wav")[0]) == 480
+
+
+def test_a_named_pipe_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(DeviceError, match="--output - > "):
+        open_sink(str(tmp_path / "pipe.wav"))
 
 
 def wait_for_disk(sink: WavSink) -> None:
@@ -328,6 +391,9 @@ def test_a_wav_file_that_cannot_be_created_is_refused_at_once(tmp_path: Path) ->
     (tmp_path / "full.wav").symlink_to("/dev/full")
     with pytest.raises(DeviceError, match="No space left"):
         open_sink(str(tmp_path / "full.wav"))
+    (tmp_path / "folder.wav").mkdir()
+    with pytest.raises(DeviceError, match="Is a directory"):
+        open_sink(str(tmp_path / "folder.wav"))
 
 
 # --- pipes ------------------------------------------------------------------------------------------------------------
@@ -433,5 +499,5 @@ sink.close()
 
 @pytest.mark.parametrize("format", [(3000, 1), (48000, 3), (48000, 0), (500000, 1)])
 def test_an_impossible_raw_format_is_refused(format: tuple[int, int]) -> None:
-    with pytest.raises(DeviceError, match="--format"):
+    with pytest.raises(VoipError, match="--format"):
         open_sink("-", format=format)

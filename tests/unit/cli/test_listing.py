@@ -1,0 +1,49 @@
+"""--list-devices: whole names, whatever is in them, on any terminal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from voip.cli import listing
+from voip.devices import DeviceInfo
+
+LONG = "HDA Intel PCH: ALC3235 Analog (hw:0,0), the second of four"
+
+
+def device(index: int, name: str, *, default: bool = False) -> DeviceInfo:
+    return DeviceInfo(index, name, "ALSA", 2, 2, 48000, 0.01, 0.02, default, default)
+
+
+def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *names: str) -> list[str]:
+    devices = [device(index, name, default=index == 0) for index, name in enumerate(names)]
+    monkeypatch.setattr(listing, "list_devices", lambda: devices)
+    assert listing.show_devices(as_json=False) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_names_are_whole_and_the_columns_and_the_mark_are_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, first, second, legend = listed(monkeypatch, capsys, LONG, "USB")
+    assert header.split() == ["number", "rate", "latency", "use", "name"]
+    assert first[header.index("name") :] == LONG
+    assert "mic*, speaker*" in first
+    assert "*" not in second
+    assert legend.startswith("* is used unless")
+
+
+def test_a_name_cannot_steer_the_terminal_nor_break_the_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = listed(monkeypatch, capsys, "a\nb\x1b[2J\x9b", "耳机")
+    assert len(lines) == 4
+    assert lines[1].endswith(r"a\nb\x1b[2J\x9b")
+    assert lines[2].endswith("耳机")
+
+
+def test_json_has_the_names_as_they_are(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(listing, "list_devices", lambda: [device(0, "a\nb")])
+    assert listing.show_devices(as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "a\nb"

@@ -1,0 +1,162 @@
+"""The parser of both command lines: errors of one line, --help in one screen, values from the environment.
+
+An option that is not given takes its value from the environment variable VOIP_ and its name (`--fec-max` is
+VOIP_FEC_MAX), if that is set, else its default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from voip.errors import EXIT_OK, EXIT_USAGE
+from voip.printable import printable
+
+WIDTH = 80
+"""Columns of the help."""
+NAMES_WIDTH = 26
+"""Columns of an option's names, before what it does."""
+NEAR = 0.7
+"""How like a known name (0 to 1, as `difflib` measures) an unknown one must be to be taken for a slip."""
+ENVIRONMENT_PREFIX = "VOIP_"
+TRUE, FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off", "")
+"""What a boolean of the environment may be."""
+
+Group = argparse._ArgumentGroup
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors of one line that name the nearest known option, a short help and a full one."""
+
+    def __init__(self, program: str, description: str, *, examples: Sequence[str], daily: Sequence[str]) -> None:
+        """`daily`: the options that the short help shows, by their fields."""
+        super().__init__(prog=program, description=description, allow_abbrev=False, add_help=False)
+        self._examples, self._daily = examples, daily
+        self._from_environment: dict[str, Any] = {}
+        self._positionals.title, self._optionals.title = "what", "help"
+        self.add_argument("-h", "--help", action=_ShowHelp, help="Show the options of daily use.")
+        self.add_argument("--help-all", action=_ShowHelp, help="Show all options, and what the exit codes mean.")
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"unrecognized arguments: (\S+)", message)
+        if wrong is not None:
+            near = self._nearest(wrong[1].partition("=")[0])
+            message = f"unknown option {wrong[1]}" + (f", did you mean {near}?" if near else "")
+        print(printable(f"{self.prog}: {message} (see {self.prog} --help)"), file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+    def _nearest(self, name: str) -> str | None:
+        known = {option.lstrip("-"): option for action in self._actions for option in action.option_strings}
+        near = difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=NEAR)
+        return known[near[0]] if near else None
+
+    # --- the environment ------------------------------------------------------------------------------------------
+
+    def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """The options as given, or as the environment has them. Exits for a wrong one, and for --help."""
+        settable = [action for action in self._actions if _variable(action) in os.environ]
+        for action in settable:
+            self._from_environment[action.dest] = self._environment_value(action, os.environ[_variable(action)])
+            if not isinstance(action, argparse._AppendAction):  # what is given would be added to a default
+                action.default = self._from_environment[action.dest]
+        found = self.parse_args(argv)
+        for action in settable:
+            if getattr(found, action.dest) is None:
+                setattr(found, action.dest, self._from_environment[action.dest])
+        return found
+
+    def is_from_environment(self, found: argparse.Namespace, name: str) -> bool:
+        """Whether the value was not given, but is that of the environment."""
+        return name in self._from_environment and getattr(found, name) is self._from_environment[name]
+
+    def _environment_value(self, action: argparse.Action, text: str) -> Any:  # noqa: ANN401 -- of any option
+        name = _variable(action)
+        if isinstance(action, argparse.BooleanOptionalAction):
+            if text.lower() not in TRUE + FALSE:
+                self.error(f"{name}={text!r}: write 1 or 0")
+            return text.lower() in TRUE
+        convert = int if isinstance(action, argparse._CountAction) else action.type or str
+        assert callable(convert)
+        texts = text.split() if isinstance(action, argparse._AppendAction) else [text]
+        try:
+            values = [convert(each) for each in texts]
+        except (argparse.ArgumentTypeError, ValueError) as error:
+            self.error(f"{name}={text!r}: {error}")
+        if action.choices is not None and not {*values} <= {*action.choices}:
+            self.error(f"{name}={text!r}: write {' or '.join(map(str, action.choices))}")
+        return values if isinstance(action, argparse._AppendAction) else values[0]
+
+    # --- help -----------------------------------------------------------------------------------------------------
+
+    def short_help(self) -> str:
+        """One screen: usage, examples, the options of daily use."""
+        actions = {action.dest: action for action in self._actions}
+        lines = [*self._usage(), "", *(f"  {example}" for example in self._examples), ""]
+        for name in self._daily:
+            lines += _described(actions[name], _first_sentence(actions[name].help or ""))
+        return "\n".join([*lines, "", f"All options and exit codes: {self.prog} --help-all"])
+
+    def full_help(self) -> str:
+        """All options by group, and the exit codes."""
+        lines = self._usage()
+        for group in self._action_groups:
+            if group._group_actions:
+                lines += ["", f"{group.title}:"]
+                for action in group._group_actions:
+                    lines += _described(action, action.help or "")
+        return "\n".join([*lines, "", *textwrap.wrap(self.epilog or "", WIDTH)])
+
+    def _usage(self) -> list[str]:
+        positional = next(action for action in self._actions if not action.option_strings)
+        more = " ..." if positional.nargs == "*" else ""
+        return [f"usage: {self.prog} [OPTIONS] [{positional.metavar}{more}]", f"{self.description}"]
+
+
+class _ShowHelp(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        assert isinstance(parser, Parser)
+        print(parser.full_help() if "--help-all" in self.option_strings else parser.short_help())
+        parser.exit(EXIT_OK)
+
+
+def _variable(action: argparse.Action) -> str:
+    """The environment variable of an option; "" for what is asked on the command line alone."""
+    long = next((name for name in action.option_strings if name.startswith("--")), "")
+    asks = action.nargs == 0 and not isinstance(action, argparse.BooleanOptionalAction | argparse._CountAction)
+    return "" if asks or not long else ENVIRONMENT_PREFIX + long.strip("-").replace("-", "_").upper()
+
+
+def _described(action: argparse.Action, text: str) -> list[str]:
+    """The lines of one option: its names, and beside them what it does."""
+    if isinstance(action, argparse.BooleanOptionalAction):
+        names = [name for name in action.option_strings if not name.startswith("--no-")]
+        names = [name.replace("--", "--[no-]", 1) for name in names]
+    else:
+        names = list(action.option_strings)
+    if not names:
+        names = [str(action.metavar)]
+    elif action.nargs is None:
+        metavar = action.metavar or "|".join(map(str, action.choices or ()))
+        names[-1] += f" {metavar}"
+    indent = "" if not action.option_strings or action.option_strings[0][1] != "-" else "    "
+    head = f"  {indent}{', '.join(names)}"
+    body = textwrap.wrap(text, WIDTH - NAMES_WIDTH - 1, break_on_hyphens=False)
+    if len(head) < NAMES_WIDTH and body:
+        return [f"{head:{NAMES_WIDTH}}{body[0]}", *(" " * NAMES_WIDTH + line for line in body[1:])]
+    return [head, *(" " * NAMES_WIDTH + line for line in body)]
+
+
+def _first_sentence(text: str) -> str:
+    """What an option does, and its default, without the details in between."""
+    first, _, rest = text.partition(". ")
+    default = re.search(r"\[[^\[\]]*\]$", text)
+    return first + (f".  {default[0]}" if rest and default else "." if rest else "")
