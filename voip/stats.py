@@ -85,7 +85,8 @@ class PathReport:
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
     `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `delay` and `delay_max` of the peer's jitter
-    buffer are from its VoIP metrics (section 4.7).
+    buffer are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and the share `discarded` (0 to 1)
+    that came too late for it.
     """
 
     at: float
@@ -98,6 +99,10 @@ class PathReport:
     repair: Arrivals | None = None
     delay: float | None = None
     delay_max: float | None = None
+    r: float | None = None
+    mos_lq: float | None = None
+    mos_cq: float | None = None
+    discarded: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ class ReceiverStats:
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
     in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
-    than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played.
+    than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played. `missing_packets`
+    are those lost after FEC, in `missing_runs` runs.
     """
 
     received: int = 0
@@ -155,6 +161,8 @@ class ReceiverStats:
     first_audio_at: float | None = None
     clock_ppm: float | None = None
     levels: Levels = Levels()
+    missing_packets: int = 0
+    missing_runs: int = 0
 
     @property
     def lost(self) -> int:
