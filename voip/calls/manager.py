@@ -116,6 +116,11 @@ class CallManager:
         """The live calls."""
         return tuple(self._table)
 
+    def tell_statistics(self) -> None:
+        """The regular `stats` events, with the figures of this moment."""
+        self._records.publish(self._table, self._network.loop.now())
+        self._console.statistics(self._records.all)
+
     def dial(self, target: SipUri) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
 

@@ -403,7 +403,7 @@ def _printing(group: Group) -> None:
         metavar="TIME",
         type=seconds,
         default=5.0,
-        help="with --json: interval of the stats events  [5s]",
+        help="interval of the stats events of --json, and of status lines in a log  [5s]",
     )
     group.add_argument("--version", action="version", version=f"%(prog)s {voip.__version__}")
 

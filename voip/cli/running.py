@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from voip.cli.options import CommonOptions
 from voip.cli.wiring import make_console
 from voip.devices import Device
 from voip.engine import Shutdown, fill_standard_streams
-from voip.environment import program_name
+from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.net import Network
 from voip.report import CallRecord, Console, final_report
@@ -47,7 +47,7 @@ def watch(
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
-            console.statistics(manager.records)
+            network.loop.post(manager.tell_statistics)
         console.pump()
         if now >= next_status:
             next_status += STATUS_INTERVAL
@@ -89,7 +89,11 @@ def finish(
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
-    _report(program, options, console, shutdown.status, shutdown.error, manager.records)
+    told = [
+        {"description": device.description, "rate": device.sample_rate, "faults": device.faults() or None}
+        for device in devices
+    ]
+    _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
     return shutdown.status
 
 
@@ -116,8 +120,9 @@ def _report(
     status: int,
     error: str | None,
     calls: tuple[CallRecord, ...],
+    devices: Sequence[Mapping[str, object]] = (),
 ) -> None:
-    report = final_report(program, voip.__version__, status, error, calls)
+    report = final_report(program, voip.__version__, status, error, calls, devices=devices, system=system_figures())
     if error:
         console.error(f"{program_name(program)}: {error}")
         console.event("error", None, error=error, exit=status)

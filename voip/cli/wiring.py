@@ -35,7 +35,7 @@ ADAPTIVE_REPAIR_WINDOW = 0.24
 def make_console(options: CommonOptions) -> Console:
     """What the user is told by; the interpreter is tuned with it, once."""
     tune_interpreter()
-    return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json)
+    return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json, interval=options.stats_interval)
 
 
 def make_network(options: CommonOptions, console: Console) -> Network:

@@ -9,18 +9,34 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
-from voip.report.objects import SCHEMA, call_object
+from voip.report.live import LiveCalls, Recent, is_running
+from voip.report.objects import SCHEMA, call_object, interval_object
+from voip.report.rating import verdict
 from voip.report.record import CallRecord
-from voip.report.status import status_line
+from voip.report.status import Part, plain, status_line
+from voip.report.style import style_for
 from voip.report.text import text_report
 from voip.rtp import RtpPacket
 
 PACKETS_SHOWN = 2
 """Verbosity (-vv) from which on every packet has its line."""
+ALL_ROWS = 1
+"""Verbosity (-v) from which on a report has all its rows."""
+UNTIMED = frozenset({"listening"})
+"""Events whose text is a page to read, not a line of what happened: no time of day before it."""
+PLAIN_WIDTH = 110
+"""Columns of a status line in a log, the time of day apart."""
+
+
+def time_of_day() -> str:
+    """`12:00:07`, local time. Empty where the journal (systemd) puts its own before each line."""
+    return "" if os.environ.get("JOURNAL_STREAM") else time.strftime("%H:%M:%S")
 
 
 class Console:
@@ -32,15 +48,22 @@ class Console:
         *,
         verbosity: int = 0,
         as_json: bool = False,
+        interval: float = 5.0,
         talk: TextIO | None = None,
         data: TextIO | None = None,
+        time_of_day: Callable[[], str] = time_of_day,
     ) -> None:
-        self._clock, self._begin = clock, clock()
-        self._verbosity, self._json = verbosity, as_json
+        """`interval`: seconds between the status lines where they are not redrawn. `time_of_day`: before events."""
+        self._clock, self._begin, self._time_of_day = clock, clock(), time_of_day
+        self._verbosity, self._json, self._interval = verbosity, as_json, interval
         self._talk, self._data = talk or sys.stderr or _nowhere(), data or sys.stdout or _nowhere()
         self._lines: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._terminal = self._talk.isatty() and verbosity >= 0
+        self._style = style_for(self._talk)
         self._status_shown = False
+        self._live, self._turn = LiveCalls(), 0  # main thread
+        self._next_line: float | None = None
+        self._told: dict[str, CallRecord] = {}  # network thread: what the last `stats` events told
 
     def say(self, level: int, text: str) -> None:
         """A line for people, shown from `-v` (1) or `-vv` (2) on; 0 always, unless `-q`."""
@@ -62,7 +85,7 @@ class Console:
 
     def error(self, text: str) -> None:
         """A line that is shown even with `-q`."""
-        self._lines.put(lambda: self._write(text))
+        self._lines.put(lambda: self._write(self._style.alarm(text)))
 
     def event(self, name: str, text: str | None, *, call_id: str | None = None, **fields: object) -> None:
         """Something that happened: JSON with `--json`, `text` (if any) for people."""
@@ -71,29 +94,65 @@ class Console:
             line = {"schema": SCHEMA, "t": moment, "event": name, "call_id": call_id, **fields}
             self._lines.put(lambda: self._write_json(line))
         if text is not None:
-            self.say(0, text)
+            self.say(0, text if name in UNTIMED else self._timed(text))
 
     def warning(self, cause: str, text: str, *, call_id: str | None = None) -> None:
         """Something is wrong though the program goes on: `cause` is one word for programs, `text` says what to do."""
-        self.event("warning", text, call_id=call_id, cause=cause, message=text)
+        self.event("warning", self._style.alarm(text), call_id=call_id, cause=cause, message=text)
 
     def call_ended(self, call: CallRecord) -> None:
         """The end of a call, with its report."""
-        text = text_report(call) if call.rx or call.tx else None
+        text = None
+        if call.rx or call.tx:
+            heading, *rows = text_report(call, every=self._verbosity >= ALL_ROWS).splitlines()
+            verdicts = len(verdict(call))
+            judged = [self._style.verdict(line) for line in rows[:verdicts]]
+            text = "\n".join([self._style.heading(heading), *judged, *rows[verdicts:]])
         self.event("ended", text, call_id=call.call_id, end_reason=call.end_reason, duration_s=round(call.duration, 3))
 
-    def statistics(self, calls: tuple[CallRecord, ...]) -> None:
-        """The regular `stats` events of running calls."""
-        for call in calls:
-            if call.media is not None and call.end_reason is None:
-                self.event("stats", None, **call_object(call))
+    def statistics(self, calls: Sequence[CallRecord]) -> None:
+        """The regular `stats` events of running calls, as of now. Network thread only."""
+        running = [call for call in calls if is_running(call)]
+        for call in running:
+            interval = interval_object(call, self._told.get(call.call_id))
+            self.event("stats", None, **call_object(call), interval=interval)
+        self._told = {call.call_id: call for call in running}
 
-    def status(self, calls: tuple[CallRecord, ...]) -> None:
-        """Redraw the status line; nothing off a terminal. Main thread only."""
-        running = [call for call in calls if call.media is not None and call.end_reason is None]
-        if self._terminal and running:
-            _put(self._talk, f"\r{status_line(running[-1])[:79]}\x1b[K")
+    def status(self, calls: Sequence[CallRecord]) -> None:
+        """Show how it goes, about once a second: redrawn on a terminal, else a line now and then. Main thread only."""
+        now = self._clock()
+        recent = self._live.look(calls, now)
+        if not recent:
+            self._next_line = None
+        elif self._terminal:
+            parts = status_line(recent, self._columns() - 1, self._turn)
+            self._turn += 1
+            _put(self._talk, f"\r{self._style.parts(parts)}\x1b[K")
             self._status_shown = True
+        elif self._verbosity >= 0:
+            self._log_status(recent, now)
+
+    def _log_status(self, calls: Sequence[Recent], now: float) -> None:
+        """A line for each call, every `interval`."""
+        if self._next_line is None:
+            self._next_line = now + self._interval
+        if now < self._next_line:
+            return
+        self._next_line += self._interval * max(1, int((now - self._next_line) / self._interval) + 1)
+        for number in range(len(calls)):
+            parts: list[Part] = status_line([calls[number]], PLAIN_WIDTH)
+            self._write(self._timed(f"{calls[number].call.peer}{plain(parts)}" if len(calls) > 1 else plain(parts)))
+
+    def _columns(self) -> int:
+        """Of the terminal, as it is now."""
+        try:
+            return os.get_terminal_size(self._talk.fileno()).columns or shutil.get_terminal_size().columns
+        except (OSError, ValueError):
+            return shutil.get_terminal_size().columns
+
+    def _timed(self, text: str) -> str:
+        moment = self._time_of_day()
+        return f"{moment} {text}" if moment else text
 
     def pump(self) -> None:
         """Write what was handed over. Main thread only."""

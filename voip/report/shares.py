@@ -17,9 +17,9 @@ def concealed_percent(rx: ReceiverStats) -> float:
 
 
 def altered_percent(rx: ReceiverStats) -> float:
-    """Share of the audio that was not played as sent, in percent: concealed, or left out to shorten the delay."""
+    """Share of the audio that was not heard as sent, in percent: concealed, left out, or silence in its place."""
     heard = rx.playout
-    altered = heard.concealed_seconds + heard.skipped_seconds
+    altered = heard.concealed_seconds + heard.skipped_seconds + heard.silent_seconds + heard.unheard_seconds
     return percent(altered, heard.played_seconds + altered)
 
 
