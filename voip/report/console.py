@@ -13,13 +13,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TextIO
 
 from voip.report.live import LiveCalls, Recent, is_running
 from voip.report.objects import SCHEMA, call_object, interval_object
 from voip.report.rating import verdict
 from voip.report.record import CallRecord
-from voip.report.status import Part, plain, status_line
+from voip.report.status import plain, status_line
 from voip.report.style import style_for
 from voip.report.text import text_report
 from voip.rtp import RtpPacket
@@ -30,6 +31,8 @@ ALL_ROWS = 1
 """Verbosity (-v) from which on a report has all its rows."""
 UNTIMED = frozenset({"listening"})
 """Events whose text is a page to read, not a line of what happened: no time of day before it."""
+Paint = Callable[[str], str]
+"""Puts colour on a text, as it is written; `str` leaves it as it is."""
 PLAIN_WIDTH = 110
 """Columns of a status line in a log, the time of day apart."""
 
@@ -65,10 +68,10 @@ class Console:
         self._next_line: float | None = None
         self._told: dict[str, CallRecord] = {}  # network thread: what the last `stats` events told
 
-    def say(self, level: int, text: str) -> None:
+    def say(self, level: int, text: str, paint: Paint = str) -> None:
         """A line for people, shown from `-v` (1) or `-vv` (2) on; 0 always, unless `-q`."""
         if level <= self._verbosity:
-            self._lines.put(lambda: self._write(text))
+            self._lines.put(lambda: self._write(text, paint))
 
     @property
     def shows_packets(self) -> bool:
@@ -85,30 +88,34 @@ class Console:
 
     def error(self, text: str) -> None:
         """A line that is shown even with `-q`."""
-        self._lines.put(lambda: self._write(self._style.alarm(text)))
+        self._lines.put(lambda: self._write(text, self._style.alarm))
 
-    def event(self, name: str, text: str | None, *, call_id: str | None = None, **fields: object) -> None:
+    def event(
+        self, name: str, text: str | None, *, call_id: str | None = None, paint: Paint = str, **fields: object
+    ) -> None:
         """Something that happened: JSON with `--json`, `text` (if any) for people."""
         if self._json:
             moment = round(self._clock() - self._begin, 3)
             line = {"schema": SCHEMA, "t": moment, "event": name, "call_id": call_id, **fields}
             self._lines.put(lambda: self._write_json(line))
         if text is not None:
-            self.say(0, text if name in UNTIMED else self._timed(text))
+            self.say(0, text if name in UNTIMED else self._timed(text), paint)
 
     def warning(self, cause: str, text: str, *, call_id: str | None = None) -> None:
         """Something is wrong though the program goes on: `cause` is one word for programs, `text` says what to do."""
-        self.event("warning", self._style.alarm(text), call_id=call_id, cause=cause, message=text)
+        self.event("warning", text, call_id=call_id, paint=self._style.alarm, cause=cause, message=text)
 
     def call_ended(self, call: CallRecord) -> None:
         """The end of a call, with its report."""
-        text = None
-        if call.rx or call.tx:
-            heading, *rows = text_report(call, every=self._verbosity >= ALL_ROWS).splitlines()
-            verdicts = len(verdict(call))
-            judged = [self._style.verdict(line) for line in rows[:verdicts]]
-            text = "\n".join([self._style.heading(heading), *judged, *rows[verdicts:]])
-        self.event("ended", text, call_id=call.call_id, end_reason=call.end_reason, duration_s=round(call.duration, 3))
+        text = text_report(call, every=self._verbosity >= ALL_ROWS) if call.rx or call.tx else None
+        self.event(
+            "ended",
+            text,
+            call_id=call.call_id,
+            paint=partial(self._style.report, verdicts=len(verdict(call))),
+            end_reason=call.end_reason,
+            duration_s=round(call.duration, 3),
+        )
 
     def statistics(self, calls: Sequence[CallRecord]) -> None:
         """The regular `stats` events of running calls, as of now. Network thread only."""
@@ -140,8 +147,8 @@ class Console:
             return
         self._next_line += self._interval * max(1, int((now - self._next_line) / self._interval) + 1)
         for number in range(len(calls)):
-            parts: list[Part] = status_line([calls[number]], PLAIN_WIDTH)
-            self._write(self._timed(f"{calls[number].call.peer}{plain(parts)}" if len(calls) > 1 else plain(parts)))
+            line = plain(status_line([calls[number]], PLAIN_WIDTH))
+            self._write(self._timed(f"{calls[number].call.peer}{line}" if len(calls) > 1 else line))
 
     def _columns(self) -> int:
         """Of the terminal, as it is now."""
@@ -163,10 +170,10 @@ class Console:
                 return
             write()
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, paint: Paint = str) -> None:
         erase = "\r\x1b[K" if self._status_shown else ""
         self._status_shown = False
-        _put(self._talk, f"{erase}{text}\n")
+        _put(self._talk, f"{erase}{paint(text)}\n")
 
     def _write_json(self, line: dict[str, Any]) -> None:
         _put(self._data, json.dumps(line) + "\n")

@@ -17,7 +17,7 @@ from voip.report.rating import (
 )
 from voip.report.record import CallRecord
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
-from voip.stats import Levels, ReceiverStats, SenderStats, SessionStats
+from voip.stats import GMIN, Levels, ReceiverStats, SenderStats, SessionStats
 
 SCHEMA = 1
 """Version of the JSON layout; it changes only when a field changes its meaning or goes."""
@@ -67,7 +67,7 @@ def call_object(call: CallRecord) -> dict[str, Any]:
         "rx": _rx_object(rx, call.network) if rx else None,
         "heard": _heard_object(rx) if rx else None,
         "loss_runs": dict(rx.loss_runs) if rx else None,
-        "loss": _loss_object(rx) if rx else None,
+        "loss": _loss_object(rx, media.packet_time if media else None) if rx else None,
         "timing": _timing_object(call),
         "fec": _fec_object(media, rx, tx),
         "tx": _tx_object(tx) if tx else None,
@@ -153,17 +153,21 @@ def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
     }
 
 
-def _loss_object(rx: ReceiverStats) -> dict[str, Any]:
-    """The shape of the loss: on the network, and after FEC."""
-    lost_pct, runs = percent(rx.lost, rx.expected), sum(rx.loss_runs.values())
-    after = lost_after_fec_percent(rx)
+def _loss_object(rx: ReceiverStats, packet_time: float | None) -> dict[str, Any]:
+    """The shape of the loss: on the network (`burst_ratio`), and of what was not heard in the end (the rest)."""
+    runs, bursts, known = sum(rx.loss_runs.values()), rx.bursts, bool(rx.missing_runs)
+    after = percent(rx.missing_packets, rx.expected)
+    step = packet_time or 0.0
     return {
-        "burst_ratio": _rounded(quality.burst_ratio(rx.lost, runs, lost_pct)) if rx.expected else None,
-        "burst_ratio_after_fec": _rounded(quality.burst_ratio(rx.missing_packets, rx.missing_runs, after))
-        if rx.missing_runs
-        else None,
+        "burst_ratio": _rounded(quality.burst_ratio(rx.lost, runs, percent(rx.lost, rx.expected))),
+        "burst_ratio_after_fec": _rounded(quality.burst_ratio(rx.missing_packets, rx.missing_runs, after)),
         "missing": rx.missing_packets,
         "missing_runs": rx.missing_runs,
+        "burst_density_pct": round(100 * bursts.burst_density, 3) if known else None,
+        "burst_ms": _ms(bursts.burst_length * step) if known else None,
+        "gap_density_pct": round(100 * bursts.gap_density, 3) if known else None,
+        "gap_ms": _ms(bursts.gap_length * step) if known else None,
+        "gmin": GMIN,
     }
 
 

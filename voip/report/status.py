@@ -112,8 +112,8 @@ def _outgoing(recent: Recent, name: str) -> list[Part]:
         parts.append(Part(f"{name}{meter(recent.tx_level)}", 3 if alone else 7))
     there = "there " if alone else "out "
     if path is not None:
-        lost = f"{100 * path.fraction_lost:.1f}"
-        parts.append(Part(f"{there}loss {lost} %", 2 if alone else 8))
+        lost = f"loss {100 * path.fraction_lost:.1f} %" if path.fraction_lost else "no loss"
+        parts.append(Part(f"{there}{lost}", 2 if alone else 8))
         if path.mos_lq is not None:
             parts.append(Part(f"{there}MOS {path.mos_lq:.1f}", 1 if alone else 3, alarm=path.mos_lq < FAIR))
         if alone:

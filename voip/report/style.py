@@ -28,14 +28,11 @@ class Style:
     def __init__(self, *, coloured: bool) -> None:
         self._coloured = coloured
 
-    def heading(self, text: str) -> str:
-        """The line with which a report begins."""
-        return self._paint(text, BOLD)
-
-    def verdict(self, line: str) -> str:
-        """A verdict, by its first word."""
-        word = line.split()[0].rstrip(":") if line.split() else ""
-        return self._paint(line, VERDICT_COLOURS.get(word, ""))
+    def report(self, text: str, verdicts: int) -> str:
+        """The report of a call: its first line stands out, the verdicts after it have a colour."""
+        heading, *rows = text.split("\n")
+        judged = [self._paint(row, VERDICT_COLOURS.get(row.split()[0].rstrip(":"), "")) for row in rows[:verdicts]]
+        return "\n".join([self._paint(heading, BOLD), *judged, *rows[verdicts:]])
 
     def alarm(self, text: str) -> str:
         """What is wrong."""

@@ -148,8 +148,9 @@ def _delay(call: CallRecord, every: bool) -> list[str]:
     if delay is None:
         return []
     known = (("packet", delay.packet), ("network", delay.network), ("buffer", delay.buffer), ("device", delay.device))
-    made = " + ".join(f"{name} {seconds * 1e3:.0f}" for name, seconds in known if seconds is not None)
-    parts = [f"mouth to ear about {delay.total * 1e3:.0f} ms", f"({made})"]
+    whole = {name: round(seconds * 1e3) for name, seconds in known if seconds is not None}
+    made = " + ".join(f"{name} {milliseconds}" for name, milliseconds in whole.items())
+    parts = [f"mouth to ear about {sum(whole.values())} ms", f"({made})"]
     most = call.rx.playout.delay_max if call.rx is not None else None
     if every and most is not None:
         parts.append(f"buffer at most {most * 1e3:.0f} ms")
@@ -206,7 +207,9 @@ def _network_rows(call: CallRecord, every: bool) -> list[str]:
     if network is not None and network.icmp_errors:
         parts.append(f"ICMP port unreachable: {network.icmp_errors}")
     lines = row("network", parts)
-    return lines + row("dropped", _dropped(network, rx, every)) if network is not None else lines
+    if network is None or not (rx or every):  # a peer's empty packets, sent for the sake of NATs, are no news
+        return lines
+    return lines + row("dropped", _dropped(network, rx, every))
 
 
 def _dropped(network: SessionStats, rx: ReceiverStats | None, every: bool) -> list[str]:
