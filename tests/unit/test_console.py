@@ -112,9 +112,9 @@ def test_in_a_log_the_status_is_a_line_every_interval() -> None:
         clock.now = 5.0 + second
         shown.status([running()])
     assert talk.getvalue().splitlines() == [
-        "12:00:07   00:00:11  NO SOUND for 5 s",
-        "12:00:07   00:00:11  NO SOUND for 10 s",
-        "12:00:07   00:00:11  NO SOUND for 15 s",
+        "12:00:07 NO SOUND for 5 s",
+        "12:00:07 NO SOUND for 10 s",
+        "12:00:07 NO SOUND for 15 s",
     ]
 
 
@@ -124,7 +124,7 @@ def test_in_a_log_every_call_has_its_line() -> None:
     both = [running(), replace(running(), call_id="b", peer="sip:hall@h")]
     for clock.now in (5.0, 6.0):
         shown.status(both)
-    assert [text.split()[1] for text in talk.getvalue().splitlines()] == ["sip:kitchen@192.168.1.20", "sip:hall@h"]
+    assert [text.split()[1] for text in talk.getvalue().splitlines()] == ["kitchen", "hall"]
 
 
 def test_the_terminal_may_change_its_width_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:

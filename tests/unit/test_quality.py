@@ -61,6 +61,11 @@ def test_losses_in_bursts_are_worse_than_random_ones() -> None:
     assert quality.burst_ratio(0, 0, 0.0) == 1.0
 
 
+def test_of_our_own_codecs_the_share_that_was_not_heard_decides() -> None:
+    for equipment in quality.EQUIPMENT.values():
+        assert rate(equipment, Loss(5.0, 2.5)) == rate(equipment, Loss(5.0))
+
+
 def test_nothing_heard_is_the_worst_that_there_is_in_both_bands() -> None:
     for codec in (codecs.static(0), codecs.find("opus", 48000, 2), codecs.find("L16", 48000, 1)):
         assert codec is not None

@@ -11,7 +11,7 @@ from voip import codecs
 from voip.media import Direction
 from voip.report import CallRecord
 from voip.report.live import LiveCalls, Recent
-from voip.report.status import Part, chosen, clock_time, fit, meter, plain, short_name, status_line
+from voip.report.status import Part, chosen, clock_time, fit, log_line, meter, plain, short_name, status_line
 from voip.stats import Levels, PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 RATE = 50
@@ -68,6 +68,13 @@ def test_a_receiver_at_any_width() -> None:
     assert line(recent, 6) == "  00:0"
     for width in range(2, 130):
         line(recent, width)
+
+
+def test_a_log_has_no_meter_and_no_second_clock() -> None:
+    recent = looks(LiveCalls(), record(10), record(11, lost=5, recovered=4), record(12, lost=10, recovered=9))
+    assert log_line(recent, 70, named=False) == "MOS 3.9  loss 10.0 %  after FEC 1.0 %  jitter 12 ms  delay 81 ms"
+    assert log_line(recent, 70, named=True) == "kitchen  MOS 3.9  loss 10.0 %  after FEC 1.0 %  delay 81 ms"
+    assert log_line(replace(recent, quiet=3.0), 70, named=False) == "NO SOUND for 3 s"
 
 
 def test_a_sender_tells_what_arrives_there() -> None:

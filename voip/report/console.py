@@ -20,7 +20,7 @@ from voip.report.live import LiveCalls, Recent, is_running
 from voip.report.objects import SCHEMA, call_object, interval_object
 from voip.report.rating import verdict
 from voip.report.record import CallRecord
-from voip.report.status import plain, status_line
+from voip.report.status import log_line, status_line
 from voip.report.style import style_for
 from voip.report.text import text_report
 from voip.rtp import RtpPacket
@@ -33,8 +33,8 @@ UNTIMED = frozenset({"listening"})
 """Events whose text is a page to read, not a line of what happened: no time of day before it."""
 Paint = Callable[[str], str]
 """Puts colour on a text, as it is written; `str` leaves it as it is."""
-PLAIN_WIDTH = 110
-"""Columns of a status line in a log, the time of day apart."""
+PLAIN_WIDTH = 70
+"""Columns of a status line in a log, the time of day before it apart."""
 
 
 def time_of_day() -> str:
@@ -146,9 +146,10 @@ class Console:
         if now < self._next_line:
             return
         self._next_line += self._interval * max(1, int((now - self._next_line) / self._interval) + 1)
-        for number in range(len(calls)):
-            line = plain(status_line([calls[number]], PLAIN_WIDTH))
-            self._write(self._timed(f"{calls[number].call.peer}{line}" if len(calls) > 1 else line))
+        for recent in calls:
+            line = log_line(recent, PLAIN_WIDTH, named=len(calls) > 1)
+            if line:
+                self._write(self._timed(line))
 
     def _columns(self) -> int:
         """Of the terminal, as it is now."""

@@ -22,11 +22,15 @@ FAIR = 3.1
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the line: the larger `rank`, the sooner it gives way. `alarm`: something is wrong."""
+    """A piece of the line: the larger `rank`, the sooner it gives way. `alarm`: something is wrong.
+
+    moving: what only a line that is redrawn has.
+    """
 
     text: str
     rank: int
     alarm: bool = False
+    moving: bool = False
 
 
 def clock_time(seconds: float) -> str:
@@ -54,6 +58,14 @@ def status_line(calls: Sequence[Recent], width: int, turn: int = 0) -> list[Part
     return fit(shown, width)
 
 
+def log_line(recent: Recent, width: int, *, named: bool) -> str:
+    """A line for a log; `named`: which call it is about is said."""
+    parts = [part for part in parts_of(recent) if not part.moving]
+    if named:
+        parts.insert(0, Part(short_name(recent.call.peer), 0))
+    return plain(fit(parts, width)).strip()
+
+
 def fit(parts: list[Part], width: int) -> list[Part]:
     """Without those that matter least, so many that the rest fits; the last one is cut."""
     while len(parts) > 1 and len(plain(parts)) > width:
@@ -71,7 +83,7 @@ def plain(parts: Sequence[Part]) -> str:
 
 def parts_of(recent: Recent) -> list[Part]:
     """All that the line could say of one call."""
-    call, parts = recent.call, [Part(clock_time(recent.call.duration), 0)]
+    call, parts = recent.call, [Part(clock_time(recent.call.duration), 0, moving=True)]
     both = call.rx is not None and call.tx is not None
     if recent.quiet:
         parts.append(Part(f"NO SOUND for {recent.quiet:.0f} s", 0, alarm=True))
@@ -90,7 +102,7 @@ def _incoming(recent: Recent, name: str) -> list[Part]:
     if call.rx is None:
         return parts
     if recent.rx_level is not None:
-        parts.append(Part(f"{name}{meter(recent.rx_level)}", 4))
+        parts.append(Part(f"{name}{meter(recent.rx_level)}", 4, moving=True))
     if recent.loss is not None and recent.loss_after_fec is not None:
         parts.append(Part(f"loss {recent.loss:.1f} %" if recent.loss else "no loss", 2))
         if recent.loss and call.media is not None and call.media.fec is not None:
@@ -109,7 +121,7 @@ def _outgoing(recent: Recent, name: str) -> list[Part]:
     if recent.mute:
         parts.append(Part(f"MIC SILENT for {recent.mute:.0f} s", 1, alarm=True))
     elif recent.tx_level is not None:
-        parts.append(Part(f"{name}{meter(recent.tx_level)}", 3 if alone else 7))
+        parts.append(Part(f"{name}{meter(recent.tx_level)}", 3 if alone else 7, moving=True))
     there = "there " if alone else "out "
     if path is not None:
         lost = f"loss {100 * path.fraction_lost:.1f} %" if path.fraction_lost else "no loss"
