@@ -125,6 +125,14 @@ def test_a_mute_microphone_is_told() -> None:
     assert "MIC SILENT for 3 s" in line(recent, 79)
 
 
+def test_sound_that_came_too_late_is_told_though_nothing_is_lost() -> None:
+    call = record(12)
+    assert call.rx is not None
+    late = replace(call.rx.playout, played_seconds=11.8, concealed_seconds=0.2)
+    recent = looks(LiveCalls(), record(10), record(11), replace(call, rx=replace(call.rx, playout=late)))
+    assert line(recent, 79) == "  00:00:12  MOS 2.0  [=====   ]  no loss  not heard 10.0 %  delay 81 ms"
+
+
 def test_old_losses_are_no_news() -> None:
     live = LiveCalls()
     losses = [record(second, lost=100) for second in range(10, 22)]

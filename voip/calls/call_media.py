@@ -67,7 +67,7 @@ class CallMedia:
         )
         start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return Call(
-            replace(record, start=start),
+            replace(record, start=start, output_latency=self._audio.output_latency),
             remote_host=remote_host,
             transport=transport,
             negotiation=Negotiation(self._capabilities, endpoint),

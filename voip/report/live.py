@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voip.quality import Rating
-from voip.report.rating import all_silent, rating_of_interval
+from voip.report.rating import all_silent, loss_of_interval, rating_of_interval
 from voip.report.record import CallRecord
 from voip.report.shares import percent
 from voip.stats import Levels
@@ -23,7 +23,8 @@ class Recent:
     """A call with its figures of the last `RECENT` looks; None: unknown.
 
     quiet, mute: seconds for which nothing has come, and for which the input has given digital silence; 0 below
-    `SILENT_AFTER`. loss, loss_after_fec: percent. rx_level, tx_level: dBFS of the newest sound.
+    `SILENT_AFTER`. loss, loss_after_fec: percent of the packets. missing: percent of the sound that was not heard,
+    for whatever reason. rx_level, tx_level: dBFS of the newest sound.
     """
 
     call: CallRecord
@@ -31,6 +32,7 @@ class Recent:
     mute: float = 0.0
     loss: float | None = None
     loss_after_fec: float | None = None
+    missing: float | None = None
     rating: Rating | None = None
     rx_level: float | None = None
     tx_level: float | None = None
@@ -81,12 +83,14 @@ class _Looks:
         known = call.rx is not None and expected > 0
         seconds = call.duration - (before.duration if before else 0.0)
         sent = call.tx.ip_bytes - (before.tx.ip_bytes if before and before.tx else 0) if call.tx else 0
+        missing = loss_of_interval(call, before)
         return Recent(
             call,
             quiet=_from(SILENT_AFTER, now - self._heard_at),
             mute=_from(SILENT_AFTER, now - self._spoken_at),
             loss=_loss(call, before, "lost", expected) if known else None,
             loss_after_fec=_loss(call, before, "lost_after_fec", expected) if known else None,
+            missing=None if missing is None else missing.percent,
             rating=rating_of_interval(call, before),
             rx_level=rx_new.rms_dbfs if rx_new else None,
             tx_level=tx_new.rms_dbfs if tx_new else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voip import quality
-from voip.quality import Rating
+from voip.quality import Loss, Rating
 from voip.report.record import CallRecord
 from voip.report.shares import percent, remote_share
 from voip.stats import Levels, ReceiverStats, SenderStats
@@ -66,14 +66,18 @@ def rating_without_fec(call: CallRecord) -> Rating | None:
     return quality.rate(quality.equipment_of(call.media.audio.codec), loss, delay.total if delay else 0.0)
 
 
-def rating_of_interval(call: CallRecord, before: CallRecord | None) -> Rating | None:
-    """The rating of what was heard since `before` (None: the start); None if there was nothing to hear."""
-    if call.rx is None or call.media is None:
+def loss_of_interval(call: CallRecord, before: CallRecord | None) -> Loss | None:
+    """What was not heard since `before` (None: the start); None if there was nothing to hear."""
+    if call.rx is None:
         return None
     earlier = quality.Heard.of(before.rx) if before is not None and before.rx is not None else quality.Heard()
-    loss = quality.Heard.of(call.rx).since(earlier).loss
-    delay = delay_of(call)
-    if loss is None:
+    return quality.Heard.of(call.rx).since(earlier).loss
+
+
+def rating_of_interval(call: CallRecord, before: CallRecord | None) -> Rating | None:
+    """The rating of what was heard since `before` (None: the start); None if there was nothing to hear."""
+    loss, delay = loss_of_interval(call, before), delay_of(call)
+    if loss is None or call.media is None:
         return None
     return quality.rate(quality.equipment_of(call.media.audio.codec), loss, delay.total if delay else 0.0)
 

@@ -16,6 +16,8 @@ METER_FLOOR = -48.0
 SEPARATOR = "  "
 NAME_WIDTH = 20
 """Columns of a caller's name."""
+MISSING_SAID = 0.5
+"""Percent of the sound that is missing though not lost, from which on that is told: late, or not to be played."""
 FAIR = 3.1
 """MOS below which the line is alarming: many users are dissatisfied (ITU-T G.109)."""
 
@@ -107,6 +109,8 @@ def _incoming(recent: Recent, name: str) -> list[Part]:
         parts.append(Part(f"loss {recent.loss:.1f} %" if recent.loss else "no loss", 2))
         if recent.loss and call.media is not None and call.media.fec is not None:
             parts.append(Part(f"after FEC {recent.loss_after_fec:.1f} %", 3))
+    if recent.missing is not None and recent.missing - (recent.loss_after_fec or 0.0) >= MISSING_SAID:
+        parts.append(Part(f"not heard {recent.missing:.1f} %", 2))
     if call.rx.jitter is not None:
         parts.append(Part(f"jitter {call.rx.jitter * 1e3:.0f} ms", 6))
     if call.rx.playout.delay is not None:
