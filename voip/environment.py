@@ -43,6 +43,18 @@ def ensure_dependencies(script: str) -> None:
         sys.exit(EXIT_CONFIGURATION)
 
 
+def system_figures() -> dict[str, float | None]:
+    """What this process has used so far: seconds of processor time, kilobytes of memory at most (None on Windows)."""
+    times = os.times()
+    memory = None
+    if find_spec("resource") is not None:
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = most // 1024 if sys.platform == "darwin" else most  # bytes there, kilobytes elsewhere
+    return {"cpu_s": round(times.user + times.system, 3), "max_rss_kb": memory}
+
+
 def program_name(program: str) -> str:
     """How the user calls "receiver" or "sender": by the script, or by the command of the installed package."""
     installed = os.path.basename(sys.argv[0] if sys.argv else "").startswith(INSTALLED_PREFIX)

@@ -8,6 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+GMIN = 16
+"""Packets that must be heard between two missing ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 
 
 def no_runs() -> dict[str, int]:
@@ -85,7 +89,8 @@ class PathReport:
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
     `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `delay` and `delay_max` of the peer's jitter
-    buffer are from its VoIP metrics (section 4.7).
+    buffer are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and the share `discarded` (0 to 1)
+    that came too late for it.
     """
 
     at: float
@@ -98,6 +103,23 @@ class PathReport:
     repair: Arrivals | None = None
     delay: float | None = None
     delay_max: float | None = None
+    r: float | None = None
+    mos_lq: float | None = None
+    mos_cq: float | None = None
+    discarded: float | None = None
+
+
+class BurstFigures(NamedTuple):
+    """Shares of missing packets (0 to 1) within bursts and gaps, and their mean lengths in packets."""
+
+    burst_density: float = 0.0
+    gap_density: float = 0.0
+    burst_length: float = 0.0
+    gap_length: float = 0.0
+
+
+NO_BURSTS = BurstFigures()
+"""Before the first packet."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +160,10 @@ class ReceiverStats:
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
     in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
     than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played.
+
+    `missing_packets` were not heard, each by its sequence number: lost and not rebuilt in time, too late, or left out;
+    they came in `missing_runs` runs in a row (their mean length is the quotient), and `bursts` has where they were
+    dense. A packet is judged when one after it is heard: those after the last that was heard are not among them.
     """
 
     received: int = 0
@@ -152,6 +178,9 @@ class ReceiverStats:
     fec_packets: int = 0
     fec_copies: int = 0
     fec_rejected: int = 0
+    missing_packets: int = 0
+    missing_runs: int = 0
+    bursts: BurstFigures = NO_BURSTS
     playout: PlayoutStats = PlayoutStats()
     first_audio_at: float | None = None
     clock_ppm: float | None = None

@@ -20,6 +20,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from tests.bench.waves import RATE, Wave, at_rate, load_wave
 
 Mask = NDArray[np.bool_]
+Band = Literal["nb", "wb"]
 Lags = NDArray[np.int64]
 
 FRAME = RATE // 50
@@ -245,8 +247,8 @@ def cuts(energy: Wave, first: int, last: int) -> list[int]:
     return [*found, last]
 
 
-def pesq_of(reference: Wave, received: Wave, places: list[int], track: Track) -> float | None:
-    """Mean PESQ-WB over the pieces between `places` (frames), of both at full band; None without the module."""
+def pesq_of(reference: Wave, received: Wave, places: list[int], track: Track, band: Band = "wb") -> float | None:
+    """Mean PESQ over the pieces between `places` (frames), of both at full band; None without the module."""
     try:
         from pesq import NoUtterancesError, pesq
     except ImportError:
@@ -258,7 +260,7 @@ def pesq_of(reference: Wave, received: Wave, places: list[int], track: Track) ->
         wanted = piece(reference, begin * FRAME - _PAD, length)
         got = piece(received, begin * FRAME - _PAD + lag, length)
         try:
-            scores.append(float(pesq(RATE, wanted.astype(np.float32), got.astype(np.float32), "wb")))
+            scores.append(float(pesq(RATE, wanted.astype(np.float32), got.astype(np.float32), band)))
         except NoUtterancesError:
             scores.append(1.0)
     return float(np.mean(scores))
@@ -280,8 +282,11 @@ def clicks_of(reference: Wave, received: Wave, span: tuple[int, int], track: Tra
     return len(runs(np.array(peaks) > np.maximum(_CLICK * near[first:last], least)))
 
 
-def measure(reference: Wave, received: Wave, *, with_pesq: bool = True) -> Quality:
-    """Judge what was received; both mono at `RATE`, full scale 1. Speech cut at either end is told apart."""
+def measure(reference: Wave, received: Wave, *, with_pesq: bool = True, band: Band = "wb") -> Quality:
+    """Judge what was received; both mono at `RATE`, full scale 1. Speech cut at either end is told apart.
+
+    band: "wb" is PESQ-WB (P.862.2), "nb" that of telephone speech, as MOS-LQO (P.862.1).
+    """
     if len(received) < RATE // 2 or float(np.abs(received).max()) < _SILENT:
         return NOTHING
     wanted, got = band_pass(reference), band_pass(received)
@@ -306,7 +311,7 @@ def measure(reference: Wave, received: Wave, *, with_pesq: bool = True) -> Quali
     places = cuts(frame_energy, first, last)
     to_ms = 1e3 / RATE
     return Quality(
-        pesq=pesq_of(reference, received, places, track) if with_pesq else None,
+        pesq=pesq_of(reference, received, places, track, band) if with_pesq else None,
         missing=share * float(((silent | other) & inside).sum()),
         silent=share * float((silent & inside).sum()),
         other=share * float((other & inside).sum()),

@@ -56,9 +56,9 @@ def opus() -> Codec:
 class TwoWayCall:
     """Sender and receiver with FEC, play-out and RTCP as they are by default, over a row of the matrix."""
 
-    def __init__(self, row: Row, seed: int, codec: Codec | None = None) -> None:
-        """`codec`: another than the default."""
-        near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME)
+    def __init__(self, row: Row, seed: int, codec: Codec | None = None, *, fec: bool = True) -> None:
+        """`codec`: another than the default; without `fec` as with `--fec off`."""
+        near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME, fec="flexfec" if fec else None)
         self.now = _START
         self.forth = Wire(Path(row.steps, f"{seed} near"))
         self.back = Wire(Path(row.steps, f"{seed} far"))
@@ -67,7 +67,7 @@ class TwoWayCall:
             sample_rate=RATE,
             channels=1,
             rng=random.Random(seed + 3),
-            control=FecController(FEC_MAX, ptime=PTIME),
+            control=FecController(FEC_MAX, ptime=PTIME) if fec else None,
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
         self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)

@@ -157,7 +157,7 @@ def test_heavy_loss_without_fec_is_named_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_a_receiver_says_whom_it_refuses_and_how_to_let_it_in(tmp_path: Path) -> None:
-    with receiver(tmp_path, "--allow", "10.0.0.0/8", "--json") as far:
+    with receiver(tmp_path, "--allow-only", "10.0.0.0/8", "--json") as far:
         for attempt in range(3):
             with sender(tmp_path, far.target, name=f"sender{attempt}") as near:
                 assert near.finish().status != 0

@@ -10,6 +10,7 @@ from tests.support.negotiated import changed, negotiated
 from tests.support.network import Impairment, Path, Wire
 from voip import codecs
 from voip.media import Direction, NegotiatedMedia
+from voip.quality import Rating
 from voip.rtcp import ReportSources
 from voip.rtcp.packets import Packet, parse
 from voip.rtp import RtpPacket
@@ -95,6 +96,7 @@ class Call:
         now: float = 1000.0,
         one_media: bool = True,
         buffer_limit: float | None = None,
+        rating: Callable[[ReceiverStats, float], Rating | None] = lambda stats, delay: None,
         **changes: object,
     ) -> None:
         self.forth, self.back, self.now = forth, back, now
@@ -114,7 +116,7 @@ class Call:
             cname="far",
             ntp_offset=NTP_OFFSET + 1234.5,
             rng=random.Random(seed + 2),
-            reports=ReportSources(receiver_stats=lambda: self.heard, buffer_limit=buffer_limit),
+            reports=ReportSources(receiver_stats=lambda: self.heard, buffer_limit=buffer_limit, rating=rating),
         )
         assert self.near.rtcp_session is not None
         assert self.far.rtcp_session is not None

@@ -1,91 +1,275 @@
-"""The report as a contract: every field of the JSON layout, text within 80 columns, unknown is null and not 0."""
+"""The report as a contract: every field of the JSON layout, whole texts in 79 columns; unknown is null, not 0."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from dataclasses import replace
 from typing import Any
 
-from tests.support.negotiated import negotiated
-from voip import codecs
-from voip.media import Direction, NegotiatedMedia
-from voip.report import CallRecord, Console, call_object, final_report, status_line, text_report
-from voip.stats import PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
+import pytest
+
+from tests.support.records import media, perfect, received, sent, with_playout, with_rx
+from voip.media import Direction
+from voip.quality import TrendFigures
+from voip.report import CallRecord, call_object, final_report, rtp_stat, text_report
+from voip.report.objects import interval_object
+from voip.stats import Levels, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 CALL_FIELDS = {
-    "call_id", "peer", "codec", "clock_rate", "channels", "ptime_ms", "encrypted", "start", "duration_s", "end_reason",
-    "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "timing", "fec", "tx", "remote", "rtcp", "quality",
+    "call_id", "peer", "direction", "media_address", "codec", "clock_rate", "channels", "ptime_ms", "encrypted",
+    "start", "duration_s", "end_reason", "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "loss", "timing",
+    "fec", "tx", "remote", "rtcp", "levels", "quality",
 }  # fmt: skip
 RX_FIELDS = {
-    "received", "expected", "lost", "recovered", "lost_after_fec", "late", "duplicate", "reordered", "malformed",
-    "foreign", "bytes", "ip_bytes",
+    "received", "expected", "lost", "recovered", "lost_after_fec", "lost_pct", "lost_after_fec_pct", "late",
+    "duplicate", "reordered", "malformed", "foreign", "unknown_pt", "stray", "overruns", "bytes", "ip_bytes",
+}  # fmt: skip
+TIMING_FIELDS = {
+    "jitter_ms", "jitter_max_ms", "jitter_mean_ms", "ipdv_ms", "rtt_ms", "rtt_min_ms", "rtt_mean_ms", "rtt_max_ms",
+    "buffer_ms", "one_way_ms", "clock_ppm",
+}  # fmt: skip
+QUALITY_FIELDS = {
+    "r", "r_lq", "r_cq", "r_max", "mos_lq", "mos_cq", "mos_without_fec", "worst_10s_mos", "method",
+}  # fmt: skip
+REMOTE_FIELDS = {
+    "fraction_lost", "cumulative_lost", "jitter_ms", "rtt_ms", "discarded", "buffer_ms", "r", "mos_lq", "mos_cq",
 }  # fmt: skip
 
 
-def media() -> NegotiatedMedia:
-    codec = codecs.find("L16", 48000, 1)
-    assert codec is not None
-    return negotiated(
-        codec=codec,
-        payload_type=96,
-        remote=("127.0.0.1", 6000),
-        remote_rtcp=None,
-        rtcp_mux=True,
-        ptime=0.01,
-        direction=Direction.RECVONLY,
-        fec="flexfec",
-        fec_payload_type=97,
-        repair_window=0.03,
-        ssrc=1,
-        fec_ssrc=2,
-        remote_ssrc=3,
-        remote_fec_ssrc=4,
-    )
+# --- whole texts ------------------------------------------------------------------------------------------------------
 
 
-def received() -> CallRecord:
-    playout = PlayoutStats(
-        played=124_800, concealed=135, played_seconds=1248.0, concealed_seconds=1.35, longest_gap=0.06, late=26,
-        underruns=0, resyncs=1, delay=0.048, delay_min=0.02, delay_mean=0.05, delay_max=0.2, target=0.06,
-    )  # fmt: skip
-    rx = ReceiverStats(
-        received=123_456, expected=124_956, recovered=1391, duplicate=3, reordered=1140, playout=playout,
-        loss_runs={"1": 1371, "2": 57, "3+": 12}, jitter=0.0079, jitter_max=0.0312, fec_packets=31_000,
-    )  # fmt: skip
-    return CallRecord(
-        call_id="a@b", peer="sip:kitchen-loudspeaker@192.168.100.131:5060", incoming=True, media=media(),
-        start="2026-01-31T12:00:00Z", setup=0.0031, duration=1250.0, end_reason="remote-bye", rx=rx,
-        network=SessionStats(bytes=120_000_000, ip_bytes=124_000_000, foreign=2),
-    )  # fmt: skip
+def test_a_perfect_call_has_little_to_say() -> None:
+    assert text_report(perfect()).splitlines() == [
+        "call ended by the other side after 11.3 s",
+        "  excellent: MOS 4.4",
+        "  peer      sip:kitchen@192.168.1.20",
+        "  heard     100 % as sent",
+        "  packets   received 565   lost 0 (0.00 %)",
+        "  delay     mouth to ear about 62 ms   (packet 20 + network 1 + buffer 41)",
+        "  network   jitter 0.3 ms (max 1.0)   round trip 1.2 ms",
+    ]
+
+
+def test_a_call_over_a_bad_network_says_what_was_lost_and_what_fec_gave_back() -> None:
+    call = replace(received(), trend=TrendFigures(worst_mos=3.21))
+    assert text_report(call).splitlines() == [
+        "call ended by the other side after 20m50s",
+        "  excellent: MOS 4.4   worst 10 s 3.2   without FEC 4.0",
+        "  peer      sip:kitchen-loudspeaker@192.168.100.131:5060",
+        "  heard     99.89 % as sent   concealed 135 packets   longest gap 60 ms",
+        "            1 resync",
+        "  packets   received 123456   lost 1500 (1.20 %)   recovered by FEC 1391",
+        "            lost after FEC 109 (0.09 %)   late 26   duplicate 3",
+        "            reordered 1140",
+        "  lost in   1371 runs of 1   57 of 2   12 of 3 or more",
+        "  delay     mouth to ear about 70 ms   (packet 20 + buffer 50)",
+        "  network   jitter 7.9 ms (max 31.2)",
+        "  dropped   foreign 2",
+    ]
+
+
+def test_a_sender_tells_what_the_other_side_heard() -> None:
+    assert text_report(sent()).splitlines() == [
+        "call ended by this side after 12m07s",
+        "  excellent at the other side: MOS 4.4 by its own figures",
+        "  peer      sip:10.0.0.9",
+        "  sent      36352 packets + 9088 FEC (25 %)   132 kbit/s with all headers",
+        "  arrived   the other side lost 412 (1.13 %)   jitter 3.1 ms",
+        "            in conversation, with the delay, MOS 4.3",
+        "  network   round trip 24.4 ms",
+    ]
+
+
+def test_both_directions_of_a_call_are_judged_apart() -> None:
+    both = replace(perfect(), media=media(direction=Direction.SENDRECV), tx=sent().tx, network=sent().network)
+    lines = text_report(both).splitlines()
+    assert lines[1:3] == [
+        "  excellent here: MOS 4.4",
+        "  excellent at the other side: MOS 4.4 by its own figures",
+    ]
+    assert "  sent      36352 packets + 9088 FEC (25 %)   132 kbit/s with all headers" in lines
+
+
+def test_verbose_shows_every_row_good_or_not() -> None:
+    lines = text_report(with_rx(perfect(), clock_ppm=-3.2), every=True).splitlines()
+    assert lines == [
+        "call ended by the other side after 11.3 s",
+        "  excellent: MOS 4.4",
+        "  peer      sip:kitchen@192.168.1.20",
+        "  heard     100 % as sent   concealed 0 packets   longest gap 0 ms",
+        "            nothing came for 0.0 s   not played for 0.0 s   skipped 0 packets",
+        "            0 underruns   0 resyncs",
+        "  quality   in conversation, with the delay, MOS 4.4   R 123",
+        "            by G.107.1 estimate Ie=6 Bpl=6.1",
+        "  packets   received 565   lost 0 (0.00 %)   recovered by FEC 0   late 0",
+        "            duplicate 0   reordered 0",
+        "  lost in   0 runs of 1   0 of 2   0 of 3 or more",
+        "  level     peak -8.0 dBFS   RMS -20.0 dBFS   digital silence 0 %",
+        "            clipped 0 samples",
+        "  delay     mouth to ear about 62 ms   (packet 20 + network 1 + buffer 41)",
+        "            buffer at most 60 ms",
+        "  clock     the other side's runs 3 ppm slower than ours",
+        "  network   jitter 0.3 ms (max 1.0)   round trip 1.2 ms",
+        "  dropped   malformed 0   foreign 0   unknown type 0   stray 0   overruns 0",
+        "            not taken by the system 0   FEC rejected 0",
+    ]
+
+
+# --- calls without sound ----------------------------------------------------------------------------------------------
+
+
+def test_a_call_in_which_not_one_packet_arrived_says_so_first() -> None:
+    lines = text_report(with_rx(replace(perfect(), network=None), received=0, expected=0, playout=PlayoutStats()))
+    assert lines.splitlines() == [
+        "call ended by the other side after 11.3 s",
+        "  no sound: not one packet arrived",
+        "  peer      sip:kitchen@192.168.1.20",
+        "  network   jitter 0.3 ms (max 1.0)",
+    ]
+    assert "100" not in lines
+
+
+def test_packets_that_could_not_be_played_are_no_sound() -> None:
+    lines = text_report(with_rx(perfect(), playout=PlayoutStats())).splitlines()
+    assert lines[1] == "  no sound: packets arrived, none of them could be played"
+    assert "  heard     nothing" in lines
+
+
+def test_digital_silence_is_told_from_sound_in_both_directions() -> None:
+    silence = Levels(samples=1000, silent=1000)
+    assert text_report(with_rx(perfect(), levels=silence)).splitlines()[1].startswith("  silence: all that arrived is")
+    call = sent()
+    assert call.tx is not None
+    lines = text_report(replace(call, tx=replace(call.tx, levels=silence))).splitlines()
+    assert lines[1] == "  silence sent: the input gave digital silence; is it muted?"
+    assert "  input     nothing but digital silence" in lines
+
+
+def test_a_sender_without_a_report_claims_nothing() -> None:
+    call = replace(sent(), network=SessionStats())
+    assert text_report(call).splitlines()[1] == "  unknown at the other side: it reported nothing"
+    unsent = replace(call, tx=SenderStats())
+    assert text_report(unsent).splitlines()[1] == "  no sound sent: not one packet left"
+
+
+def test_a_report_without_metrics_gives_the_loss_and_no_mos() -> None:
+    call = sent()
+    assert call.network is not None
+    assert call.network.path is not None
+    path = replace(call.network.path, mos_lq=None, mos_cq=None)
+    line = text_report(replace(call, network=replace(call.network, path=path))).splitlines()[1]
+    assert line == "  arrived at the other side: 1.1 % lost on the way, before any repair"
+
+
+def test_time_in_which_nothing_came_or_was_played_is_not_heard_as_sent() -> None:
+    lines = text_report(with_playout(perfect(), silent_seconds=3.0, unheard_seconds=0.7)).splitlines()
+    assert lines[1] == "  bad: MOS 1.2"
+    assert lines[3] == "  heard     75.33 % as sent   nothing came for 3.0 s   not played for 0.7 s"
+
+
+def test_nearly_all_is_not_all() -> None:
+    lines = text_report(with_playout(perfect(), played_seconds=1e6, concealed=1, concealed_seconds=0.001)).splitlines()
+    assert lines[3] == "  heard     99.99 % as sent   concealed 1 packet   longest gap 0 ms"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def test_no_line_is_wider_than_79_columns_whatever_the_figures_are() -> None:
+    huge = 10**12
+    network = SessionStats(malformed=huge, foreign=huge, unknown_payload_type=huge, stray=huge, overruns=huge, rtt=1e3)
+    busy = with_rx(received(), received=huge, expected=2 * huge, recovered=huge // 2, duplicate=huge, reordered=huge)
+    both = replace(busy, peer="sip:" + "x" * 200, network=network, tx=sent().tx, output_latency=100.0)
+    for call in (received(), perfect(), sent(), both):
+        for every in (False, True):
+            for line in text_report(call, every=every).splitlines():
+                assert len(line) <= 79, line
 
 
 def test_whatever_was_dropped_is_told_with_its_reason() -> None:
-    call = received()
-    assert call.rx is not None
-    assert text_report(call).splitlines()[-1] == "  dropped   foreign 2"
-    one = replace(call, network=SessionStats(unknown_payload_type=1))
-    assert text_report(one).splitlines()[-1] == "  dropped   unknown type 1"
+    assert text_report(received()).splitlines()[-1] == "  dropped   foreign 2"
     network = SessionStats(malformed=123_456, foreign=234_567, unknown_payload_type=345_678)
-    lines = text_report(replace(call, network=network, rx=replace(call.rx, fec_rejected=456_789))).splitlines()
-    assert lines[-2:] == [
+    call = with_rx(replace(received(), network=network), fec_rejected=456_789)
+    assert text_report(call).splitlines()[-2:] == [
         "  dropped   malformed 123456   foreign 234567   unknown type 345678",
         "            FEC rejected 456789",
     ]
-    assert "dropped" not in text_report(replace(call, network=SessionStats()))
+    assert "dropped" not in text_report(replace(received(), network=SessionStats()))
+
+
+def test_the_text_report_counts_as_people_do() -> None:
+    text = text_report(with_playout(received(), concealed=1, skipped=1, underruns=2))
+    assert "concealed 1 packet   " in text
+    assert "skipped 1 packet   2 underruns   1 resync" in text
+    assert "lost in   1 run of 1   57 of 2" in text_report(with_rx(received(), loss_runs={"1": 1, "2": 57, "3+": 0}))
+
+
+def test_levels_are_told_when_something_is_wrong_with_them() -> None:
+    loud = Levels(samples=1000, energy=500.0, peak=1.0, clipped=1)
+    assert "  level     peak 0.0 dBFS   RMS -3.0 dBFS   clipped 1 sample" in text_report(
+        with_rx(perfect(), levels=loud)
+    )
+    quiet = Levels(samples=1000, energy=10**-5.5 * 1000, peak=0.01)
+    assert "  level     peak -40.0 dBFS   RMS -55.0 dBFS" in text_report(with_rx(perfect(), levels=quiet))
+    assert "level" not in text_report(perfect())
+
+
+def test_a_clock_that_is_far_off_is_told_unasked() -> None:
+    assert "  clock     the other side's runs 180 ppm faster than ours" in text_report(
+        with_rx(perfect(), clock_ppm=180.2)
+    )
+    assert "clock" not in text_report(with_rx(perfect(), clock_ppm=-20.0))
+
+
+def test_the_delay_is_made_of_what_is_known() -> None:
+    text = text_report(replace(perfect(), output_latency=0.0235))
+    assert "            (packet 20 + network 1 + buffer 41 + device 24)" in text.splitlines()
+
+
+def test_a_port_that_is_closed_there_is_told_in_the_words_of_icmp() -> None:
+    network = SessionStats(icmp_errors=3)
+    call = CallRecord("x", "sip:a", incoming=False, end_reason="cancelled", tx=SenderStats(), network=network)
+    assert text_report(call).splitlines()[0] == "call cancelled after 0.0 s"
+    assert "  network   ICMP port unreachable: 3" in text_report(call).splitlines()
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_json_report_has_every_field_and_both_identities_hold() -> None:
-    report = final_report("receiver", "0.1.0", 0, None, (received(),))
-    assert set(report) == {"schema", "program", "version", "exit", "error", "calls"}
+    report = final_report("receiver", "0.1.0", 0, None, (received(),), system={"cpu_s": 1.5})
+    assert set(report) == {"schema", "program", "version", "exit", "error", "calls", "devices", "system"}
+    assert report["system"] == {"cpu_s": 1.5, "max_rss_kb": None}
     call: dict[str, Any] = json.loads(json.dumps(report))["calls"][0]
     assert set(call) == CALL_FIELDS
     rx = call["rx"]
     assert set(rx) == RX_FIELDS
     assert rx["expected"] == rx["received"] + rx["lost"]
     assert rx["lost"] == rx["recovered"] + rx["lost_after_fec"]
+    assert set(call["timing"]) == TIMING_FIELDS
     assert call["timing"]["buffer_ms"] == {"min": 20.0, "mean": 50.0, "max": 200.0, "target": 60.0}
+    assert set(call["quality"]) == QUALITY_FIELDS
+    assert set(call["remote"]) == REMOTE_FIELDS
+
+
+def test_the_quality_of_a_call_in_json() -> None:
+    quality = call_object(replace(received(), trend=TrendFigures(worst_mos=3.214)))["quality"]
+    assert quality["method"] == "G.107.1 estimate Ie=6 Bpl=6.1"
+    assert quality["r"] == quality["r_cq"] == pytest.approx(120.9, abs=0.2)
+    assert quality["r_max"] == 129.0
+    assert quality["mos_lq"] == pytest.approx(4.42, abs=0.01)
+    assert quality["mos_without_fec"] < quality["mos_lq"]
+    assert quality["worst_10s_mos"] == 3.21
+
+
+def test_levels_shape_of_loss_and_delay_in_json() -> None:
+    call = call_object(received())
+    assert call["levels"]["rx"] == {"peak_dbfs": -6.0, "rms_dbfs": -21.0, "silence_pct": 2.0, "clipped": 0}
+    assert call["levels"]["tx"] == {"peak_dbfs": None, "rms_dbfs": None, "silence_pct": None, "clipped": None}
+    assert call["loss"]["burst_ratio"] == pytest.approx(1500 / 1440 * 0.988, abs=0.01)
+    one_way = call["timing"]["one_way_ms"]
+    assert (one_way["total"], one_way["buffer"], one_way["network"]) == (70.0, 50.0, None)
 
 
 def test_what_is_not_known_is_null_and_left_out_of_the_text() -> None:
@@ -94,93 +278,46 @@ def test_what_is_not_known_is_null_and_left_out_of_the_text() -> None:
     assert call["codec"] is None
     assert call["rx"] is None
     assert call["timing"]["jitter_ms"] is None
+    assert call["timing"]["one_way_ms"]["total"] is None
+    assert set(call["quality"].values()) == {None}
+    assert set(call["remote"].values()) == {None}
     bare = replace(received(), rx=ReceiverStats(), network=None)
     assert "jitter" not in text_report(bare)
     assert "buffer" not in text_report(bare)
 
 
-def test_what_the_other_side_reports_is_told_in_both_forms() -> None:
-    path = PathReport(at=1.0, fraction_lost=0.5, cumulative_lost=412, highest=70_000, jitter=0.0031)
-    network = SessionStats(
-        rtt=0.0244, rtt_min=0.0239, path=path, path_packets=36_350, rtcp=60, rtcp_ip_bytes=9000, rtcp_sent=61,
-        rtcp_sent_ip_bytes=12_000,
-    )  # fmt: skip
-    tx = SenderStats(packets=36_352, seconds=727.0)
-    sent = CallRecord(call_id="x", peer="sip:a", incoming=False, duration=727.0, tx=tx, network=network)
-    call = call_object(sent)
-    assert call["remote"] == {"fraction_lost": 0.01133, "cumulative_lost": 412, "jitter_ms": 3.1}
+def test_what_the_other_side_reports_is_apart_from_our_own_figures() -> None:
+    call = call_object(sent())
+    assert call["remote"] == {
+        "fraction_lost": 0.01133, "cumulative_lost": 412, "jitter_ms": 3.1, "rtt_ms": 24.4, "discarded": 0.0,
+        "buffer_ms": 60.0, "r": 92.0, "mos_lq": 4.4, "mos_cq": 4.3,
+    }  # fmt: skip
+    assert set(call["quality"].values()) == {None}
     assert (call["timing"]["rtt_ms"], call["timing"]["rtt_min_ms"]) == (24.4, 23.9)
     assert call["rtcp"] == {"sent": 61, "sent_ip_bytes": 12_000, "received": 60, "received_ip_bytes": 9000}
-    lines = text_report(sent).splitlines()
-    assert "  arrived   the other side lost 412 (1.13 %)   jitter 3.1 ms" in lines
-    assert "  network   round trip 24.4 ms" in lines
-    heard = text_report(replace(received(), network=network)).splitlines()
-    assert "  delay     buffer 50 ms on average (max 200)   round trip 24.4 ms" in heard
-    more = replace(network, path=replace(path, cumulative_lost=-3))  # copies: more came than was sent
-    assert call_object(replace(sent, network=more))["remote"]["fraction_lost"] == 0.0
-    silent = call_object(replace(sent, network=SessionStats()))
-    assert silent["remote"] == {"fraction_lost": None, "cumulative_lost": None, "jitter_ms": None}
-    assert silent["timing"]["rtt_ms"] is None
+    network = sent().network
+    assert network is not None
+    assert network.path is not None
+    more = replace(network, path=replace(network.path, cumulative_lost=-3))  # copies: more came than was sent
+    assert call_object(replace(sent(), network=more))["remote"]["fraction_lost"] == 0.0
 
 
-def test_the_text_fits_80_columns_and_uses_the_words_people_know() -> None:
-    sent = CallRecord(
-        call_id="x", peer="sip:10.0.0.9", incoming=False, media=media(), duration=60.0, end_reason="local-bye",
-        tx=SenderStats(packets=6000, fec_packets=1500, bytes=7_300_000, ip_bytes=7_500_000, seconds=60.0),
-    )  # fmt: skip
-    for call in (received(), sent):
-        for line in [*text_report(call).splitlines(), status_line(call)]:
-            assert len(line) < 80, line
-    text = text_report(received())
-    for word in ("received", "lost", "recovered", "underruns"):
-        assert word in text
-    assert "1000 kbit/s" in text_report(sent)
+def test_an_interval_holds_what_is_new_since_the_last_one() -> None:
+    before = received()
+    assert before.rx is not None
+    assert before.network is not None
+    playout = replace(before.rx.playout, played_seconds=1252.0, concealed_seconds=2.35)
+    rx = replace(before.rx, received=123_856, expected=125_456, recovered=1441, playout=playout, jitter=0.02)
+    network = replace(before.network, ip_bytes=before.network.ip_bytes + 62_500)
+    interval = interval_object(replace(before, duration=1255.0, rx=rx, network=network), before)
+    assert (interval["seconds"], interval["received"], interval["lost"]) == (5.0, 400, 100)
+    assert (interval["lost_pct"], interval["lost_after_fec_pct"]) == (20.0, 10.0)
+    assert (interval["jitter_ms"], interval["rx_kbps"], interval["tx_kbps"]) == (20.0, 100.0, None)
+    assert interval["mos_lq"] < 2.0
+    assert interval_object(before, None)["received"] == 123_456
 
 
-def test_the_console_writes_only_when_pumped_and_json_lines_to_stdout() -> None:
-    talk, data = io.StringIO(), io.StringIO()
-    console = Console(lambda: 5.0, as_json=True, talk=talk, data=data)
-    console.say(0, "shown")
-    console.say(1, "only with -v")
-    console.event("listening", None, uri="sip:x")
-    assert talk.getvalue() == data.getvalue() == ""
-    console.pump()
-    assert talk.getvalue() == "shown\n"
-    assert json.loads(data.getvalue()) == {"schema": 1, "t": 0.0, "event": "listening", "call_id": None, "uri": "sip:x"}
-
-
-def test_quiet_keeps_errors() -> None:
-    talk = io.StringIO()
-    console = Console(lambda: 0.0, verbosity=-1, talk=talk, data=io.StringIO())
-    console.say(0, "hidden")
-    console.error("shown")
-    console.pump()
-    assert talk.getvalue() == "shown\n"
-
-
-def test_talk_whose_reader_has_gone_is_dropped_and_nothing_fails() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open(writer, "w", encoding="utf-8") as talk:  # closing it would raise if anything were left in it
-        console = Console(lambda: 0.0, talk=talk, data=io.StringIO())
-        console.say(0, "call ended")
-        console.error("and more")
-        console.pump()
-
-
-def test_the_text_report_counts_as_people_do() -> None:
-    call = received()
-    assert call.rx is not None
-    heard = replace(call.rx.playout, concealed=1, skipped=1)
-    text = text_report(replace(call, rx=replace(call.rx, playout=heard)))
-    assert "concealed 1 packet   longest gap 60 ms" in text
-    assert "skipped 1 packet   underruns 0" in text
-    assert "concealed 135 packets   " in text_report(call)
-    assert "            loss bursts of 1: 1371   of 2: 57   of 3 or more: 12" in text_report(call).splitlines()
-
-
-def test_a_port_that_is_closed_there_is_told_in_the_words_of_icmp() -> None:
-    network = SessionStats(icmp_errors=3)
-    sent = CallRecord("x", "sip:a", incoming=False, end_reason="cancelled", tx=SenderStats(), network=network)
-    assert text_report(sent).splitlines()[0] == "call cancelled after 0.0 s"
-    assert "  network   ICMP port unreachable: 3" in text_report(sent).splitlines()
+def test_the_header_field_for_exchanges() -> None:
+    assert rtp_stat(sent()) == "PS=36352,OS=9000000,PR=0,OR=0,PL=0,LA=24,DU=727,EN=l16"
+    assert rtp_stat(received()) == "PS=0,OS=0,PR=123456,OR=120000000,PL=1500,JI=8,DU=1250,DE=l16,MOS=4.4"
+    assert rtp_stat(CallRecord("x", "sip:a", incoming=False)) == "PS=0,OS=0,PR=0,OR=0,PL=0,DU=0"

@@ -11,6 +11,7 @@ from voip.calls.negotiation import Negotiation
 from voip.calls.outcome import Outcome
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport
+from voip.quality import Trend
 from voip.report import CallRecord
 from voip.sdp import Capabilities, Endpoint, SessionDescription
 from voip.sdp.plain import describe
@@ -71,11 +72,14 @@ class Call:
         self.ended: float | None = None
         self.ending: CallEnded | None = None
         self.failure: Outcome | None = None
+        self.unacknowledged = False
+        """It was closed before the peer had responded to the end of its signalling."""
         self._began = now
         self._unanswered = offer
         self._alive_at: float | None = None
         self._pinged_at = 0.0
         self._streams_left = 0
+        self._trend = Trend()
 
     @property
     def call_id(self) -> str:
@@ -165,12 +169,13 @@ class Call:
 
     def close(self, now: float) -> CallRecord:
         """The last of it: nothing of it goes on. Without an `ending` it was cut off by this side."""
+        self.unacknowledged = self.signalled and self.ending is None
         if self.ending is None:
             self.ending = CallEnded(self.call_id, "local-bye", None, "")
         return replace(self.snapshot(now), end_reason=self.ending.reason)
 
     def snapshot(self, now: float) -> CallRecord:
-        """All that is known of it."""
+        """All that is known of it. To be asked for at least once a second, or the worst stretch is missed."""
         rx, tx, network = self.record.rx, self.record.tx, self.record.network
         for line in self.lines:
             rx = (line.receive.statistics() if line.receive else None) or rx
@@ -178,4 +183,7 @@ class Call:
             network = line.statistics()
         first_audio = None if rx is None or rx.first_audio_at is None else rx.first_audio_at - self._began
         duration = 0.0 if self.established is None else (self.ended or now) - self.established
-        return replace(self.record, rx=rx, tx=tx, network=network, first_audio=first_audio, duration=duration)
+        if self.record.media is not None and self.ended is None:
+            self._trend.feed(self.record.media.audio.codec, rx, network.rtt if network else None, now)
+        record = replace(self.record, rx=rx, tx=tx, network=network, first_audio=first_audio, duration=duration)
+        return replace(record, at=now, trend=self._trend.figures)

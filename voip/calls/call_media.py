@@ -12,11 +12,13 @@ from voip.calls.negotiation import Negotiation
 from voip.calls.streams import AudioStreams, ReceiveStream, SendStream
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport, Network, family_of
+from voip.quality import Rating, rate_heard
 from voip.report import CallRecord, Console
 from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, Endpoint
 from voip.session import RtpSession
+from voip.stats import ReceiverStats
 
 CNAME_BITS = 96
 """Of a CNAME that is new for each call (RFC 7022 section 4.2)."""
@@ -65,7 +67,7 @@ class CallMedia:
         )
         start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return Call(
-            replace(record, start=start),
+            replace(record, start=start, output_latency=self._audio.output_latency),
             remote_host=remote_host,
             transport=transport,
             negotiation=Negotiation(self._capabilities, endpoint),
@@ -127,7 +129,7 @@ class CallMedia:
             cname=call.negotiation.endpoint.cname,
             ntp_offset=self._network.ntp_offset,
             rng=self._rng,
-            reports=_report_sources(receive, send),
+            reports=_report_sources(call, receive, send),
         )
         line = MediaLine(media, call.transport, session, receive, send)
         call.add_line(line)
@@ -148,9 +150,14 @@ class CallMedia:
         )
 
 
-def _report_sources(receive: ReceiveStream | None, send: SendStream | None) -> ReportSources:
+def _report_sources(call: Call, receive: ReceiveStream | None, send: SendStream | None) -> ReportSources:
     """What RTCP tells of each direction, and what takes what it is told."""
-    sources = ReportSources()
+
+    def rating(stats: ReceiverStats, delay: float) -> Rating | None:
+        media = call.record.media
+        return None if media is None else rate_heard(media.audio.codec, stats, delay)
+
+    sources = ReportSources(rating=rating)
     if receive is not None:
         sources = replace(sources, receiver_stats=receive.statistics, buffer_limit=receive.delay_max)
     if send is not None:

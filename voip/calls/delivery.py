@@ -6,8 +6,9 @@ and ICMP. Without any of it nothing is known, and nothing is claimed: there are 
 
 from __future__ import annotations
 
-from voip.calls.outcome import Outcome
-from voip.errors import EXIT_NO_MEDIA
+from voip.calls.call import Call
+from voip.calls.outcome import Outcome, outcome_of
+from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord
 from voip.stats import SenderStats, SessionStats
 
@@ -16,6 +17,14 @@ REPORTS_DUE = 8.0
 next one 5 s by as much (RFC 3550 section 6.2): 2.5 s and 5 s on average, and seldom more than this together."""
 EMPTY_REPORTS = 2
 """Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
+
+
+def judge(call: Call, record: CallRecord, now: float) -> Outcome:
+    """What a call that is closed came to: by its end, or, where that was in order, by what it brought."""
+    outcome = call.failure or outcome_of(record.peer, call.ending)
+    if outcome.status != EXIT_OK:
+        return outcome
+    return check_delivery(record, responded=not call.unacknowledged, now=call.ended or now)
 
 
 def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcome:

@@ -12,9 +12,9 @@ from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
-from voip.calls.delivery import check_delivery
+from voip.calls.delivery import judge
 from voip.calls.malformed import MalformedMessages
-from voip.calls.outcome import Outcome, outcome_of
+from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
@@ -22,7 +22,7 @@ from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.warnings import CallWarnings
 from voip.calls.watch import CallWatch
-from voip.errors import EXIT_NETWORK, EXIT_OK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
@@ -120,6 +120,11 @@ class CallManager:
     def calls(self) -> tuple[Call, ...]:
         """The live calls."""
         return tuple(self._table)
+
+    def tell_statistics(self) -> None:
+        """The regular `stats` events, with the figures of this moment."""
+        self._records.publish(self._table, self._network.loop.now())
+        self._console.statistics(self._records.all)
 
     def dial(self, target: SipUri) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
@@ -335,16 +340,12 @@ class CallManager:
         self._media.close(call)
         self._table.remove(call)
         now = self._network.loop.now()
-        responded = call.ending is not None or not call.signalled
         record = call.close(now)
         if call.signalled or call.established is not None:
             self._records.add(record)
             self._records.publish(self._table, now)
             self._console.call_ended(record)
-        outcome = call.failure or outcome_of(record.peer, call.ending)
-        if outcome.status == EXIT_OK:
-            outcome = check_delivery(record, responded=responded, now=call.ended or now)
-        self._policy.on_call_over(self, record, outcome)
+        self._policy.on_call_over(self, record, judge(call, record, now))
 
     def _look(self) -> None:
         """Check every call, the account and the statistics, now and every WATCH_INTERVAL."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from voip.calls.call import Call
-from voip.report import CallRecord
+from voip.calls.table import CallTable
+from voip.report import RTP_STAT, CallRecord, rtp_stat
 
 RECORDS_KEPT = 1000
 """Ended calls that the final report holds: the last ones."""
@@ -25,3 +26,13 @@ class Records:
     def publish(self, calls: Iterable[Call], now: float) -> None:
         """Take new snapshots of the calls that are up."""
         self.all = self._ended + tuple(call.snapshot(now) for call in calls)
+
+
+def rtp_stat_headers(table: CallTable, clock: Callable[[], float]) -> Callable[[str], Mapping[str, str]]:
+    """What a user agent is to add to a BYE of a call in this table, and to the response to one: its figures then."""
+
+    def headers(call_id: str) -> Mapping[str, str]:
+        call = table.get(call_id)
+        return {} if call is None or call.established is None else {RTP_STAT: rtp_stat(call.snapshot(clock()))}
+
+    return headers

@@ -187,6 +187,11 @@ class AudioStreams:
         return self._playback is None or self._playback.sink.available
 
     @property
+    def output_latency(self) -> float | None:
+        """Seconds that the speaker takes by its own account; None where it is none, or does not tell."""
+        return None if self._playback is None else getattr(self._playback.sink, "latency", None)
+
+    @property
     def input(self) -> str:
         """What peers are sent, for people; "" for nothing."""
         return "" if self._capture is None else self._capture.source.description

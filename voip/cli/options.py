@@ -485,7 +485,7 @@ def _printing(group: Group) -> None:
         metavar="TIME",
         type=short_time(PLAUSIBLE_WAIT),
         default=5.0,
-        help="Interval of the regular statistics.  [5s]",
+        help="Interval of the regular statistics: the events of --json, and the lines in a log.  [5s]",
     )
     group.add_argument("--version", action="store_true", help="Print the versions of this program and its libraries.")
 

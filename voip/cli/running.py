@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.wiring import make_console
 from voip.devices import Device, is_card, library_noise_kept_away
 from voip.engine import Shutdown, fill_standard_streams
-from voip.environment import program_name
+from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.net import Network
 from voip.report import CallRecord, Console, final_report
@@ -50,7 +50,7 @@ def watch(
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
-            console.statistics(manager.records)
+            network.loop.post(manager.tell_statistics)
         console.pump()
         if now >= next_status:
             next_status += STATUS_INTERVAL
@@ -92,7 +92,11 @@ def finish(
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
-    return _report(program, options, console, shutdown.status, shutdown.error, manager.records)
+    told = [
+        {"description": device.description, "rate": device.sample_rate, "faults": device.faults() or None}
+        for device in devices
+    ]
+    return _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
 
 
 def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOptions], int]) -> int:
@@ -129,9 +133,11 @@ def _report(
     status: int,
     error: str | None,
     calls: tuple[CallRecord, ...],
+    devices: Sequence[Mapping[str, object]] = (),
 ) -> int:
     """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
-    problem = _write_report(options.report, final_report(program, voip.__version__, status, error, calls))
+    report = final_report(program, voip.__version__, status, error, calls, devices=devices, system=system_figures())
+    problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:
         status, error = EXIT_DEVICE, problem
     elif problem is not None:
@@ -139,7 +145,7 @@ def _report(
     if error:
         console.error(f"{program_name(program)}: {error}")
         console.event("error", None, error=error, exit=status)
-    console.event("report", None, **final_report(program, voip.__version__, status, error, calls))
+    console.event("report", None, **(report | {"exit": status, "error": error}))
     console.pump()
     return status
 

@@ -20,7 +20,7 @@ from voip.errors import ProtocolError, VoipError
 from voip.fec import Pattern, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
-from voip.report import Console
+from voip.report import RTP_STAT, Console, rtp_stat
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
 from voip.sip import UserAgent
 from voip.sip.grammar import format_host
@@ -33,7 +33,7 @@ ADAPTIVE_REPAIR_WINDOW = 0.24
 def make_console(options: CommonOptions) -> Console:
     """What the user is told by; the interpreter is tuned with it, once."""
     tune_interpreter()
-    return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json)
+    return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json, interval=options.stats_interval)
 
 
 def make_network(options: CommonOptions, console: Console) -> Network:
@@ -74,7 +74,14 @@ def make_user_agent(
         registrar=options.registrar,
         proxies=options.proxies,
         replaceable=table.is_abandoned,
+        bye_headers=partial(_figures_at_the_end, table, network),
     )
+
+
+def _figures_at_the_end(table: CallTable, network: Network, call_id: str) -> Mapping[str, str]:
+    """What a BYE, or the response to one, tells of the call."""
+    call = table.get(call_id)
+    return {} if call is None or call.established is None else {RTP_STAT: rtp_stat(call.snapshot(network.loop.now()))}
 
 
 def open_playback(options: CommonOptions, console: Console) -> Playback:

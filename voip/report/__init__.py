@@ -5,15 +5,16 @@ from __future__ import annotations
 from voip.report.console import PACKETS_SHOWN, Console
 from voip.report.objects import call_object, final_report
 from voip.report.record import CallRecord
-from voip.report.status import status_line
+from voip.report.rtp_stat import RTP_STAT, rtp_stat
 from voip.report.text import text_report
 
 __all__ = [
     "PACKETS_SHOWN",
+    "RTP_STAT",
     "CallRecord",
     "Console",
     "call_object",
     "final_report",
-    "status_line",
+    "rtp_stat",
     "text_report",
 ]

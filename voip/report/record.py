@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voip.media import NegotiatedMedia
+from voip.quality import TrendFigures
 from voip.stats import ReceiverStats, SenderStats, SessionStats
 
 
 @dataclass(frozen=True)
 class CallRecord:
-    """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE."""
+    """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE.
+
+    `at` is the monotonic moment of the figures. `output_latency` is that of the speaker, None where it is unknown.
+    """
 
     call_id: str
     peer: str
@@ -24,3 +28,6 @@ class CallRecord:
     rx: ReceiverStats | None = None
     tx: SenderStats | None = None
     network: SessionStats | None = None
+    at: float | None = None
+    trend: TrendFigures = field(default_factory=TrendFigures)
+    output_latency: float | None = None

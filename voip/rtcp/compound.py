@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from voip.rtcp import xr
@@ -10,6 +11,12 @@ from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportS
 from voip.rtcp.peer import PeerReports
 from voip.rtcp.reported import ReportedStream
 from voip.rtcp.roundtrip import ntp_time, short_duration
+from voip.stats import Levels, ReceiverStats
+
+DBM0 = 6.15
+"""dBm0 of an RMS of 0 dBFS: a full-scale sine, 3.01 dB below that, is 3.14 dBm0 (ITU-T G.711 section 5)."""
+MIN_LEVEL, MAX_LEVEL = -128, 126
+"""dBm0 that the VoIP metrics can tell; 127 means unknown (RFC 3611 section 4.7.4)."""
 
 
 class CompoundWriter:
@@ -104,11 +111,31 @@ class CompoundWriter:
             burst_duration=_milliseconds(figures.burst_length * ptime),
             gap_duration=_milliseconds(figures.gap_length * ptime),
             round_trip=_milliseconds(self._peer.round_trip.steady),
-            end_system_delay=_milliseconds(heard.playout.delay),
+            end_system_delay=_milliseconds(None if heard.playout.delay is None else ptime + heard.playout.delay),
             buffer_nominal=_milliseconds(nominal),
             buffer_maximum=_milliseconds(heard.playout.delay_max),
             buffer_absolute=_milliseconds(reached),
+            signal_level=_signal_level(heard.levels),
+            **self._rating(heard),
         )
+
+    def _rating(self, heard: ReceiverStats) -> dict[str, int]:
+        """R factor and MOS of what was heard; what is not known is left out."""
+        delay = self._terms.ptime + (heard.playout.delay or 0.0) + (self._peer.round_trip.steady or 0.0) / 2
+        rating = self._sources.rating(heard, delay)
+        if rating is None:
+            return {}
+        tenths = (round(10 * rating.mos_lq), round(10 * rating.mos_cq))
+        return {"r_factor": round(rating.r_of_100), "mos_lq": tenths[0], "mos_cq": tenths[1]}
+
+
+def _signal_level(levels: Levels) -> int:
+    """dBm0 of what was heard apart from digital silence, in two's complement (RFC 3611 section 4.7.4)."""
+    loud = levels.samples - levels.silent
+    if loud <= 0 or levels.energy <= 0.0:
+        return xr.UNKNOWN
+    level = round(10.0 * math.log10(levels.energy / loud) + DBM0)
+    return max(MIN_LEVEL, min(MAX_LEVEL, level)) & 0xFF
 
 
 def _share(share: float) -> int:

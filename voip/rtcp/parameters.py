@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from voip.quality import Rating
 from voip.stats import PathReport, ReceiverStats, SenderStats
 
 LOSS_RLE, ROUND_TRIP, SUMMARY, METRICS = "pkt-loss-rle", "rcvr-rtt", "stat-summary", "voip-metrics"
@@ -37,11 +38,12 @@ class ReportSources:
     """Where the figures of our reports come from and the peer's reports go; all called on the network thread.
 
     `sender_stats` and `receiver_stats` return the figures of the two directions of media, None if there are none.
-    `buffer_limit` is the upper limit of our jitter buffer's delay in seconds, None if unknown. `on_report` gets each
-    new report about our media.
+    `buffer_limit` is the upper limit of our jitter buffer's delay in seconds, None if unknown. `rating` rates figures
+    of the received direction with a delay in seconds. `on_report` gets each new report about our media.
     """
 
     sender_stats: Callable[[], SenderStats | None] = lambda: None
     receiver_stats: Callable[[], ReceiverStats | None] = lambda: None
     buffer_limit: float | None = None
+    rating: Callable[[ReceiverStats, float], Rating | None] = lambda stats, delay: None
     on_report: Callable[[PathReport], object] = lambda report: None

@@ -102,6 +102,10 @@ class PeerReports:
             repair=_arrivals(extended, self._terms.repair_ssrc),
             delay=metrics.buffer_nominal / 1e3 if metrics and metrics.buffer_nominal else None,
             delay_max=metrics.buffer_absolute / 1e3 if metrics and metrics.buffer_absolute else None,
+            r=_within(metrics.r_factor, xr.R_RANGE) if metrics else None,
+            mos_lq=_tenths(metrics.mos_lq) if metrics else None,
+            mos_cq=_tenths(metrics.mos_cq) if metrics else None,
+            discarded=metrics.discard_rate / 256 if metrics else None,
         )
         sent = self._sources.sender_stats()
         self.packets_sent = self._terms.media_totals(sent)[0] if sent is not None else 0
@@ -114,3 +118,14 @@ def _arrivals(extended: list[xr.Block], ssrc: int | None) -> Arrivals | None:
         if isinstance(block, xr.LossRle) and block.ssrc == ssrc:
             return block.arrivals()
     return None
+
+
+def _within(value: int, valid: range) -> float | None:
+    """What the VoIP metrics tell; None for unknown, and for what is out of range (RFC 3611 section 4.7.5)."""
+    return float(value) if value in valid else None
+
+
+def _tenths(value: int) -> float | None:
+    """A MOS of the VoIP metrics."""
+    known = _within(value, xr.MOS_RANGE)
+    return None if known is None else known / 10

@@ -17,6 +17,8 @@ MAX_SPAN = 4096
 """Packets covered by the longest loss RLE block that is accepted: ten seconds of the fastest stream."""
 UNKNOWN = 127
 """Value of an unknown level, R factor or MOS in the VoIP metrics (RFC 3611 section 4.7)."""
+R_RANGE, MOS_RANGE = range(101), range(10, 51)
+"""Valid R factors and tenths of MOS (RFC 3611 section 4.7.5)."""
 GMIN = 16
 """Packets that must arrive between two lost ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 
@@ -117,8 +119,9 @@ class StatisticsSummary:
 class VoipMetrics:
     """Quality of a stream at its receiver (section 4.7): shares in 1/256, times in milliseconds, as on the wire.
 
-    Levels, echo loss, R factors and MOS are sent as unknown. The buffer's three delays are its nominal one, the
-    current maximum and the absolute maximum.
+    Noise level, echo loss and the external R factor are sent as unknown. `signal_level` is in dB over full scale, hence
+    negative, `mos_lq` and `mos_cq` are tenths; UNKNOWN where they are not known. The buffer's three delays are its
+    nominal one, the current maximum and the absolute maximum.
     """
 
     TYPE: ClassVar[int] = 7
@@ -134,14 +137,18 @@ class VoipMetrics:
     buffer_nominal: int = 0
     buffer_maximum: int = 0
     buffer_absolute: int = 0
+    signal_level: int = UNKNOWN
+    r_factor: int = UNKNOWN
+    mos_lq: int = UNKNOWN
+    mos_cq: int = UNKNOWN
 
     def serialize(self) -> bytes:
         """The block."""
         body = _METRICS.pack(
             self.ssrc, self.loss_rate, self.discard_rate, self.burst_density, self.gap_density,
             self.burst_duration, self.gap_duration, self.round_trip, self.end_system_delay,
-            UNKNOWN, UNKNOWN, UNKNOWN, GMIN,
-            UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+            self.signal_level, UNKNOWN, UNKNOWN, GMIN,
+            self.r_factor, UNKNOWN, self.mos_lq, self.mos_cq,
             _CONCEALS | _ADAPTS, 0, self.buffer_nominal, self.buffer_maximum, self.buffer_absolute,
         )  # fmt: skip
         return _block(self.TYPE, 0, body)
@@ -201,7 +208,9 @@ def _parse_block(block_type: int, specific: int, body: bytes) -> Block | None:
         return StatisticsSummary(ssrc, begin, end, *reported)
     if block_type == VoipMetrics.TYPE and len(body) == _METRICS.size:
         fields = _METRICS.unpack(body)
-        return VoipMetrics(*fields[:9], *fields[-3:])
+        # Noise level, echo loss, Gmin and the external R factor are passed over.
+        known = (*fields[:9], *fields[-3:], fields[9], fields[13], *fields[15:17])
+        return VoipMetrics(*known)
     return None
 
 

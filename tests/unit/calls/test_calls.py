@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
 from voip import codecs
-from voip.calls import CallManager, Outcome, PlainSource
+from voip.calls import CallManager, CallTable, Outcome, PlainSource
+from voip.calls.call import Call
 from voip.calls.local_address import LOOK_INTERVAL, LocalAddress
+from voip.calls.negotiation import Negotiation
 from voip.calls.outcome import outcome_of
+from voip.calls.records import rtp_stat_headers
 from voip.cli import ExitAfterLastCall, WaitForNextCall
 from voip.engine import Shutdown
 from voip.media import AudioFormat, NegotiatedMedia
+from voip.net import MediaTransport
 from voip.report import CallRecord, Console
+from voip.sdp import Capabilities, Endpoint
 from voip.sip import CallEnded
 
 BUSY, GONE = Outcome(6, "refused"), Outcome(8, "gone")
+
+
+@dataclass
+class Port:
+    """What a call asks of its media port."""
+
+    host: str = "192.0.2.1"
 
 
 @dataclass
@@ -127,3 +139,24 @@ def test_an_address_is_looked_at_now_and_then_and_its_change_is_told_once() -> N
     unknown = LocalAddress()
     assert unknown.change(now, lambda: "192.0.2.1") is None  # the first look is no news
     assert unknown.host == "192.0.2.1"
+
+
+def test_a_bye_carries_the_figures_of_its_call_and_of_none_that_was_never_up() -> None:
+    table = CallTable(lambda: 20.0)
+    endpoint = Endpoint(host="192.0.2.1", port=5000, ssrc=1, fec_ssrc=2, cname="x", session_id=3)
+    up, ringing = (
+        Call(
+            replace(record(), call_id=name),
+            remote_host="192.0.2.2",
+            transport=cast(MediaTransport, Port()),
+            negotiation=Negotiation(cast(Capabilities, None), endpoint),
+            now=10.0,
+        )
+        for name in ("up", "ringing")
+    )
+    up.established = 12.0
+    table.add(up)
+    table.add(ringing)
+    headers = rtp_stat_headers(table, lambda: 20.0)
+    assert headers("up") == {"X-RTP-Stat": "PS=0,OS=0,PR=0,OR=0,PL=0,DU=8"}
+    assert headers("ringing") == headers("unknown") == {}

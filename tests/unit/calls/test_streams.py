@@ -6,10 +6,10 @@ import random
 
 from tests.support.sound import Time
 from voip import codecs
-from voip.calls.streams import SendSettings, SendStream
+from voip.calls.streams import AudioStreams, SendSettings, SendStream
 from voip.devices import generate
-from voip.devices.paced import PacedSource
-from voip.engine import Capture
+from voip.devices.paced import NullSink, PacedSource
+from voip.engine import Capture, Playback
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.report import Console
 from voip.stats import ReceiverStats, SenderStats
@@ -41,3 +41,15 @@ def test_what_was_sent_is_known_after_the_end_too_for_the_last_reports() -> None
     assert isinstance(final, SenderStats)
     assert final.packets > 0
     assert stream.statistics() == final
+
+
+def test_the_latency_of_a_speaker_is_told_where_there_is_one() -> None:
+    class Card(NullSink):
+        latency = 0.0235
+
+    def streams(sink: NullSink) -> AudioStreams:
+        return AudioStreams(print, Console(lambda: 0.0), playback=Playback(sink, latency=None, latency_max=0.5))
+
+    assert streams(Card(rate=8000, channels=1, description="")).output_latency == 0.0235
+    assert streams(NullSink(rate=8000, channels=1, description="")).output_latency is None
+    assert AudioStreams(print, Console(lambda: 0.0)).output_latency is None

@@ -61,7 +61,14 @@ class Desk:
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.console = Console(lambda: self.now, verbosity=self.verbosity, as_json=True, talk=self.talk, data=self.data)
+        self.console = Console(
+            lambda: self.now,
+            verbosity=self.verbosity,
+            as_json=True,
+            talk=self.talk,
+            data=self.data,
+            time_of_day=str,
+        )
         self.capture = None if self.source is None else Capture(self.source)
         self.audio = AudioStreams(lambda run, *args: run(*args), self.console, capture=self.capture)
         self.warnings = CallWarnings(self.calls, self.audio, self.console, lambda: self.now, INTERVAL)

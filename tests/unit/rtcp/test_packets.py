@@ -67,6 +67,11 @@ LAYOUTS: list[tuple[str, Packet]] = [
         "80cf000a 00000001 07000008 cafe0001 05014010 00780bb8 00180032 7f7f7f10 7f7f7f7f f000003c 00780190",
         ExtendedReport(1, (VoipMetrics(0xCAFE0001, 5, 1, 64, 16, 120, 3000, 24, 50, 60, 120, 400),)),
     ),
+    (
+        # with a level of -20 dBm0, R 85, MOS-LQ 4.4, MOS-CQ 4.2
+        "80cf000a 00000001 07000008 cafe0001 05014010 00780bb8 00180032 ec7f7f10 557f2c2a f000003c 00780190",
+        ExtendedReport(1, (VoipMetrics(0xCAFE0001, 5, 1, 64, 16, 120, 3000, 24, 50, 60, 120, 400, 0xEC, 85, 44, 42),)),
+    ),
 ]
 
 

@@ -21,6 +21,7 @@ from tests.support.rtcp_lab import (
     Call,
     Link,
 )
+from voip.quality import Rating
 from voip.rtcp.packets import (
     Goodbye,
     Packet,
@@ -32,7 +33,7 @@ from voip.rtcp.packets import (
 )
 from voip.rtcp.roundtrip import RoundTrip, ntp_time
 from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceTime, StatisticsSummary, VoipMetrics
-from voip.stats import PlayoutStats, ReceiverStats
+from voip.stats import Levels, PlayoutStats, ReceiverStats
 
 TEN_PERCENT = 0.1
 
@@ -162,9 +163,40 @@ def test_voip_metrics_tell_how_the_listener_fares() -> None:
     (metrics,) = find(call.compounds("far")[-1][1], VoipMetrics)
     assert isinstance(metrics, VoipMetrics)
     assert metrics.discard_rate / 256 == pytest.approx(0.05, abs=0.005)
-    assert (metrics.loss_rate, metrics.round_trip, metrics.end_system_delay) == (25, 60, 60)
+    assert (metrics.loss_rate, metrics.round_trip, metrics.end_system_delay) == (25, 60, 80)
     assert metrics.burst_density > metrics.gap_density > 0
     assert metrics.burst_duration > 0
+
+
+def test_voip_metrics_carry_the_rating_and_the_level_and_the_peer_takes_them() -> None:
+    delays: list[float] = []
+
+    def rating(stats: ReceiverStats, delay: float) -> Rating:
+        delays.append(delay)
+        return Rating(r_lq=120.0, r_cq=110.0, mos_lq=4.44, mos_cq=4.21, method="", wideband=True)
+
+    call = Call(Link(delay=0.03), Link(delay=0.03), rating=rating)
+    quiet = Levels(samples=2000, energy=1000 * 10**-2.6, peak=0.3, silent=1000)  # half of it silence, -26 dBFS the rest
+    call.heard = ReceiverStats(received=1000, expected=1000, playout=PlayoutStats(delay=0.06), levels=quiet)
+    call.run(20)
+    (metrics,) = find(call.compounds("far")[-1][1], VoipMetrics)
+    assert isinstance(metrics, VoipMetrics)
+    assert metrics.signal_level == 256 - 20
+    assert (metrics.r_factor, metrics.mos_lq, metrics.mos_cq) == (85, 44, 42)
+    assert delays[-1] == pytest.approx(0.02 + 0.06 + 0.03, abs=0.002)
+    path = call.told[-1]
+    assert (path.r, path.mos_lq, path.mos_cq, path.discarded) == (85.0, 4.4, 4.2, 0.0)
+
+
+def test_what_nothing_is_known_of_is_127_and_never_taken_for_a_figure() -> None:
+    call = Call(Link(), Link())
+    call.heard = ReceiverStats(received=1000, expected=1000)
+    call.run(20)
+    (metrics,) = find(call.compounds("far")[-1][1], VoipMetrics)
+    assert isinstance(metrics, VoipMetrics)
+    assert (metrics.signal_level, metrics.r_factor, metrics.mos_lq, metrics.mos_cq) == (127, 127, 127, 127)
+    path = call.told[-1]
+    assert (path.r, path.mos_lq, path.mos_cq) == (None, None, None)
 
 
 def test_blocks_are_sent_only_as_the_peer_wants_them() -> None:
