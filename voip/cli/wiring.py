@@ -122,6 +122,7 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         repair_window=window,
         fec_scheme=options.fec_scheme,
         max_payload=_max_payload(options),
+        plays=not isinstance(options, SenderOptions) or options.two_way,
     )
     settings = CallSettings(
         capabilities=capabilities,

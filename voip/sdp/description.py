@@ -127,6 +127,10 @@ class SessionDescription:
         held = address is not None and address.is_unspecified  # RFC 3264 section 8.4: hold as in RFC 2543
         return direction.limited_to(Direction.SENDONLY) if held else direction
 
+    def values(self, media: MediaDescription, name: str) -> list[str]:
+        """The values of an attribute of a media line; those of the session where the line has none."""
+        return media.values(name) or [value or "" for known, value in self.attributes if known == name]
+
     def host(self, media: MediaDescription) -> str | None:
         """The connection address of a media line, its own or the session's."""
         return media.connection or self.connection

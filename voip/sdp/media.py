@@ -20,7 +20,7 @@ class Capabilities:
     codecs in order of preference; ptime in seconds; fec: FEC is understood (and sent, where repair_window, the
     seconds that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
     "ulpfec" or "red". max_payload: bytes of media payload that leave room for the FEC of each packet.
-    events: telephone events (RFC 4733) are offered.
+    events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted.
     """
 
     codecs: tuple[Codec, ...]
@@ -31,6 +31,7 @@ class Capabilities:
     fec_scheme: str = FLEXFEC
     max_payload: int = MAX_PAYLOAD
     events: bool = True
+    plays: bool = True
 
 
 @dataclass(frozen=True)

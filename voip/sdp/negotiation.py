@@ -30,6 +30,8 @@ from voip.sdp.description import (
 from voip.sdp.events import add_comfort, add_events, expected_comfort, find_comfort, find_events, offer_events
 from voip.sdp.fec import FecFormats, add_red, add_repair, find_fec, offer_fec, repair_window
 from voip.sdp.media import Capabilities, Endpoint, effective_ptime
+from voip.sdp.plays import PLAYS, says_that_it_plays
+from voip.sdp.reports import RTCP_XR, parse_extended_reports
 
 PTIME_RANGE = (0.0025, 0.2)
 """Packet times that a peer may ask for, in seconds: at most 400 packets a second, and RFC 3551 section 4.2 has
@@ -38,8 +40,6 @@ PROFILES = ("RTP/AVP", "RTP/AVPF")
 """Transport profiles that are supported (RFC 3551, RFC 4585)."""
 FEC_GROUP = "FEC-FR"
 """The semantics of an ssrc-group that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
-RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
-"""The extended reports that we want of a peer (RFC 3611 section 5.1)."""
 ACCEPTED_REPAIR_WINDOW = 0.2
 """Seconds of repair-window that a receive-only side announces: RFC 8627 section 5.1 requires one of every side."""
 _PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
@@ -87,8 +87,9 @@ def make_answer(
             add_red(media, number, choice, (choice, fec.repair or choice))
     _answer_events(media, offered, negotiated)
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.audio.ptime)
-    asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
-    media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
+    media.attributes += [(name, None) for name in ("rtcp-mux", "rtcp-rsize") if offered.value(name) is not None]
+    if offer.values(offered, "rtcp-xr"):
+        media.attributes.append(("rtcp-xr", RTCP_XR))
     lines = [media if line is offered else _refused(line) for line in offer.media]
     answer = _session(endpoint, lines)
     answer.timing = offer.timing  # RFC 3264 section 6: the time line of the answer equals that of the offer
@@ -204,7 +205,11 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         remote_ssrc=remote_ssrc,
         remote_fec_ssrc=None if fec is None or fec.scheme != FLEXFEC else remote_fec_ssrc,
         rtcp_rsize=media.value("rtcp-rsize") is not None,
-        rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
+        rtcp_xr=parse_extended_reports(description.values(media, "rtcp-xr")),
+        local_direction=agreed.direction,
+        remote_direction=description.direction(media),
+        remote_plays=says_that_it_plays(description, media),
+        fec_clock_rate=_repair_clock_rate(media, fec),
     )
 
 
@@ -287,6 +292,12 @@ def _rtcp_address(media: MediaDescription, remote: tuple[str, int], endpoint: En
     return (str(address), port) if port else None
 
 
+def _repair_clock_rate(media: MediaDescription, fec: FecFormats | None) -> int | None:
+    """Hz of the timestamps of repair packets (RFC 8627 section 5.1.1); None where they are those of the media."""
+    encoding = None if fec is None or fec.scheme != FLEXFEC or fec.repair is None else media.encoding(fec.repair)
+    return (encoding[1] or None) if encoding else None
+
+
 def _ssrcs(media: MediaDescription) -> tuple[int | None, int | None]:
     """The SSRCs announced for media and repair packets: those of a FEC group, else the first one alone."""
     for value in media.values("ssrc-group"):
@@ -321,6 +332,8 @@ def _add_common(
     media.attributes += [("ptime", f"{ptime * 1000:g}"), (direction.value, None)]
     if endpoint.rtcp_port is not None:
         media.attributes.append(("rtcp", str(endpoint.rtcp_port)))
+    if not capabilities.plays:
+        media.attributes.append((PLAYS, "no"))
     if capabilities.direction.sends:
         media.attributes.append(("ssrc", f"{endpoint.ssrc} cname:{endpoint.cname}"))
         if _has_flexfec(media) and capabilities.repair_window > 0.0:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.descriptions import ALICE, ALL, BOB, DUPLEX, RECEIVER, SENDER, VECTORS, negotiate, offer, vector
 from voip import codecs
 from voip.errors import NegotiationError, ProtocolError
-from voip.media import Direction
+from voip.media import Direction, ExtendedReports
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, effective_ptime, make_answer, make_offer
 from voip.sdp.negotiation import ACCEPTED_REPAIR_WINDOW
 
@@ -142,7 +142,7 @@ def test_sender_and_receiver_agree_on_all_that_both_know() -> None:
     assert receiver.remote == ("192.0.2.1", 5002)
     assert sender.rtcp_mux is receiver.rtcp_mux is True
     assert sender.rtcp_rsize is receiver.rtcp_rsize is True
-    assert sender.rtcp_xr == receiver.rtcp_xr == {"pkt-loss-rle", "rcvr-rtt", "voip-metrics"}
+    assert sender.rtcp_xr == receiver.rtcp_xr == ExtendedReports(loss_rle=True, round_trip="all", metrics=True)
     assert (receiver.remote_ssrc, receiver.remote_fec_ssrc) == (sender.ssrc, sender.fec_ssrc)
     assert (sender.remote_ssrc, sender.remote_fec_ssrc) == (None, None)
     assert sender.repair_window == receiver.repair_window == 0.08
