@@ -57,8 +57,11 @@ class Opus(Implementation):
         return None
 
     def complete(self, codec: Codec) -> Codec | None:
-        """The format that an rtpmap names; None for all but 48000/2."""
-        if (codec.clock_rate, codec.channels) != (SAMPLE_RATE, RTPMAP_CHANNELS):
+        """The format that an rtpmap names; None for all but 48000/2.
+
+        RFC 7587 section 7 has `/2` always. There is no other format: who leaves it out, or writes `/1`, means it.
+        """
+        if codec.clock_rate != SAMPLE_RATE or codec.channels > RTPMAP_CHANNELS:
             return None
         return replace(codec, channels=1, rtpmap_channels=RTPMAP_CHANNELS, packet_times=PACKET_TIMES, fmtp=_fmtp())
 
