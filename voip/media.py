@@ -6,7 +6,7 @@ from it and never see SIP or SDP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
@@ -71,8 +71,9 @@ class AudioFormat:
     ptime: seconds of sound per packet (RFC 8866 section 6.4). telephone_event_payload_type is for the telephone events
     (RFC 4733) that we send, telephone_event_rate the clock of their durations in Hz, 0 without them; those that come
     have the same number unless receive_telephone_event_payload_type says otherwise. telephone_events are the codes of
-    the events that the peer takes: others must not be sent (RFC 4733 section 2.5.1.1). comfort_noise_payload_type is
-    that of the comfort noise (RFC 3389) that may come: we send none.
+    the events that the peer takes: others must not be sent (RFC 4733 section 2.5.1.1). other_telephone_events are
+    payload type and clock rate of further ones that may come. comfort_noise_payload_type is that of the comfort noise
+    (RFC 3389) that may come: we send none.
     """
 
     codec: Codec
@@ -82,6 +83,7 @@ class AudioFormat:
     telephone_events: frozenset[int] = DTMF_EVENTS
     receive_telephone_event_payload_type: int | None = None
     comfort_noise_payload_type: int | None = None
+    other_telephone_events: tuple[tuple[int, int], ...] = ()
 
     @property
     def arriving_telephone_event_payload_type(self) -> int | None:
@@ -93,10 +95,17 @@ class AudioFormat:
         )
 
     @property
+    def arriving_telephone_events(self) -> dict[int, int]:
+        """The clock rate in Hz of each payload type of telephone events that may come."""
+        agreed = self.arriving_telephone_event_payload_type
+        events = {} if agreed is None else {agreed: self.telephone_event_rate or self.codec.clock_rate}
+        return events | {number: rate for number, rate in self.other_telephone_events if number != agreed}
+
+    @property
     def non_audio_payload_types(self) -> frozenset[int]:
         """Payload types that come in the sound's sequence and are not sound: telephone events and comfort noise."""
-        numbers = (self.arriving_telephone_event_payload_type, self.comfort_noise_payload_type)
-        return frozenset(number for number in numbers if number is not None)
+        comfort = () if self.comfort_noise_payload_type is None else (self.comfort_noise_payload_type,)
+        return frozenset((*self.arriving_telephone_events, *comfort))
 
 
 @dataclass(frozen=True)
@@ -209,6 +218,13 @@ class NegotiatedMedia:
         for each in self.receive_formats:
             formats.setdefault(each.payload_type, each.codec)
         return formats
+
+    def received_as(self, payload_type: int) -> NegotiatedMedia:
+        """The same, seen from the moment on at which another of `arriving_formats` comes."""
+        codec = self.arriving_formats[payload_type]
+        formats = tuple(ReceiveFormat(number, each) for number, each in self.arriving_formats.items())
+        audio = replace(self.audio, codec=codec)
+        return replace(self, audio=audio, receive_payload_type=payload_type, receive_formats=formats)
 
     @property
     def repair_clock_rate(self) -> int:

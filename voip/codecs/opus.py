@@ -95,6 +95,10 @@ class Opus(Implementation):
             packet_times=_packet_times(theirs),
         )
 
+    def limited(self, codec: Codec, bitrate: int) -> Codec:
+        """The format at no more than this bit rate, or the least that it has."""
+        return replace(codec, bitrate=max(BITRATES[0], min(codec.bitrate or DEFAULT_BITRATE, bitrate)))
+
     def encoder(self, codec: Codec, source_rate: int) -> OpusEncoder:
         """A new encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
         return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)

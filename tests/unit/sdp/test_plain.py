@@ -16,7 +16,7 @@ OURS = Endpoint("192.0.2.1", 5002, 0x11111111, 0x22222222, "ours", 1000)
 
 
 def test_a_description_says_what_is_sent_and_asks_for_nothing() -> None:
-    capabilities = Capabilities(tuple(codecs.offerable(["opus", "l16"], 48000, 1)), repair_window=0.1)
+    capabilities = Capabilities(tuple(codecs.offerable(["opus", "l16"], 48000, 1)), repair_packets=5)
     description = SessionDescription.parse(describe(capabilities, OURS).serialize())
     (media,) = description.media
     assert (media.formats, description.host(media), media.port) == (["96", "97"], "192.0.2.1", 5002)

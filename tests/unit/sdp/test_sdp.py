@@ -14,7 +14,7 @@ from voip import codecs
 from voip.errors import NegotiationError, ProtocolError
 from voip.media import Direction, ExtendedReports
 from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, effective_ptime, make_answer, make_offer
-from voip.sdp.negotiation import ACCEPTED_REPAIR_WINDOW
+from voip.sdp.fec import ACCEPTED_REPAIR_WINDOW
 
 # What other programs offer -------------------------------------------------------------------------------------------
 
@@ -91,7 +91,10 @@ def test_rtcp_goes_to_the_next_port_the_named_port_or_the_media_port() -> None:
     answer, media = make_answer(vector("baresip-default"), RECEIVER, BOB)
     assert (media.rtcp_mux, media.remote_rtcp) == (True, ("192.0.2.2", 10090))
     assert answer.media[0].value("rtcp-mux") == ""
-    assert [answer.media[0].value(name) for name in ("rtcp-rsize", "rtcp-xr")] == ["", None]  # as asked
+    # RTCP of reduced size must not be used with RTP/AVP (RFC 5506 section 4.1); reports only where they are asked for.
+    assert [answer.media[0].value(name) for name in ("rtcp-rsize", "rtcp-xr")] == [None, None]
+    unread = make_answer(offer("m=audio 4000 RTP/AVP 0", "a=rtcp:x"), RECEIVER, BOB)
+    assert unread[1].remote_rtcp == ("192.0.2.9", 4001)
     last = make_answer(offer("m=audio 65535 RTP/AVP 0"), RECEIVER, BOB)
     assert last[1].remote_rtcp is None
     assert last[0].media[0].value("rtcp-mux") is None
@@ -127,7 +130,6 @@ def test_our_offer_names_codecs_in_order_with_static_and_dynamic_numbers() -> No
         "a=ssrc:572662306 cname:alice@192.0.2.1",
         "a=ssrc-group:FEC-FR 286331153 572662306",
         "a=rtcp-mux",
-        "a=rtcp-rsize",
         "a=rtcp-xr:pkt-loss-rle rcvr-rtt=all voip-metrics",
     ]
 
@@ -141,7 +143,7 @@ def test_sender_and_receiver_agree_on_all_that_both_know() -> None:
     assert sender.remote == ("192.0.2.2", 5000)
     assert receiver.remote == ("192.0.2.1", 5002)
     assert sender.rtcp_mux is receiver.rtcp_mux is True
-    assert sender.rtcp_rsize is receiver.rtcp_rsize is True
+    assert sender.rtcp_rsize is receiver.rtcp_rsize is False
     assert sender.rtcp_xr == receiver.rtcp_xr == ExtendedReports(loss_rle=True, round_trip="all", metrics=True)
     assert (receiver.remote_ssrc, receiver.remote_fec_ssrc) == (sender.ssrc, sender.fec_ssrc)
     assert (sender.remote_ssrc, sender.remote_fec_ssrc) == (None, None)
@@ -162,7 +164,7 @@ def test_a_receiver_may_offer_and_a_sender_answer() -> None:
     receiver, sender = negotiate(RECEIVER, SENDER)
     assert (sender.direction, receiver.direction) == (Direction.SENDONLY, Direction.RECVONLY)
     assert sender.fec == receiver.fec == "flexfec"
-    assert (receiver.repair_window, sender.repair_window) == (0.08, 0.08)
+    assert (receiver.repair_window, sender.send_repair_window) == (0.08, 0.08)
     assert (receiver.remote_ssrc, receiver.remote_fec_ssrc) == (BOB.ssrc, BOB.fec_ssrc)
     text = make_offer(RECEIVER, ALICE).serialize().decode()
     assert f"repair-window={round(ACCEPTED_REPAIR_WINDOW * 1e6)}" in text
@@ -179,9 +181,9 @@ def test_two_duplex_ends_send_and_receive() -> None:
     ("caller", "callee"),
     [
         (Capabilities(ALL, Direction.SENDONLY, fec=False), RECEIVER),
-        (Capabilities(ALL, Direction.SENDONLY, fec=True, repair_window=0.0), RECEIVER),
+        (Capabilities(ALL, Direction.SENDONLY, fec=True, repair_packets=0), RECEIVER),
         (SENDER, Capabilities(ALL, Direction.RECVONLY, fec=False)),
-        (RECEIVER, Capabilities(ALL, Direction.SENDONLY, fec=True, repair_window=0.0)),
+        (RECEIVER, Capabilities(ALL, Direction.SENDONLY, fec=True, repair_packets=0)),
     ],
 )
 def test_fec_is_used_only_if_both_ends_want_it(caller: Capabilities, callee: Capabilities) -> None:
@@ -269,7 +271,7 @@ def test_an_answer_with_other_numbers_is_sent_these_and_sends_us_ours() -> None:
         "a=fmtp:121 repair-window=50000",
     )
     sending = accept_answer(make_offer(SENDER, ALICE), answer, SENDER, ALICE)
-    assert (sending.payload_type, sending.fec_payload_type, sending.repair_window) == (120, 121, 0.08)
+    assert (sending.payload_type, sending.fec_payload_type, sending.send_repair_window) == (120, 121, 0.05)
     assert (sending.arriving_payload_type, sending.arriving_fec_payload_type) == (96, 99)
     receiving = accept_answer(make_offer(RECEIVER, ALICE), answer, RECEIVER, ALICE)
     assert (receiving.arriving_payload_type, receiving.arriving_fec_payload_type) == (96, 99)
