@@ -12,6 +12,7 @@ from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
+from voip.calls.media_names import MediaNames
 from voip.calls.outcome import Outcome, outcome_of
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
@@ -77,12 +78,13 @@ class CallManager:
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
         self._records = Records()
+        self._names = MediaNames(network, console)
         self._media = CallMedia(network, audio, console, settings.capabilities, rng)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
-        renegotiation = Renegotiation(network, agent, table, self._media, console)
+        renegotiation = Renegotiation(network, agent, table, self._media, self._names, console)
         network.sip.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
@@ -146,7 +148,9 @@ class CallManager:
         """Answer a call that rings; does nothing in any other state."""
         call = self._table.get(call_id)
         if call is not None and (offer := call.take_offer()) is not None:
-            find_public_address(self._network, call, partial(self._accept, call, offer))
+            find_public_address(
+                self._network, call, partial(self._names.resolve, call, offer, partial(self._accept, call))
+            )
 
     def hang_up(self, call_id: str) -> None:
         """End a call in whatever state it is; does nothing if it is over."""
@@ -214,7 +218,7 @@ class CallManager:
     def _on_answered(self, event: CallAnswered) -> None:
         call = self._table.get(event.call_id)
         if call is not None and call.negotiation.awaits_answer and not call.lines:
-            self._take_answer(call, event.answer)
+            self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     def _on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
@@ -264,12 +268,14 @@ class CallManager:
     def _on_established(self, event: CallEstablished) -> None:
         call = self._table.get(event.call_id)
         if call is not None and call.negotiation.awaits_answer:
-            self._take_answer(call, event.answer)
+            self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     # --- calls of both kinds --------------------------------------------------------------------------------------
 
     def _take_answer(self, call: Call, answer: bytes) -> None:
         """Begin or change media by the answer to our offer; hang up if it cannot be used."""
+        if not call.negotiation.awaits_answer:
+            return
         try:
             media = call.negotiation.accept(answer)
         except (ProtocolError, NegotiationError) as error:
