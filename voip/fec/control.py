@@ -133,9 +133,11 @@ class FecController:
         packets together, all headers included.
         """
         self._bandwidth = bandwidth
-        self._rungs = [rung for rung in self._ladder if window is None or rung.pattern.reach < window]
-        if self._current is not None and self._current not in self._rungs:
-            self._current = self._rungs[-1] if self._rungs else None
+        before, self._rungs = self._rungs, [r for r in self._ladder if window is None or r.pattern.reach < window]
+        if self._rungs != before and self._current not in self._rungs:
+            start = self._find(START_PATTERN)
+            strongest = self._rungs[-1] if self._rungs else None
+            self._current = start if start in self._rungs else strongest
 
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> str | None:
         """A packet goes out, of this size with all headers."""
