@@ -113,9 +113,7 @@ class Negotiation:
     def _read(self, data: bytes) -> SessionDescription:
         description = SessionDescription.parse(data)
         if description.skipped:
-            more = description.skipped - len(description.notes)
-            lines = "; ".join(description.notes) + (f"; and {more} more" if more else "")
-            self._on_skipped(f"SDP lines passed over: {lines}")
+            self._on_skipped(description.passed_over)
         return description
 
     def _describe(self, offer: SessionDescription | None) -> tuple[SessionDescription, NegotiatedMedia | None]:

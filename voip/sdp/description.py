@@ -94,10 +94,11 @@ class MediaDescription:
 
     def _of_format(self, name: str, payload_type: str) -> str | None:
         """What an attribute says of a format, behind its number; between them a space or, in RFC 8627, a semicolon."""
-        for value in self.values(name):
-            match = _OF_FORMAT.fullmatch(value)
-            if match and match[1] == payload_type:
-                return match[2]
+        for known, value in self.attributes:
+            if known == name and value is not None and value.startswith(payload_type):
+                match = _OF_FORMAT.fullmatch(value)
+                if match and match[1] == payload_type:
+                    return match[2]
         return None
 
 
@@ -142,6 +143,13 @@ class SessionDescription:
             raise ProtocolError("SDP without v=0 and without a media line")
         session.origin = session.origin or session.connection or UNKNOWN_HOST
         return session
+
+    @property
+    def passed_over(self) -> str:
+        """For people: the lines that could not be read; "" if there are none."""
+        more = self.skipped - len(self.notes)
+        lines = "; ".join(self.notes) + (f"; and {more} more" if more else "")
+        return f"SDP lines passed over: {lines}" if self.skipped else ""
 
     def skip(self, line: str) -> None:
         """Note a line that is passed over."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from tests.support.descriptions import ALICE, offer
+from tests.support.fec_packets import repair_over
 from voip import codecs
 from voip.audio import AudioReceiver, Digit
 from voip.codecs import Codec
@@ -194,3 +195,24 @@ def test_keys_come_by_any_of_the_clocks_that_both_have(payload_type: int, clock_
     listener = Listener(media)
     listener.hear(sent, 1.0)
     assert [(digit.key, round(digit.seconds, 3)) for digit in listener.digits] == [("5", 0.1)]
+
+
+def test_lost_packets_of_any_of_the_codecs_are_rebuilt() -> None:
+    """One FlexFEC stream protects the packets of the media stream, whatever they hold (RFC 8627 section 6.2)."""
+    codec_lines = ["m=audio 4000 RTP/AVP 0 8 97", "a=rtpmap:97 flexfec/48000", "a=fmtp:97 repair-window=80000"]
+    media = accept_answer(make_offer(OURS, ALICE), offer(*codec_lines), OURS, ALICE)
+    assert media.fec == "flexfec"
+    peer = Peer()
+    sent = [pair for payload_type in (PCMU, PCMA) * 3 for pair in peer.packets(media, payload_type, 10)]
+    arrived = []
+    for first in range(0, len(sent), 2):
+        pair = sent[first : first + 2]
+        at = pair[-1][0]
+        repair = repair_over([packet for _, packet in pair])
+        repair = replace(repair, payload_type=media.arriving_fec_payload_type or 0, csrcs=(7,))
+        arrived += [*pair[: 1 if first % 4 else 2], (at, replace(repair, sequence_number=first & 0xFFFF))]
+    listener = Listener(media)
+    listener.hear(arrived, peer.seconds + 0.3)
+    stats = listener.receiver.snapshot()
+    assert (stats.received, stats.recovered, stats.lost_after_fec) == (45, 15, 0)
+    assert stats.playout.played == len(sent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,16 @@ from tests.support.descriptions import ALICE, ALL, BOB, DUPLEX, RECEIVER, SENDER
 from voip import codecs
 from voip.errors import NegotiationError, ProtocolError
 from voip.media import Direction, ExtendedReports
-from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, effective_ptime, make_answer, make_offer
+from voip.sdp import (
+    Capabilities,
+    Endpoint,
+    PayloadTypes,
+    SessionDescription,
+    accept_answer,
+    effective_ptime,
+    make_answer,
+    make_offer,
+)
 from voip.sdp.fec import ACCEPTED_REPAIR_WINDOW
 
 # What other programs offer -------------------------------------------------------------------------------------------
@@ -486,6 +496,17 @@ def test_the_repair_window_is_read_as_the_examples_of_its_rfc_have_it(fmtp: str)
     assert make_answer(offer(*lines), RECEIVER, BOB)[1].repair_window == 0.2
 
 
+def test_the_longest_description_is_read_and_answered_without_delay() -> None:
+    """Work that a stranger asks for by one datagram: media of other calls must not wait for it."""
+    formats = " ".join(str(number) for number in range(64, 128))
+    lines = [f"m=audio 4000 RTP/AVP {formats}", *(f"a=rtpmap:{number % 30} x/8000" for number in range(990))]
+    began = time.process_time()
+    for _ in range(5):
+        with pytest.raises(NegotiationError):
+            make_answer(offer(*lines), DUPLEX, BOB)
+    assert (time.process_time() - began) / 5 < 0.1  # takes about 15 ms
+
+
 def test_numbers_that_are_not_read_may_be_long() -> None:
     parsed = SessionDescription.parse(
         (MINIMAL + "a=ssrc:1 cname:12345678901234567890\n").replace("- 1 1", "- 4611731400430051336 1").encode()
@@ -524,13 +545,18 @@ def check(data: bytes) -> None:
     except ProtocolError:
         return
     assert SessionDescription.parse(parsed.serialize()) == parsed
-    for capabilities in (RECEIVER, DUPLEX):
+    before = make_answer(offer("m=audio 4000 RTP/AVP 0"), DUPLEX, BOB)[1]
+    for capabilities, agreed in ((RECEIVER, None), (DUPLEX, None), (DUPLEX, before)):
         try:
-            answer, _ = make_answer(parsed, capabilities, BOB)
+            answer, _ = make_answer(parsed, capabilities, BOB, agreed)
         except NegotiationError:
             continue
         assert SessionDescription.parse(answer.serialize()) == answer
         assert len(answer.media) == len(parsed.media)
+    numbers = PayloadTypes()
+    numbers.remember(parsed)
+    (line,) = make_offer(DUPLEX, ALICE, numbers).media
+    assert len(set(line.formats)) == len(line.formats) == len(make_offer(DUPLEX, ALICE).media[0].formats)
     with contextlib.suppress(NegotiationError):
         accept_answer(make_offer(DUPLEX, ALICE), parsed, DUPLEX, ALICE)
 
