@@ -104,7 +104,7 @@ def make_answer(
         stopped = replace(before, direction=Direction.INACTIVE, remote_direction=Direction.INACTIVE)
         return _answer(offer, endpoint, [_refused(line) for line in offer.media]), stopped
     offered, choice, codec = _choose(offer, capabilities, endpoint)
-    fec = find_fec(offered, codec, choice, _answerable_schemes(offered, capabilities))
+    fec = find_fec(offered, codec, choice, _answerable_schemes(offer, offered, capabilities))
     mux = offered.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
     agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, capabilities.direction)
@@ -133,12 +133,14 @@ def _answer(offer: SessionDescription, endpoint: Endpoint, lines: list[MediaDesc
     return answer
 
 
-def _answerable_schemes(offered: MediaDescription, capabilities: Capabilities) -> tuple[str, ...]:
+def _answerable_schemes(
+    offer: SessionDescription, offered: MediaDescription, capabilities: Capabilities
+) -> tuple[str, ...]:
     """The schemes of FEC that we may agree to: FlexFEC only if its repair window is one that we can use."""
     if not _uses_fec(capabilities):
         return ()
     schemes = (capabilities.fec_scheme, *FEC_SCHEMES)
-    ptime = _wanted_ptime(offered, capabilities.ptime)
+    ptime = _wanted_ptime(offer, offered, capabilities.ptime)
     usable = is_usable(repair_window(offered), ptime) or not capabilities.direction.receives
     return schemes if usable else without_flexfec(schemes)
 
@@ -285,7 +287,9 @@ def _audio_format(agreed: _Agreed, capabilities: Capabilities) -> AudioFormat:
     media, events = agreed.media, agreed.events
     return AudioFormat(
         agreed.codec,
-        effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime), capabilities.max_payload),
+        effective_ptime(
+            agreed.codec, _wanted_ptime(agreed.description, media, capabilities.ptime), capabilities.max_payload
+        ),
         telephone_event_payload_type=int(events[0]) if events else None,
         telephone_event_rate=events[1] if events else 0,
         telephone_events=taken_events(media, events[0]) if events else DTMF_EVENTS,
@@ -366,11 +370,11 @@ def _uses_fec(capabilities: Capabilities) -> bool:
     return capabilities.fec and (capabilities.direction.receives or capabilities.repair_packets > 0)
 
 
-def _wanted_ptime(media: MediaDescription, ours: float) -> float:
+def _wanted_ptime(description: SessionDescription, media: MediaDescription, ours: float) -> float:
     """What the peer asks for (RFC 8866 section 6.4), else our wish, within the peer's maximum."""
     times = []
     for name in ("ptime", "maxptime"):
-        value = media.value(name) or ""
+        value = next(iter(description.values(media, name)), "")  # some write it above all media lines
         seconds = float(value) / 1000 if _PTIME.fullmatch(value) else 0.0
         times.append(seconds if PTIME_RANGE[0] <= seconds <= PTIME_RANGE[1] else None)
     wanted, maximum = times

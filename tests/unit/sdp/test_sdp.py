@@ -348,6 +348,7 @@ def test_only_the_codecs_that_we_name_are_taken_but_at_any_rate() -> None:
 )
 def test_the_packet_time_is_what_the_peer_asks_for_within_reason(attributes: list[str], ptime: float) -> None:
     assert make_answer(offer("m=audio 4000 RTP/AVP 0", *attributes), SENDER, BOB)[1].audio.ptime == ptime
+    assert make_answer(offer(*attributes, "m=audio 4000 RTP/AVP 0"), SENDER, BOB)[1].audio.ptime == ptime
 
 
 @pytest.mark.parametrize(
