@@ -20,6 +20,8 @@ from voip.stats import ReceiverStats
 
 LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
+CLOCK_RATE_PAUSE = 0.1
+"""Seconds between two changes of the clock rate at least: a peer that mixes clock rates must not take all our time."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
 
@@ -58,7 +60,7 @@ class AudioReceiver:
         self._media = media
         self._clock = ClockFollower(media.clock_rate)
         self._dtmf = _Dtmf(media, on_digit)
-        self._clock_rates = _clock_rates(media)
+        self._clock_rates = _ClockRates(media)
         self._agree(media, self._floor.first)
         self._reception = Reception(media, self._playout, self._dtmf.receive)
 
@@ -68,7 +70,7 @@ class AudioReceiver:
         The network may let the end of the signalling overtake the last of the sound.
         """
         if not self.drained:
-            self._follow_clock_rate(packet)
+            self._follow_clock_rate(packet, arrival)
             self._reception.put(packet, arrival)
             payload_type = packet.payload_type
             if self._renderer.accepts(payload_type) or payload_type == self._media.arriving_red_payload_type:
@@ -103,7 +105,7 @@ class AudioReceiver:
 
     def _receive_as(self, media: NegotiatedMedia) -> None:
         before, self._media = self._media, media
-        self._clock_rates = _clock_rates(media)
+        self._clock_rates.renew(media)
         if not _continues(before, media):
             self._make_all_ready()
             self._agree(media, first=self._target.value)
@@ -115,16 +117,14 @@ class AudioReceiver:
         self._target.require(self._floor.seconds(media, self._now))
         self._reception.renew(media, self._playout)
 
-    def _follow_clock_rate(self, packet: RtpPacket) -> None:
+    def _follow_clock_rate(self, packet: RtpPacket, arrival: float) -> None:
         """A codec of another clock rate needs a time line of its own (RFC 7160 section 4.3): start it with its packet.
 
         Those that were sent before and come behind it are late.
         """
-        clock_rate = self._clock_rates.get(packet.payload_type)
-        if clock_rate is None or clock_rate == self._media.clock_rate:
-            return
         highest = self._reception.stats.highest
-        if highest is None or unwrap(packet.sequence_number, highest) > highest:
+        newest = highest is None or unwrap(packet.sequence_number, highest) > highest
+        if newest and self._clock_rates.change_with(packet.payload_type, arrival):
             self._receive_as(self._media.received_as(packet.payload_type))
 
     def _agree(self, media: NegotiatedMedia, first: float | None) -> None:
@@ -264,9 +264,24 @@ class _Dtmf:
             self._on_digit(digit)
 
 
-def _clock_rates(media: NegotiatedMedia) -> dict[int, int]:
-    """The clock rate in Hz of each payload type that may come as sound."""
-    return {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
+class _ClockRates:
+    """The clock rate that comes, and those of the other formats that may; a change is work, so they come apart."""
+
+    def __init__(self, media: NegotiatedMedia) -> None:
+        self._changed_at = float("-inf")
+        self.renew(media)
+
+    def renew(self, media: NegotiatedMedia) -> None:
+        """Go on with what was negotiated anew, or comes from now on."""
+        self._comes = media.clock_rate
+        self._rates = {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
+
+    def change_with(self, payload_type: int, arrival: float) -> bool:
+        """Whether a packet of this type, the newest so far, begins another clock rate."""
+        if self._rates.get(payload_type, self._comes) == self._comes or arrival - self._changed_at < CLOCK_RATE_PAUSE:
+            return False
+        self._changed_at = arrival
+        return True
 
 
 def _continues(before: NegotiatedMedia, after: NegotiatedMedia) -> bool:
