@@ -42,7 +42,7 @@ def measure(packets: int, fec: str, loss: float) -> tuple[float, float]:
 
     codec = find("PCMU", 8000, 1)
     assert codec is not None
-    capabilities = Capabilities((codec,), ptime=PTIME, repair_window=0.12)
+    capabilities = Capabilities((codec,), ptime=PTIME, repair_packets=6)
     near, far = Endpoint("192.0.2.1", 5000, 1, 2, "near", 1), Endpoint("192.0.2.2", 6000, 3, 4, "far", 2)
     offer = make_offer(capabilities, near)
     answer, received = make_answer(offer, capabilities, far)

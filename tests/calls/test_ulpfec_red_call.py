@@ -177,8 +177,8 @@ def endpoint(number: int) -> Endpoint:
     return Endpoint(f"192.0.2.{number}", 5000, number, number + 100, "cname", 1)
 
 
-def caller(scheme: str, *, window: float = 0.08) -> Capabilities:
-    return Capabilities((l16(8000), found("PCMU")), Direction.SENDONLY, repair_window=window, fec_scheme=scheme)
+def caller(scheme: str, *, packets: int = 4) -> Capabilities:
+    return Capabilities((l16(8000), found("PCMU")), Direction.SENDONLY, repair_packets=packets, fec_scheme=scheme)
 
 
 def callee(**changes: object) -> Capabilities:
@@ -201,7 +201,8 @@ def test_the_scheme_that_is_offered_is_agreed_on(scheme: str) -> None:
     numbers = (ours.fec_payload_type, ours.red_payload_type)
     assert numbers == (theirs.arriving_fec_payload_type, theirs.arriving_red_payload_type)
     assert [number is None for number in numbers] == [scheme == "red", scheme != "red"]
-    assert ours.repair_window == 0.08
+    windows = (ours.repair_window, ours.send_repair_window, theirs.repair_window)
+    assert windows == ((0.08, 0.08, 0.08) if scheme == "flexfec" else (0.0, None, 0.0))  # only FlexFEC names one
 
 
 @pytest.mark.parametrize("scheme", ["ulpfec", "red"])

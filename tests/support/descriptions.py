@@ -13,9 +13,9 @@ ALL = tuple(codecs.offerable(["l16"], 48000, 1))
 ALL += tuple(codecs.offerable(["l16"], rate, 1)[0] for rate in (16000, 8000)) + tuple(
     codecs.offerable(["pcmu", "pcma"], 8000, 1)
 )
-SENDER = Capabilities(ALL, Direction.SENDONLY, repair_window=0.08)
+SENDER = Capabilities(ALL, Direction.SENDONLY, repair_packets=8)
 RECEIVER = Capabilities(ALL, Direction.RECVONLY)
-DUPLEX = Capabilities(ALL, Direction.SENDRECV, repair_window=0.08)
+DUPLEX = Capabilities(ALL, Direction.SENDRECV, repair_packets=8)
 ALICE = Endpoint("192.0.2.1", 5002, 0x11111111, 0x22222222, "alice@192.0.2.1", 1000)
 BOB = Endpoint("192.0.2.2", 5000, 0x33333333, 0x44444444, "bob@192.0.2.2", 2000)
 ZONES = ["fe80::1%eth0", "fe80::1%\0", "fe80::1%" + "é" * 70, "::1%lo", "fe80::1%25lo", "fe80::1%"]

@@ -465,3 +465,16 @@ def test_loss_of_a_long_stream_is_counted_once_however_often_it_is_read() -> Non
     assert stats.loss_runs() == expected
     assert stats.expected == number + 1 - 65000
     assert stats._window.bit_length() < 4096
+
+
+def test_another_clock_rate_is_no_jitter() -> None:
+    """RFC 7160 section 4.3: timestamps of two clock rates cannot be compared."""
+    stats, seconds, timestamp = ReceptionStats(8000), 0.0, 0
+    for index in range(60):
+        clock_rate = (8000, 48000)[index // 20 % 2]
+        stats.set_clock_rate(clock_rate)
+        stats.count(RtpPacket(0, index, timestamp, 7, b""), seconds)
+        seconds += 0.02
+        timestamp += round(0.02 * clock_rate)
+    assert stats.jitter_max < 1e-9
+    assert (stats.received, stats.expected, stats.epoch) == (60, 60, 0)

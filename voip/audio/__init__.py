@@ -8,9 +8,9 @@ dtmf        telephone events, sent and received
 in_band     what Opus' in-band FEC should expect              levels: peak, energy, silence, clipping
 """
 
-from voip.audio.dtmf import Digit, DtmfSender
+from voip.audio.dtmf import Digit, DtmfSender, untaken
 from voip.audio.mixer import Mixer
 from voip.audio.receiver import AudioReceiver
 from voip.audio.sender import AudioSender, Fanout
 
-__all__ = ["AudioReceiver", "AudioSender", "Digit", "DtmfSender", "Fanout", "Mixer"]
+__all__ = ["AudioReceiver", "AudioSender", "Digit", "DtmfSender", "Fanout", "Mixer", "untaken"]

@@ -43,6 +43,14 @@ _VOLUME_MASK = 0x3F
 _ALMOST = 1e-6
 
 
+def untaken(keys: str, audio: AudioFormat) -> str:
+    """Those of these keys, each once, that the peer does not take: they must not be sent (section 2.5.1.1)."""
+    wanted = dict.fromkeys(key for key in keys.upper() if key in DIGITS)
+    if audio.telephone_event_payload_type is None:
+        return "".join(wanted)
+    return "".join(key for key in wanted if DIGITS.index(key) not in audio.telephone_events)
+
+
 @dataclass(frozen=True)
 class TelephoneEvent:
     """The payload of one packet (section 2.3): code, whether it is the last, -dBm0, and ticks so far."""

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voip.audio.dtmf import Digit, DtmfReceiver
-from voip.audio.levels import LevelMeter
 from voip.audio.reception import Reception
 from voip.audio.rendering import Renderer
 from voip.audio.sample_queue import SampleQueue
 from voip.dsp import Pcm
 from voip.jitter import ClockFollower, DelayFloor, DelayTarget, Gap, Playout, PlayoutCounters, Stretch
 from voip.media import NegotiatedMedia
-from voip.rtp import RtpPacket
+from voip.rtp import RtpPacket, unwrap
 from voip.stats import ReceiverStats
 
 LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
+CLOCK_RATE_PAUSE = 0.1
+"""Seconds between two changes of the clock rate at least: a peer that mixes clock rates must not take all our time."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
 
@@ -50,17 +51,16 @@ class AudioReceiver:
         self._latency_max = latency_max
         self._floor = DelayFloor(latency)
         self._counters = PlayoutCounters()
-        self._ready = SampleQueue(channels)
-        self._meter = LevelMeter(sample_rate)
+        self._ready = SampleQueue(sample_rate, channels)
         self._now = 0.0
         self._snapshot_at = float("-inf")
-        self._first_audio_at: float | None = None
         self._finished = False
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._media = media
         self._clock = ClockFollower(media.clock_rate)
         self._dtmf = _Dtmf(media, on_digit)
-        self._agree(media)
+        self._clock_rates = _ClockRates(media)
+        self._agree(media, self._floor.first)
         self._reception = Reception(media, self._playout, self._dtmf.receive)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
@@ -69,6 +69,7 @@ class AudioReceiver:
         The network may let the end of the signalling overtake the last of the sound.
         """
         if not self.drained:
+            self._follow_clock_rate(packet, arrival)
             self._reception.put(packet, arrival)
             payload_type = packet.payload_type
             if self._renderer.accepts(payload_type) or payload_type == self._media.arriving_red_payload_type:
@@ -85,10 +86,7 @@ class AudioReceiver:
             self._watch_loss(now)
             self._follow_clock(now)
             self._publish(now)
-        pcm = self._ready.take(samples)
-        if self._first_audio_at is not None:
-            self._meter.add(pcm)
-        return pcm
+        return self._ready.take(samples)
 
     def note_unheard(self, seconds: float) -> None:
         """What was read last, so many seconds, was not heard."""
@@ -102,21 +100,39 @@ class AudioReceiver:
         self._publish(now)
 
     def update(self, media: NegotiatedMedia) -> None:
-        """The session was negotiated anew: hold, resumption, another codec."""
+        """The session was negotiated anew: hold, resumption, other codecs."""
+        comes, formats = self._media.arriving_payload_type, media.arriving_formats
+        if comes in formats and formats[comes].clock_rate != media.clock_rate:
+            media = media.received_as(comes)  # what has come of late goes on
+        self._receive_as(media)
+
+    def _receive_as(self, media: NegotiatedMedia) -> None:
         before, self._media = self._media, media
-        if media.audio.codec != before.audio.codec:
+        self._clock_rates.renew(media)
+        if not _continues(before, media):
             self._make_all_ready()
-            self._agree(media)
+            self._agree(media, first=self._target.value)
+            self._renderer.rise()
             self._clock.renew(media.clock_rate)
-        self._renderer.accept(media.arriving_payload_type)
+        self._renderer.accept(media)
         self._dtmf.renew(media)
         self._playout.set_on_hold(not media.direction.receives)
         self._target.require(self._floor.seconds(media, self._now))
         self._reception.renew(media, self._playout)
 
-    def _agree(self, media: NegotiatedMedia) -> None:
-        """Make what depends on the codec."""
-        self._target = DelayTarget(self._floor.seconds(media, self._now), self._latency_max, self._floor.first)
+    def _follow_clock_rate(self, packet: RtpPacket, arrival: float) -> None:
+        """A codec of another clock rate needs a time line of its own (RFC 7160 section 4.3): start it with its packet.
+
+        Those that were sent before and come behind it are late.
+        """
+        highest = self._reception.stats.highest
+        newest = highest is None or unwrap(packet.sequence_number, highest) > highest
+        if newest and self._clock_rates.change_with(packet.payload_type, arrival):
+            self._receive_as(self._media.received_as(packet.payload_type))
+
+    def _agree(self, media: NegotiatedMedia, first: float | None) -> None:
+        """Make what depends on the codec; `first`: seconds of delay to begin with."""
+        self._target = DelayTarget(self._floor.seconds(media, self._now), self._latency_max, first)
         self._playout = Playout(
             media.audio.codec.clock_rate,
             self._target,
@@ -127,14 +143,22 @@ class AudioReceiver:
         self._renderer = Renderer(media, self._playout, self._format)
 
     def _make_all_ready(self) -> None:
-        """What is here of the old codec is heard before the new one: its time ends where that one's begins."""
+        """What is here of the old codec is heard before the new one: its time ends where that one's begins.
+
+        Not more of it than `latency_max`: what else there is, is left out.
+        """
         self._playout.finish()
         while True:
-            item, stretch = self._playout.get(self._now, len(self._ready) / self._format[0])
+            ahead = len(self._ready) / self._format[0]
+            item, stretch = self._playout.get(self._now, ahead)
             if item is None:
                 break
-            self._take_in(item, stretch, self._now)
-        self._ready.append(self._renderer.flush())
+            if ahead < self._latency_max:
+                self._take_in(item, stretch, self._now)
+            elif isinstance(item, RtpPacket):
+                self._counters.skip(self._media.packet_time)
+        if len(self._ready) or self._counters.played:
+            self._ready.append(self._renderer.leave())
 
     def _fetch(self, wanted: int, now: float) -> None:
         """Make more sound ready; about `wanted` samples, if there is nothing to play."""
@@ -149,8 +173,8 @@ class AudioReceiver:
 
     def _take_in(self, item: RtpPacket | Gap, stretch: Stretch, heard: float) -> None:
         self._ready.append(self._renderer.render(item, stretch))
-        if self._first_audio_at is None and self._counters.played:
-            self._first_audio_at = heard
+        if self._counters.played:
+            self._ready.begin(heard)
 
     def _idle(self, wanted: int) -> None:
         """Nothing has begun yet, or all is over."""
@@ -205,9 +229,9 @@ class AudioReceiver:
             fec_copies=reception.fec_copies,
             fec_rejected=reception.fec_rejected,
             playout=self._counters.snapshot(self._target.value if heard else None),
-            first_audio_at=self._first_audio_at,
+            first_audio_at=self._ready.begun_at,
             clock_ppm=self._clock.ppm,
-            levels=self._meter.levels,
+            levels=self._ready.levels,
         )
 
 
@@ -216,11 +240,13 @@ class _Dtmf:
 
     def __init__(self, media: NegotiatedMedia, on_digit: Callable[[Digit], object]) -> None:
         self._on_digit = on_digit
-        self._clocks = _event_clocks(media)
+        self._rates, self._media_rate = media.audio.arriving_telephone_events, media.clock_rate
+        self._clocks = (media.audio.telephone_event_rate or media.clock_rate, media.clock_rate)
         self._digits = DtmfReceiver(*self._clocks)
 
     def receive(self, packet: RtpPacket, arrival: float) -> None:
         """A packet of a telephone event."""
+        self._count_by((self._rates.get(packet.payload_type, self._clocks[0]), self._media_rate))
         self._tell(self._digits.receive(packet, arrival))
 
     def tick(self, now: float) -> None:
@@ -233,7 +259,10 @@ class _Dtmf:
 
     def renew(self, media: NegotiatedMedia) -> None:
         """Go on with what was negotiated anew."""
-        clocks = _event_clocks(media)
+        self._rates, self._media_rate = media.audio.arriving_telephone_events, media.clock_rate
+
+    def _count_by(self, clocks: tuple[int, int]) -> None:
+        """Hz of the durations of telephone events, and of the timestamps: with others, the digit so far is over."""
         if clocks != self._clocks:
             self.release()
             self._clocks, self._digits = clocks, DtmfReceiver(*clocks)
@@ -243,6 +272,27 @@ class _Dtmf:
             self._on_digit(digit)
 
 
-def _event_clocks(media: NegotiatedMedia) -> tuple[int, int]:
-    """Hz of the durations of telephone events, and of the timestamps."""
-    return media.audio.telephone_event_rate or media.clock_rate, media.clock_rate
+class _ClockRates:
+    """The clock rate that comes, and those of the other formats that may; a change is work, so they come apart."""
+
+    def __init__(self, media: NegotiatedMedia) -> None:
+        self._changed_at = float("-inf")
+        self.renew(media)
+
+    def renew(self, media: NegotiatedMedia) -> None:
+        """Go on with what was negotiated anew, or comes from now on."""
+        self._comes = media.clock_rate
+        self._rates = {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
+
+    def change_with(self, payload_type: int, arrival: float) -> bool:
+        """Whether a packet of this type, the newest so far, begins another clock rate."""
+        if self._rates.get(payload_type, self._comes) == self._comes or arrival - self._changed_at < CLOCK_RATE_PAUSE:
+            return False
+        self._changed_at = arrival
+        return True
+
+
+def _continues(before: NegotiatedMedia, after: NegotiatedMedia) -> bool:
+    """Whether the same play-out goes on: the codec is the same, or another of the same clock rate and description."""
+    same_clock = before.clock_rate == after.clock_rate
+    return before.audio.codec == after.audio.codec or (same_clock and before.arriving_formats == after.arriving_formats)

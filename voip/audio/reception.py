@@ -64,8 +64,11 @@ class Reception:
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.packet_time)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        self._non_audio, self._event = media.shared_payload_types, media.audio.arriving_telephone_event_payload_type
-        numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
+        self._non_audio, self._events = media.shared_payload_types, frozenset(media.audio.arriving_telephone_events)
+        self._sound = frozenset(
+            number for number, codec in media.arriving_formats.items() if codec.clock_rate == media.clock_rate
+        )
+        numbers = (self._sound, media.arriving_fec_payload_type, media.arriving_red_payload_type)
         terms = (media.fec, numbers, self._non_audio, media.remote_ssrc, media.packet_time, media.clock_rate)
         if terms == self._fec_terms:
             return
@@ -74,7 +77,7 @@ class Reception:
         self._renew_decoders(media)
 
     def _renew_decoders(self, media: NegotiatedMedia) -> None:
-        media_types, step = frozenset({media.arriving_payload_type}), round(media.packet_time * media.clock_rate)
+        media_types, step = self._sound, round(media.packet_time * media.clock_rate)
         self._fec = create_decoder(
             media.fec,
             payload_type=media.arriving_fec_payload_type,
@@ -87,7 +90,6 @@ class Reception:
         elif self._numbers is None:
             self._numbers = MediaNumbers(step)
         self._red_payload_type = media.arriving_red_payload_type
-        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type, *self._non_audio}
         self._red = None
         if self._red_payload_type is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
@@ -119,7 +121,9 @@ class Reception:
         except ProtocolError:
             return None
         self.fec_copies += len(blocks)
-        return (packet, blocks) if packet.payload_type in self._red_types else None
+        carried = packet.payload_type
+        known = carried in self._sound or carried in self._non_audio or carried == self._fec_payload_type
+        return (packet, blocks) if known else None
 
     def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         stats = self.stats
@@ -131,7 +135,7 @@ class Reception:
             self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.count(placed, arrival, timed=packet.payload_type != self._event)
+        extended = stats.count(placed, arrival, timed=packet.payload_type not in self._events)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
@@ -199,8 +203,13 @@ class Reception:
                 self._learn_reach(self._red.reach)
 
     def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
-        non_audio = packet.payload_type in self._non_audio
-        outcome = self._note_non_audio(packet, arrival) if non_audio else self._playout.put(packet, arrival)
+        if packet.payload_type in self._non_audio:
+            outcome = self._note_non_audio(packet, arrival)
+        elif packet.payload_type in self._sound:
+            outcome = self._playout.put(packet, arrival)
+        else:  # of a clock rate that is over
+            self._playout.counters.count_late()
+            return
         highest = self.stats.highest
         if not packet.recovered or outcome is not PutResult.QUEUED or highest is None:
             return
@@ -214,7 +223,7 @@ class Reception:
 
     def _note_non_audio(self, packet: RtpPacket, arrival: float) -> PutResult:
         """A packet that is no sound."""
-        event = packet.payload_type == self._event
+        event = packet.payload_type in self._events
         if event:
             self._on_event(packet, arrival)
         return self._playout.note(packet, comfort=not event, numbered=self._numbers is None)

@@ -6,19 +6,33 @@ from collections import deque
 
 import numpy as np
 
+from voip.audio.levels import LevelMeter
 from voip.dsp import Pcm
+from voip.stats import Levels
 
 
 class SampleQueue:
-    """First in, first out. `len` is the number of samples."""
+    """First in, first out. `len` is the number of samples. What is taken is measured once the stream has `begun`."""
 
-    def __init__(self, channels: int) -> None:
-        self._channels = channels
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self.begun_at: float | None = None
+        """When the first sound of the stream is heard, monotonic; None before."""
+        self._channels, self._meter = channels, LevelMeter(sample_rate)
         self._blocks: deque[Pcm] = deque()
         self._samples = 0
 
     def __len__(self) -> int:
         return self._samples
+
+    @property
+    def levels(self) -> Levels:
+        """Those of what was taken since the stream began."""
+        return self._meter.levels
+
+    def begin(self, at: float) -> None:
+        """There is sound of the stream, heard at that moment; later ones are ignored."""
+        if self.begun_at is None:
+            self.begun_at = at
 
     def append(self, pcm: Pcm) -> None:
         """Add sound, possibly none."""
@@ -32,6 +46,12 @@ class SampleQueue:
 
     def take(self, samples: int) -> Pcm:
         """The oldest `samples`. IndexError if there are not so many."""
+        pcm = self._taken(samples)
+        if self.begun_at is not None:
+            self._meter.add(pcm)
+        return pcm
+
+    def _taken(self, samples: int) -> Pcm:
         blocks = self._blocks
         self._samples -= samples
         if blocks and len(blocks[0]) == samples:

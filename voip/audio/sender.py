@@ -21,6 +21,8 @@ from voip.rtp import Packetizer, RtpPacket
 from voip.stats import Levels, PathReport, SenderStats
 
 Send = Callable[[bytes], None]
+ROUNDING = 1e-6
+"""Packets by which a repair window may miss a whole number of them and still hold it: microseconds are rounded."""
 
 
 class AudioSender:
@@ -58,6 +60,7 @@ class AudioSender:
         self._expected_loss = ExpectedLoss()
         self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
         self._events = EventPacketizer(dtmf or DtmfSender(""), self._packetizer)
+        self._wanted_pattern = pattern
         self._fec: FecEncoder = NoFec(control.pattern if control is not None else pattern)
         self._fec_terms: tuple[object, ...] = ()
         self._media = media
@@ -66,6 +69,15 @@ class AudioSender:
 
     def set_pattern(self, pattern: Pattern | None) -> None:
         """From the next packet on, repair packets cover others; None: there are none."""
+        if self._control is None:
+            self._wanted_pattern = pattern
+        self._use_pattern(pattern)
+
+    def _use_pattern(self, pattern: Pattern | None) -> None:
+        """Take a pattern as far as its packets stay within the agreed repair window."""
+        packets = self._repair_packets
+        if pattern is not None and packets is not None:
+            pattern = pattern.within(packets)
         self._fec.set_pattern(pattern)
         if isinstance(self._fec, NoFec):
             self._negotiate_fec()
@@ -97,9 +109,11 @@ class AudioSender:
         self._media = media
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._framer.resize(self._frame_samples(media))
+        self._packetizer.renegotiate(media.ssrc, media.payload_type)
         if self._control is not None:
             self._control.set_ptime(media.audio.ptime)
-        self._packetizer.renegotiate(media.ssrc, media.payload_type)
+            self._control.set_limits(window=self._repair_packets, bandwidth=media.bandwidth)
+        self._use_pattern(self._wanted_pattern if self._control is None else self._control.pattern)
         self._negotiate_fec()
 
     def report(self, report: PathReport) -> None:
@@ -107,6 +121,12 @@ class AudioSender:
         self._expected_loss.report(report)
         if self._control is not None:
             self._steer(self._control.report(report))
+
+    @property
+    def _repair_packets(self) -> int | None:
+        """Packets that a repair packet may span, the newest included (RFC 8627 section 5.2.1); None without a limit."""
+        window = self._media.send_repair_window
+        return None if window is None else int(window / self._media.packet_time + ROUNDING)
 
     def _open_codec(self, media: NegotiatedMedia) -> None:
         codec = media.audio.codec
@@ -207,7 +227,7 @@ class AudioSender:
         """Follow the controller, if it has decided anew: `reason` says why. It is told only while there is FEC."""
         if reason is None or self._control is None:
             return
-        self.set_pattern(self._control.pattern)
+        self._use_pattern(self._control.pattern)
         if not isinstance(self._fec, NoFec):
             self._on_decision(reason)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 
 from voip.calls.call import Call
 from voip.calls.line import MediaLine
@@ -70,7 +71,7 @@ class CallMedia:
             replace(record, start=start, output_latency=self._audio.output_latency),
             remote_host=remote_host,
             transport=transport,
-            negotiation=Negotiation(self._capabilities, endpoint),
+            negotiation=Negotiation(self._capabilities, endpoint, partial(self._console.say, 2)),
             now=self._network.loop.now(),
             caller_user=caller_user,
             offer=offer,

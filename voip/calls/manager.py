@@ -14,6 +14,8 @@ from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
 from voip.calls.delivery import judge
 from voip.calls.malformed import MalformedMessages
+from voip.calls.media_names import MediaNames
+from voip.calls.news import CallNews
 from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
@@ -29,11 +31,8 @@ from voip.sip import (
     CallAnswered,
     CallEnded,
     CallEstablished,
-    CallRinging,
-    DigitPressed,
     IncomingCall,
     OfferWanted,
-    PeerAlive,
     RequestRefused,
     SipUri,
     UserAgent,
@@ -81,13 +80,15 @@ class CallManager:
         rng = random.SystemRandom()
         self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records = Records()
+        self._names = MediaNames(network, console)
         self._media = CallMedia(network, audio, console, settings.capabilities, rng)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
-        renegotiation = Renegotiation(network, agent, table, self._media, console)
+        renegotiation = Renegotiation(network, agent, table, self._media, self._names, console)
         others = renegotiation.handlers() | self._account.handlers() | MalformedMessages(console).handlers()
+        others |= CallNews(table, console, network.loop.now).handlers()
         network.sip.serve(agent, self._handlers() | others, self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
@@ -156,7 +157,8 @@ class CallManager:
         """Answer a call that rings; does nothing in any other state."""
         call = self._table.get(call_id)
         if call is not None and (offer := call.take_offer()) is not None:
-            find_public_address(self._network, call, partial(self._accept, call, offer))
+            accept = partial(self._names.resolve, call, offer, partial(self._accept, call))
+            find_public_address(self._network, call, accept)
 
     def hang_up(self, call_id: str) -> None:
         """End a call in whatever state it is; does nothing if it is over."""
@@ -216,15 +218,10 @@ class CallManager:
         if call.remote_host == event.remote.host:  # else it took too long, and the next address has its turn
             self._agent.offer(call.call_id, call.negotiation.offer(), self._network.loop.now())
 
-    def _on_ringing(self, event: CallRinging) -> None:
-        call = self._table.get(event.call_id)
-        if call is not None:
-            self._console.say(0, f"{call.record.peer}: {event.status} {event.reason}")
-
     def _on_answered(self, event: CallAnswered) -> None:
         call = self._table.get(event.call_id)
         if call is not None and call.negotiation.awaits_answer and not call.lines:
-            self._take_answer(call, event.answer)
+            self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     def _on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
@@ -274,12 +271,14 @@ class CallManager:
     def _on_established(self, event: CallEstablished) -> None:
         call = self._table.get(event.call_id)
         if call is not None and call.negotiation.awaits_answer:
-            self._take_answer(call, event.answer)
+            self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     # --- calls of both kinds --------------------------------------------------------------------------------------
 
     def _take_answer(self, call: Call, answer: bytes) -> None:
         """Begin or change media by the answer to our offer; hang up if it cannot be used."""
+        if not call.negotiation.awaits_answer:
+            return
         try:
             media = call.negotiation.accept(answer)
         except (ProtocolError, NegotiationError) as error:
@@ -295,16 +294,6 @@ class CallManager:
         else:
             self._media.begin(call, media)
 
-    def _on_digit(self, event: DigitPressed) -> None:
-        if self._table.get(event.call_id) is not None:
-            text = f"key {event.digit}   pressed"
-            self._console.event("dtmf", text, call_id=event.call_id, digit=event.digit, duration_ms=None)
-
-    def _on_alive(self, event: PeerAlive) -> None:
-        call = self._table.get(event.call_id)
-        if call is not None:
-            call.note_alive(self._network.loop.now())
-
     def _on_ended(self, event: CallEnded) -> None:
         call = self._table.get(event.call_id)
         if call is not None:
@@ -315,13 +304,10 @@ class CallManager:
     def _handlers(self) -> dict[type, Callable[[Any], None]]:
         return {
             OfferWanted: self._on_offer_wanted,
-            CallRinging: self._on_ringing,
             CallAnswered: self._on_answered,
             IncomingCall: self._on_incoming,
             CallEstablished: self._on_established,
             CallEnded: self._on_ended,
-            DigitPressed: self._on_digit,
-            PeerAlive: self._on_alive,
             RequestRefused: self._warnings.on_refused,
             SendFailed: self._on_send_failed,
         }

@@ -5,21 +5,31 @@ Descriptions go in and out as bytes, what was agreed on as a `NegotiatedMedia`. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from voip.errors import NegotiationError
 from voip.media import Direction, NegotiatedMedia
-from voip.sdp import Capabilities, Endpoint, SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import Capabilities, Endpoint, PayloadTypes, SessionDescription, accept_answer, make_answer, make_offer
 
 
 class Negotiation:
-    """What the two sides of a call have described so far; `endpoint` is where we can be reached."""
+    """What the two sides of a call have described so far; `endpoint` is where we can be reached.
 
-    def __init__(self, capabilities: Capabilities, endpoint: Endpoint) -> None:
+    Payload types keep their meaning from description to description (RFC 3264 section 8.3.2), and o= names the host
+    that it named first (section 8).
+    """
+
+    def __init__(
+        self, capabilities: Capabilities, endpoint: Endpoint, on_skipped: Callable[[str], object] = lambda text: None
+    ) -> None:
+        """`on_skipped` is told, for people, which lines of the peer's descriptions were passed over."""
         self.endpoint = endpoint
-        self._capabilities = capabilities
+        self._capabilities, self._on_skipped = capabilities, on_skipped
+        self._numbers = PayloadTypes()
         self._sent: SessionDescription | None = None  # the newest of ours; its version rises only when it changes
         self._offer: SessionDescription | None = None  # the newest, if it was an offer; stays for session refreshes
+        self._agreed: NegotiatedMedia | None = None
         self._early: NegotiatedMedia | None = None
         self.awaits_answer = False
         """Whether our offer is not answered yet."""
@@ -39,7 +49,7 @@ class Negotiation:
 
     def offer(self) -> bytes:
         """Our offer of a new session."""
-        return self._make_offer(make_offer(self._capabilities, self.endpoint))
+        return self._make_offer(make_offer(self._capabilities, self.endpoint, self._numbers))
 
     def offer_address(self) -> bytes | None:
         """The session as it is, offered from the address that we have moved to; None before we described anything."""
@@ -53,13 +63,16 @@ class Negotiation:
 
         ProtocolError or NegotiationError if nothing can come of it; all stays as it was.
         """
-        description, media = self._describe(offer)
+        theirs = self._read(offer) if offer else None
+        description, media = self._describe(theirs)
         if self._sent is not None and description != self._sent:
             self._raise_version()
-            description, media = self._describe(offer)
-        if media is None:
+            description, media = self._describe(theirs)
+        if media is None or theirs is None:
             return self._make_offer(description), None
-        self._sent = description
+        self._numbers.remember(theirs)
+        self._agreed = media
+        self._keep(description)
         if not self.awaits_answer:
             self._offer = None
         return description.serialize(), media
@@ -78,17 +91,35 @@ class Negotiation:
             return self._early
         if self._offer is None:
             raise NegotiationError("an answer without an offer")
-        return accept_answer(self._offer, SessionDescription.parse(answer), self._capabilities, self.endpoint)
+        theirs = self._read(answer)
+        media = accept_answer(self._offer, theirs, self._capabilities, self.endpoint)
+        self._numbers.remember(theirs)
+        self._agreed = media
+        return media
 
     def _make_offer(self, description: SessionDescription) -> bytes:
-        self._offer = self._sent = description
+        self._keep(description)
+        self._offer = description
         self.awaits_answer = True
         return description.serialize()
 
-    def _describe(self, offer: bytes) -> tuple[SessionDescription, NegotiatedMedia | None]:
-        if offer:
-            return make_answer(SessionDescription.parse(offer), self._capabilities, self.endpoint)
-        return make_offer(self._capabilities, self.endpoint), None
+    def _keep(self, description: SessionDescription) -> None:
+        """A description of ours goes out."""
+        self._sent = description
+        self._numbers.remember(description)
+        if self.endpoint.origin is None:
+            self.endpoint = replace(self.endpoint, origin=description.origin)
+
+    def _read(self, data: bytes) -> SessionDescription:
+        description = SessionDescription.parse(data)
+        if description.skipped:
+            self._on_skipped(description.passed_over)
+        return description
+
+    def _describe(self, offer: SessionDescription | None) -> tuple[SessionDescription, NegotiatedMedia | None]:
+        if offer is not None:
+            return make_answer(offer, self._capabilities, self.endpoint, self._agreed)
+        return make_offer(self._capabilities, self.endpoint, self._numbers), None
 
     def _raise_version(self) -> None:
         self.endpoint = replace(self.endpoint, session_version=self.endpoint.session_version + 1)
@@ -113,7 +144,7 @@ def readdressed(description: SessionDescription, endpoint: Endpoint, direction: 
     return replace(
         description,
         session_version=str(endpoint.session_version),
-        origin=endpoint.host,
+        origin=endpoint.origin or endpoint.host,
         connection=endpoint.host,
         media=media,
     )

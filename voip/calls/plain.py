@@ -54,6 +54,8 @@ class PlainStreams:
         """Play what comes from the first that is heard. NetworkError if the port is taken."""
         call = self._new_call(source.name, source.host, incoming=True, own_port=source.port)
         description = source.description or self._settings.describe(call.negotiation.endpoint)
+        if description.skipped:
+            self._console.say(2, description.passed_over)
         self._settings.on_description(description)
         media = media_of(description, self._settings.capabilities, call.negotiation.endpoint, None)
         self._media.begin_when_heard(call, media)

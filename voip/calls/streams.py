@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from voip.audio import AudioSender, Digit, DtmfSender
+from voip.audio import AudioSender, Digit, DtmfSender, untaken
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
@@ -136,6 +136,9 @@ class SendStream:
         source, fec, keys = self._capture.source, self._settings.fec, self._settings.keys
         if keys and media.audio.telephone_event_payload_type is None:
             self._console.say(0, f"peer does not support DTMF (RFC 4733); {keys} not sent")
+        elif refused := untaken(keys, media.audio):
+            self._console.say(0, f"peer does not take the DTMF keys {refused} (RFC 4733); they are not sent")
+            self._dtmf = DtmfSender("".join(key for key in keys if key.upper() not in refused))
         sender = AudioSender(
             media,
             sample_rate=source.sample_rate,

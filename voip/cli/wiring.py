@@ -17,17 +17,15 @@ from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
 from voip.environment import how_to_call, program_name
 from voip.errors import ProtocolError, VoipError
-from voip.fec import Pattern, red
+from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
 from voip.report import RTP_STAT, Console, rtp_stat
-from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
+from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
 from voip.sip import UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
-ADAPTIVE_REPAIR_WINDOW = 0.24
-"""Seconds that are announced where the pattern changes during a call: 12 packets of 20 ms, for the widest pattern."""
 
 
 def make_console(options: CommonOptions) -> Console:
@@ -124,18 +122,19 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
-    window = 0.0
+    repair_packets = 0
     if options.fec is not None and direction.sends:
-        ptime = effective_ptime(offered[0], options.ptime)
-        window = ADAPTIVE_REPAIR_WINDOW if isinstance(options.fec, str) else options.fec.window * ptime
+        repair_packets = ladder_window() if isinstance(options.fec, str) else options.fec.window
     capabilities = Capabilities(
         codecs=offered,
         direction=direction,
         ptime=options.ptime,
         fec=options.fec is not None,
-        repair_window=window,
+        repair_packets=repair_packets,
+        max_repair_window=options.latency_max,
         fec_scheme=options.fec_scheme,
         max_payload=_max_payload(options),
+        plays=not isinstance(options, SenderOptions) or options.two_way,
     )
     settings = CallSettings(
         capabilities=capabilities,

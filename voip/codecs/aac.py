@@ -108,6 +108,10 @@ class Aac(Implementation):
         fmtp = _fmtp(codec.clock_rate, channels)
         return replace(codec, channels=channels, fmtp=fmtp, remote_fmtp=remote_fmtp, bitrate=ours.bitrate)
 
+    def limited(self, codec: Codec, bitrate: int) -> Codec:
+        """The format at no more than this bit rate, or the least that it has."""
+        return replace(codec, bitrate=max(BITRATES[0], min(_bitrate(codec), bitrate)))
+
     def encoder(self, codec: Codec, source_rate: int) -> AacEncoder:
         """A new encoder, for the format's own rate."""
         return AacEncoder(codec)

@@ -99,6 +99,10 @@ class Codec:
         """
         return self.implementation.negotiated(self, ours, remote_fmtp, sends=sends)
 
+    def limited(self, bitrate: int) -> Codec:
+        """The codec for a peer that wants no more than so many bit/s of payload, as far as the format can do that."""
+        return self.implementation.limited(self, bitrate)
+
     @property
     def label(self) -> str:
         """Its common name: `opus`, `aac`."""
@@ -140,6 +144,10 @@ class Implementation(ABC):
 
     def negotiated(self, codec: Codec, ours: Codec, remote_fmtp: str, *, sends: bool) -> Codec:
         """The codec with the parameters of both sides; see `Codec.negotiated`."""
+        return codec
+
+    def limited(self, codec: Codec, bitrate: int) -> Codec:
+        """The codec with at most this bit rate; see `Codec.limited`. Unchanged where the format leaves no choice."""
         return codec
 
     @abstractmethod

@@ -57,8 +57,11 @@ class Opus(Implementation):
         return None
 
     def complete(self, codec: Codec) -> Codec | None:
-        """The format that an rtpmap names; None for all but 48000/2."""
-        if (codec.clock_rate, codec.channels) != (SAMPLE_RATE, RTPMAP_CHANNELS):
+        """The format that an rtpmap names; None for all but 48000/2.
+
+        RFC 7587 section 7 has `/2` always. There is no other format: who leaves it out, or writes `/1`, means it.
+        """
+        if codec.clock_rate != SAMPLE_RATE or codec.channels > RTPMAP_CHANNELS:
             return None
         return replace(codec, channels=1, rtpmap_channels=RTPMAP_CHANNELS, packet_times=PACKET_TIMES, fmtp=_fmtp())
 
@@ -91,6 +94,10 @@ class Opus(Implementation):
             bitrate=ours.bitrate,
             packet_times=_packet_times(theirs),
         )
+
+    def limited(self, codec: Codec, bitrate: int) -> Codec:
+        """The format at no more than this bit rate, or the least that it has."""
+        return replace(codec, bitrate=max(BITRATES[0], min(codec.bitrate or DEFAULT_BITRATE, bitrate)))
 
     def encoder(self, codec: Codec, source_rate: int) -> OpusEncoder:
         """A new encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""

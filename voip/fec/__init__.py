@@ -27,6 +27,7 @@ from voip.fec.encoder import FecEncoder, NoFec
 from voip.fec.flexfec import FlexFecDecoder, FlexFecEncoder
 from voip.fec.numbering import MediaNumbers
 from voip.fec.pattern import Pattern, parse_pattern
+from voip.fec.prediction import ladder_window
 from voip.fec.red import RedDecoder, RedEncoder
 from voip.fec.ulpfec import UlpFecDecoder, UlpFecEncoder
 from voip.media import FLEXFEC, RED, ULPFEC
@@ -47,6 +48,7 @@ __all__ = [
     "UlpFecEncoder",
     "create_decoder",
     "create_encoder",
+    "ladder_window",
     "parse_pattern",
     "red",
     "ulpfec",

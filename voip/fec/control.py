@@ -92,7 +92,8 @@ class FecController:
     def __init__(self, max_rate: float, *, ptime: float = 0.02) -> None:
         """`max_rate`: bits per second that repair packets may take on the wire, all headers included."""
         self.max_rate = max_rate
-        self._rungs = ladder()
+        self._ladder = self._rungs = ladder()
+        self._bandwidth: float | None = None
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
         self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
@@ -124,6 +125,19 @@ class FecController:
         """The packets last so many seconds from now on: other ones make a new stream, of which nothing is known yet."""
         if ptime != self.ptime:
             self._estimator = ChannelEstimator(ptime)
+
+    def set_limits(self, *, window: int | None = None, bandwidth: float | None = None) -> None:
+        """What was agreed on with the peer; None: no limit.
+
+        `window`: packets that a repair packet may span (RFC 8627 section 5.2.1). `bandwidth`: bit/s of media and repair
+        packets together, all headers included.
+        """
+        self._bandwidth = bandwidth
+        before, self._rungs = self._rungs, [r for r in self._ladder if window is None or r.pattern.reach < window]
+        if self._rungs != before and self._current not in self._rungs:
+            start = self._find(START_PATTERN)
+            strongest = self._rungs[-1] if self._rungs else None
+            self._current = start if start in self._rungs else strongest
 
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> str | None:
         """A packet goes out, of this size with all headers."""
@@ -236,6 +250,8 @@ class FecController:
     def _without_reports(self) -> str | None:
         """No report for a while: either the peer sends none, or they are lost with the rest."""
         wanted = self._find(START_PATTERN if self._last_report_at is not None else UNREPORTED_PATTERN)
+        if wanted not in self._rungs:
+            return None
         self._starting = False
         before = self._current
         if not self._affordable(wanted.pattern) or before is None or before is wanted:
@@ -252,18 +268,25 @@ class FecController:
         affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
         before, self._current = self._current, None
         if not affordable:
-            return f"FEC off: the lightest pattern would pass {self.max_rate / 1e3:g} kbit/s"
+            return f"FEC off: the lightest pattern would pass {self._allowed_rate / 1e3:.4g} kbit/s"
         channel = self.channel
         self._current = self._choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
-        return f"{_direction(before, self._current)}: more would pass {self.max_rate / 1e3:g} kbit/s"
+        return f"{_direction(before, self._current)}: more would pass {self._allowed_rate / 1e3:.4g} kbit/s"
 
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
         size = max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return pattern.overhead * size * 8 / self.ptime <= self.max_rate
+        return pattern.overhead * size * 8 / self.ptime <= self._allowed_rate
+
+    @property
+    def _allowed_rate(self) -> float:
+        """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
+        if self._bandwidth is None:
+            return self.max_rate
+        return min(self.max_rate, max(0.0, self._bandwidth - self._media_sizes.mean * 8 / self.ptime))
 
     def _find(self, text: str) -> Rung:
-        return next(rung for rung in self._rungs if str(rung.pattern) == text)
+        return next(rung for rung in self._ladder if str(rung.pattern) == text)
 
 
 def _direction(before: Rung | None, after: Rung) -> str:

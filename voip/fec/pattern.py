@@ -85,6 +85,16 @@ class Pattern:
         """
         return self.span + 1
 
+    def within(self, packets: int) -> Pattern | None:
+        """What is left of it where repair packets may span only so many packets; None if nothing is."""
+        if self.reach < packets:
+            return self
+        if self.is_block:
+            return Pattern.block(packets) if packets > 0 else None
+        cut = (tuple(offset for offset in offsets if offset < packets) for offsets in self.sets)
+        sets = tuple(dict.fromkeys(offsets for offsets in cut if offsets))
+        return Pattern(sets, self.every) if sets else None
+
     @property
     def overhead(self) -> float:
         """Repair packets for each media packet."""

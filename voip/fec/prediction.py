@@ -58,6 +58,11 @@ def ladder() -> list[Rung]:
     return sorted(rungs, key=lambda rung: rung.pattern.overhead)
 
 
+def ladder_window() -> int:
+    """Packets that the repair packets of any pattern of the ladder span, the newest included."""
+    return 1 + max(rung.pattern.reach for rung in ladder())
+
+
 def _rows(text: str, columns: int) -> list[list[int]]:
     numbers = [int(text[i : i + 2]) for i in range(0, len(text), 2)]
     return [numbers[i : i + columns] for i in range(0, len(numbers), columns)]

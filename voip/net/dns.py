@@ -132,6 +132,10 @@ class Resolver:
         """Find the addresses of a STUN server."""
         self._start(lambda records: stun_servers(host, port, records, self._rng), families, on_resolved)
 
+    def look_up_host(self, host: str, families: Sequence[socket.AddressFamily], on_resolved: OnResolved) -> None:
+        """Find the addresses of a host alone; their port is 0."""
+        self._start(lambda records: [Address("udp", found, 0) for found in records.hosts(host)], families, on_resolved)
+
     def _start(
         self, ask: Callable[[Records], list[Address]], families: Sequence[socket.AddressFamily], on_resolved: OnResolved
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from voip.net.signalling import SipTransport
 from voip.net.sockets import DSCP_EF
 from voip.net.tls import Tls, TlsFiles
 from voip.rtcp import NTP_UNIX_OFFSET
+from voip.sip import Address
 
 
 class Network:
@@ -34,6 +36,7 @@ class Network:
         (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on. VoipError for
         unusable TLS files."""
         contexts, resolver = Tls(tls or TlsFiles()), Resolver()
+        self._resolver = resolver
         self.failures = Failures(say)
         """Messages, datagrams and events that were dropped because handling them failed."""
         self.loop = EventLoop()
@@ -51,6 +54,15 @@ class Network:
         self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
+
+    def find_host(self, name: str, family: socket.AddressFamily, on_found: Callable[[str | None], object]) -> None:
+        """Look a host name up on a thread of its own; `on_found` gets the first address of that family, or None, later
+        on the network thread."""
+
+        def on_resolved(addresses: list[Address]) -> None:  # the thread of the look-up
+            self.loop.post(on_found, addresses[0].host if addresses else None)
+
+        self._resolver.look_up_host(name, (family,), on_resolved)
 
     def close(self) -> None:
         """Close every SIP socket and the loop; after the thread has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from voip.quality import Rating
@@ -24,7 +24,7 @@ class RtcpParameters:
     clock_rate: int
     ptime: float = 0.02
     reduced_size: bool = False
-    extended: frozenset[str] = frozenset()
+    extended: Container[str] = frozenset()
 
     def media_totals(self, sent: SenderStats) -> tuple[int, int]:
         """Packets and bytes of payload sent with the media's SSRC: all, where repair packets have none of their own."""

@@ -117,8 +117,13 @@ class ReceptionStats:
         return tuple(bool(self._window >> (self._high - number) & 1) for number in range(first, end))
 
     def set_clock_rate(self, clock_rate: int) -> None:
-        """From the next packet on, timestamps count at `clock_rate`, in Hz; the sums go on."""
-        self.clock_rate = clock_rate
+        """From the next packet on, timestamps count at `clock_rate`, in Hz; the sums go on.
+
+        The step from a timestamp of one rate to one of another says nothing of jitter (RFC 7160 section 3.2).
+        """
+        if clock_rate != self.clock_rate:
+            self.clock_rate = clock_rate
+            self._jitter.restart()
 
     def in_window(self, sequence_number: int) -> bool:
         """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""

@@ -4,6 +4,10 @@ media          what goes in: Capabilities and Endpoint; out comes a voip.media.N
 events         telephone events and comfort noise
 description    bytes to SessionDescription and back
 fec            the formats of each scheme in a media line
+payload_types  what the numbers of a session mean
+bandwidth      what a peer wants to receive at most
+reports        which extended reports a peer asks for
+plays          whether what is received is played
 negotiation    offer, answer, and what both make of the media
 plain          the same without signalling
 """
@@ -11,12 +15,14 @@ plain          the same without signalling
 from voip.sdp.description import MediaDescription, SessionDescription
 from voip.sdp.media import MAX_PAYLOAD, Capabilities, Endpoint, effective_ptime
 from voip.sdp.negotiation import accept_answer, make_answer, make_offer
+from voip.sdp.payload_types import PayloadTypes
 
 __all__ = [
     "MAX_PAYLOAD",
     "Capabilities",
     "Endpoint",
     "MediaDescription",
+    "PayloadTypes",
     "SessionDescription",
     "accept_answer",
     "effective_ptime",

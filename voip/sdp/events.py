@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voip.codecs import Codec
-from voip.media import MAX_PAYLOAD_TYPE
-from voip.sdp.description import MediaDescription, parse_payload_type
+from voip.media import DTMF_EVENTS
+from voip.sdp.description import MediaDescription, parse_number, parse_payload_type
 
 TELEPHONE_EVENT = "telephone-event"
 EVENTS = "0-15"
 """The DTMF events: digits, star, pound and A to D (RFC 4733 section 2.4.1)."""
+MAX_EVENT = 255
+"""The last code of an event: the field has eight bits (RFC 4733 section 2.3.1)."""
 TELEPHONE_RATE = 8000
 """Hz; the only clock at which many phones support events, whatever that of their audio codec."""
 TELEPHONE_PAYLOAD_TYPE = 101
@@ -21,16 +23,12 @@ COMFORT_PAYLOAD_TYPE = "13"
 COMFORT_RATE = 8000
 
 
-def offer_events(media: MediaDescription, codecs: Sequence[Codec]) -> None:
-    """Add telephone events at the clock of the codec that we prefer, and at the one that all phones support.
+def offered_event_rates(codecs: Sequence[Codec]) -> tuple[int, ...]:
+    """Clock rates of the telephone events to offer: that of the codec that we prefer, and the one that phones support.
 
-    Not at those of all codecs, as RFC 4733 section 2.1 has it: two lines each make an INVITE too long for a datagram.
+    Not those of all codecs, as RFC 4733 section 2.1 has it: two lines each make an INVITE too long for a datagram.
     """
-    free = (
-        number for number in range(TELEPHONE_PAYLOAD_TYPE, MAX_PAYLOAD_TYPE + 1) if str(number) not in media.formats
-    )
-    for clock_rate in dict.fromkeys((codecs[0].clock_rate, TELEPHONE_RATE)):
-        add_events(media, str(next(free)), clock_rate)
+    return tuple(dict.fromkeys((codecs[0].clock_rate, TELEPHONE_RATE)))
 
 
 def add_events(media: MediaDescription, number: str, clock_rate: int) -> None:
@@ -40,8 +38,8 @@ def add_events(media: MediaDescription, number: str, clock_rate: int) -> None:
     media.attributes.append(("fmtp", f"{number} {EVENTS}"))
 
 
-def find_events(media: MediaDescription, clock_rate: int) -> tuple[str, int] | None:
-    """Number and clock of telephone events for a codec of that clock; of another clock where there are none."""
+def all_events(media: MediaDescription) -> dict[int, str]:
+    """The first number of telephone events of each clock rate."""
     found: dict[int, str] = {}
     for number in media.formats:
         encoding = media.encoding(number)
@@ -52,10 +50,30 @@ def find_events(media: MediaDescription, clock_rate: int) -> tuple[str, int] | N
             and encoding[1]
         ):
             found.setdefault(encoding[1], number)
+    return found
+
+
+def find_events(media: MediaDescription, clock_rate: int) -> tuple[str, int] | None:
+    """Number and clock of telephone events for a codec of that clock; of another clock where there are none."""
+    found = all_events(media)
     for wanted in (clock_rate, TELEPHONE_RATE, *found):
         if wanted in found:
             return found[wanted], wanted
     return None
+
+
+def taken_events(media: MediaDescription, number: str) -> frozenset[int]:
+    """The codes of the events that a side takes by the fmtp of its format (RFC 4733 section 2.4.1), or DTMF without."""
+    listed = media.parameters(number)
+    if not listed:
+        return DTMF_EVENTS
+    codes: set[int] = set()
+    for item in listed.removeprefix("events=").split(","):
+        first, dash, last = (part.strip() for part in item.partition("-"))
+        low, high = parse_number(first, MAX_EVENT), parse_number(last if dash else first, MAX_EVENT)
+        if low is not None and high is not None:
+            codes.update(range(low, high + 1))
+    return frozenset(codes)
 
 
 def add_comfort(media: MediaDescription, number: str, clock_rate: int) -> None:

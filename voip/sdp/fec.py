@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from voip.codecs import Codec
 from voip.media import FLEXFEC, RED, ULPFEC
 from voip.sdp.description import MAX_DIGITS, MediaDescription, parse_payload_type
+from voip.sdp.payload_types import Numbering
+
+ACCEPTED_REPAIR_WINDOW = 0.26
+"""Seconds of repair window that a side announces that only receives: RFC 8627 section 5.1 requires one of every side,
+and 13 packets of 20 ms are what our own strongest pattern needs."""
+REMEMBERED_PACKETS = 256
+"""Packets that a receiver of FlexFEC keeps on either side of a repair packet: no longer window is of use."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,21 @@ def find_fec(media: MediaDescription, codec: Codec, number: str, schemes: Iterab
 
 
 def offer_fec(
-    media: MediaDescription, scheme: str, codecs: Iterable[Codec], dynamic: Iterator[int], window: float
+    media: MediaDescription, scheme: str, codecs: Iterable[Codec], numbering: Numbering, window: float
 ) -> None:
     """Add what a scheme needs behind these codecs: one format, or for RED one for each clock rate."""
     rates: dict[int, list[Codec]] = {}
     for codec in codecs:
         rates.setdefault(codec.clock_rate, []).append(codec)
     if scheme != RED:
-        add_repair(media, scheme, str(next(dynamic)), next(iter(rates)), window)
+        rate = next(iter(rates))
+        add_repair(media, scheme, str(numbering.number((scheme, rate, 1))), rate, window)
         return
     numbers = [number for number in media.formats if media.codec(number) is not None]
     for rate in rates:
         carried = [number for number in numbers if (known := media.codec(number)) and known.clock_rate == rate]
-        add_red(media, str(next(dynamic)), carried[0], [carried[0], *carried])
+        channels = (media.encoding(carried[0]) or ("", rate, 1))[2]
+        add_red(media, str(numbering.number((RED, rate, channels))), carried[0], [carried[0], *carried])
 
 
 def add_repair(media: MediaDescription, scheme: str, number: str, clock_rate: int, window: float) -> None:
@@ -72,6 +81,19 @@ def repair_window(media: MediaDescription) -> float:
     """Seconds that the repair packets of a peer's FlexFEC span, from its microseconds; 0 if it does not say."""
     text = media.parameter(next(_named(media, FLEXFEC), ""), "repair-window") or ""
     return int(text) / 1e6 if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0.0
+
+
+def is_usable(window: float, ptime: float) -> bool:
+    """Whether a receiver keeps packets for as long as a repair window, in seconds, for packets of `ptime`.
+
+    If not, FlexFEC must not be agreed on (RFC 8627 section 5.2.1).
+    """
+    return window <= REMEMBERED_PACKETS * ptime
+
+
+def without_flexfec(schemes: Iterable[str]) -> tuple[str, ...]:
+    """The other schemes."""
+    return tuple(scheme for scheme in schemes if scheme != FLEXFEC)
 
 
 def _named(media: MediaDescription, name: str) -> Iterator[str]:

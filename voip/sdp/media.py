@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from voip.codecs import Codec
@@ -17,25 +18,31 @@ PACKET_TIMES = (0.06, 0.04, 0.03, 0.02, 0.01, 0.005, 0.004, 0.002, 0.001)
 class Capabilities:
     """What one side is able and willing to do.
 
-    codecs in order of preference; ptime in seconds; fec: FEC is understood (and sent, where repair_window, the
-    seconds that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
-    "ulpfec" or "red". max_payload: bytes of media payload that leave room for the FEC of each packet.
-    events: telephone events (RFC 4733) are offered.
+    codecs in order of preference; ptime in seconds; fec: FEC is understood (and sent, where repair_packets, the
+    packets that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
+    "ulpfec" or "red". max_repair_window: seconds for which we wait for repair at most. max_payload: bytes of media
+    payload that leave room for the FEC of each packet.
+    events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted.
     """
 
     codecs: tuple[Codec, ...]
     direction: Direction = Direction.SENDRECV
     ptime: float = 0.02
     fec: bool = True
-    repair_window: float = 0.0
+    repair_packets: int = 0
     fec_scheme: str = FLEXFEC
+    max_repair_window: float = math.inf
     max_payload: int = MAX_PAYLOAD
     events: bool = True
+    plays: bool = True
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One side's media address and identifiers for one call; session_version grows with each new description."""
+    """One side's media address and identifiers for one call; session_version grows with each new description.
+
+    origin is the host that o= names, where that is not host: it stays when the media moves (RFC 3264 section 8).
+    """
 
     host: str
     port: int
@@ -48,6 +55,7 @@ class Endpoint:
     """Where RTCP goes without multiplexing, if that is not the port above (RFC 3605)."""
     ip_version: int | None = None
     """4 or 6: that of the socket, which reaches no address of the other; None: as it comes."""
+    origin: str | None = None
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:

@@ -12,24 +12,49 @@ from voip.codecs import Codec
 from voip.errors import NegotiationError
 from voip.ip import MAX_PORT
 from voip.media import (
+    DTMF_EVENTS,
     FEC_SCHEMES,
-    FIRST_DYNAMIC,
     FLEXFEC,
-    MAX_PAYLOAD_TYPE,
     AudioFormat,
     Direction,
     NegotiatedMedia,
+    ReceiveFormat,
 )
+from voip.sdp.bandwidth import header_rate, receive_limit, wants_no_rtcp
 from voip.sdp.description import (
     MediaDescription,
     SessionDescription,
     parse_ip,
     parse_number,
     parse_payload_type,
+    printable,
 )
-from voip.sdp.events import add_comfort, add_events, expected_comfort, find_comfort, find_events, offer_events
-from voip.sdp.fec import FecFormats, add_red, add_repair, find_fec, offer_fec, repair_window
+from voip.sdp.events import (
+    TELEPHONE_EVENT,
+    add_comfort,
+    add_events,
+    all_events,
+    expected_comfort,
+    find_comfort,
+    find_events,
+    offered_event_rates,
+    taken_events,
+)
+from voip.sdp.fec import (
+    ACCEPTED_REPAIR_WINDOW,
+    FecFormats,
+    add_red,
+    add_repair,
+    find_fec,
+    is_usable,
+    offer_fec,
+    repair_window,
+    without_flexfec,
+)
 from voip.sdp.media import Capabilities, Endpoint, effective_ptime
+from voip.sdp.payload_types import PayloadTypes
+from voip.sdp.plays import PLAYS, says_that_it_plays
+from voip.sdp.reports import RTCP_XR, parse_extended_reports
 
 PTIME_RANGE = (0.0025, 0.2)
 """Packet times that a peer may ask for, in seconds: at most 400 packets a second, and RFC 3551 section 4.2 has
@@ -38,40 +63,48 @@ PROFILES = ("RTP/AVP", "RTP/AVPF")
 """Transport profiles that are supported (RFC 3551, RFC 4585)."""
 FEC_GROUP = "FEC-FR"
 """The semantics of an ssrc-group that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
-RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
-"""The extended reports that we want of a peer (RFC 3611 section 5.1)."""
-ACCEPTED_REPAIR_WINDOW = 0.2
-"""Seconds of repair-window that a receive-only side announces: RFC 8627 section 5.1 requires one of every side."""
+MAX_REASON = 300
+"""Characters of what a peer wrote that are told where it is refused."""
 _PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
 
 
-def make_offer(capabilities: Capabilities, endpoint: Endpoint) -> SessionDescription:
-    """An offer of one audio line with all our codecs, and FEC if we would send or receive it."""
+def make_offer(
+    capabilities: Capabilities, endpoint: Endpoint, numbers: PayloadTypes | None = None
+) -> SessionDescription:
+    """An offer of one audio line with all our codecs, and FEC if we would send or receive it.
+
+    `numbers`: what payload types mean in this session already.
+    """
     media = MediaDescription("audio", endpoint.port, "RTP/AVP", [])
-    dynamic = iter(range(FIRST_DYNAMIC, MAX_PAYLOAD_TYPE + 1))
+    numbering = (numbers or PayloadTypes()).numbers(media)
     for codec in capabilities.codecs:
-        _add_format(media, str(next(dynamic) if codec.payload_type is None else codec.payload_type), codec)
-    if _uses_fec(capabilities):
-        window = capabilities.repair_window or ACCEPTED_REPAIR_WINDOW
-        offer_fec(media, capabilities.fec_scheme, capabilities.codecs, dynamic, window)
-    if capabilities.events:
-        offer_events(media, capabilities.codecs)
+        encoding = (codec.name, codec.clock_rate, codec.rtpmap_channels or codec.channels)
+        number = numbering.number(encoding) if codec.payload_type is None else codec.payload_type
+        _add_format(media, str(number), codec)
     ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime, capabilities.max_payload)
+    if _uses_fec(capabilities):
+        window = capabilities.repair_packets * ptime or min(ACCEPTED_REPAIR_WINDOW, capabilities.max_repair_window)
+        offer_fec(media, capabilities.fec_scheme, capabilities.codecs, numbering, window)
+    for clock_rate in offered_event_rates(capabilities.codecs) if capabilities.events else ():
+        add_events(media, str(numbering.number((TELEPHONE_EVENT, clock_rate, 1))), clock_rate)
     _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
-    media.attributes += [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
+    media.attributes += [("rtcp-mux", None), ("rtcp-xr", RTCP_XR)]
     return _session(endpoint, [media])
 
 
 def make_answer(
-    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
+    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint, before: NegotiatedMedia | None = None
 ) -> tuple[SessionDescription, NegotiatedMedia]:
     """Answers an offer with its first codec that we have, FEC if both want it, and what follows for the media.
 
-    NegotiationError if no media line is usable.
+    `before` is what was agreed on so far in the session: an offer that switches all its audio off then stops the media
+    and is answered in kind (RFC 3264 section 8.2). NegotiationError if no media line is usable.
     """
+    if before is not None and not any(line.kind == "audio" and line.port for line in offer.media):
+        stopped = replace(before, direction=Direction.INACTIVE, remote_direction=Direction.INACTIVE)
+        return _answer(offer, endpoint, [_refused(line) for line in offer.media]), stopped
     offered, choice, codec = _choose(offer, capabilities, endpoint)
-    schemes = (capabilities.fec_scheme, *FEC_SCHEMES) if _uses_fec(capabilities) else ()
-    fec = find_fec(offered, codec, choice, schemes)
+    fec = find_fec(offered, codec, choice, _answerable_schemes(offer, offered, capabilities))
     mux = offered.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
     agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, capabilities.direction)
@@ -82,17 +115,41 @@ def make_answer(
             _add_format(media, number, negotiated.audio.codec)
         elif fec is not None and number == fec.repair:
             _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
-            add_repair(media, fec.scheme, number, clock_rate, negotiated.repair_window or ACCEPTED_REPAIR_WINDOW)
+            add_repair(media, fec.scheme, number, clock_rate, _answered_window(negotiated, capabilities))
         elif fec is not None and number == fec.red:
             add_red(media, number, choice, (choice, fec.repair or choice))
     _answer_events(media, offered, negotiated)
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.audio.ptime)
-    asked = [("rtcp-mux", None), ("rtcp-rsize", None), ("rtcp-xr", RTCP_XR)]
-    media.attributes += [(name, value) for name, value in asked if offered.value(name) is not None]
-    lines = [media if line is offered else _refused(line) for line in offer.media]
+    if mux:
+        media.attributes.append(("rtcp-mux", None))
+    if offer.values(offered, "rtcp-xr"):
+        media.attributes.append(("rtcp-xr", RTCP_XR))
+    return _answer(offer, endpoint, [media if line is offered else _refused(line) for line in offer.media]), negotiated
+
+
+def _answer(offer: SessionDescription, endpoint: Endpoint, lines: list[MediaDescription]) -> SessionDescription:
     answer = _session(endpoint, lines)
     answer.timing = offer.timing  # RFC 3264 section 6: the time line of the answer equals that of the offer
-    return answer, negotiated
+    return answer
+
+
+def _answerable_schemes(
+    offer: SessionDescription, offered: MediaDescription, capabilities: Capabilities
+) -> tuple[str, ...]:
+    """The schemes of FEC that we may agree to: FlexFEC only if its repair window is one that we can use."""
+    if not _uses_fec(capabilities):
+        return ()
+    schemes = (capabilities.fec_scheme, *FEC_SCHEMES)
+    ptime = _wanted_ptime(offer, offered, capabilities.ptime)
+    usable = is_usable(repair_window(offered), ptime) or not capabilities.direction.receives
+    return schemes if usable else without_flexfec(schemes)
+
+
+def _answered_window(negotiated: NegotiatedMedia, capabilities: Capabilities) -> float:
+    """Seconds of repair window that our answer names: what we send spans, or the most that we can wait for."""
+    if capabilities.direction.sends and capabilities.repair_packets:
+        return capabilities.repair_packets * negotiated.packet_time
+    return min(negotiated.repair_window or ACCEPTED_REPAIR_WINDOW, capabilities.max_repair_window)
 
 
 def accept_answer(
@@ -106,13 +163,15 @@ def accept_answer(
         raise NegotiationError("the answer refuses the audio that was offered")
     if not _is_usable(answer, theirs, endpoint):
         raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
-    codec, their_number, our_number = _match(ours, theirs)
+    taken = _matches(ours, theirs)
+    codec, their_number, our_number = taken[0]
     their_fec = find_fec(theirs, codec, their_number, FEC_SCHEMES) if _uses_fec(capabilities) else None
     our_fec = find_fec(ours, codec, our_number, [their_fec.scheme]) if their_fec else None
     their_fec, our_fec = _common_fec(their_fec, our_fec)
     mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
-    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, offer.direction(ours))
+    direction = offer.direction(ours)
+    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, direction, repair_window(ours))
     our_events = find_events(ours, agreed.events[1]) if agreed.events else None
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
     negotiated = _negotiated(agreed, capabilities, endpoint)
@@ -121,12 +180,23 @@ def accept_answer(
         audio=replace(
             negotiated.audio,
             receive_telephone_event_payload_type=int(our_events[0]) if our_events else None,
+            other_telephone_events=_shared_events(ours, theirs),
             comfort_noise_payload_type=expected_comfort(ours, codec.clock_rate),
         ),
         receive_payload_type=int(our_number),
         receive_fec_payload_type=parse_payload_type(our_fec.repair) if our_fec else None,
         receive_red_payload_type=parse_payload_type(our_fec.red) if our_fec else None,
+        receive_formats=tuple(
+            ReceiveFormat(int(ours_of_it), _agreed_codec(each, theirs.parameters(number), capabilities))
+            for each, number, ours_of_it in taken
+        ),
     )
+
+
+def _shared_events(ours: MediaDescription, theirs: MediaDescription) -> tuple[tuple[int, int], ...]:
+    """Our number and the clock rate of all telephone events that both descriptions have."""
+    rates = all_events(theirs)
+    return tuple((int(number), rate) for rate, number in all_events(ours).items() if rate in rates)
 
 
 def _common_fec(theirs: FecFormats | None, ours: FecFormats | None) -> tuple[FecFormats | None, FecFormats | None]:
@@ -165,6 +235,8 @@ class _Agreed:
     fec: FecFormats | None
     rtcp_mux: bool
     direction: Direction
+    announced_window: float | None = None
+    """Seconds that our repair packets span by our offer; None: our answer will say it."""
 
     @property
     def events(self) -> tuple[str, int] | None:
@@ -175,37 +247,66 @@ class _Agreed:
 def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint) -> NegotiatedMedia:
     description, media = agreed.description, agreed.media
     remote = (description.host(media) or "", media.port)
-    fec = agreed.fec
-    window = 0.0
-    if fec is not None:
-        window = repair_window(media) if agreed.direction.receives else capabilities.repair_window
+    fec, audio = agreed.fec, _audio_format(agreed, capabilities)
+    limit = receive_limit(description, media, audio.ptime)
+    if limit is not None:
+        payload_rate = int(limit - header_rate(remote[0], audio.ptime))
+        audio = replace(audio, codec=audio.codec.limited(max(0, payload_rate)))
+    direction = agreed.direction.limited_to(description.direction(media).reversed())
+    if limit == 0:  # RFC 3264 section 5: no media is to be sent
+        direction = direction.limited_to(Direction.RECVONLY)
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
-    events = agreed.events
-    audio = AudioFormat(
-        agreed.codec,
-        effective_ptime(agreed.codec, _wanted_ptime(media, capabilities.ptime), capabilities.max_payload),
-        telephone_event_payload_type=int(events[0]) if events else None,
-        telephone_event_rate=events[1] if events else 0,
-        comfort_noise_payload_type=expected_comfort(media, agreed.codec.clock_rate),
-    )
+    flexfec = fec is not None and fec.scheme == FLEXFEC
     return NegotiatedMedia(
         audio,
         payload_type=agreed.payload_type,
         remote=remote,
         remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote, endpoint),
         rtcp_mux=agreed.rtcp_mux,
-        direction=agreed.direction.limited_to(description.direction(media).reversed()),
+        direction=direction,
         fec=None if fec is None else fec.scheme,
         fec_payload_type=None if fec is None else parse_payload_type(fec.repair),
         red_payload_type=None if fec is None else parse_payload_type(fec.red),
-        repair_window=window,
+        repair_window=repair_window(media) if flexfec else 0.0,
+        send_repair_window=_send_window(agreed, capabilities, audio.ptime) if flexfec else None,
         ssrc=endpoint.ssrc,
         fec_ssrc=endpoint.fec_ssrc,
         remote_ssrc=remote_ssrc,
-        remote_fec_ssrc=None if fec is None or fec.scheme != FLEXFEC else remote_fec_ssrc,
-        rtcp_rsize=media.value("rtcp-rsize") is not None,
-        rtcp_xr=frozenset(word.partition("=")[0] for word in (media.value("rtcp-xr") or "").split()),
+        remote_fec_ssrc=remote_fec_ssrc if flexfec else None,
+        rtcp_xr=parse_extended_reports(description.values(media, "rtcp-xr")),
+        local_direction=agreed.direction,
+        remote_direction=description.direction(media),
+        remote_plays=says_that_it_plays(description, media),
+        fec_clock_rate=_repair_clock_rate(media, fec),
+        bandwidth=limit,
+        rtcp_off=wants_no_rtcp(description, media),
     )
+
+
+def _audio_format(agreed: _Agreed, capabilities: Capabilities) -> AudioFormat:
+    media, events = agreed.media, agreed.events
+    return AudioFormat(
+        agreed.codec,
+        effective_ptime(
+            agreed.codec, _wanted_ptime(agreed.description, media, capabilities.ptime), capabilities.max_payload
+        ),
+        telephone_event_payload_type=int(events[0]) if events else None,
+        telephone_event_rate=events[1] if events else 0,
+        telephone_events=taken_events(media, events[0]) if events else DTMF_EVENTS,
+        comfort_noise_payload_type=expected_comfort(media, agreed.codec.clock_rate),
+    )
+
+
+def _send_window(agreed: _Agreed, capabilities: Capabilities, ptime: float) -> float | None:
+    """Seconds that our repair packets may span: what we have announced, and not more than the peer names.
+
+    RFC 8627 section 1.1.8: none is to be sent beyond it. None if nothing was said.
+    """
+    ours = agreed.announced_window
+    if ours is None:
+        ours = capabilities.repair_packets * ptime
+    windows = [window for window in (ours, repair_window(agreed.media)) if window > 0.0]
+    return min(windows, default=None)
 
 
 def _choose(
@@ -230,16 +331,19 @@ def _choose(
     raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; known {', '.join(sorted(names))}")
 
 
-def _match(ours: MediaDescription, theirs: MediaDescription) -> tuple[Codec, str, str]:
-    """The first codec of an answer that was offered, with its number there and in the offer."""
+def _matches(ours: MediaDescription, theirs: MediaDescription) -> list[tuple[Codec, str, str]]:
+    """The codecs of an answer that were offered, each with its number there and in the offer; at least one."""
     offered = {codec: number for number in reversed(ours.formats) if (codec := ours.codec(number))}
+    taken: dict[Codec, tuple[Codec, str, str]] = {}
     for number in theirs.formats:
         codec = theirs.codec(number)
         if codec is None and theirs.encoding(number) is None:
             codec = ours.codec(number)  # a dynamic number without rtpmap can only mean what we offered under it
         if codec in offered and codec is not None:
-            return codec, number, offered[codec]
-    raise NegotiationError(f"the answer takes none of the codecs offered, but {_describe(theirs)}")
+            taken.setdefault(codec, (codec, number, offered[codec]))
+    if not taken:
+        raise NegotiationError(f"the answer takes none of the codecs offered, but {_describe(theirs)}")
+    return list(taken.values())
 
 
 def _is_usable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint | None = None) -> bool:
@@ -263,14 +367,14 @@ def _unreachable(description: SessionDescription, media: MediaDescription, endpo
 
 
 def _uses_fec(capabilities: Capabilities) -> bool:
-    return capabilities.fec and (capabilities.direction.receives or capabilities.repair_window > 0.0)
+    return capabilities.fec and (capabilities.direction.receives or capabilities.repair_packets > 0)
 
 
-def _wanted_ptime(media: MediaDescription, ours: float) -> float:
+def _wanted_ptime(description: SessionDescription, media: MediaDescription, ours: float) -> float:
     """What the peer asks for (RFC 8866 section 6.4), else our wish, within the peer's maximum."""
     times = []
     for name in ("ptime", "maxptime"):
-        value = media.value(name) or ""
+        value = next(iter(description.values(media, name)), "")  # some write it above all media lines
         seconds = float(value) / 1000 if _PTIME.fullmatch(value) else 0.0
         times.append(seconds if PTIME_RANGE[0] <= seconds <= PTIME_RANGE[1] else None)
     wanted, maximum = times
@@ -279,12 +383,18 @@ def _wanted_ptime(media: MediaDescription, ours: float) -> float:
 
 def _rtcp_address(media: MediaDescription, remote: tuple[str, int], endpoint: Endpoint) -> tuple[str, int] | None:
     """Where RTCP goes without multiplexing: a=rtcp (RFC 3605), if our endpoint reaches that, else the next port."""
-    words = (media.value("rtcp") or str(remote[1] + 1)).split()
-    port = parse_number(words[0], MAX_PORT) if words else None
+    words = (media.value("rtcp") or "").split()
+    port = (parse_number(words[0], MAX_PORT) if words else None) or parse_number(str(remote[1] + 1), MAX_PORT)
     address = parse_ip(words[3]) if len(words) == 4 else None
     if address is None or endpoint.ip_version not in (None, address.version):
         return (remote[0], port) if port else None
     return (str(address), port) if port else None
+
+
+def _repair_clock_rate(media: MediaDescription, fec: FecFormats | None) -> int | None:
+    """Hz of the timestamps of repair packets (RFC 8627 section 5.1.1); None where they are those of the media."""
+    encoding = None if fec is None or fec.scheme != FLEXFEC or fec.repair is None else media.encoding(fec.repair)
+    return (encoding[1] or None) if encoding else None
 
 
 def _ssrcs(media: MediaDescription) -> tuple[int | None, int | None]:
@@ -303,7 +413,7 @@ def _describe(media: MediaDescription) -> str:
 
 def _printable(text: str) -> str:
     """What a peer wrote, fit for a line on a terminal."""
-    return re.sub(r"[^ -~]", "?", text)[:300]
+    return printable(text, MAX_REASON)
 
 
 def _add_format(media: MediaDescription, number: str, codec: Codec) -> None:
@@ -321,9 +431,11 @@ def _add_common(
     media.attributes += [("ptime", f"{ptime * 1000:g}"), (direction.value, None)]
     if endpoint.rtcp_port is not None:
         media.attributes.append(("rtcp", str(endpoint.rtcp_port)))
+    if not capabilities.plays:
+        media.attributes.append((PLAYS, "no"))
     if capabilities.direction.sends:
         media.attributes.append(("ssrc", f"{endpoint.ssrc} cname:{endpoint.cname}"))
-        if _has_flexfec(media) and capabilities.repair_window > 0.0:
+        if _has_flexfec(media) and capabilities.repair_packets > 0:
             media.attributes.append(("ssrc", f"{endpoint.fec_ssrc} cname:{endpoint.cname}"))
             media.attributes.append(("ssrc-group", f"{FEC_GROUP} {endpoint.ssrc} {endpoint.fec_ssrc}"))
 
@@ -340,4 +452,5 @@ def _refused(media: MediaDescription) -> MediaDescription:
 
 def _session(endpoint: Endpoint, media: list[MediaDescription]) -> SessionDescription:
     version = str(endpoint.session_version)
-    return SessionDescription("-", str(endpoint.session_id), version, endpoint.host, endpoint.host, media=media)
+    origin = endpoint.origin or endpoint.host
+    return SessionDescription("-", str(endpoint.session_id), version, origin, endpoint.host, media=media)

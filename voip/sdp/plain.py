@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voip.media import Direction, NegotiatedMedia
-from voip.sdp.description import SessionDescription
+from voip.sdp.description import SessionDescription, parse_ip
 from voip.sdp.media import Capabilities, Endpoint
 from voip.sdp.negotiation import make_answer, make_offer
+from voip.sdp.plays import PLAYS
 
 ANY_ADDRESS = ("0.0.0.0", 0)
 """The remote address of a stream whose peer is unknown until its first packet arrives."""
-_AGREED_ON = ("rtcp-mux", "rtcp-rsize", *(direction.value for direction in Direction))
+_AGREED_ON = ("rtcp-mux", PLAYS, *(direction.value for direction in Direction))
 
 
 def describe(capabilities: Capabilities, destination: Endpoint) -> SessionDescription:
@@ -34,9 +35,10 @@ def media_of(
 ) -> NegotiatedMedia:
     """The media of a description for our side of it; `remote` is where we send to, None: wherever we hear from.
 
+    Where the description says that media goes to is of no interest, but for a multicast group, which we do not join.
     NegotiationError if there is nothing in it that we know.
     """
-    _, media = make_answer(description, capabilities, replace(endpoint, ip_version=None))
+    _, media = make_answer(_anywhere(description), capabilities, replace(endpoint, ip_version=None))
     host, port = remote or ANY_ADDRESS
     ours = media.remote_ssrc == endpoint.ssrc  # we have written it ourselves
     return replace(
@@ -48,3 +50,12 @@ def media_of(
         remote_ssrc=None if ours else media.remote_ssrc,
         remote_fec_ssrc=None if ours else media.remote_fec_ssrc,
     )
+
+
+def _anywhere(description: SessionDescription) -> SessionDescription:
+    """The description with an address where it has none that can be read: a host name, or nothing."""
+    lines = [
+        line if parse_ip(description.host(line)) else replace(line, connection=ANY_ADDRESS[0])
+        for line in description.media
+    ]
+    return replace(description, media=lines)

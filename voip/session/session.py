@@ -201,7 +201,7 @@ class RtpSession:
         media = self.media
         taken = (
             media.payload_type,
-            media.arriving_payload_type,
+            *media.arriving_formats,
             media.fec_payload_type,
             media.arriving_fec_payload_type,
         )
@@ -211,8 +211,9 @@ class RtpSession:
 
     @property
     def rtcp_destination(self) -> Address | None:
-        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold."""
-        return self._latch.rtcp_destination
+        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold, and where
+        the peer wants none (RFC 3556)."""
+        return None if self.media.rtcp_off else self._latch.rtcp_destination
 
     def start_reports(self, now: float) -> None:
         """Our media begins to flow; otherwise reports begin with the peer's first packet."""

@@ -68,10 +68,11 @@ class StreamValidator:
 
     def _use(self, media: NegotiatedMedia) -> None:
         self._media = media
-        self._audio_types = frozenset({media.arriving_payload_type, media.arriving_red_payload_type})
+        self._clock_rates = {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
+        self._audio_types = frozenset({*self._clock_rates, media.arriving_red_payload_type})
         self._media_types = self._audio_types | media.shared_payload_types
         self._expected_types = self._media_types | {media.arriving_fec_payload_type}
-        self._event_type = media.audio.arriving_telephone_event_payload_type
+        self._event_types = frozenset(media.audio.arriving_telephone_events)
 
     # -- payload type -------------------------------------------------------------------------------------------------
 
@@ -181,7 +182,10 @@ class StreamValidator:
 
     def _accept(self, received: ReceivedPacket) -> None:
         packet, arrival = received.packet, received.time
-        timed = packet.payload_type != self._event_type
+        timed = packet.payload_type not in self._event_types
+        clock_rate = self._clock_rates.get(packet.payload_type)
+        if clock_rate is not None:
+            self.reception.set_clock_rate(clock_rate)  # RFC 7160: another codec of the same stream
         self.reception.count(packet, arrival, timed=timed)
         self._accepted_at = arrival
         self.in_comfort_noise = packet.payload_type == self._media.audio.comfort_noise_payload_type

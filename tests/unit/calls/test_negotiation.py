@@ -7,6 +7,7 @@ import pytest
 from voip import codecs
 from voip.calls.negotiation import Negotiation
 from voip.errors import NegotiationError, ProtocolError
+from voip.media import Direction
 from voip.sdp import Capabilities, Endpoint, SessionDescription
 
 
@@ -98,3 +99,95 @@ def test_what_is_of_no_use_is_an_error_and_changes_nothing() -> None:
         ours.accept(b"")
     with pytest.raises(NegotiationError):
         theirs.accept(first)  # it has offered nothing
+
+
+# Numbers, and the name of the session --------------------------------------------------------------------------------
+
+THEIRS = (
+    b"v=0\r\no=- 9 1 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=audio 5000 RTP/AVP 111 96\r\n"
+    b"a=rtpmap:111 opus/48000/2\r\na=rtpmap:96 telephone-event/48000\r\n"
+)
+
+
+def meanings(description: bytes) -> dict[str, str]:
+    """What each number of the audio line means, but for the static ones."""
+    pairs = (value.split() for value in SessionDescription.parse(description).media[0].values("rtpmap"))
+    return {number: meaning for number, meaning in pairs if int(number) >= 96}
+
+
+def test_an_offer_within_a_session_uses_its_numbers_for_what_they_mean() -> None:
+    """A re-INVITE without SDP gets an offer of ours; the peer may hold on to what was agreed on before."""
+    ours = side("192.0.2.1", "opus", "l16", "pcmu")
+    answer, _ = ours.answer(THEIRS)
+    assert meanings(answer) == {"111": "opus/48000/2", "96": "telephone-event/48000"}
+    offered = meanings(ours.answer(b"")[0])
+    assert offered["111"] == "opus/48000/2"
+    assert offered["96"] == "telephone-event/48000"
+    assert [number for number, meaning in offered.items() if meaning == "opus/48000/2"] == ["111"]
+    assert meanings(ours.answer(b"")[0]) == offered
+
+
+def test_a_number_of_the_peer_never_comes_to_mean_something_else() -> None:
+    ours, theirs = side("192.0.2.1", "opus", "pcmu"), side("192.0.2.2", "pcmu")
+    before = meanings(ours.offer())
+    taken = "97 98 99 100 101 102 103"
+    assert set(before) & set(taken.split())
+    rtpmaps = "".join(f"a=rtpmap:{number} G7221/16000\r\n" for number in taken.split() if number not in before)
+    answer = theirs.answer(ours.offer())[0].replace(b"a=sendrecv", rtpmaps.encode() + b"a=sendrecv")
+    answer = answer.replace(b"RTP/AVP", b"RTP/AVP " + taken.encode())
+    ours.accept(answer)
+    assert meanings(ours.answer(b"")[0]) == before
+
+
+def test_a_peer_that_takes_all_numbers_still_gets_an_offer() -> None:
+    ours = side("192.0.2.1", "opus", "l16")
+    numbers = range(97, 128)
+    rtpmaps = "".join(f"a=rtpmap:{number} x{number}/8000\r\n" for number in numbers).encode()
+    formats = " ".join(map(str, numbers)).encode()
+    ours.answer(
+        THEIRS.replace(b"111 96", b"96 " + formats).replace(b"rtpmap:96 telephone-event", b"rtpmap:96 L16") + rtpmaps
+    )
+    line = SessionDescription.parse(ours.answer(b"")[0]).media[0]
+    assert len(set(line.formats)) == len(line.formats)
+    assert all(line.encoding(number) for number in line.formats if number not in ("10", "11"))
+    assert set(line.formats) & {str(number) for number in numbers} == {"111"}  # which is Opus, as it was
+
+
+def test_the_name_of_the_session_stays_when_its_address_moves() -> None:
+    """RFC 3264 section 8: o= of a changed description is that of the one before but for the version."""
+    ours, theirs = side("192.0.2.1"), side("192.0.2.2")
+    first = SessionDescription.parse(ours.offer())
+    ours.accept(theirs.answer(first.serialize())[0])
+    ours.move("192.0.2.9", 7000)
+    moved = SessionDescription.parse(ours.offer_address() or b"")
+    later = SessionDescription.parse(ours.answer(theirs.offer())[0])
+    for each in (moved, later):
+        assert (each.username, each.session_id, each.origin) == (first.username, first.session_id, first.origin)
+        assert each.connection == "192.0.2.9"
+    assert [each.session_version for each in (first, moved, later)] == ["1", "2", "3"]
+
+
+def test_audio_that_is_switched_off_is_answered_in_kind_and_comes_back() -> None:
+    """RFC 3264 section 8.2: a stream that is offered with port 0 must be answered with port 0."""
+    ours, theirs = side("192.0.2.1"), side("192.0.2.2")
+    offer = theirs.offer()
+    off = offer.replace(b"m=audio 5000", b"m=audio 0")
+    with pytest.raises(NegotiationError):
+        ours.answer(off)  # as a first offer there is nothing in it
+    _, before = ours.answer(offer)
+    answer, media = ours.answer(off)
+    assert before is not None
+    assert media is not None
+    assert [line.port for line in SessionDescription.parse(answer).media] == [0]
+    assert (media.direction, media.remote, media.audio) == (Direction.INACTIVE, before.remote, before.audio)
+    assert ours.answer(offer)[1] == before
+
+
+def test_lines_that_are_passed_over_are_told() -> None:
+    told: list[str] = []
+    offered = tuple(codecs.offerable(["opus"], 48000, 1))
+    ours = Negotiation(Capabilities(offered), Endpoint("192.0.2.1", 5000, 1, 2, "x", 7), told.append)
+    ours.answer(THEIRS)
+    assert told == []
+    ours.answer(THEIRS + b"gr\x1bmpf\r\n" * 12)
+    assert told == ["SDP lines passed over: " + "; ".join(["gr?mpf"] * 10) + "; and 2 more"]

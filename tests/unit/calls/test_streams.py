@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import random
+
+import pytest
 
 from tests.support.sound import Time
 from voip import codecs
 from voip.calls.streams import AudioStreams, SendSettings, SendStream
+from voip.codecs import Codec
 from voip.devices import generate
 from voip.devices.paced import NullSink, PacedSource
 from voip.engine import Capture, Playback
@@ -19,15 +23,46 @@ BLOCKS = 10
 
 def test_what_was_sent_is_known_after_the_end_too_for_the_last_reports() -> None:
     """The peer's last report comes after the stream has left the capture thread, and is a share of what was sent."""
-    time, turns, ended = Time(), iter(range(4 * BLOCKS)), list[ReceiverStats | SenderStats | None]()
-    silence = PacedSource(generate.silence, rate=8000, channels=1, description="", clock=time.clock, sleep=time.sleep)
-    capture = Capture(silence, again=True)
+    (final,), known, _ = whole_stream(AudioFormat(pcmu()), "")
+    assert isinstance(final, SenderStats)
+    assert final.packets > 0
+    assert known == final
+
+
+@pytest.mark.parametrize(
+    ("events", "said", "left"),
+    [
+        (frozenset(range(16)), "", "7A,#d"),
+        (frozenset(range(12)), "peer does not take the DTMF keys AD (RFC 4733); they are not sent\n", "7,#"),
+        (frozenset(), "peer does not take the DTMF keys 7A#D (RFC 4733); they are not sent\n", ""),
+    ],
+)
+def test_keys_that_the_peer_does_not_take_are_not_sent_and_that_is_said(
+    events: frozenset[int], said: str, left: str
+) -> None:
+    audio = AudioFormat(pcmu(), telephone_event_payload_type=101, telephone_event_rate=8000, telephone_events=events)
+    unsent = f"the call ended before all DTMF digits were sent: {left.upper()} not sent\n" if left else ""
+    assert whole_stream(audio, "7A,#d")[2] == said + unsent
+
+
+def pcmu() -> Codec:
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
-    media = NegotiatedMedia(AudioFormat(codec), 0, ("192.0.2.2", 5000))
-    stream = SendStream(
-        "call/0", capture, lambda run, *args: run(*args), Console(time.clock), SendSettings(), random.Random(1)
-    )
+    return codec
+
+
+def whole_stream(
+    audio: AudioFormat, keys: str
+) -> tuple[list[ReceiverStats | SenderStats | None], SenderStats | None, str]:
+    """A stream of 200 ms: its last figures, those that are known afterwards, and what was said."""
+    time, turns, ended = Time(), iter(range(4 * BLOCKS)), list[ReceiverStats | SenderStats | None]()
+    talk = io.StringIO()
+    console = Console(time.clock, talk=talk, data=io.StringIO())
+    silence = PacedSource(generate.silence, rate=8000, channels=1, description="", clock=time.clock, sleep=time.sleep)
+    capture = Capture(silence, again=True)
+    media = NegotiatedMedia(audio, 0, ("192.0.2.2", 5000))
+    settings = SendSettings(keys=keys)
+    stream = SendStream("call/0", capture, lambda run, *args: run(*args), console, settings, random.Random(1))
     stream.start(media, lambda datagram: True)
 
     def silenced() -> bool:
@@ -37,10 +72,8 @@ def test_what_was_sent_is_known_after_the_end_too_for_the_last_reports() -> None
         return turn is None
 
     capture.run(silenced, lambda: True)
-    (final,) = ended
-    assert isinstance(final, SenderStats)
-    assert final.packets > 0
-    assert stream.statistics() == final
+    console.pump()
+    return ended, stream.statistics(), talk.getvalue()
 
 
 def test_the_latency_of_a_speaker_is_told_where_there_is_one() -> None:

@@ -57,14 +57,14 @@ def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fec", "used", "window"), [("auto", "auto", 0.24), ("4", parse_pattern("4"), 0.08), ("off", None, 0.0)]
+    ("fec", "used", "packets"), [("auto", "auto", 13), ("4", parse_pattern("4"), 4), ("off", None, 0)]
 )
-def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: object, window: float) -> None:
+def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: object, packets: int) -> None:
     options = cli.sender_options(["--fec", fec])
     settings = cli.make_call_settings(options, Direction.SENDRECV)
     assert options.fec == used
     assert settings.capabilities.fec is (used is not None)
-    assert settings.capabilities.repair_window == pytest.approx(window)
+    assert settings.capabilities.repair_packets == packets
     assert options.fec_max == 200_000.0
 
 

@@ -131,7 +131,8 @@ def test_names_are_found_in_any_case_and_odd_formats_are_not() -> None:
     assert known("l16", 44100, 1).payload_type == 11
     assert known("pcmu", 8000, 1).payload_type == 0
     assert known("pcmu", 16000, 1).payload_type is None
-    assert codecs.find("opus", 48000, 1) is None
+    assert codecs.find("opus", 16000, 1) is None
+    assert codecs.find("opus", 48000, 3) is None
     assert codecs.find("L16", 4_000_000_000, 1) is None
     assert codecs.find("L16", 48000, 6) is None
 

@@ -49,6 +49,18 @@ def test_only_addresses_of_families_that_are_open_are_found() -> None:
     assert asked(names, "sip:kitchen", socket.AF_INET6) == [both[1]]
 
 
+def test_a_host_alone_is_looked_up_in_the_family_that_is_asked_for() -> None:
+    found, done = list[Address](), threading.Event()
+
+    def take(addresses: list[Address]) -> None:
+        found.extend(addresses)
+        done.set()
+
+    Resolver(Table).look_up_host("kitchen", (socket.AF_INET6,), take)
+    assert done.wait(PATIENCE)
+    assert [address.host for address in found] == ["2001:db8::1"]
+
+
 def test_the_system_knows_its_own_name_and_dnspython_is_there() -> None:
     assert Address("udp", "127.0.0.1", 5060) in asked(Resolver(), "sip:localhost", socket.AF_INET, socket.AF_INET6)
     assert asked(Resolver(), "sip:no-such-host.invalid", socket.AF_INET) == []

@@ -112,7 +112,7 @@ def test_offers_of_other_programs_are_answered_with_it(name: str, number: int, c
 
 
 def test_it_is_taken_in_any_case_and_in_no_other_format() -> None:
-    description = offer("m=audio 4000 RTP/AVP 96 97 98 0", "a=rtpmap:96 opus/48000", "a=rtpmap:97 opus/8000/2")
+    description = offer("m=audio 4000 RTP/AVP 96 97 98 0", "a=rtpmap:96 opus/16000", "a=rtpmap:97 opus/8000/2")
     assert make_answer(description, CALLEE, BOB)[1].audio.codec.name == "PCMU"
     description = offer("m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 OPUS/48000/2")
     assert make_answer(description, CALLEE, BOB)[1].audio.codec.name == "PCMU"  # the caller's first choice

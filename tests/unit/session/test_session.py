@@ -381,3 +381,14 @@ def test_a_packet_that_keeps_the_way_open_is_dropped_by_whoever_gets_it() -> Non
     assert other.last_heard == 1.0  # a sign of life all the same
     session.update(replace(session.media, remote=("0.0.0.0", 0)))
     assert session.keep_alive() is None
+
+
+def test_a_peer_that_switches_rtcp_off_gets_none() -> None:
+    """RFC 3556: b=RS:0 and b=RR:0."""
+    for off in (False, True):
+        session = RtpSession(media(remote_rtcp=PEER, rtcp_off=off), cname="x", rng=random.Random(1))
+        session.start_reports(100.0)
+        sent = [data for now in range(100, 130) for data in session.rtcp_to_send(float(now))]
+        assert bool(sent) is not off
+        assert (session.next_timer() is None) is off
+        assert bool(session.final_report(131.0)) is not off
