@@ -8,6 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+GMIN = 16
+"""Packets that must be heard between two missing ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 
 
 def no_runs() -> dict[str, int]:
@@ -100,16 +104,30 @@ class PathReport:
     delay_max: float | None = None
 
 
+class BurstFigures(NamedTuple):
+    """Shares of missing packets (0 to 1) within bursts and gaps, and their mean lengths in packets."""
+
+    burst_density: float = 0.0
+    gap_density: float = 0.0
+    burst_length: float = 0.0
+    gap_length: float = 0.0
+
+
+NO_BURSTS = BurstFigures()
+"""Before the first packet."""
+
+
 @dataclass(frozen=True)
 class PlayoutStats:
     """What was heard of one stream; `PlayoutCounters` (voip.jitter) counts it.
 
     `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were left out to shorten the
-    delay; `concealed` counts packets in whose place sound was synthesized, and `longest_gap` is the longest such time.
-    `underruns`: how often no packet was here though the sender had sent some; `resyncs`: how often play-out started
-    over elsewhere in the stream. `silent_seconds`: the peer was to send and nothing came; `unheard_seconds`: what came
-    was not heard, since the device was gone or the process stood still. `delay` is the play-out delay over the fastest
-    packets, `target` the one aimed at.
+    delay; `discarded` are those of both that had arrived by themselves (RFC 3611 section 4.7.1). `concealed` counts
+    packets in whose place sound was synthesized, and `longest_gap` is the longest such time. `underruns`: how often no
+    packet was here though the sender had sent some; `resyncs`: how often play-out started over elsewhere in the stream.
+    `silent_seconds`: the peer was to send and nothing came; `unheard_seconds`: what came was not heard, since the
+    device was gone or the process stood still. `delay` is the play-out delay over the fastest packets, `target` the one
+    aimed at.
     """
 
     played: int = 0
@@ -120,6 +138,7 @@ class PlayoutStats:
     skipped_seconds: float = 0.0
     longest_gap: float = 0.0
     late: int = 0
+    discarded: int = 0
     underruns: int = 0
     resyncs: int = 0
     silent_seconds: float = 0.0
@@ -138,6 +157,10 @@ class ReceiverStats:
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
     in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
     than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played.
+
+    `missing_packets` were not heard, each by its sequence number: lost and not rebuilt in time, too late, or left out;
+    they came in `missing_runs` runs in a row (their mean length is the quotient), and `bursts` has where they were
+    dense. A packet is judged when one after it is heard: those after the last that was heard are not among them.
     """
 
     received: int = 0
@@ -151,6 +174,9 @@ class ReceiverStats:
     fec_packets: int = 0
     fec_copies: int = 0
     fec_rejected: int = 0
+    missing_packets: int = 0
+    missing_runs: int = 0
+    bursts: BurstFigures = NO_BURSTS
     playout: PlayoutStats = PlayoutStats()
     first_audio_at: float | None = None
     clock_ppm: float | None = None

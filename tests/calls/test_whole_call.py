@@ -373,3 +373,25 @@ def test_another_codec_takes_over_in_the_middle() -> None:
     both.talk(part(2, 4))
     stats = both.end().stats
     assert stats.received == stats.expected == stats.playout.played == 200
+
+
+# -- what became of each packet ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mean_run", [1.0, 3.0])
+def test_missing_packets_are_those_lost_after_fec_and_those_too_late(mean_run: float) -> None:
+    for fec in ("off", "4"):
+        stats = call(30, link=Link(loss=0.1, burst=mean_run, jitter=0.015, seed=9), fec=fec).stats
+        assert stats.lost > 100
+        assert stats.missing_packets == pytest.approx(stats.lost_after_fec + stats.playout.discarded, abs=2)
+        assert 0 < stats.missing_runs <= stats.missing_packets
+        if fec == "off":
+            assert stats.missing_packets / stats.missing_runs == pytest.approx(1.11 if mean_run == 1 else 3, rel=0.25)
+
+
+def test_what_fec_rebuilds_in_time_is_not_missing_and_makes_no_burst() -> None:
+    link = Link(drop=lambda packet: packet.payload_type == 96 and packet.sequence_number % 8 == 2)
+    stats = call(20, link=link, fec="4", latency=0.12).stats
+    assert stats.lost == stats.recovered > 100
+    assert (stats.missing_packets, stats.missing_runs, stats.playout.discarded) == (0, 0, 0)
+    assert stats.bursts.burst_density == stats.bursts.gap_density == 0.0

@@ -168,7 +168,7 @@ class PacketQueue:
                 self._enqueue(item)
                 return PutResult.QUEUED
             self._target.missed()
-        self._counters.count_late()
+        self._counters.count_late(rebuilt=True)
         return PutResult.LATE
 
     def _accept(self, item: QueuedPacket, off: float) -> None:

@@ -52,8 +52,6 @@ FADED = 0.1
 """Seconds without packets after which what is heard is silence."""
 POLL = 0.005
 """Seconds of silence at a time while waiting to start over; the shortest piece in which a hole is filled."""
-RELATED = 3000
-"""Sequence numbers apart that can still be the same stream (MAX_DROPOUT of RFC 3550 A.1)."""
 
 
 class PlayoutState(Enum):
@@ -119,7 +117,7 @@ class Playout:
         self._queue = PacketQueue(clock_rate, self._target, self.counters)
         self._pace, self._stretch = Pace(), UNCHANGED
         self._state, self._finished = PlayoutState.BUFFERING, False
-        self._position = Position(self._queue)  # of no meaning while BUFFERING
+        self._position = Position(self._queue, self.counters.bursts)  # of no meaning while BUFFERING
         self._dry = 0  # ticks of this underrun
         self._held = 0.0  # seconds that play-out has been held since the last packet
         self._all_missing = False  # whether the underrun that ends next was late or lost sound throughout
@@ -229,8 +227,7 @@ class Playout:
     def _change_time_line(self, first: int) -> None:
         """The queue has started over with packet number `first`."""
         self.counters.count_resync()
-        last = self._position.last_sequence
-        self._all_missing = last is not None and 0 < first - last < RELATED
+        self._all_missing = self._position.leads_to(first)
         self._state = PlayoutState.BUFFERING
 
     def _begin(self, heard: float) -> bool:
@@ -295,8 +292,8 @@ class Playout:
 
     def _drop_first(self) -> QueuedPacket | None:
         """The packet that is next will not be heard: the one after it."""
-        self._position.skip(self._queue.pop())
-        self.counters.skip(self._step / self._clock)
+        skipped = self._position.skip(self._step)
+        self.counters.skip(self._step / self._clock, rebuilt=skipped.packet.recovered)
         return self._queue.first
 
     def _leave_out(self, samples: int) -> None:
@@ -330,9 +327,8 @@ class Playout:
         return self._silence(piece, GapReason.UNDERRUN)
 
     def _play_first(self) -> RtpPacket:
-        item = self._queue.pop()
+        item = self._position.take(self._step)
         self._held = 0.0
-        self._position.take(item)
         self._queue.forget(item)
         return item.packet
 

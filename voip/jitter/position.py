@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from voip.jitter.bursts import Bursts
 from voip.jitter.packet_queue import PacketQueue, QueuedPacket
+
+RELATED = 3000
+"""Sequence numbers apart that can still be the same stream (MAX_DROPOUT of RFC 3550 A.1)."""
 
 
 class Position:
-    """The timestamp that is heard next, and how much has been heard since the last packet that was taken out."""
+    """The timestamp that is heard next, and how much has been heard since the last packet that was taken out.
 
-    def __init__(self, queue: PacketQueue) -> None:
+    It tells `bursts` what became of each packet.
+    """
+
+    def __init__(self, queue: PacketQueue, bursts: Bursts) -> None:
         self._queue = queue
+        self._bursts = bursts
         self.timestamp = 0
         """Extended RTP timestamp of what is heard next."""
         self.last_sequence: int | None = None
@@ -21,13 +29,33 @@ class Position:
         """Play-out begins with this packet."""
         self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence - 1, 0
 
-    def take(self, packet: QueuedPacket) -> None:
-        """This packet is heard next."""
-        self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence, 0
+    def leads_to(self, sequence: int) -> bool:
+        """Play-out begins anew with this number: whether that goes on with what was heard, the rest being missing."""
+        if self.last_sequence is None or not 0 < sequence - self.last_sequence < RELATED:
+            return False
+        self._bursts.miss(sequence - self.last_sequence - 1)
+        return True
 
-    def skip(self, packet: QueuedPacket) -> None:
-        """This packet is not heard."""
+    def take(self, step: int) -> QueuedPacket:
+        """The packet that is next in order is heard next; it leaves the queue. IndexError if there is none."""
+        packet = self._leave(step)
+        self._bursts.hear()
+        self.timestamp = packet.timestamp
+        return packet
+
+    def skip(self, step: int) -> QueuedPacket:
+        """The packet that is next in order is not heard; it leaves the queue. IndexError if there is none."""
+        packet = self._leave(step)
+        self._bursts.miss()
+        return packet
+
+    def _leave(self, step: int) -> QueuedPacket:
+        first = self._queue.first
+        if first is not None and first.sequence - 1 != self.last_sequence:
+            self._bursts.miss(self.lost(step))
+        packet = self._queue.pop()
         self.last_sequence, self.filled = packet.sequence, 0
+        return packet
 
     def move(self, ticks: int) -> None:
         """So much of the stream has been heard, or is left out."""

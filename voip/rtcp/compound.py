@@ -89,16 +89,18 @@ class CompoundWriter:
         return [block for block in blocks if block is not None]
 
     def _metrics(self) -> xr.VoipMetrics | None:
+        """VoIP metrics: zeros before the first packet, and nothing while the peer's SSRC is unknown."""
         heard, ssrc = self._sources.receiver_stats(), self._media.ssrc
-        if heard is None or ssrc is None or not heard.expected:
+        ssrc = self._terms.remote_ssrc if ssrc is None else ssrc
+        if heard is None or ssrc is None:
             return None
-        figures, ptime = self._media.bursts.figures(), self._terms.ptime
+        figures, ptime, expected = heard.bursts, self._terms.ptime, max(1, heard.expected)
         nominal = heard.playout.delay if heard.playout.target is None else heard.playout.target
         reached = heard.playout.delay_max if self._sources.buffer_limit is None else self._sources.buffer_limit
         return xr.VoipMetrics(
             ssrc,
-            loss_rate=_share(heard.lost / heard.expected),
-            discard_rate=_share(heard.playout.late / heard.expected),
+            loss_rate=_share(heard.lost_after_fec / expected),
+            discard_rate=_share(heard.playout.discarded / expected),
             burst_density=_share(figures.burst_density),
             gap_density=_share(figures.gap_density),
             burst_duration=_milliseconds(figures.burst_length * ptime),

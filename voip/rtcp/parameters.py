@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from voip.stats import PathReport, ReceiverStats, SenderStats
@@ -13,7 +13,8 @@ LOSS_RLE, ROUND_TRIP, SUMMARY, METRICS = "pkt-loss-rle", "rcvr-rtt", "stat-summa
 
 @dataclass(frozen=True)
 class RtcpParameters:
-    """What was negotiated: our SSRCs, the media clock, and which reports the peer asked for.
+    """What was negotiated: our SSRCs, that of the peer's media (None: not announced), the media clock, and which
+    reports the peer asked for.
 
     `extended` holds names of a=rtcp-xr; `ptime` is the packet time in seconds.
     """
@@ -23,7 +24,8 @@ class RtcpParameters:
     clock_rate: int
     ptime: float = 0.02
     reduced_size: bool = False
-    extended: frozenset[str] = frozenset()
+    extended: Container[str] = frozenset()
+    remote_ssrc: int | None = None
 
     def media_totals(self, sent: SenderStats) -> tuple[int, int]:
         """Packets and bytes of payload sent with the media's SSRC: all, where repair packets have none of their own."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from voip.rtcp.bursts import Bursts
 from voip.rtcp.packets import ReportBlock
 from voip.rtcp.xr import LossRle, StatisticsSummary
 from voip.rtp import ReceptionStats
@@ -29,7 +28,6 @@ class ReportedStream:
     def __init__(self, reception: ReceptionStats) -> None:
         self.ssrc: int | None = None
         self.reception = reception
-        self.bursts = Bursts()
         self._epoch = 0
         self._prior = (0, 0)  # packets expected and received at the last report
         self._prior_duplicate = 0
@@ -38,7 +36,6 @@ class ReportedStream:
         self._span: tuple[int, int] | None = None  # of the extended numbers to report
         self._new = 0  # where those of them begin that no compound has reported
         self._duplicate = 0
-        self._settled: int | None = None  # where `bursts` goes on
 
     def note_source(self, ssrc: int) -> None:
         """The stream's packets have this SSRC from now on."""
@@ -83,7 +80,6 @@ class ReportedStream:
         self._epoch = self.reception.epoch
         self._prior = (0, 0)
         self._ends.clear()
-        self._settled = None
         self._reported = (0.0, 0)
 
     def _advance(self, now: float, lateness: float, highest: int) -> None:
@@ -99,6 +95,3 @@ class ReportedStream:
             return
         self._new = max(first, min(end, self._ends[-1])) if self._ends else first
         self._ends.append(end)
-        settled = first if self._settled is None else max(first, self._settled)
-        self.bursts.feed(self.reception.arrivals(settled, end))
-        self._settled = max(settled, end)

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from voip.errors import ProtocolError
-from voip.stats import Arrivals
+from voip.stats import GMIN, Arrivals
 
 MAX_SPAN = 4096
 """Packets covered by the longest loss RLE block that is accepted: ten seconds of the fastest stream."""
 UNKNOWN = 127
 """Value of an unknown level, R factor or MOS in the VoIP metrics (RFC 3611 section 4.7)."""
-GMIN = 16
-"""Packets that must arrive between two lost ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 
 _BLOCK_HEADER = struct.Struct("!BBH")
 _SSRC = struct.Struct("!I")

@@ -245,4 +245,5 @@ def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
         ptime=media.packet_time,
         reduced_size=media.rtcp_rsize,
         extended=media.rtcp_xr,
+        remote_ssrc=media.remote_ssrc,
     )

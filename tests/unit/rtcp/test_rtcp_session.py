@@ -32,7 +32,7 @@ from voip.rtcp.packets import (
 )
 from voip.rtcp.roundtrip import RoundTrip, ntp_time
 from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceTime, StatisticsSummary, VoipMetrics
-from voip.stats import PlayoutStats, ReceiverStats
+from voip.stats import BurstFigures, PlayoutStats, ReceiverStats
 
 TEN_PERCENT = 0.1
 
@@ -154,7 +154,11 @@ def test_who_has_stopped_sending_sends_receiver_reports_again() -> None:
 def test_voip_metrics_tell_how_the_listener_fares() -> None:
     call = Call(random_loss(TEN_PERCENT), Link(), buffer_limit=0.4)
     call.heard = ReceiverStats(
-        received=900, expected=1000, playout=PlayoutStats(late=50, delay=0.06, delay_max=0.12, target=0.05)
+        received=900,
+        expected=1000,
+        recovered=60,
+        bursts=BurstFigures(burst_density=0.25, gap_density=0.03, burst_length=8.0, gap_length=100.0),
+        playout=PlayoutStats(late=60, discarded=50, delay=0.06, delay_max=0.12, target=0.05),
     )
     call.run(20)
     path = call.told[-1]
@@ -162,9 +166,25 @@ def test_voip_metrics_tell_how_the_listener_fares() -> None:
     (metrics,) = find(call.compounds("far")[-1][1], VoipMetrics)
     assert isinstance(metrics, VoipMetrics)
     assert metrics.discard_rate / 256 == pytest.approx(0.05, abs=0.005)
-    assert (metrics.loss_rate, metrics.round_trip, metrics.end_system_delay) == (25, 60, 60)
-    assert metrics.burst_density > metrics.gap_density > 0
-    assert metrics.burst_duration > 0
+    assert (metrics.loss_rate, metrics.round_trip, metrics.end_system_delay) == (10, 60, 60)  # after FEC: 40 of 1000
+    assert (metrics.burst_density, metrics.gap_density) == (64, 7)
+    assert (metrics.burst_duration, metrics.gap_duration) == (160, 2000)
+
+
+def test_voip_metrics_are_zeros_before_the_first_packet() -> None:
+    call = Call(Link(lose=lambda index: True), Link())
+    call.heard = ReceiverStats()
+    call.far.start_reports(call.now)
+    call.run(2)
+    (metrics,) = find(call.compounds("far")[0][1], VoipMetrics)
+    assert metrics == VoipMetrics(SSRC)
+    unannounced = Call(Link(lose=lambda index: True), Link(), rtcp_mux=True)
+    parameters = unannounced.far_rtcp.parameters
+    unannounced.far_rtcp.update(replace(parameters, remote_ssrc=None))
+    unannounced.heard = ReceiverStats()
+    unannounced.far.start_reports(unannounced.now)
+    unannounced.run(2)
+    assert not find(unannounced.compounds("far")[0][1], VoipMetrics)
 
 
 def test_blocks_are_sent_only_as_the_peer_wants_them() -> None:
