@@ -99,7 +99,8 @@ class NegotiatedMedia:
     audio is what only sound has; the rest is the same for every medium. remote is the address to send to, remote_rtcp
     that of RTCP; direction is ours. payload_type, fec_payload_type and red_payload_type are what we send with; what
     comes bears the same numbers unless receive_... says otherwise (RFC 3264 section 5.1). fec is one of FEC_SCHEMES or
-    None; RED carries ULPFEC if red_payload_type is given beside it. repair_window (seconds) is the peer's when we only
+    None; RED carries ULPFEC if red_payload_type is given beside it. fec_clock_rate (Hz) is that of the timestamps of
+    repair packets by their a=rtpmap, None: that of the media. repair_window (seconds) is the peer's when we only
     receive, else our own. The remote SSRCs are None when the peer did not announce them. rtcp_rsize: both take RTCP of
     reduced size (RFC 5506); rtcp_xr: the extended reports the peer wants (RFC 3611 section 5).
     """
@@ -123,6 +124,7 @@ class NegotiatedMedia:
     receive_fec_payload_type: int | None = None
     red_payload_type: int | None = None
     receive_red_payload_type: int | None = None
+    fec_clock_rate: int | None = None
 
     @property
     def clock_rate(self) -> int:
@@ -138,6 +140,11 @@ class NegotiatedMedia:
     def arriving_payload_type(self) -> int:
         """The payload type of the media packets that come to us."""
         return self.payload_type if self.receive_payload_type is None else self.receive_payload_type
+
+    @property
+    def repair_clock_rate(self) -> int:
+        """Hz of the RTP timestamps of repair packets."""
+        return self.fec_clock_rate or self.clock_rate
 
     @property
     def arriving_fec_payload_type(self) -> int | None:

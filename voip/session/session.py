@@ -54,7 +54,7 @@ class RtpSession:
         self.bytes_received = 0
         self.ip_bytes = 0
         self.reception = ReceptionStats(media.clock_rate)
-        self.repair_reception = ReceptionStats(media.clock_rate)
+        self.repair_reception = ReceptionStats(media.repair_clock_rate)
         both = (self.reception, self.repair_reception)
         self._latch = SourceLatch(media)
         self.rtcp_session: RtcpSession | None = None

@@ -61,7 +61,7 @@ class StreamValidator:
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
         self.reception.set_clock_rate(media.clock_rate)
-        self.repair_reception.set_clock_rate(media.clock_rate)
+        self.repair_reception.set_clock_rate(media.repair_clock_rate)
         self._use(media)
 
     def _use(self, media: NegotiatedMedia) -> None:
