@@ -58,7 +58,8 @@ class SenderStats:
     `fec_copies` counts packets that were sent once more within another one (RFC 2198).
 
     `payload_bytes` and `fec_payload_bytes` are without any header, as sender reports count (RFC 3550 section 6.4.1).
-    `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent.
+    `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent;
+    `fec_timestamp` and `fec_timestamp_at` are those of the newest repair packet.
     `levels` are those of the sound that was captured for it.
     """
 
@@ -72,6 +73,8 @@ class SenderStats:
     fec_payload_bytes: int = 0
     timestamp: int | None = None
     timestamp_at: float | None = None
+    fec_timestamp: int | None = None
+    fec_timestamp_at: float | None = None
     levels: Levels = Levels()
 
 

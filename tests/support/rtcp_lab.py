@@ -179,6 +179,8 @@ class Call:
             payload_bytes=sent.payload_bytes + 160,
             timestamp=timestamp,
             timestamp_at=self.now,
+            fec_timestamp=timestamp if repairs else sent.fec_timestamp,
+            fec_timestamp_at=self.now if repairs else sent.fec_timestamp_at,
         )
         self._index += 1
         self._next_packet += PTIME

@@ -195,6 +195,7 @@ class AudioSender:
         for packet in packets:
             data = packet.serialize()
             self._count(packet, data, repair=True)
+            self._counters.repair(packet.timestamp, self._now)
             datagrams.append(data)
         return datagrams
 

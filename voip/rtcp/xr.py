@@ -95,7 +95,11 @@ class ReferenceEcho:
 
 @dataclass(frozen=True)
 class StatisticsSummary:
-    """Lost and duplicate packets from `begin` up to but excluding `end` (section 4.6); None: not reported."""
+    """Lost and duplicate packets from `begin` up to but excluding `end` (section 4.6); None: not reported.
+
+    `jitter`: least, greatest, mean and standard deviation of the difference in transit from packet to packet, in units
+    of the RTP clock.
+    """
 
     TYPE: ClassVar[int] = 6
     ssrc: int
@@ -103,12 +107,13 @@ class StatisticsSummary:
     end: int
     lost: int | None
     duplicate: int | None
+    jitter: tuple[int, int, int, int] | None = None
 
     def serialize(self) -> bytes:
-        """The block, without jitter and hop limits."""
-        flags = (self.lost is not None) << 7 | (self.duplicate is not None) << 6
-        counts = (self.lost or 0, self.duplicate or 0)
-        return _block(self.TYPE, flags, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 8))
+        """The block, without hop limits."""
+        flags = (self.lost is not None) << 7 | (self.duplicate is not None) << 6 | (self.jitter is not None) << 5
+        counts = (self.lost or 0, self.duplicate or 0, *(self.jitter or (0, 0, 0, 0)))
+        return _block(self.TYPE, flags, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 4))
 
 
 @dataclass(frozen=True)
@@ -194,9 +199,10 @@ def _parse_block(block_type: int, specific: int, body: bytes) -> Block | None:
     if block_type == ReferenceEcho.TYPE and len(body) % _ECHO.size == 0:
         return ReferenceEcho(tuple((ssrc, last, delay) for ssrc, last, delay in _ECHO.iter_unpack(body)))
     if block_type == StatisticsSummary.TYPE and len(body) == _SUMMARY.size:
-        ssrc, begin, end, lost, duplicate, *_ = _SUMMARY.unpack(body)
+        ssrc, begin, end, lost, duplicate, least, greatest, mean, deviation, *_ = _SUMMARY.unpack(body)
         reported = (lost if specific & 0x80 else None, duplicate if specific & 0x40 else None)
-        return StatisticsSummary(ssrc, begin, end, *reported)
+        jitter = (least, greatest, mean, deviation) if specific & 0x20 else None
+        return StatisticsSummary(ssrc, begin, end, *reported, jitter)
     if block_type == VoipMetrics.TYPE and len(body) == _METRICS.size:
         fields = _METRICS.unpack(body)
         return VoipMetrics(*fields[:9], *fields[-3:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from voip.rtp.packet import RtpPacket, unwrap
 
 MAX_DROPOUT = 3000
@@ -10,6 +12,9 @@ MAX_MISORDER = 100
 """A sequence number this far behind is a jump, not reordering (RFC 3550 A.1)."""
 MAX_REPAIR_REACH = 110
 """Packets that one repair packet can name (RFC 8627 section 4.2.2.1, the longest mask)."""
+
+MAX_CHANGES = 1024
+"""Changes of transit that are kept for a summary: those of ten seconds of packets of 10 ms."""
 
 _DUPLICATE_WINDOW = 1024  # packets behind the highest whose arrival is remembered
 _SETTLE_EVERY = 2 * _DUPLICATE_WINDOW
@@ -27,6 +32,7 @@ class ReceptionStats:
 
     __slots__ = (
         "_arrival",
+        "_changes",
         "_closed",
         "_closed_received",
         "_first",
@@ -68,6 +74,7 @@ class ReceptionStats:
         self._window = 0  # bit i: packet `_high - i` has arrived; 0 only before the epoch's first packet
         self._timestamp = 0
         self._arrival: float | None = None
+        self._changes: deque[float] | None = None
 
     @property
     def expected(self) -> int:
@@ -111,6 +118,14 @@ class ReceptionStats:
     def set_clock_rate(self, clock_rate: int) -> None:
         """From the next packet on, timestamps count at `clock_rate`, in Hz; the sums go on."""
         self.clock_rate = clock_rate
+
+    def take_changes(self) -> list[float]:
+        """By how many seconds the transit of each packet differed from that of the one before, since the last call.
+
+        They are kept from the first call on, the newest MAX_CHANGES of them.
+        """
+        changes, self._changes = self._changes, deque(maxlen=MAX_CHANGES)
+        return list(changes or ())
 
     def in_window(self, sequence_number: int) -> bool:
         """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""
@@ -219,6 +234,8 @@ class ReceptionStats:
             change = abs(arrival - self._arrival - ticks / self.clock_rate)
             if change < _TIMESTAMP_STEP:
                 self.jitter += (change - self.jitter) / _JITTER_GAIN
+                if self._changes is not None:
+                    self._changes.append(change)
                 if self.jitter > self.jitter_max:
                     self.jitter_max = self.jitter
         self._timestamp = timestamp

@@ -193,11 +193,17 @@ class RtpSession:
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def keep_alive(self) -> bytes | None:
-        """A packet that opens NAT bindings for incoming media and keeps them open (RFC 6263 section 4.6): empty, and of
-        a payload type that was not negotiated, so that the peer drops it. None on hold."""
+        """A packet that opens NAT bindings for incoming media and keeps them open; None on hold.
+
+        Where RTCP has the same port, it does that (RFC 6263 section 5): its reports, or an empty one before them.
+        Elsewhere the packet is empty, and of a payload type that was not negotiated, so that the peer drops it (section
+        4.6).
+        """
         if self._latch.media_destination is None:
             return None
         media = self.media
+        if media.rtcp_mux and self.rtcp_session is not None:
+            return self.rtcp_session.keep_alive()
         taken = (
             media.payload_type,
             media.arriving_payload_type,
@@ -246,4 +252,5 @@ def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
         reduced_size=media.rtcp_rsize,
         extended=media.rtcp_xr,
         remote_ssrc=media.remote_ssrc,
+        repair_clock_rate=media.repair_clock_rate,
     )

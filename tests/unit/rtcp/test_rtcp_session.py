@@ -28,10 +28,11 @@ from voip.rtcp.packets import (
     ReportBlock,
     SenderReport,
     SourceDescription,
+    parse,
     serialize,
 )
 from voip.rtcp.roundtrip import RoundTrip, ntp_time
-from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceTime, StatisticsSummary, VoipMetrics
+from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics
 from voip.stats import BurstFigures, PlayoutStats, ReceiverStats
 
 TEN_PERCENT = 0.1
@@ -48,6 +49,11 @@ def find(compound: list[Packet], kind: type) -> list[object]:
     for packet in compound:
         parts += packet.blocks if isinstance(packet, ExtendedReport) else ()
     return [part for part in parts if isinstance(part, kind)]
+
+
+def reported(compound: list[Packet]) -> list[int]:
+    """The SSRCs that the report blocks of a compound are about."""
+    return [block.ssrc for part in compound if isinstance(part, SenderReport | ReceiverReport) for block in part.blocks]
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -128,7 +134,10 @@ def test_sender_reports_tell_what_was_sent_and_pair_both_clocks() -> None:
     call = Call(Link(), Link())
     call.run(10)
     reports = [
-        (at, part) for at, compound in call.compounds("near") for part in compound if isinstance(part, SenderReport)
+        (at, part)
+        for at, compound in call.compounds("near")
+        for part in compound
+        if isinstance(part, SenderReport) and part.ssrc == SSRC
     ]
     assert len(reports) == len(call.compounds("near"))
     for at, report in reports:
@@ -216,16 +225,124 @@ def test_the_summary_counts_lost_and_duplicate_packets() -> None:
 # -- names and ends ---------------------------------------------------------------------------------------------------
 
 
-def test_all_sources_have_one_name_and_reduced_size_leaves_it_out_mostly() -> None:
+def test_every_compound_has_a_cname_and_every_fifth_that_of_all_sources() -> None:
+    for reduced_size in (False, True):  # RFC 5506 section 4.1: never for regular reports
+        call = Call(Link(), Link(), rtcp_rsize=reduced_size)
+        call.run(20)
+        described = [find(compound, SourceDescription) for _, compound in call.compounds("near")]
+        own = SourceDescription(((SSRC, "near"),))
+        both = SourceDescription(((SSRC, "near"), (REPAIR_SSRC, "near")))
+        assert described[:7] == [[both], [own], [own], [own], [own], [both], [own]]
+        assert all(
+            find(compound, SourceDescription) == [SourceDescription(((LISTENER_SSRC, "far"),))]
+            for _, compound in call.compounds("far")
+        )
+
+
+def test_the_repair_stream_has_sender_reports_of_its_own() -> None:
     call = Call(Link(), Link())
-    call.run(20)
-    described = [find(compound, SourceDescription) for _, compound in call.compounds("near")]
-    assert described[0] == [SourceDescription(((SSRC, "near"), (REPAIR_SSRC, "near")))]
-    assert [bool(names) for names in described[:7]] == [True, False, False, False, False, True, False]
-    assert find(call.compounds("far")[0][1], SourceDescription) == [SourceDescription(((LISTENER_SSRC, "far"),))]
-    whole = Call(Link(), Link(), rtcp_rsize=False)
-    whole.run(20)
-    assert all(find(compound, SourceDescription) for _, compound in whole.compounds("near") + whole.compounds("far"))
+    call.run(30)
+    full = [(moment, find(compound, SenderReport)) for moment, compound in call.compounds("near")][::5]
+    assert len(full) >= 3
+    for moment, reports in full[1:]:
+        media, repair = reports
+        assert isinstance(media, SenderReport)
+        assert isinstance(repair, SenderReport)
+        assert (media.ssrc, repair.ssrc) == (SSRC, REPAIR_SSRC)
+        assert (media.ntp, media.timestamp) == (repair.ntp, repair.timestamp)  # here both streams have one clock
+        assert repair.packets == pytest.approx((moment - call.began) / PTIME / 2, abs=2)
+        assert repair.blocks == ()
+    about_repair = [
+        block
+        for _, compound in call.compounds("far")
+        for part in find(compound, ReceiverReport)
+        if isinstance(part, ReceiverReport)
+        for block in part.blocks
+        if block.ssrc == REPAIR_SSRC
+    ]
+    assert about_repair[-1].lsr != 0
+
+
+def test_the_sender_report_of_the_repair_stream_counts_by_its_own_clock() -> None:
+    call = Call(Link(), Link(), fec_clock_rate=48000)
+    call.run(3)
+    before = call.sent
+    call.sending = False
+    call.sent = replace(before, fec_timestamp=1000, fec_timestamp_at=call.now - 0.5)
+    last = call.near.final_report(call.now)
+    _, repair = find(parse(last[0]), SenderReport)
+    assert isinstance(repair, SenderReport)
+    assert repair.timestamp == 1000 + 24000
+
+
+def test_blocks_are_about_streams_that_were_heard_since_the_last_report() -> None:
+    call = Call(Link(), Link())
+    call.run(5)
+    assert reported(call.compounds("far")[-1][1]) == [SSRC, REPAIR_SSRC]
+    call.sending = False
+    call.run(10)
+    silent = [compound for moment, compound in call.compounds("far") if moment > call.began + 8]
+    assert len(silent) >= 2
+    assert all(reported(compound) == [] for compound in silent)
+    call.sending, call._next_packet = True, call.now
+    call.run(5)
+    assert reported(call.compounds("far")[-1][1]) == [SSRC, REPAIR_SSRC]
+    call.sending = False
+    call.run(5)
+    (last,) = call.far.final_report(call.now)
+    assert reported(parse(last)) == [SSRC, REPAIR_SSRC]  # the figures at the end, should the last report be lost
+
+
+def test_who_sends_no_media_echoes_no_reference_time_where_only_senders_may() -> None:
+    for expected in (True, False):
+        call = Call(Link(), Link())
+        far = call.far_rtcp
+        far.update(replace(far.parameters, echoes="all" if expected else "sender"))
+        call.run(10)
+        assert bool([found for _, compound in call.compounds("far") for found in find(compound, ReferenceEcho)]) == (
+            expected
+        )
+        assert [found for _, compound in call.compounds("near") for found in find(compound, ReferenceEcho)]
+    call = Call(Link(), Link())
+    call.far_rtcp.update(replace(call.far_rtcp.parameters, echo_bytes=12))  # a block with one echo has 16
+    call.run(10)
+    assert not [found for _, compound in call.compounds("far") for found in find(compound, ReferenceEcho)]
+
+
+def test_loss_patterns_keep_to_the_size_that_the_peer_names() -> None:
+    call = Call(random_loss(0.3), Link())
+    call.far_rtcp.update(replace(call.far_rtcp.parameters, loss_rle_bytes=24))
+    call.run(10)
+    blocks = [found for _, compound in call.compounds("far") for found in find(compound, LossRle)]
+    assert len(blocks) > 5
+    for block in blocks:
+        assert isinstance(block, LossRle)
+        assert len(block.serialize()) <= 24
+    about_media = [block for block in blocks if isinstance(block, LossRle) and block.ssrc == SSRC]
+    newest = about_media[-1]
+    assert (newest.end - newest.begin) & 0xFFFF >= 30  # the newest packets that fit
+    assert (newest.end - about_media[-2].end) & 0xFFFF < 200
+
+
+@pytest.mark.parametrize("wanted", ["loss", "dup", "jitt", "loss dup jitt", "TTL", "loss HL"])
+def test_the_summary_has_the_fields_that_the_peer_names(wanted: str) -> None:
+    call = Call(Link(lose=lambda index: index % 10 == 5, jitter=0.01, copies=2), Link())
+    call.far_rtcp.update(replace(call.far_rtcp.parameters, summary_fields=frozenset(wanted.split())))
+    call.run(10)
+    found = find(call.compounds("far")[-1][1], StatisticsSummary)
+    if wanted == "TTL":
+        assert found == []
+        return
+    (summary,) = found
+    assert isinstance(summary, StatisticsSummary)
+    assert (summary.lost is not None) == ("loss" in wanted)
+    assert (summary.duplicate is not None) == ("dup" in wanted)
+    assert (summary.jitter is not None) == ("jitt" in wanted)
+    if summary.jitter is not None:
+        least, greatest, mean, deviation = (ticks / 8000 for ticks in summary.jitter)
+        assert 0.0 <= least < mean < greatest <= 0.05
+        assert mean == pytest.approx(call.far.reception.jitter, rel=0.6)
+        assert 0.0 < deviation < greatest
 
 
 def test_the_last_compound_has_the_last_figures_and_bye_and_ends_nothing() -> None:

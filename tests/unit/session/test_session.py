@@ -25,6 +25,7 @@ from tests.support.session_lab import (
 )
 from voip import codecs
 from voip.media import Direction
+from voip.rtcp.packets import ReceiverReport, SourceDescription, parse
 from voip.rtp import RtpPacket
 from voip.session import CONFIRM_HELD, LATCH_HELD, MAX_RECEIVED_BYTES, Address, RtpSession
 
@@ -381,3 +382,18 @@ def test_a_packet_that_keeps_the_way_open_is_dropped_by_whoever_gets_it() -> Non
     assert other.last_heard == 1.0  # a sign of life all the same
     session.update(replace(session.media, remote=("0.0.0.0", 0)))
     assert session.keep_alive() is None
+
+
+def test_where_rtcp_has_the_same_port_it_keeps_the_way_open() -> None:
+    session = RtpSession(media(rtcp_mux=True), cname="here", rng=random.Random(1))
+    kept = session.keep_alive()
+    assert kept is not None
+    assert parse(kept) == [ReceiverReport(session.media.ssrc, ()), SourceDescription(((session.media.ssrc, "here"),))]
+    assert (session.stats.rtcp_sent, session.next_timer()) == (1, None)
+    session.start_reports(10.0)
+    assert session.keep_alive() is None
+    assert session.rtcp_to_send(20.0)
+    assert session.keep_alive() is None
+    other = RtpSession(media(rtcp_mux=True), cname="there", rng=random.Random(2))
+    assert other.receive_datagram(kept, PEER, 1.0) == []
+    assert (other.stats.rtcp, other.stats.malformed, other.last_heard) == (1, 0, 1.0)
