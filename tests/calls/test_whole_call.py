@@ -395,3 +395,45 @@ def test_what_fec_rebuilds_in_time_is_not_missing_and_makes_no_burst() -> None:
     assert stats.lost == stats.recovered > 100
     assert (stats.missing_packets, stats.missing_runs, stats.playout.discarded) == (0, 0, 0)
     assert stats.bursts.burst_density == stats.bursts.gap_density == 0.0
+
+
+# -- packets of a payload type that was not agreed on -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fec", ["off", "4"])
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_packets_of_an_unknown_type_are_neither_lost_nor_concealed(fec: str, loss: float) -> None:
+    both = Call(Link(loss=loss, seed=4), fec=fec, latency=0.12)
+    sender, taken = both.sender, 0
+    both.talk(part(0, 1))
+    for index in range(300):
+        both.talk(part(1 + index * 0.02, 1.02 + index * 0.02))
+        if index % 10 == 9:
+            number = sender._packetizer.take_number()
+            unknown = RtpPacket(
+                19 if index % 20 == 9 else 126, number, sender._packetizer.timestamp, both.media.ssrc, b"@"
+            )
+            both.link.send(unknown.serialize(), both.now)
+            taken += 1
+    result = both.end()
+    stats = result.stats
+    assert stats.expected == 350 + taken
+    if not loss:
+        assert (stats.lost, stats.missing_packets, stats.playout.concealed) == (0, 0, 0)
+        assert result.exact()
+    else:
+        assert stats.lost == pytest.approx(both.link.lost, abs=2)
+        assert stats.missing_packets <= stats.lost_after_fec + stats.playout.discarded + 2
+    assert both.session.stats.unknown_payload_type == pytest.approx(taken, abs=taken * loss * 3)
+
+
+def test_sound_that_bears_the_number_of_an_unknown_packet_is_heard() -> None:
+    both = Call()
+    both.talk(part(0, 1))
+    for index in range(50):
+        data = RtpPacket(126, both.sender._packetizer.sequence_number, 1, both.media.ssrc, b"@").serialize()
+        both.link.send(data, both.now)
+        both.talk(part(1 + index * 0.02, 1.02 + index * 0.02))
+    result = both.end()
+    assert result.exact()
+    assert (result.stats.playout.played, result.stats.playout.concealed) == (100, 0)

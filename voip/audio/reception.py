@@ -65,7 +65,8 @@ class Reception:
         window = round(media.repair_window / media.packet_time)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
         self._non_audio, self._event = media.shared_payload_types, media.audio.arriving_telephone_event_payload_type
-        numbers = (media.arriving_payload_type, media.arriving_fec_payload_type, media.arriving_red_payload_type)
+        self._sound = frozenset({media.arriving_payload_type})
+        numbers = (self._sound, media.arriving_fec_payload_type, media.arriving_red_payload_type)
         terms = (media.fec, numbers, self._non_audio, media.remote_ssrc, media.packet_time, media.clock_rate)
         if terms == self._fec_terms:
             return
@@ -74,7 +75,7 @@ class Reception:
         self._renew_decoders(media)
 
     def _renew_decoders(self, media: NegotiatedMedia) -> None:
-        media_types, step = frozenset({media.arriving_payload_type}), round(media.packet_time * media.clock_rate)
+        media_types, step = self._sound, round(media.packet_time * media.clock_rate)
         self._fec = create_decoder(
             media.fec,
             payload_type=media.arriving_fec_payload_type,
@@ -87,7 +88,6 @@ class Reception:
         elif self._numbers is None:
             self._numbers = MediaNumbers(step)
         self._red_payload_type = media.arriving_red_payload_type
-        self._red_types = {media.arriving_payload_type, media.arriving_fec_payload_type, *self._non_audio}
         self._red = None
         if self._red_payload_type is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
@@ -119,11 +119,14 @@ class Reception:
         except ProtocolError:
             return None
         self.fec_copies += len(blocks)
-        return (packet, blocks) if packet.payload_type in self._red_types else None
+        carried = packet.payload_type
+        known = carried in self._sound or carried in self._non_audio or carried == self._fec_payload_type
+        return (packet, blocks) if known else None
 
     def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         stats = self.stats
-        if packet.payload_type in self._non_audio and self._numbers is not None:
+        agreed = packet.payload_type in self._sound or packet.payload_type in self._non_audio
+        if self._numbers is not None and packet.payload_type not in self._sound:
             self._receive_unnumbered(packet, arrival)
             return
         placed = packet if self._numbers is None else self._numbers.place(packet)
@@ -131,12 +134,15 @@ class Reception:
             self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.count(placed, arrival, timed=packet.payload_type != self._event)
+        extended = stats.count(placed, arrival, timed=agreed and packet.payload_type != self._event)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
         rebuilt = [] if self._fec is None else self._fec.receive(packet)[1:]
-        self._pass_on(placed, arrival, blocks)
+        if agreed:
+            self._pass_on(placed, arrival, blocks)
+        else:
+            self._playout.note(placed, known=False)
         for available in rebuilt:
             self._pass_on_parity(available, arrival)
 
@@ -146,7 +152,8 @@ class Reception:
         self._numbers.repair(packet)
         for available in [] if self._fec is None else self._fec.receive(packet)[1:]:
             self._pass_on_parity(available, arrival)
-        self._note_non_audio(packet, arrival)
+        if packet.payload_type in self._non_audio:
+            self._note_non_audio(packet, arrival)
 
     def _restart(self, packet: RtpPacket) -> None:
         self.stats.restart(packet)

@@ -150,9 +150,9 @@ class Playout:
         position = None if self._state is PlayoutState.BUFFERING else self._position.timestamp
         return self._queue.put(packet, arrival, position=position, step=self._step)
 
-    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> PutResult:
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True, known: bool = True) -> PutResult:
         """Take in a packet that is no sound; see `PacketQueue.note`."""
-        return self._queue.note(packet, comfort=comfort, numbered=numbered)
+        return self._queue.note(packet, comfort=comfort, numbered=numbered, known=known)
 
     def restart(self) -> None:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""

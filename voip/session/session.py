@@ -135,11 +135,19 @@ class RtpSession:
         if latch.unsignalled:
             packet = self._validator.with_expected_type(packet)
         if not self._validator.is_expected(packet):
-            self.unknown_payload_type += 1
-            return []
+            return self._receive_unknown(ReceivedPacket(packet, now, len(data)))
         if source != latch.source:
             latch.latch(source)
         return self._validate(ReceivedPacket(packet, now, len(data)))
+
+    def _receive_unknown(self, received: ReceivedPacket) -> list[RtpPacket]:
+        """A packet of the peer of a type that was not negotiated: none of its sound, but perhaps one of its numbers."""
+        self.unknown_payload_type += 1
+        if not self._validator.counts_unknown(received):
+            return []
+        self.bytes_received += received.size
+        self.ip_bytes += received.size + self._latch.ip_header
+        return [received.packet]
 
     def _receive_foreign(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
         """A datagram from another address: none passes until that address has sent a convincing run."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from voip.media import FIRST_DYNAMIC, ULPFEC, NegotiatedMedia
 from voip.rtcp import RtcpSession
-from voip.rtp import ReceptionStats, RtpPacket
+from voip.rtp import MAX_MISORDER, ReceptionStats, RtpPacket, unwrap
 from voip.session.latch import StreamPosition
 from voip.session.run import PacketRun, ReceivedPacket
 
@@ -88,6 +88,22 @@ class StreamValidator:
         if self.ssrc is None and self._guessed is None and dynamic and not self.is_expected(packet):
             self._guessed = arrived
         return replace(packet, payload_type=expected) if arrived == self._guessed else packet
+
+    def counts_unknown(self, received: ReceivedPacket) -> bool:
+        """Count a packet of a payload type that was not negotiated if its SSRC and number are those of the stream.
+
+        It has been received (RFC 3550 A.3): what is left out of the count would be called lost. It begins no stream,
+        and moves none far.
+        """
+        packet, highest = received.packet, self.reception.highest
+        if packet.ssrc != self.ssrc or highest is None:
+            return False
+        if abs(unwrap(packet.sequence_number, highest) - highest) > MAX_MISORDER:
+            return False
+        self.reception.count(packet, received.time, timed=False)
+        if self._rtcp is not None:
+            self._rtcp.note_media(packet.ssrc, received.time)
+        return True
 
     # -- SSRC and sequence number -------------------------------------------------------------------------------------
 

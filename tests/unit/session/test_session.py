@@ -70,8 +70,32 @@ def test_other_payload_types_are_counted_and_harmless() -> None:
     w = wire()
     w.stream(range(3))
     for payload_type in (101, 13, 8, 127):
-        assert w.send(replace(packet(3), payload_type=payload_type)) == []
+        (kept,) = w.send(replace(packet(3), payload_type=payload_type))  # for its number alone
+        assert kept.payload_type == payload_type
     assert (w.session.stats.unknown_payload_type, w.session.last_heard) == (4, w.now)
+    assert w.stream(range(3, 6)) == [3, 4, 5]
+
+
+def test_packets_of_other_payload_types_in_the_streams_numbers_are_received_and_not_lost() -> None:
+    w = wire()
+    for index in range(100):
+        w.send(replace(packet(index), payload_type=19 if index % 10 == 9 else MEDIA_TYPE))
+    assert (w.session.reception.received, w.session.reception.lost) == (100, 0)
+    assert w.session.stats.unknown_payload_type == 10
+    assert w.session.stats.bytes == 100 * 172
+
+
+def test_packets_of_other_payload_types_begin_no_stream_and_move_none() -> None:
+    w = wire()
+    assert w.send(replace(packet(0), payload_type=126)) == []
+    assert not w.session.latched
+    w.stream(range(3))
+    assert w.send(replace(packet(3, ssrc=0xBAD), payload_type=126)) == []
+    for ahead in (101, 2000, 30000, -200):
+        assert w.send(replace(packet(3, ahead=ahead), payload_type=126)) == []
+        assert w.send(replace(packet(4, ahead=ahead), payload_type=126)) == []
+    assert w.send(replace(packet(3), payload_type=126), STRANGER) == []
+    assert w.session.reception.received == 3
     assert w.stream(range(3, 6)) == [3, 4, 5]
 
 
@@ -286,8 +310,9 @@ def test_a_new_codec_goes_on_with_the_same_stream() -> None:
     w = wire()
     w.stream(range(10))
     w.session.update(media(codec=codecs.find("L16", 16000, 1), payload_type=96, remote_fec_ssrc=REPAIR_SSRC))
-    assert w.stream([10]) == []
+    assert [kept.payload_type for kept in w.send(packet(10))] == [MEDIA_TYPE]  # for its number alone
     assert len(w.send(replace(packet(11), payload_type=96))) == 1
+    assert w.session.reception.lost == 0
     assert w.session.stats.unknown_payload_type == 1
     assert w.session.reception.clock_rate == 16000
     assert len(w.send(repair(csrcs=()))) == 1
