@@ -397,7 +397,7 @@ def test_what_fec_rebuilds_in_time_is_not_missing_and_makes_no_burst() -> None:
     assert stats.bursts.burst_density == stats.bursts.gap_density == 0.0
 
 
-# -- packets of a payload type that was not agreed on -------------------------------------------------------------------
+# -- packets of a payload type that was not agreed on -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fec", ["off", "4"])
@@ -410,9 +410,8 @@ def test_packets_of_an_unknown_type_are_neither_lost_nor_concealed(fec: str, los
         both.talk(part(1 + index * 0.02, 1.02 + index * 0.02))
         if index % 10 == 9:
             number = sender._packetizer.take_number()
-            unknown = RtpPacket(
-                19 if index % 20 == 9 else 126, number, sender._packetizer.timestamp, both.media.ssrc, b"@"
-            )
+            payload_type, timestamp = 19 if index % 20 == 9 else 126, sender._packetizer.timestamp
+            unknown = RtpPacket(payload_type, number, timestamp, both.media.ssrc, b"@")
             both.link.send(unknown.serialize(), both.now)
             taken += 1
     result = both.end()

@@ -94,6 +94,9 @@ class Reception:
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """A packet has arrived."""
+        if packet.payload_type == self._event and self._ssrc not in (None, packet.ssrc):
+            self._on_event(packet, arrival)  # of a stream of its own: its numbers say nothing of the sound's
+            return
         found = self._unwrapped(packet)
         if found is None:
             self._rejected_before += 1

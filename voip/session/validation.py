@@ -18,6 +18,8 @@ CONFIRM_PACKETS = 2
 """Packets in sequence that confirm a jump (RFC 3550 A.1)."""
 CONFIRM_HELD = 16
 """Packets kept until a jump is confirmed."""
+EVENT_STEP = 100
+"""Sequence numbers from one telephone event to the next: as for any stream (MAX_MISORDER of RFC 3550 A.1)."""
 CONFIRM_SILENCE = 1.5
 """Packet times since the last packet of the stream that is to be replaced."""
 
@@ -46,6 +48,7 @@ class StreamValidator:
         self._repair_ssrc = media.remote_fec_ssrc
         self._counted_repair_ssrc: int | None = None
         self._repair_jump: int | None = None  # a repair packet's number far from the others
+        self._events: PacketRun | None = None  # telephone events of an SSRC of their own
         self._pending: PacketRun | None = None  # another SSRC, or a jump, until it is confirmed
         self._timestamp: int | None = None  # of the last audio packet
         self._timestamp_at = float("-inf")  # its arrival
@@ -117,6 +120,8 @@ class StreamValidator:
                 return self._validate_repair(received)
         if packet.ssrc != self.ssrc:
             announced = self._media.remote_ssrc
+            if packet.payload_type == self._event_type and packet.ssrc != announced:
+                return self._validate_event(received)
             if packet.ssrc == announced or (announced is None and self.ssrc is None):
                 return self._begin([received])
             return self._confirm(received)
@@ -126,6 +131,22 @@ class StreamValidator:
             self._drop_pending()
         self._accept(received)
         return [received]
+
+    def _validate_event(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        """A telephone event of an SSRC and of numbers of its own: the second in sequence confirms the first.
+
+        They are no part of the stream, neither counted with it nor a rival of it.
+        """
+        run = self._events
+        if run is None or not run.extend(received, EVENT_STEP):
+            self.stray += len(run.held) if run is not None else 0
+            self._events = PacketRun(received, CONFIRM_HELD)
+            return []
+        if run.count < CONFIRM_PACKETS:
+            return []
+        confirmed = list(run.held)
+        run.held.clear()
+        return confirmed
 
     def _validate_repair(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         packet = received.packet
