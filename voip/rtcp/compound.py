@@ -95,6 +95,8 @@ class CompoundWriter:
     def _block(self, stream: ReportedStream, now: float, *, always: bool) -> ReportBlock | None:
         last, age = self._peer.last_sender_report(stream.ssrc, now)
         block = stream.report(now, self._media.reception.jitter, last, short_duration(age))
+        if stream.ssrc in (self._terms.ssrc, self._terms.repair_ssrc):
+            return None  # our own packets, sent back: a report would be about us, and come back as the peer's
         return block if always or stream.heard else None
 
     def _extended(self, ntp: int, now: float, *, sends: bool) -> list[xr.Block]:

@@ -100,6 +100,7 @@ class RtpSession:
             foreign=self.foreign,
             unknown_payload_type=self.unknown_payload_type,
             stray=self.stray,
+            looped=self._validator.looped,
             rtcp=self.rtcp,
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,

@@ -27,8 +27,10 @@ CONFIRM_SILENCE = 1.5
 class StreamValidator:
     """Validates the packets of one media stream and of its repair stream, and counts them.
 
-    `stray` counts packets of another SSRC, or after a jump that no second packet confirmed. `reception` counts the
-    media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of both.
+    `stray` counts packets of another SSRC, or after a jump that no second packet confirmed; `looped` those of our own
+    SSRC: echo tests send media back as it is, and are to be heard (RFC 3550 section 8.2 would ignore them). `reception`
+    counts the media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of
+    both.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class StreamValidator:
         self.repair_reception = repair_reception
         self.ssrc: int | None = None
         self.stray = 0
+        self.looped = 0
         self._use(media)
         self._rtcp = rtcp
         self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
@@ -113,6 +116,8 @@ class StreamValidator:
     def validate(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         """The packets now known to belong to the stream, in order: usually this one, sometimes also held ones."""
         packet = received.packet
+        if packet.ssrc == self._media.ssrc:
+            self.looped += 1
         if packet.payload_type not in self._media_types:
             # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (voip.fec).
             shares_numbers = self._media.fec == ULPFEC and packet.ssrc == self.ssrc

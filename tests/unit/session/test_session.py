@@ -18,6 +18,7 @@ from tests.support.session_lab import (
     SENDER_REPORT,
     SSRC,
     STRANGER,
+    Wire,
     media,
     packet,
     repair,
@@ -422,3 +423,13 @@ def test_where_rtcp_has_the_same_port_it_keeps_the_way_open() -> None:
     other = RtpSession(media(rtcp_mux=True), cname="there", rng=random.Random(2))
     assert other.receive_datagram(kept, PEER, 1.0) == []
     assert (other.stats.rtcp, other.stats.malformed, other.last_heard) == (1, 0, 1.0)
+
+
+def test_our_own_packets_sent_back_are_heard_counted_and_not_reported_about() -> None:
+    agreed = media(ssrc=SSRC, rtcp_mux=True, remote_ssrc=None)
+    w = Wire(RtpSession(agreed, cname="here", rng=random.Random(1)))
+    assert w.stream(range(100)) == list(range(100))  # an echo test
+    assert (w.session.stats.looped, w.session.stats.stray) == (100, 0)
+    (compound,) = w.session.rtcp_to_send(w.now + 5)
+    assert parse(compound)[0] == ReceiverReport(SSRC, ())
+    assert parse(w.session.final_report(w.now + 6)[0])[0] == ReceiverReport(SSRC, ())
