@@ -58,7 +58,8 @@ class SenderStats:
     `fec_copies` counts packets that were sent once more within another one (RFC 2198).
 
     `payload_bytes` and `fec_payload_bytes` are without any header, as sender reports count (RFC 3550 section 6.4.1).
-    `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent.
+    `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent;
+    `fec_timestamp` and `fec_timestamp_at` are those of the newest repair packet.
     `levels` are those of the sound that was captured for it.
     """
 
@@ -72,6 +73,8 @@ class SenderStats:
     fec_payload_bytes: int = 0
     timestamp: int | None = None
     timestamp_at: float | None = None
+    fec_timestamp: int | None = None
+    fec_timestamp_at: float | None = None
     levels: Levels = Levels()
 
 
@@ -127,11 +130,12 @@ class PlayoutStats:
     """What was heard of one stream; `PlayoutCounters` (voip.jitter) counts it.
 
     `late` packets arrived (or were rebuilt) after their turn to be played; `skipped` ones were left out to shorten the
-    delay; `concealed` counts packets in whose place sound was synthesized, and `longest_gap` is the longest such time.
-    `underruns`: how often no packet was here though the sender had sent some; `resyncs`: how often play-out started
-    over elsewhere in the stream. `silent_seconds`: the peer was to send and nothing came; `unheard_seconds`: what came
-    was not heard, since the device was gone or the process stood still. `delay` is the play-out delay over the fastest
-    packets, `target` the one aimed at.
+    delay; `discarded` are those of both that had arrived by themselves (RFC 3611 section 4.7.1). `concealed` counts
+    packets in whose place sound was synthesized, and `longest_gap` is the longest such time. `underruns`: how often no
+    packet was here though the sender had sent some; `resyncs`: how often play-out started over elsewhere in the stream.
+    `silent_seconds`: the peer was to send and nothing came; `unheard_seconds`: what came was not heard, since the
+    device was gone or the process stood still. `delay` is the play-out delay over the fastest packets, `target` the one
+    aimed at.
     """
 
     played: int = 0
@@ -142,6 +146,7 @@ class PlayoutStats:
     skipped_seconds: float = 0.0
     longest_gap: float = 0.0
     late: int = 0
+    discarded: int = 0
     underruns: int = 0
     resyncs: int = 0
     silent_seconds: float = 0.0
@@ -201,7 +206,8 @@ class ReceiverStats:
 class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
-    `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed. `icmp_errors` and
+    `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed; `looped` those of our
+    own SSRC, which a peer has sent back. `icmp_errors` and
     `unsent` count datagrams of ours: those refused because of what came back for earlier ones, those that the system
     did not take; `overruns` the packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams
     received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the
@@ -215,6 +221,7 @@ class SessionStats:
     foreign: int = 0
     unknown_payload_type: int = 0
     stray: int = 0
+    looped: int = 0
     rtcp: int = 0
     icmp_errors: int = 0
     unsent: int = 0

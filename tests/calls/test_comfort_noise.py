@@ -234,8 +234,12 @@ def test_another_number_is_still_unknown() -> None:
     call = Call(agreed=media(comfort_noise_payload_type=None))
     call.talk(noise(0.2))
     stray = RtpPacket(CN, 5, 5, 0x11111111, bytes([LEVEL]))
-    assert call.session.receive_datagram(stray.serialize(), ("192.0.2.1", 40000), call.now) == []
+    for packet in call.session.receive_datagram(stray.serialize(), ("192.0.2.1", 40000), call.now):
+        assert packet.payload_type == CN  # for its number alone
+        call.receiver.put(packet, call.now)
     assert call.session.stats.unknown_payload_type == 1
+    call.talk(noise(0.2, seed=8))
+    assert call.receiver.snapshot().playout.concealed == 0
     assert isinstance(call.sender, AudioSender)
 
 

@@ -373,3 +373,66 @@ def test_another_codec_takes_over_in_the_middle() -> None:
     both.talk(part(2, 4))
     stats = both.end().stats
     assert stats.received == stats.expected == stats.playout.played == 200
+
+
+# -- what became of each packet ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mean_run", [1.0, 3.0])
+def test_missing_packets_are_those_lost_after_fec_and_those_too_late(mean_run: float) -> None:
+    for fec in ("off", "4"):
+        stats = call(30, link=Link(loss=0.1, burst=mean_run, jitter=0.015, seed=9), fec=fec).stats
+        assert stats.lost > 100
+        assert stats.missing_packets == pytest.approx(stats.lost_after_fec + stats.playout.discarded, abs=2)
+        assert 0 < stats.missing_runs <= stats.missing_packets
+        if fec == "off":
+            assert stats.missing_packets / stats.missing_runs == pytest.approx(1.11 if mean_run == 1 else 3, rel=0.25)
+
+
+def test_what_fec_rebuilds_in_time_is_not_missing_and_makes_no_burst() -> None:
+    link = Link(drop=lambda packet: packet.payload_type == 96 and packet.sequence_number % 8 == 2)
+    stats = call(20, link=link, fec="4", latency=0.12).stats
+    assert stats.lost == stats.recovered > 100
+    assert (stats.missing_packets, stats.missing_runs, stats.playout.discarded) == (0, 0, 0)
+    assert stats.bursts.burst_density == stats.bursts.gap_density == 0.0
+
+
+# -- packets of a payload type that was not agreed on -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fec", ["off", "4"])
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_packets_of_an_unknown_type_are_neither_lost_nor_concealed(fec: str, loss: float) -> None:
+    both = Call(Link(loss=loss, seed=4), fec=fec, latency=0.12)
+    sender, taken = both.sender, 0
+    both.talk(part(0, 1))
+    for index in range(300):
+        both.talk(part(1 + index * 0.02, 1.02 + index * 0.02))
+        if index % 10 == 9:
+            number = sender._packetizer.take_number()
+            payload_type, timestamp = 19 if index % 20 == 9 else 126, sender._packetizer.timestamp
+            unknown = RtpPacket(payload_type, number, timestamp, both.media.ssrc, b"@")
+            both.link.send(unknown.serialize(), both.now)
+            taken += 1
+    result = both.end()
+    stats = result.stats
+    assert stats.expected == 350 + taken
+    if not loss:
+        assert (stats.lost, stats.missing_packets, stats.playout.concealed) == (0, 0, 0)
+        assert result.exact()
+    else:
+        assert stats.lost == pytest.approx(both.link.lost, abs=2)
+        assert stats.missing_packets <= stats.lost_after_fec + stats.playout.discarded + 2
+    assert both.session.stats.unknown_payload_type == pytest.approx(taken, abs=taken * loss * 3)
+
+
+def test_sound_that_bears_the_number_of_an_unknown_packet_is_heard() -> None:
+    both = Call()
+    both.talk(part(0, 1))
+    for index in range(50):
+        data = RtpPacket(126, both.sender._packetizer.sequence_number, 1, both.media.ssrc, b"@").serialize()
+        both.link.send(data, both.now)
+        both.talk(part(1 + index * 0.02, 1.02 + index * 0.02))
+    result = both.end()
+    assert result.exact()
+    assert (result.stats.playout.played, result.stats.playout.concealed) == (100, 0)

@@ -14,6 +14,7 @@ from voip.quality import Rating
 from voip.rtcp import ReportSources
 from voip.rtcp.packets import Packet, parse
 from voip.rtp import RtpPacket
+from voip.sdp.reports import parse_extended_reports
 from voip.session import RtpSession
 from voip.stats import PathReport, ReceiverStats, SenderStats
 
@@ -21,7 +22,7 @@ SENDER, RECEIVER = ("192.0.2.1", 5000), ("192.0.2.2", 6000)
 SSRC, REPAIR_SSRC, LISTENER_SSRC = 0xCAFE0001, 0xFEC00001, 0x11112222
 FIRST_NUMBER, FIRST_REPAIR, FIRST_TIMESTAMP = 65530, 65533, 0xFFFFFF00  # everything wraps early
 NTP_OFFSET = 3_900_000_000.0 + 0.999  # the seconds of NTP time tick soon after the start
-EVERYTHING = frozenset({"pkt-loss-rle", "rcvr-rtt", "stat-summary", "voip-metrics"})
+EVERYTHING = parse_extended_reports(["pkt-loss-rle rcvr-rtt=all stat-summary=loss,dup,jitt voip-metrics"])
 PTIME, STEP = 0.02, 160
 
 
@@ -181,6 +182,8 @@ class Call:
             payload_bytes=sent.payload_bytes + 160,
             timestamp=timestamp,
             timestamp_at=self.now,
+            fec_timestamp=timestamp if repairs else sent.fec_timestamp,
+            fec_timestamp_at=self.now if repairs else sent.fec_timestamp_at,
         )
         self._index += 1
         self._next_packet += PTIME

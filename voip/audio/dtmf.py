@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from voip.errors import ProtocolError
@@ -36,6 +36,9 @@ REMEMBERED_EVENTS = 16
 """Past events whose late packets are still recognized."""
 MAX_TICKS = 0xFFFF
 """Longest duration of an event in ticks; a longer one is sent in segments (section 2.5.1.3)."""
+
+MAX_EVENTS = 8
+"""Events of one packet that are read; no known sender packs more than two."""
 
 _PAYLOAD = struct.Struct("!BBH")
 _END_BIT = 0x80
@@ -68,6 +71,18 @@ class TelephoneEvent:
         code, flags, duration = _PAYLOAD.unpack_from(payload)
         return cls(code, bool(flags & _END_BIT), flags & _VOLUME_MASK, duration)
 
+    @classmethod
+    def parse_all(cls, payload: bytes) -> list[TelephoneEvent]:
+        """Read all events of a payload, which follow each other without a pause (section 2.5.1.5): all but the last
+        have ended. ProtocolError if there is none.
+
+        At most MAX_EVENTS are read. A further event of no duration is padding.
+        """
+        starts = range(0, max(1, min(len(payload) // _PAYLOAD.size, MAX_EVENTS)) * _PAYLOAD.size, _PAYLOAD.size)
+        events = [cls.parse(payload[start:]) for start in starts]
+        events = [event for index, event in enumerate(events) if event.duration or not index]
+        return [replace(event, end=True) for event in events[:-1]] + events[-1:]
+
     def serialize(self) -> bytes:
         """Four bytes."""
         return _PAYLOAD.pack(self.code, self.volume | (_END_BIT if self.end else 0), self.duration)
@@ -89,21 +104,42 @@ class DtmfReceiver:
         self._code: int | None = None  # of the key that is being pressed
         self._timestamp = self._before = self._duration = 0  # `before`: ticks of its earlier segments
         self._began_at = self._last_at = 0.0
-        self._over: deque[int] = deque(maxlen=REMEMBERED_EVENTS)
+        self._over: deque[tuple[int, int]] = deque(maxlen=REMEMBERED_EVENTS)  # timestamps and codes
+        self._number: int | None = None  # the highest sequence number so far
 
     def receive(self, packet: RtpPacket, now: float) -> list[Digit]:
         """The keys that this packet shows to be released: mostly none, or one. Malformed packets are ignored."""
         try:
-            event = TelephoneEvent.parse(packet.payload)
+            events = TelephoneEvent.parse_all(packet.payload)
         except ProtocolError:
             return []
-        if event.code >= len(DIGITS) or packet.timestamp in self._over:
+        newest = self._number is not None and unwrap(packet.sequence_number - self._number, 0) > 0
+        if newest or self._number is None:
+            self._number = packet.sequence_number
+        released: list[Digit] = []
+        timestamp = packet.timestamp
+        for event in events:
+            begins = packet.marker and newest and event is events[0]
+            released += self._receive(event, timestamp, now, begins=begins, marker=packet.marker)
+            timestamp = (timestamp + event.duration) & 0xFFFFFFFF
+        return released
+
+    def _receive(self, event: TelephoneEvent, timestamp: int, now: float, *, begins: bool, marker: bool) -> list[Digit]:
+        """An event that began at `timestamp`; `begins`: this is its first packet, and no copy of an older one.
+
+        A peer whose clock stands still gives several keys the same timestamp.
+        """
+        if event.code >= len(DIGITS):
             return []
         released: list[Digit] = []
-        if self._code is None or packet.timestamp != self._timestamp:
-            if self._code is not None and unwrap(packet.timestamp - self._timestamp, 0, 32) < 0:
-                return self._belated(event, packet.timestamp)
-            released = self._press(event, packet, now)
+        if (self._code, self._timestamp) != (event.code, timestamp):
+            if (timestamp, event.code) in self._over:
+                if not begins or event.end:
+                    return []
+                self._over.remove((timestamp, event.code))
+            if self._code is not None and unwrap(timestamp - self._timestamp, 0, 32) < 0:
+                return self._belated(event, timestamp)
+            released = self._press(event, timestamp, now, marker=marker)
         self._duration = max(self._duration, event.duration)
         self._last_at = now
         return released + self.release() if event.end else released
@@ -116,29 +152,29 @@ class DtmfReceiver:
         """End the key that is being pressed, if there is one."""
         if self._code is None:
             return []
-        self._over.append(self._timestamp)
+        self._over.append((self._timestamp, self._code))
         digit = Digit(DIGITS[self._code], self._seconds(self._before + self._duration))
         self._code, self._before = None, 0
         return [digit]
 
-    def _press(self, event: TelephoneEvent, packet: RtpPacket, now: float) -> list[Digit]:
-        """Another timestamp: another key, or the next segment of a long one."""
-        ahead = (packet.timestamp - self._timestamp) & 0xFFFFFFFF
+    def _press(self, event: TelephoneEvent, timestamp: int, now: float, *, marker: bool) -> list[Digit]:
+        """Another timestamp or code: another key, or the next segment of a long one."""
+        ahead = (timestamp - self._timestamp) & 0xFFFFFFFF
         released: list[Digit] = []
-        if self._code == event.code and ahead == MAX_TICKS and not packet.marker:
-            self._over.append(self._timestamp)
+        if self._code == event.code and ahead == MAX_TICKS and not marker:
+            self._over.append((self._timestamp, event.code))
             self._before += MAX_TICKS
         else:
             released = self.release()
             self._began_at = now
-        self._code, self._timestamp, self._duration = event.code, packet.timestamp, 0
+        self._code, self._timestamp, self._duration = event.code, timestamp, 0
         return released
 
     def _belated(self, event: TelephoneEvent, timestamp: int) -> list[Digit]:
         """A key before the one that is pressed, of which nothing had come."""
         if not event.end:
             return []
-        self._over.append(timestamp)
+        self._over.append((timestamp, event.code))
         return [Digit(DIGITS[event.code], event.duration / self._clock_rates[0])]
 
     def _seconds(self, ticks: int) -> float:

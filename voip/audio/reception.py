@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from voip.errors import ProtocolError
 from voip.fec import MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
@@ -18,6 +19,30 @@ REMEMBERED = 1024
 
 REACHES = 32
 """Repair packets whose reach is remembered: some hundred milliseconds, so that a change of pattern soon counts."""
+
+
+class _Types(NamedTuple):
+    """What each payload type that may come is for. `sound` is of the clock rate that comes, `agreed` of any."""
+
+    sound: frozenset[int]
+    agreed: frozenset[int]
+    non_audio: frozenset[int]
+    events: frozenset[int]
+    fec: int | None
+    red: int | None
+
+    @staticmethod
+    def of(media: NegotiatedMedia) -> _Types:
+        """By what was negotiated, and comes at present."""
+        formats = media.arriving_formats
+        return _Types(
+            sound=frozenset(number for number, codec in formats.items() if codec.clock_rate == media.clock_rate),
+            agreed=frozenset(formats) | media.shared_payload_types,
+            non_audio=media.shared_payload_types,
+            events=frozenset(media.audio.arriving_telephone_events),
+            fec=media.arriving_fec_payload_type,
+            red=media.arriving_red_payload_type,
+        )
 
 
 class Reception:
@@ -60,16 +85,12 @@ class Reception:
         """Go on with what a re-INVITE agreed; the sums go on, too."""
         self._playout = playout
         self.stats.set_clock_rate(media.clock_rate)
-        self._fec_payload_type = media.arriving_fec_payload_type
+        self._types = _Types.of(media)
         # No honest repair packet is further ahead of what has arrived than its window: a strange one invents no loss.
         window = round(media.repair_window / media.packet_time)
         self._believed = min(window, MAX_REPAIR_REACH) if window else MAX_REPAIR_REACH
-        self._non_audio, self._events = media.shared_payload_types, frozenset(media.audio.arriving_telephone_events)
-        self._sound = frozenset(
-            number for number, codec in media.arriving_formats.items() if codec.clock_rate == media.clock_rate
-        )
-        numbers = (self._sound, media.arriving_fec_payload_type, media.arriving_red_payload_type)
-        terms = (media.fec, numbers, self._non_audio, media.remote_ssrc, media.packet_time, media.clock_rate)
+        numbers = (self._types.sound, media.arriving_fec_payload_type, media.arriving_red_payload_type)
+        terms = (media.fec, numbers, self._types.non_audio, media.remote_ssrc, media.packet_time, media.clock_rate)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
@@ -77,44 +98,46 @@ class Reception:
         self._renew_decoders(media)
 
     def _renew_decoders(self, media: NegotiatedMedia) -> None:
-        media_types, step = self._sound, round(media.packet_time * media.clock_rate)
+        media_types, step = self._types.sound, round(media.packet_time * media.clock_rate)
         self._fec = create_decoder(
             media.fec,
             payload_type=media.arriving_fec_payload_type,
             media_ssrc=media.remote_ssrc,
-            media_payload_types=media_types | self._non_audio,
+            media_payload_types=media_types | self._types.non_audio,
             step=step,
         )
         if media.fec != ULPFEC:
             self._numbers = None
         elif self._numbers is None:
             self._numbers = MediaNumbers(step)
-        self._red_payload_type = media.arriving_red_payload_type
         self._red = None
-        if self._red_payload_type is not None:
+        if self._types.red is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """A packet has arrived."""
+        if packet.payload_type in self._types.events and self._ssrc not in (None, packet.ssrc):
+            self._on_event(packet, arrival)  # of a stream of its own: its numbers say nothing of the sound's
+            return
         found = self._unwrapped(packet)
         if found is None:
             self._rejected_before += 1
             return
         packet, blocks = found
-        if packet.payload_type == self._fec_payload_type:
+        if packet.payload_type == self._types.fec:
             if self._numbers is not None:
                 self._numbers.repair(packet)
             self.fec_packets += 1
             self._repair(packet, arrival)
         else:
-            self._receive(packet, arrival, [block for block in blocks if block.payload_type != self._fec_payload_type])
+            self._receive(packet, arrival, [block for block in blocks if block.payload_type != self._types.fec])
         for block in blocks:
-            if block.payload_type == self._fec_payload_type:  # parity within another packet: RFC 5109 section 14.2
+            if block.payload_type == self._types.fec:  # parity within another packet: RFC 5109 section 14.2
                 self._repair(replace(packet, payload_type=block.payload_type, payload=block.payload), arrival)
 
     def _unwrapped(self, packet: RtpPacket) -> tuple[RtpPacket, list[red.Block]] | None:
         """The packet, and what else was in it if RED carried it; None if that makes no sense."""
-        if packet.payload_type != self._red_payload_type:
+        if packet.payload_type != self._types.red:
             return packet, []
         try:
             packet, blocks = red.unwrap(packet)
@@ -122,12 +145,13 @@ class Reception:
             return None
         self.fec_copies += len(blocks)
         carried = packet.payload_type
-        known = carried in self._sound or carried in self._non_audio or carried == self._fec_payload_type
+        known = carried in self._types.sound or carried in self._types.non_audio or carried == self._types.fec
         return (packet, blocks) if known else None
 
     def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
         stats = self.stats
-        if packet.payload_type in self._non_audio and self._numbers is not None:
+        agreed = packet.payload_type in self._types.agreed
+        if self._numbers is not None and packet.payload_type not in self._types.sound:
             self._receive_unnumbered(packet, arrival)
             return
         placed = packet if self._numbers is None else self._numbers.place(packet)
@@ -135,12 +159,16 @@ class Reception:
             self._restart(placed)
         self._ssrc = packet.ssrc
         before = stats.received
-        extended = stats.count(placed, arrival, timed=packet.payload_type not in self._events)
+        timed = agreed and packet.payload_type not in self._types.events
+        extended = stats.count(placed, arrival, timed=timed)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
         rebuilt = [] if self._fec is None else self._fec.receive(packet)[1:]
-        self._pass_on(placed, arrival, blocks)
+        if agreed:
+            self._pass_on(placed, arrival, blocks)
+        else:
+            self._playout.note(placed, known=False)
         for available in rebuilt:
             self._pass_on_parity(available, arrival)
 
@@ -150,7 +178,8 @@ class Reception:
         self._numbers.repair(packet)
         for available in [] if self._fec is None else self._fec.receive(packet)[1:]:
             self._pass_on_parity(available, arrival)
-        self._note_non_audio(packet, arrival)
+        if packet.payload_type in self._types.non_audio:
+            self._note_non_audio(packet, arrival)
 
     def _restart(self, packet: RtpPacket) -> None:
         self.stats.restart(packet)
@@ -187,7 +216,7 @@ class Reception:
         """A packet that parity has rebuilt, with a number of its own stream's."""
         if self._numbers is None:
             self._pass_on(packet, arrival, [])
-        elif packet.payload_type in self._non_audio:
+        elif packet.payload_type in self._types.non_audio:
             self._numbers.repair(packet)
             self._note_non_audio(packet, arrival)
         else:
@@ -203,9 +232,9 @@ class Reception:
                 self._learn_reach(self._red.reach)
 
     def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
-        if packet.payload_type in self._non_audio:
+        if packet.payload_type in self._types.non_audio:
             outcome = self._note_non_audio(packet, arrival)
-        elif packet.payload_type in self._sound:
+        elif packet.payload_type in self._types.sound:
             outcome = self._playout.put(packet, arrival)
         else:  # of a clock rate that is over
             self._playout.counters.count_late()
@@ -223,7 +252,7 @@ class Reception:
 
     def _note_non_audio(self, packet: RtpPacket, arrival: float) -> PutResult:
         """A packet that is no sound."""
-        event = packet.payload_type in self._events
+        event = packet.payload_type in self._types.events
         if event:
             self._on_event(packet, arrival)
         return self._playout.note(packet, comfort=not event, numbered=self._numbers is None)

@@ -16,11 +16,17 @@ class SendCounters:
         self._seconds = 0.0
         self._timestamp: int | None = None
         self._timestamp_at: float | None = None
+        self._fec_timestamp: int | None = None
+        self._fec_timestamp_at: float | None = None
 
     def frame(self, seconds: float, timestamp: int, now: float) -> None:
         """A frame of sound is sent, or an event in its place."""
         self._seconds += seconds
         self._timestamp, self._timestamp_at = timestamp, now
+
+    def repair(self, timestamp: int, now: float) -> None:
+        """A repair packet of this timestamp is sent."""
+        self._fec_timestamp, self._fec_timestamp_at = timestamp, now
 
     def copies(self, count: int) -> None:
         """So many packets are sent once more within another one (RFC 2198)."""
@@ -50,4 +56,6 @@ class SendCounters:
             fec_payload_bytes=self._fec_payload_bytes,
             timestamp=self._timestamp,
             timestamp_at=self._timestamp_at,
+            fec_timestamp=self._fec_timestamp,
+            fec_timestamp_at=self._fec_timestamp_at,
         )

@@ -97,7 +97,7 @@ class AudioSender:
         if last is not None:
             datagrams += self._send(last)
         for event in self._events.finish(self._media.audio):
-            datagrams += self._emit(event)
+            datagrams += self._emit(event, time=self._packetizer.timestamp)
         datagrams += self._emit_repairs(self._fec.flush())
         self.stats = self._counters.snapshot()
         return datagrams
@@ -142,7 +142,8 @@ class AudioSender:
     def _negotiate_fec(self) -> None:
         media, pattern = self._media, self._fec.pattern
         numbers = (media.fec_payload_type, media.red_payload_type)
-        terms = (media.fec, numbers, media.fec_ssrc, media.ssrc, pattern is not None)
+        rates = (media.repair_clock_rate, media.clock_rate)
+        terms = (media.fec, numbers, media.fec_ssrc, media.ssrc, rates, pattern is not None)
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
@@ -154,6 +155,8 @@ class AudioSender:
             sequence_number=self._rng.getrandbits(16),
             numbers=self._packetizer,
             red_payload_type=media.red_payload_type,
+            clock_rate=rates[0],
+            media_clock_rate=rates[1],
         ) or NoFec(pattern)
 
     def _send_frames(self, pcm: Pcm) -> list[bytes]:
@@ -177,7 +180,7 @@ class AudioSender:
         self._counters.frame(seconds, packetizer.timestamp, self._now)
         event = self._events.packet(audio, seconds)
         if event is not None:
-            datagrams = self._emit(event)
+            datagrams = self._emit(event, time=packetizer.timestamp)
             packetizer.skip(duration)
             return datagrams
         self._prepare()
@@ -197,15 +200,15 @@ class AudioSender:
             self._prepared_for = loss
             self._encoder.set_loss(loss, in_band_fec=True)
 
-    def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None) -> list[bytes]:
+    def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None, *, time: int | None = None) -> list[bytes]:
         """The datagrams of a packet, as it is carried, and of the repair packets that are due after it.
 
-        Events are not `carried` by RED: RFC 4733 repeats them by itself.
+        Events are not `carried` by RED: RFC 4733 repeats them by itself. `time` is the media's while one is sent.
         """
         carried = carried or packet
         data = carried.serialize()
         self._count(carried, data, repair=False)
-        repairs = self._fec.protect(packet)
+        repairs = self._fec.protect(packet, time)
         return [data, *self._emit_repairs(repairs)] if repairs else [data]
 
     def _emit_repairs(self, packets: list[RtpPacket]) -> list[bytes]:
@@ -213,6 +216,7 @@ class AudioSender:
         for packet in packets:
             data = packet.serialize()
             self._count(packet, data, repair=True)
+            self._counters.repair(packet.timestamp, self._now)
             datagrams.append(data)
         return datagrams
 

@@ -128,8 +128,10 @@ def _packet_times(theirs: Mapping[str, str]) -> tuple[float, ...]:
 
 
 def _bitrate(codec: Codec, theirs: Mapping[str, str]) -> int:
-    """Bit/s to encode at: ours, and not more than the peer allows."""
-    wanted, limit = codec.bitrate or DEFAULT_BITRATE, number(theirs, "maxaveragebitrate") or BITRATES[1]
+    """Bit/s to encode at: ours, and not more than the peer allows; what is out of range is ignored (section 6.1)."""
+    wanted, limit = codec.bitrate or DEFAULT_BITRATE, number(theirs, "maxaveragebitrate")
+    if limit is None or not BITRATES[0] <= limit <= BITRATES[1]:
+        limit = BITRATES[1]
     return min(max(min(wanted, limit), BITRATES[0]), BITRATES[1])
 
 

@@ -64,10 +64,13 @@ def create_encoder(
     sequence_number: int,
     numbers: Packetizer,
     red_payload_type: int | None = None,
+    clock_rate: int | None = None,
+    media_clock_rate: int | None = None,
 ) -> FecEncoder | None:
     """The encoder of a negotiated scheme; None where none was agreed to or there is no pattern to send.
 
     `ssrc` and `sequence_number` are for repair packets of a stream of their own; `numbers` is what numbers the media.
+    `clock_rate`: Hz of the timestamps of repair packets, where the media's has `media_clock_rate`; None: both the same.
     """
     if pattern is None:
         return None
@@ -79,7 +82,13 @@ def create_encoder(
         return UlpFecEncoder(pattern, payload_type=payload_type, numbers=numbers, red_payload_type=red_payload_type)
     if scheme == FLEXFEC:
         return FlexFecEncoder(
-            pattern, payload_type=payload_type, ssrc=ssrc, media_ssrc=numbers.ssrc, sequence_number=sequence_number
+            pattern,
+            payload_type=payload_type,
+            ssrc=ssrc,
+            media_ssrc=numbers.ssrc,
+            sequence_number=sequence_number,
+            clock_rate=clock_rate,
+            media_clock_rate=media_clock_rate,
         )
     return None
 

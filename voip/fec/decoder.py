@@ -64,11 +64,11 @@ class ParityDecoder(PacketMemory, ABC):
         self._waiting: dict[int, dict[int, _Repair]] = {}  # extended number -> repair packets, by slot, that it helps
 
     @abstractmethod
-    def parse(self, payload: bytes) -> RepairHeader:
-        """Read the payload of a repair packet; ProtocolError, and nothing else, if it is not one."""
+    def parse(self, packet: RtpPacket) -> RepairHeader:
+        """Read a repair packet; ProtocolError, and nothing else, if it is not one."""
 
     @abstractmethod
-    def protected_ssrc(self, packet: RtpPacket) -> int | None:
+    def protected_ssrc(self, packet: RtpPacket, header: RepairHeader) -> int | None:
         """The SSRC of the media that a repair packet protects; None if it is not given, or cannot be ours."""
 
     def protected_part(self, parity: int, body: int) -> int:
@@ -98,7 +98,7 @@ class ParityDecoder(PacketMemory, ABC):
     def _receive_repair(self, packet: RtpPacket) -> list[_Repair]:
         """Keep a repair packet that can still help; it is returned if it can at once."""
         try:
-            header = self.parse(packet.payload)
+            header = self.parse(packet)
         except ProtocolError:
             self.rejected += 1
             return []
@@ -115,7 +115,7 @@ class ParityDecoder(PacketMemory, ABC):
 
     def _plausible_members(self, packet: RtpPacket, header: RepairHeader) -> tuple[int, ...] | None:
         """The extended numbers that a repair packet covers; None if it is of another stream or too far off."""
-        ssrc = self.protected_ssrc(packet)
+        ssrc = self.protected_ssrc(packet, header)
         if ssrc is None or self.media_ssrc not in (None, ssrc):
             return None
         self.media_ssrc = ssrc

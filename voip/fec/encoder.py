@@ -32,8 +32,11 @@ class FecEncoder(Protocol):
     def carry(self, packet: RtpPacket) -> RtpPacket:
         """A media packet as it goes on the wire."""
 
-    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
-        """The repair packets to send right after this media packet (as it was before `carry`): often none."""
+    def protect(self, packet: RtpPacket, time: int | None = None) -> list[RtpPacket]:
+        """The repair packets to send right after this media packet (as it was before `carry`): often none.
+
+        `time` is the RTP time at which it is sent, where that is not its timestamp: that of an event is its beginning.
+        """
 
     def flush(self) -> list[RtpPacket]:
         """The repair packets at the stream's end."""
@@ -55,7 +58,7 @@ class NoFec:
         """The packet itself."""
         return packet
 
-    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+    def protect(self, packet: RtpPacket, time: int | None = None) -> list[RtpPacket]:
         """No repair packets."""
         return []
 
@@ -65,7 +68,7 @@ class NoFec:
 
 
 class Protected(NamedTuple):
-    """A media packet that has been sent: what protects it needs no more of it."""
+    """A media packet that has been sent, and at which RTP time: what protects it needs no more of it."""
 
     sequence_number: int
     timestamp: int
@@ -86,7 +89,7 @@ class ParityEncoder(ABC):
         self._history: deque[Protected] = deque(maxlen=MASK_REACH)  # newest first: an offset is an index
         self._covered = 0  # bit o: a repair packet covers the packet at offset o
         self._since = 0  # media packets since repair packets were due
-        self._due: list[RtpPacket] = []
+        self._due: list[list[Protected]] = []  # to be covered by a repair packet each, after the next media packet
 
     @property
     def pattern(self) -> Pattern | None:
@@ -98,7 +101,7 @@ class ParityEncoder(ABC):
         if pattern == self._pattern:
             return
         if self._pattern is not None and (left := self._uncovered(self._pattern)):
-            self._due.append(self._repair(left))
+            self._due.append(self._cover(left))
         self._pattern = pattern
         self._since = 0
 
@@ -106,16 +109,17 @@ class ParityEncoder(ABC):
         """A media packet as it goes on the wire: parity leaves it alone."""
         return packet
 
-    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+    def protect(self, packet: RtpPacket, time: int | None = None) -> list[RtpPacket]:
         """The repair packets to send right after this media packet: often none."""
         history = self._history
         if history and packet.sequence_number != self._next_number():
             self._restart()
         datagram = packet.serialize()
         body = len(datagram) - FIXED_HEADER
-        history.appendleft(Protected(packet.sequence_number, packet.timestamp, parity_of(datagram), body))
+        time = packet.timestamp if time is None else time
+        history.appendleft(Protected(packet.sequence_number, time, parity_of(datagram), body))
         self._covered = self._covered << 1 & _HISTORY_BITS
-        repairs, self._due = self._due, []
+        repairs = self._repairs_due()
         if self._pattern is None:
             return repairs
         self._since += 1
@@ -126,7 +130,7 @@ class ParityEncoder(ABC):
 
     def flush(self) -> list[RtpPacket]:
         """At the end of the stream: cover what no repair packet covers yet, as if the stream went on."""
-        repairs, self._due = self._due, []
+        repairs = self._repairs_due()
         if self._pattern is not None:
             tail = [] if self._pattern.is_block else self._continuation(self._pattern)
             repairs += [self._repair(offsets) for offsets in tail]
@@ -163,10 +167,18 @@ class ParityEncoder(ABC):
 
     def _repair(self, offsets: tuple[int, ...]) -> RtpPacket:
         """A repair packet over these packets back from the newest, ascending offsets."""
-        members = [self._history[offset] for offset in offsets]
+        return self._repair_over(self._cover(offsets))
+
+    def _cover(self, offsets: tuple[int, ...]) -> list[Protected]:
+        """These packets, which count as covered from now on."""
         for offset in offsets:
             self._covered |= 1 << offset
-        return self._repair_over(members)
+        return [self._history[offset] for offset in offsets]
+
+    def _repairs_due(self) -> list[RtpPacket]:
+        """What an earlier pattern has left open, written now, as it is sent now."""
+        due, self._due = self._due, []
+        return [self._repair_over(members) for members in due]
 
     def _next_number(self) -> int:
         """The sequence number of a media packet that follows the newest one without a gap."""

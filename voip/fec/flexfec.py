@@ -1,11 +1,19 @@
-"""FlexFEC with flexible masks: header, encoder and decoder (RFC 8627 sections 4.2.2.1, 6.2; R=0, F=0).
+"""FlexFEC: header, encoder and decoder (RFC 8627 sections 4.2, 6.2, 6.3).
 
-A repair packet is an RTP packet of its own SSRC whose one CSRC is the SSRC that it protects. Its payload is
+A repair packet is an RTP packet of its own SSRC whose CSRCs are the SSRCs that it protects. Its payload is
 
-    R F P X CC | M PT | length recovery | TS recovery | SN base | mask | parity of what follows the fixed headers
+    R F P X CC | M PT | length recovery | TS recovery | a block per CSRC | parity of what follows the fixed headers
 
-where mask bit i (most significant first) stands for the packet SN base + i. The first mask block has a k bit and
-15 mask bits, the second a k bit and 31, the third 64: k = 1 says that another block follows.
+R=0, F=0: a block is SN base and a flexible mask, whose bit i (most significant first) stands for the packet SN base + i
+(section 4.2.2.1). The first part of a mask has a k bit and 15 mask bits, the second a k bit and 31, the third 64: k = 1
+says that another part follows. We send these alone.
+
+R=0, F=1: a block is SN base, L and D (section 4.2.2.2): L packets in a row where D is 0 or 1, else D packets each L
+after the one before. R=1, F=0: the payload is a source packet once more, as it was but for its version (section
+4.2.2.3): parity over one packet, as L=1, D=0 is.
+
+There is one source here. So a repair packet over several is of use only where all blocks but one name no packet: the
+others would have to be known to undo their parity.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ from functools import lru_cache
 from voip.errors import ProtocolError
 from voip.fec.decoder import ParityDecoder
 from voip.fec.encoder import ParityEncoder, Protected, combined
-from voip.fec.memory import SEQUENCE_MASK
+from voip.fec.memory import HALF_RING, SEQUENCE_MASK
 from voip.fec.pattern import MASK_REACH, Pattern
 from voip.fec.xor import (
     FIXED_HEADER,
@@ -24,13 +32,15 @@ from voip.fec.xor import (
     PARITY_HEADER,
     RepairHeader,
     parity_from_bytes,
+    parity_of,
     parity_to_bytes,
 )
-from voip.rtp import RtpPacket
+from voip.rtp import RtpPacket, unwrap
 
-_RETRANSMISSION_OR_FIXED = 0xC0  # the R and F bits
+_RETRANSMISSION_BIT, _FIXED_BIT = 0x80, 0x40  # R and F
 _BASE = struct.Struct("!H")
-_MASK_START = PARITY_HEADER + _BASE.size
+_FIXED = struct.Struct("!HBB")  # SN base, L, D
+_RETRANSMITTED = struct.Struct("!BBHII")  # the fixed header of the source packet
 _SHORT_BITS, _MIDDLE_BITS, _LONG_BITS = 15, 31, 64
 _SHORT_REACH = _SHORT_BITS
 _MIDDLE_REACH = _SHORT_BITS + _MIDDLE_BITS
@@ -70,40 +80,118 @@ def mask_positions(mask: bytes) -> tuple[int, ...]:
     return tuple(i for i in range(MASK_REACH) if bits >> (MASK_REACH - 1 - i) & 1)
 
 
-def parse_repair(payload: bytes) -> RepairHeader:
-    """Read the payload of a repair packet that protects one SSRC; ProtocolError, and nothing else, if it is not one."""
-    if len(payload) < _MASK_START + _SHORT.size:
-        raise ProtocolError(f"repair payload of {len(payload)} bytes: shorter than its header")
-    if payload[0] & _RETRANSMISSION_OR_FIXED:
-        raise ProtocolError("repair packet without a flexible mask")
-    size = _SHORT.size
-    if payload[_MASK_START] & 0x80:
-        size = _MIDDLE.size
-        if len(payload) > _MASK_START + _SHORT.size and payload[_MASK_START + _SHORT.size] & 0x80:
-            size = _LONG.size
-    start = _MASK_START + size
+@lru_cache(maxsize=256)
+def fixed_positions(columns: int, rows: int) -> tuple[int, ...]:
+    """The positions behind SN base that L and D name; none for the values that are reserved.
+
+    ProtocolError if they reach further than packets are remembered.
+    """
+    step, count = (1, columns) if rows <= 1 else (columns, rows)
+    if not columns:
+        return ()
+    if step * (count - 1) >= HALF_RING:
+        raise ProtocolError(f"repair packet over {count} packets, {step} apart: beyond any repair window here")
+    return tuple(range(0, step * count, step))
+
+
+def parse_repair(payload: bytes, sources: tuple[int, ...] = (0,)) -> RepairHeader:
+    """Read the payload of a repair packet that protects these sources; ProtocolError, and nothing else, if it is none.
+
+    It is none either if it protects packets of more than one of them.
+    """
+    if payload and payload[0] & _RETRANSMISSION_BIT:
+        return _parse_retransmission(payload)
+    if len(set(sources)) != len(sources) or not sources:
+        raise ProtocolError(f"repair packet of {len(sources)} sources that are not distinct")
+    fixed, start = bool(payload and payload[0] & _FIXED_BIT), PARITY_HEADER
+    found: list[tuple[int, int, tuple[int, ...]]] = []
+    for source in sources:
+        base, positions, start = _fixed_block(payload, start) if fixed else _mask_block(payload, start)
+        if positions:
+            found.append((source, base, positions))
+        elif fixed:
+            raise ProtocolError("repair packet of reserved L and D")
+    if len(found) != 1:
+        raise ProtocolError(f"repair packet that covers packets of {len(found)} sources")
     body = len(payload) - start
-    if body < 0:
-        raise ProtocolError("repair payload ends inside its mask")
     if body > MAX_PACKET - FIXED_HEADER:
         raise ProtocolError(f"repair packet over {body} bytes")
-    positions = mask_positions(payload[_MASK_START:start])
-    if not positions:
-        raise ProtocolError("repair packet that covers nothing")
+    ((source, base, positions),) = found
     parity = parity_from_bytes(payload[:PARITY_HEADER] + payload[start:])
-    return RepairHeader(_BASE.unpack_from(payload, PARITY_HEADER)[0], positions, parity, body)
+    return RepairHeader(base, positions, parity, body, source)
+
+
+def _parse_retransmission(payload: bytes) -> RepairHeader:
+    """A source packet with R=1, F=0 in place of its version."""
+    if payload[0] & _FIXED_BIT:
+        raise ProtocolError("repair packet of R=1, F=1: reserved")
+    if not FIXED_HEADER <= len(payload) <= MAX_PACKET:
+        raise ProtocolError(f"retransmission of {len(payload)} bytes")
+    _, _, number, _, ssrc = _RETRANSMITTED.unpack_from(payload)
+    return RepairHeader(number, (0,), parity_of(payload), len(payload) - FIXED_HEADER, ssrc)
+
+
+def _fixed_block(payload: bytes, start: int) -> tuple[int, tuple[int, ...], int]:
+    """SN base, positions, and where the next block begins."""
+    end = start + _FIXED.size
+    if end > len(payload):
+        raise ProtocolError(f"repair payload of {len(payload)} bytes: shorter than its header")
+    base, columns, rows = _FIXED.unpack_from(payload, start)
+    return base, fixed_positions(columns, rows), end
+
+
+def _mask_block(payload: bytes, start: int) -> tuple[int, tuple[int, ...], int]:
+    """SN base, positions, and where the next block begins."""
+    mask = start + _BASE.size
+    if mask + _SHORT.size > len(payload):
+        raise ProtocolError(f"repair payload of {len(payload)} bytes: shorter than its header")
+    size = _SHORT.size
+    if payload[mask] & 0x80:
+        size = _MIDDLE.size
+        if len(payload) > mask + _SHORT.size and payload[mask + _SHORT.size] & 0x80:
+            size = _LONG.size
+    end = mask + size
+    if end > len(payload):
+        raise ProtocolError("repair payload ends inside its mask")
+    return _BASE.unpack_from(payload, start)[0], mask_positions(payload[mask:end]), end
 
 
 class FlexFecEncoder(ParityEncoder):
-    """Repair packets of an SSRC, and with sequence numbers, of their own."""
+    """Repair packets of an SSRC, and with sequence numbers, of their own.
+
+    Their timestamps are of the time when they are sent (section 4.2.1): that of the newest media packet, on a clock of
+    `clock_rate` Hz where the media's has `media_clock_rate`; None: on the same clock.
+    """
 
     def __init__(
-        self, pattern: Pattern | None, *, payload_type: int, ssrc: int, media_ssrc: int, sequence_number: int
+        self,
+        pattern: Pattern | None,
+        *,
+        payload_type: int,
+        ssrc: int,
+        media_ssrc: int,
+        sequence_number: int,
+        clock_rate: int | None = None,
+        media_clock_rate: int | None = None,
     ) -> None:
         super().__init__(pattern, payload_type=payload_type)
         self.ssrc = ssrc
         self.media_ssrc = media_ssrc
         self.sequence_number = sequence_number & SEQUENCE_MASK
+        self._rates = (clock_rate or 1, media_clock_rate or 1)
+        self._began: int | None = None  # the first timestamp, from which both clocks run
+        self._media_time = 0  # the newest one, extended
+
+    def _stamp(self) -> int:
+        """The time of sending, on the clock of the repair packets."""
+        newest = self._history[0].timestamp
+        rate, media_rate = self._rates
+        if rate == media_rate:
+            return newest
+        if self._began is None:
+            self._began = self._media_time = newest
+        self._media_time = unwrap(newest, self._media_time, 32)
+        return (self._began + (self._media_time - self._began) * rate // media_rate) & 0xFFFFFFFF
 
     def _repair_over(self, members: list[Protected]) -> RtpPacket:
         parity, body = combined(members)
@@ -114,14 +202,14 @@ class FlexFecEncoder(ParityEncoder):
         payload = b"%b%b%b%b" % (data[:PARITY_HEADER], base, mask, data[PARITY_HEADER:])
         number = self.sequence_number
         self.sequence_number = (number + 1) & SEQUENCE_MASK
-        return RtpPacket(self.payload_type, number, members[0].timestamp, self.ssrc, payload, csrcs=(self.media_ssrc,))
+        return RtpPacket(self.payload_type, number, self._stamp(), self.ssrc, payload, csrcs=(self.media_ssrc,))
 
 
 class FlexFecDecoder(ParityDecoder):
-    """Repair packets that name the SSRC that they protect in their CSRC list."""
+    """Repair packets that name the SSRC that they protect."""
 
-    def parse(self, payload: bytes) -> RepairHeader:
-        return parse_repair(payload)
+    def parse(self, packet: RtpPacket) -> RepairHeader:
+        return parse_repair(packet.payload, packet.csrcs)
 
-    def protected_ssrc(self, packet: RtpPacket) -> int | None:
-        return packet.csrcs[0] if len(packet.csrcs) == 1 else None
+    def protected_ssrc(self, packet: RtpPacket, header: RepairHeader) -> int | None:
+        return header.ssrc

@@ -151,7 +151,7 @@ class RedEncoder:
         payload = serialize(blocks[::-1], Block(packet.payload_type, 0, packet.payload))
         return replace(packet, payload_type=self.payload_type, payload=payload)
 
-    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+    def protect(self, packet: RtpPacket, time: int | None = None) -> list[RtpPacket]:
         """There are no repair packets."""
         return []
 

@@ -32,7 +32,6 @@ ULP_REACH = 48
 MAX_LEVELS = 8
 """Levels of one repair packet that are read; no known sender uses more than two."""
 _SHORT_BITS = 16
-_EXTENSION_BIT = 0x80  # E: reserved, has to be 0
 _LONG_MASK_BIT = 0x40  # L
 _HEADER = struct.Struct("!BBHIH")
 _PARITY_HEADER = struct.Struct("!BBHI")
@@ -65,8 +64,6 @@ def parse_repair(payload: bytes) -> RepairHeader:
     """
     if len(payload) < _HEADER.size:
         raise ProtocolError(f"repair payload of {len(payload)} bytes: shorter than its header")
-    if payload[0] & _EXTENSION_BIT:
-        raise ProtocolError("repair packet with an extended header")
     flags, payload_type, base, timestamp, length = _HEADER.unpack_from(payload)
     levels = _levels(payload, _LONG.size if flags & _LONG_MASK_BIT else _SHORT.size)
     mask = levels[0][0]
@@ -130,9 +127,9 @@ class UlpFecEncoder(ParityEncoder):
         """A media packet, or one of ours, as it goes on the wire."""
         return packet if self.red_payload_type is None else wrap(packet, self.red_payload_type)
 
-    def protect(self, packet: RtpPacket) -> list[RtpPacket]:
+    def protect(self, packet: RtpPacket, time: int | None = None) -> list[RtpPacket]:
         """The repair packets to send right after this media packet: often none."""
-        repairs = super().protect(packet)
+        repairs = super().protect(packet, time)
         self._next = self._numbers.sequence_number
         return repairs
 
@@ -160,10 +157,10 @@ class UlpFecEncoder(ParityEncoder):
 class UlpFecDecoder(ParityDecoder):
     """Repair packets whose mask counts from the SN base in the media stream, whatever SSRC they have themselves."""
 
-    def parse(self, payload: bytes) -> RepairHeader:
-        return parse_repair(payload)
+    def parse(self, packet: RtpPacket) -> RepairHeader:
+        return parse_repair(packet.payload)
 
-    def protected_ssrc(self, packet: RtpPacket) -> int | None:
+    def protected_ssrc(self, packet: RtpPacket, header: RepairHeader) -> int | None:
         """RFC 5109 has one media stream in a session; without one yet it is that of the repair packet."""
         return packet.ssrc if self.media_ssrc is None else self.media_ssrc
 

@@ -27,12 +27,16 @@ _HEADER = struct.Struct("!BBHII")
 
 
 class RepairHeader(NamedTuple):
-    """A parsed repair payload: the packets it covers, the parity over them and the length of its body."""
+    """A parsed repair payload: the packets it covers, the parity over them and the length of its body.
+
+    `ssrc` is that of these packets; None if the format does not say.
+    """
 
     base: int
     positions: tuple[int, ...]
     parity: int
     body: int
+    ssrc: int | None = None
 
 
 def parity_of(datagram: bytes) -> int:

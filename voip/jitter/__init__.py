@@ -13,6 +13,7 @@ pace           how far play-out is from the target, and when to stretch the soun
 drift          how fast a clock runs against another, and the resampling ratio that follows
 clock          ClockFollower: the sender's clock against that of our device
 playout_stats  PlayoutCounters: what was heard
+bursts         Bursts: where packets were missing (RFC 3611 section 4.7.2)
 """
 
 from voip.jitter.clock import ClockFollower

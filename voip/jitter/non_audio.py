@@ -1,6 +1,7 @@
 """Packets in a stream's sequence that are no sound: telephone events (RFC 4733) and comfort noise (RFC 3389).
 
-Their numbers are not missing, and while they are the newest of a stream, no sound is waited for.
+Their numbers are not missing, and while they are the newest of a stream, no sound is waited for. The numbers of packets
+of a payload type that is not agreed on are not missing either, but say nothing else.
 """
 
 from __future__ import annotations
@@ -18,12 +19,20 @@ class NonAudio:
         self._numbers: dict[int, int] = {}  # sequence number: timestamp, both extended
         self._comfort: list[tuple[int, RtpPacket]] = []
         self._newest: int | None = None
+        self._unknown: dict[int, None] = {}  # numbers of packets that mean nothing here
 
     def clear(self) -> None:
         """Another stream begins."""
         self._numbers.clear()
         self._comfort.clear()
         self._newest = None
+        self._unknown.clear()
+
+    def add_unknown(self, sequence: int) -> None:
+        """One has come of a payload type that is not agreed on."""
+        self._unknown[sequence] = None
+        if len(self._unknown) > CAPACITY:
+            del self._unknown[next(iter(self._unknown))]
 
     def add(self, sequence: int, timestamp: int, *, numbered: bool = True) -> None:
         """One has come. If it is not `numbered`, media has numbers of its own, and came up to before `sequence`."""
@@ -51,10 +60,14 @@ class NonAudio:
         """
         numbers = [number for number in self._numbers if last < number < following]
         if not numbers:
-            return following - last - 1
+            return self._between(last, following)
         first = min(numbers)
-        before = min(first - last - 1, round(max(0, self._numbers[first] - begin) / step))
-        return before + following - max(numbers) - 1
+        before = min(self._between(last, first), round(max(0, self._numbers[first] - begin) / step))
+        return before + self._between(max(numbers), following)
+
+    def _between(self, last: int, following: int) -> int:
+        """Numbers between two that no packet has had."""
+        return following - last - 1 - sum(last < number < following for number in self._unknown)
 
     def comfort(self, timestamp: int) -> RtpPacket | None:
         """What silence sounds like at that time; None: the sender has not said so since it spoke."""
@@ -68,5 +81,7 @@ class NonAudio:
         """Sound with these numbers is played: what was before it is over."""
         if self._numbers:
             self._numbers = {number: begin for number, begin in self._numbers.items() if number > sequence}
+        if self._unknown:
+            self._unknown = {number: None for number in self._unknown if number > sequence}
         if self._comfort:
             self._comfort = [known for known in self._comfort if known[0] > timestamp]

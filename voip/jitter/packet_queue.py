@@ -129,12 +129,16 @@ class PacketQueue:
         self._accept(item, off)
         return PutResult.QUEUED
 
-    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> PutResult:
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True, known: bool = True) -> PutResult:
         """Take in a packet that is no sound, but tells that none comes; `comfort`: and what to hear instead.
 
-        `numbered`: its number is one of the media's sequence as it is counted here.
+        `numbered`: its number is one of the media's sequence as it is counted here. Not `known`: it tells nothing but
+        that its number is not missing, as its payload type is not agreed on; sound may bear that number, too.
         """
         if self._sequence is None:
+            return PutResult.QUEUED
+        if not known:
+            self._non_audio.add_unknown(unwrap(packet.sequence_number, self._sequence))
             return PutResult.QUEUED
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
         sequence = unwrap(packet.sequence_number, self._sequence) if numbered else self._sequence + 1
@@ -168,7 +172,7 @@ class PacketQueue:
                 self._enqueue(item)
                 return PutResult.QUEUED
             self._target.missed()
-        self._counters.count_late()
+        self._counters.count_late(rebuilt=True)
         return PutResult.LATE
 
     def _accept(self, item: QueuedPacket, off: float) -> None:

@@ -52,8 +52,6 @@ FADED = 0.1
 """Seconds without packets after which what is heard is silence."""
 POLL = 0.005
 """Seconds of silence at a time while waiting to start over; the shortest piece in which a hole is filled."""
-RELATED = 3000
-"""Sequence numbers apart that can still be the same stream (MAX_DROPOUT of RFC 3550 A.1)."""
 
 
 class PlayoutState(Enum):
@@ -152,9 +150,9 @@ class Playout:
         position = None if self._state is PlayoutState.BUFFERING else self._position.timestamp
         return self._queue.put(packet, arrival, position=position, step=self._step)
 
-    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True) -> PutResult:
+    def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True, known: bool = True) -> PutResult:
         """Take in a packet that is no sound; see `PacketQueue.note`."""
-        return self._queue.note(packet, comfort=comfort, numbered=numbered)
+        return self._queue.note(packet, comfort=comfort, numbered=numbered, known=known)
 
     def restart(self) -> None:
         """Another stream begins with the next packet: it plays as soon as the target delay allows."""
@@ -229,9 +227,7 @@ class Playout:
     def _change_time_line(self, first: int) -> None:
         """The queue has started over with packet number `first`."""
         self.counters.count_resync()
-        between = self._position.packets_until(first)
-        self._all_missing = 0 < between < RELATED
-        self.counters.note_lost((between - 1) * self._step / self._clock if self._all_missing else 0.0)
+        self._all_missing = self._position.leads_to(first, self._step)
         self._state = PlayoutState.BUFFERING
 
     def _begin(self, heard: float) -> bool:
@@ -298,8 +294,8 @@ class Playout:
 
     def _drop_first(self) -> QueuedPacket | None:
         """The packet that is next will not be heard: the one after it."""
-        self._position.skip_first(self._step)
-        self.counters.skip(self._step / self._clock)
+        skipped = self._position.skip_first(self._step)
+        self.counters.skip(self._step / self._clock, rebuilt=skipped.packet.recovered)
         return self._queue.first
 
     def _leave_out(self, samples: int) -> None:

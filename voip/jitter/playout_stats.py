@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voip.jitter.bursts import Bursts
 from voip.stats import PlayoutStats
 
 EXPLAINED = 1.0
@@ -94,6 +95,9 @@ class PlayoutCounters:
         self.underruns = 0
         self.resyncs = 0
         self.late = 0
+        self.discarded = 0
+        self.bursts = Bursts()
+        """What became of each packet, in the order of sequence numbers."""
         self.skipped = 0
         self.skipped_seconds = 0.0
         self.silence = Silence()
@@ -131,14 +135,16 @@ class PlayoutCounters:
         """What was waited for had never been sent."""
         self._waited = 0.0
 
-    def skip(self, seconds: float) -> None:
+    def skip(self, seconds: float, *, rebuilt: bool = False) -> None:
         """A packet that was here is left out, so that the delay becomes shorter."""
         self.skipped += 1
+        self.discarded += not rebuilt
         self.skipped_seconds += seconds
 
-    def count_late(self) -> None:
-        """A packet came after its turn."""
+    def count_late(self, *, rebuilt: bool = False) -> None:
+        """A packet came, or was `rebuilt`, after its turn."""
         self.late += 1
+        self.discarded += not rebuilt
 
     def count_resync(self) -> None:
         """Play-out starts over, or drops what is too much at once."""
@@ -187,6 +193,7 @@ class PlayoutCounters:
             skipped_seconds=self.skipped_seconds,
             longest_gap=max(self.longest_gap, self.silence.longest),
             late=self.late,
+            discarded=self.discarded,
             underruns=self.underruns,
             resyncs=self.resyncs,
             silent_seconds=self.silence.total,

@@ -5,12 +5,18 @@ from __future__ import annotations
 from voip.jitter.packet_queue import PacketQueue, QueuedPacket
 from voip.jitter.playout_stats import PlayoutCounters
 
+RELATED = 3000
+"""Sequence numbers apart that can still be the same stream (MAX_DROPOUT of RFC 3550 A.1)."""
+
 
 class Position:
-    """The timestamp that is heard next, and how much has been heard since the last packet that was taken out."""
+    """The timestamp that is heard next, and how much has been heard since the last packet that was taken out.
+
+    It tells the counters what became of each packet.
+    """
 
     def __init__(self, queue: PacketQueue, clock_rate: int, counters: PlayoutCounters) -> None:
-        """`clock_rate` of the timestamps, in Hz. `counters` are told what is missing before each packet."""
+        """`clock_rate` of the timestamps, in Hz."""
         self._queue, self._clock, self._counters = queue, clock_rate, counters
         self.timestamp = 0
         """Extended RTP timestamp of what is heard next."""
@@ -23,16 +29,26 @@ class Position:
         """Play-out begins with this packet."""
         self.timestamp, self.last_sequence, self.filled = packet.timestamp, packet.sequence - 1, 0
 
+    def leads_to(self, sequence: int, step: int) -> bool:
+        """Play-out begins anew with this number: whether that goes on with what was heard, the rest being missing."""
+        if self.last_sequence is None or not 0 < sequence - self.last_sequence < RELATED:
+            return False
+        self._miss(sequence - self.last_sequence - 1, step)
+        return True
+
     def take_first(self, step: int) -> QueuedPacket:
-        """The first packet of the queue, which is heard next, if packets last `step` ticks."""
+        """The first packet of the queue is heard next, if packets last `step` ticks. IndexError if there is none."""
         packet = self._pop(step)
+        self._counters.bursts.hear()
         self._queue.forget(packet)
         self.timestamp = packet.timestamp
         return packet
 
-    def skip_first(self, step: int) -> None:
-        """The first packet of the queue is not heard."""
-        self._pop(step)
+    def skip_first(self, step: int) -> QueuedPacket:
+        """The first packet of the queue is not heard; it leaves the queue. IndexError if there is none."""
+        packet = self._pop(step)
+        self._counters.bursts.miss()
+        return packet
 
     def move(self, ticks: int) -> None:
         """So much of the stream has been heard, or is left out."""
@@ -61,12 +77,14 @@ class Position:
             return 0
         return self._queue.lost(self.last_sequence, self.timestamp - self.filled, step)
 
-    def packets_until(self, sequence: int) -> int:
-        """How far on that number is from the last packet taken out; 0 if there was none."""
-        return 0 if self.last_sequence is None else sequence - self.last_sequence
-
     def _pop(self, step: int) -> QueuedPacket:
-        self._counters.note_lost(self.lost(step) * step / self._clock)
+        first = self._queue.first
+        if first is not None and first.sequence - 1 != self.last_sequence:
+            self._miss(self.lost(step), step)
         packet = self._queue.pop()
         self.last_sequence, self.filled = packet.sequence, 0
         return packet
+
+    def _miss(self, packets: int, step: int) -> None:
+        self._counters.bursts.miss(packets)
+        self._counters.note_lost(packets * step / self._clock)

@@ -4,7 +4,7 @@ packets     reports, descriptions, BYE; compounds to bytes and back
 xr          extended reports
 parameters  what was negotiated, and where the figures come from
 timing      when to report
-reported    report blocks about the peer's streams   bursts     where loss is dense
+reported    report blocks about the peer's streams
 compound    the compounds that we send               roundtrip  time stamps and their echo
 peer        what the peer reports
 session     RtcpSession: all of it for one call

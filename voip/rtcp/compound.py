@@ -38,23 +38,35 @@ class CompoundWriter:
         self._peer, self._sources = peer, sources
         self._ntp_offset = ntp_offset
         self._packets_before: deque[int] = deque([0], maxlen=2)  # sent at the last reports
+        self._repairs_before: deque[int] = deque([0], maxlen=2)  # and repair packets, at the last full ones
 
     def update(self, parameters: RtcpParameters) -> None:
         """Continue with renegotiated parameters."""
         self._terms = parameters
 
-    def compound(self, now: float, *, full: bool = False) -> list[Packet]:
-        """The compound to send now; a `full` one names all our sources and is never of reduced size."""
+    def empty(self) -> list[Packet]:
+        """A compound before anything is to be told."""
+        parameters = self._terms
+        return [ReceiverReport(parameters.ssrc, ()), SourceDescription(((parameters.ssrc, self._cname),))]
+
+    def compound(self, now: float, *, full: bool = False, last: bool = False) -> list[Packet]:
+        """The compound to send now; a `full` one reports for the SSRC of our repair packets, too.
+
+        It has blocks about the peer's streams that were heard since the one before, the `last` one about all.
+        """
         parameters, ntp = self._terms, ntp_time(now + self._ntp_offset)
-        blocks = tuple(block for block in (self._block(self._media, now), self._block(self._repair, now)) if block)
+        both = (self._block(self._media, now, always=last), self._block(self._repair, now, always=last))
+        blocks = tuple(block for block in both if block)
         sender_report = self._sender_report(blocks, ntp, now)
         compound: list[Packet] = [sender_report or ReceiverReport(parameters.ssrc, blocks)]
-        if full or not parameters.reduced_size:
-            names = [(parameters.ssrc, self._cname)]
-            if full and parameters.repair_ssrc is not None:
-                names.append((parameters.repair_ssrc, self._cname))
-            compound.append(SourceDescription(tuple(names)))
-        extended = self._extended(ntp, now)
+        names = [(parameters.ssrc, self._cname)]
+        if full and parameters.repair_ssrc is not None:
+            repair_report = self._repair_report(parameters.repair_ssrc, ntp, now)
+            if repair_report is not None:
+                compound.append(repair_report)
+            names.append((parameters.repair_ssrc, self._cname))
+        compound.append(SourceDescription(tuple(names)))
+        extended = self._extended(ntp, now, sends=sender_report is not None)
         if extended:
             compound.append(xr.ExtendedReport(parameters.ssrc, tuple(extended)))
         return compound
@@ -74,38 +86,63 @@ class CompoundWriter:
         timestamp = (sent.timestamp + ticks) & 0xFFFFFFFF
         return SenderReport(self._terms.ssrc, ntp, timestamp, packets, payload_bytes, blocks)
 
-    def _block(self, stream: ReportedStream, now: float) -> ReportBlock | None:
-        last, age = self._peer.last_sender_report(stream.ssrc, now)
-        return stream.report(now, self._media.reception.jitter, last, short_duration(age))
+    def _repair_report(self, ssrc: int, ntp: int, now: float) -> SenderReport | None:
+        """The sender report of our repair packets, if some were sent since the full compound before the last."""
+        sent = self._sources.sender_stats()
+        if sent is None or sent.fec_timestamp is None or sent.fec_timestamp_at is None:
+            return None
+        before = self._repairs_before[0]
+        self._repairs_before.append(sent.fec_packets)
+        if sent.fec_packets <= before:
+            return None
+        rate = self._terms.repair_clock_rate or self._terms.clock_rate
+        timestamp = (sent.fec_timestamp + round((now - sent.fec_timestamp_at) * rate)) & 0xFFFFFFFF
+        return SenderReport(ssrc, ntp, timestamp, sent.fec_packets, sent.fec_payload_bytes, ())
 
-    def _extended(self, ntp: int, now: float) -> list[xr.Block]:
-        """The extended report blocks that the peer asked for."""
+    def _block(self, stream: ReportedStream, now: float, *, always: bool) -> ReportBlock | None:
+        last, age = self._peer.last_sender_report(stream.ssrc, now)
+        block = stream.report(now, self._media.reception.jitter, last, short_duration(age))
+        if stream.ssrc in (self._terms.ssrc, self._terms.repair_ssrc):
+            return None  # our own packets, sent back: a report would be about us, and come back as the peer's
+        return block if always or stream.heard else None
+
+    def _extended(self, ntp: int, now: float, *, sends: bool) -> list[xr.Block]:
+        """The extended report blocks that the peer asked for; whether we send media."""
         wanted, blocks = self._terms.extended, list[xr.Block | None]()
         if ROUND_TRIP in wanted:
             blocks.append(xr.ReferenceTime(ntp))
             self._peer.round_trip.mark(ntp)
-            if self._peer.reference is not None:
-                ssrc, last, came = self._peer.reference
-                blocks.append(xr.ReferenceEcho(((ssrc, last, short_duration(now - came)),)))
+            blocks.append(self._echo(now, sends=sends))
         if LOSS_RLE in wanted:
-            blocks += [self._media.loss_rle(), self._repair.loss_rle()]
+            blocks += [stream.loss_rle(self._terms.loss_rle_bytes) for stream in (self._media, self._repair)]
         if SUMMARY in wanted:
-            blocks.append(self._media.summary())
+            blocks.append(self._media.summary(self._terms.summary_fields))
         if METRICS in wanted:
             blocks.append(self._metrics())
         return [block for block in blocks if block is not None]
 
-    def _metrics(self) -> xr.VoipMetrics | None:
-        heard, ssrc = self._sources.receiver_stats(), self._media.ssrc
-        if heard is None or ssrc is None or not heard.expected:
+    def _echo(self, now: float, *, sends: bool) -> xr.ReferenceEcho | None:
+        """The echo of the peer's newest reference time, if the peer wants that of us and it is short enough."""
+        terms = self._terms
+        if self._peer.reference is None or (terms.echoes == "sender" and not sends):
             return None
-        figures, ptime = self._media.bursts.figures(), self._terms.ptime
+        ssrc, last, came = self._peer.reference
+        echo = xr.ReferenceEcho(((ssrc, last, short_duration(now - came)),))
+        return echo if terms.echo_bytes is None or len(echo.serialize()) <= terms.echo_bytes else None
+
+    def _metrics(self) -> xr.VoipMetrics | None:
+        """VoIP metrics: zeros before the first packet, and nothing while the peer's SSRC is unknown."""
+        heard, ssrc = self._sources.receiver_stats(), self._media.ssrc
+        ssrc = self._terms.remote_ssrc if ssrc is None else ssrc
+        if heard is None or ssrc is None:
+            return None
+        figures, ptime, expected = heard.bursts, self._terms.ptime, max(1, heard.expected)
         nominal = heard.playout.delay if heard.playout.target is None else heard.playout.target
         reached = heard.playout.delay_max if self._sources.buffer_limit is None else self._sources.buffer_limit
         return xr.VoipMetrics(
             ssrc,
-            loss_rate=_share(heard.lost / heard.expected),
-            discard_rate=_share(heard.playout.late / heard.expected),
+            loss_rate=_share(heard.lost_after_fec / expected),
+            discard_rate=_share(heard.playout.discarded / expected),
             burst_density=_share(figures.burst_density),
             gap_density=_share(figures.gap_density),
             burst_duration=_milliseconds(figures.burst_length * ptime),

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from typing import Literal
 
 from voip.quality import Rating
 from voip.stats import PathReport, ReceiverStats, SenderStats
 
 LOSS_RLE, ROUND_TRIP, SUMMARY, METRICS = "pkt-loss-rle", "rcvr-rtt", "stat-summary", "voip-metrics"
 """What a=rtcp-xr calls the blocks of extended reports (RFC 3611 section 5.1)."""
+LOSS, DUPLICATES, JITTER = "loss", "dup", "jitt"
+"""Fields of the statistics summary that are reported; those of TTL and hop limit are not known here."""
+ALL_FIELDS = frozenset({LOSS, DUPLICATES, JITTER})
 
 
 @dataclass(frozen=True)
 class RtcpParameters:
-    """What was negotiated: our SSRCs, the media clock, and which reports the peer asked for.
+    """What was negotiated: our SSRCs, that of the peer's media (None: not announced), the media clock, and which
+    reports the peer asked for.
 
-    `extended` holds names of a=rtcp-xr; `ptime` is the packet time in seconds.
+    `repair_clock_rate` is that of the timestamps of repair packets, None: the media's; `ptime` the packet time in
+    seconds. `reduced_size`: the peer may send RTCP without a report at its beginning (RFC 5506).
+
+    `extended` holds names of a=rtcp-xr, and the rest are its values (RFC 3611 section 5.1). `echoes`: reference times
+    of the peer are echoed; with rcvr-rtt=sender only while we send media. `loss_rle_bytes` and `echo_bytes` are the
+    greatest sizes of these blocks, None: no limit. `summary_fields`: which of "loss", "dup" and "jitt" are wanted.
     """
 
     ssrc: int
@@ -25,6 +35,12 @@ class RtcpParameters:
     ptime: float = 0.02
     reduced_size: bool = False
     extended: Container[str] = frozenset()
+    remote_ssrc: int | None = None
+    repair_clock_rate: int | None = None
+    echoes: Literal["all", "sender"] = "all"
+    loss_rle_bytes: int | None = None
+    echo_bytes: int | None = None
+    summary_fields: frozenset[str] = ALL_FIELDS
 
     def media_totals(self, sent: SenderStats) -> tuple[int, int]:
         """Packets and bytes of payload sent with the media's SSRC: all, where repair packets have none of their own."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 
-from voip.rtcp.bursts import Bursts
 from voip.rtcp.packets import ReportBlock
+from voip.rtcp.parameters import ALL_FIELDS, DUPLICATES, JITTER, LOSS
 from voip.rtcp.xr import LossRle, StatisticsSummary
 from voip.rtp import ReceptionStats
 from voip.stats import Arrivals
@@ -29,7 +30,9 @@ class ReportedStream:
     def __init__(self, reception: ReceptionStats) -> None:
         self.ssrc: int | None = None
         self.reception = reception
-        self.bursts = Bursts()
+        self.heard = False
+        """Whether a packet has come between the last two reports (RFC 3550 section 6.4)."""
+        self._came = (0, 0, 0)  # packets until the last report: distinct ones, copies, those out of order
         self._epoch = 0
         self._prior = (0, 0)  # packets expected and received at the last report
         self._prior_duplicate = 0
@@ -38,7 +41,6 @@ class ReportedStream:
         self._span: tuple[int, int] | None = None  # of the extended numbers to report
         self._new = 0  # where those of them begin that no compound has reported
         self._duplicate = 0
-        self._settled: int | None = None  # where `bursts` goes on
 
     def note_source(self, ssrc: int) -> None:
         """The stream's packets have this SSRC from now on."""
@@ -47,6 +49,8 @@ class ReportedStream:
     def report(self, now: float, lateness: float, lsr: int, dlsr: int) -> ReportBlock | None:
         """The block since the last one; None if nothing of the stream has arrived. `lateness`: jitter in seconds."""
         reception = self.reception
+        came = (reception.received, reception.duplicate, reception.reordered)
+        self.heard, self._came = came != self._came, came
         if self.ssrc is None or reception.highest is None:
             self._span = None
             return None
@@ -63,27 +67,38 @@ class ReportedStream:
         jitter = round(reception.jitter * reception.clock_rate)
         return ReportBlock(self.ssrc, fraction, lost, reception.epoch_highest, jitter, lsr, dlsr)
 
-    def loss_rle(self) -> LossRle | None:
-        """Which packets arrived, those of the last compound's block included; None if there are none to report."""
+    def loss_rle(self, limit: int | None = None) -> LossRle | None:
+        """Which packets arrived, those of the last compound's block included; None if there are none to report.
+
+        A block of at most `limit` bytes is about the newest packets that fit.
+        """
         if self.ssrc is None or self._span is None:
             return None
         first, end = self._span
-        return LossRle.of(self.ssrc, Arrivals(first & 0xFFFF, self.reception.arrivals(first, end)))
+        flags = self.reception.arrivals(first, end)
+        while flags:
+            block = LossRle.of(self.ssrc, Arrivals((end - len(flags)) & 0xFFFF, flags))
+            if limit is None or len(block.serialize()) <= limit:
+                return block
+            flags = flags[max(1, len(flags) // 4) :]
+        return None
 
-    def summary(self) -> StatisticsSummary | None:
-        """Lost packets and further copies since the last compound; None if there are none to report."""
-        if self.ssrc is None or self._span is None:
+    def summary(self, wanted: frozenset[str] = ALL_FIELDS) -> StatisticsSummary | None:
+        """The fields that are `wanted`, since the last compound; None if there are none to report."""
+        changes = self.reception.take_changes() if JITTER in wanted else []
+        if self.ssrc is None or self._span is None or not wanted & ALL_FIELDS:
             return None
         first, end = self._new, self._span[1]
-        lost = self.reception.arrivals(first, end).count(False)
-        return StatisticsSummary(self.ssrc, first & 0xFFFF, end & 0xFFFF, lost, self._duplicate)
+        lost = self.reception.arrivals(first, end).count(False) if LOSS in wanted else None
+        duplicate = self._duplicate if DUPLICATES in wanted else None
+        jitter = _spread(changes, self.reception.clock_rate)
+        return StatisticsSummary(self.ssrc, first & 0xFFFF, end & 0xFFFF, lost, duplicate, jitter)
 
     def _begin(self) -> None:
         """Another SSRC, or a jump in its numbers: count anew."""
         self._epoch = self.reception.epoch
         self._prior = (0, 0)
         self._ends.clear()
-        self._settled = None
         self._reported = (0.0, 0)
 
     def _advance(self, now: float, lateness: float, highest: int) -> None:
@@ -99,6 +114,12 @@ class ReportedStream:
             return
         self._new = max(first, min(end, self._ends[-1])) if self._ends else first
         self._ends.append(end)
-        settled = first if self._settled is None else max(first, self._settled)
-        self.bursts.feed(self.reception.arrivals(settled, end))
-        self._settled = max(settled, end)
+
+
+def _spread(changes: list[float], clock_rate: int) -> tuple[int, int, int, int] | None:
+    """Least, greatest, mean and standard deviation of changes of transit in seconds, in ticks; None of none."""
+    if not changes:
+        return None
+    figures = (min(changes), max(changes), statistics.fmean(changes), statistics.pstdev(changes))
+    least, greatest, mean, deviation = (round(figure * clock_rate) for figure in figures)
+    return least, greatest, mean, deviation

@@ -30,7 +30,7 @@ BUSY_JITTER = 0.010
 EARLY_REPORT_AFTER = 2.0
 """Seconds without loss after which new loss is reported early."""
 FULL_REPORT_EVERY = 5
-"""One in this many compounds names all our sources and is never of reduced size."""
+"""One in this many compounds also reports for the SSRC of our repair packets: each 5 to 10 s."""
 
 
 class RtcpSession:
@@ -66,6 +66,7 @@ class RtcpSession:
         self._loss_at = float("-inf")
         self._lost = 0
         self._ended = False
+        self._regular = 0  # compounds without keep-alives
 
     @property
     def round_trip(self) -> RoundTrip:
@@ -124,6 +125,15 @@ class RtcpSession:
             self._timer.set_busy(True)
             self._timer.start(now)
 
+    def keep_alive(self) -> bytes | None:
+        """A report of nothing, which opens NAT bindings before the first real one; None once reports are sent."""
+        if self._ended or self._timer.next is not None:
+            return None
+        datagram = packets.serialize(self._writer.empty())
+        self.sent += 1
+        self.sent_bytes += len(datagram)
+        return datagram
+
     def next_timer(self) -> float | None:
         """When `datagrams_to_send` may have something."""
         return None if self._ended else self._timer.next
@@ -137,7 +147,8 @@ class RtcpSession:
         since_start = now - (self._began or 0.0)
         recent_loss = now - self._loss_at < BUSY_AFTER_LOSS
         self._timer.set_busy(since_start < BUSY_AT_FIRST or recent_loss or jitter > BUSY_JITTER)
-        compound = self._writer.compound(now, full=self.sent % FULL_REPORT_EVERY == 0)
+        compound = self._writer.compound(now, full=self._regular % FULL_REPORT_EVERY == 0)
+        self._regular += 1
         return [self._count(packets.serialize(compound), now)]
 
     def final_report(self, now: float) -> list[bytes]:
@@ -148,7 +159,7 @@ class RtcpSession:
         if self._ended or self._began is None:
             self._ended = True
             return []
-        sent, compound = self._sources.sender_stats(), self._writer.compound(now, full=True)
+        sent, compound = self._sources.sender_stats(), self._writer.compound(now, full=True, last=True)
         if self.sent or (sent is not None and sent.packets):
             ours = (self.parameters.ssrc, self.parameters.repair_ssrc)
             compound.append(Goodbye(tuple(ssrc for ssrc in ours if ssrc is not None)))

@@ -1,8 +1,10 @@
 """When to report (RFC 3550 sections 6.2, 6.3 and A.7): the interval that keeps RTCP to its share of the bandwidth.
 
-The algorithm for a session of two, with a shorter minimum than the RFC's five seconds: its reduced minimum (section
-6.2) of 360 over the bandwidth in kbit/s is of the same order. While there is loss to report, that is about one report
-a second; a report may be early once between two regular ones, as in RFC 4585 section 3.5.2.
+The algorithm for a session of two, with a shorter minimum than the RFC's: of five seconds, or of 360 over the bandwidth
+in kbit/s, which is 6 s for a call without FEC and 2 s at its most. Here it is 2 s, and 1 s while there is loss to
+report; a report may be early once between two regular ones, as in RFC 4585 section 3.5.2. Under RTP/AVP that is a
+deviation, and deliberate: FEC follows the loss by these reports, and RTP/AVPF, which would allow them, is refused by
+telephones that know only RTP/AVP. The share of the bandwidth is kept.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from voip.errors import ProtocolError
-from voip.stats import Arrivals
+from voip.stats import GMIN, Arrivals
 
 MAX_SPAN = 4096
 """Packets covered by the longest loss RLE block that is accepted: ten seconds of the fastest stream."""
@@ -19,8 +19,6 @@ UNKNOWN = 127
 """Value of an unknown level, R factor or MOS in the VoIP metrics (RFC 3611 section 4.7)."""
 R_RANGE, MOS_RANGE = range(101), range(10, 51)
 """Valid R factors and tenths of MOS (RFC 3611 section 4.7.5)."""
-GMIN = 16
-"""Packets that must arrive between two lost ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 
 _BLOCK_HEADER = struct.Struct("!BBH")
 _SSRC = struct.Struct("!I")
@@ -99,7 +97,11 @@ class ReferenceEcho:
 
 @dataclass(frozen=True)
 class StatisticsSummary:
-    """Lost and duplicate packets from `begin` up to but excluding `end` (section 4.6); None: not reported."""
+    """Lost and duplicate packets from `begin` up to but excluding `end` (section 4.6); None: not reported.
+
+    `jitter`: least, greatest, mean and standard deviation of the difference in transit from packet to packet, in units
+    of the RTP clock.
+    """
 
     TYPE: ClassVar[int] = 6
     ssrc: int
@@ -107,12 +109,13 @@ class StatisticsSummary:
     end: int
     lost: int | None
     duplicate: int | None
+    jitter: tuple[int, int, int, int] | None = None
 
     def serialize(self) -> bytes:
-        """The block, without jitter and hop limits."""
-        flags = (self.lost is not None) << 7 | (self.duplicate is not None) << 6
-        counts = (self.lost or 0, self.duplicate or 0)
-        return _block(self.TYPE, flags, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 8))
+        """The block, without hop limits."""
+        flags = (self.lost is not None) << 7 | (self.duplicate is not None) << 6 | (self.jitter is not None) << 5
+        counts = (self.lost or 0, self.duplicate or 0, *(self.jitter or (0, 0, 0, 0)))
+        return _block(self.TYPE, flags, _SUMMARY.pack(self.ssrc, self.begin, self.end, *counts, *(0,) * 4))
 
 
 @dataclass(frozen=True)
@@ -203,9 +206,10 @@ def _parse_block(block_type: int, specific: int, body: bytes) -> Block | None:
     if block_type == ReferenceEcho.TYPE and len(body) % _ECHO.size == 0:
         return ReferenceEcho(tuple((ssrc, last, delay) for ssrc, last, delay in _ECHO.iter_unpack(body)))
     if block_type == StatisticsSummary.TYPE and len(body) == _SUMMARY.size:
-        ssrc, begin, end, lost, duplicate, *_ = _SUMMARY.unpack(body)
+        ssrc, begin, end, lost, duplicate, least, greatest, mean, deviation, *_ = _SUMMARY.unpack(body)
         reported = (lost if specific & 0x80 else None, duplicate if specific & 0x40 else None)
-        return StatisticsSummary(ssrc, begin, end, *reported)
+        jitter = (least, greatest, mean, deviation) if specific & 0x20 else None
+        return StatisticsSummary(ssrc, begin, end, *reported, jitter)
     if block_type == VoipMetrics.TYPE and len(body) == _METRICS.size:
         fields = _METRICS.unpack(body)
         # Noise level, echo loss, Gmin and the external R factor are passed over.

@@ -125,6 +125,13 @@ class ReceptionStats:
             self.clock_rate = clock_rate
             self._jitter.restart()
 
+    def take_changes(self) -> list[float]:
+        """By how many seconds the transit of each packet differed from that of the one before, since the last call.
+
+        They are kept from the first call on, the newest of them.
+        """
+        return self._jitter.take_changes()
+
     def in_window(self, sequence_number: int) -> bool:
         """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""
         ahead = (sequence_number - self._highest) & 0xFFFF

@@ -54,7 +54,7 @@ class RtpSession:
         self.bytes_received = 0
         self.ip_bytes = 0
         self.reception = ReceptionStats(media.clock_rate)
-        self.repair_reception = ReceptionStats(media.clock_rate)
+        self.repair_reception = ReceptionStats(media.repair_clock_rate)
         both = (self.reception, self.repair_reception)
         self._latch = SourceLatch(media)
         self.rtcp_session: RtcpSession | None = None
@@ -100,6 +100,7 @@ class RtpSession:
             foreign=self.foreign,
             unknown_payload_type=self.unknown_payload_type,
             stray=self.stray,
+            looped=self._validator.looped,
             rtcp=self.rtcp,
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,
@@ -136,11 +137,19 @@ class RtpSession:
         if latch.unsignalled:
             packet = self._validator.with_expected_type(packet)
         if not self._validator.is_expected(packet):
-            self.unknown_payload_type += 1
-            return []
+            return self._receive_unknown(ReceivedPacket(packet, now, len(data)))
         if source != latch.source:
             latch.latch(source)
         return self._validate(ReceivedPacket(packet, now, len(data)))
+
+    def _receive_unknown(self, received: ReceivedPacket) -> list[RtpPacket]:
+        """A packet of the peer of a type that was not negotiated: none of its sound, but perhaps one of its numbers."""
+        self.unknown_payload_type += 1
+        if not self._validator.counts_unknown(received):
+            return []
+        self.bytes_received += received.size
+        self.ip_bytes += received.size + self._latch.ip_header
+        return [received.packet]
 
     def _receive_foreign(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
         """A datagram from another address: none passes until that address has sent a convincing run."""
@@ -194,11 +203,17 @@ class RtpSession:
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def keep_alive(self) -> bytes | None:
-        """A packet that opens NAT bindings for incoming media and keeps them open (RFC 6263 section 4.6): empty, and of
-        a payload type that was not negotiated, so that the peer drops it. None on hold."""
+        """A packet that opens NAT bindings for incoming media and keeps them open; None on hold.
+
+        Where RTCP has the same port, it does that (RFC 6263 section 5): its reports, or an empty one before them.
+        Elsewhere the packet is empty, and of a payload type that was not negotiated, so that the peer drops it (section
+        4.6).
+        """
         if self._latch.media_destination is None:
             return None
         media = self.media
+        if media.rtcp_mux and self.rtcp_session is not None:
+            return self.rtcp_session.keep_alive()
         taken = (
             media.payload_type,
             *media.arriving_formats,
@@ -240,11 +255,18 @@ class RtpSession:
 
 
 def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
+    reports = media.rtcp_xr
     return RtcpParameters(
         ssrc=media.ssrc,
         repair_ssrc=media.fec_ssrc if media.fec == FLEXFEC and media.direction.sends else None,
         clock_rate=media.clock_rate,
         ptime=media.packet_time,
         reduced_size=media.rtcp_rsize,
-        extended=media.rtcp_xr,
+        extended=reports,
+        echoes=reports.round_trip or "all",
+        loss_rle_bytes=reports.loss_rle_bytes,
+        echo_bytes=reports.round_trip_bytes,
+        summary_fields=frozenset() if reports.summary is None else reports.summary,
+        remote_ssrc=media.remote_ssrc,
+        repair_clock_rate=media.repair_clock_rate,
     )

@@ -6,11 +6,13 @@ second packet in sequence confirms it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from voip.media import FIRST_DYNAMIC, ULPFEC, NegotiatedMedia
 from voip.rtcp import RtcpSession
-from voip.rtp import ReceptionStats, RtpPacket
+from voip.rtp import MAX_MISORDER, ReceptionStats, RtpPacket, unwrap
 from voip.session.latch import StreamPosition
 from voip.session.run import PacketRun, ReceivedPacket
 
@@ -18,16 +20,38 @@ CONFIRM_PACKETS = 2
 """Packets in sequence that confirm a jump (RFC 3550 A.1)."""
 CONFIRM_HELD = 16
 """Packets kept until a jump is confirmed."""
+EVENT_STEP = 100
+"""Sequence numbers from one telephone event to the next: as for any stream (MAX_MISORDER of RFC 3550 A.1)."""
 CONFIRM_SILENCE = 1.5
 """Packet times since the last packet of the stream that is to be replaced."""
+
+
+class PayloadTypes(NamedTuple):
+    """What each payload type that may come is for; `clock_rates` are those of the formats of sound, in Hz."""
+
+    clock_rates: Mapping[int, int]
+    audio: frozenset[int | None]
+    media: frozenset[int | None]
+    expected: frozenset[int | None]
+    events: frozenset[int]
+
+    @staticmethod
+    def of(media: NegotiatedMedia) -> PayloadTypes:
+        """By what was negotiated."""
+        clock_rates = {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
+        audio = frozenset({*clock_rates, media.arriving_red_payload_type})
+        shared = audio | media.shared_payload_types
+        events = frozenset(media.audio.arriving_telephone_events)
+        return PayloadTypes(clock_rates, audio, shared, shared | {media.arriving_fec_payload_type}, events)
 
 
 class StreamValidator:
     """Validates the packets of one media stream and of its repair stream, and counts them.
 
-    `stray` counts packets of another SSRC, or after a jump that no second packet confirmed. `reception` counts the
-    media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of both.
-    `in_comfort_noise`: the newest media packet was comfort noise (RFC 3389).
+    `stray` counts packets of another SSRC, or after a jump that no second packet confirmed; `looped` those of our own
+    SSRC: echo tests send media back as it is, and are to be heard (RFC 3550 section 8.2 would ignore them). `reception`
+    counts the media as it arrived, before repair, and `repair_reception` the repair packets. `rtcp` is informed of
+    both. `in_comfort_noise`: the newest media packet was comfort noise (RFC 3389).
     """
 
     def __init__(
@@ -42,12 +66,14 @@ class StreamValidator:
         self.ssrc: int | None = None
         self.stray = 0
         self.in_comfort_noise = False
+        self.looped = 0
         self._use(media)
         self._rtcp = rtcp
         self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
         self._repair_ssrc = media.remote_fec_ssrc
         self._counted_repair_ssrc: int | None = None
         self._repair_jump: int | None = None  # a repair packet's number far from the others
+        self._events: PacketRun | None = None  # telephone events of an SSRC of their own
         self._pending: PacketRun | None = None  # another SSRC, or a jump, until it is confirmed
         self._timestamp: int | None = None  # of the last audio packet
         self._timestamp_at = float("-inf")  # its arrival
@@ -63,26 +89,22 @@ class StreamValidator:
         if media.remote_fec_ssrc is not None:
             self._repair_ssrc = media.remote_fec_ssrc
         self.reception.set_clock_rate(media.clock_rate)
-        self.repair_reception.set_clock_rate(media.clock_rate)
+        self.repair_reception.set_clock_rate(media.repair_clock_rate)
         self._use(media)
 
     def _use(self, media: NegotiatedMedia) -> None:
         self._media = media
-        self._clock_rates = {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
-        self._audio_types = frozenset({*self._clock_rates, media.arriving_red_payload_type})
-        self._media_types = self._audio_types | media.shared_payload_types
-        self._expected_types = self._media_types | {media.arriving_fec_payload_type}
-        self._event_types = frozenset(media.audio.arriving_telephone_events)
+        self._types = PayloadTypes.of(media)
 
     # -- payload type -------------------------------------------------------------------------------------------------
 
     def is_expected(self, packet: RtpPacket) -> bool:
         """Whether the payload type was negotiated."""
-        return packet.payload_type in self._expected_types
+        return packet.payload_type in self._types.expected
 
     def is_audio(self, packet: RtpPacket) -> bool:
         """Whether the packet is audio, or RED with any content."""
-        return packet.payload_type in self._audio_types
+        return packet.payload_type in self._types.audio
 
     def with_expected_type(self, packet: RtpPacket) -> RtpPacket:
         """Without signalling our dynamic payload type is a guess: the first that arrives stands for it."""
@@ -92,18 +114,38 @@ class StreamValidator:
             self._guessed = arrived
         return replace(packet, payload_type=expected) if arrived == self._guessed else packet
 
+    def counts_unknown(self, received: ReceivedPacket) -> bool:
+        """Count a packet of a payload type that was not negotiated if its SSRC and number are those of the stream.
+
+        It has been received (RFC 3550 A.3): what is left out of the count would be called lost. It begins no stream,
+        and moves none far.
+        """
+        packet, highest = received.packet, self.reception.highest
+        if packet.ssrc != self.ssrc or highest is None:
+            return False
+        if abs(unwrap(packet.sequence_number, highest) - highest) > MAX_MISORDER:
+            return False
+        self.reception.count(packet, received.time, timed=False)
+        if self._rtcp is not None:
+            self._rtcp.note_media(packet.ssrc, received.time)
+        return True
+
     # -- SSRC and sequence number -------------------------------------------------------------------------------------
 
     def validate(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         """The packets now known to belong to the stream, in order: usually this one, sometimes also held ones."""
         packet = received.packet
-        if packet.payload_type not in self._media_types:
+        if packet.ssrc == self._media.ssrc:
+            self.looped += 1
+        if packet.payload_type not in self._types.media:
             # ULPFEC has no SSRC of its own: its packets count among the media, as they do in the numbers (voip.fec).
             shares_numbers = self._media.fec == ULPFEC and packet.ssrc == self.ssrc
             if not shares_numbers:
                 return self._validate_repair(received)
         if packet.ssrc != self.ssrc:
             announced = self._media.remote_ssrc
+            if packet.payload_type in self._types.events and packet.ssrc != announced:
+                return self._validate_event(received)
             if packet.ssrc == announced or (announced is None and self.ssrc is None):
                 return self._begin([received])
             return self._confirm(received)
@@ -113,6 +155,22 @@ class StreamValidator:
             self._drop_pending()
         self._accept(received)
         return [received]
+
+    def _validate_event(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        """A telephone event of an SSRC and of numbers of its own: the second in sequence confirms the first.
+
+        They are no part of the stream, neither counted with it nor a rival of it.
+        """
+        run = self._events
+        if run is None or not run.extend(received, EVENT_STEP):
+            self.stray += len(run.held) if run is not None else 0
+            self._events = PacketRun(received, CONFIRM_HELD)
+            return []
+        if run.count < CONFIRM_PACKETS:
+            return []
+        confirmed = list(run.held)
+        run.held.clear()
+        return confirmed
 
     def _validate_repair(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         packet = received.packet
@@ -182,8 +240,8 @@ class StreamValidator:
 
     def _accept(self, received: ReceivedPacket) -> None:
         packet, arrival = received.packet, received.time
-        timed = packet.payload_type not in self._event_types
-        clock_rate = self._clock_rates.get(packet.payload_type)
+        timed = packet.payload_type not in self._types.events
+        clock_rate = self._types.clock_rates.get(packet.payload_type)
         if clock_rate is not None:
             self.reception.set_clock_rate(clock_rate)  # RFC 7160: another codec of the same stream
         self.reception.count(packet, arrival, timed=timed)

@@ -13,7 +13,6 @@ which asks the table of states whether it is allowed now, and goes to the handle
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from voip.sip.call_state import TAKES_ROOM, Action, CallState, Trigger
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import Dialog
 from voip.sip.events import CallAnswered, CallEstablished, DigitPressed
+from voip.sip.info_digit import digit_of
 from voip.sip.leg import LOCAL_BYE, Ending, Leg, Reason
 from voip.sip.message import Request
 from voip.sip.methods import DTMF, SDP
@@ -38,7 +38,6 @@ from voip.sip.uri import NameAddr, SipUri
 SPARE_CALLS = 8
 """Calls kept beside those that take up room: refused, ending, ended."""
 NO_DIALOG = 481
-_DIGIT = re.compile(rb"(?:signal[ \t]*=[ \t]*)?([0-9*#A-D])(?![0-9*#A-D])", re.IGNORECASE)
 Begin = Callable[[Callable[[float], object], float], object]
 """Calls its first argument, with the time: at once, or later."""
 Replaceable = Callable[[str, Address, NameAddr], bool]
@@ -264,7 +263,7 @@ class Call:
             self._core.respond(transaction, 415, now, fields=[("Accept", ", ".join(DTMF))])
         else:
             self._core.respond(transaction, 200, now)
-            digit = digit_of(request)
+            digit = digit_of(request.body)
             if digit:
                 self._core.events.append(DigitPressed(self.call_id, digit))
 
@@ -393,12 +392,6 @@ class Calls:
 
     def _forget(self, call_id: str) -> None:
         self._calls.pop(call_id, None)
-
-
-def digit_of(request: Request) -> str:
-    """The digit that an INFO brings, "" if it is none that can be read."""
-    found = _DIGIT.match(request.body.lstrip())
-    return found[1].decode().upper() if found is not None else ""
 
 
 def _out_of_order(dialog: Dialog, request: Request) -> bool:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tests.support.call import FEC_PAYLOAD_TYPE, Wrapping, check, l16, locate, media, noise
+from tests.support.negotiated import changed
 from tests.support.sound import pitch, sine
 from voip.audio import AudioReceiver, AudioSender, Fanout, Mixer
+from voip.codecs import find
 from voip.dsp import Pcm
 from voip.fec import parse_pattern
 from voip.media import Direction, NegotiatedMedia
@@ -85,6 +87,15 @@ def test_the_pattern_can_change_while_sending() -> None:
     source.set_pattern(parse_pattern("2"))
     packets = send(source, noise(0.4))
     assert sum(packet.payload_type == FEC_PAYLOAD_TYPE for packet in packets) == 10
+
+
+def test_repair_packets_count_time_by_the_clock_of_their_rtpmap() -> None:
+    agreed = changed(media(find("PCMU", 8000, 1), fec="1"), fec_clock_rate=48000)
+    packets = send(sender(agreed, fec="1"), noise(2.0))
+    media_at = [packet.timestamp for packet in packets if packet.payload_type == 96]
+    repair_at = [packet.timestamp for packet in packets if packet.payload_type == FEC_PAYLOAD_TYPE]
+    assert {(b - a) & 0xFFFFFFFF for a, b in pairwise(media_at)} == {160}
+    assert {(b - a) & 0xFFFFFFFF for a, b in pairwise(repair_at)} == {960}
 
 
 def test_no_datagram_is_larger_than_the_path_allows() -> None:

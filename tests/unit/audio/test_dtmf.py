@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,38 @@ def test_a_peer_that_counts_in_the_clock_of_its_sound_is_found_out() -> None:
         for digit in receiver.receive(packet(1, duration, end=index >= 5), index * 0.02)
     ]
     assert found == [Digit("1", 0.12)]
+
+
+def numbered(packets: list[RtpPacket]) -> list[RtpPacket]:
+    return [replace(each, sequence_number=(65530 + number) & 0xFFFF) for number, each in enumerate(packets)]
+
+
+def test_keys_of_a_peer_whose_clock_stands_still_are_told_by_their_codes() -> None:
+    packets = numbered(key(1) + key(2) + key(3))
+    assert [digit.key for digit in heard(packets)] == ["1", "2", "3"]
+    late = [*packets[:9], packets[5], packets[6], *packets[9:], packets[13]]  # ends of a key that is over
+    assert [digit.key for digit in heard(late)] == ["1", "2", "3"]
+    without_ends = [each for each in packets if not TelephoneEvent.parse(each.payload).end]
+    assert [digit.key for digit in heard(without_ends)] == ["1", "2", "3"]
+
+
+def test_a_key_pressed_again_while_the_clock_stands_still_is_told_again_by_its_marker() -> None:
+    packets = numbered(key(5) + key(5))
+    assert [digit.key for digit in heard(packets)] == ["5", "5"]
+    assert [digit.key for digit in heard([*packets[:7], packets[0], packets[6]])] == ["5"]  # copies are no key
+    assert [digit.key for digit in heard(packets[:7] + packets[8:])] == ["5"]  # without its marker it is a copy
+
+
+def test_several_events_in_one_packet_are_several_keys() -> None:
+    both = TelephoneEvent(1, True, 10, 400).serialize() + TelephoneEvent(2, False, 10, 160).serialize()
+    first = replace(packet(1, 400, marker=True), payload=both)
+    rest = [packet(2, 320, timestamp=BEGAN + 400), packet(2, 480, timestamp=BEGAN + 400, end=True)]
+    assert heard(numbered([first, *rest, *rest[-1:]])) == [Digit("1", 0.05), Digit("2", 0.06)]
+    assert [digit.key for digit in heard(numbered([first, first, first]))] == ["1", "2"]
+    padded = replace(packet(1, 400, end=True), payload=packet(1, 400, end=True).payload + bytes(8))
+    assert [digit.key for digit in heard(numbered([padded, padded]))] == ["1"]
+    many = replace(packet(1, 400), payload=TelephoneEvent(3, True, 10, 100).serialize() * 300)
+    assert len(heard([many])) == 8
 
 
 def test_flashes_and_tones_of_modems_are_no_keys() -> None:
@@ -329,3 +362,36 @@ def test_a_key_is_told_when_the_call_ends_in_the_middle_of_it() -> None:
     call.talk(noise(0.6))
     call.receiver.finish(call.now)
     assert [digit.key for digit in call.digits] == ["1"]
+
+
+def test_events_of_an_ssrc_of_their_own_are_keys_and_leave_the_sound_alone() -> None:
+    agreed = changed(media(), telephone_event_payload_type=EVENT, telephone_event_rate=RATE)
+    both, sound = Call(agreed=agreed), noise(4.0)
+    piece = RATE // 50
+    for turn in range(200):
+        both.talk(sound[turn * piece : (turn + 1) * piece])
+        if 50 <= turn < 57 or 100 <= turn < 107:
+            first = 50 if turn < 100 else 100
+            ticks = 160 * min(turn - first + 1, 5)
+            event = packet(
+                8, ticks, end=turn - first >= 4, timestamp=77000 + 160 * first, number=500 + turn, marker=turn == first
+            )
+            both.link.send(replace(event, ssrc=0xBEEF).serialize(), both.now)
+    result = both.end()
+    assert [digit.key for digit in both.digits] == ["8", "8"]
+    assert result.exact()
+    assert (result.stats.expected, result.stats.lost, both.session.stats.stray) == (200, 0, 0)
+    assert both.session.ssrc == agreed.ssrc
+
+
+def test_one_event_of_another_ssrc_is_a_stray() -> None:
+    agreed = changed(media(), telephone_event_payload_type=EVENT, telephone_event_rate=RATE)
+    both = Call(agreed=agreed)
+    both.talk(noise(1.0))
+    for number in (5, 1000, 30000, 7):
+        event = replace(packet(8, 800, end=True, number=number), ssrc=0xBEE0 + number)
+        both.link.send(event.serialize(), both.now)
+    both.talk(noise(1.0))
+    both.end()
+    assert both.digits == []
+    assert both.session.stats.stray == 3  # the last one still waits for its second

@@ -143,7 +143,9 @@ def test_a_last_packet_of_any_length_is_filled_up_with_silence(spoken: Pcm) -> N
 def test_what_the_peer_wants_rules_the_encoder(spoken: Pcm) -> None:
     assert encoder(known(bitrate=64000, remote="maxaveragebitrate=20000")).bitrate == 20000
     assert encoder(known(bitrate=64000, remote="maxaveragebitrate=9000000000")).bitrate == 64000
-    assert encoder(known(remote="maxaveragebitrate=1")).bitrate == 6000
+    assert encoder(known(remote="maxaveragebitrate=6000")).bitrate == 6000
+    for ignored in ("1", "100", "5999", "510001", "0"):  # RFC 7587 section 6.1
+        assert encoder(known(bitrate=64000, remote=f"maxaveragebitrate={ignored}")).bitrate == 64000
     assert len({len(packet) for packet in payloads(spoken, encoder(known(remote=" CBR = 1 ")))}) == 1
     narrow = payloads(spoken, encoder(known(remote="maxplaybackrate=8000")))
     assert {packet[0] >> 3 for packet in narrow} <= set(range(4)) | set(range(16, 20))  # narrow band: RFC 6716 table 2

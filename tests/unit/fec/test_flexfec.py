@@ -224,11 +224,11 @@ def test_a_block_pattern_sends_one_repair_packet_after_each_block() -> None:
     assert counts == [0, 0, 0, 1] * 3
 
 
-def test_repair_packets_have_numbers_of_their_own_and_the_newest_timestamp_they_cover() -> None:
+def test_repair_packets_have_numbers_of_their_own_and_the_timestamp_of_their_sending() -> None:
     encoder = encoder_of("sliding:1,2/1")
     repairs = [repair for i in range(6) for repair in encoder.protect(media(i))]
     assert [repair.sequence_number for repair in repairs] == [65534, 65535, 0, 1, 2]
-    assert [repair.timestamp for repair in repairs] == [media(i).timestamp for i in range(5)]
+    assert [repair.timestamp for repair in repairs] == [media(i).timestamp for i in range(1, 6)]
 
 
 def test_a_sliding_pattern_covers_at_the_start_only_what_exists() -> None:

@@ -89,7 +89,7 @@ HEADER = "0060002800000000"
         pytest.param(HEADER + "fffa0000" + "00" * 40, id="empty mask"),
         pytest.param(HEADER + "fffa8000" + "00000000" + "00" * 40, id="empty long mask"),
         pytest.param("80" + HEADER[2:] + "fffa4000" + "00" * 40, id="R bit"),
-        pytest.param("40" + HEADER[2:] + "fffa4000" + "00" * 40, id="F bit"),
+        pytest.param("40" + HEADER[2:] + "fffa0000" + "00" * 40, id="F bit without L and D"),
         pytest.param(HEADER + "fffa4000" + "00" * 1489, id="larger than any packet"),
         pytest.param(HEADER + "8000" + "4000" + "00" * 40, id="far from the stream"),
     ],

@@ -118,7 +118,6 @@ HEADER = "0060fffa000000000028"
         pytest.param(HEADER, id="no level"),
         pytest.param(HEADER + "0000c0", id="half a mask"),
         pytest.param("40" + HEADER[2:] + "0000c000", id="half a long mask"),
-        pytest.param("80" + HEADER[2:] + "0000c000", id="E bit"),
         pytest.param(HEADER + "00000000", id="empty mask"),
         pytest.param(HEADER + "0029c000" + "00" * 40, id="level of more than is there"),
         pytest.param(HEADER + "0027c000" + "00" * 40, id="a byte behind the level"),
@@ -374,3 +373,13 @@ def test_any_stream_can_be_numbered(packets: list[tuple[int, int, str]]) -> None
             numbers.repair(packet)
         else:
             assert all(0 <= found <= 0xFFFF for found in numbers.named((number, number + 1 & 0xFFFF)))
+
+
+def test_the_extension_bit_is_ignored_as_section_7_3_wants() -> None:
+    for first in ("00", "80"):
+        header = parse_repair(bytes.fromhex(first + HEADER[2:] + "0028c000" + "11" * 40))
+        assert (header.base, header.positions, header.body) == (0xFFFA, (0, 1), 40)
+    plain, extended = (
+        parse_repair(bytes.fromhex(first + HEADER[2:] + "0028c000" + "11" * 40)) for first in ("00", "80")
+    )
+    assert plain == extended

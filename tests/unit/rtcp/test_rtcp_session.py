@@ -29,11 +29,13 @@ from voip.rtcp.packets import (
     ReportBlock,
     SenderReport,
     SourceDescription,
+    parse,
     serialize,
 )
 from voip.rtcp.roundtrip import RoundTrip, ntp_time
-from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceTime, StatisticsSummary, VoipMetrics
-from voip.stats import Levels, PlayoutStats, ReceiverStats
+from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics
+from voip.sdp.reports import parse_extended_reports
+from voip.stats import BurstFigures, Levels, PlayoutStats, ReceiverStats
 
 TEN_PERCENT = 0.1
 
@@ -51,6 +53,11 @@ def find(compound: list[Packet], kind: type) -> list[object]:
     return [part for part in parts if isinstance(part, kind)]
 
 
+def reported(compound: list[Packet]) -> list[int]:
+    """The SSRCs that the report blocks of a compound are about."""
+    return [block.ssrc for part in compound if isinstance(part, SenderReport | ReceiverReport) for block in part.blocks]
+
+
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -65,10 +72,10 @@ def test_both_ends_learn_the_round_trip_within_a_millisecond(forth: float, back:
 
 
 def test_a_side_that_only_receives_learns_it_by_its_reference_time_alone() -> None:
-    call = Call(Link(), Link(delay=0.05), rtcp_xr=frozenset({"rcvr-rtt"}))
+    call = Call(Link(), Link(delay=0.05), rtcp_xr=parse_extended_reports(["rcvr-rtt=all"]))
     call.run(5)
     assert call.far_rtcp.round_trip.last == pytest.approx(0.08, abs=0.001)
-    plain = Call(Link(), Link(delay=0.05), rtcp_xr=frozenset())
+    plain = Call(Link(), Link(delay=0.05), rtcp_xr=parse_extended_reports([]))
     plain.run(5)
     assert plain.near_rtcp.round_trip.last == pytest.approx(0.08, abs=0.001)
     assert plain.far_rtcp.round_trip.last is None
@@ -129,7 +136,10 @@ def test_sender_reports_tell_what_was_sent_and_pair_both_clocks() -> None:
     call = Call(Link(), Link())
     call.run(10)
     reports = [
-        (at, part) for at, compound in call.compounds("near") for part in compound if isinstance(part, SenderReport)
+        (at, part)
+        for at, compound in call.compounds("near")
+        for part in compound
+        if isinstance(part, SenderReport) and part.ssrc == SSRC
     ]
     assert len(reports) == len(call.compounds("near"))
     for at, report in reports:
@@ -155,7 +165,11 @@ def test_who_has_stopped_sending_sends_receiver_reports_again() -> None:
 def test_voip_metrics_tell_how_the_listener_fares() -> None:
     call = Call(random_loss(TEN_PERCENT), Link(), buffer_limit=0.4)
     call.heard = ReceiverStats(
-        received=900, expected=1000, playout=PlayoutStats(late=50, delay=0.06, delay_max=0.12, target=0.05)
+        received=900,
+        expected=1000,
+        recovered=60,
+        bursts=BurstFigures(burst_density=0.25, gap_density=0.03, burst_length=8.0, gap_length=100.0),
+        playout=PlayoutStats(late=60, discarded=50, delay=0.06, delay_max=0.12, target=0.05),
     )
     call.run(20)
     path = call.told[-1]
@@ -163,9 +177,25 @@ def test_voip_metrics_tell_how_the_listener_fares() -> None:
     (metrics,) = find(call.compounds("far")[-1][1], VoipMetrics)
     assert isinstance(metrics, VoipMetrics)
     assert metrics.discard_rate / 256 == pytest.approx(0.05, abs=0.005)
-    assert (metrics.loss_rate, metrics.round_trip, metrics.end_system_delay) == (25, 60, 80)
-    assert metrics.burst_density > metrics.gap_density > 0
-    assert metrics.burst_duration > 0
+    assert (metrics.loss_rate, metrics.round_trip, metrics.end_system_delay) == (10, 60, 80)  # after FEC: 40 of 1000
+    assert (metrics.burst_density, metrics.gap_density) == (64, 7)
+    assert (metrics.burst_duration, metrics.gap_duration) == (160, 2000)
+
+
+def test_voip_metrics_are_zeros_before_the_first_packet() -> None:
+    call = Call(Link(lose=lambda index: True), Link())
+    call.heard = ReceiverStats()
+    call.far.start_reports(call.now)
+    call.run(2)
+    (metrics,) = find(call.compounds("far")[0][1], VoipMetrics)
+    assert metrics == VoipMetrics(SSRC)
+    unannounced = Call(Link(lose=lambda index: True), Link(), rtcp_mux=True)
+    parameters = unannounced.far_rtcp.parameters
+    unannounced.far_rtcp.update(replace(parameters, remote_ssrc=None))
+    unannounced.heard = ReceiverStats()
+    unannounced.far.start_reports(unannounced.now)
+    unannounced.run(2)
+    assert not find(unannounced.compounds("far")[0][1], VoipMetrics)
 
 
 def test_voip_metrics_carry_the_rating_and_the_level_and_the_peer_takes_them() -> None:
@@ -202,12 +232,12 @@ def test_what_nothing_is_known_of_is_127_and_never_taken_for_a_figure() -> None:
 def test_blocks_are_sent_only_as_the_peer_wants_them() -> None:
     for wanted, kinds in (
         ("pkt-loss-rle", {LossRle}),
-        ("stat-summary", {StatisticsSummary}),
+        ("stat-summary=loss", {StatisticsSummary}),
         ("voip-metrics", {VoipMetrics}),
-        ("rcvr-rtt", {ReferenceTime}),
+        ("rcvr-rtt=all", {ReferenceTime}),
         ("unheard-of", set[type]()),
     ):
-        call = Call(Link(), Link(), rtcp_xr=frozenset({wanted}))
+        call = Call(Link(), Link(), rtcp_xr=parse_extended_reports([wanted]))
         call.heard = ReceiverStats(received=1, expected=1)
         call.run(1.5)
         sent = call.compounds("far")[0][1]
@@ -228,16 +258,124 @@ def test_the_summary_counts_lost_and_duplicate_packets() -> None:
 # -- names and ends ---------------------------------------------------------------------------------------------------
 
 
-def test_all_sources_have_one_name_and_reduced_size_leaves_it_out_mostly() -> None:
+def test_every_compound_has_a_cname_and_every_fifth_that_of_all_sources() -> None:
+    for reduced_size in (False, True):  # RFC 5506 section 4.1: never for regular reports
+        call = Call(Link(), Link(), rtcp_rsize=reduced_size)
+        call.run(20)
+        described = [find(compound, SourceDescription) for _, compound in call.compounds("near")]
+        own = SourceDescription(((SSRC, "near"),))
+        both = SourceDescription(((SSRC, "near"), (REPAIR_SSRC, "near")))
+        assert described[:7] == [[both], [own], [own], [own], [own], [both], [own]]
+        assert all(
+            find(compound, SourceDescription) == [SourceDescription(((LISTENER_SSRC, "far"),))]
+            for _, compound in call.compounds("far")
+        )
+
+
+def test_the_repair_stream_has_sender_reports_of_its_own() -> None:
     call = Call(Link(), Link())
-    call.run(20)
-    described = [find(compound, SourceDescription) for _, compound in call.compounds("near")]
-    assert described[0] == [SourceDescription(((SSRC, "near"), (REPAIR_SSRC, "near")))]
-    assert [bool(names) for names in described[:7]] == [True, False, False, False, False, True, False]
-    assert find(call.compounds("far")[0][1], SourceDescription) == [SourceDescription(((LISTENER_SSRC, "far"),))]
-    whole = Call(Link(), Link(), rtcp_rsize=False)
-    whole.run(20)
-    assert all(find(compound, SourceDescription) for _, compound in whole.compounds("near") + whole.compounds("far"))
+    call.run(30)
+    full = [(moment, find(compound, SenderReport)) for moment, compound in call.compounds("near")][::5]
+    assert len(full) >= 3
+    for moment, reports in full[1:]:
+        media, repair = reports
+        assert isinstance(media, SenderReport)
+        assert isinstance(repair, SenderReport)
+        assert (media.ssrc, repair.ssrc) == (SSRC, REPAIR_SSRC)
+        assert (media.ntp, media.timestamp) == (repair.ntp, repair.timestamp)  # here both streams have one clock
+        assert repair.packets == pytest.approx((moment - call.began) / PTIME / 2, abs=2)
+        assert repair.blocks == ()
+    about_repair = [
+        block
+        for _, compound in call.compounds("far")
+        for part in find(compound, ReceiverReport)
+        if isinstance(part, ReceiverReport)
+        for block in part.blocks
+        if block.ssrc == REPAIR_SSRC
+    ]
+    assert about_repair[-1].lsr != 0
+
+
+def test_the_sender_report_of_the_repair_stream_counts_by_its_own_clock() -> None:
+    call = Call(Link(), Link(), fec_clock_rate=48000)
+    call.run(3)
+    before = call.sent
+    call.sending = False
+    call.sent = replace(before, fec_timestamp=1000, fec_timestamp_at=call.now - 0.5)
+    last = call.near.final_report(call.now)
+    _, repair = find(parse(last[0]), SenderReport)
+    assert isinstance(repair, SenderReport)
+    assert repair.timestamp == 1000 + 24000
+
+
+def test_blocks_are_about_streams_that_were_heard_since_the_last_report() -> None:
+    call = Call(Link(), Link())
+    call.run(5)
+    assert reported(call.compounds("far")[-1][1]) == [SSRC, REPAIR_SSRC]
+    call.sending = False
+    call.run(10)
+    silent = [compound for moment, compound in call.compounds("far") if moment > call.began + 8]
+    assert len(silent) >= 2
+    assert all(reported(compound) == [] for compound in silent)
+    call.sending, call._next_packet = True, call.now
+    call.run(5)
+    assert reported(call.compounds("far")[-1][1]) == [SSRC, REPAIR_SSRC]
+    call.sending = False
+    call.run(5)
+    (last,) = call.far.final_report(call.now)
+    assert reported(parse(last)) == [SSRC, REPAIR_SSRC]  # the figures at the end, should the last report be lost
+
+
+def test_who_sends_no_media_echoes_no_reference_time_where_only_senders_may() -> None:
+    for expected in (True, False):
+        call = Call(Link(), Link())
+        far = call.far_rtcp
+        far.update(replace(far.parameters, echoes="all" if expected else "sender"))
+        call.run(10)
+        assert bool([found for _, compound in call.compounds("far") for found in find(compound, ReferenceEcho)]) == (
+            expected
+        )
+        assert [found for _, compound in call.compounds("near") for found in find(compound, ReferenceEcho)]
+    call = Call(Link(), Link())
+    call.far_rtcp.update(replace(call.far_rtcp.parameters, echo_bytes=12))  # a block with one echo has 16
+    call.run(10)
+    assert not [found for _, compound in call.compounds("far") for found in find(compound, ReferenceEcho)]
+
+
+def test_loss_patterns_keep_to_the_size_that_the_peer_names() -> None:
+    call = Call(random_loss(0.3), Link())
+    call.far_rtcp.update(replace(call.far_rtcp.parameters, loss_rle_bytes=24))
+    call.run(10)
+    blocks = [found for _, compound in call.compounds("far") for found in find(compound, LossRle)]
+    assert len(blocks) > 5
+    for block in blocks:
+        assert isinstance(block, LossRle)
+        assert len(block.serialize()) <= 24
+    about_media = [block for block in blocks if isinstance(block, LossRle) and block.ssrc == SSRC]
+    newest = about_media[-1]
+    assert (newest.end - newest.begin) & 0xFFFF >= 30  # the newest packets that fit
+    assert (newest.end - about_media[-2].end) & 0xFFFF < 200
+
+
+@pytest.mark.parametrize("wanted", ["loss", "dup", "jitt", "loss dup jitt", "TTL", "loss HL"])
+def test_the_summary_has_the_fields_that_the_peer_names(wanted: str) -> None:
+    call = Call(Link(lose=lambda index: index % 10 == 5, jitter=0.01, copies=2), Link())
+    call.far_rtcp.update(replace(call.far_rtcp.parameters, summary_fields=frozenset(wanted.split())))
+    call.run(10)
+    found = find(call.compounds("far")[-1][1], StatisticsSummary)
+    if wanted == "TTL":
+        assert found == []
+        return
+    (summary,) = found
+    assert isinstance(summary, StatisticsSummary)
+    assert (summary.lost is not None) == ("loss" in wanted)
+    assert (summary.duplicate is not None) == ("dup" in wanted)
+    assert (summary.jitter is not None) == ("jitt" in wanted)
+    if summary.jitter is not None:
+        least, greatest, mean, deviation = (ticks / 8000 for ticks in summary.jitter)
+        assert 0.0 <= least < mean < greatest <= 0.05
+        assert mean == pytest.approx(call.far.reception.jitter, rel=0.6)
+        assert 0.0 < deviation < greatest
 
 
 def test_the_last_compound_has_the_last_figures_and_bye_and_ends_nothing() -> None:

@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 
 from tests.support.rtcp_lab import Call, Link
-from voip.rtcp.bursts import Bursts
 from voip.rtcp.timing import (
     BANDWIDTH_SHARE,
     BUSY_MINIMUM,
@@ -162,35 +161,3 @@ def test_reports_cost_less_than_two_kilobits_per_second_each_way() -> None:
         for who in ("near", "far"):
             size = sum(len(data) + 28 for _, end, data in call.reports if end == who)
             assert 8 * size / 120 < 2000
-
-
-# -- bursts -----------------------------------------------------------------------------------------------------------
-
-
-def flags(pattern: str) -> list[bool]:
-    """From text: o arrived, x lost, a number stands for so many that arrived."""
-    found: list[bool] = []
-    for word in pattern.split():
-        found += [True] * int(word) if word.isdigit() else [letter == "o" for letter in word]
-    return found
-
-
-def test_a_loss_alone_belongs_to_a_gap_and_losses_less_than_16_apart_to_a_burst() -> None:
-    bursts = Bursts()
-    bursts.feed(flags("100 x 100"))
-    assert bursts.figures() == (0.0, 1 / 201, 0.0, 201.0)
-    bursts.feed(flags("x 15 x 100"))
-    assert bursts.figures() == (2 / 17, 1 / 301, 17.0, 301 / 2)
-    bursts.feed(flags("xx 16 x 16 x"))  # a burst of two, then two that are too far apart
-    density, gap_density, length, gap = bursts.figures()
-    assert (density, length) == (4 / 19, 19 / 2)
-    assert (gap_density, gap) == (3 / 335, 335 / 3)
-
-
-def test_no_loss_is_one_gap_and_nothing_received_yet_is_nothing() -> None:
-    bursts = Bursts()
-    assert bursts.figures() == (0.0, 0.0, 0.0, 0.0)
-    bursts.feed([True] * 50)
-    assert bursts.figures() == (0.0, 0.0, 0.0, 50.0)
-    bursts.feed(flags("xxx"))
-    assert bursts.figures().burst_density == 1.0

@@ -18,6 +18,7 @@ from tests.support.session_lab import (
     SENDER_REPORT,
     SSRC,
     STRANGER,
+    Wire,
     media,
     packet,
     repair,
@@ -25,6 +26,7 @@ from tests.support.session_lab import (
 )
 from voip import codecs
 from voip.media import Direction
+from voip.rtcp.packets import ReceiverReport, SourceDescription, parse
 from voip.rtp import RtpPacket
 from voip.session import CONFIRM_HELD, LATCH_HELD, MAX_RECEIVED_BYTES, Address, RtpSession
 
@@ -69,8 +71,32 @@ def test_other_payload_types_are_counted_and_harmless() -> None:
     w = wire()
     w.stream(range(3))
     for payload_type in (101, 13, 8, 127):
-        assert w.send(replace(packet(3), payload_type=payload_type)) == []
+        (kept,) = w.send(replace(packet(3), payload_type=payload_type))  # for its number alone
+        assert kept.payload_type == payload_type
     assert (w.session.stats.unknown_payload_type, w.session.last_heard) == (4, w.now)
+    assert w.stream(range(3, 6)) == [3, 4, 5]
+
+
+def test_packets_of_other_payload_types_in_the_streams_numbers_are_received_and_not_lost() -> None:
+    w = wire()
+    for index in range(100):
+        w.send(replace(packet(index), payload_type=19 if index % 10 == 9 else MEDIA_TYPE))
+    assert (w.session.reception.received, w.session.reception.lost) == (100, 0)
+    assert w.session.stats.unknown_payload_type == 10
+    assert w.session.stats.bytes == 100 * 172
+
+
+def test_packets_of_other_payload_types_begin_no_stream_and_move_none() -> None:
+    w = wire()
+    assert w.send(replace(packet(0), payload_type=126)) == []
+    assert not w.session.latched
+    w.stream(range(3))
+    assert w.send(replace(packet(3, ssrc=0xBAD), payload_type=126)) == []
+    for ahead in (101, 2000, 30000, -200):
+        assert w.send(replace(packet(3, ahead=ahead), payload_type=126)) == []
+        assert w.send(replace(packet(4, ahead=ahead), payload_type=126)) == []
+    assert w.send(replace(packet(3), payload_type=126), STRANGER) == []
+    assert w.session.reception.received == 3
     assert w.stream(range(3, 6)) == [3, 4, 5]
 
 
@@ -285,8 +311,9 @@ def test_a_new_codec_goes_on_with_the_same_stream() -> None:
     w = wire()
     w.stream(range(10))
     w.session.update(media(codec=codecs.find("L16", 16000, 1), payload_type=96, remote_fec_ssrc=REPAIR_SSRC))
-    assert w.stream([10]) == []
+    assert [kept.payload_type for kept in w.send(packet(10))] == [MEDIA_TYPE]  # for its number alone
     assert len(w.send(replace(packet(11), payload_type=96))) == 1
+    assert w.session.reception.lost == 0
     assert w.session.stats.unknown_payload_type == 1
     assert w.session.reception.clock_rate == 16000
     assert len(w.send(repair(csrcs=()))) == 1
@@ -392,3 +419,28 @@ def test_a_peer_that_switches_rtcp_off_gets_none() -> None:
         assert bool(sent) is not off
         assert (session.next_timer() is None) is off
         assert bool(session.final_report(131.0)) is not off
+
+
+def test_where_rtcp_has_the_same_port_it_keeps_the_way_open() -> None:
+    session = RtpSession(media(rtcp_mux=True), cname="here", rng=random.Random(1))
+    kept = session.keep_alive()
+    assert kept is not None
+    assert parse(kept) == [ReceiverReport(session.media.ssrc, ()), SourceDescription(((session.media.ssrc, "here"),))]
+    assert (session.stats.rtcp_sent, session.next_timer()) == (1, None)
+    session.start_reports(10.0)
+    assert session.keep_alive() is None
+    assert session.rtcp_to_send(20.0)
+    assert session.keep_alive() is None
+    other = RtpSession(media(rtcp_mux=True), cname="there", rng=random.Random(2))
+    assert other.receive_datagram(kept, PEER, 1.0) == []
+    assert (other.stats.rtcp, other.stats.malformed, other.last_heard) == (1, 0, 1.0)
+
+
+def test_our_own_packets_sent_back_are_heard_counted_and_not_reported_about() -> None:
+    agreed = media(ssrc=SSRC, rtcp_mux=True, remote_ssrc=None)
+    w = Wire(RtpSession(agreed, cname="here", rng=random.Random(1)))
+    assert w.stream(range(100)) == list(range(100))  # an echo test
+    assert (w.session.stats.looped, w.session.stats.stray) == (100, 0)
+    (compound,) = w.session.rtcp_to_send(w.now + 5)
+    assert parse(compound)[0] == ReceiverReport(SSRC, ())
+    assert parse(w.session.final_report(w.now + 6)[0])[0] == ReceiverReport(SSRC, ())

@@ -128,7 +128,7 @@ def test_an_update_of_a_call_that_is_over_finds_none() -> None:
         ("application/dtmf-relay", b"Signal= *\r\nDuration= 250\r\n", "*"),
         ("application/dtmf-relay;x=y", b"\r\nsignal=a\r\n", "A"),
         ("Application/DTMF", b"#", "#"),
-        ("application/dtmf", b"11", ""),  # flash is no digit
+        ("application/dtmf", b"16", ""),  # flash is no digit
         ("application/dtmf-relay", b"Signal=hf\r\n", ""),
         ("application/dtmf-relay", b"\xff\xfe", ""),
     ],
