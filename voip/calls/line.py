@@ -33,11 +33,6 @@ class MediaLine:
         return [stream for stream in both if stream is not None]
 
     @property
-    def expects_media(self) -> bool:
-        """Whether the peer is to send, and it is played."""
-        return self.receive is not None and self.media.direction.receives
-
-    @property
     def peer_left(self) -> bool:
         """Whether the peer has said BYE by RTCP (RFC 3550 section 6.6)."""
         return self.session.peer_left
