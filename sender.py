@@ -7,7 +7,8 @@ playback thread   with --two-way: what comes back -> AudioReceiver -> Mixer -> s
 main thread       shows how it goes, waits for Ctrl+C, writes the report
 
 A call: INVITE -> CallAnswered -> CallManager attaches an RtpSession and gives the capture thread an AudioSender; it
-ends by the end of the input, --duration, BYE from the other side, the media time-out or Ctrl+C (which sends BYE).
+ends by the end of the input, --duration, BYE from the other side, the media time-out or Ctrl+C (which sends BYE). One
+that is lost is made again (--retry) while the input goes on.
 """
 
 import sys
@@ -36,6 +37,7 @@ def main(options: cli.SenderOptions) -> int:
     network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
+    policy = cli.ExitAfterLastCall(shutdown, console, cli.make_redial(options, network, console))
     manager = CallManager(
         network,
         agent,
@@ -43,11 +45,11 @@ def main(options: cli.SenderOptions) -> int:
         cli.make_streams(options, network, console, playback=playback, capture=capture),
         console,
         cli.make_call_settings(options, Direction.SENDRECV, capture.source),
-        cli.ExitAfterLastCall(shutdown, console),
+        policy,
     )
     cli.call_targets(options, network, manager)
 
-    hang_up = partial(network.loop.post, manager.finish)  # at the end of the input
+    hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [
         Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, hang_up),

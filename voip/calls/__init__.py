@@ -13,7 +13,9 @@ call_media      CallMedia: the ports and lines of calls
 line            MediaLine: port, RTP session and streams of one medium
 streams         ReceiveStream and SendStream: the two directions of a line; AudioStreams makes them
 plain           PlainStreams: media without signalling
-watch           CallWatch: media time-out
+watch           CallWatch: silence is asked about, media time-out
+liveness        Liveness: whether the peer of one call is still there
+retry           Retries: when a target whose call was lost is called again
 records         Records: what is told of the calls
 address_change  AddressChange: what peers are told when our address is another one
 local_address   LocalAddress: our address on the route to one peer
@@ -26,6 +28,7 @@ from voip.calls.line import MediaLine
 from voip.calls.manager import CallManager, CallPolicy
 from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource
+from voip.calls.retry import Retries, RetryRule
 from voip.calls.streams import AudioStreams, MediaStream, ReceiveStream, SendSettings, SendStream
 from voip.calls.table import CallTable
 
@@ -41,6 +44,8 @@ __all__ = [
     "Outcome",
     "PlainSource",
     "ReceiveStream",
+    "Retries",
+    "RetryRule",
     "SendSettings",
     "SendStream",
 ]

@@ -85,7 +85,8 @@ class CallMedia:
         if family_of(remote_host) != family_of(call.remote_host):
             transport.close()
             transport = self.open_port(remote_host)
-        call.aim(remote_host, self._network.addresses.local_host(remote_host), transport)
+        addresses = self._network.addresses  # the route may be another than for the last call
+        call.aim(remote_host, addresses.current_host(remote_host) or addresses.local_host(remote_host), transport)
 
     def begin(self, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""

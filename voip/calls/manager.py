@@ -16,6 +16,7 @@ from voip.calls.outcome import Outcome, outcome_of
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
+from voip.calls.retry import TRY_TIMEOUT
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.watch import CallWatch
@@ -116,8 +117,10 @@ class CallManager:
         """The live calls."""
         return tuple(self._table)
 
-    def dial(self, target: SipUri) -> str | None:
+    def dial(self, target: SipUri, *, again: bool = False) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
+
+        `again`: a call to it was lost, and others may follow.
 
         The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
         hold (RFC 3264 section 8.4) and play nothing.
@@ -127,11 +130,13 @@ class CallManager:
         try:
             transport = self._media.open_port(host)
         except NetworkError as error:
-            self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error)))
+            self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error), passing=True))
             return None
-        call_id = self._agent.invite(target, None, now, timeout=settings.connect_timeout, display=settings.name)
-        self._table.add(self._media.new_call(replace(record, call_id=call_id), host, transport=transport))
-        self._console.say(0, f"calling {target}   {self._audio.input}")
+        timeout = min(settings.connect_timeout, TRY_TIMEOUT) if again else settings.connect_timeout
+        call_id = self._agent.invite(target, None, now, timeout=timeout, display=settings.name)
+        record = replace(record, call_id=call_id, again=again)
+        self._table.add(self._media.new_call(record, host, transport=transport))
+        self._console.say(again, f"calling {target}   {self._audio.input}")
         return call_id
 
     def stream_to(self, target: str, remote: tuple[str, int]) -> None:
@@ -335,7 +340,8 @@ class CallManager:
         now = self._network.loop.now()
         record = call.close(now)
         if call.signalled or call.established is not None:
-            self._records.add(record)
+            if record.media is not None or not record.again:  # tries without success are told as events
+                self._records.add(record)
             self._records.publish(self._table, now)
             self._console.call_ended(record)
         outcome = call.failure or outcome_of(record.peer, call.ending)

@@ -10,7 +10,7 @@ running     what both scripts do around their threads
 """
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
-from voip.cli.policy import ExitAfterLastCall, WaitForNextCall
+from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
@@ -19,6 +19,7 @@ from voip.cli.wiring import (
     make_call_settings,
     make_console,
     make_network,
+    make_redial,
     make_streams,
     make_user_agent,
     open_capture,
@@ -30,6 +31,7 @@ __all__ = [
     "CommonOptions",
     "ExitAfterLastCall",
     "ReceiverOptions",
+    "Redial",
     "RtpTarget",
     "SenderOptions",
     "WaitForNextCall",
@@ -39,6 +41,7 @@ __all__ = [
     "make_call_settings",
     "make_console",
     "make_network",
+    "make_redial",
     "make_streams",
     "make_user_agent",
     "open_capture",

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 
 import voip
 from voip import codecs
+from voip.calls import RetryRule
 from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.listing import show_devices
 from voip.cli.values import (
@@ -31,6 +32,7 @@ from voip.cli.values import (
     latency,
     pcm_format,
     ports,
+    retry_rule,
     seconds,
     stream,
     target,
@@ -134,6 +136,8 @@ class SenderOptions(CommonOptions):
     dtmf: str
     """Keys that are dialled in the call."""
     connect_timeout: float
+    retry: RetryRule
+    """How often a target whose call was lost is called again."""
     duration: float | None
     targets: tuple[SipUri | RtpTarget, ...]
 
@@ -223,6 +227,13 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         "--connect-timeout", metavar="TIME", type=seconds, default=10.0, help="how long to wait for an answer  [10s]"
     )
     calling.add_argument(
+        "--retry",
+        metavar="off|N|forever",
+        type=retry_rule,
+        default=RetryRule(),
+        help="call again when a call is lost or not answered, N times in a row  [forever once a call was up, else off]",
+    )
+    calling.add_argument(
         "--dtmf",
         metavar="KEYS",
         type=telephone_keys,
@@ -238,6 +249,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         name=found.name,
         dtmf=found.dtmf,
         connect_timeout=found.connect_timeout,
+        retry=found.retry,
         duration=found.duration,
         targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target("127.0.0.1")]),
         **account_values(parser, found, answers=False),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from voip import codecs
 from voip.audio import DtmfSender
+from voip.calls import RetryRule
 from voip.fec import Pattern, parse_pattern, red, ulpfec
 from voip.ip import MAX_PORT
 from voip.media import FLEXFEC, RED, ULPFEC
@@ -44,6 +45,16 @@ def seconds(text: str) -> float:
 def latency(text: str) -> float | Literal["auto"]:
     """A time, or `auto`."""
     return AUTO if text.strip().lower() == AUTO else seconds(text)
+
+
+def retry_rule(text: str) -> RetryRule:
+    """`off`, `forever`, or how often to call again in a row."""
+    word = text.strip().lower()
+    if word in ("off", "forever"):
+        return RetryRule(0) if word == "off" else RetryRule(None, from_start=True)
+    if not word.isdecimal() or not word.isascii():
+        raise argparse.ArgumentTypeError(f"{text!r} is not off, a number of tries, or forever")
+    return RetryRule(int(word), from_start=True)
 
 
 def bit_rate(text: str) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from voip import codecs
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
+from voip.cli.policy import Redial
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, tune_interpreter
@@ -22,7 +23,7 @@ from voip.media import RED, Direction
 from voip.net import Network, host_address
 from voip.report import Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
-from voip.sip import UserAgent
+from voip.sip import SipUri, UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
@@ -165,6 +166,13 @@ def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
         raise VoipError(f"{stream} describes no audio")
     family = "::" if ":" in (description.host(audio) or "") else ANY_ADDRESS
     return PlainSource(str(stream), family, audio.port, description)
+
+
+def make_redial(options: SenderOptions, network: Network, console: Console) -> Redial:
+    """What calls the targets of the options again when their calls are lost."""
+    targets = [target for target in options.targets if isinstance(target, SipUri)]
+    loop = network.loop
+    return Redial(options.retry, targets, console, call_later=loop.call_later, now=loop.now)
 
 
 def call_targets(options: SenderOptions, network: Network, manager: CallManager) -> None:

@@ -10,11 +10,15 @@ from voip.stats import ReceiverStats, SenderStats, SessionStats
 
 @dataclass(frozen=True)
 class CallRecord:
-    """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE."""
+    """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE.
+
+    again: it was made because one before it was lost.
+    """
 
     call_id: str
     peer: str
     incoming: bool
+    again: bool = False
     start: str = ""
     media: NegotiatedMedia | None = None
     setup: float | None = None
