@@ -10,6 +10,7 @@ table           CallTable: the live calls
 negotiation     Negotiation: offers and answers of one call, as bytes
 renegotiation   Renegotiation: offers and answers in calls that are up
 call_media      CallMedia: the ports and lines of calls
+early_media     EarlyMedia: what comes before a call is answered
 line            MediaLine: port, RTP session and streams of one medium
 streams         ReceiveStream and SendStream: the two directions of a line; AudioStreams makes them
 plain           PlainStreams: media without signalling

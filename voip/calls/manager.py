@@ -12,6 +12,7 @@ from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
+from voip.calls.early_media import EarlyMedia
 from voip.calls.outcome import Outcome, outcome_of
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
@@ -84,7 +85,9 @@ class CallManager:
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, console)
-        network.sip.serve(agent, self._handlers() | renegotiation.handlers() | self._account.handlers(), self.drop)
+        early = EarlyMedia(table, self._media, console, plays=audio.plays)
+        handlers = self._handlers() | early.handlers() | renegotiation.handlers() | self._account.handlers()
+        network.sip.serve(agent, handlers, self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
 
@@ -134,8 +137,8 @@ class CallManager:
             return None
         timeout = min(settings.connect_timeout, TRY_TIMEOUT) if again else settings.connect_timeout
         call_id = self._agent.invite(target, None, now, timeout=timeout, display=settings.name)
-        record = replace(record, call_id=call_id, again=again)
-        self._table.add(self._media.new_call(record, host, transport=transport))
+        call = self._media.new_call(replace(record, call_id=call_id, again=again), host, transport=transport)
+        self._table.add(call)
         self._console.say(again, f"calling {target}   {self._audio.input}")
         return call_id
 
@@ -218,12 +221,12 @@ class CallManager:
 
     def _on_answered(self, event: CallAnswered) -> None:
         call = self._table.get(event.call_id)
-        if call is not None and call.negotiation.awaits_answer and not call.lines:
+        if call is not None and call.negotiation.awaits_answer and call.established is None:
             self._take_answer(call, event.answer)
 
     def _on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
-        if any(call.remote_host == event.address.host and not call.lines for call in self._table):
+        if any(call.remote_host == event.address.host and call.established is None for call in self._table):
             reason = f"cannot reach {event.address.host}: {event.reason}"
             self._agent.transport_failed(event.address, self._network.loop.now(), reason)
 
@@ -285,7 +288,7 @@ class CallManager:
             self._agent.hang_up(call.call_id, self._network.loop.now())
             self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
             return
-        if call.lines:
+        if call.established is not None:
             self._media.renegotiate(call, media)
         else:
             self._media.begin(call, media)
@@ -340,8 +343,7 @@ class CallManager:
         now = self._network.loop.now()
         record = call.close(now)
         if call.signalled or call.established is not None:
-            if record.media is not None or not record.again:  # tries without success are told as events
-                self._records.add(record)
+            self._records.add(record)
             self._records.publish(self._table, now)
             self._console.call_ended(record)
         outcome = call.failure or outcome_of(record.peer, call.ending)

@@ -68,6 +68,12 @@ class Negotiation:
         """An offer of the peer's was answered before the call was: `media` takes the place of the answer to ours."""
         self._early = media
 
+    def preview(self, answer: bytes) -> NegotiatedMedia:
+        """What both would agree on by this answer in a provisional response. Errors as `accept`."""
+        if self._offer is None:
+            raise NegotiationError("an answer without an offer")
+        return accept_answer(self._offer, SessionDescription.parse(answer), self._capabilities, self.endpoint)
+
     def accept(self, answer: bytes) -> NegotiatedMedia:
         """What both agree on by the peer's answer to our offer, or did before if that is empty.
 
@@ -76,9 +82,7 @@ class Negotiation:
         self.awaits_answer = False
         if not answer and self._early is not None:
             return self._early
-        if self._offer is None:
-            raise NegotiationError("an answer without an offer")
-        return accept_answer(self._offer, SessionDescription.parse(answer), self._capabilities, self.endpoint)
+        return self.preview(answer)
 
     def _make_offer(self, description: SessionDescription) -> bytes:
         self._offer = self._sent = description

@@ -14,6 +14,7 @@ from voip.sip import (
     CallReanswered,
     CallRinging,
     Credentials,
+    EarlyAnswer,
     Event,
     PeerAlive,
     Request,
@@ -101,7 +102,7 @@ def test_early_media_makes_no_second_session() -> None:
     peer, invite = calling()
     peer.say(peer.response(invite, 183, body=ANSWER))
     peer.say(peer.response(invite, 200, body=ANSWER))
-    assert [type(event) for event in calls_of(peer.agent)] == [CallRinging, CallAnswered]
+    assert [type(event) for event in calls_of(peer.agent)] == [EarlyAnswer, CallRinging, CallAnswered]
 
 
 def test_each_repeated_200_gets_the_same_ack() -> None:
