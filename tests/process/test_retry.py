@@ -38,6 +38,14 @@ def sound_after(heard: Outcome, number: int) -> float:
     return float(call["first_audio_ms"] - call["setup_ms"]) / 1e3
 
 
+def sound_again(program: Program, heard: Outcome) -> float:
+    """The moment of the first sound after the first call. A try that was given up may come up late, without any."""
+    assert heard.report is not None
+    calls = list(zip(moments(program, "call from"), heard.report["calls"], strict=True))[1:]
+    up, number = next((up, number) for number, (up, call) in enumerate(calls, 2) if call["rx"]["received"])
+    return up + sound_after(heard, number)
+
+
 def reasons(outcome: Outcome) -> list[str]:
     assert outcome.report is not None
     return [call["end_reason"] for call in outcome.report["calls"]]
@@ -116,18 +124,18 @@ def test_sound_is_back_within_5_s_of_the_return_of_the_link(
             wait_for_call(callee, 1)
             time.sleep(2.0)
             back = interrupt(cut, interface, down)
-            up = wait_for_call(callee, 2)
-            time.sleep(2.0)
+            wait_for_call(callee, 2)
+            time.sleep(6.0)
             caller.stop()
             sent = caller.finish()
             callee.wait_for("ended by the other side")
             callee.stop()
             heard = callee.finish()
-    silence = up + sound_after(heard, 2) - back
+    silence = sound_again(callee, heard) - back
     print(f"{end}, {transport}: down {down:.0f} s, sound {silence:.2f} s after the link's return")  # noqa: T201
     assert silence < BACK_WITHIN + SLOW_MACHINE * (transport == "tcp"), sent.stderr
     assert sent.status == 0, sent.stderr
-    assert reasons(heard) == ["media-timeout", "remote-bye"]
+    assert (reasons(heard)[0], reasons(heard)[-1]) == ("media-timeout", "remote-bye")
 
 
 def test_sound_is_back_at_another_address_after_an_outage(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,8 +87,8 @@ class CallManager:
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, console)
         early = EarlyMedia(table, self._media, console, plays=audio.plays)
-        handlers = self._handlers() | early.handlers() | renegotiation.handlers() | self._account.handlers()
-        network.sip.serve(agent, handlers, self.drop)
+        others = early.handlers() | renegotiation.handlers() | self._account.handlers()
+        network.sip.serve(agent, self._handlers() | others, self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
 
@@ -135,7 +136,7 @@ class CallManager:
         except NetworkError as error:
             self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error), passing=True))
             return None
-        timeout = min(settings.connect_timeout, TRY_TIMEOUT) if again else settings.connect_timeout
+        timeout = min(settings.connect_timeout, TRY_TIMEOUT if again else math.inf)
         call_id = self._agent.invite(target, None, now, timeout=timeout, display=settings.name)
         call = self._media.new_call(replace(record, call_id=call_id, again=again), host, transport=transport)
         self._table.add(call)
