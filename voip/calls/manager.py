@@ -124,10 +124,8 @@ class CallManager:
     def dial(self, target: SipUri, *, again: bool = False) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
 
-        `again`: a call to it was lost, and others may follow.
-
-        The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
-        hold (RFC 3264 section 8.4) and play nothing.
+        `again`: a call to it was lost, and others may follow. The settings offer both directions even if we only send:
+        many phones take a sendonly offer for being put on hold (RFC 3264 section 8.4) and play nothing.
         """
         host, settings, now = self._network.addresses.any_host, self._settings, self._network.loop.now()
         record = CallRecord(call_id="", peer=str(target), incoming=False)
