@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from voip import cli
 from voip.calls import CallManager, CallTable
-from voip.engine import Shutdown, Worker, together
+from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.media import Direction
 
 
@@ -57,10 +57,11 @@ def main(options: cli.ReceiverOptions) -> int:
     ]
     if capture:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
+    watchdog = Watchdog(workers, network.loop.now())
     with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown)
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
     network.close()
-    return cli.finish("receiver", options, manager, devices, console, shutdown)
+    return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)
 
 
 def command() -> int:

@@ -21,7 +21,7 @@ if __name__ == "__main__":
 
 from voip import cli
 from voip.calls import CallManager, CallTable
-from voip.engine import Shutdown, Worker, together
+from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.media import Direction
 
 
@@ -56,10 +56,11 @@ def main(options: cli.SenderOptions) -> int:
     ]
     if playback:
         workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
+    watchdog = Watchdog(workers, network.loop.now())
     with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown)
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
     network.close()
-    return cli.finish("sender", options, manager, devices, console, shutdown)
+    return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)
 
 
 def command() -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +15,7 @@ from voip.calls import CallManager
 from voip.cli.options import CommonOptions
 from voip.cli.wiring import make_console
 from voip.devices import Device
-from voip.engine import Shutdown, fill_standard_streams
+from voip.engine import Shutdown, Watchdog, fill_standard_streams
 from voip.environment import program_name
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.net import Network
@@ -36,6 +39,7 @@ def watch(
     devices: Sequence[Device],
     console: Console,
     shutdown: Shutdown,
+    watchdog: Watchdog,
 ) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
@@ -44,6 +48,7 @@ def watch(
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
         now = network.loop.now()
+        watchdog.check(now)
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -82,14 +87,20 @@ def finish(
     devices: Sequence[Device],
     console: Console,
     shutdown: Shutdown,
+    watchdog: Watchdog,
 ) -> int:
-    """After every thread has ended: the final report, and the exit status."""
+    """After every thread has ended: the final report, and the exit status. With a thread that is stuck, the end."""
     for device in devices:
         if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     _report(program, options, console, shutdown.status, shutdown.error, manager.records)
+    if watchdog.left_behind:  # the interpreter would wait for it
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, AttributeError):
+                stream.flush()
+        os._exit(shutdown.status)
     return shutdown.status
 
 
