@@ -27,8 +27,8 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    playback = cli.open_playback(options)
-    capture = cli.open_capture(options, answers=True) if options.two_way else None
+    playback = cli.open_playback(options, console, shutdown)
+    capture = cli.open_capture(options, console, shutdown, answers=True) if options.two_way else None
     devices = [part for part in (playback.sink, capture and capture.source) if part]
 
     network = cli.make_network(options, console)

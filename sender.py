@@ -29,8 +29,8 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    capture = cli.open_capture(options, duration=options.duration)
-    playback = cli.open_playback(options) if options.two_way else None
+    capture = cli.open_capture(options, console, shutdown, duration=options.duration)
+    playback = cli.open_playback(options, console, shutdown) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
     network = cli.make_network(options, console)

@@ -97,6 +97,8 @@ class CommonOptions:
     proxies: tuple[SipUri, ...]
     credentials: Credentials | None
     media_timeout: float
+    device_wait: float
+    """How long to wait at the start for a sound device that is not there."""
     two_way: bool
     input: str
     loop: bool
@@ -327,6 +329,13 @@ def _common(
         default=(48000, 1),
         help="sample format of - (stdin, stdout)  [48000/1]",
     )
+    sound.add_argument(
+        "--device-wait",
+        metavar="TIME",
+        type=seconds,
+        default=0.0,
+        help="wait so long at the start for a microphone or speaker that is not there  [0s]",
+    )
     sound.add_argument("-l", "--list-devices", action="store_true", help="list microphones and speakers, and exit")
     parser.set_defaults(usual_codecs=usual_codecs)
     _coding(parser.add_argument_group("coding"), usual_codecs)
@@ -474,6 +483,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "dscp": found.dscp,
         "tls": TlsFiles(found.tls_cert, found.tls_key, found.tls_ca),
         "media_timeout": found.media_timeout,
+        "device_wait": found.device_wait,
         "two_way": found.two_way,
         "input": found.input or "mic",
         "loop": bool(found.loop),

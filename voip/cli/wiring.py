@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from voip import codecs
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
@@ -15,9 +16,9 @@ from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOpt
 from voip.cli.policy import Redial
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
-from voip.engine import Capture, Playback, tune_interpreter
+from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import how_to_call
-from voip.errors import ProtocolError, VoipError
+from voip.errors import DeviceError, ProtocolError, VoipError
 from voip.fec import Pattern, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
@@ -27,6 +28,9 @@ from voip.sip import SipUri, UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
+AnyDevice = TypeVar("AnyDevice", bound=Device)
+DEVICE_LOOK = 1.0
+"""Seconds between looks for a sound device that is not there."""
 ANY_PUBLIC_HOST = "192.0.2.1"
 """RFC 5737 documentation address: which of ours leads out is asked of the routing table, nothing is sent there."""
 ADAPTIVE_REPAIR_WINDOW = 0.24
@@ -80,21 +84,73 @@ def make_user_agent(
     )
 
 
-def open_playback(options: CommonOptions) -> Playback:
+def await_device(
+    open_device: Callable[[], AnyDevice],
+    patience: float,
+    say: Callable[[str], None],
+    *,
+    pause: Callable[[float], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> AnyDevice:
+    """Open a device, tried anew for `patience` seconds while it is not there, or in use; `say` tells of that once.
+
+    `pause(seconds)` waits; True: the program is to end. DeviceError if it does not come, or cannot.
+    """
+    deadline, told = clock() + patience, False
+    while isinstance(opened := _attempt(open_device), DeviceError):
+        left = deadline - clock()
+        if not opened.may_come or left <= 0:
+            raise opened
+        if not told:
+            told = True
+            say(f"waiting for a sound device: {opened}")
+        if pause(min(DEVICE_LOOK, left)):
+            raise opened
+    return opened
+
+
+def _attempt(open_device: Callable[[], AnyDevice]) -> AnyDevice | DeviceError:
+    try:
+        return open_device()
+    except DeviceError as error:
+        return error
+
+
+def _await_device(
+    options: CommonOptions, console: Console, shutdown: Shutdown, open_device: Callable[[], AnyDevice]
+) -> AnyDevice:
+    def say(text: str) -> None:
+        console.say(0, text)
+        console.pump()
+
+    return await_device(open_device, options.device_wait, say, pause=shutdown.wait)
+
+
+def open_playback(options: CommonOptions, console: Console, shutdown: Shutdown) -> Playback:
     """What plays, with its sink open. DeviceError."""
-    sink = open_sink(options.output, format=options.format, quiet=options.hides_library_noise)
+    opened = partial(open_sink, options.output, format=options.format, quiet=options.hides_library_noise)
+    sink = _await_device(options, console, shutdown, opened)
     return Playback(sink, latency=options.latency, latency_max=options.latency_max)
 
 
-def open_capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
+def open_capture(
+    options: CommonOptions,
+    console: Console,
+    shutdown: Shutdown,
+    *,
+    duration: float | None = None,
+    answers: bool = False,
+) -> Capture:
     """What captures, with its source open. DeviceError. Who `answers` begins anew with each caller and never ends."""
-    source = open_source(
+    opened = partial(
+        open_source,
         options.input,
         format=options.format,
         loop=options.loop,
         endless=answers,
         quiet=options.hides_library_noise,
     )
+    source = _await_device(options, console, shutdown, opened)
     return Capture(source, duration=duration, again=answers)
 
 
