@@ -310,7 +310,7 @@ def test_a_receiver_for_one_call_whose_sender_was_killed_exits_with_8(tmp_path: 
 
 
 def test_a_sender_whose_receiver_was_killed_exits_with_8(tmp_path: Path) -> None:
-    with receiver(tmp_path) as far, sender(tmp_path, far.target, *SOON) as near:
+    with receiver(tmp_path) as far, sender(tmp_path, far.target, *SOON, "--retry", "off") as near:
         near.wait_for("call to")
         far.send_signal(KILL)
         sent = near.finish()
