@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from voip import cli
 from voip.calls import CallManager, CallTable
-from voip.engine import Shutdown, Worker, together
+from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.media import Direction
 
 
@@ -27,8 +27,8 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    playback = cli.open_playback(options, console)
-    capture = cli.open_capture(options, answers=True) if options.two_way else None
+    playback = cli.open_playback(options, console, shutdown)
+    capture = cli.open_capture(options, console, shutdown, answers=True) if options.two_way else None
     devices = [part for part in (playback.sink, capture and capture.source) if part]
 
     network = cli.make_network(options, console)
@@ -57,10 +57,11 @@ def main(options: cli.ReceiverOptions) -> int:
     ]
     if capture:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
+    watchdog = Watchdog(workers, network.loop.now())
     with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown)
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
     network.close()
-    return cli.finish("receiver", options, manager, devices, console, shutdown)
+    return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)
 
 
 def command() -> int:

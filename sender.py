@@ -7,7 +7,8 @@ playback thread   with --two-way: what comes back -> AudioReceiver -> Mixer -> s
 main thread       shows how it goes, waits for Ctrl+C, writes the report
 
 A call: INVITE -> CallAnswered -> CallManager attaches an RtpSession and gives the capture thread an AudioSender; it
-ends by the end of the input, --duration, BYE from the other side, the media time-out or Ctrl+C (which sends BYE).
+ends by the end of the input, --duration, BYE from the other side, the media time-out or Ctrl+C (which sends BYE). One
+that is lost is made again (--retry) while the input goes on.
 """
 
 import sys
@@ -20,7 +21,7 @@ if __name__ == "__main__":
 
 from voip import cli
 from voip.calls import CallManager, CallTable
-from voip.engine import Shutdown, Worker, together
+from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.media import Direction
 
 
@@ -28,14 +29,15 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    capture = cli.open_capture(options, duration=options.duration)
-    playback = cli.open_playback(options, console) if options.two_way else None
+    capture = cli.open_capture(options, console, shutdown, duration=options.duration)
+    playback = cli.open_playback(options, console, shutdown) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
     network = cli.make_network(options, console)
     network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
+    policy = cli.ExitAfterLastCall(shutdown, console, cli.make_redial(options, network, console))
     manager = CallManager(
         network,
         agent,
@@ -43,22 +45,23 @@ def main(options: cli.SenderOptions) -> int:
         cli.make_streams(options, network, console, playback=playback, capture=capture),
         console,
         cli.make_call_settings(options, Direction.SENDRECV, capture.source),
-        cli.ExitAfterLastCall(shutdown, console),
+        policy,
     )
     cli.announce_call(options, playback, console)
     cli.call_targets(options, network, manager)
 
-    hang_up = partial(network.loop.post, manager.finish)  # at the end of the input
+    hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [
         Worker("network", shutdown, network.loop.run, shutdown.stopped),
         Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, hang_up),
     ]
     if playback:
         workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
+    watchdog = Watchdog(workers, network.loop.now())
     with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown)
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
     network.close()
-    return cli.finish("sender", options, manager, devices, console, shutdown)
+    return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)
 
 
 def command() -> int:

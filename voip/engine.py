@@ -16,7 +16,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 
 from voip.audio import AudioReceiver, Digit, Fanout, Mixer
@@ -45,6 +46,12 @@ LAST_STANDARD_STREAM = 2
 """The file descriptor of stderr."""
 GOODBYE_STEP = 0.01
 """Seconds between looks at what the end of the program waits for."""
+STUCK_AFTER = 10.0
+"""Seconds without a turn after which a thread counts as stuck: the longest that a loop may take is about a second."""
+LOOK_AT_MOST = 0.5
+"""Seconds between two looks at the threads that count, at most."""
+NETWORK = "network"
+"""The name of the thread that no sound device drives."""
 IDLE_POLL = 0.01
 """Seconds between looks at a request to stop while there is nothing to send."""
 
@@ -144,11 +151,39 @@ class Shutdown:
 
 
 class Worker:
-    """A named thread around one loop; whatever escapes the loop stops the program with a fitting exit status."""
+    """A named thread around one loop; whatever escapes the loop stops the program with a fitting exit status.
 
-    def __init__(self, name: str, shutdown: Shutdown, loop: Callable[..., None], *args: object) -> None:
-        self._loop, self._args, self._shutdown = loop, args, shutdown
+    The loop asks at each turn whether to go on: `turns` counts how often it has called its arguments. `stuck` is set
+    for a thread that does not turn any more, which is not waited for.
+    """
+
+    def __init__(self, name: str, shutdown: Shutdown, loop: Callable[..., None], *args: Callable[[], object]) -> None:
+        self.name, self.turns, self.stuck = name, 0, False
+        self._loop, self._args, self._shutdown = loop, [self._counted(each) for each in args], shutdown
         self._thread = threading.Thread(target=self._run, name=name)
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop has begun, and has not ended."""
+        return self._thread.is_alive()
+
+    def give_up(self) -> None:
+        """It does not turn any more: ask the program to stop, and say where it stands."""
+        self.stuck = True
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        where = "" if frame is None else f" (in {frame.f_code.co_name}, {Path(frame.f_code.co_filename).name})"
+        text = f"the {self.name} thread has stood still for {STUCK_AFTER:.0f} s{where}"
+        if self.name == NETWORK:
+            self._shutdown.request(EXIT_BUG, text)
+        else:
+            self._shutdown.request(EXIT_DEVICE, f"{text}: the sound device or file does not respond")
+
+    def _counted(self, function: Callable[[], object]) -> Callable[[], object]:
+        def call() -> object:
+            self.turns += 1
+            return function()
+
+        return call
 
     def _run(self) -> None:
         try:
@@ -172,7 +207,35 @@ class Worker:
         if kind is not None:
             self._shutdown.request(EXIT_BUG)
             self._shutdown.stop()
-        self._thread.join()
+        self._thread.join(0.0 if self.stuck else STUCK_AFTER)
+        if self.running and not self.stuck:
+            self.give_up()
+
+
+class Watchdog:
+    """Finds threads that are stuck: the main thread's. A program that only seems to run is worse than one that ends."""
+
+    def __init__(self, workers: Sequence[Worker], now: float) -> None:
+        self._workers, self._looked_at = workers, now
+        self._seen = {worker.name: (worker.turns, 0.0) for worker in workers}
+
+    def check(self, now: float) -> None:
+        """Give up threads that have not turned for STUCK_AFTER. To be called several times a second.
+
+        Of the time since the last look LOOK_AT_MOST counts: in a process that was suspended as a whole none is stuck.
+        """
+        ran, self._looked_at = min(now - self._looked_at, LOOK_AT_MOST), now
+        for worker in self._workers:
+            turns, stood = self._seen[worker.name]
+            stood = stood + ran if worker.running and worker.turns == turns else 0.0
+            self._seen[worker.name] = worker.turns, stood
+            if stood > STUCK_AFTER and not worker.stuck:
+                worker.give_up()
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether a thread goes on, or stands, that nothing waits for."""
+        return any(worker.stuck and worker.running for worker in self._workers)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,14 @@ class NegotiationError(VoipError):
 
 
 class DeviceError(VoipError):
-    """A sound device or file cannot be opened or has failed; says what exists instead."""
+    """A sound device or file cannot be opened or has failed; says what exists instead.
+
+    `may_come`: it is not there, or in use, and may be opened later.
+    """
+
+    def __init__(self, text: str, *, may_come: bool = False) -> None:
+        super().__init__(text)
+        self.may_come = may_come
 
 
 class NetworkError(VoipError):

@@ -75,7 +75,8 @@ def phone(*more: str, auto_answer: bool = True) -> Iterator[Phone]:
     arguments = ["-i", "tone", "-o", "null", "--two-way", "--bind", LOOPBACK, "-c", "pcmu", "-q", *more]
     options = cli.sender_options(arguments)
     shutdown, console, policy = Shutdown(), cli.make_console(options), GoesOn()
-    capture, playback = cli.open_capture(options, answers=True), cli.open_playback(options, console)
+    capture = cli.open_capture(options, console, shutdown, answers=True)
+    playback = cli.open_playback(options, console, shutdown)
     network = cli.make_network(options, console)
     port, calls = network.sip.listen(0), CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=4)

@@ -52,7 +52,7 @@ def test_b01_ctrl_c_says_bye_every_time(tmp_path: Path) -> None:
 
 
 def test_b06_a_peer_that_is_gone_ends_the_call(tmp_path: Path) -> None:
-    with raw_peer() as peer, sender(tmp_path, peer.target, *SOON) as near:
+    with raw_peer() as peer, sender(tmp_path, peer.target, *SOON, "--retry", "off") as near:
         peer.take_call()
         peer.media(5)
         peer.close()  # from here on the system answers with ICMP
@@ -62,7 +62,7 @@ def test_b06_a_peer_that_is_gone_ends_the_call(tmp_path: Path) -> None:
 
 
 def test_b06_a_peer_that_is_silent_is_asked_and_then_hung_up_on(tmp_path: Path) -> None:
-    with raw_peer() as peer, sender(tmp_path, peer.target, *SOON) as near:
+    with raw_peer() as peer, sender(tmp_path, peer.target, *SOON, "--retry", "off") as near:
         dialog = peer.take_call()
         peer.media(5)
         asked = peer.wait("OPTIONS ")

@@ -310,7 +310,7 @@ def test_a_receiver_for_one_call_whose_sender_was_killed_exits_with_8(tmp_path: 
 
 
 def test_a_sender_whose_receiver_was_killed_exits_with_8(tmp_path: Path) -> None:
-    with receiver(tmp_path) as far, sender(tmp_path, far.target, *SOON) as near:
+    with receiver(tmp_path) as far, sender(tmp_path, far.target, *SOON, "--retry", "off") as near:
         near.wait_for("call to")
         far.send_signal(KILL)
         sent = near.finish()
@@ -320,8 +320,20 @@ def test_a_sender_whose_receiver_was_killed_exits_with_8(tmp_path: Path) -> None
     assert_one_complaint(sent, "lost contact")
 
 
-def test_a_peer_that_is_there_but_sends_no_media_is_hung_up_on_as_a_media_time_out(tmp_path: Path) -> None:
-    with phone() as other, receiver(tmp_path, "--once", *SOON) as far:
+def test_a_peer_that_is_muted_and_responds_stays(tmp_path: Path) -> None:
+    with phone() as other, receiver(tmp_path, *SOON) as far:
+        other.talk(other.call(far.target), 10)
+        until(lambda: len(other.requests("OPTIONS")) >= 12, "it is asked for three times the media time-out")
+        assert other.requests("BYE") == []
+        far.stop()
+        heard = far.finish()
+    assert_clean(heard)
+    assert heard.call["end_reason"] == "local-bye"
+    assert heard.call["duration_s"] > 5.0
+
+
+def test_a_muted_peer_that_does_not_respond_is_hung_up_on_as_a_media_time_out(tmp_path: Path) -> None:
+    with phone(mute_after="OPTIONS") as other, receiver(tmp_path, "--once", *SOON) as far:
         other.talk(other.call(far.target), 10)
         heard = far.finish()
         other.wait_for("BYE")

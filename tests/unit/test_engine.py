@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import faulthandler
+import queue
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from voip import codecs
 from voip.audio import AudioSender
 from voip.dsp import Pcm
-from voip.engine import PACKETS_BEHIND, Capture, Mailbox, Shutdown, Worker
+from voip.engine import PACKETS_BEHIND, STUCK_AFTER, Capture, Mailbox, Shutdown, Watchdog, Worker
 from voip.errors import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, DeviceError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 
@@ -204,3 +205,76 @@ def test_a_capture_without_a_stream_does_not_begin_and_ends_when_asked() -> None
     source, looks = Blocks(10, iter(())), iter(range(3))
     Capture(source).run(lambda: next(looks, None) is None, lambda: True)
     assert (source.starts, source.closed) == (0, True)
+
+
+# --- threads that are stuck -------------------------------------------------------------------------------------------
+
+
+class Looping:
+    """A worker whose loop turns when the test says so, and a watchdog in virtual time."""
+
+    def __init__(self, name: str) -> None:
+        self.shutdown, self._go, self._turned = Shutdown(), queue.SimpleQueue[bool](), queue.SimpleQueue[None]()
+        self.worker = Worker(name, self.shutdown, self._loop, self._go.get)
+        self.watchdog, self.now = Watchdog([self.worker], 0.0), 0.0
+
+    def _loop(self, goes_on: Callable[[], object]) -> None:
+        while goes_on():
+            self._turned.put(None)
+
+    def turn(self) -> None:
+        self._go.put(True)
+        self._turned.get(timeout=PATIENCE)
+
+    def end(self) -> None:
+        self._go.put(False)
+
+    def look(self, seconds: float, step: float) -> None:
+        for _ in range(round(seconds / step)):
+            self.now += step
+            self.watchdog.check(self.now)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("playback", EXIT_DEVICE), ("capture", EXIT_DEVICE), ("network", EXIT_BUG)]
+)
+def test_a_thread_that_stands_still_ends_the_program_and_is_named(name: str, status: int) -> None:
+    stuck = Looping(name)
+    with stuck.worker:
+        stuck.turn()
+        stuck.look(0.9 * STUCK_AFTER, 0.1)
+        assert not stuck.shutdown.requested()
+        stuck.look(0.3 * STUCK_AFTER, 0.1)
+        assert stuck.shutdown.status == status
+        assert f"the {name} thread has stood still" in (stuck.shutdown.error or "")
+    assert stuck.watchdog.left_behind  # and was not waited for
+    stuck.end()
+
+
+def test_a_thread_that_turns_now_and_then_is_not_stuck() -> None:
+    slow = Looping("playback")
+    with slow.worker:
+        for _ in range(10):
+            slow.turn()
+            slow.look(0.9 * STUCK_AFTER, 0.1)
+        slow.end()
+    assert not slow.shutdown.requested()
+    assert not slow.watchdog.left_behind
+
+
+def test_a_process_that_was_suspended_as_a_whole_has_no_stuck_thread() -> None:
+    suspended = Looping("playback")
+    with suspended.worker:
+        suspended.look(1.0, 0.1)
+        suspended.look(3600.0, 3600.0)
+        suspended.look(1.0, 0.1)
+        suspended.end()
+    assert not suspended.shutdown.requested()
+
+
+def test_a_thread_that_has_ended_is_not_stuck() -> None:
+    ended = Looping("capture")
+    with ended.worker:
+        ended.end()
+    ended.look(2 * STUCK_AFTER, 0.1)
+    assert not ended.shutdown.requested()

@@ -10,10 +10,13 @@ table           CallTable: the live calls
 negotiation     Negotiation: offers and answers of one call, as bytes
 renegotiation   Renegotiation: offers and answers in calls that are up
 call_media      CallMedia: the ports and lines of calls
+early_media     EarlyMedia: what comes before a call is answered
 line            MediaLine: port, RTP session and streams of one medium
 streams         ReceiveStream and SendStream: the two directions of a line; AudioStreams makes them
 plain           PlainStreams: media without signalling
-watch           CallWatch: media time-out
+watch           CallWatch: silence is asked about, media time-out
+liveness        Liveness: whether the peer of one call is still there
+retry           Retries: when a target whose call was lost is called again
 warnings        CallWarnings: what goes wrong, said while the call runs
 diagnosis       how that is found out, from figures alone
 records         Records: what is told of the calls
@@ -28,6 +31,7 @@ from voip.calls.line import MediaLine
 from voip.calls.manager import CallManager, CallPolicy
 from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource
+from voip.calls.retry import Retries, RetryRule
 from voip.calls.streams import AudioStreams, MediaStream, ReceiveStream, SendSettings, SendStream
 from voip.calls.table import CallTable
 
@@ -43,6 +47,8 @@ __all__ = [
     "Outcome",
     "PlainSource",
     "ReceiveStream",
+    "Retries",
+    "RetryRule",
     "SendSettings",
     "SendStream",
 ]

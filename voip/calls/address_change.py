@@ -40,7 +40,7 @@ class AddressChange:
 
     def check(self, call: Call, now: float) -> None:
         """To be called often; looks every LOOK_INTERVAL."""
-        if not call.lines or not call.signalled or call.ending is not None:
+        if call.established is None or not call.signalled or call.ending is not None:
             return
         before = call.local_address.change(now, partial(self._network.addresses.current_host, call.remote_host))
         if before is not None:

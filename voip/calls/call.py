@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from voip.calls.line import MediaLine
+from voip.calls.liveness import Liveness
 from voip.calls.local_address import LocalAddress
 from voip.calls.negotiation import Negotiation
 from voip.calls.outcome import Outcome
@@ -77,7 +78,7 @@ class Call:
         self._began = now
         self._unanswered = offer
         self._alive_at: float | None = None
-        self._pinged_at = 0.0
+        self.liveness = Liveness()
         self._streams_left = 0
         self._trend = Trend()
 
@@ -98,9 +99,9 @@ class Call:
         return now - max(moment for moment in moments if moment is not None)
 
     @property
-    def expects_media(self) -> bool:
-        """Whether the peer is to send."""
-        return any(line.expects_media for line in self.lines)
+    def port_refusals(self) -> int:
+        """ICMP "port unreachable" for what was sent to the peer's media ports."""
+        return sum(line.transport.icmp_errors for line in self.lines)
 
     # --- how it goes ----------------------------------------------------------------------------------------------
 
@@ -135,13 +136,6 @@ class Call:
     def note_alive(self, now: float) -> None:
         """The peer has shown that it is there."""
         self._alive_at = now
-
-    def should_ping(self, now: float, pause: float) -> bool:
-        """Whether a peer that is silent for longer than `pause` is to be asked, once per pause."""
-        if self.silence(now) <= pause or now - self._pinged_at <= pause:
-            return False
-        self._pinged_at = now
-        return True
 
     def fail(self, failure: Outcome) -> None:
         """Whatever ends it, this is what its end means."""

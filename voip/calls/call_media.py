@@ -88,13 +88,25 @@ class CallMedia:
         if family_of(remote_host) != family_of(call.remote_host):
             transport.close()
             transport = self.open_port(remote_host)
-        call.aim(remote_host, self._network.addresses.local_host(remote_host), transport)
+            for line in call.lines:  # of early media
+                line.move(transport)
+        addresses = self._network.addresses  # the route may be another than for the last call
+        call.aim(remote_host, addresses.current_host(remote_host) or addresses.local_host(remote_host), transport)
 
     def begin(self, call: Call, media: NegotiatedMedia) -> None:
         """Offer and answer agree: media flows from here on."""
-        line = self._add_line(call, media)
-        line.transport.attach(line.session, line.packet_sink)
+        if call.lines:
+            self.renegotiate(call, media)
+        else:
+            line = self._add_line(call, media)
+            line.transport.attach(line.session, line.packet_sink)
         self._start(call)
+
+    def begin_early(self, call: Call, media: NegotiatedMedia) -> None:
+        """Play what comes before the call is answered, and open a NAT for it; nothing of ours is sent."""
+        line = self._add_line(call, media)
+        line.transport.attach(line.session, line.packet_sink, opens_path=True)
+        line.listen()
 
     def begin_when_heard(self, call: Call, media: NegotiatedMedia) -> None:
         """As `begin`, but nothing is played, or recorded, before there is something."""
@@ -112,6 +124,9 @@ class CallMedia:
         if call.lines and media != call.lines[0].media:
             text = f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}"
             self._console.say(1, text)
+            if call.established is None:
+                call.lines[0].renegotiate(media)
+                return
             call.renegotiate(media, self._network.loop.now())
 
     def say_bye(self, call: Call) -> None:

@@ -25,6 +25,7 @@ class MediaLine:
     ) -> None:
         self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
+        self._listening = False
 
     @property
     def streams(self) -> list[MediaStream]:
@@ -33,22 +34,27 @@ class MediaLine:
         return [stream for stream in both if stream is not None]
 
     @property
-    def expects_media(self) -> bool:
-        """Whether the peer is to send, and it is played."""
-        return self.receive is not None and self.media.direction.receives
-
-    @property
     def peer_left(self) -> bool:
         """Whether the peer has said BYE by RTCP (RFC 3550 section 6.6)."""
         return self.session.peer_left
 
     def start(self, now: float) -> None:
         """Let it flow; its transport is attached to its session."""
-        if self.receive is not None:
-            self.receive.start(self.media)
+        self.listen()
         if self.send is not None:
             self.session.start_reports(now)
             self.send.start(self.media, self.transport.send_rtp)
+
+    def listen(self) -> None:
+        """Play what comes; once."""
+        if self.receive is not None and not self._listening:
+            self._listening = True
+            self.receive.start(self.media)
+
+    def move(self, transport: MediaTransport) -> None:
+        """Go on by another port, in place of one that is closed."""
+        self.transport = transport
+        transport.attach(self.session, self.packet_sink, opens_path=True)
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
         """Take a packet that the session has accepted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
 from voip.calls.delivery import judge
+from voip.calls.early_media import EarlyMedia
 from voip.calls.malformed import MalformedMessages
 from voip.calls.media_names import MediaNames
 from voip.calls.news import CallNews
@@ -20,6 +22,7 @@ from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
+from voip.calls.retry import TRY_TIMEOUT
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.warnings import CallWarnings
@@ -87,8 +90,9 @@ class CallManager:
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, self._names, console)
-        others = renegotiation.handlers() | self._account.handlers() | MalformedMessages(console).handlers()
-        others |= CallNews(table, console, network.loop.now).handlers()
+        early = EarlyMedia(table, self._media, console, plays=audio.plays)
+        others = early.handlers() | renegotiation.handlers() | self._account.handlers()
+        others |= MalformedMessages(console).handlers() | CallNews(table, console, network.loop.now).handlers()
         network.sip.serve(agent, self._handlers() | others, self.drop)
         network.loop.post(self._account.start)
         network.loop.post(self._look)
@@ -127,22 +131,24 @@ class CallManager:
         self._records.publish(self._table, self._network.loop.now())
         self._console.statistics(self._records.all)
 
-    def dial(self, target: SipUri) -> str | None:
+    def dial(self, target: SipUri, *, again: bool = False) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
 
-        The settings offer both directions even if we only send: many phones take a sendonly offer for being put on
-        hold (RFC 3264 section 8.4) and play nothing.
+        `again`: a call to it was lost, and others may follow. The settings offer both directions even if we only send:
+        many phones take a sendonly offer for being put on hold (RFC 3264 section 8.4) and play nothing.
         """
         host, settings, now = self._network.addresses.any_host, self._settings, self._network.loop.now()
         record = CallRecord(call_id="", peer=str(target), incoming=False)
         try:
             transport = self._media.open_port(host)
         except NetworkError as error:
-            self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error)))
+            self._policy.on_call_over(self, record, Outcome(EXIT_NETWORK, str(error), passing=True))
             return None
-        call_id = self._agent.invite(target, None, now, timeout=settings.connect_timeout, display=settings.name)
-        self._table.add(self._media.new_call(replace(record, call_id=call_id), host, transport=transport))
-        self._console.say(0, f"calling {target}   {self._audio.input}")
+        timeout = min(settings.connect_timeout, TRY_TIMEOUT if again else math.inf)
+        call_id = self._agent.invite(target, None, now, timeout=timeout, display=settings.name)
+        call = self._media.new_call(replace(record, call_id=call_id, again=again), host, transport=transport)
+        self._table.add(call)
+        self._console.say(again, f"calling {target}   {self._audio.input}")
         return call_id
 
     def stream_to(self, target: str, remote: tuple[str, int]) -> None:
@@ -220,12 +226,12 @@ class CallManager:
 
     def _on_answered(self, event: CallAnswered) -> None:
         call = self._table.get(event.call_id)
-        if call is not None and call.negotiation.awaits_answer and not call.lines:
+        if call is not None and call.negotiation.awaits_answer and call.established is None:
             self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     def _on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
-        if any(call.remote_host == event.address.host and not call.lines for call in self._table):
+        if any(call.remote_host == event.address.host and call.established is None for call in self._table):
             reason = f"cannot reach {event.address.host}: {event.reason}"
             self._agent.transport_failed(event.address, self._network.loop.now(), reason)
 
@@ -289,7 +295,7 @@ class CallManager:
             self._agent.hang_up(call.call_id, self._network.loop.now())
             self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
             return
-        if call.lines:
+        if call.established is not None:
             self._media.renegotiate(call, media)
         else:
             self._media.begin(call, media)

@@ -81,6 +81,12 @@ class Negotiation:
         """An offer of the peer's was answered before the call was: `media` takes the place of the answer to ours."""
         self._early = media
 
+    def preview(self, answer: bytes) -> NegotiatedMedia:
+        """What both would agree on by this answer in a provisional response. Errors as `accept`."""
+        if self._offer is None:
+            raise NegotiationError("an answer without an offer")
+        return accept_answer(self._offer, self._read(answer), self._capabilities, self.endpoint)
+
     def accept(self, answer: bytes) -> NegotiatedMedia:
         """What both agree on by the peer's answer to our offer, or did before if that is empty.
 

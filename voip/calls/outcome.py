@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voip.errors import (
     EXIT_AUTHENTICATION,
@@ -36,17 +36,35 @@ ADVICE = {
 }
 """What a refusal means to who called, and what can be done."""
 
+LOST = ("media-timeout", "timeout", "network", "no-answer", "no-ack")
+"""Reasons by which a call ends that no user has ended."""
+PASSING = (404, 408, 430, 480, 486, 500, 502, 503, 504)
+"""Statuses of refusals that the next call may not meet (RFC 3261 section 21): the peer, or a server on the way, was
+restarted and does not know its users yet, or still has the call that was lost."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """An exit status, and the line that says what to do; "" where all is well."""
+    """An exit status, and the line that says what to do; "" where all is well.
+
+    `passing`: another call may succeed, since the peer or the way to it was lost or is not there for the moment.
+    """
 
     status: int = EXIT_OK
     error: str = ""
+    passing: bool = False
 
 
 def outcome_of(peer: str, ending: CallEnded | None) -> Outcome:
     """What it means that a call with this peer has ended so; None: it was closed before it had an end of its own."""
+    return replace(_outcome(peer, ending), passing=ending is not None and _may_pass(ending))
+
+
+def _may_pass(ending: CallEnded) -> bool:
+    return ending.reason in LOST or (ending.reason == "rejected" and ending.status in PASSING)
+
+
+def _outcome(peer: str, ending: CallEnded | None) -> Outcome:
     # 481: the other side has ended the call already. 408: it did not answer, or did not show that it is still there.
     gone = ending is not None and ending.reason == "timeout" and ending.status != 408
     if ending is None or gone or ending.reason in ("local-bye", "remote-bye", "cancelled"):

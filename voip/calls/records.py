@@ -20,7 +20,9 @@ class Records:
         self._ended: tuple[CallRecord, ...] = ()
 
     def add(self, record: CallRecord) -> None:
-        """A call has ended."""
+        """A call has ended. Of the tries to call again those without success are not kept: events tell of them."""
+        if record.again and record.media is None:
+            return
         self._ended = (*self._ended, record)[-RECORDS_KEPT:]
 
     def publish(self, calls: Iterable[Call], now: float) -> None:

@@ -48,10 +48,10 @@ class Renegotiation:
             self._agent.reject(call.call_id, getattr(error, "status", 488), self._network.loop.now())
             self._console.say(1, f"rejected re-INVITE of {call.record.peer}: {error}")
             return
-        if media is not None and call.lines:
+        if media is not None:
+            if call.established is None:
+                call.negotiation.keep_early(media)  # it counts when the call is answered
             self._media.renegotiate(call, media)
-        elif media is not None:
-            call.negotiation.keep_early(media)  # media begins when the call is answered
         self._agent.accept(call.call_id, answer, self._network.loop.now())
 
     def on_reanswered(self, event: CallReanswered) -> None:

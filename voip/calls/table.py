@@ -9,6 +9,8 @@ from voip.sip import Address, NameAddr
 
 ABANDONED_AFTER = 0.5
 """Seconds since its last packet after which a call makes room for a new one of the same caller and host."""
+UNHEARD_AFTER = 2.0
+"""The same for a call from which no packet has come: its caller may have given up before our 200 arrived."""
 
 
 class CallTable:
@@ -46,8 +48,10 @@ class CallTable:
     def is_abandoned(self, call_id: str, source: Address, caller: NameAddr) -> bool:
         """Whether a new call of the same caller shows that this one's sender was restarted without a BYE."""
         call = self._calls.get(call_id)
-        if call is None or call.last_heard is None:
+        if call is None or call.established is None:
             return False
+        heard = call.last_heard
+        silent = self._now() - (call.established if heard is None else heard)
         same = source.host == call.remote_host and getattr(caller.uri, "user", None) == call.caller_user
         receives = any(line.media.direction.receives for line in call.lines)
-        return same and receives and self._now() - call.last_heard > ABANDONED_AFTER
+        return same and receives and silent > (UNHEARD_AFTER if heard is None else ABANDONED_AFTER)

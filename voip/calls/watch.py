@@ -1,4 +1,7 @@
-"""Peers that leave without a word: silence is asked about (OPTIONS), and ends a call after the media time-out."""
+"""Peers that leave without a word: silence is asked about (OPTIONS), and ends a call after the media time-out.
+
+Whatever the direction: who responds is there, and stays for as long as it likes without a sound.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,18 @@ class CallWatch:
         if call.established is None or call.ending is not None:
             return
         silent = call.silence(now)
+        call.liveness.note_refusals(call.port_refusals, now)
         if not call.signalled and silent > LEFT_AFTER and all(line.peer_left for line in call.lines):
             self._end(call, CallEnded(call.call_id, "remote-bye", None, ""), now - silent)
         elif silent > self._media_timeout and (call.signalled or self._plays):
-            self._agent.hang_up(call.call_id, now)
-            phrase = f"nothing heard for {self._media_timeout:g} s"
-            self._end(call, CallEnded(call.call_id, "media-timeout", None, phrase), now)
-        elif not call.expects_media and call.should_ping(now, self._media_timeout / PINGS_PER_TIMEOUT):
+            self._give_up(call, f"nothing heard for {self._media_timeout:g} s", now)
+        elif not call.signalled:
+            return
+        elif call.liveness.is_unreachable(now, silent):
+            self._give_up(call, "its port is closed (ICMP port unreachable) and it does not respond", now)
+        elif call.liveness.should_ask(now, silent, self._media_timeout / PINGS_PER_TIMEOUT):
             self._agent.ping(call.call_id, now)
+
+    def _give_up(self, call: Call, phrase: str, now: float) -> None:
+        self._agent.hang_up(call.call_id, now)
+        self._end(call, CallEnded(call.call_id, "media-timeout", None, phrase), now)

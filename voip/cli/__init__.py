@@ -11,7 +11,7 @@ running     what both scripts do around their threads
 """
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
-from voip.cli.policy import ExitAfterLastCall, WaitForNextCall
+from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
@@ -21,6 +21,7 @@ from voip.cli.wiring import (
     make_call_settings,
     make_console,
     make_network,
+    make_redial,
     make_streams,
     make_user_agent,
     open_capture,
@@ -32,6 +33,7 @@ __all__ = [
     "CommonOptions",
     "ExitAfterLastCall",
     "ReceiverOptions",
+    "Redial",
     "RtpTarget",
     "SenderOptions",
     "WaitForNextCall",
@@ -42,6 +44,7 @@ __all__ = [
     "make_call_settings",
     "make_console",
     "make_network",
+    "make_redial",
     "make_streams",
     "make_user_agent",
     "open_capture",

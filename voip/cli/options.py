@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voip import codecs
+from voip.calls import RetryRule
 from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
@@ -30,6 +31,7 @@ from voip.cli.values import (
     latency,
     pcm_format,
     ports,
+    retry_rule,
     seconds,
     short_time,
     stream,
@@ -100,6 +102,8 @@ class CommonOptions:
     proxies: tuple[SipUri, ...]
     credentials: Credentials | None
     media_timeout: float
+    device_wait: float
+    """How long to wait at the start for a sound device that is not there."""
     two_way: bool
     input: str
     loop: bool
@@ -140,6 +144,8 @@ class SenderOptions(CommonOptions):
     dtmf: str
     """Keys that are dialled in the call."""
     connect_timeout: float
+    retry: RetryRule
+    """How often a target whose call was lost is called again."""
     duration: float | None
     targets: tuple[SipUri | RtpTarget, ...]
     target_given: bool
@@ -238,6 +244,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         name=found.name,
         dtmf=found.dtmf,
         connect_timeout=found.connect_timeout,
+        retry=found.retry,
         duration=found.duration,
         targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
         target_given=bool(found.targets),
@@ -277,6 +284,13 @@ def _calling(group: Group) -> None:
         type=short_time(PLAUSIBLE_WAIT),
         default=10.0,
         help="How long to wait for an answer.  [10s]",
+    )
+    group.add_argument(
+        "--retry",
+        metavar="off|N|forever",
+        type=retry_rule,
+        default=RetryRule(),
+        help="Call again when a call is lost or not answered, N times in a row.  [forever once one was up, else off]",
     )
     group.add_argument(
         "--dtmf",
@@ -373,6 +387,13 @@ def _common(
         type=pcm_format,
         default=(48000, 1),
         help="Sample rate and channels of the raw samples of --input - and --output -.  [48000/1]",
+    )
+    sound.add_argument(
+        "--device-wait",
+        metavar="TIME",
+        type=seconds,
+        default=0.0,
+        help="How long to wait at the start for a microphone or speaker that is not there.  [0s]",
     )
     sound.add_argument(
         "-l", "--list-devices", action=argparse.BooleanOptionalAction, help="List microphones and speakers, and exit."
@@ -552,6 +573,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "dscp": found.dscp,
         "tls": TlsFiles(found.tls_cert, found.tls_key, found.tls_ca),
         "media_timeout": found.media_timeout,
+        "device_wait": found.device_wait,
         "two_way": bool(found.two_way),
         "input": found.input or "mic",
         "loop": bool(found.loop),

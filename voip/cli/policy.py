@@ -1,33 +1,119 @@
-"""What each script does when a call is over: go on, or exit, and with which status."""
+"""What each script does when a call is over: call again, go on, or exit, and with which status."""
 
 from __future__ import annotations
 
-from voip.calls import CallManager, Outcome, PlainSource
+import random
+from collections.abc import Callable, Iterable
+
+from voip.calls import CallManager, Outcome, PlainSource, Retries, RetryRule
 from voip.engine import Shutdown
 from voip.errors import EXIT_AUTHENTICATION, EXIT_OK
 from voip.report import CallRecord, Console
+from voip.sip import SipUri
+
+
+class Redial:
+    """Calls targets again whose calls were lost, after a pause. Network thread only."""
+
+    def __init__(
+        self,
+        rule: RetryRule,
+        targets: Iterable[SipUri],
+        console: Console,
+        *,
+        call_later: Callable[[float, Callable[[], None]], None],
+        now: Callable[[], float],
+        rng: random.Random | None = None,
+    ) -> None:
+        rng = rng or random.SystemRandom()
+        self._targets = {str(target): (target, Retries(rule, rng)) for target in targets}
+        self._console, self._call_later, self._now = console, call_later, now
+        self._failures: dict[str, Outcome] = {}
+        self._waiting: list[Outcome] = []
+        self._stopped = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether a call is going to be made."""
+        return bool(self._waiting)
+
+    def call_again(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> bool:
+        """Whether the target of this call is called again; the user is told when."""
+        if self._stopped or not outcome.passing or record.peer not in self._targets:
+            return False
+        target, retries = self._targets[record.peer]
+        pause = retries.pause(None if record.media is None else record.duration, self._now())
+        if pause is None:
+            return False
+        self._failures[record.peer] = outcome
+        self._waiting.append(outcome)
+        reason = outcome.error or f"{record.peer} no longer knows the call"
+        self._console.event(
+            "retry",
+            f"{reason}; calling again in {pause:.1f} s",
+            call_id=record.call_id or None,
+            peer=record.peer,
+            number=retries.number,
+            in_s=round(pause, 3),
+            reason=reason,
+        )
+
+        def dial() -> None:
+            if not self._stopped:
+                self._waiting.remove(outcome)
+                manager.dial(target, again=True)
+
+        self._call_later(pause, dial)
+        return True
+
+    def failure(self, record: CallRecord) -> Outcome | None:
+        """What a try without success leaves as it was: the failure before it; None for a call that came to media."""
+        return self._failures.get(record.peer) if record.media is None else None
+
+    def stop(self) -> Outcome | None:
+        """Make no more calls; why one was going to be made, if so."""
+        self._stopped = True
+        waiting, self._waiting = self._waiting, []
+        return waiting[0] if waiting else None
 
 
 class ExitAfterLastCall:
     """The sender's: it exits when its last call is over, with the status of the first that failed.
 
-    While others go on, what a failed one came to is told at once.
+    While others go on, what a failed one came to is told at once. What was lost is called again, as `redial` says.
     """
 
-    def __init__(self, shutdown: Shutdown, console: Console) -> None:
-        self._shutdown, self._console = shutdown, console
+    def __init__(self, shutdown: Shutdown, console: Console, redial: Redial) -> None:
+        self._shutdown, self._console, self._redial = shutdown, console, redial
         self._worst = Outcome()
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
-        if outcome.status != EXIT_OK and manager.calls:
+        if self._shutdown.requested():
+            self._redial.stop()
+        elif self._redial.call_again(manager, record, outcome):
+            return
+        elif outcome.status == EXIT_OK:
+            outcome = self._redial.failure(record) or outcome
+        if outcome.status != EXIT_OK and (manager.calls or self._redial.pending):
             self._console.say(0, outcome.error)
-        if self._worst.status == EXIT_OK:
-            self._worst = outcome
-        if not manager.calls:
-            self._shutdown.request(self._worst.status, self._worst.error or None)
+        self._end(manager, outcome)
+
+    def on_input_ended(self, manager: CallManager) -> None:
+        """There is nothing left to send, or the program is to end: hang up, and make no more calls."""
+        asked, lost = self._shutdown.requested(), self._redial.stop()
+        manager.finish()
+        if lost is not None and not asked:
+            self._end(manager, lost)
 
     def on_account_refused(self, error: str) -> None:
         self._shutdown.request(EXIT_AUTHENTICATION, error)
+
+    def _end(self, manager: CallManager, outcome: Outcome) -> None:
+        """This is what one target came to; the last one ends the program."""
+        if self._worst.status == EXIT_OK:
+            self._worst = outcome
+        if not manager.calls and not self._redial.pending:
+            self._shutdown.request(self._worst.status, self._worst.error or None)
 
 
 class WaitForNextCall:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from voip.calls import CallManager
 from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.wiring import make_console
 from voip.devices import Device, is_card, library_noise_kept_away
-from voip.engine import Shutdown, fill_standard_streams
+from voip.engine import Shutdown, Watchdog, fill_standard_streams
 from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, VoipError
 from voip.net import Network
@@ -39,6 +40,7 @@ def watch(
     devices: Sequence[Device],
     console: Console,
     shutdown: Shutdown,
+    watchdog: Watchdog,
 ) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
@@ -47,6 +49,7 @@ def watch(
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
         now = network.loop.now()
+        watchdog.check(now)
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -85,8 +88,9 @@ def finish(
     devices: Sequence[Device],
     console: Console,
     shutdown: Shutdown,
+    watchdog: Watchdog,
 ) -> int:
-    """After every thread has ended: the final report, and the exit status."""
+    """After every thread has ended: the final report, and the exit status. With a thread that is stuck, the end."""
     for device in devices:
         if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
@@ -96,7 +100,13 @@ def finish(
         {"description": device.description, "rate": device.sample_rate, "faults": device.faults() or None}
         for device in devices
     ]
-    return _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
+    status = _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
+    if watchdog.left_behind:  # the interpreter would wait for it
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, AttributeError):
+                stream.flush()
+        os._exit(status)
+    return status
 
 
 def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOptions], int]) -> int:

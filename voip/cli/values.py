@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from voip import codecs
 from voip.audio import DtmfSender
+from voip.calls import RetryRule
 from voip.devices import new_file
 from voip.fec import Pattern, parse_pattern, red, ulpfec
 from voip.ip import MAX_PORT
@@ -73,6 +74,16 @@ def file_to_write(text: str) -> str:
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from error
     return text
+
+
+def retry_rule(text: str) -> RetryRule:
+    """`off`, `forever`, or how often to call again in a row."""
+    word = text.strip().lower()
+    if word in ("off", "forever"):
+        return RetryRule(0) if word == "off" else RetryRule(None, from_start=True)
+    if not word.isdecimal() or not word.isascii():
+        raise argparse.ArgumentTypeError(f"{text!r} is not off, a number of tries, or forever")
+    return RetryRule(int(word), from_start=True)
 
 
 def bit_rate(text: str) -> float:

@@ -8,24 +8,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from voip import codecs
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
+from voip.calls.records import rtp_stat_headers
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
+from voip.cli.policy import Redial
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
-from voip.engine import Capture, Playback, tune_interpreter
+from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import how_to_call, program_name
-from voip.errors import ProtocolError, VoipError
+from voip.errors import DeviceError, ProtocolError, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
-from voip.report import RTP_STAT, Console, rtp_stat
+from voip.report import Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
-from voip.sip import UserAgent
+from voip.sip import SipUri, UserAgent
 from voip.sip.grammar import format_host
 
 ANY_ADDRESS = "0.0.0.0"
+AnyDevice = TypeVar("AnyDevice", bound=Device)
+DEVICE_LOOK = 1.0
+"""Seconds between looks for a sound device that is not there."""
 
 
 def make_console(options: CommonOptions) -> Console:
@@ -72,40 +78,87 @@ def make_user_agent(
         registrar=options.registrar,
         proxies=options.proxies,
         replaceable=table.is_abandoned,
-        bye_headers=partial(_figures_at_the_end, table, network),
+        bye_headers=rtp_stat_headers(table, network.loop.now),
     )
 
 
-def _figures_at_the_end(table: CallTable, network: Network, call_id: str) -> Mapping[str, str]:
-    """What a BYE, or the response to one, tells of the call."""
-    call = table.get(call_id)
-    return {} if call is None or call.established is None else {RTP_STAT: rtp_stat(call.snapshot(network.loop.now()))}
+def await_device(
+    open_device: Callable[[], AnyDevice],
+    patience: float,
+    say: Callable[[str], None],
+    *,
+    pause: Callable[[float], bool],
+    clock: Callable[[], float] = time.monotonic,
+) -> AnyDevice:
+    """Open a device, tried anew for `patience` seconds while it is not there, or in use; `say` tells of that once.
+
+    `pause(seconds)` waits; True: the program is to end. DeviceError if it does not come, or cannot.
+    """
+    deadline, told = clock() + patience, False
+    while isinstance(opened := _attempt(open_device), DeviceError):
+        left = deadline - clock()
+        if not opened.may_come or left <= 0:
+            raise opened
+        if not told:
+            told = True
+            say(f"waiting for a sound device: {opened}")
+        if pause(min(DEVICE_LOOK, left)):
+            raise opened
+    return opened
 
 
-def open_playback(options: CommonOptions, console: Console) -> Playback:
+def _attempt(open_device: Callable[[], AnyDevice]) -> AnyDevice | DeviceError:
+    try:
+        return open_device()
+    except DeviceError as error:
+        return error
+
+
+def _await_device(
+    options: CommonOptions, console: Console, shutdown: Shutdown, open_device: Callable[[], AnyDevice]
+) -> AnyDevice:
+    def say(text: str) -> None:
+        console.say(0, text)
+        console.pump()
+
+    return await_device(open_device, options.device_wait, say, pause=shutdown.wait)
+
+
+def open_playback(options: CommonOptions, console: Console, shutdown: Shutdown) -> Playback:
     """What plays, with its sink open. DeviceError; VoipError for an output that does not exist."""
-    sink = open_sink(
+    opened = partial(
+        open_sink,
         options.output,
         format=options.format,
         overwrite=options.overwrite,
         say=partial(console.say, 0),
         quiet=options.hides_library_noise,
     )
+    sink = _await_device(options, console, shutdown, opened)
     return Playback(sink, latency=options.latency, latency_max=options.latency_max)
 
 
-def open_capture(options: CommonOptions, *, duration: float | None = None, answers: bool = False) -> Capture:
+def open_capture(
+    options: CommonOptions,
+    console: Console,
+    shutdown: Shutdown,
+    *,
+    duration: float | None = None,
+    answers: bool = False,
+) -> Capture:
     """What captures, with its source open. DeviceError; VoipError for an input that does not exist.
 
     Who `answers` begins anew with each caller and never ends.
     """
-    source = open_source(
+    opened = partial(
+        open_source,
         options.input,
         format=options.format,
         loop=options.loop,
         endless=answers,
         quiet=options.hides_library_noise,
     )
+    source = _await_device(options, console, shutdown, opened)
     return Capture(source, duration=duration, again=answers)
 
 
@@ -178,6 +231,13 @@ def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
         raise VoipError(f"{stream} describes no audio")
     family = "::" if ":" in (description.host(audio) or "") else ANY_ADDRESS
     return PlainSource(str(stream), family, audio.port, description)
+
+
+def make_redial(options: SenderOptions, network: Network, console: Console) -> Redial:
+    """What calls the targets of the options again when their calls are lost."""
+    targets = [target for target in options.targets if isinstance(target, SipUri)]
+    loop = network.loop
+    return Redial(options.retry, targets, console, call_later=loop.call_later, now=loop.now)
 
 
 def call_targets(options: SenderOptions, network: Network, manager: CallManager) -> None:

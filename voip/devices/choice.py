@@ -57,7 +57,9 @@ def choose(devices: list[DeviceInfo], wanted: str, kind: DeviceKind) -> DeviceIn
     """The device meant by an index, a name or a part of it, or "" for the default. DeviceError if not exactly one."""
     able = [device for device in devices if kind.channels(device)]
     if not able:
-        raise DeviceError(f"no {kind.name} found ({_catalogue(devices)}); connect one or use {kind.instead}")
+        raise DeviceError(
+            f"no {kind.name} found ({_catalogue(devices)}); connect one or use {kind.instead}", may_come=True
+        )
     if not wanted:
         return next((device for device in able if kind.is_default(device)), able[0])
     if wanted.isdecimal():
@@ -73,7 +75,8 @@ def choose(devices: list[DeviceInfo], wanted: str, kind: DeviceKind) -> DeviceIn
         return found[0]
     problem = "matches several" if found else "matches no"
     hint = f"choose by number, e.g. {kind.option}:{choose(found or able, '', kind).index}"
-    raise DeviceError(f"'{wanted}' {problem} {kind.name}{'s' * bool(found)} ({_catalogue(found or able)}); {hint}")
+    text = f"'{wanted}' {problem} {kind.name}{'s' * bool(found)} ({_catalogue(found or able)}); {hint}"
+    raise DeviceError(text, may_come=not found)
 
 
 def _catalogue(devices: list[DeviceInfo]) -> str:

@@ -206,7 +206,8 @@ def _open(
         reason = reason or refusal
     raise DeviceError(
         f"cannot open {kind.name} {device.index} {one_line(device.name)}: {reason}; "
-        f"is another program using it? See --list-devices, or use {kind.instead}"
+        f"is another program using it? See --list-devices, or use {kind.instead}",
+        may_come=True,
     )
 
 

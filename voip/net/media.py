@@ -123,17 +123,17 @@ class MediaTransport:
 
     # --- in -------------------------------------------------------------------------------------------------------
 
-    def attach(self, session: RtpSession, on_packet: OnPacket) -> None:
+    def attach(self, session: RtpSession, on_packet: OnPacket, *, opens_path: bool = False) -> None:
         """Begin media: received datagrams go to `session`, packets that it accepts to `on_packet`, and RTCP is sent.
 
-        Call this before the first `send_rtp`.
+        Call this before the first `send_rtp`; if that is later, `opens_path` sends a keep-alive in its place.
         """
         if self.rtp.family == socket.AF_INET6:
             find_zone(session.remote[0])  # SDP may name another address than SIP came from
         self._session, self._on_packet = session, on_packet
         self._read(True)
         self._loop.add(self)
-        if session.media.direction.sends:
+        if session.media.direction.sends and not opens_path:
             self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
         else:
             self._keep_alive(self.sent)

@@ -14,11 +14,13 @@ class CallRecord:
     """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE.
 
     `at` is the monotonic moment of the figures. `output_latency` is that of the speaker, None where it is unknown.
+    `again`: it was made because one before it was lost.
     """
 
     call_id: str
     peer: str
     incoming: bool
+    again: bool = False
     start: str = ""
     media: NegotiatedMedia | None = None
     setup: float | None = None

@@ -43,6 +43,14 @@ class CallRinging:
 
 
 @dataclass(frozen=True)
+class EarlyAnswer:
+    """A provisional response to our INVITE has a session description: media may come before the call is answered."""
+
+    call_id: str
+    answer: bytes
+
+
+@dataclass(frozen=True)
 class CallAnswered:
     """Our call was taken; the ACK is in the outbox already.
 
@@ -185,6 +193,7 @@ Event = (
     | ResolveUri
     | OfferWanted
     | CallRinging
+    | EarlyAnswer
     | CallAnswered
     | CallEstablished
     | CallOffered

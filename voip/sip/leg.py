@@ -23,6 +23,8 @@ class Reason(NamedTuple):
 
 
 LOCAL_BYE = Reason("local-bye")
+GONE = (408, 481)
+"""Responses to a request within the dialog that end it (12.2.1.2)."""
 
 
 class Leg:

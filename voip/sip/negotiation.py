@@ -11,7 +11,7 @@ from voip.sip.bodies import session_part
 from voip.sip.call_state import HAS_SESSION, CallState
 from voip.sip.dialog import is_secure
 from voip.sip.events import CallOffered, CallReanswered, RequestRefused
-from voip.sip.leg import Leg, Reason
+from voip.sip.leg import GONE, Leg, Reason
 from voip.sip.message import Response, SipMessage
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
 from voip.sip.session_timer import SessionTimer
@@ -29,8 +29,6 @@ NO_UPDATE = (405, 501)
 """Responses that refuse an UPDATE after which the session is refreshed by re-INVITE."""
 REFRESH_AGAIN = 5.0
 """Seconds until a refresh that was refused is tried once more."""
-GONE = (408, 481)
-"""Responses to a request within the dialog that end it (12.2.1.2)."""
 
 
 class Negotiation:

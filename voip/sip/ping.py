@@ -1,4 +1,7 @@
-"""Asking the peer of a call whether it is there: OPTIONS within the dialog (RFC 3261 section 11)."""
+"""Asking the peer of a call whether it is there: OPTIONS within the dialog (RFC 3261 section 11).
+
+Any final response is a sign of life, a refusal too, but for 408 and 481: those say that the dialog is gone (12.2.1.2).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,10 @@ from collections.abc import Callable
 
 from voip.sip.address import Address
 from voip.sip.events import PeerAlive
-from voip.sip.leg import Leg, Reason
+from voip.sip.leg import GONE, Leg, Reason
 from voip.sip.message import Response
 from voip.sip.methods import SDP
 from voip.sip.transaction import ClientTransaction
-
-NO_DIALOG = 481
 
 
 class Ping:
@@ -33,7 +34,7 @@ class Ping:
             self._sent = again
         elif response.status < 200 or not self._leg.live:
             return
-        elif response.status == NO_DIALOG:
+        elif response.status in GONE:
             self._on_gone(Reason("timeout", response.status, response.reason), now)
         else:
             self._leg.core.events.append(PeerAlive(self._leg.call_id))

@@ -11,7 +11,7 @@ from voip.sip.bodies import session_part
 from voip.sip.call_state import CALLING, UNANSWERED, CallState, Trigger
 from voip.sip.core import Core
 from voip.sip.dialog import Dialog, is_secure, redirect_targets
-from voip.sip.events import CallRinging, OfferWanted
+from voip.sip.events import CallRinging, EarlyAnswer, OfferWanted
 from voip.sip.leg import Ending, Leg, Reason
 from voip.sip.message import MAX_FORWARDS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SUPPORTED
@@ -327,6 +327,8 @@ class Caller:
         if self._ending.reason is not None:  # given up before this first response
             self._cancel(now)
             return
+        if response.body and response.status != 100 and self._leg.state in CALLING:
+            self._core.events.append(EarlyAnswer(self._leg.call_id, response.body))
         alerted = (response.status, response.reason)
         if response.status == 100 or alerted == self._alerted or self._leg.state not in CALLING:
             return

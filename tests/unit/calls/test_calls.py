@@ -9,13 +9,13 @@ from typing import cast
 import pytest
 
 from voip import codecs
-from voip.calls import CallManager, CallTable, Outcome, PlainSource
+from voip.calls import CallManager, CallTable, Outcome, PlainSource, RetryRule
 from voip.calls.call import Call
 from voip.calls.local_address import LOOK_INTERVAL, LocalAddress
 from voip.calls.negotiation import Negotiation
 from voip.calls.outcome import outcome_of
 from voip.calls.records import rtp_stat_headers
-from voip.cli import ExitAfterLastCall, WaitForNextCall
+from voip.cli import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.engine import Shutdown
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.net import MediaTransport
@@ -58,10 +58,14 @@ def console(talk: io.StringIO) -> Console:
     return Console(lambda: 0.0, talk=talk, data=io.StringIO())
 
 
+def never_again(output: Console) -> Redial:
+    return Redial(RetryRule(0), [], output, call_later=lambda delay, function: None, now=lambda: 0.0)
+
+
 def test_a_sender_ends_with_its_last_call_and_tells_of_the_others_at_once() -> None:
     shutdown, talk = Shutdown(), io.StringIO()
     output = console(talk)
-    policy = ExitAfterLastCall(shutdown, output)
+    policy = ExitAfterLastCall(shutdown, output, never_again(output))
     for outcome, left in ((Outcome(), 2), (BUSY, 1)):
         policy.on_call_over(Calls(calls=(object(),) * left).as_manager(), record(), outcome)
         assert not shutdown.requested()
@@ -95,7 +99,9 @@ def test_a_receiver_of_streams_waits_for_the_next_one_unless_it_stops() -> None:
 def test_a_refused_account_ends_both_programs() -> None:
     for number in range(2):
         shutdown = Shutdown()
-        policies = (ExitAfterLastCall(shutdown, console(io.StringIO())), WaitForNextCall(shutdown, once=False))
+        quiet = console(io.StringIO())
+        sender = ExitAfterLastCall(shutdown, quiet, never_again(quiet))
+        policies = (sender, WaitForNextCall(shutdown, once=False))
         policies[number].on_account_refused("wrong password")
         assert (shutdown.status, shutdown.error) == (7, "wrong password")
 

@@ -11,6 +11,7 @@ import pytest
 
 from voip import cli
 from voip.devices import open_sink, open_source
+from voip.engine import Shutdown
 from voip.errors import NetworkError
 from voip.net import Network, addresses
 from voip.report import Console
@@ -102,7 +103,7 @@ def test_a_sender_without_a_target_says_whom_it_calls_and_one_that_plays_says_wh
     talk = io.StringIO()
     console = Console(lambda: 0.0, talk=talk)
     options = cli.sender_options(["--two-way", "--input", "tone", "--output", "null"])
-    cli.announce_call(options, cli.open_playback(options, console), console)
+    cli.announce_call(options, cli.open_playback(options, console, Shutdown()), console)
     first, second = talk.getvalue().splitlines()
     assert first.startswith("no TARGET given: calling this machine (")
     assert second == "speaker   null   latency auto"

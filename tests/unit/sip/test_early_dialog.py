@@ -14,6 +14,7 @@ from voip.sip import (
     CallOffered,
     CallRinging,
     Credentials,
+    EarlyAnswer,
     IncomingCall,
     Request,
     Response,
@@ -187,7 +188,7 @@ def test_the_answer_of_a_reliable_response_counts_and_the_call_goes_on_from_its_
     peer.say(peer.response(prack, 200))
     peer.say(peer.response(invite, 200))  # which needs not say it again
     events = calls_of(peer.agent)
-    assert [type(event) for event in events] == [CallRinging, CallAnswered]
+    assert [type(event) for event in events] == [EarlyAnswer, CallRinging, CallAnswered]
     assert events[-1] == CallAnswered(invite.call_id, ANSWER, peer.address)
     peer.agent.hang_up(invite.call_id, peer.now)
     (bye,) = peer.hear()
@@ -249,7 +250,7 @@ def test_an_early_dialog_is_changed_by_update_and_the_call_begins_with_what_it_c
     peer, invite = calling()
     reliable(peer, invite, 1, body=ANSWER)
     assert update(peer, invite, 1, OTHER) is None  # its user is asked
-    assert [type(event) for event in calls_of(peer.agent)] == [CallRinging, CallOffered]
+    assert [type(event) for event in calls_of(peer.agent)] == [EarlyAnswer, CallRinging, CallOffered]
     peer.agent.accept(invite.call_id, ANSWER, peer.now)
     (answer,) = peer.hear()
     assert isinstance(answer, Response)

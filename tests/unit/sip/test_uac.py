@@ -14,7 +14,9 @@ from voip.sip import (
     CallReanswered,
     CallRinging,
     Credentials,
+    EarlyAnswer,
     Event,
+    PeerAlive,
     Request,
     Response,
     UserAgent,
@@ -100,7 +102,7 @@ def test_early_media_makes_no_second_session() -> None:
     peer, invite = calling()
     peer.say(peer.response(invite, 183, body=ANSWER))
     peer.say(peer.response(invite, 200, body=ANSWER))
-    assert [type(event) for event in calls_of(peer.agent)] == [CallRinging, CallAnswered]
+    assert [type(event) for event in calls_of(peer.agent)] == [EarlyAnswer, CallRinging, CallAnswered]
 
 
 def test_each_repeated_200_gets_the_same_ack() -> None:
@@ -460,3 +462,19 @@ def test_a_callee_that_says_100_to_a_change_and_then_nothing_does_not_keep_the_c
     peer.wait(100.0)
     assert peer.agent.next_timer() is None
     assert not peer.agent._core.clients
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        *((status, [PeerAlive]) for status in (200, 405, 488, 501, 503)),
+        *((status, [CallEnded]) for status in (408, 481)),
+    ],
+)
+def test_a_response_to_options_shows_life_unless_it_says_that_the_dialog_is_gone(status: int, told: list[type]) -> None:
+    peer, invite = calling()
+    peer.say(peer.response(invite, 200, body=ANSWER))
+    calls_of(peer.agent)
+    peer.agent.ping(invite.call_id, peer.now)
+    peer.say(peer.response(one(peer.hear()), status))
+    assert [type(event) for event in calls_of(peer.agent)] == told
