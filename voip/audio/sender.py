@@ -216,8 +216,9 @@ class AudioSender:
         for packet in packets:
             data = packet.serialize()
             self._count(packet, data, repair=True)
-            self._counters.repair(packet.timestamp, self._now)
             datagrams.append(data)
+        if packets:
+            self._counters.repair(packets[-1].timestamp, self._now)
         return datagrams
 
     def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:

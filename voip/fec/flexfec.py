@@ -19,6 +19,7 @@ others would have to be known to undo their parity.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 
 from voip.errors import ProtocolError
@@ -38,6 +39,8 @@ from voip.fec.xor import (
 from voip.rtp import RtpPacket, unwrap
 
 _RETRANSMISSION_BIT, _FIXED_BIT = 0x80, 0x40  # R and F
+_ReadBlock = Callable[[bytes, int], tuple[int, tuple[int, ...], int]]
+"""Reads the block at a place of a payload: SN base, positions, where the next one begins."""
 _BASE = struct.Struct("!H")
 _FIXED = struct.Struct("!HBB")  # SN base, L, D
 _RETRANSMITTED = struct.Struct("!BBHII")  # the fixed header of the source packet
@@ -99,26 +102,38 @@ def parse_repair(payload: bytes, sources: tuple[int, ...] = (0,)) -> RepairHeade
 
     It is none either if it protects packets of more than one of them.
     """
-    if payload and payload[0] & _RETRANSMISSION_BIT:
+    kind = payload[0] if payload else 0
+    if kind & _RETRANSMISSION_BIT:
         return _parse_retransmission(payload)
-    if len(set(sources)) != len(sources) or not sources:
-        raise ProtocolError(f"repair packet of {len(sources)} sources that are not distinct")
-    fixed, start = bool(payload and payload[0] & _FIXED_BIT), PARITY_HEADER
-    found: list[tuple[int, int, tuple[int, ...]]] = []
-    for source in sources:
-        base, positions, start = _fixed_block(payload, start) if fixed else _mask_block(payload, start)
-        if positions:
-            found.append((source, base, positions))
-        elif fixed:
-            raise ProtocolError("repair packet of reserved L and D")
-    if len(found) != 1:
-        raise ProtocolError(f"repair packet that covers packets of {len(found)} sources")
+    block = _fixed_block if kind & _FIXED_BIT else _mask_block
+    if len(sources) == 1:
+        source = sources[0]
+        base, positions, start = block(payload, PARITY_HEADER)
+    else:
+        source, base, positions, start = _one_of(sources, payload, block)
+    if not positions:
+        raise ProtocolError("repair packet that covers nothing")
     body = len(payload) - start
     if body > MAX_PACKET - FIXED_HEADER:
         raise ProtocolError(f"repair packet over {body} bytes")
-    ((source, base, positions),) = found
     parity = parity_from_bytes(payload[:PARITY_HEADER] + payload[start:])
     return RepairHeader(base, positions, parity, body, source)
+
+
+def _one_of(sources: tuple[int, ...], payload: bytes, block: _ReadBlock) -> tuple[int, int, tuple[int, ...], int]:
+    """The one of several sources of which packets are named; SN base, positions, where the blocks end."""
+    if len(set(sources)) != len(sources):
+        raise ProtocolError("repair packet of sources that are not distinct")
+    found, start = list[tuple[int, int, tuple[int, ...]]](), PARITY_HEADER
+    for source in sources:
+        base, positions, start = block(payload, start)
+        if positions:
+            found.append((source, base, positions))
+        elif block is _fixed_block:
+            raise ProtocolError("repair packet of reserved L and D")
+    if len(found) != 1:
+        raise ProtocolError(f"repair packet that covers packets of {len(found)} sources")
+    return *found[0], start
 
 
 def _parse_retransmission(payload: bytes) -> RepairHeader:
