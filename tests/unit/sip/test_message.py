@@ -537,9 +537,9 @@ def test_no_field_takes_long_to_read(character: str) -> None:
     }
     for name, start in starts.items():
         data = build("INVITE sip:b@c SIP/2.0", {name: start + character * 60_000})
-        began = time.perf_counter()
+        began = time.thread_time()
         read_or_refuse(data)
-        assert time.perf_counter() - began < 0.2  # a quadratic pattern takes seconds, the parser a millisecond
+        assert time.thread_time() - began < 0.5  # a quadratic pattern takes minutes, the parser some 10 ms
 
 
 def test_reading_a_usual_message_is_cheap() -> None:
