@@ -19,7 +19,7 @@ from voip.sip.grammar import (
     is_token,
 )
 from voip.sip.headers import CSeq, Headers, Via, canonical_name
-from voip.sip.uri import NameAddr, SipUri, parse_target, parse_uri, uri_equal
+from voip.sip.uri import NameAddr, SipUri, parse_target, parse_uri, read_uri, uri_equal
 
 __all__ = [
     "REASONS",
@@ -332,10 +332,15 @@ def _parse_start_line(line: str) -> Request | Response:
     method, uri, version = parts
     if version.upper() != VERSION:
         raise SipParseError(f"unknown version {version[:20]!r}", VERSION_NOT_SUPPORTED)
-    target = parse_uri(uri)
+    passed_over = []
+    try:
+        target = parse_uri(uri)
+    except SipParseError as error:
+        target = read_uri(uri)  # its parameters are for whom it passed on the way here
+        passed_over.append(f"in the request URI: {error}")
     if isinstance(target, SipUri) and target.headers:
         raise SipParseError("headers in the request URI")
-    return Request(method, target)
+    return Request(method, target, passed_over=passed_over)
 
 
 def _parse_status_line(line: str) -> Response:

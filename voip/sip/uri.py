@@ -163,7 +163,7 @@ class NameAddr:
         if _OTHER_VALUE.search(QUOTED.sub("", parameters)):
             raise SipParseError(f"more than one value in {text[:80]!r}")
         try:
-            return cls(_read_uri(uri), display, params)
+            return cls(read_uri(uri), display, params)
         except SipParseError:
             if not opaque or _OPAQUE.fullmatch(uri) is None or not ("@" in uri or ":" in uri):
                 raise
@@ -217,7 +217,7 @@ def _split_bare(text: str) -> tuple[str, str, str]:
     return "", uri, parameters
 
 
-def _read_uri(text: str) -> SipUri | str:
+def read_uri(text: str) -> SipUri | str:
     """A URI, if need be without those of its parameters that are malformed, and without repeated ones."""
     with contextlib.suppress(SipParseError):
         return parse_uri(text)

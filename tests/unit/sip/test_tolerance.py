@@ -51,6 +51,8 @@ PASSED_OVER: list[tuple[str, bytes, str]] = [
     ("one Contact of two broken", build(fields={"Contact": "<sip:joe@example.org>, <sip:@>"}), "in Contact"),
     ("Call-ID of two words", build(fields={"Call-ID": "one two"}), ""),
     ("Call-ID with separators", build(fields={"Call-ID": "a,b;c@d"}), ""),
+    ("URI parameter twice", build("INVITE sip:bob@example.com;ttl=1;ttl=2 SIP/2.0"), "in the request URI"),
+    ("empty parameters in the URI", build("INVITE sip:bob@example.com;;x=;lr; SIP/2.0"), "in the request URI"),
     ("two Max-Forwards", build("INVITE sip:b@c SIP/2.0", {}, "max-forwards: 70"), ""),
     ("Route without <>", build("INVITE sip:b@c SIP/2.0", {}, "Route: p.example.com;lr"), ""),
     ("Contact of no use", build("OPTIONS sip:b@c SIP/2.0", {"CSeq": "1 OPTIONS", "Contact": "<"}), "in Contact"),
