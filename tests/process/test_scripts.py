@@ -333,6 +333,8 @@ def test_a_peer_that_is_there_but_sends_no_media_is_hung_up_on_as_a_media_time_o
 # --- exit codes -------------------------------------------------------------------------------------------------------
 
 
+FRESH = 0.1
+"""Seconds by which a figure may be older than its event: the network thread takes both, one after the other."""
 EVENT = re.compile(r"\d\d:\d\d:\d\d call (to|from|ended|refused|not)\b")
 """How a call begins and ends, with the time of day."""
 
@@ -492,5 +494,9 @@ def test_json_lines_tell_a_program_what_happens_and_end_with_the_report(tmp_path
         assert {name: events[-1][name] for name in ("program", "exit", "calls")} == {
             name: (outcome.report or {})[name] for name in ("program", "exit", "calls")
         }
-    assert b'"event": "stats"' in heard.stdout
     assert sent.stderr == ""
+    told = [event for event in map(json.loads, heard.stdout.splitlines()) if event["event"] == "stats"]
+    ages = [event["t"] - event["duration_s"] for event in told]
+    assert max(ages) - min(ages) < FRESH, "the figures are of the moment at which they are told"
+    assert told[-1]["interval"]["seconds"] == pytest.approx(told[-1]["duration_s"] - told[-2]["duration_s"], abs=0.002)
+    assert told[-1]["quality"]["mos_lq"] > 1.0
