@@ -61,8 +61,8 @@ class Equipment:
 
 
 EQUIPMENT: Mapping[str, Equipment] = {
-    "PCMU": Equipment(8.0, 9.0, wideband=False, bursts=False),
-    "PCMA": Equipment(8.0, 9.0, wideband=False, bursts=False),
+    "PCMU": Equipment(12.0, 11.5, wideband=False, bursts=False),
+    "PCMA": Equipment(12.0, 11.5, wideband=False, bursts=False),
     "opus": Equipment(13.0, 6.7, wideband=True, bursts=False),
     "L16": Equipment(6.0, 6.1, wideband=True, bursts=False),
     "G722": Equipment(5.0, 4.9, wideband=True, bursts=False),
@@ -72,7 +72,7 @@ EQUIPMENT: Mapping[str, Equipment] = {
 was not measured and has the figures of Opus. G.113 appendix I has 0 and 25.1 for G.711, of another concealment and
 packets of 10 ms: that is up to 1.1 of MOS above PESQ here. PESQ does not find bursts worse than as much random
 loss; the burst ratio would put MOS up to 1.3 below it."""
-UNKNOWN_EQUIPMENT = Equipment(8.0, 9.0, wideband=False, bursts=False)
+UNKNOWN_EQUIPMENT = Equipment(12.0, 11.5, wideband=False, bursts=False)
 """For a codec that is not in the table, and L16 at 8 kHz: as G.711."""
 NARROWBAND_RATE = 8000
 """Samples per second of narrowband sound."""

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import statistics
@@ -344,10 +345,16 @@ def test_a_muted_peer_that_does_not_respond_is_hung_up_on_as_a_media_time_out(tm
 # --- exit codes -------------------------------------------------------------------------------------------------------
 
 
+FRESH = 0.1
+"""Seconds by which a figure may be older than its event: the network thread takes both, one after the other."""
+EVENT = re.compile(r"\d\d:\d\d:\d\d call (to|from|ended|refused|not)\b")
+"""How a call begins and ends, with the time of day."""
+
+
 def assert_one_complaint(outcome: Outcome, text: str) -> None:
     """One line of stderr says what is wrong; what else is there is the usual talk, and the report of a call."""
-    complaints = [line for line in outcome.stderr.splitlines() if not line.startswith((" ", *TALK)) and line]
-    complaints = [line for line in complaints if not line.startswith(("call ended", "call refused", "call not"))]
+    lines = [line for line in outcome.stderr.splitlines() if not EVENT.match(line)]
+    complaints = [line for line in lines if not line.startswith((" ", *TALK)) and line]
     assert len(complaints) == 1, outcome.stderr
     assert text in complaints[0]
     assert outcome.report is None or outcome.report["error"] in complaints[0]
@@ -499,5 +506,9 @@ def test_json_lines_tell_a_program_what_happens_and_end_with_the_report(tmp_path
         assert {name: events[-1][name] for name in ("program", "exit", "calls")} == {
             name: (outcome.report or {})[name] for name in ("program", "exit", "calls")
         }
-    assert b'"event": "stats"' in heard.stdout
     assert sent.stderr == ""
+    told = [event for event in map(json.loads, heard.stdout.splitlines()) if event["event"] == "stats"]
+    ages = [event["t"] - event["duration_s"] for event in told]
+    assert max(ages) - min(ages) < FRESH, "the figures are of the moment at which they are told"
+    assert told[-1]["interval"]["seconds"] == pytest.approx(told[-1]["duration_s"] - told[-2]["duration_s"], abs=0.002)
+    assert told[-1]["quality"]["mos_lq"] > 1.0

@@ -59,6 +59,6 @@ def test_a_phone_without_rtcp_is_talked_to_as_before(tmp_path: Path) -> None:
     with phone() as far, sender(tmp_path, far.target, "--codec", "pcmu", "--duration", "2s") as near:
         sent = near.finish()
     assert sent.status == 0
-    assert sent.call["remote"] == {"fraction_lost": None, "cumulative_lost": None, "jitter_ms": None}
+    assert set(sent.call["remote"].values()) == {None}
     assert sent.call["timing"]["rtt_ms"] is None
     assert sent.call["tx"]["packets"] == pytest.approx(100, abs=3)

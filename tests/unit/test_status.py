@@ -60,11 +60,11 @@ def line(recent: Recent, width: int) -> str:
 def test_a_receiver_at_any_width() -> None:
     recent = looks(LiveCalls(), record(10), record(11, lost=5, recovered=4), record(12, lost=10, recovered=9))
     assert (
-        line(recent, 120) == "  00:00:12  MOS 3.9  [=====   ]  loss 10.0 %  after FEC 1.0 %  jitter 12 ms  delay 81 ms"
+        line(recent, 120) == "  00:00:12  MOS 3.8  [=====   ]  loss 10.0 %  after FEC 1.0 %  jitter 12 ms  delay 81 ms"
     )
-    assert line(recent, 66) == "  00:00:12  MOS 3.9  [=====   ]  loss 10.0 %  after FEC 1.0 %"
-    assert line(recent, 40) == "  00:00:12  MOS 3.9  loss 10.0 %"
-    assert line(recent, 20) == "  00:00:12  MOS 3.9"
+    assert line(recent, 66) == "  00:00:12  MOS 3.8  [=====   ]  loss 10.0 %  after FEC 1.0 %"
+    assert line(recent, 40) == "  00:00:12  MOS 3.8  loss 10.0 %"
+    assert line(recent, 20) == "  00:00:12  MOS 3.8"
     assert line(recent, 6) == "  00:0"
     for width in range(2, 130):
         line(recent, width)
@@ -72,8 +72,8 @@ def test_a_receiver_at_any_width() -> None:
 
 def test_a_log_has_no_meter_and_no_second_clock() -> None:
     recent = looks(LiveCalls(), record(10), record(11, lost=5, recovered=4), record(12, lost=10, recovered=9))
-    assert log_line(recent, 70, named=False) == "MOS 3.9  loss 10.0 %  after FEC 1.0 %  jitter 12 ms  delay 81 ms"
-    assert log_line(recent, 70, named=True) == "kitchen  MOS 3.9  loss 10.0 %  after FEC 1.0 %  delay 81 ms"
+    assert log_line(recent, 70, named=False) == "MOS 3.8  loss 10.0 %  after FEC 1.0 %  jitter 12 ms  delay 81 ms"
+    assert log_line(recent, 70, named=True) == "kitchen  MOS 3.8  loss 10.0 %  after FEC 1.0 %  delay 81 ms"
     assert log_line(replace(recent, quiet=3.0), 70, named=False) == "NO SOUND for 3 s"
 
 
@@ -87,7 +87,7 @@ def test_a_sender_tells_what_arrives_there() -> None:
 def test_both_directions_in_one_line() -> None:
     calls = [replace(record(second), tx=sent(second).tx, network=sent(second).network) for second in (10, 11)]
     assert line(looks(LiveCalls(), *calls), 160) == (
-        "  00:00:11  MOS 4.2  in [=====   ]  no loss  jitter 12 ms  delay 81 ms"
+        "  00:00:11  MOS 4.1  in [=====   ]  no loss  jitter 12 ms  delay 81 ms"
         "  out [=====   ]  out loss 9.8 %  out MOS 4.3  56 kbit/s"
     )
 
@@ -130,7 +130,7 @@ def test_sound_that_came_too_late_is_told_though_nothing_is_lost() -> None:
     assert call.rx is not None
     late = replace(call.rx.playout, played_seconds=11.8, concealed_seconds=0.2)
     recent = looks(LiveCalls(), record(10), record(11), replace(call, rx=replace(call.rx, playout=late)))
-    assert line(recent, 79) == "  00:00:12  MOS 2.0  [=====   ]  no loss  not heard 10.0 %  delay 81 ms"
+    assert line(recent, 79) == "  00:00:12  MOS 2.2  [=====   ]  no loss  not heard 10.0 %  delay 81 ms"
 
 
 def test_old_losses_are_no_news() -> None:
@@ -148,7 +148,7 @@ def test_several_calls_take_turns_and_dead_air_has_the_first() -> None:
         for name in names
     ]
     assert [chosen(calls, turn) for turn in range(0, 12, 3)] == [0, 1, 2, 0]
-    assert plain(status_line(calls, 60, turn=3)).startswith("  2/3 hall  00:00:11  MOS 4.2")
+    assert plain(status_line(calls, 60, turn=3)).startswith("  2/3 hall  00:00:11  MOS 4.1")
     dead = [calls[0], replace(calls[1], quiet=3.0), replace(calls[2], quiet=5.0)]
     assert [chosen(dead, turn) for turn in range(0, 9, 3)] == [1, 2, 1]
     assert plain(status_line(dead, 79)) == "  2/3 hall  2 calls without sound  00:00:11  NO SOUND for 3 s"

@@ -96,10 +96,7 @@ def finish(
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
-    told = [
-        {"description": device.description, "rate": device.sample_rate, "faults": device.faults() or None}
-        for device in devices
-    ]
+    told = [_device_object(device) for device in devices]
     status = _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
     if watchdog.left_behind:  # the interpreter would wait for it
         for stream in (sys.stdout, sys.stderr):
@@ -107,6 +104,19 @@ def finish(
                 stream.flush()
         os._exit(status)
     return status
+
+
+def _device_object(device: Device) -> dict[str, object]:
+    """A device in the JSON report; only a sound card knows its latency, and how often samples were lost."""
+    latency = getattr(device, "latency", None)
+    return {
+        "description": device.description,
+        "rate": device.sample_rate,
+        "channels": device.channels,
+        "latency_ms": None if latency is None else round(1e3 * latency, 1),
+        "xruns": getattr(device, "xruns", None),
+        "faults": device.faults() or None,
+    }
 
 
 def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOptions], int]) -> int:
