@@ -20,7 +20,7 @@ from voip.errors import ProtocolError, VoipError
 from voip.fec import Pattern, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
-from voip.report import Console
+from voip.report import PACKETS_SHOWN, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription, effective_ptime
 from voip.sip import UserAgent
 from voip.sip.grammar import format_host
@@ -46,6 +46,7 @@ def make_network(options: CommonOptions, console: Console) -> Network:
         dscp=options.dscp,
         tls=options.tls,
         say=console.say,
+        trace=partial(console.say, PACKETS_SHOWN) if console.shows_packets else None,
     )
 
 
