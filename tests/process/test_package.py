@@ -58,7 +58,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def commands_work(folder: Path) -> None:
     for name in COMMANDS:
-        assert re.fullmatch(rf"{name} \d+\.\d+\.\d+\n", run(folder / name, "--version"))
+        assert re.match(rf"{name} \d+\.\d+\.\d+\n  Python ", run(folder / name, "--version"))
         assert run(folder / name, "--help").startswith(f"usage: {name} ")
 
 

@@ -54,12 +54,15 @@ def test_a_receiver_without_a_stream_waits_and_then_plays_one_after_the_other(tm
             arguments = ("-c", "pcmu", "-i", "tone", "-t", "0.4s")
             with sender(tmp_path, f"rtp://{LOOPBACK}:{port}", *arguments, name=name) as near:
                 assert near.finish().status == 0
+            assert far.wait_for("stream from").startswith(f"stream from rtp://{LOOPBACK}:")
             far.wait_for("call ended")
             if name == "first":
                 far.lines.clear()
         far.stop()
         calls = (far.finish().report or {})["calls"]
     assert [call["end_reason"] for call in calls] == ["remote-bye"] * 2
+    assert all(call["peer"].startswith(f"rtp://{LOOPBACK}:") for call in calls)
+    assert not any(call["peer"].endswith(f":{port}") for call in calls)
     # What was sent, and the silence in which the end of each was waited for; nothing of the time before and between.
     assert len(load(tmp_path / "heard.wav")[0]) < 2 * (0.4 + LEFT_AFTER + 0.75) * 8000
 
@@ -70,5 +73,5 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     with listener(tmp_path, f"rtp://:{port}"), receiver(tmp_path, f"rtp://:{port}", name="late", ready=None) as late:
         end = late.finish()
     assert end.status == 4
-    assert str(port) in end.stderr
+    assert f"UDP port {port} is in use, or needs root; listen at another: rtp://:PORT" in end.stderr
     assert "Traceback" not in end.stderr

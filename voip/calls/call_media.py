@@ -19,6 +19,7 @@ from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, Endpoint
 from voip.session import RtpSession
+from voip.sip.grammar import format_host
 from voip.stats import ReceiverStats
 
 CNAME_BITS = 96
@@ -153,11 +154,17 @@ class CallMedia:
 
     def _start(self, call: Call) -> None:
         call.start(self._network.loop.now())
+        waited_at = call.record.peer
+        if not call.signalled and call.record.incoming:
+            call.record = replace(call.record, peer=f"rtp://{format_host(*call.lines[0].session.remote)}")
         media, record = call.lines[0].media, call.record
         codec, fec = media.audio.codec, f"FEC {media.fec}" if media.fec else "no FEC"
+        said = f"call {'from' if record.incoming else 'to'} {record.peer}"
+        if not call.signalled:
+            said = f"stream from {record.peer} to {waited_at}" if record.incoming else f"stream to {record.peer}"
         self._console.event(
             "established",
-            f"call {'from' if record.incoming else 'to'} {record.peer}\n"
+            f"{said}\n"
             f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.audio.ptime * 1e3:.4g} ms packets, "
             f"{fec}, not encrypted",
             call_id=call.call_id,

@@ -114,7 +114,7 @@ def _device_object(device: Device) -> dict[str, object]:
         "rate": device.sample_rate,
         "channels": device.channels,
         "latency_ms": None if latency is None else round(1e3 * latency, 1),
-        "xruns": getattr(device, "xruns", None),
+        "xruns": None if latency is None else device.xruns,
         "faults": device.faults() or None,
     }
 

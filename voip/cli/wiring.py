@@ -23,7 +23,7 @@ from voip.errors import DeviceError, ProtocolError, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
-from voip.report import Console
+from voip.report import PACKETS_SHOWN, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
 from voip.sip import SipUri, UserAgent
 from voip.sip.grammar import format_host
@@ -50,6 +50,7 @@ def make_network(options: CommonOptions, console: Console) -> Network:
         dscp=options.dscp,
         tls=options.tls,
         say=console.say,
+        trace=partial(console.say, PACKETS_SHOWN) if console.shows_packets else None,
     )
 
 

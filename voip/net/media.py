@@ -13,6 +13,7 @@ from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
 from voip.net.sockets import datagrams, family_of, try_bind
+from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
@@ -54,9 +55,10 @@ class MediaTransport:
         host: str,
         on_stun: OnStun,
         failures: Failures,
+        trace: Trace | None = None,
     ) -> None:
         """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source."""
-        self._loop, self._on_stun, self._failures = loop, on_stun, failures
+        self._loop, self._on_stun, self._failures, self._trace = loop, on_stun, failures, trace or Trace()
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
         self.port: int = rtp.getsockname()[1]
@@ -100,6 +102,7 @@ class MediaTransport:
             return
         sock = self.rtp if session.media.rtcp_mux or self.rtcp is None else self.rtcp  # RFC 5761
         for compound in compounds:
+            self._trace.rtcp("sent to", compound, destination)
             self._transmit(sock, destination, compound)
 
     def _keep_alive(self, sent: int) -> None:
@@ -159,6 +162,7 @@ class MediaTransport:
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
             elif self._session is not None:
+                self._trace.rtcp("received from", data, source)
                 try:
                     for packet in self._session.receive_datagram(data, source, arrival):
                         self._on_packet(packet, arrival)
@@ -210,17 +214,25 @@ class MediaPorts:
         *,
         ports: tuple[int, int] | None = None,
         dscp: int,
+        trace: Trace | None = None,
     ) -> None:
         """`ports`: first and last of the range to use; None: any."""
         self._loop, self._addresses, self._failures = loop, addresses, failures
-        self._ports, self._dscp = ports, dscp
+        self._ports, self._dscp, self._trace = ports, dscp, trace
 
     def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
         """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
         family = family_of(remote_host)
         host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         ports = self._ports if own_port is None else (own_port, own_port)
-        rtp, rtcp = open_pair(family, host, ports, self._dscp)
+        try:
+            rtp, rtcp = open_pair(family, host, ports, self._dscp)
+        except NetworkError as error:
+            if own_port is None:
+                raise
+            raise NetworkError(
+                f"UDP port {own_port} is in use, or needs root; listen at another: rtp://:PORT"
+            ) from error
         return MediaTransport(
             self._loop,
             rtp,
@@ -228,6 +240,7 @@ class MediaPorts:
             host=self._addresses.local_host(remote_host),
             on_stun=self._addresses.receive_stun,
             failures=self._failures,
+            trace=self._trace,
         )
 
 
@@ -249,7 +262,8 @@ def open_pair(
             continue
         rtcp = try_bind(family, host, port + 1, dscp) if port < MAX_PORT else None
         return rtp, rtcp
-    raise NetworkError(f"no free media port among {ports}; choose others with --rtp-port")
+    among = "" if ports is None else f" from {ports[0]} to {ports[1]}"
+    raise NetworkError(f"no free media port{among}; choose others with --rtp-port")
 
 
 def _ignore(packet: RtpPacket, arrival: float) -> None:

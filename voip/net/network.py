@@ -14,6 +14,7 @@ from voip.net.media import MediaPorts
 from voip.net.signalling import SipTransport
 from voip.net.sockets import DSCP_EF
 from voip.net.tls import Tls, TlsFiles
+from voip.net.trace import Trace
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.sip import Address
 
@@ -31,10 +32,11 @@ class Network:
         tls: TlsFiles | None = None,
         stun: tuple[str, int | None] | None = None,
         say: Callable[[int, str], None] = lambda level, text: None,
+        trace: Callable[[str], object] | None = None,
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
-        (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on. VoipError for
-        unusable TLS files."""
+        (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on; `trace` is
+        given every SIP message and RTCP packet as text. VoipError for unusable TLS files."""
         contexts, resolver = Tls(tls or TlsFiles()), Resolver()
         self._resolver = resolver
         self.failures = Failures(say)
@@ -50,8 +52,11 @@ class Network:
             say=say,
             on_change=lambda: self.sip.leave_old_addresses(),
         )
-        self.sip = SipTransport(self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say)
-        self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp)
+        traced = Trace(trace)
+        self.sip = SipTransport(
+            self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced
+        )
+        self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
 

@@ -20,6 +20,7 @@ from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
 from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of, reason_of
 from voip.net.tls import Tls
+from voip.net.trace import Trace
 from voip.net.zones import sockaddr
 from voip.sip import Address, ResolveUri, UserAgent
 from voip.stun import is_stun
@@ -60,10 +61,11 @@ class SipTransport:
         *,
         dscp: int,
         say: Callable[[int, str], None],
+        trace: Trace,
     ) -> None:
         """`say` prints a line from the given verbosity on."""
         self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
-        self._failures, self._say, self._warned = failures, say, False
+        self._failures, self._say, self._warned, self._trace = failures, say, False, trace
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
         self._refused: dict[tuple[str, int], int] = {}
@@ -210,6 +212,7 @@ class SipTransport:
             self._failures.note(f"the DNS result for {event.uri.host}", error)
 
     def _send(self, data: bytes, address: Address) -> None:
+        self._trace.sip("sent to", data, address)
         if address.reliable:
             self._connections.send(data, address)
             return
@@ -240,6 +243,7 @@ class SipTransport:
             self.flush()
 
     def _receive_message(self, data: bytes, source: Address) -> None:
+        self._trace.sip("received from", data, source)
         if self._agent is None:
             return
         try:

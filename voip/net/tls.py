@@ -6,6 +6,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from voip.errors import VoipError
 
@@ -40,6 +41,14 @@ class Tls:
             raise VoipError(f"--tls-ca {self._files.authorities}: {_explain_file_error(error)}") from error
         return self._with_certificate(context) or context
 
+    def _explain_certificate(self, error: OSError) -> str:
+        certificate, key = self._files.certificate or "", self._files.key
+        if key is None and _holds(certificate, b"CERTIFICATE--") and not _holds(certificate, b"PRIVATE KEY--"):
+            return f"--tls-cert {certificate}: it holds no private key; name the file that does by --tls-key"
+        if key is not None and isinstance(error, FileNotFoundError) and _holds(certificate, b""):
+            return f"--tls-key {key}: {_explain_file_error(error)}"
+        return f"--tls-cert {certificate}: {_explain_file_error(error)}"
+
     def _with_certificate(self, context: ssl.SSLContext) -> ssl.SSLContext | None:
         if self._files.certificate is None:
             return None
@@ -47,7 +56,7 @@ class Tls:
             # Without this, OpenSSL would ask for a passphrase on the terminal.
             context.load_cert_chain(self._files.certificate, self._files.key, password=lambda: b"")
         except (OSError, ssl.SSLError) as error:
-            raise VoipError(f"--tls-cert {self._files.certificate}: {_explain_file_error(error)}") from error
+            raise VoipError(self._explain_certificate(error)) from error
         return context
 
 
@@ -139,6 +148,14 @@ class TlsLayer:
         if self._waiting:
             self._tls.write(bytes(self._waiting))
             self._waiting.clear()
+
+
+def _holds(file: str, what: bytes) -> bool:
+    """Whether there is such a file, with this in it."""
+    try:
+        return what in Path(file).read_bytes()
+    except OSError:
+        return False
 
 
 def explain_tls_error(error: ssl.SSLError, name: str) -> str:

@@ -465,6 +465,8 @@ def test_files_that_are_of_no_use_are_one_line_each(tmp_path: Path, certificates
     for files, option in (
         (TlsFiles(certificate=str(nonsense)), "--tls-cert"),
         (TlsFiles(certificate=str(tmp_path / "missing")), "--tls-cert"),
+        (TlsFiles(certificate=str(certificates.certificate)), "it holds no private key; .* --tls-key"),
+        (TlsFiles(str(certificates.certificate), str(tmp_path / "missing")), "--tls-key .*: No such file"),
         (TlsFiles(str(certificates.certificate), str(certificates.authority)), "--tls-cert"),
         (TlsFiles(authorities=str(nonsense)), "--tls-ca"),
         (TlsFiles(authorities=str(tmp_path / "missing")), "--tls-ca"),
