@@ -66,7 +66,7 @@ def test_a_refused_connection_is_one_line_and_exit_4(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("host", "trusted", "text"),
-    [("localhost", False, "name its authority with --tls-ca FILE"), (LOOPBACK, True, "call it by the name in its")],
+    [("localhost", False, "for a private CA, use --tls-ca FILE"), (LOOPBACK, True, "call it by the name in its")],
 )
 def test_a_certificate_that_proves_nothing_is_one_line_and_exit_4(
     host: str, trusted: bool, text: str, tmp_path: Path
