@@ -72,7 +72,7 @@ def test_the_environment_beside_the_script_is_used(bare: Path, checkout: Path, s
     install(checkout)
     done = run(bare, checkout / script, "--version")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(rf"{script} [0-9.]+\n", done.stdout)
+    assert re.match(rf"{script} [0-9.]+\n  Python ", done.stdout)
     wrong = run(bare, checkout / script, "--latency", "a b")  # words and exit code are passed on
     assert wrong.returncode == 2
     assert "'a b'" in wrong.stderr
