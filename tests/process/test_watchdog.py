@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.support.frozen import frozen_thread, threads
-from tests.support.processes import receiver, sender, until
+from tests.support.processes import PATIENCE, receiver, sender, until
 
 pytestmark = pytest.mark.process
 
 ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """No threads but those that the program starts."""
+
+
+def test_a_service_manager_is_told_that_the_receiver_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(path)
+        sock.settimeout(PATIENCE)
+        with receiver(tmp_path, environment={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "300000"}) as far:
+            told = [sock.recv(100) for _ in range(4)]
+            far.stop()
+            far.finish()
+            while told[-1] != b"STOPPING=1":
+                told.append(sock.recv(100))
+    assert told[:4] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
 
 
 @pytest.mark.parametrize(("number", "thread", "status"), [(1, "network", 1), (2, "playback", 3)])

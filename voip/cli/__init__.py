@@ -7,6 +7,7 @@ options     the options, as frozen dataclasses
 listing     --list-devices      versions   --version
 wiring      from options to objects
 policy      what each script does when a call is over
+service     what a service manager is told
 running     what both scripts do around their threads
 """
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import voip
 from voip.calls import CallManager
 from voip.cli.options import CommonOptions, ReceiverOptions
+from voip.cli.service import ServiceManager
 from voip.cli.wiring import make_console
 from voip.devices import Device, is_card, library_noise_kept_away
 from voip.engine import Shutdown, Watchdog, fill_standard_streams
@@ -45,11 +46,13 @@ def watch(
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
-    now = network.loop.now()
+    service, now = ServiceManager(os.environ), network.loop.now()
+    service.tell("READY=1")
     next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
     while not shutdown.wait(PUMP_INTERVAL):
         now = network.loop.now()
         watchdog.check(now)
+        service.beat(now)
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -58,6 +61,7 @@ def watch(
         if now >= next_status:
             next_status += STATUS_INTERVAL
             console.status(manager.records)
+    service.tell("STOPPING=1")
     network.loop.post(manager.hang_up_all)
     deadline = network.loop.now() + GOODBYE_TIMEOUT
     while not manager.idle and network.loop.now() < deadline and not shutdown.impatient():
