@@ -202,6 +202,11 @@ class NegotiatedMedia:
         return self.audio.codec.clock_rate
 
     @property
+    def is_played(self) -> bool:
+        """Whether the peer hears what we send, as far as its description says."""
+        return self.remote_plays and self.remote_direction.receives
+
+    @property
     def packet_time(self) -> float:
         """Seconds of media that one packet holds."""
         return self.audio.ptime

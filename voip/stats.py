@@ -60,12 +60,14 @@ class SenderStats:
     `payload_bytes` and `fec_payload_bytes` are without any header, as sender reports count (RFC 3550 section 6.4.1).
     `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent;
     `fec_timestamp` and `fec_timestamp_at` are those of the newest repair packet.
-    `levels` are those of the sound that was captured for it.
+    `levels` are those of the sound that was captured for it. `unplayed` counts media packets that went to a peer of
+    which offer and answer say that it does not receive, or plays nothing.
     """
 
     packets: int = 0
     fec_packets: int = 0
     fec_copies: int = 0
+    unplayed: int = 0
     bytes: int = 0
     ip_bytes: int = 0
     seconds: float = 0.0
@@ -214,7 +216,8 @@ class SessionStats:
     median of the last few), `rtt_min` the shortest one. `path` is the newest report about our media, and `path_packets`
     how many we had sent when it came; `empty_reports` counts the last reports in a row that tell of no source at
     all. `comfort_noise`: the newest media packet was comfort noise (RFC 3389), after which nothing has to come until
-    there is sound again.
+    there is sound again. `unplayed` counts packets, empty ones apart, that were thrown away since
+    nothing is played here.
     """
 
     malformed: int = 0
@@ -225,6 +228,7 @@ class SessionStats:
     rtcp: int = 0
     icmp_errors: int = 0
     unsent: int = 0
+    unplayed: int = 0
     overruns: int = 0
     bytes: int = 0
     ip_bytes: int = 0

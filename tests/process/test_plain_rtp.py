@@ -11,6 +11,7 @@ from tests.support.processes import LOOPBACK, free_ports, receiver, sender
 from tests.support.wav import load
 from tests.support.wavdiff import compare_files
 from voip.calls.watch import LEFT_AFTER
+from voip.errors import EXIT_NO_MEDIA
 
 
 @pytest.mark.process
@@ -75,3 +76,13 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert end.status == 4
     assert f"UDP port {port} is in use, or needs root; listen at another: rtp://:PORT" in end.stderr
     assert "Traceback" not in end.stderr
+
+
+@pytest.mark.process
+def test_a_stream_that_never_came_is_no_success(tmp_path: Path) -> None:
+    port = free_ports()[0]
+    with listener(tmp_path, f"rtp://:{port}", "-o", "null") as far:
+        far.stop()
+        outcome = far.finish()
+    assert outcome.status == EXIT_NO_MEDIA
+    assert "no stream came" in outcome.stderr

@@ -77,3 +77,18 @@ def test_a_two_way_sender_and_a_receiver_that_only_plays_agree_on_one_direction(
     assert sent.status == heard.status == 0
     assert heard.call["rx"]["received"] > 10
     assert sent.call["rx"]["received"] == 0
+
+
+@pytest.mark.process
+def test_sound_that_the_caller_does_not_play_is_counted_by_both(tmp_path: Path) -> None:
+    with (
+        receiver(tmp_path, "--two-way", "-i", "tone", "-o", "null", "--once") as far,
+        sender(tmp_path, far.target, "-i", "tone", "-t", "2s") as near,
+    ):
+        sent, heard = near.finish(), far.finish()
+    assert sent.status == heard.status == 0
+    assert sent.call["tx"]["unplayed"] == 0
+    assert sent.call["unplayed_here"] > 0
+    assert heard.call["tx"]["packets"] > 0
+    assert heard.call["tx"]["unplayed"] == heard.call["tx"]["packets"]
+    assert heard.call["unplayed_here"] == 0

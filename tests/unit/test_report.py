@@ -13,12 +13,12 @@ from voip.media import Direction
 from voip.quality import TrendFigures
 from voip.report import CallRecord, call_object, final_report, rtp_stat, text_report
 from voip.report.objects import interval_object
-from voip.stats import Levels, PlayoutStats, ReceiverStats, SenderStats, SessionStats
+from voip.stats import Levels, PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 CALL_FIELDS = {
     "call_id", "peer", "direction", "media_address", "codec", "clock_rate", "channels", "ptime_ms", "encrypted",
     "start", "duration_s", "end_reason", "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "loss", "timing",
-    "fec", "tx", "remote", "rtcp", "levels", "quality",
+    "fec", "tx", "unplayed_here", "remote", "rtcp", "levels", "quality",
 }  # fmt: skip
 RX_FIELDS = {
     "received", "expected", "lost", "recovered", "lost_after_fec", "lost_pct", "lost_after_fec_pct", "late",
@@ -79,6 +79,35 @@ def test_a_sender_tells_what_the_other_side_heard() -> None:
         "            in conversation, with the delay, MOS 4.3",
         "  network   round trip 24.4 ms",
     ]
+
+
+def arrived(packets: int, network: SessionStats) -> list[str]:
+    """What the report of 10 s of sending tells under `arrived`."""
+    call = replace(sent(), tx=SenderStats(packets=packets, seconds=10.0), network=network)
+    return [line for line in text_report(call).splitlines() if line.startswith("  arrived   ")]
+
+
+def test_a_report_that_does_not_cover_the_end_says_what_it_covers() -> None:
+    path = PathReport(at=1.0, fraction_lost=0.0, cumulative_lost=0, highest=300, jitter=0.001)
+    (line,) = arrived(500, SessionStats(rtcp=3, path=path, path_packets=300))
+    assert line.startswith("  arrived   reported on 300 of 500 packets")
+    (line,) = arrived(500, SessionStats(rtcp=3, path=path, path_packets=460))  # the last report is 0.8 s old
+    assert "reported on" not in line
+
+
+def test_media_that_is_not_played_is_told_by_both_sides() -> None:
+    call = replace(sent(), tx=SenderStats(packets=500, unplayed=400, seconds=10.0), network=SessionStats(unplayed=7))
+    assert "not played there 400" in text_report(call)
+    assert "received but not played here 7" in text_report(call)
+    told = call_object(call)
+    assert told["tx"]["unplayed"] == 400
+    assert told["unplayed_here"] == 7
+
+
+def test_datagrams_that_did_not_leave_are_in_json() -> None:
+    told = call_object(replace(sent(), network=SessionStats(icmp_errors=5, unsent=2)))["tx"]
+    assert told["icmp_errors"] == 5
+    assert told["unsent"] == 2
 
 
 def test_both_directions_of_a_call_are_judged_apart() -> None:

@@ -9,7 +9,7 @@ class SendCounters:
     """The running sums behind `SenderStats`."""
 
     def __init__(self) -> None:
-        self.packets = 0
+        self.packets = self._unplayed = 0
         self._fec_packets = self._fec_copies = 0
         self._bytes = self._ip_bytes = 0
         self._payload_bytes = self._fec_payload_bytes = 0
@@ -32,6 +32,10 @@ class SendCounters:
         """So many packets are sent once more within another one (RFC 2198)."""
         self._fec_copies += count
 
+    def unplayed(self) -> None:
+        """A media packet went to a peer that does not play it."""
+        self._unplayed += 1
+
     def packet(self, payload: int, size: int, ip_size: int, *, repair: bool) -> None:
         """A packet is sent, of so many bytes of payload, `size` as a datagram and `ip_size` with IP and UDP headers."""
         self._bytes += size
@@ -49,6 +53,7 @@ class SendCounters:
             packets=self.packets,
             fec_packets=self._fec_packets,
             fec_copies=self._fec_copies,
+            unplayed=self._unplayed,
             bytes=self._bytes,
             ip_bytes=self._ip_bytes,
             seconds=self._seconds,

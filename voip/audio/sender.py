@@ -225,6 +225,8 @@ class AudioSender:
         size = len(data)
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
+        if not repair and not self._media.is_played:
+            self._counters.unplayed()
         if self._control is not None:
             self._steer(self._control.sent(packet.sequence_number, ip_size, self._now, repair=repair))
 

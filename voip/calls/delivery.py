@@ -24,6 +24,8 @@ def judge(call: Call, record: CallRecord, now: float) -> Outcome:
     outcome = call.failure or outcome_of(record.peer, call.ending)
     if outcome.status != EXIT_OK:
         return outcome
+    if not call.signalled and call.established is None:
+        return Outcome(EXIT_NO_MEDIA, f"no stream came on {record.peer}: not one media packet arrived")
     return check_delivery(record, responded=not call.unacknowledged, now=call.ended or now)
 
 

@@ -25,6 +25,7 @@ class MediaLine:
     ) -> None:
         self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
+        self._unplayed = 0
         self._listening = False
 
     @property
@@ -60,6 +61,8 @@ class MediaLine:
         """Take a packet that the session has accepted."""
         if self.receive is not None:
             self.receive.packet_sink(packet, arrival)
+        elif packet.payload:  # an empty one only keeps a NAT open
+            self._unplayed += 1
 
     def renegotiate(self, media: NegotiatedMedia) -> None:
         """Go on with what was agreed on anew."""
@@ -77,5 +80,9 @@ class MediaLine:
         """What the network side has seen."""
         overruns = 0 if self.receive is None else self.receive.overruns
         return replace(
-            self.session.stats, icmp_errors=self.transport.icmp_errors, unsent=self.transport.unsent, overruns=overruns
+            self.session.stats,
+            icmp_errors=self.transport.icmp_errors,
+            unsent=self.transport.unsent,
+            unplayed=self._unplayed,
+            overruns=overruns,
         )

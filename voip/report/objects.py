@@ -70,7 +70,8 @@ def call_object(call: CallRecord) -> dict[str, Any]:
         "loss": _loss_object(rx, media.packet_time if media else None) if rx else None,
         "timing": _timing_object(call),
         "fec": _fec_object(media, rx, tx),
-        "tx": _tx_object(tx) if tx else None,
+        "tx": _tx_object(tx, call.network) if tx else None,
+        "unplayed_here": call.network.unplayed if call.network else None,
         "remote": _remote_object(call.network),
         "rtcp": _rtcp_object(call.network) if call.network else None,
         "levels": {"rx": _levels_object(rx.levels if rx else None), "tx": _levels_object(tx.levels if tx else None)},
@@ -272,5 +273,13 @@ def _fec_object(media: NegotiatedMedia | None, rx: ReceiverStats | None, tx: Sen
     }
 
 
-def _tx_object(tx: SenderStats) -> dict[str, Any]:
-    return {"packets": tx.packets, "fec_packets": tx.fec_packets, "bytes": tx.bytes, "ip_bytes": tx.ip_bytes}
+def _tx_object(tx: SenderStats, network: SessionStats | None) -> dict[str, Any]:
+    return {
+        "packets": tx.packets,
+        "fec_packets": tx.fec_packets,
+        "bytes": tx.bytes,
+        "ip_bytes": tx.ip_bytes,
+        "unplayed": tx.unplayed,
+        "icmp_errors": network.icmp_errors if network else None,
+        "unsent": network.unsent if network else None,
+    }

@@ -20,6 +20,8 @@ LOUD, QUIET = -1.0, -45.0
 """dBFS: a peak above the first, or an RMS below the second, is told unasked."""
 SILENCE_SAID = 0.5
 """Share of digital silence from which on levels are told unasked."""
+UNREPORTED_SAID = 1.0
+"""Seconds of what was sent, after the last report of the peer, from which on it is told what the report covers."""
 
 END_TEXT = {
     "local-bye": "ended by this side",
@@ -167,12 +169,18 @@ def _sent_rows(call: CallRecord, tx: SenderStats, every: bool) -> list[str]:
         parts[0] += f" + {tx.fec_packets} FEC ({percent(tx.fec_packets, tx.packets):.0f} %)"
     if tx.fec_copies:
         parts.append(f"repeated {tx.fec_copies} ({percent(tx.fec_copies, tx.packets):.0f} %)")
-    lines = row("sent", [*parts, f"{rate:.0f} kbit/s with all headers"])
+    parts.append(f"{rate:.0f} kbit/s with all headers")
+    if tx.unplayed:
+        parts.append(f"not played there {tx.unplayed}")
+    lines = row("sent", parts)
     if call.network is not None and call.network.path is not None:
         path, share = call.network.path, 100 * remote_share(call.network)
         parts = [f"the other side lost {path.cumulative_lost} ({share:.2f} %)", f"jitter {path.jitter * 1e3:.1f} ms"]
         if path.mos_cq is not None and (every or (path.mos_lq or 0.0) - path.mos_cq >= MOS_STEP):
             parts.append(f"in conversation, with the delay, MOS {path.mos_cq:.1f}")
+        unreported = tx.packets - call.network.path_packets
+        if unreported > 0 and unreported * tx.seconds >= UNREPORTED_SAID * tx.packets:
+            parts.insert(0, f"reported on {call.network.path_packets} of {counted(tx.packets, 'packet')}")
         lines += row("arrived", parts)
     return lines + row("input", _levels(tx.levels, every))
 
@@ -206,6 +214,8 @@ def _network_rows(call: CallRecord, every: bool) -> list[str]:
         parts.append(f"round trip {network.rtt * 1e3:.1f} ms")
     if network is not None and network.icmp_errors:
         parts.append(f"ICMP port unreachable: {network.icmp_errors}")
+    if network is not None and network.unplayed:
+        parts.append(f"received but not played here {network.unplayed}")
     lines = row("network", parts)
     if network is None or not (rx or every):  # a peer's empty packets, sent for the sake of NATs, are no news
         return lines
