@@ -55,6 +55,7 @@ from tests.support.raw_scene import (
 )
 from tests.support.text_phone import CRLF, status, token, value
 from voip.audio import AudioReceiver, AudioSender
+from voip.errors import EXIT_NO_MEDIA
 from voip.fec import FlexFecDecoder
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
@@ -395,7 +396,8 @@ def test_a14_a_call_as_sipp_makes_it_is_taken(tmp_path: Path) -> None:
         peer.send(sipp_request("BYE", peer, target, call_id, to, 2), target)
         bye_answer = peer.wait("SIP/2.0 200")[0]
         assert value(bye_answer, "CSeq") == "2 BYE"
-        outcome = finish(far)
+        outcome = far.finish()
+    assert outcome.status == EXIT_NO_MEDIA, outcome.stderr  # its built-in scenario sends no sound
     assert outcome.call["end_reason"] == "remote-bye"
     assert outcome.call["codec"] == "pcmu"
 

@@ -12,7 +12,7 @@ from tests.support.raw_peer import PCMU, RATE, Dialog, RawPeer, from_mulaw, raw_
 from tests.support.raw_scene import complaint, finish, load, without_devices, without_pyaudio
 from tests.support.text_phone import CRLF, value
 from tests.support.wav import save
-from voip.sip import Address, CallEnded, UserAgent
+from voip.sip import Address, CallEnded, MessageUnreadable, UserAgent
 
 pytestmark = pytest.mark.process
 
@@ -205,6 +205,7 @@ def test_b04_timer_b_gives_an_invite_up_after_32_seconds() -> None:
     assert now - started == pytest.approx(TIMER_B, abs=1.1)
     assert invites == pytest.approx([0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5])
     agent.receive(b"SIP/2.0 200 OK\r\n\r\n", Address("udp", "192.0.2.2", 5060), now)
+    assert isinstance(agent.next_event(), MessageUnreadable)
     assert agent.next_event() is None
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.support.processes import LOOPBACK, Outcome, free_ports, sender
 from tests.support.raw_peer import RawPeer, raw_peer
 from tests.support.text_phone import value
+from voip.sip.uac import MAX_TARGETS
 
 pytestmark = pytest.mark.process
 
@@ -40,7 +41,7 @@ def refuses(status: int, phrase: str, *headers: str) -> Callable[[RawPeer], obje
 
 
 def redirects_for_ever(raw: RawPeer) -> None:
-    for number in range(2):
+    for number in range(MAX_TARGETS + 1):
         raw.answer(raw.wait("INVITE "), 302, "Moved Temporarily", f"Contact: <sip:hop{number}@{raw.target}>")
         raw.wait("ACK ")
 

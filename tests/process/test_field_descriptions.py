@@ -23,6 +23,7 @@ def test_a_host_name_is_looked_up_in_an_offer_and_in_an_answer(tmp_path: Path) -
         offer = phone.description((L16,)).replace(*BY_NAME)
         assert "localhost" in offer
         dialog = phone.call((far.host, far.sip_port), offer)
+        Stream(dialog).send(5)
         assert dialog.bye() == 200
         far.stop()
         finish(far)

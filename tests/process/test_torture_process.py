@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.processes import PATIENCE, Receiver, receiver, sender
 from tests.support.torture import DROPPED, OUTCOMES, OVER_STREAMS, message
+from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 
 pytestmark = pytest.mark.process
 
@@ -30,7 +31,7 @@ def tortured(tmp_path: Path) -> Iterator[Receiver]:
         yield program
         program.stop()
         outcome = program.finish()
-    assert outcome.status == 0, outcome.stderr
+    assert outcome.status in (EXIT_OK, EXIT_NO_MEDIA), outcome.stderr  # a call that is up may have had no sound
     assert "Traceback" not in outcome.stderr
 
 

@@ -15,6 +15,10 @@ from voip.stats import SenderStats, SessionStats
 REPORTS_DUE = 8.0
 """Seconds of sending after which a peer with RTCP has reported: its first report has half of 5 s, by 0.5 to 1.5, the
 next one 5 s by as much (RFC 3550 section 6.2): 2.5 s and 5 s on average, and seldom more than this together."""
+PROVEN_AFTER = 1.0
+"""Seconds of sending after which a media port that is closed is no port that is about to open."""
+CLOSED_FOR = 2.0
+"""Seconds for which a refusal counts: Linux sends one ICMP message a second to each host."""
 EMPTY_REPORTS = 2
 """Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
 
@@ -49,7 +53,8 @@ def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcom
 def _undelivered(sent: SenderStats, network: SessionStats, *, responded: bool, now: float) -> str:
     """Proof that what we sent, or the end of it, did not arrive; "" without one."""
     path = network.path
-    if path is None and network.icmp_errors:
+    closed = network.icmp_at is not None and now - network.icmp_at < CLOSED_FOR and not network.bytes
+    if path is None and closed and sent.seconds > PROVEN_AFTER:
         return "heard nothing: its media port is closed (ICMP port unreachable)"
     if path is None and network.empty_reports >= EMPTY_REPORTS and sent.seconds > REPORTS_DUE:
         return "heard nothing: its RTCP reports tell of no packet of ours"

@@ -82,6 +82,7 @@ class MediaLine:
         return replace(
             self.session.stats,
             icmp_errors=self.transport.icmp_errors,
+            icmp_at=self.transport.icmp_at,
             unsent=self.transport.unsent,
             unplayed=self._unplayed,
             overruns=overruns,

@@ -62,9 +62,11 @@ def watch(
             next_status += STATUS_INTERVAL
             console.status(manager.records)
     service.tell("STOPPING=1")
+    asked: list[bool] = []  # not idle before the network thread has done what was posted, calls and all
     network.loop.post(manager.hang_up_all)
+    network.loop.post(asked.append, True)
     deadline = network.loop.now() + GOODBYE_TIMEOUT
-    while not manager.idle and network.loop.now() < deadline and not shutdown.impatient():
+    while not (asked and manager.idle) and network.loop.now() < deadline and not shutdown.impatient():
         shutdown.pause()
     if not manager.idle:
         network.loop.post(manager.close_all)

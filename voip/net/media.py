@@ -65,7 +65,11 @@ class MediaTransport:
         self.sent = 0
         """Datagrams sent from the RTP port."""
         self.icmp_errors = 0
-        """Datagrams of which ICMP says that nothing listens where they went."""
+        """Datagrams from the RTP port of which ICMP says that nothing listens where they went.
+
+        Not those of RTCP: a peer whose RTCP port is closed can hear all the same."""
+        self.icmp_at: float | None = None
+        """When the last of them came."""
         self.unsent = 0
         """Datagrams not sent because the system refused them: no buffer, no route."""
         self._session: RtpSession | None = None
@@ -157,7 +161,7 @@ class MediaTransport:
                 self._loop.unregister(sock)
 
     def _receive(self, sock: socket.socket) -> None:
-        for data, source in datagrams(sock, self._note_refused):
+        for data, source in datagrams(sock, partial(self._note_refused, sock)):
             arrival = self._loop.now()
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
@@ -171,8 +175,10 @@ class MediaTransport:
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
 
-    def _note_refused(self, host: str, port: int) -> None:
-        self.icmp_errors += 1
+    def _note_refused(self, sock: socket.socket, host: str, port: int) -> None:
+        if sock is self.rtp:
+            self.icmp_errors += 1
+            self.icmp_at = self._loop.now()
 
     # --- time -----------------------------------------------------------------------------------------------------
 

@@ -100,14 +100,13 @@ class TargetSet:
         self._left: list[SipUri] = []
         self._tried: list[SipUri] = []
 
-    def add(self, targets: Sequence[SipUri]) -> bool:
-        """Try these next, in their order; False where none is new."""
+    def add(self, targets: Sequence[SipUri]) -> None:
+        """Try those of them next, in their order, that are new."""
         new: list[SipUri] = []
         for uri in targets:
             if not any(uri_equal(uri, other) for other in (*self._tried, *self._left, *new)):
                 new.append(uri)
         self._left = [*new, *self._left][:MAX_TARGETS]
-        return bool(new)
 
     def next(self) -> SipUri | None:
         if not self._left or len(self._tried) >= MAX_TARGETS:
@@ -378,10 +377,10 @@ class Caller:
         all of them (21.6)."""
         redirected = response.status in FOLLOWED
         targets = redirect_targets(response, secure=is_secure(self._invitation.target)) if redirected else []
-        cause = "redirect-loop" if targets and not self._targets.add(targets) else "rejected"
-        refused = Reason(cause, response.status, response.reason)
+        self._targets.add(targets)
+        refused = Reason("rejected", response.status, response.reason)
         if response.status >= GLOBAL_FAILURE or not self._next_target(refused, now):
-            self._ending.end(refused, now)
+            self._ending.end(refused._replace(cause="redirect-loop") if targets else refused, now)
 
     def _next_target(self, refused: Reason, now: float) -> bool:
         """Go on to the next place that redirects have named; False where there is none. `refused`: why the call fails

@@ -51,11 +51,18 @@ def test_a_peer_without_rtcp_proves_nothing() -> None:
 
 
 def test_a_media_port_that_was_closed_all_the_time() -> None:
-    assert sender(SessionStats(icmp_errors=7)) == EXIT_NO_MEDIA
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1)) == EXIT_NO_MEDIA
+
+
+def test_a_media_port_that_was_closed_at_first_or_sends_is_there() -> None:
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 18)) == EXIT_OK
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, bytes=160)) == EXIT_OK
+    short = replace(SENT, packets=20, seconds=0.4)
+    assert status(record(tx=short, network=SessionStats(icmp_errors=7, icmp_at=NOW - 0.1))) == EXIT_OK
 
 
 def test_a_media_port_that_opened_late_or_closed_a_little_before_the_bye_was_there() -> None:
-    assert sender(SessionStats(icmp_errors=7, path=REPORT, path_packets=900)) == EXIT_OK
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW, path=REPORT, path_packets=900)) == EXIT_OK
 
 
 @pytest.mark.parametrize(("reports", "expected"), [(0, EXIT_OK), (1, EXIT_OK), (2, EXIT_NO_MEDIA)])
