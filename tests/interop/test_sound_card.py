@@ -235,3 +235,18 @@ def test_without_a_sound_server_one_line_says_what_to_do_instead(tmp_path: Path,
     assert "there is no sound device" in text
     assert "FILE.wav" in text
     assert "\n" not in text
+
+
+def test_ctrl_c_ends_the_wait_for_a_sound_device_as_it_ends_a_call(tmp_path: Path) -> None:
+    require()
+    (tmp_path / "alsa.conf").write_text(ALSA)
+    nothing = {"ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf"), "PULSE_SERVER": f"unix:{tmp_path}/none"}
+    wait = ("--device-wait", "60s")
+    with (
+        processes.receiver(tmp_path, "--output", "speaker", *wait, ready=None, environment=nothing) as far,
+        processes.sender(tmp_path, processes.LOOPBACK, "--input", "mic", *wait, environment=nothing) as near,
+    ):
+        for program in (far, near):
+            program.wait_for("waiting for a sound device")
+            program.stop()
+            assert program.finish().status == 0, program.stderr
