@@ -1,7 +1,8 @@
 """Pauses between tries to reach one that does not respond, a registrar or the peer of a call (RFC 5626 section 4.5).
 
 While it has been gone for minutes only, a request leaves every 4 s at most, so that contact is back within 5 s of its
-return: that is what a try costs that meets silence (RFC 3261 timers A and E). After that the pauses double.
+return: that is the longest interval between the copies of one request (RFC 3261 timers A and E). After that the pauses
+double.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import random
 
 FIRST_PAUSE = 1.0
 """Seconds between the end of a try and the next; twice as long after each, up to what follows."""
-SHORT_PAUSE = 3.0
-"""Seconds between tries, at most, for the time of SHORT_FOR: with the 0.5 s between the last request of a try and its
-end, no two requests are further than 4 s apart."""
+SHORT_PAUSE = 2.0
+"""Seconds between tries, at most, for the time of SHORT_FOR: one that is refused at once, since the callee was not
+registered again yet, is soon made again."""
 SHORT_FOR = 300.0
 """Seconds since the first failure until pauses grow beyond SHORT_PAUSE."""
 MAX_PAUSE = 30.0
