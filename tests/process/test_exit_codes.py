@@ -40,8 +40,9 @@ def refuses(status: int, phrase: str, *headers: str) -> Callable[[RawPeer], obje
 
 
 def redirects_for_ever(raw: RawPeer) -> None:
-    for number in range(2):
-        raw.answer(raw.wait("INVITE "), 302, "Moved Temporarily", f"Contact: <sip:hop{number}@{raw.target}>")
+    for _ in range(2):
+        text, source = raw.wait("INVITE ")
+        raw.send(bare(text, "302 Moved Temporarily", f"Contact: <sip:hop@{raw.target}>"), source)
         raw.wait("ACK ")
 
 
