@@ -31,5 +31,9 @@ class DeviceError(VoipError):
         self.may_come = may_come
 
 
+class Stopped(VoipError):
+    """The user, or the system, has told the program to end before it was ready."""
+
+
 class NetworkError(VoipError):
     """An address, a port or a connection that cannot be used; says what to do."""

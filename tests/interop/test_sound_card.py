@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support import processes
+from tests.support.following import seconds_to_sound
 from tests.support.sound import pitch
 from tests.support.virtual_sound import ALSA, RATE, VirtualSound, require
 from tests.support.wav import save
@@ -26,6 +28,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TONE_DBFS = -12 - 3.01
 """RMS level of the tone that has its peaks at -12 dBFS."""
 WINDOW = RATE // 5
+BACK_WITHIN = 5.0
+"""Seconds from the return of the sound card to sound."""
+AWAY = 5.0
+"""Seconds without it."""
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +187,38 @@ def test_a_call_goes_from_microphone_to_speaker_with_both_scripts(sound: Virtual
     assert_tone(played, 440.0, RATE)
 
 
+@pytest.mark.parametrize("what", ["sound server", "sound card"])
+def test_sound_is_back_within_5_s_of_the_return_of_the_sound_card(tmp_path: Path, what: str) -> None:
+    """In a call from microphone to speaker: the sound server is killed and started again, or both are unplugged."""
+    require()
+    said = save(tmp_path / "said.wav", generate.tone(440)(60 * RATE))
+    played = tmp_path / "played"
+    with VirtualSound() as sound:
+        lose, regain = (sound.kill_server, sound.start_server) if what == "sound server" else (sound.unplug, sound.plug)
+        environment = sound.environment
+        with (
+            processes.receiver(tmp_path, "--output", "speaker", "--once", environment=environment) as far,
+            processes.sender(tmp_path, far.target, "--input", "mic", environment=environment) as near,
+        ):
+            far.wait_for("call from")
+            with sound.speaking(said), sound.recording(played):
+                seconds_to_sound(played, time.monotonic(), BACK_WITHIN, RATE)
+            lose()
+            near.wait_for("is unavailable")
+            far.wait_for("is unavailable")
+            time.sleep(AWAY)
+            regain()
+            back = time.monotonic()
+            with sound.speaking(said), sound.recording(played):
+                silence = seconds_to_sound(played, back, 2 * BACK_WITHIN, RATE)
+            near.stop()
+            sent, heard = near.finish(), far.finish()
+    print(f"{what} gone {AWAY:.0f} s: sound {silence:.2f} s after its return")  # noqa: T201
+    assert silence < BACK_WITHIN
+    assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
+    assert (sent.call["end_reason"], heard.call["end_reason"]) == ("local-bye", "remote-bye")
+
+
 def test_a_receiver_whose_speaker_is_gone_refuses_calls_politely(tmp_path: Path) -> None:
     require()
     with VirtualSound() as sound:
@@ -235,3 +273,18 @@ def test_without_a_sound_server_one_line_says_what_to_do_instead(tmp_path: Path,
     assert "there is no sound device" in text
     assert "FILE.wav" in text
     assert "\n" not in text
+
+
+def test_ctrl_c_ends_the_wait_for_a_sound_device_as_it_ends_a_call(tmp_path: Path) -> None:
+    require()
+    (tmp_path / "alsa.conf").write_text(ALSA)
+    nothing = {"ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf"), "PULSE_SERVER": f"unix:{tmp_path}/none"}
+    wait = ("--device-wait", "60s")
+    with (
+        processes.receiver(tmp_path, "--output", "speaker", *wait, ready=None, environment=nothing) as far,
+        processes.sender(tmp_path, processes.LOOPBACK, "--input", "mic", *wait, environment=nothing) as near,
+    ):
+        for program in (far, near):
+            program.wait_for("waiting for a sound device")
+            program.stop()
+            assert program.finish().status == 0, program.stderr

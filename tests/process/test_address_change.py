@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,16 @@ from tests.support.processes import Program, receiver, sender
 PORTS = 25060, range(25062, 25082)
 
 
-def move(host: Host, interface: str, old: str, new: str) -> None:
-    """What a change of network does: the old address is gone before the new one is there."""
+BACK_WITHIN = 5.0
+"""Seconds from when there is another address to when the peer sends to it."""
+
+
+def move(host: Host, interface: str, old: str, new: str) -> float:
+    """What a change of network does: the old address is gone before the new one is there, at the moment returned."""
     prefix, quick = ("64", " nodad") if ":" in new else ("24", "")
     host.run(f"ip address delete {old}/{prefix} dev {interface}")
     host.run(f"ip address add {new}/{prefix} dev {interface}{quick}")
+    return time.monotonic()
 
 
 @pytest.mark.process
@@ -48,12 +54,12 @@ def test_sound_is_back_within_seconds_of_a_change_of_address(
             caller.wait_for("call to")
             callee.wait_for("call from")
             if who == "sender":
-                move(near, interfaces[0], f"{net}1", f"{net}3")
+                moved = move(near, interfaces[0], f"{net}1", f"{net}3")
                 caller.wait_for(f"changed from {net}1 to {net}3", timeout=5)
                 callee.wait_for(f"to {net}3", timeout=5)
                 told, noticed = callee, caller
             else:
-                move(far, interfaces[1], f"{net}2", f"{net}4")
+                moved = move(far, interfaces[1], f"{net}2", f"{net}4")
                 callee.wait_for(f"changed from {net}2 to {net}4", timeout=5)
                 caller.wait_for(f"to {net}4", timeout=5)
                 told, noticed = caller, callee
@@ -62,7 +68,10 @@ def test_sound_is_back_within_seconds_of_a_change_of_address(
             told.stop()  # its BYE goes to the new address
             sent, heard = caller.finish(), callee.finish()
     assert sent.status == heard.status == 0, sent.stderr + heard.stderr
+    silence = when(told, "now sendrecv") - moved
+    print(f"{who}, {net}, {transport}: session moved {silence:.2f} s after the change")  # noqa: T201
     assert delay < 1.5
+    assert silence < BACK_WITHIN
     for outcome in (sent, heard):
         rx, tx = outcome.call["rx"], outcome.call["tx"]
         assert outcome.call["end_reason"] in ("remote-bye", "local-bye")

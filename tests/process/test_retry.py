@@ -17,6 +17,8 @@ BACK_WITHIN = 5.0
 """Seconds from the return of the link to sound."""
 SLOW_MACHINE = 3.0
 """Seconds on top that the start of a program, or a busy machine, may take here."""
+NOTICED_WITHIN = 5.0
+"""Seconds until a sender knows that its peer is gone, whatever the media time-out: ICMP, and no response to OPTIONS."""
 SOON = ("--media-timeout", "4s")
 PORTS = 25060, range(25062, 25082)
 
@@ -51,28 +53,32 @@ def reasons(outcome: Outcome) -> list[str]:
     return [call["end_reason"] for call in outcome.report["calls"]]
 
 
-def test_a_receiver_that_is_killed_and_started_again_is_called_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gone", [0.0, 2.0, 8.0])
+def test_sound_is_back_within_5_s_of_the_start_of_a_receiver_that_was_killed(tmp_path: Path, gone: float) -> None:
+    """Started again at once it no longer knows the call (481); later its ports are closed (ICMP)."""
     ports = free_ports(LOOPBACK)
-    with receiver(tmp_path, name="first", ports=ports) as first:
-        target = first.target
-        with sender(tmp_path, target, *SOON) as near:
-            wait_for_call(first, 1)
+    with receiver(tmp_path, name="first", ports=ports) as first, sender(tmp_path, first.target) as near:
+        wait_for_call(first, 1)
+        time.sleep(1.0)
+        first.send_signal(signal.SIGKILL)
+        first.process.wait()
+        killed = time.monotonic()
+        time.sleep(gone)
+        with receiver(tmp_path, name="second", ports=ports) as second:
+            ready = moments(second, "waiting for a call")[0]
+            up = wait_for_call(second, 1)
             time.sleep(1.0)
-            first.send_signal(signal.SIGKILL)
-            first.process.wait()
-            near.wait_for("calling again in")
-            with receiver(tmp_path, name="second", ports=ports) as second:
-                ready = moments(second, "waiting for a call")[0]
-                up = wait_for_call(second, 1)
-                time.sleep(1.0)
-                near.stop()
-                sent, heard = near.finish(), second.finish() if second.process.poll() is not None else None
-                second.stop()
-                heard = heard or second.finish()
-    assert up + sound_after(heard, 1) - ready < BACK_WITHIN + SLOW_MACHINE
+            near.stop()
+            second.wait_for("ended by the other side")
+            second.stop()
+            sent, heard = near.finish(), second.finish()
+    silence = up + sound_after(heard, 1) - ready
+    print(f"killed, started {gone:.0f} s later: sound {silence:.2f} s after the receiver was ready")  # noqa: T201
+    assert silence < BACK_WITHIN
+    assert moments(near, "calling again in")[0] - killed < NOTICED_WITHIN + SLOW_MACHINE
     assert sent.status == heard.status == 0, sent.stderr
+    assert reasons(sent)[0] == ("media-timeout" if gone > NOTICED_WITHIN else "timeout")
     assert reasons(sent)[-1] == "local-bye"
-    assert reasons(sent)[0] in ("media-timeout", "timeout")
     assert heard.call["rx"]["received"] > 0
 
 
@@ -81,7 +87,7 @@ def test_tries_that_are_used_up_end_with_the_last_failure(tmp_path: Path) -> Non
         wait_for_call(far, 1)
         far.send_signal(signal.SIGKILL)
         sent = near.finish(60.0)
-    assert sent.status == 5, sent.stderr
+    assert sent.status == 4, sent.stderr  # its port is closed
     assert sent.stderr.count("calling again in") == 2
     assert reasons(sent) == ["media-timeout"]
 
@@ -102,9 +108,11 @@ def test_a_sender_that_is_told_to_waits_for_a_receiver_that_is_not_there_yet(tmp
         ("near", "udp", 10.0, SOON),
         ("far", "udp", 10.0, SOON),
         ("far", "tcp", 10.0, SOON),
+        ("near", "tcp", 10.0, SOON),
         pytest.param("near", "udp", 60.0, (), marks=pytest.mark.slow),
         pytest.param("far", "udp", 60.0, (), marks=pytest.mark.slow),
         pytest.param("far", "tcp", 60.0, (), marks=pytest.mark.slow),
+        pytest.param("near", "tcp", 60.0, (), marks=pytest.mark.slow),
     ],
 )
 def test_sound_is_back_within_5_s_of_the_return_of_the_link(
@@ -133,7 +141,7 @@ def test_sound_is_back_within_5_s_of_the_return_of_the_link(
             heard = callee.finish()
     silence = sound_again(callee, heard) - back
     print(f"{end}, {transport}: down {down:.0f} s, sound {silence:.2f} s after the link's return")  # noqa: T201
-    assert silence < BACK_WITHIN + SLOW_MACHINE * (transport == "tcp"), sent.stderr
+    assert silence < BACK_WITHIN, sent.stderr
     assert sent.status == 0, sent.stderr
     assert (reasons(heard)[0], reasons(heard)[-1]) == ("media-timeout", "remote-bye")
 
@@ -158,7 +166,9 @@ def test_sound_is_back_at_another_address_after_an_outage(tmp_path: Path) -> Non
             sent = caller.finish()
             callee.stop()
             heard = callee.finish()
-    assert up + sound_after(heard, 2) - back < BACK_WITHIN
+    silence = up + sound_after(heard, 2) - back
+    print(f"no address for 8 s, then another: sound {silence:.2f} s after it was there")  # noqa: T201
+    assert silence < BACK_WITHIN
     assert sent.status == 0, sent.stderr
     assert heard.report is not None
     assert "10.66.0.7" in heard.report["calls"][1]["peer"]

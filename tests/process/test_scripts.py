@@ -330,16 +330,33 @@ def test_a_sender_whose_receiver_was_killed_exits_with_8(tmp_path: Path) -> None
     assert_one_complaint(sent, "lost contact")
 
 
-def test_a_peer_that_is_muted_and_responds_stays(tmp_path: Path) -> None:
-    with phone() as other, receiver(tmp_path, *SOON) as far:
-        other.talk(other.call(far.target), 10)
-        until(lambda: len(other.requests("OPTIONS")) >= 12, "it is asked for three times the media time-out")
+@pytest.mark.parametrize(
+    ("how", "seconds", "options"),
+    [
+        ("muted", 6.0, SOON),
+        ("on hold", 6.0, SOON),
+        pytest.param("muted", 90.0, (), marks=pytest.mark.slow),
+        pytest.param("on hold", 90.0, (), marks=pytest.mark.slow),
+    ],
+)
+def test_a_peer_that_is_silent_and_responds_stays(
+    tmp_path: Path, how: str, seconds: float, options: tuple[str, ...]
+) -> None:
+    """For three times the media time-out and more; on hold without music."""
+    with phone() as other, receiver(tmp_path, *options) as far:
+        answer = other.call(far.target)
+        other.talk(answer, 10)
+        if how == "on hold":
+            other.hold(answer, far.target)
+        since = time.monotonic()
+        until(lambda: time.monotonic() - since > seconds, "the silence is over", 2 * seconds)
+        assert len(other.requests("OPTIONS")) >= 10
         assert other.requests("BYE") == []
         far.stop()
         heard = far.finish()
     assert_clean(heard)
     assert heard.call["end_reason"] == "local-bye"
-    assert heard.call["duration_s"] > 5.0
+    assert heard.call["duration_s"] > seconds - 1.0
 
 
 def test_a_muted_peer_that_does_not_respond_is_hung_up_on_as_a_media_time_out(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from pathlib import Path
 
@@ -20,6 +21,9 @@ pytestmark = [pytest.mark.process, pytest.mark.interop]
 ENDED, REJECTED, AUTHENTICATION = 0, 6, 7
 REGISTERED = "registered as sip:"
 GOODBYE = 1.5  # seconds that cli.md allows for the end, BYE and un-REGISTER included
+GONE = 25.0  # seconds without a registrar: pauses have grown as far as they do within minutes
+BACK_WITHIN = 5.0
+PAUSE = 2.0  # between two calls, at most
 SLACK = 1.5  # for a busy machine, and to end the process
 
 
@@ -31,7 +35,7 @@ def account(folder: Path, user: str, server: str, password: str = PASSWORD) -> t
 
 def registrations(program: Program) -> int:
     """How often it has said so; "not registered as" is something else."""
-    return sum(line.startswith(REGISTERED) for line in program.stderr.splitlines())
+    return sum(bool(re.match(rf"(\d\d:\d\d:\d\d )?{REGISTERED}", line)) for line in program.stderr.splitlines())
 
 
 @pytest.mark.parametrize(("algorithm", "transport"), [("SHA-256", ""), ("MD5", ";transport=tcp")])
@@ -63,6 +67,46 @@ def test_a_registration_brings_calls_and_survives_its_registrar(algorithm: str, 
         assert outcome.report is not None
         assert len(outcome.report["calls"]) == 2
         assert call("nobody") == REJECTED, "the registration was not taken back"
+
+
+@pytest.mark.parametrize("transport", ["", ";transport=tcp"])
+def test_a_registration_is_back_within_5_s_of_the_return_of_the_registrar(transport: str, tmp_path: Path) -> None:
+    """Longer gone than a REGISTER is repeated for; the call that is up goes on, and the next one waits to be made."""
+    port, _ = free_ports()
+    server = f"sip:{LOOPBACK}:{port}{transport}"
+    alice, bob = (account(tmp_path, user, server) for user in ("alice", "bob"))
+    first = contextlib.ExitStack()
+    with first, contextlib.ExitStack() as second:
+        first.enter_context(registrar(tmp_path / "first", port))
+        with (
+            receiver(tmp_path, *bob, "--max-calls", "2") as far,
+            sender(tmp_path, "bob", *alice, name="before") as before,
+        ):
+            far.wait_for("call from")
+            first.close()
+            far.wait_for("not registered as sip:bob")
+            with sender(tmp_path, "bob", *alice, "--retry", "forever", name="after") as after:
+                time.sleep(GONE)
+                second.enter_context(registrar(tmp_path / "second", port))
+                back = time.monotonic()
+                until(lambda: registrations(far) == 2, f"registered anew:\n{far.stderr}")
+                registered = time.monotonic() - back
+                after.wait_for("call to")
+                called = time.monotonic() - back
+                assert before.process.poll() is None
+                assert "call ended" not in before.stderr
+                after.stop()
+                assert after.finish().status == ENDED, after.stderr
+            before.stop()
+            outcome = before.finish()
+            far.stop()
+            far.finish()
+    gone = f"registrar gone {GONE:.0f} s{transport}"
+    print(f"{gone}: registered {registered:.2f} s, next call {called:.2f} s after its return")  # noqa: T201
+    assert registered < BACK_WITHIN
+    assert called < BACK_WITHIN + PAUSE  # one that comes before its callee is refused (404), and made again
+    assert outcome.status == ENDED, outcome.stderr
+    assert outcome.call["duration_s"] > GONE
 
 
 def test_a_password_that_the_registrar_refuses_ends_both_programs(tmp_path: Path) -> None:

@@ -86,6 +86,20 @@ class Phone:
         self._send(acknowledgement, (host, int(port)))
         return found
 
+    def hold(self, answer: str, target: str) -> None:
+        """Put the call of this answer on hold, without music: neither side is to send."""
+        host, _, port = target.partition(":")
+        call_id, to = value(answer, "Call-ID"), value(answer, "To")
+        body = self._description(0, "a=rtpmap:0 PCMU/8000", "a=inactive").encode()
+        invite = self._text.request("INVITE", f"sip:{target}", call_id=call_id, to=to, number=2, body=body)
+        self._send(invite, (host, int(port)))
+        with self._news:
+            found = self._news.wait_for(lambda: self._answer_to(call_id, "2 INVITE"), PATIENCE)
+        assert found is not None, "the INVITE was not answered"
+        assert "a=inactive" in found
+        acknowledgement = self._text.request("ACK", f"sip:{target}", call_id=call_id, to=to, number=2)
+        self._send(acknowledgement, (host, int(port)))
+
     def talk(self, answer: str, packets: int) -> None:
         """Send so many packets of silence, without waiting, to where this 200 says."""
         port = media_port(answer)
@@ -98,8 +112,8 @@ class Phone:
     def _find(self, start: str) -> tuple[float, str] | None:
         return next((entry for entry in self.seen if entry[1].startswith(start)), None)
 
-    def _answer_to(self, call_id: str) -> str | None:
-        return next((text for _, text in self.seen if is_final(text, call_id)), None)
+    def _answer_to(self, call_id: str, number: str = "") -> str | None:
+        return next((text for _, text in self.seen if is_final(text, call_id, number)), None)
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:

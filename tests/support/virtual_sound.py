@@ -97,6 +97,24 @@ class VirtualSound:
         """Start the sound server; returns when both devices work without delay."""
         options = ["--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--log-level=error"]
         self._start("pulseaudio", "-n", "-F", str(self._home / "server.pa"), *options)
+        self._listen()
+
+    def unplug(self) -> None:
+        """Both devices disappear, as a USB headset does; the sound server goes on."""
+        for sink in SINKS:
+            modules = self._ask("list", "short", "modules").splitlines()
+            self._ask("unload-module", next(line.split()[0] for line in modules if f"sink_name={sink} " in line))
+
+    def plug(self) -> None:
+        """They are back; returns when they work without delay."""
+        for sink in SINKS:
+            self._ask("load-module", "module-null-sink", f"sink_name={sink}", f"rate={RATE}", "channels=1")
+        self._ask("set-default-source", f"{SINKS[0]}.monitor")
+        self._ask("set-default-sink", SINKS[1])
+        self._listen()
+
+    def _listen(self) -> None:
+        """Keep both devices quick."""
         self._wait_until(lambda: "heard_by_microphone.monitor" in self._ask("list", "short", "sources"))
         heard = [self._home / sink for sink in SINKS]
         for file in heard:

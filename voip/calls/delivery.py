@@ -6,6 +6,8 @@ and ICMP. Without any of it nothing is known, and nothing is claimed: there are 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voip.calls.call import Call
 from voip.calls.outcome import Outcome, outcome_of
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
@@ -24,13 +26,17 @@ EMPTY_REPORTS = 2
 
 
 def judge(call: Call, record: CallRecord, now: float) -> Outcome:
-    """What a call that is closed came to: by its end, or, where that was in order, by what it brought."""
+    """What a call that is closed came to: by its end, or, where that was in order, by what it brought.
+
+    Whether another call may succeed is for its end alone to say.
+    """
     outcome = call.failure or outcome_of(record.peer, call.ending)
     if outcome.status != EXIT_OK:
         return outcome
     if not call.signalled and call.established is None:
         return Outcome(EXIT_NO_MEDIA, f"no stream came on {record.peer}: not one media packet arrived")
-    return check_delivery(record, responded=not call.unacknowledged, now=call.ended or now)
+    brought = check_delivery(record, responded=not call.unacknowledged, now=call.ended or now)
+    return replace(brought, passing=outcome.passing)
 
 
 def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcome:

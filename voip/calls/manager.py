@@ -22,7 +22,6 @@ from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
-from voip.calls.retry import TRY_TIMEOUT
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.warnings import CallWarnings
@@ -31,6 +30,7 @@ from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkEr
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
+    TRY_TIMEOUT,
     CallAnswered,
     CallEnded,
     CallEstablished,
@@ -234,6 +234,8 @@ class CallManager:
         if any(call.remote_host == event.address.host and call.established is None for call in self._table):
             reason = f"cannot reach {event.address.host}: {event.reason}"
             self._agent.transport_failed(event.address, self._network.loop.now(), reason)
+        else:
+            self._agent.closed(event.address, self._network.loop.now())
 
     # --- calls that come in ---------------------------------------------------------------------------------------
 

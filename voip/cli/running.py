@@ -19,7 +19,7 @@ from voip.cli.wiring import make_console
 from voip.devices import Device, is_card, library_noise_kept_away
 from voip.engine import Shutdown, Watchdog, fill_standard_streams
 from voip.environment import program_name, system_figures
-from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, VoipError
+from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, Stopped, VoipError
 from voip.net import Network
 from voip.report import CallRecord, Console, final_report
 
@@ -141,8 +141,12 @@ def run(program: str, parse: Callable[[], AnyOptions], main: Callable[[AnyOption
 
 
 def _run(program: str, options: AnyOptions, main: Callable[[AnyOptions], int]) -> int:
+    status: int
+    text: str | None
     try:
         return main(options)
+    except Stopped:
+        status, text = EXIT_OK, None
     except DeviceError as error:
         status, text = EXIT_DEVICE, str(error)
     except NetworkError as error:

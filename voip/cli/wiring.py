@@ -19,7 +19,7 @@ from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import how_to_call, program_name
-from voip.errors import DeviceError, ProtocolError, VoipError
+from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
@@ -93,7 +93,8 @@ def await_device(
 ) -> AnyDevice:
     """Open a device, tried anew for `patience` seconds while it is not there, or in use; `say` tells of that once.
 
-    `pause(seconds)` waits; True: the program is to end. DeviceError if it does not come, or cannot.
+    `pause(seconds)` waits; True: the program is to end, which raises Stopped. DeviceError if it does not come, or
+    cannot.
     """
     deadline, told = clock() + patience, False
     while isinstance(opened := _attempt(open_device), DeviceError):
@@ -104,7 +105,7 @@ def await_device(
             told = True
             say(f"waiting for a sound device: {opened}")
         if pause(min(DEVICE_LOOK, left)):
-            raise opened
+            raise Stopped(str(opened))
     return opened
 
 

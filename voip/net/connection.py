@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from voip.net.loop import EventLoop
+from voip.net.sockets import limit_unacknowledged
 from voip.net.tls import Plain, TlsLayer, explain_tls_error
 from voip.sip import Address
 from voip.sip.framing import PING, PONG, StreamError, StreamFramer
@@ -25,6 +26,9 @@ MAX_QUEUED = 1 << 18
 CONNECT_TIMEOUT = 8.0
 """Seconds until a connection must be up, its TLS included: three tries of TCP (RFC 6298, at 0, 1 and 3 s), and less
 than a caller waits for an answer."""
+UNACKNOWLEDGED_TIMEOUT = 8.0
+"""Seconds until a connection is given up whose peer acknowledges nothing: after an outage the system would be slow to
+send again what it has queued, and bring requests that were given up long ago. The next request opens another."""
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds until TLS must be established on a connection opened by a peer."""
 MESSAGE_TIMEOUT = 5.0
@@ -68,6 +72,8 @@ class Connection:
         self._loop, self._hooks, self._on_dropped = loop, hooks, on_dropped
         self.sock, self.address, self._layer, self.incoming = sock, address, layer, incoming
         self._connected = incoming
+        if incoming:
+            limit_unacknowledged(sock, UNACKNOWLEDGED_TIMEOUT)
         self.open = True
         self._ending = False
         """Input is ignored; the connection is closed once the queue is empty and the peer has closed its side."""
@@ -156,6 +162,7 @@ class Connection:
         except OSError:
             return False  # not yet
         self._connected = True
+        limit_unacknowledged(self.sock, UNACKNOWLEDGED_TIMEOUT)
         return self._with_tls(self._layer.begin)
 
     def _read(self) -> None:

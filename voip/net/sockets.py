@@ -81,6 +81,15 @@ def _bound(
     return sock
 
 
+def limit_unacknowledged(sock: socket.socket, seconds: float) -> None:
+    """Let the system give up a TCP connection, and what it has queued, where nothing is acknowledged for this long
+    (the user time-out of RFC 9293 section 3.9.1.1); without it, a quarter of an hour. Linux only."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, round(1000 * seconds))
+
+
 def mark(sock: socket.socket, family: socket.AddressFamily, dscp: int) -> None:
     """Set the differentiated services code point (RFC 2474); where the system refuses, packets go unmarked."""
     with contextlib.suppress(OSError, AttributeError):

@@ -8,7 +8,7 @@ transactions   timers, transaction (section 17), dialog (section 12)
 shared         identity (our URIs, Contact, Via), core (what all calls need)
 calls          call (what it is made of, a handler for each method), leg (state, dialog, ending), negotiation (offers),
                session_timer, acks (2xx until ACK), reliable (provisional responses), ping, uac (calling), uas (called)
-registration   registration (section 10), keepalive (for remotes that reach us through a NAT)
+registration   registration (section 10), pauses (between tries), keepalive (for remotes that reach us through a NAT)
 user agent     agent (the face), dispatch (sorts what arrives), objections (what a request must be like),
                guard and limits (what unvalidated sources may ask), events (what the owner gets)
 
@@ -42,8 +42,10 @@ from voip.sip.events import (
     ResolveUri,
 )
 from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, parse_message, parse_target
+from voip.sip.pauses import TRY_TIMEOUT, Pauses
 
 __all__ = [
+    "TRY_TIMEOUT",
     "Address",
     "AgentStats",
     "CallAnswered",
@@ -61,6 +63,7 @@ __all__ = [
     "MessageUnreadable",
     "NameAddr",
     "OfferWanted",
+    "Pauses",
     "PeerAlive",
     "Registered",
     "RegistrationFailed",

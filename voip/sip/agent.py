@@ -200,6 +200,12 @@ class UserAgent:
         if self._registration is not None:
             self._registration.connection_lost(address, now)
 
+    def closed(self, address: Address, now: float) -> None:
+        """Datagrams do not get there, as ICMP or the system says. That is a hint, never a proof: what waits for a
+        response goes on waiting; a registrar is asked whether it still knows us."""
+        if self._registration is not None:
+            self._registration.connection_lost(address, now)
+
     def connection_closed(self, address: Address, now: float) -> None:
         """The connection was closed in good order, nothing of ours was lost: what comes next goes another way."""
         self._forget_connection(address)

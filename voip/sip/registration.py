@@ -17,6 +17,7 @@ from voip.sip.dialog import is_secure
 from voip.sip.events import Registered, RegistrationFailed
 from voip.sip.keepalive import KeepAlive
 from voip.sip.message import Response
+from voip.sip.pauses import FIRST_PAUSE, TRY_TIMEOUT, Pauses
 from voip.sip.timers import Timers
 from voip.sip.transaction import ClientTransaction
 from voip.sip.uri import NameAddr, SipUri, uri_equal
@@ -27,8 +28,6 @@ MAX_EXPIRES = 86400
 """Seconds that a registrar may make of it, at most."""
 REFRESH = (0.5, 0.9)
 """Share of the time granted after which it is asked for anew: not in step with all others that came when we did."""
-FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0
-"""Seconds before the next try: about twice as long after each, so that a registrar that comes back is not overrun."""
 MAX_RETRY_AFTER = 300
 KEEP_ALIVE_INTERVAL = (24.0, 29.0)
 """Seconds between empty messages, which keep a NAT's mapping open between refreshes (RFC 5626 section 4.4.2)."""
@@ -78,7 +77,7 @@ class Registration:
         self._expires = EXPIRES
         self._contact, self._former = "", ""  # the last one that the registrar got, and the one before
         self._moved = False
-        self._failures = 0
+        self._pauses = Pauses(core.rng)
         self._leaving = False
         self.calls = Gate(core.timers)
         """What calls wait at until the registrar has responded for the first time, with its service route, or is
@@ -121,8 +120,8 @@ class Registration:
         self._send(now)
 
     def connection_lost(self, address: Address, now: float) -> None:
-        """The registrar reached us over a connection that is gone: it may have been started again."""
-        if self.registered and not self._failures and not self._leaving and address == self.destination:
+        """The connection to the registrar is gone, or its port is closed: it may have been started again."""
+        if self.registered and not self._pauses.failures and not self._leaving and address == self.destination:
             self._core.timers.set(self, "register", now + self._core.rng.uniform(0.0, FIRST_PAUSE), self.start)
 
     def resend_pending(self) -> None:
@@ -151,7 +150,7 @@ class Registration:
         for destination in destinations:
             self.hosts.add(destination.host)
             self._core.digest_client.allow(self._call_id, destination.host)
-        self.destination = destinations[self._failures % len(destinations)]
+        self.destination = destinations[self._pauses.failures % len(destinations)]
         self._send(now)
 
     def _send(self, now: float) -> None:
@@ -177,6 +176,17 @@ class Registration:
             number=self._next_number(),
             fields=fields,
         )
+        self._await_response(now)
+
+    def _await_response(self, now: float) -> None:
+        """For TRY_TIMEOUT, until there is any: the next try may go to another server, or over another connection."""
+        if not self._leaving:
+            self._core.timers.set(self, "silent", now + TRY_TIMEOUT, self._give_up)
+
+    def _give_up(self, now: float) -> None:
+        if self._transaction is not None:
+            self._transaction.drop()
+            self.on_no_response(self._transaction, now)
 
     def _next_number(self) -> int:
         self._number += 1
@@ -185,13 +195,17 @@ class Registration:
     # --- its responses --------------------------------------------------------------------------------------------
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
-        if transaction is not self._transaction or response.status < 200:
+        if transaction is not self._transaction:
+            return
+        self._core.timers.clear(self, "silent")
+        if response.status < 200:
             return
         self.waiting_since = None
         again = self._core.authenticate(transaction, response, source, self._next_number, now)
         if again is not None:
             self._transaction = again
             self.waiting_since = now
+            self._await_response(now)
             return
         self._transaction = None
         if self._leaving:
@@ -207,6 +221,7 @@ class Registration:
         if transaction is not self._transaction:
             return
         self._transaction = self.waiting_since = None
+        self._core.timers.clear(self, "silent")
         if self._leaving:
             self._end()
         else:
@@ -217,7 +232,8 @@ class Registration:
         if granted <= 0:
             self._fail(response.status, "the registrar grants no time", now)
             return
-        self.registered, self._failures, self._former = True, 0, ""
+        self.registered, self._former = True, ""
+        self._pauses.restart()
         self._core.take_service_route(_service_route(response))
         self.calls.open(now)
         self._core.timers.set(self, "expired", now + granted, self._expired)
@@ -261,9 +277,8 @@ class Registration:
         return True
 
     def _fail(self, status: int | None, reason: str, now: float, wait: int | None = None) -> None:
-        self._failures += 1
         self.calls.open(now)
-        pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE) * self._core.rng.uniform(0.5, 1.0)
+        pause = self._pauses.after_silence(now) if status is None else self._pauses.after_refusal()
         pause = max(pause, min(wait or 0, MAX_RETRY_AFTER))
         self._core.timers.set(self, "register", now + pause, self.start)
         self._core.events.append(RegistrationFailed(str(self._account), status, reason, pause))

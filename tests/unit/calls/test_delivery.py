@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 
 from tests.support.call import media
-from voip.calls.delivery import check_delivery
+from voip.calls.call import Call
+from voip.calls.delivery import check_delivery, judge
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.media import Direction
 from voip.report import CallRecord
+from voip.sip import CallEnded
 from voip.stats import PathReport, ReceiverStats, SenderStats, SessionStats
 
 NOW = 1000.0
@@ -85,3 +88,25 @@ def test_a_peer_that_was_killed_before_the_end() -> None:
     assert sender(replace(killed, icmp_errors=0), responded=False) == EXIT_NO_MEDIA
     assert sender(replace(killed, icmp_errors=0, path=REPORT), responded=False) == EXIT_OK  # the 200 was lost
     assert sender(killed, responded=True) == EXIT_OK
+
+
+@dataclass
+class Closed:
+    """A call that is over, as its judgement sees it."""
+
+    ending: CallEnded
+    failure: None = None
+    unacknowledged: bool = False
+    ended: float = NOW
+
+
+def test_a_peer_that_was_started_again_and_does_not_know_the_call_is_one_to_call_again() -> None:
+    forgotten = CallEnded("id", "timeout", 481, "Call/Transaction Does Not Exist")
+    hung_up = CallEnded("id", "remote-bye", None, "")
+    for ending, passing in ((forgotten, True), (hung_up, False)):
+        for network, expected in (
+            (SessionStats(icmp_errors=7, path=REPORT, path_packets=900), EXIT_OK),
+            (SessionStats(icmp_errors=7), EXIT_NO_MEDIA),
+        ):
+            outcome = judge(cast(Call, Closed(ending)), record(tx=SENT, network=network), NOW)
+            assert (outcome.status, outcome.passing) == (expected, passing)

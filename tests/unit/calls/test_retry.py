@@ -15,13 +15,13 @@ import pytest
 from voip import codecs
 from voip.calls import CallManager, Outcome, Retries, RetryRule
 from voip.calls.outcome import outcome_of
-from voip.calls.retry import MAX_PAUSE, SHORT_FOR, TRY_TIMEOUT
 from voip.cli import ExitAfterLastCall, Redial
 from voip.cli.values import retry_rule
 from voip.engine import Shutdown
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.report import CallRecord, Console
 from voip.sip import CallEnded, SipUri
+from voip.sip.pauses import MAX_PAUSE, SHORT_FOR, TRY_TIMEOUT
 
 TARGET = SipUri.parse("sip:192.0.2.2")
 COPIES = (0.0, 0.5, 1.5, 3.5, 7.5)

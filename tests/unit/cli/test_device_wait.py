@@ -10,7 +10,7 @@ from tests.support.sound import Time
 from voip.cli.wiring import await_device
 from voip.devices import Device
 from voip.devices.choice import MICROPHONE, DeviceInfo, choose
-from voip.errors import DeviceError
+from voip.errors import DeviceError, Stopped
 
 FOUND = cast(Device, object())
 
@@ -43,12 +43,17 @@ def test_a_device_that_is_there_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patience", "may_come", "stop_after"),
-    [(0.0, True, 1e9), (5.0, True, 1e9), (30.0, False, 1e9), (30.0, True, 2.0)],
+    ("patience", "may_come"),
+    [(0.0, True), (5.0, True), (30.0, False)],
 )
-def test_the_error_is_that_of_the_last_look(patience: float, may_come: bool, stop_after: float) -> None:
+def test_the_error_is_that_of_the_last_look(patience: float, may_come: bool) -> None:
     with pytest.raises(DeviceError, match="no microphone found"):
-        waiting(patience, 12.5, may_come=may_come, stop_after=stop_after)
+        waiting(patience, 12.5, may_come=may_come)
+
+
+def test_who_is_told_to_end_while_it_waits_reports_no_fault_of_the_device() -> None:
+    with pytest.raises(Stopped):
+        waiting(30.0, 12.5, stop_after=2.0)
 
 
 def test_what_is_missing_may_come_and_what_is_ambiguous_may_not() -> None:

@@ -21,6 +21,7 @@ from voip.net.connection import (
     MAX_QUEUED,
     MESSAGE_TIMEOUT,
     PING_INTERVAL,
+    UNACKNOWLEDGED_TIMEOUT,
     Hooks,
 )
 from voip.net.connections import Connections
@@ -474,3 +475,14 @@ def test_files_that_are_of_no_use_are_one_line_each(tmp_path: Path, certificates
         with pytest.raises(VoipError, match=option) as stop:
             Tls(files)
         assert "\n" not in str(stop.value)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
+def test_the_system_gives_up_a_connection_whose_peer_acknowledges_nothing(sides: Callable[..., Side]) -> None:
+    ours, peer = sides(), sides()
+    ours.connections.send(MESSAGE, peer.address())
+    until(lambda: peer.messages, ours, peer)
+    for side in (ours, peer):
+        (connection,) = side.connections._open.values()
+        milliseconds = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert milliseconds == 1000 * UNACKNOWLEDGED_TIMEOUT

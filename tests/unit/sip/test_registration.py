@@ -3,71 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.registering import ASK, REGISTRAR, answer, only, refreshed, registering
 from tests.support.sip_lab import OFFER, TextPeer, events_of
 from voip.sip import (
     Address,
     CallEnded,
-    Credentials,
     IncomingCall,
     Registered,
     RegistrationFailed,
     Request,
-    ResolveUri,
     Response,
-    SipUri,
     UserAgent,
     parse_message,
 )
 from voip.sip.auth import parse_credentials
-
-REGISTRAR = Address("udp", "10.0.0.9", 5099)
-ASK = 'WWW-Authenticate: Digest realm="pbx",nonce="{}",qop="auth",algorithm=SHA-256{}\r\n'
-
-
-def registering(
-    uri: str = "sip:10.0.0.9:5099",
-    proxies: tuple[str, ...] = (),
-    hosts: Sequence[str] = ("10.0.0.1",),
-    **options: object,
-) -> tuple[TextPeer, UserAgent]:
-    """An agent that has begun to register, and its registrar. `hosts`: its addresses; the last one is in force."""
-    registrar = SipUri.parse(uri)
-    agent = UserAgent(
-        rng=random.Random(5),
-        local=lambda remote: (hosts[-1], 6000),
-        user="alice",
-        credentials=Credentials("alice", "secret"),
-        account=SipUri(registrar.scheme, "alice", registrar.host, registrar.port),
-        registrar=registrar,
-        proxies=[SipUri.parse(proxy) for proxy in proxies],
-        **options,  # type: ignore[arg-type]
-    )
-    peer = TextPeer(agent)
-    agent.register(peer.now)
-    return peer, agent
-
-
-def only(messages: list[Request | Response]) -> Request:
-    (request,) = messages
-    assert isinstance(request, Request)
-    assert request.method == "REGISTER"
-    return request
-
-
-def answer(peer: TextPeer, request: Request, status: int = 200, lines: str = "Expires: 300\r\n") -> list[Request]:
-    """What the agent says to this answer, of a registrar that adds no Contact by itself."""
-    response = request.response(status, None, "reg")
-    for line in lines.splitlines():
-        name, _, value = line.partition(":")
-        response.headers.add(name, value.strip())
-    heard = peer.say(response.serialize())
-    return [message for message in heard if isinstance(message, Request)]
 
 
 def test_it_is_known_since_when_the_registrar_is_silent() -> None:
@@ -111,18 +65,6 @@ def test_a_change_of_address_does_not_wait_for_an_answer_that_goes_to_the_old_on
     assert second.via[0].host == "10.0.0.2"
     answer(peer, second)
     assert events_of(agent) == [Registered("sip:alice@10.0.0.9:5099", 300, "sip:alice@10.0.0.2:6000")]
-
-
-def refreshed(peer: TextPeer, seconds: float) -> tuple[float, Request]:
-    """The first REGISTER that comes within this time, and after how long."""
-    start = peer.now
-    while (due := peer.agent.next_timer()) is not None and due <= start + seconds:
-        peer.now = due
-        peer.agent.handle_timer(due)
-        for message in peer.hear():
-            if isinstance(message, Request) and message.method == "REGISTER":
-                return peer.now - start, message
-    raise AssertionError(f"no REGISTER within {seconds} s")
 
 
 def test_a_registration_has_all_that_the_standard_asks_for() -> None:
@@ -258,38 +200,6 @@ def test_a_wrong_password_is_told_and_a_stale_nonce_is_not_one() -> None:
     assert (event.status, event.reason) == (401, "Unauthorized")
 
 
-def test_failures_are_followed_by_pauses_that_grow_up_to_half_a_minute() -> None:
-    peer, agent = registering()
-    request, pauses = only(peer.hear()), []
-    for _ in range(9):
-        assert answer(peer, request, 500, "") == []
-        pause, request = refreshed(peer, 31.0)
-        pauses.append(pause)
-    for number, pause in enumerate(pauses):
-        most = min(2.0 ** (number + 1), 30.0)
-        assert most / 2 <= pause <= most
-    events = events_of(agent)
-    assert [event.retry for event in events if isinstance(event, RegistrationFailed)] == pytest.approx(pauses)
-    answer(peer, request, 503, "Retry-After: 120 (maintenance)\r\n")
-    (event,) = events_of(agent)
-    assert isinstance(event, RegistrationFailed)
-    assert event.retry == 120.0
-
-
-def test_a_silent_registrar_is_tried_for_ever_and_found_when_it_is_back() -> None:
-    peer, agent = registering()
-    only(peer.hear())
-    peer.wait(600.0)
-    failed = [event for event in events_of(agent) if isinstance(event, RegistrationFailed)]
-    assert len(failed) > 8
-    assert {(event.status, event.reason) for event in failed} == {(None, "no answer")}
-    heard = peer.wait(40.0)
-    last = heard[-1][1]
-    assert isinstance(last, Request)
-    answer(peer, last)
-    assert [type(event) for event in events_of(agent)][-1] is Registered
-
-
 def test_it_is_taken_back_at_the_end() -> None:
     peer, agent = registering()
     answer(peer, only(answer(peer, only(peer.hear()), 401, ASK.format("n1", ""))))  # type: ignore[arg-type]
@@ -401,53 +311,6 @@ def test_no_answer_of_a_registrar_breaks_it_or_makes_it_hurry(status: int, field
     assert due is not None
     assert due > peer.now
     assert agent.registering
-
-
-def test_a_lost_connection_is_made_anew_at_once_but_not_again_and_again() -> None:
-    peer, agent = registering("sip:10.0.0.9:5099;transport=tcp")
-    peer.address = REGISTRAR._replace(protocol="tcp")
-    assert agent.needs(peer.address)
-    answer(peer, only(peer.hear()))
-    agent.connection_closed(peer.address, peer.now)
-    delay, _ = refreshed(peer, 1.0)
-    assert delay <= 1.0
-    began = peer.now
-    for _ in range(8):  # nobody listens there
-        agent.transport_failed(peer.address, peer.now, "connection refused")
-        peer.wait(31.0)
-    tries = [event for event in events_of(agent) if isinstance(event, RegistrationFailed)]
-    assert 8 <= len(tries) <= 9
-    assert {event.reason for event in tries} == {"connection refused"}
-    assert peer.now - began > 200.0
-
-
-def test_a_name_is_looked_up_and_its_addresses_are_tried_in_turn() -> None:
-    peer, agent = registering("sip:pbx.example")
-    (event,) = events_of(agent)
-    assert event == ResolveUri(SipUri.parse("sip:pbx.example"))
-    agent.resolved(SipUri.parse("sip:pbx.example"), [Address("udp", "10.0.0.7", 5060), REGISTRAR], peer.now)
-    ((data, destination),) = agent.messages_to_send(peer.now)
-    assert destination.host == "10.0.0.7"
-    assert b"REGISTER sip:pbx.example SIP/2.0" in data
-    while destination.host == "10.0.0.7":
-        peer.now = agent.next_timer() or 0.0
-        agent.handle_timer(peer.now)
-        destination = next((place for _, place in agent.messages_to_send(peer.now)), destination)
-        for event in events_of(agent):
-            if isinstance(event, ResolveUri):
-                agent.resolved(event.uri, [Address("udp", "10.0.0.7", 5060), REGISTRAR], peer.now)
-    assert destination == REGISTRAR
-
-
-def test_an_unknown_name_is_a_failure_and_is_looked_up_again() -> None:
-    peer, agent = registering("sip:pbx.example")
-    events_of(agent)
-    agent.resolved(SipUri.parse("sip:pbx.example"), [], peer.now)
-    (event,) = events_of(agent)
-    assert isinstance(event, RegistrationFailed)
-    assert "pbx.example" in event.reason
-    peer.wait(3.0)
-    assert [type(event) for event in events_of(agent)] == [ResolveUri]
 
 
 def test_calls_come_through_the_registrar_whoever_else_may_call() -> None:
