@@ -7,6 +7,7 @@ and ICMP. Without any of it nothing is known, and nothing is claimed: there are 
 from __future__ import annotations
 
 from voip.calls.call import Call
+from voip.calls.diagnosis.peer_loss import EMPTY_REPORTS
 from voip.calls.outcome import Outcome, outcome_of
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord
@@ -15,8 +16,6 @@ from voip.stats import SenderStats, SessionStats
 REPORTS_DUE = 8.0
 """Seconds of sending after which a peer with RTCP has reported: its first report has half of 5 s, by 0.5 to 1.5, the
 next one 5 s by as much (RFC 3550 section 6.2): 2.5 s and 5 s on average, and seldom more than this together."""
-EMPTY_REPORTS = 2
-"""Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
 
 
 def judge(call: Call, record: CallRecord, now: float) -> Outcome:
