@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voip.calls.call import Call
+from voip.calls.diagnosis.peer_loss import EMPTY_REPORTS
 from voip.calls.outcome import Outcome, outcome_of
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord
@@ -21,8 +22,6 @@ PROVEN_AFTER = 1.0
 """Seconds of sending after which a media port that is closed is no port that is about to open."""
 CLOSED_FOR = 2.0
 """Seconds for which a refusal counts: Linux sends one ICMP message a second to each host."""
-EMPTY_REPORTS = 2
-"""Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
 
 
 def judge(call: Call, record: CallRecord, now: float) -> Outcome:

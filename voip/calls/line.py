@@ -42,8 +42,8 @@ class MediaLine:
     def start(self, now: float) -> None:
         """Let it flow; its transport is attached to its session."""
         self.listen()
+        self.session.start_reports(now)
         if self.send is not None:
-            self.session.start_reports(now)
             self.send.start(self.media, self.transport.send_rtp)
 
     def listen(self) -> None:

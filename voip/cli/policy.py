@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from voip.calls import CallManager, Outcome, PlainSource, Retries, RetryRule
 from voip.engine import Shutdown
-from voip.errors import EXIT_AUTHENTICATION, EXIT_OK
+from voip.errors import EXIT_AUTHENTICATION, EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord, Console
 from voip.sip import SipUri
 
@@ -45,12 +45,12 @@ class Redial:
         pause = retries.pause(None if record.media is None else record.duration, self._now())
         if pause is None:
             return False
-        self._failures[record.peer] = outcome
-        self._waiting.append(outcome)
+        failure = self._failures[record.peer] = self._cause(record, outcome)
+        self._waiting.append(failure)
         reason = outcome.error or f"{record.peer} no longer knows the call"
         self._console.event(
             "retry",
-            f"{reason}; calling again in {pause:.1f} s",
+            f"calling again in {pause:.1f} s: {reason}",
             call_id=record.call_id or None,
             peer=record.peer,
             number=retries.number,
@@ -60,11 +60,17 @@ class Redial:
 
         def dial() -> None:
             if not self._stopped:
-                self._waiting.remove(outcome)
+                self._waiting.remove(failure)
                 manager.dial(target, again=True)
 
         self._call_later(pause, dial)
         return True
+
+    def _cause(self, record: CallRecord, outcome: Outcome) -> Outcome:
+        """What the program ends with if no try succeeds: that a call was lost counts more than why tries fail."""
+        before = self._failures.get(record.peer)
+        lost = before is not None and before.status == EXIT_NO_MEDIA
+        return before if before is not None and lost and record.media is None else outcome
 
     def failure(self, record: CallRecord) -> Outcome | None:
         """What a try without success leaves as it was: the failure before it; None for a call that came to media."""

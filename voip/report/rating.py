@@ -133,6 +133,8 @@ def _there(call: CallRecord, tx: SenderStats) -> str:
         return "no sound sent: not one packet left"
     if all_silent(tx.levels):
         return "silence sent: the input gave digital silence; is it muted?"
+    if path is None and network is not None and network.empty_reports:
+        return "nothing arrived at the other side, by its own reports"
     if path is None or network is None:
         return "unknown at the other side: it reported nothing"
     if path.mos_lq is not None:

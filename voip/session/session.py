@@ -231,7 +231,7 @@ class RtpSession:
         return None if self.media.rtcp_off else self._latch.rtcp_destination
 
     def start_reports(self, now: float) -> None:
-        """Our media begins to flow; otherwise reports begin with the peer's first packet."""
+        """The call is up: who takes part reports, also that nothing arrives (RFC 3550 section 6.4)."""
         if self.rtcp_session is not None:
             self.rtcp_session.start(now)
 

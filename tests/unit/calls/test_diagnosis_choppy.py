@@ -13,7 +13,7 @@ from tests.support.diagnosis import LOOK_INTERVAL, Scene, causes
 from voip.calls.diagnosis import Choppy, Finding, PeerLoss, Silence, Situation
 from voip.calls.diagnosis.choppy import BEGINNING
 from voip.report import CallRecord
-from voip.stats import PathReport, PlayoutStats, ReceiverStats, SessionStats
+from voip.stats import PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 PEER = "sip:bob@192.0.2.2"
 
@@ -251,3 +251,34 @@ def test_little_loss_and_loss_that_fec_covers_are_no_matter_for_the_sender() -> 
 def test_no_report_says_nothing() -> None:
     scene = Scene(PeerLoss().look, media(), plays=False, sends=True, network=SessionStats())
     assert scene.run(30) == []
+
+
+def silent_reports(scene: Scene, seconds: float) -> list[tuple[float, Finding]]:
+    """A peer that gets nothing reports about no source, once a second; we send all the time."""
+
+    def note(now: float) -> None:
+        scene.change_record(tx=SenderStats(packets=int(50 * scene.seconds), seconds=scene.seconds))
+        scene.note(empty_reports=int(scene.seconds))
+
+    return scene.run(seconds, each=note)
+
+
+def test_a_peer_whose_reports_tell_of_no_packet_of_ours_is_named_within_three_seconds_and_once() -> None:
+    scene = Scene(PeerLoss().look, replace(media(), remote=("192.0.2.2", 40000)), plays=False, sends=True)
+    ((at, finding),) = silent_reports(scene, 30)
+    assert at <= 3.0
+    assert (finding.cause, finding.text) == (
+        "nothing-arrives-there",
+        "nothing arrives at sip:bob@192.0.2.2, says its RTCP: open UDP 40000 in the firewall there",
+    )
+
+
+def test_reports_about_no_source_say_nothing_where_nothing_is_sent() -> None:
+    assert silent_reports(Scene(PeerLoss().look, media(), plays=True), 30) == []
+
+
+def test_one_report_about_no_source_may_be_older_than_our_sound() -> None:
+    scene = Scene(PeerLoss().look, media(), plays=False, sends=True)
+    scene.change_record(tx=SenderStats(packets=500, seconds=10.0))
+    scene.note(empty_reports=1)
+    assert scene.run(10) == []

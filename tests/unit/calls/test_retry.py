@@ -173,9 +173,8 @@ def test_a_lost_call_is_made_again_and_told_by_one_line_and_one_event() -> None:
     assert program.dialled == [TARGET]
     program.console.pump()
     (line,) = program.talk.getvalue().splitlines()
-    assert "lost contact" in line
-    assert "calling again in" in line
     event = json.loads(program.data.getvalue())
+    assert f"calling again in {event['in_s']:.1f} s: lost contact" in line
     assert (event["event"], event["peer"], event["number"]) == ("retry", str(TARGET), 1)
     assert 0.5 < event["in_s"] <= 1.0
     program.over(Outcome(), up_for=60.0)  # it is up again, and ended by the peer
@@ -206,6 +205,32 @@ def test_input_that_ends_while_the_link_is_down_ends_the_program_with_the_failur
     assert program.ended == (True, 8, LOST.error)
     program.wait(60.0)
     assert program.dialled == []
+
+
+def test_a_lost_call_is_what_counts_when_the_input_ends_also_after_tries_that_failed_otherwise() -> None:
+    for during_try in (False, True):
+        program = Program()
+        program.over(LOST, up_for=60.0)
+        for _ in range(2):
+            program.wait(4.0)
+            program.over(UNREACHABLE)
+        if during_try:
+            program.wait(4.0)
+            program.calls = (object(),)
+        program.input_ends()
+        program.calls = ()
+        if during_try:
+            program.over(outcome_of(str(TARGET), CallEnded("x", "cancelled", None, "")))
+        assert program.ended == (True, 8, LOST.error)
+
+
+def test_what_was_never_up_ends_with_the_last_failure_when_the_input_ends() -> None:
+    program = Program(RetryRule(None, from_start=True))
+    for _ in range(2):
+        program.over(UNREACHABLE)
+        program.wait(0.5)
+    program.input_ends()
+    assert program.ended == (True, 5, UNREACHABLE.error)
 
 
 def test_input_that_ends_during_a_try_does_so_too() -> None:

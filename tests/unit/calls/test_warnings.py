@@ -258,3 +258,13 @@ def test_the_streams_tell_what_device_they_are_fed_from() -> None:
     assert (stored.audio.microphone, Desk().audio.microphone) == ("", "")
     assert (live.audio.xruns, Desk().audio.xruns) == (0, 0)
     assert isinstance(live.audio.open("a", 0)[1], SendStream)
+
+
+def test_a_line_that_only_plays_reports_that_nothing_arrives() -> None:
+    """RFC 3550 section 6.4: who takes part reports, with or without a source to report about."""
+    desk = Desk()
+    agreed = replace(to_phone(), direction=Direction.RECVONLY, remote_rtcp=("192.0.2.2", 40001))
+    (line,) = desk.add("a", agreed).lines
+    line.start(desk.now)
+    sent = [data for tenth in range(40) for data in line.session.rtcp_to_send(desk.now + tenth / 10)]
+    assert len(sent) >= 2
