@@ -209,7 +209,7 @@ class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
     `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed; `looped` those of our
-    own SSRC, which a peer has sent back. `icmp_errors` (the last at `icmp_at`) and
+    own SSRC, which a peer has sent back. `icmp_errors` (the last at `icmp_at`, without a gap since `icmp_since`) and
     `unsent` count datagrams of ours: those refused because of what came back for earlier ones, those that the system
     did not take; `overruns` the packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams
     received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the
@@ -228,6 +228,7 @@ class SessionStats:
     rtcp: int = 0
     icmp_errors: int = 0
     icmp_at: float | None = None
+    icmp_since: float | None = None
     unsent: int = 0
     unplayed: int = 0
     overruns: int = 0

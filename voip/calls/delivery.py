@@ -58,8 +58,7 @@ def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcom
 def _undelivered(sent: SenderStats, network: SessionStats, *, responded: bool, now: float) -> str:
     """Proof that what we sent, or the end of it, did not arrive; "" without one."""
     path = network.path
-    closed = network.icmp_at is not None and now - network.icmp_at < CLOSED_FOR and not network.bytes
-    if path is None and closed and sent.seconds > PROVEN_AFTER:
+    if path is None and not network.bytes and _closed_throughout(sent, network, now):
         return "heard nothing: its media port is closed (ICMP port unreachable)"
     if path is None and network.empty_reports >= EMPTY_REPORTS and sent.seconds > REPORTS_DUE:
         return "heard nothing: its RTCP reports tell of no packet of ours"
@@ -67,3 +66,10 @@ def _undelivered(sent: SenderStats, network: SessionStats, *, responded: bool, n
         unreported = max(0, sent.packets - network.path_packets)
         return f"was gone before the end: nothing tells of the last {unreported} packets"
     return ""
+
+
+def _closed_throughout(sent: SenderStats, network: SessionStats, now: float) -> bool:
+    """Whether the peer's media port has refused what it was sent from the first second to the end."""
+    if network.icmp_at is None or network.icmp_since is None or sent.seconds <= PROVEN_AFTER:
+        return False
+    return now - network.icmp_at < CLOSED_FOR and now - network.icmp_since > sent.seconds - PROVEN_AFTER

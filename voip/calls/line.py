@@ -83,6 +83,7 @@ class MediaLine:
             self.session.stats,
             icmp_errors=self.transport.icmp_errors,
             icmp_at=self.transport.icmp_at,
+            icmp_since=self.transport.icmp_since,
             unsent=self.transport.unsent,
             unplayed=self._unplayed,
             overruns=overruns,

@@ -13,6 +13,8 @@ UNREACHABLE_AFTER = 4.0
 port is closed counts as gone. ICMP by itself proves nothing: it can be forged."""
 REFUSAL_LASTS = 6.0
 """Seconds that an ICMP "port unreachable" counts: longer than the interval of RTCP, where nothing else is sent."""
+REFUSALS_BELIEVED = 2
+"""ICMP errors from which on a port counts as closed: one may be about a packet that came before the port was open."""
 
 
 class Liveness:
@@ -24,8 +26,9 @@ class Liveness:
 
     def note_refusals(self, count: int, now: float) -> None:
         """So many ICMP errors have come for this call until now."""
-        if count > self._refusals:
-            self._refusals, self._refused_at = count, now
+        if count > self._refusals and count >= REFUSALS_BELIEVED:
+            self._refused_at = now
+        self._refusals = count
 
     def should_ask(self, now: float, silent: float, pause: float) -> bool:
         """Whether to ask: it is silent for longer than `pause`, or its port is closed; once per pause."""

@@ -21,6 +21,8 @@ from voip.stun import is_stun
 
 PORT_TRIES = 64
 """Attempts to get an even port from the system."""
+REFUSAL_GAP = 1.25
+"""Seconds without a refusal after which a port that is sent to was open: Linux tells each host once a second."""
 MEDIA_KEEP_ALIVE = 15.0
 """Seconds without a sent packet after which a keep-alive refreshes the mapping of a NAT (RFC 6263 section 5)."""
 
@@ -70,6 +72,8 @@ class MediaTransport:
         Not those of RTCP: a peer whose RTCP port is closed can hear all the same."""
         self.icmp_at: float | None = None
         """When the last of them came."""
+        self.icmp_since: float | None = None
+        """When the first of those came that lead up to the last one without a gap."""
         self.unsent = 0
         """Datagrams not sent because the system refused them: no buffer, no route."""
         self._session: RtpSession | None = None
@@ -177,8 +181,11 @@ class MediaTransport:
 
     def _note_refused(self, sock: socket.socket, host: str, port: int) -> None:
         if sock is self.rtp:
+            now, last = self._loop.now(), self.icmp_at
             self.icmp_errors += 1
-            self.icmp_at = self._loop.now()
+            if last is None or now - last > REFUSAL_GAP:
+                self.icmp_since = now
+            self.icmp_at = now
 
     # --- time -----------------------------------------------------------------------------------------------------
 

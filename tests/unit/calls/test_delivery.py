@@ -54,18 +54,21 @@ def test_a_peer_without_rtcp_proves_nothing() -> None:
 
 
 def test_a_media_port_that_was_closed_all_the_time() -> None:
-    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1)) == EXIT_NO_MEDIA
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, icmp_since=NOW - 19.9)) == EXIT_NO_MEDIA
 
 
 def test_a_media_port_that_was_closed_at_first_or_sends_is_there() -> None:
-    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 18)) == EXIT_OK
-    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, bytes=160)) == EXIT_OK
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 18, icmp_since=NOW - 19.9)) == EXIT_OK
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, icmp_since=NOW - 5)) == EXIT_OK
+    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, icmp_since=NOW - 19.9, bytes=160)) == EXIT_OK
     short = replace(SENT, packets=20, seconds=0.4)
-    assert status(record(tx=short, network=SessionStats(icmp_errors=7, icmp_at=NOW - 0.1))) == EXIT_OK
+    refused = SessionStats(icmp_errors=7, icmp_at=NOW - 0.1, icmp_since=NOW - 0.4)
+    assert status(record(tx=short, network=refused)) == EXIT_OK
 
 
 def test_a_media_port_that_opened_late_or_closed_a_little_before_the_bye_was_there() -> None:
-    assert sender(SessionStats(icmp_errors=7, icmp_at=NOW, path=REPORT, path_packets=900)) == EXIT_OK
+    refused = SessionStats(icmp_errors=7, icmp_at=NOW, icmp_since=NOW - 1)
+    assert sender(replace(refused, path=REPORT, path_packets=900)) == EXIT_OK
 
 
 @pytest.mark.parametrize(("reports", "expected"), [(0, EXIT_OK), (1, EXIT_OK), (2, EXIT_NO_MEDIA)])
@@ -96,6 +99,8 @@ class Closed:
 
     ending: CallEnded
     failure: None = None
+    signalled: bool = True
+    established: float = 0.0
     unacknowledged: bool = False
     ended: float = NOW
 
@@ -106,7 +111,7 @@ def test_a_peer_that_was_started_again_and_does_not_know_the_call_is_one_to_call
     for ending, passing in ((forgotten, True), (hung_up, False)):
         for network, expected in (
             (SessionStats(icmp_errors=7, path=REPORT, path_packets=900), EXIT_OK),
-            (SessionStats(icmp_errors=7), EXIT_NO_MEDIA),
+            (SessionStats(icmp_errors=7, icmp_at=NOW, icmp_since=NOW - 20), EXIT_NO_MEDIA),
         ):
             outcome = judge(cast(Call, Closed(ending)), record(tx=SENT, network=network), NOW)
             assert (outcome.status, outcome.passing) == (expected, passing)

@@ -52,7 +52,7 @@ def test_only_what_is_sent_after_the_change_is_not_played() -> None:
 
 
 def test_packets_that_come_where_nothing_is_played_are_counted_but_for_empty_ones() -> None:
-    transport = cast(MediaTransport, SimpleNamespace(icmp_errors=0, unsent=0))
+    transport = cast(MediaTransport, SimpleNamespace(icmp_errors=0, icmp_at=None, icmp_since=None, unsent=0))
     session = RtpSession(media(), cname="x", rng=random.Random(1))
     line = MediaLine(media(), transport, session, None, None)
     for number, payload in enumerate((b"", b"sound", b"sound")):

@@ -40,6 +40,8 @@ class Port:
     host: str = "192.0.2.1"
     port: int = 5000
     icmp_errors: int = 0
+    icmp_at: float | None = None
+    icmp_since: float | None = None
     unsent: int = 0
 
 
