@@ -196,6 +196,13 @@ def test_a_peer_that_reports_early_is_missed_as_soon() -> None:
     assert finding.cause == "nothing-comes-back"
 
 
+def test_a_listener_that_switches_rtcp_off_gives_no_sign_and_is_not_missed() -> None:
+    """RFC 3556: b=RS:0 and b=RR:0."""
+    for call in (sender(rtcp_off=True, rtcp_rsize=True), sender(rtcp_off=True, rtcp_mux=True)):
+        assert "nothing-comes-back" not in causes(call.run(60))
+    assert causes(sender(Direction.SENDRECV, rtcp_off=True).run(9)) == ["nothing-comes-back"]  # its sound is due
+
+
 def test_a_listener_of_rfc_3550_has_the_time_that_its_first_report_takes() -> None:
     call = sender(rtcp_mux=True)
     assert call.run(4.5) == []

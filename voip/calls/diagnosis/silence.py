@@ -110,7 +110,11 @@ class Silence:
         if self._signs.came or not situation.signalled:
             return float("inf")
         media = situation.media
-        if media.remote_direction.sends or media.rtcp_rsize:  # who takes reduced size reports early (RFC 5506)
+        if media.remote_direction.sends:
+            return NAMED_AFTER
+        if media.rtcp_off:  # a listener without RTCP (RFC 3556) gives no sign
+            return float("inf")
+        if media.rtcp_rsize:  # who takes reduced size reports early (RFC 5506)
             return NAMED_AFTER
         return SLOW_REPORT if media.rtcp_mux else float("inf")
 
