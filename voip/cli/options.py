@@ -475,7 +475,7 @@ def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -
         metavar="TIME",
         type=short_time(PLAUSIBLE_WAIT),
         default=20.0,
-        help="Hang up after this long without media.  [20s]",
+        help="Hang up on a peer that sends nothing and does not respond for so long.  [20s]",
     )
 
 

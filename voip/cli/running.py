@@ -62,6 +62,13 @@ def watch(
             next_status += STATUS_INTERVAL
             console.status(manager.records)
     service.tell("STOPPING=1")
+    _say_goodbye(network, manager, shutdown)
+    shutdown.stop()
+    network.loop.post(lambda: None)
+
+
+def _say_goodbye(network: Network, manager: CallManager, shutdown: Shutdown) -> None:
+    """Hang up every call, and wait a little for what peers have to say to that."""
     asked: list[bool] = []  # not idle before the network thread has done what was posted, calls and all
     network.loop.post(manager.hang_up_all)
     network.loop.post(asked.append, True)
@@ -74,8 +81,6 @@ def watch(
     deadline += 0.0 if shutdown.signalled() else LINGER_AT_MOST - GOODBYE_TIMEOUT
     while network.loop.now() < min(manager.linger_until, deadline) and not shutdown.impatient():
         shutdown.pause()
-    shutdown.stop()
-    network.loop.post(lambda: None)
 
 
 def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: Console) -> None:
