@@ -52,10 +52,11 @@ def one_call(name: str, loss: int, burst: float, fec: bool, speech: Wave, seed: 
     codec = codec_of(name)
     row = Row("mos", "mos", (Step(0.0, Impairment(loss=loss / 100, burst=burst)),))
     call = TwoWayCall(row, seed, codec, fec=fec)
-    heard = call.talk(np.clip(np.rint(speech * 32768), -32768, 32767).astype(np.int16))
+    heard = call.talk_on(np.clip(np.rint(speech * 32768), -32768, 32767).astype(np.int16))
+    rx = call.receiver.snapshot()  # before the silence after the end, in which nothing comes
+    heard = np.concatenate([heard, call.talk(np.zeros(0, np.int16))])
     wideband = quality.equipment_of(codec).wideband
     judged = measure(speech, at_rate(heard / 32768.0, HEARD_RATE), band="wb" if wideband else "nb")
-    rx = call.receiver.snapshot()
     told, missed = quality.rate_heard(codec, rx), quality.Heard.of(rx).loss
     if told is None or missed is None or judged.pesq is None:
         raise SystemExit("nothing was heard, or the pesq package is missing")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+EMPTY_REPORTS = 2
+"""Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
 GMIN = 16
 """Packets that must be heard between two missing ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 

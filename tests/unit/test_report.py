@@ -178,6 +178,8 @@ def test_digital_silence_is_told_from_sound_in_both_directions() -> None:
 def test_a_sender_without_a_report_claims_nothing() -> None:
     call = replace(sent(), network=SessionStats())
     assert text_report(call).splitlines()[1] == "  unknown at the other side: it reported nothing"
+    older = replace(call, network=SessionStats(rtcp=1, empty_reports=1))  # perhaps older than what we sent
+    assert text_report(older).splitlines()[1] == "  unknown at the other side: it reported nothing"
     told_of_nothing = replace(call, network=SessionStats(rtcp=3, empty_reports=3))
     assert text_report(told_of_nothing).splitlines()[1] == "  nothing arrived at the other side, by its own reports"
     unsent = replace(call, tx=SenderStats())

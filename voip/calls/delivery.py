@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voip.calls.call import Call
-from voip.calls.diagnosis.peer_loss import EMPTY_REPORTS
 from voip.calls.outcome import Outcome, outcome_of
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord
-from voip.stats import SenderStats, SessionStats
+from voip.stats import EMPTY_REPORTS, SenderStats, SessionStats
 
 REPORTS_DUE = 8.0
 """Seconds of sending after which a peer with RTCP has reported: its first report has half of 5 s, by 0.5 to 1.5, the

@@ -8,7 +8,7 @@ from voip import quality
 from voip.quality import Loss, Rating
 from voip.report.record import CallRecord
 from voip.report.shares import percent, remote_share
-from voip.stats import Levels, ReceiverStats, SenderStats
+from voip.stats import EMPTY_REPORTS, Levels, ReceiverStats, SenderStats
 
 WORDS = ((4.3, "excellent"), (4.0, "good"), (3.6, "fair"), (2.6, "poor"), (0.0, "bad"))
 """From which MOS on a call is called so: about R of 90, 80, 70 and 50, the bands of ITU-T G.109."""
@@ -133,7 +133,7 @@ def _there(call: CallRecord, tx: SenderStats) -> str:
         return "no sound sent: not one packet left"
     if all_silent(tx.levels):
         return "silence sent: the input gave digital silence; is it muted?"
-    if path is None and network is not None and network.empty_reports:
+    if path is None and network is not None and network.empty_reports >= EMPTY_REPORTS:
         return "nothing arrived at the other side, by its own reports"
     if path is None or network is None:
         return "unknown at the other side: it reported nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voip.calls.diagnosis.situation import Finding, History, Situation
+from voip.stats import EMPTY_REPORTS
 
 WINDOW = 10.0
 """Seconds that are looked at."""
@@ -12,8 +13,6 @@ LOSSY = 0.05
 """Share of packets lost in WINDOW that is worth a warning where there is no FEC: what a listener finds annoying."""
 MIN_PACKETS = 100
 """Packets that a share is made of, at least."""
-EMPTY_REPORTS = 2
-"""Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
 SENT_FOR = 1.0
 """Seconds of sound that must have been sent before a report that comes then, about none of it, says something."""
 
