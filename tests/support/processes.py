@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -229,10 +229,18 @@ def sender(
 
 def free_ports(host: str = LOOPBACK) -> tuple[int, range]:
     """A free UDP port for SIP and an even-numbered range of free ones for media."""
-    for base in random.SystemRandom().sample(_PORT_BLOCKS, len(_PORT_BLOCKS)):
+    blocks = _own_blocks()
+    for base in random.SystemRandom().sample(blocks, len(blocks)):
         if all(_is_free(host, port) for port in range(base, base + 1 + _MEDIA_PORTS + 1)):
             return base, range(base + 2, base + 2 + _MEDIA_PORTS)
     raise AssertionError("no free UDP ports")
+
+
+def _own_blocks() -> Sequence[int]:
+    """Those of this test process: between the look at a port and its use another must not take it."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return _PORT_BLOCKS[number % count :: count]
 
 
 def until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
