@@ -152,6 +152,22 @@ class SenderOptions(CommonOptions):
     """False: this machine is called because no target was given."""
 
 
+RECEIVER_DAILY = ("output", "list_devices", "two_way", "once", "max_calls", "allow", "user", "registrar", "report")
+SENDER_DAILY = (
+    "input",
+    "duration",
+    "list_devices",
+    "two_way",
+    "codec",
+    "fec_max",
+    "dtmf",
+    "user",
+    "registrar",
+    "report",
+)
+"""The options of daily use, which `--help` shows."""
+
+
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
     program = program_name("receiver")
@@ -163,7 +179,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
             f"{program} --output call.wav --once     record one call, then exit",
             f"{program} --two-way                    talk both ways; use a headset",
         ),
-        daily=("output", "list_devices", "two_way", "once", "max_calls", "allow", "user", "registrar", "report"),
+        daily=RECEIVER_DAILY,
     )
     parser.add_argument(
         "stream",
@@ -207,18 +223,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
             f"{program} --input speech.wav 192.168.1.20  play a file to it, then hang up",
             f"{program} --two-way sip:600@192.168.1.5    call a SIP phone; use a headset",
         ),
-        daily=(
-            "input",
-            "duration",
-            "list_devices",
-            "two_way",
-            "codec",
-            "fec_max",
-            "dtmf",
-            "user",
-            "registrar",
-            "report",
-        ),
+        daily=SENDER_DAILY,
     )
     parser.add_argument(
         "targets",
