@@ -4,6 +4,7 @@
 # make bench  what is left of speech on bad networks: in virtual time, and as root on Linux with real processes
 #             (a quarter of an hour; make bench-others, an hour: other programs over the same wire; make bench-system:
 #             install what both need; ARGS="--row loss10 --save": options of them all)
+# make lock   pin what CI installs, with hashes, in tests/requirements.lock (needs uv)
 # make clean  remove what the others made
 #
 # The first of demo, test and lint installs what is missing; after that none of them needs the network.
@@ -12,12 +13,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# What is installed beside PyAudio's headers: ranges for people; CI takes what is pinned in tests/requirements.lock.
+REQUIREMENTS ?= -r requirements.txt -r tests/requirements.txt
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.requirements-stamp
 BENCH_READY := $(VENV)/.bench-stamp
 
-.PHONY: help demo test lint format system clean bench bench-others bench-system
+.PHONY: help demo test lint format lock system clean bench bench-others bench-system
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -55,11 +58,11 @@ bench-system:
 	    ffmpeg asterisk-core-sounds-en-g722 baresip gstreamer1.0-tools gstreamer1.0-plugins-base \
 	    gstreamer1.0-plugins-good >/dev/null
 
-$(READY): requirements.txt tests/requirements.txt
+$(READY): requirements.txt tests/requirements.txt tests/requirements.lock
 	@$(MAKE) --no-print-directory system
 	@echo "setting up $(VENV) ..."
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) -m pip install --disable-pip-version-check --quiet -r requirements.txt -r tests/requirements.txt
+	@$(RUN) -m pip install --disable-pip-version-check --quiet $(REQUIREMENTS)
 	@touch $@
 
 # PyAudio is compiled here: a compiler, the headers of this very Python, and those of PortAudio. Only what is missing is
@@ -92,6 +95,10 @@ system:
 	echo "installing system packages ($${as_root:+$$as_root }apt-get): $$missing"; \
 	$$as_root apt-get update -qq && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+
+lock:
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade \
+	    requirements.txt tests/requirements.txt --output-file tests/requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage heard.wav

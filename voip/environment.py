@@ -55,6 +55,16 @@ def system_figures() -> dict[str, float | None]:
     return {"cpu_s": round(times.user + times.system, 3), "max_rss_kb": memory}
 
 
+def forbid_core_dumps() -> None:
+    """Write no memory to disk if the process crashes: it holds passwords and the keys of calls. `prlimit --core` allows
+    it again from outside."""
+    if find_spec("resource") is not None:
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+
 def program_name(program: str) -> str:
     """How the user calls "receiver" or "sender": by the script, or by the command of the installed package."""
     installed = os.path.basename(sys.argv[0] if sys.argv else "").startswith(INSTALLED_PREFIX)

@@ -274,11 +274,24 @@ def test_the_files_as_shipped_are_taken_as_they_are(tmp_path: Path) -> None:
         assert checked.returncode == 0, checked.stderr
 
 
+def unit_file(folder: Path) -> Path:
+    """The unit with the paths of this checkout."""
+    unit = (DEPLOY / "systemd" / "voip-receiver@.service").read_text()
+    file = folder / "voip-receiver@kitchen.service"
+    file.write_text(unit.replace("/opt/voip/.venv/bin/python", sys.executable).replace("/opt/voip", str(ROOT)))
+    return file
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     require("systemd-analyze")
-    unit = (DEPLOY / "systemd" / "voip-receiver@.service").read_text()
-    unit = unit.replace("/opt/voip/.venv/bin/python", sys.executable).replace("/opt/voip", str(ROOT))
-    file = tmp_path / "voip-receiver@kitchen.service"
-    file.write_text(unit)
-    checked = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, timeout=20)
+    command = ["systemd-analyze", "verify", str(unit_file(tmp_path))]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_unit_gives_the_program_little_more_than_network_and_sound(tmp_path: Path) -> None:
+    """20 is an exposure of 2.0, of 10.0 for a unit without any of its limits."""
+    require("systemd-analyze")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit_file(tmp_path))]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert checked.returncode == 0, checked.stdout

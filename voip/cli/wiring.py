@@ -18,7 +18,7 @@ from voip.cli.policy import Redial
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
-from voip.environment import how_to_call, program_name
+from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
@@ -35,8 +35,9 @@ DEVICE_LOOK = 1.0
 
 
 def make_console(options: CommonOptions) -> Console:
-    """What the user is told by; the interpreter is tuned with it, once."""
+    """What the user is told by; the process is tuned with it, once, and leaves no core dump."""
     tune_interpreter()
+    forbid_core_dumps()
     return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json, interval=options.stats_interval)
 
 
