@@ -4,6 +4,7 @@
 # make bench  what is left of speech on bad networks: in virtual time, and as root on Linux with real processes
 #             (a quarter of an hour; make bench-others, an hour: other programs over the same wire; make bench-system:
 #             install what both need; ARGS="--row loss10 --save": options of them all)
+# make fuzz   fuzz every parser, a minute each (ARGS="--seconds 600"; ARGS="sdp --keep")
 # make lock   pin what CI installs, with hashes, in tests/requirements.lock (needs uv)
 # make clean  remove what the others made
 #
@@ -19,8 +20,9 @@ REQUIREMENTS ?= -r requirements.txt -r tests/requirements.txt
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.requirements-stamp
 BENCH_READY := $(VENV)/.bench-stamp
+FUZZ_READY := $(VENV)/.fuzz-stamp
 
-.PHONY: help demo test lint format lock system clean bench bench-others bench-system
+.PHONY: help demo test lint format fuzz lock system clean bench bench-others bench-system
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -49,6 +51,13 @@ bench-others: $(BENCH_READY)
 
 $(BENCH_READY): tests/bench/requirements.txt $(READY)
 	@$(RUN) -m pip install --disable-pip-version-check --quiet -r tests/bench/requirements.txt
+	@touch $@
+
+fuzz: $(FUZZ_READY)
+	@$(RUN) -m tests.fuzz $(ARGS)
+
+$(FUZZ_READY): tests/fuzz/requirements.txt $(READY)
+	@$(RUN) -m pip install --disable-pip-version-check --quiet -r tests/fuzz/requirements.txt
 	@touch $@
 
 bench-system:
@@ -98,7 +107,7 @@ system:
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade \
-	    requirements.txt tests/requirements.txt --output-file tests/requirements.lock
+	    requirements.txt tests/requirements.txt tests/fuzz/requirements.txt --output-file tests/requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage heard.wav

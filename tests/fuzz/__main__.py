@@ -1,0 +1,117 @@
+"""Run the fuzz targets:  python -m tests.fuzz [TARGET ...] [--seconds 60] [--seed 1] [--jobs 2] [--keep]
+
+Each target runs in a process of its own, from its seeds and what is kept in tests/fuzz/corpus. An input that a bug was
+found with is written to build/fuzz/TARGET, and the exit status is 1. With --keep the smallest inputs that reach all
+that was reached go to tests/fuzz/corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fuzz.target import CORPUS, Target
+from tests.fuzz.targets import TARGETS
+
+BUILD = Path("build/fuzz")
+INPUT_TIMEOUT = 10
+"""Seconds that one input may take, on a slow machine and instrumented; parsers are held to 10 ms elsewhere."""
+MEMORY_LIMIT = 1024
+"""Megabytes of a process that fuzzes."""
+GRACE = 120
+"""Seconds that a process may take beyond its time before it is killed."""
+MOST_KEPT = 60
+"""Inputs of a target in the repository."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: `runs` inputs, and how the process ended."""
+
+    name: str
+    runs: int
+    status: int
+    log: Path
+
+    @property
+    def line(self) -> str:
+        """The outcome in one line."""
+        verdict = "only declared errors" if self.status == 0 else f"FAILED, see {self.log}"
+        return f"{self.name:16} {self.runs:>10,} inputs   {verdict}"
+
+
+def fuzz(target: Target, seconds: int, seed: int) -> Outcome:
+    """Fuzz one target for so long."""
+    folder = BUILD / target.name
+    found, findings = folder / "found", folder / "findings"
+    for each in (found, findings):
+        each.mkdir(parents=True, exist_ok=True)
+    for data in target.inputs():
+        (found / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)
+    log = folder / "log"
+    command = [
+        *(sys.executable, "-m", "tests.fuzz.worker", target.name),
+        *(f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={target.longest}"),
+        *(f"-timeout={INPUT_TIMEOUT}", f"-rss_limit_mb={MEMORY_LIMIT}", f"-artifact_prefix={findings}/"),
+        *("-print_final_stats=1", str(found)),
+    ]
+    with log.open("wb") as output:
+        try:
+            status = subprocess.run(command, stdout=output, stderr=output, timeout=seconds + GRACE).returncode
+        except subprocess.TimeoutExpired:
+            status = 1
+    runs = re.findall(r"number_of_executed_units: (\d+)", log.read_text(encoding="utf-8", errors="replace"))
+    return Outcome(target.name, int(runs[-1]) if runs else 0, status if runs else status or 1, log)
+
+
+def keep(target: Target) -> None:
+    """Put the smallest set of inputs that reaches what all of them reach into the repository."""
+    folder = BUILD / target.name
+    merged = folder / "merged"
+    shutil.rmtree(merged, ignore_errors=True)
+    merged.mkdir(parents=True)
+    command = [sys.executable, "-m", "tests.fuzz.worker", target.name, "-merge=1", f"-max_len={target.longest}"]
+    subprocess.run([*command, str(merged), str(folder / "found")], check=True, capture_output=True)
+    known = {hashlib.sha1(data, usedforsecurity=False).hexdigest() for data in target.seeds()}
+    kept = [path for path in sorted(merged.iterdir(), key=lambda each: each.stat().st_size) if path.name not in known]
+    if kept:
+        (CORPUS / target.name).mkdir(parents=True, exist_ok=True)
+    for path in kept[:MOST_KEPT]:
+        shutil.copy(path, CORPUS / target.name / path.name[:16])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the parsers with atheris.")
+    parser.add_argument(
+        "targets", metavar="TARGET", nargs="*", help=f"One or more of: {', '.join(TARGETS)}. Default: all."
+    )
+    parser.add_argument("--seconds", type=int, default=60, help="Seconds for each target. Default: %(default)s.")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="The same seed tries the same inputs. Default: %(default)s."
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="Targets at a time. Default: %(default)s.")
+    parser.add_argument("--keep", action="store_true", help="Keep the best inputs in tests/fuzz/corpus.")
+    found = parser.parse_args(argv)
+    if unknown := set(found.targets) - set(TARGETS):
+        parser.error(f"no such target: {', '.join(sorted(unknown))}")
+    targets = [TARGETS[name] for name in found.targets or TARGETS]
+    with ThreadPoolExecutor(found.jobs) as pool:
+        outcomes = []
+        for outcome in pool.map(lambda target: fuzz(target, found.seconds, found.seed), targets):
+            print(outcome.line, flush=True)
+            outcomes.append(outcome)
+        if found.keep:
+            list(pool.map(keep, targets))
+    return int(any(outcome.status for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Fuzz targets of SIP: messages, streams of them, URIs, digest, bodies, and a whole user agent."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Sequence
+
+from tests.fuzz.target import Target, files, joined, pieces
+from voip.errors import ProtocolError
+from voip.sip import Address, CallOffered, IncomingCall, UserAgent, parse_message, parse_target
+from voip.sip.auth import parse_challenge, parse_credentials
+from voip.sip.bodies import objection_to_body, session_part
+from voip.sip.framing import StreamFramer
+from voip.sip.headers import CSeq, Via
+from voip.sip.info_digit import digit_of
+from voip.sip.message import Request, salvage
+from voip.sip.uri import NameAddr, parse_uri
+
+SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
+PARTS = (
+    b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK1\r\nFrom: <sip:x@y>;tag=1\r\nTo: <sip:a@b>\r\n"
+    b"Call-ID: 1\r\nCSeq: 1 INVITE\r\nContact: <sip:x@10.0.0.9>\r\nMax-Forwards: 70\r\n"
+    b"Content-Type: multipart/mixed;boundary=p\r\n\r\n--p\r\nContent-Type: application/sdp\r\n\r\n"
+    + SDP
+    + b"--p\r\nContent-Type: application/pidf+xml\r\nContent-Disposition: render;handling=optional\r\n\r\n<x/>\r\n"
+    + b"--p--\r\n"
+)
+
+
+def messages() -> Sequence[bytes]:
+    return [*files("sip/*.sip", "sip/rfc4475/*"), PARTS]
+
+
+def message(data: bytes) -> None:
+    """A datagram, the same as a part of a stream, what can be saved of it, its bodies; read again as we write it."""
+    for stream in (False, True):
+        with contextlib.suppress(ProtocolError):
+            found = parse_message(data, stream=stream)
+            found.serialize()
+            session_part(found)
+            if isinstance(found, Request):
+                objection_to_body(found)
+    salvage(data)
+    digit_of(data)
+
+
+def stream(data: bytes) -> None:
+    """A connection: pieces of a stream as they come, until it is broken."""
+    framer = StreamFramer()
+    with contextlib.suppress(ProtocolError):
+        for _, piece in pieces(data):
+            framer.feed(piece)
+            while framer.next_message() is not None:
+                pass
+
+
+def stream_seeds() -> Sequence[bytes]:
+    return [joined(*((0, each[at : at + 200]) for at in range(0, len(each), 200))) for each in messages()]
+
+
+def addresses(data: bytes) -> None:
+    """URIs, names with addresses, Via and CSeq."""
+    text = data.decode("utf-8", "surrogateescape")
+    for parse in (parse_uri, NameAddr.parse, NameAddr.read, Via.parse, Via.read, CSeq.parse):
+        with contextlib.suppress(ProtocolError):
+            str(parse(text))
+    with contextlib.suppress(ValueError):  # what a user types: parse_target says so
+        parse_target(text)
+
+
+def address_seeds() -> Sequence[bytes]:
+    return [
+        b"sip:alice:secret@example.org:5060;transport=tcp;lr?subject=x&a=b",
+        b"sips:[2001:db8::1]:5061",
+        b'"A \\"quoted\\" name" <sip:a@b;p="x">;tag=1;q=0.5',
+        b"tel:+1-201-555-0123;phone-context=example.com",
+        b"SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;received=::1;rport=5",
+        b"4711 INVITE",
+        b"rtp://[::1]:5004",
+    ]
+
+
+def digest(data: bytes) -> None:
+    """Challenges and credentials."""
+    text = data.decode("utf-8", "surrogateescape")
+    for parse in (parse_challenge, parse_credentials):
+        with contextlib.suppress(ProtocolError):
+            parse(text)
+
+
+def digest_seeds() -> Sequence[bytes]:
+    return [
+        b'Digest realm="atlanta", nonce="84a4", opaque="", stale=FALSE, algorithm=SHA-256, qop="auth,auth-int"',
+        b'Digest username="bob", realm="biloxi", nonce="dcd9", uri="sip:a@b", qop=auth, nc=00000001, cnonce="0a4f", '
+        b'response="6629fae49393a05397450978507c4ef1", opaque="5ccc"',
+    ]
+
+
+def agent(data: bytes) -> None:
+    """A user agent that accepts every call: messages from two hosts, over three transports, with time between them."""
+    now = 1000.0
+    ours = UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060), max_calls=2)
+    ours.invite("sip:bob@10.0.0.9", SDP, now, timeout=10.0)
+    for control, piece in pieces(data):
+        host = "10.0.0.9" if control & 1 else "203.0.113.66"
+        protocol = ("udp", "tcp", "tls", "udp")[control >> 1 & 3]
+        now += (control >> 3) / 4.0
+        ours.handle_timer(now)
+        ours.receive(piece, Address(protocol, host, 5099), now)
+        ours.messages_to_send(now)
+        while (event := ours.next_event()) is not None:
+            if isinstance(event, IncomingCall | CallOffered):
+                ours.accept(event.call_id, SDP, now)
+    ours.messages_to_send(now)
+    ours.handle_timer(now + 64.0)
+
+
+def agent_seeds() -> Sequence[bytes]:
+    return [joined((1, each)) for each in messages() if len(each) < 1500] + [
+        joined(*((1, each) for each in files("sip/sipp-uac-*.sip"))),
+        joined(*((1, each) for each in files("sip/baresip-uac-*.sip"))),
+    ]
+
+
+TARGETS = (
+    Target("sip-message", message, messages),
+    Target("sip-stream", stream, stream_seeds),
+    Target("sip-addresses", addresses, address_seeds, 300),
+    Target("sip-digest", digest, digest_seeds, 600),
+    Target("sip-agent", agent, agent_seeds),
+)

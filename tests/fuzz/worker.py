@@ -1,0 +1,24 @@
+"""One fuzz target in a process of its own:  python -m tests.fuzz.worker TARGET [options of libFuzzer] [folder ...]
+
+atheris instruments the package as it is imported, so it comes first. An uncaught exception ends the process, and
+libFuzzer writes the input that led to it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["voip"]):
+    from tests.fuzz.targets import TARGETS
+
+
+def main() -> None:
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target.run)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
