@@ -5,6 +5,7 @@
 #             (a quarter of an hour; make bench-others, an hour: other programs over the same wire; make bench-system:
 #             install what both need; ARGS="--row loss10 --save": options of them all)
 # make fuzz   fuzz every parser, a minute each (ARGS="--seconds 600"; ARGS="sdp --keep")
+# make soak   a call under floods and faults for half an hour, as root on Linux (ARGS="--minutes 5")
 # make lock   pin what CI installs, with hashes, in tests/requirements.lock (needs uv)
 # make clean  remove what the others made
 #
@@ -22,7 +23,7 @@ READY := $(VENV)/.requirements-stamp
 BENCH_READY := $(VENV)/.bench-stamp
 FUZZ_READY := $(VENV)/.fuzz-stamp
 
-.PHONY: help demo test lint format fuzz lock system clean bench bench-others bench-system
+.PHONY: help demo test lint format fuzz soak lock system clean bench bench-others bench-system
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -59,6 +60,9 @@ fuzz: $(FUZZ_READY)
 $(FUZZ_READY): tests/fuzz/requirements.txt $(READY)
 	@$(RUN) -m pip install --disable-pip-version-check --quiet -r tests/fuzz/requirements.txt
 	@touch $@
+
+soak: $(READY)
+	@$(RUN) -m tests.soak $(ARGS)
 
 bench-system:
 	@as_root=; if [ "$$(id -u)" != 0 ]; then as_root=sudo; fi; \
