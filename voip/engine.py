@@ -281,14 +281,21 @@ class Playback:
         self.mixer.add(key, receiver)
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """The loop: one block per turn, paced by the sink."""
+        """The loop: one block per turn, paced by the sink.
+
+        A call begins for the sink with its first packet: a recording is neither created nor replaced for one without.
+        """
         try:
             while not stopped():
                 self.mailbox.run()
                 if self.mixer.idle:
                     self.sink.idle()
                     continue
-                self.sink.write(self.mixer.read(self.sink.block, time.monotonic()))
+                waiting, pcm = self.mixer.waiting, self.mixer.read(self.sink.block, time.monotonic())
+                if waiting:
+                    self.sink.idle()
+                else:
+                    self.sink.write(pcm)
                 if not self.sink.available:
                     self.mixer.note_unheard(self.sink.block / self.sink.sample_rate)
             self.mailbox.run()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import LOOPBACK, receiver, sender
+from tests.support.raw_peer import raw_peer
 from tests.support.wav import load
 
 pytestmark = pytest.mark.process
 
-USAGE, DEVICE = 2, 3
+USAGE, DEVICE, NO_SOUND = 2, 3, 8
 SHORT = ("--duration", "1s")
 
 
@@ -81,3 +83,16 @@ def test_3_is_a_file_of_another_kind_that_is_not_there_and_says_so(tmp_path: Pat
         outcome = near.finish()
     assert outcome.status == DEVICE
     assert "sender.py: song.mp3 does not exist" in outcome.stderr
+
+
+def test_a_call_without_a_packet_leaves_the_recording_before_it_as_it_was(tmp_path: Path) -> None:
+    old = tmp_path / "call.wav"
+    old.write_bytes(b"old")
+    with receiver(tmp_path, "--output", "call.wav", "--overwrite", "--once") as far, raw_peer() as peer:
+        dialog = peer.call((far.host, far.sip_port))
+        time.sleep(1.0)
+        assert dialog.bye() == 200
+        heard = far.finish()
+    assert heard.status == NO_SOUND
+    assert old.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.glob("*.wav")] == ["call.wav"]

@@ -19,20 +19,28 @@ class Mixer:
         self._receivers: dict[str, AudioReceiver] = {}
         self._finishing: dict[str, Callable[[ReceiverStats], object]] = {}
         self._published_at = float("-inf")
+        self._without_packets: set[str] = set()
 
     @property
     def idle(self) -> bool:
         """No stream is being played."""
         return not self._receivers
 
+    @property
+    def waiting(self) -> bool:
+        """No stream that is being played has had a packet: what is read is the silence of a call without sound."""
+        return self._receivers.keys() <= self._without_packets
+
     def add(self, key: str, receiver: AudioReceiver) -> None:
         """A stream joins."""
         self._receivers[key] = receiver
+        self._without_packets.add(key)
         self._publish()
 
     def put(self, key: str, packet: RtpPacket, arrival: float) -> None:
         """A packet of a stream; unknown ones are ignored: their call may just have ended."""
         if key in self._receivers:
+            self._without_packets.discard(key)
             self._receivers[key].put(packet, arrival)
 
     def update(self, key: str, media: NegotiatedMedia) -> None:
@@ -51,6 +59,7 @@ class Mixer:
         """A stream leaves at once."""
         self._receivers.pop(key, None)
         self._finishing.pop(key, None)
+        self._without_packets.discard(key)
         self._publish()
 
     def read(self, samples: int, now: float) -> Pcm:
@@ -76,6 +85,7 @@ class Mixer:
         for key in [key for key in self._finishing if self._receivers[key].drained]:
             played_out = self._finishing.pop(key)
             final = self._receivers.pop(key).snapshot()
+            self._without_packets.discard(key)
             self._publish()  # first: whoever is told must not find older figures here
             played_out(final)
 
