@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 EMPTY_REPORTS = 2
 """Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
+REPORTS_DUE = 8.0
+"""Seconds of sending after which a peer with RTCP has reported: its first report has half of 5 s, by 0.5 to 1.5, the
+next one 5 s by as much (RFC 3550 section 6.2): 2.5 s and 5 s on average, and seldom more than this together."""
 GMIN = 16
 """Packets that must be heard between two missing ones for these not to belong to one burst (RFC 3611 section 4.7.2)."""
 

@@ -95,6 +95,32 @@ def test_a_report_that_does_not_cover_the_end_says_what_it_covers() -> None:
     assert "reported on" not in line
 
 
+def last_verdict(call: CallRecord) -> str:
+    return text_report(call).splitlines()[1].strip()
+
+
+def test_what_the_other_side_heard_is_no_verdict_on_what_it_never_told_of() -> None:
+    call = sent()
+    assert call.tx is not None
+    assert call.network is not None
+    whole = replace(call.tx, packets=3000, seconds=60.0)
+    told = replace(call, tx=whole, network=replace(call.network, path_packets=2800))
+    assert last_verdict(told) == "excellent there until 4 s before the end: MOS 4.4 by its own figures"
+    gone = "excellent there, but unknown for the last 4 s: MOS 4.4 by its own figures"
+    assert last_verdict(replace(told, end_reason="media-timeout")) == gone
+    killed = replace(told, network=replace(call.network, path_packets=2000))
+    assert last_verdict(killed) == gone.replace("4 s", "20 s")
+
+
+def test_a_few_packets_are_no_call_to_judge() -> None:
+    few = with_playout(received(), played=3, played_seconds=0.06, concealed=0, concealed_seconds=0.0)
+    assert last_verdict(few) == "too short to judge: 0.1 s of sound"
+    call = sent()
+    assert call.tx is not None
+    short = replace(call, tx=replace(call.tx, packets=3, seconds=0.06))
+    assert last_verdict(short) == "too short to judge at the other side: 0.1 s of sound"
+
+
 def test_media_that_is_not_played_is_told_by_both_sides() -> None:
     call = replace(sent(), tx=SenderStats(packets=500, unplayed=400, seconds=10.0), network=SessionStats(unplayed=7))
     assert "not played there 400" in text_report(call)

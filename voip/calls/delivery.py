@@ -12,11 +12,8 @@ from voip.calls.call import Call
 from voip.calls.outcome import Outcome, outcome_of
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord
-from voip.stats import EMPTY_REPORTS, SenderStats, SessionStats
+from voip.stats import EMPTY_REPORTS, REPORTS_DUE, SenderStats, SessionStats
 
-REPORTS_DUE = 8.0
-"""Seconds of sending after which a peer with RTCP has reported: its first report has half of 5 s, by 0.5 to 1.5, the
-next one 5 s by as much (RFC 3550 section 6.2): 2.5 s and 5 s on average, and seldom more than this together."""
 PROVEN_AFTER = 1.0
 """Seconds of sending after which a media port that is closed is no port that is about to open."""
 CLOSED_FOR = 2.0

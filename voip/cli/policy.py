@@ -98,17 +98,20 @@ class ExitAfterLastCall:
             self._redial.stop()
         elif self._redial.call_again(manager, record, outcome):
             return
-        elif outcome.status == EXIT_OK:
+        if outcome.status == EXIT_OK:
             outcome = self._redial.failure(record) or outcome
         if outcome.status != EXIT_OK and (manager.calls or self._redial.pending):
             self._console.say(0, outcome.error)
         self._end(manager, outcome)
 
     def on_input_ended(self, manager: CallManager) -> None:
-        """There is nothing left to send, or the program is to end: hang up, and make no more calls."""
-        asked, lost = self._shutdown.requested(), self._redial.stop()
+        """There is nothing left to send, or the program is to end: hang up, and make no more calls.
+
+        A call that was lost, and had not come back by then, was lost for good, whoever has asked to end.
+        """
+        lost = self._redial.stop()
         manager.finish()
-        if lost is not None and not asked:
+        if lost is not None:
             self._end(manager, lost)
 
     def on_account_refused(self, error: str) -> None:

@@ -8,12 +8,18 @@ from voip import quality
 from voip.quality import Loss, Rating
 from voip.report.record import CallRecord
 from voip.report.shares import percent, remote_share
-from voip.stats import EMPTY_REPORTS, Levels, ReceiverStats, SenderStats
+from voip.stats import EMPTY_REPORTS, REPORTS_DUE, Levels, ReceiverStats, SenderStats, SessionStats
 
 WORDS = ((4.3, "excellent"), (4.0, "good"), (3.6, "fair"), (2.6, "poor"), (0.0, "bad"))
 """From which MOS on a call is called so: about R of 90, 80, 70 and 50, the bands of ITU-T G.109."""
 MOS_STEP = 0.1
 """A MOS that differs by less sounds the same."""
+JUDGED_FROM = 1.0
+"""Seconds of sound that tell something: less are no call to judge."""
+UNREPORTED_SAID = 1.0
+"""Seconds of what was sent, after the last report of the peer, from which on it is told what the report covers."""
+ORDERLY_ENDS = (None, "local-bye", "remote-bye")
+"""Ends of a call, or none yet, after which the last report may simply be some seconds old."""
 ALL_SILENT = 0.999
 """Share of digital silence from which on sound is none: a click at the start is no speech."""
 
@@ -115,8 +121,8 @@ def _here(call: CallRecord, rx: ReceiverStats, *, both: bool) -> str:
     if all_silent(rx.levels):
         return f"silence{where}: all that arrived is digital silence; is the other microphone muted?"
     rating = rating_of(call)
-    if rating is None:
-        return f"unknown{where}: too short to tell"
+    if rating is None or heard_seconds(rx) < JUDGED_FROM:
+        return f"too short to judge{where}: {heard_seconds(rx):.1f} s of sound"
     parts = [f"{word_for(rating.mos_lq)}{where}: MOS {rating.mos_lq:.1f}"]
     worst, without = call.trend.worst_mos, rating_without_fec(call)
     if worst is not None and rating.mos_lq - worst >= MOS_STEP:
@@ -137,11 +143,31 @@ def _there(call: CallRecord, tx: SenderStats) -> str:
         return "nothing arrived at the other side, by its own reports"
     if path is None or network is None:
         return "unknown at the other side: it reported nothing"
+    if tx.seconds < JUDGED_FROM:
+        return f"too short to judge at the other side: {tx.seconds:.1f} s of sound"
+    tail = unreported_seconds(tx, network)
+    lost = tail >= REPORTS_DUE or (tail >= UNREPORTED_SAID and call.end_reason not in ORDERLY_ENDS)
+    where = "at the other side"
+    if lost:
+        where = f"there, but unknown for the last {tail:.0f} s"
+    elif tail >= UNREPORTED_SAID:
+        where = f"there until {tail:.0f} s before the end"
     if path.mos_lq is not None:
-        return f"{word_for(path.mos_lq)} at the other side: MOS {path.mos_lq:.1f} by its own figures"
+        return f"{word_for(path.mos_lq)} {where}: MOS {path.mos_lq:.1f} by its own figures"
     share = 100 * remote_share(network)
-    lost = f"{share_text(share)} lost on the way, before any repair" if share else "nothing lost on the way"
-    return f"arrived at the other side: {lost}"
+    losses = f"{share_text(share)} lost on the way, before any repair" if share else "nothing lost on the way"
+    return f"arrived {where}: {losses}"
+
+
+def heard_seconds(rx: ReceiverStats) -> float:
+    """How long there was sound to hear, concealed or not: from the first packet to the last."""
+    return rx.playout.played_seconds + rx.playout.concealed_seconds
+
+
+def unreported_seconds(tx: SenderStats, network: SessionStats) -> float:
+    """How much of what was sent, at the end, no report of the peer speaks of."""
+    unreported = max(0, tx.packets - network.path_packets)
+    return unreported * tx.seconds / tx.packets if tx.packets else 0.0
 
 
 def share_text(share: float) -> str:

@@ -5,7 +5,16 @@ Unknown figures are left out, never 0. With `every` (-v) all rows are there.
 
 from __future__ import annotations
 
-from voip.report.rating import MOS_STEP, delay_of, lost_after_fec_percent, rating_of, share_text, verdict
+from voip.report.rating import (
+    MOS_STEP,
+    UNREPORTED_SAID,
+    delay_of,
+    lost_after_fec_percent,
+    rating_of,
+    share_text,
+    unreported_seconds,
+    verdict,
+)
 from voip.report.record import CallRecord
 from voip.report.shares import altered_percent, percent, remote_share
 from voip.stats import Levels, ReceiverStats, SenderStats, SessionStats
@@ -20,8 +29,6 @@ LOUD, QUIET = -1.0, -45.0
 """dBFS: a peak above the first, or an RMS below the second, is told unasked."""
 SILENCE_SAID = 0.5
 """Share of digital silence from which on levels are told unasked."""
-UNREPORTED_SAID = 1.0
-"""Seconds of what was sent, after the last report of the peer, from which on it is told what the report covers."""
 
 END_TEXT = {
     "local-bye": "ended by this side",
@@ -178,8 +185,7 @@ def _sent_rows(call: CallRecord, tx: SenderStats, every: bool) -> list[str]:
         parts = [f"the other side lost {path.cumulative_lost} ({share:.2f} %)", f"jitter {path.jitter * 1e3:.1f} ms"]
         if path.mos_cq is not None and (every or (path.mos_lq or 0.0) - path.mos_cq >= MOS_STEP):
             parts.append(f"in conversation, with the delay, MOS {path.mos_cq:.1f}")
-        unreported = tx.packets - call.network.path_packets
-        if unreported > 0 and unreported * tx.seconds >= UNREPORTED_SAID * tx.packets:
+        if unreported_seconds(tx, call.network) >= UNREPORTED_SAID:
             parts.insert(0, f"reported on {call.network.path_packets} of {counted(tx.packets, 'packet')}")
         lines += row("arrived", parts)
     return lines + row("input", _levels(tx.levels, every))

@@ -245,14 +245,21 @@ def test_input_that_ends_during_a_try_does_so_too() -> None:
     assert program.ended == (True, 8, LOST.error)
 
 
-def test_a_user_who_stops_the_program_while_the_link_is_down_gets_0_and_no_more_calls() -> None:
+@pytest.mark.parametrize("during_a_try", [False, True])
+def test_who_stops_the_program_while_the_link_is_down_is_told_that_the_call_was_lost(during_a_try: bool) -> None:
     program = Program()
     program.over(LOST, up_for=60.0)
+    if during_a_try:
+        program.wait(1.0)
+        program.calls = (object(),)
     program.shutdown.interrupt()
     program.input_ends()  # what the capture thread does then
+    program.calls = ()
+    if during_a_try:
+        program.over(outcome_of(str(TARGET), CallEnded("x", "cancelled", None, "")))
     program.wait(60.0)
-    assert program.dialled == []
-    assert program.ended == (True, 0, None)
+    assert program.dialled == [TARGET] * during_a_try
+    assert program.ended == (True, 8, LOST.error)
 
 
 def test_a_program_with_several_targets_goes_on_until_none_is_left_to_be_called() -> None:
