@@ -11,8 +11,8 @@ import pytest
 from tests.support.call import media
 from tests.support.diagnosis import LOOK_INTERVAL, PEER, Scene, causes, events
 from voip.calls.diagnosis import Event, Silence
-from voip.media import Direction, NegotiatedMedia
-from voip.stats import ReceiverStats
+from voip.media import Direction, ExtendedReports, NegotiatedMedia
+from voip.stats import PathReport, ReceiverStats
 
 SOUND = 8000.0
 """Bytes of RTP a second."""
@@ -189,6 +189,13 @@ def test_a_peer_that_is_to_send_and_is_not_heard_at_all_is_named_by_its_port() -
     assert finding.text == text
 
 
+def test_a_program_of_our_own_kind_reports_early_and_is_missed_as_soon() -> None:
+    """By its rtcp-xr: its first report comes within a second."""
+    ((at, finding),) = sender(rtcp_xr=ExtendedReports(loss_rle=True, metrics=True, round_trip="all")).run(9)
+    assert at <= WITHIN
+    assert finding.cause == "nothing-comes-back"
+
+
 def test_a_listener_that_switches_rtcp_off_gives_no_sign_and_is_not_missed() -> None:
     """RFC 3556: b=RS:0 and b=RR:0."""
     for call in (sender(rtcp_off=True), sender(rtcp_off=True, rtcp_mux=True)):
@@ -219,12 +226,16 @@ def test_a_stream_without_signalling_need_not_be_answered() -> None:
     assert events(call.run(60)) == [("detail", "no-rtcp")]
 
 
-def test_reports_that_stop_are_missed_after_three_of_their_intervals() -> None:
+@pytest.mark.parametrize(("lost", "earliest", "latest"), [(0.0, 2.75, 3.0), (0.02, 3.0, 4.75), (0.2, 5.0, 6.5)])
+def test_reports_that_stop_are_missed_the_sooner_the_less_they_tell_of_loss(
+    lost: float, earliest: float, latest: float
+) -> None:
     call = sender()
-    assert call.run(20, rtcp=0.5) == []
+    call.note(path=PathReport(at=0.0, fraction_lost=lost, cumulative_lost=0, highest=1, jitter=0.0))
+    assert call.run(20, rtcp=0.5) == []  # one in two seconds
     said = call.run(20)
     assert causes(said) == ["nothing-comes-back"]
-    assert 5.0 <= said[0][0] - 20 <= 3 * 2.0 + 2 * LOOK_INTERVAL
+    assert earliest <= said[0][0] - 20 <= latest
     assert "down" in said[0][1].text
     assert events(call.run(5, rtcp=0.5)) == [("cleared", "nothing-comes-back")]
 

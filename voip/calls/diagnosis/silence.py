@@ -26,8 +26,11 @@ LATE_REPORT = 12.5
 """Seconds that the next report may take while the interval is not known: two of RFC 3550 at their longest (6.2 s)."""
 KNOWN_INTERVALS = 3
 """Intervals between reports that make it known."""
-LATE_REPORT_FACTOR = 3.0
-"""A report may take so many times the longest of those before: two in a row may be lost on a bad network."""
+LATE_REPORT_FACTORS = ((0.0, 1.4, 2.75), (0.03, 2.25, 3.0), (1.0, 3.0, 5.0))
+"""By the share of our packets that the reports tell as lost, up to which it counts: how many times the longest interval
+before it a report may take, and seconds that it may take in any case. Where nothing is lost a report that is late says
+enough; on a bad network two in a row may be lost. Chosen in simulated calls of both programs: one false alarm in 80
+minutes at 1 % and at 30 % of loss both ways, none at 0, 0.2, 3 and 10 %."""
 REMEMBERED_REPORTS = 8
 """Intervals between reports that say how long the next one may take."""
 REPORTLESS_AFTER = 10.0
@@ -106,7 +109,7 @@ class Silence:
     def _patience(self, situation: Situation) -> float:
         """Seconds without any sign of the peer that say something; infinite if none has to come."""
         if self._reports.count:
-            return self._reports.patience
+            return self._reports.patience(_told_loss(situation))
         if self._signs.came or not situation.signalled:
             return float("inf")
         media = situation.media
@@ -114,6 +117,8 @@ class Silence:
             return NAMED_AFTER
         if media.rtcp_off:  # a listener without RTCP (RFC 3556) gives no sign
             return float("inf")
+        if media.rtcp_xr.loss_rle and media.rtcp_xr.metrics:  # what this program asks for, which reports each second
+            return NAMED_AFTER
         return SLOW_REPORT if media.rtcp_mux else float("inf")
 
     def _nothing_back(self, situation: Situation, quiet: float) -> Finding:
@@ -157,6 +162,15 @@ def _nothing_arrives(situation: Situation) -> Finding:
 def _port_closed(situation: Situation) -> str:
     port = situation.media.remote[1]
     return f"UDP {port} of {situation.peer} is closed (ICMP port unreachable): has the program there ended?"
+
+
+def _told_loss(situation: Situation) -> float:
+    """The share of our packets that the peer's reports tell as lost, of late or since the start; 0 without one."""
+    network = situation.network
+    if network.path is None:
+        return 0.0
+    whole = network.path.cumulative_lost / network.path_packets if network.path_packets else 0.0
+    return min(1.0, max(network.path.fraction_lost, whole, 0.0))
 
 
 class _Quiet:
@@ -221,12 +235,12 @@ class _Reports:
             self._intervals.append(now - self._last_at)
         self.count, self._last_at = count, now
 
-    @property
-    def patience(self) -> float:
-        """Seconds that the next report may take."""
+    def patience(self, loss: float) -> float:
+        """Seconds that the next report may take where they tell of this share of loss."""
         if len(self._intervals) < KNOWN_INTERVALS:
             return LATE_REPORT
-        return max(SLOW_REPORT, LATE_REPORT_FACTOR * max(self._intervals))
+        factor, least = next(rest for limit, *rest in LATE_REPORT_FACTORS if loss <= limit)
+        return max(least, factor * max(self._intervals))
 
     def came_within(self, seconds: float, now: float) -> bool:
         return bool(self.count) and now - self._last_at < seconds
