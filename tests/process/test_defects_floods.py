@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.mutation import mutated
 from tests.support.processes import Outcome, Program, Receiver, receiver, sender
 from tests.support.raw_peer import PACKET, RATE, Address, Pace, RawPeer, Samples, Stream, big_endian, raw_peer, rtp
 from tests.support.raw_scene import GOOD, PATIENT, Scene, different_ports, finish, scene, together
@@ -38,25 +39,6 @@ TO_PIPE = ("sh", "-c", 'exec "$@" >pipe', "sh")
 
 
 # --- floods -----------------------------------------------------------------------------------------------------------
-
-
-def mutated(rng: random.Random, data: bytes) -> bytes:
-    """With a few bytes changed, taken out, doubled or cut off."""
-    broken = bytearray(data)
-    for _ in range(rng.randint(1, 6)):
-        place = rng.randrange(len(broken))
-        kind = rng.randrange(4)
-        if kind == 0:
-            broken[place] = rng.randrange(256)
-        elif kind == 1:
-            broken[place] ^= 1 << rng.randrange(8)
-        elif kind == 2:
-            del broken[place : place + rng.randint(1, 20)]
-        else:
-            broken[place:place] = broken[place : place + rng.randint(1, 40)]
-        if not broken:
-            break
-    return bytes(broken)
 
 
 def sip_samples(peer: RawPeer, target: Address) -> list[bytes]:

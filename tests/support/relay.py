@@ -18,6 +18,7 @@ import contextlib
 import heapq
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -29,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
 
+from tests.support.mutation import mutated
 from tests.support.network import Bottleneck, Impairment, Path
 from voip.ip import IP_UDP_HEADER
 
@@ -113,13 +115,15 @@ class Relay:
         spare_ports: frozenset[int] = frozenset(),
         impair: str = "all",
         tap: Callable[[str, bytes], None] = lambda kind, data: None,
+        change: Callable[[bytes], bytes] = lambda data: data,
     ) -> None:
-        """`tap` is shown every datagram that comes in, with its kind."""
+        """`tap` is shown every datagram that comes in, with its kind; `change` makes of each what goes on."""
         self._receiver = _Side(route.receiver, route.receiver_alias)
         self._sender = _Side(route.sender, route.sender_alias)
         self._forward = Direction(forward, f"forward {seed}")
         self._back = Direction(back, f"back {seed}")
         self._spare_ports, self._impair, self._tap = spare_ports, impair, tap
+        self._change = change
         self._encodings = dict(STATIC_ENCODINGS)
         self._waiting: list[tuple[float, int, bytes, socket.socket, Address, Count]] = []
         self._order = 0
@@ -172,7 +176,7 @@ class Relay:
             for due in direction.departures(time.monotonic(), kind, size, spared=spared):
                 self._order += 1
                 out = source.open(source_port)
-                item = (due, self._order, data, out, (to.address, port), direction.counts[kind])
+                item = (due, self._order, self._change(data), out, (to.address, port), direction.counts[kind])
                 heapq.heappush(self._waiting, item)
 
     def _deliver(self) -> None:
@@ -245,6 +249,12 @@ def parse_ports(text: str) -> tuple[int, ...]:
     return tuple(ports)
 
 
+def changing(share: float, seed: int) -> Callable[[bytes], bytes]:
+    """Changes that share of all datagrams."""
+    rng = random.Random(f"change {seed}")
+    return lambda data: mutated(rng, data) if rng.random() < share else data
+
+
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.relay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -262,6 +272,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--direction", choices=["both", "forward", "back"], default="both", help="which way is impaired")
     add("--impair", choices=["all", "media", "sip"], default="all", help="which kind is impaired")
     add("--spare-port", type=int, action="append", default=[], help="a port whose traffic is only delayed (repeatable)")
+    add("--mutate", type=float, default=0.0, help="share of datagrams of which bytes are changed, 0..1")
     add("--seed", type=int, default=1)
     add("--receiver", default=LOOPBACK, help="where the receiver is")
     add("--sender", default=LOOPBACK, help="where the sender is")
@@ -295,6 +306,7 @@ def main(argv: list[str] | None = None) -> None:
         seed=options.seed,
         spare_ports=frozenset(options.spare_port),
         impair=options.impair,
+        change=changing(options.mutate, options.seed),
     )
     sys.stdout.write(
         f"relay ready: {route.receiver} is {route.receiver_alias}, {route.sender} is {route.sender_alias}\n"
