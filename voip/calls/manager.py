@@ -278,7 +278,10 @@ class CallManager:
 
     def _on_established(self, event: CallEstablished) -> None:
         call = self._table.get(event.call_id)
-        if call is not None and call.negotiation.awaits_answer:
+        if call is None:
+            return
+        self._media.acknowledge(call)
+        if call.negotiation.awaits_answer:
             self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     # --- calls of both kinds --------------------------------------------------------------------------------------
@@ -346,6 +349,7 @@ class CallManager:
         now = self._network.loop.now()
         for call in self._table:
             self._watch.check(call, now)
+            call.send_when_proven()
             self._address_change.check(call, now)
         self._account.check(now)
         self._warnings.look(now)

@@ -25,6 +25,8 @@ REFUSAL_GAP = 1.25
 """Seconds without a refusal after which a port that is sent to was open: Linux tells each host once a second."""
 MEDIA_KEEP_ALIVE = 15.0
 """Seconds without a sent packet after which a keep-alive refreshes the mapping of a NAT (RFC 6263 section 5)."""
+UNPROVEN_KEEP_ALIVE = 1.0
+"""The same while the peer's address has not proved itself: our NAT may be what keeps its first packet away."""
 
 OnPacket = Callable[[RtpPacket, float], None]
 """Called with each accepted packet and the time of its arrival."""
@@ -88,13 +90,16 @@ class MediaTransport:
     # --- out ------------------------------------------------------------------------------------------------------
 
     def send_rtp(self, datagram: bytes) -> bool:
-        """Send a media or repair packet to the peer. Capture thread. False if the address of the peer is unknown:
-        before `attach`, or without signalling until a packet has come from it."""
+        """Send a media or repair packet to the peer. Capture thread. False if the address of the peer is unknown
+        (before `attach`, or without signalling until a packet has come from it), or has not proved itself."""
         session = self._session
         if session is None:
             return False
         remote = session.remote
         if not remote[1]:
+            return False
+        if not session.may_send:
+            session.proof.withhold()
             return False
         self._transmit(self.rtp, remote, datagram)
         return True
@@ -120,7 +125,13 @@ class MediaTransport:
             return
         if self.sent == sent and (datagram := session.keep_alive()) is not None:
             self._transmit(self.rtp, session.remote, datagram)
-        self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
+        pause = MEDIA_KEEP_ALIVE if session.may_send else UNPROVEN_KEEP_ALIVE
+        self._loop.call_later(pause, partial(self._keep_alive, self.sent))
+
+    def open_path(self) -> None:
+        """Send one keep-alive now: the peer's media may come from an address that our NAT does not know."""
+        if self._session is not None and (datagram := self._session.keep_alive()) is not None:
+            self._transmit(self.rtp, self._session.remote, datagram)
 
     def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
         """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
@@ -144,7 +155,7 @@ class MediaTransport:
         self._session, self._on_packet = session, on_packet
         self._read(True)
         self._loop.add(self)
-        if session.media.direction.sends and not opens_path:
+        if session.media.direction.sends and session.may_send and not opens_path:
             self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
         else:
             self._keep_alive(self.sent)

@@ -282,4 +282,5 @@ def _tx_object(tx: SenderStats, network: SessionStats | None) -> dict[str, Any]:
         "unplayed": tx.unplayed,
         "icmp_errors": network.icmp_errors if network else None,
         "unsent": network.unsent if network else None,
+        "withheld": network.withheld if network else None,
     }

@@ -7,15 +7,13 @@ Without signalling, the first source of the expected payload is the peer.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import NamedTuple
 
 from voip.ip import IP_UDP_HEADER, MAX_PORT
 from voip.media import ULPFEC, NegotiatedMedia
 from voip.rtp import unwrap
+from voip.session.addresses import Address, canonical
 from voip.session.run import PacketRun, ReceivedPacket
-
-Address = tuple[str, int]
 
 LATCH_PACKETS = 5
 """Packets in sequence that another address must send before it is accepted."""
@@ -87,14 +85,14 @@ class SourceLatch:
         """Whether media from this address is the peer's."""
         if self.unsignalled and self._latched is None:
             return True
-        return _canonical(source) in (self._latched, self._signalled)
+        return canonical(source) in (self._latched, self._signalled)
 
     def is_rtcp_peer(self, source: Address) -> bool:
         """Whether this may be the source of the peer's RTCP: its RTP port, the one above, or the one in its SDP."""
         if source == self.source or self.is_peer(source):
             return True
-        host, port = _canonical(source)
-        if self._media.remote_rtcp is not None and (host, port) == _canonical(self._media.remote_rtcp):
+        host, port = canonical(source)
+        if self._media.remote_rtcp is not None and (host, port) == canonical(self._media.remote_rtcp):
             return True
         if self.unsignalled and self._latched is not None:
             return host == self._latched[0]  # the RTCP port was not signalled either, and some senders use any
@@ -107,7 +105,7 @@ class SourceLatch:
 
     def latch(self, source: Address) -> None:
         """Media has been accepted from this address."""
-        self._latched = _canonical(source)
+        self._latched = canonical(source)
         self.source = source[:2]
         self.ip_header = IP_UDP_HEADER[6 if ":" in self._latched[0] else 4]
 
@@ -197,17 +195,5 @@ def _usable(address: Address) -> Address | None:
 
 def _signalled_address(media: NegotiatedMedia) -> Address | None:
     """The address in the peer's SDP; None if it has none (hold)."""
-    host, port = _canonical(media.remote)
+    host, port = canonical(media.remote)
     return None if host in _UNSPECIFIED_HOSTS or port == 0 else (host, port)
-
-
-def _canonical(address: Address) -> Address:
-    """An address for comparison: IPv6 in its canonical form without scope, IPv4 in IPv6 as IPv4 (RFC 5952, 4291)."""
-    host, port = address[0], address[1]
-    if ":" not in host:
-        return host, port
-    try:
-        parsed = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host, port
-    return str(parsed.ipv4_mapped or parsed), port

@@ -13,7 +13,9 @@ from voip.errors import ProtocolError
 from voip.media import FLEXFEC, MAX_PAYLOAD_TYPE, NegotiatedMedia
 from voip.rtcp import ReportSources, RtcpParameters, RtcpSession
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
-from voip.session.latch import Address, SourceLatch
+from voip.session.addresses import Address
+from voip.session.latch import SourceLatch
+from voip.session.proof import AddressProof
 from voip.session.run import ReceivedPacket
 from voip.session.validation import StreamValidator
 from voip.stats import SessionStats
@@ -40,9 +42,11 @@ class RtpSession:
         ntp_offset: float = 0.0,
         rng: random.Random | None = None,
         reports: ReportSources | None = None,
+        invited: bool = True,
     ) -> None:
         """`ntp_offset`, added to monotonic seconds, gives seconds since 1900. `rng` spreads reports over time.
-        `reports` is where the figures of our reports come from and where the peer's reports go."""
+        `reports` is where the figures of our reports come from and where the peer's reports go. `invited`: we chose the
+        peer; False: it called, and gets nothing at an address that has not proved itself."""
         rng = rng or random.Random()
         self.media = media
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
@@ -56,6 +60,7 @@ class RtpSession:
         self.reception = ReceptionStats(media.clock_rate)
         self.repair_reception = ReceptionStats(media.repair_clock_rate)
         both = (self.reception, self.repair_reception)
+        self.proof = AddressProof(needed=not invited)
         self._latch = SourceLatch(media)
         self.rtcp_session: RtcpSession | None = None
         if cname is not None:
@@ -69,6 +74,11 @@ class RtpSession:
     def remote(self) -> Address:
         """Where the peer's media comes from: the latched address, else the one its SDP gave. Any thread may ask."""
         return self._latch.remote
+
+    @property
+    def may_send(self) -> bool:
+        """Whether media may go to `remote`. Any thread may ask."""
+        return self.proof.allows(self._latch.remote)
 
     @property
     def latched(self) -> bool:
@@ -140,6 +150,7 @@ class RtpSession:
             return self._receive_unknown(ReceivedPacket(packet, now, len(data)))
         if source != latch.source:
             latch.latch(source)
+            self.proof.add(source[0])
         return self._validate(ReceivedPacket(packet, now, len(data)))
 
     def _receive_unknown(self, received: ReceivedPacket) -> list[RtpPacket]:
@@ -167,6 +178,7 @@ class RtpSession:
         self.last_heard = now
         latch.note_alive(now)
         latch.latch(source)
+        self.proof.add(source[0])
         self.foreign -= len(run.held)
         return [packet for received in run.held for packet in self._validate(received)]
 
@@ -197,6 +209,7 @@ class RtpSession:
             self.malformed += 1
             return
         self.last_heard = now
+        self.proof.add(source[0])
         if latch.is_peer(source):  # RTCP from a port of its own says nothing about the source of media
             latch.note_alive(now)
 
@@ -209,10 +222,10 @@ class RtpSession:
         Elsewhere the packet is empty, and of a payload type that was not negotiated, so that the peer drops it (section
         4.6).
         """
-        if self._latch.media_destination is None:
+        destination, media = self._latch.media_destination, self.media
+        if destination is None or not self.proof.take_keep_alive(destination):
             return None
-        media = self.media
-        if media.rtcp_mux and self.rtcp_session is not None:
+        if media.rtcp_mux and self.rtcp_session is not None and self.proof.allows(destination):
             return self.rtcp_session.keep_alive()
         taken = (
             media.payload_type,
@@ -226,9 +239,10 @@ class RtpSession:
 
     @property
     def rtcp_destination(self) -> Address | None:
-        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold, and where
-        the peer wants none (RFC 3556)."""
-        return None if self.media.rtcp_off else self._latch.rtcp_destination
+        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold, where
+        the peer wants none (RFC 3556), and to an address that has not proved itself."""
+        destination = None if self.media.rtcp_off else self._latch.rtcp_destination
+        return destination if destination is not None and self.proof.allows(destination) else None
 
     def start_reports(self, now: float) -> None:
         """The call is up: who takes part reports, also that nothing arrives (RFC 3550 section 6.4)."""
