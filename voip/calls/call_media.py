@@ -160,6 +160,7 @@ class CallMedia:
             rng=self._rng,
             reports=_report_sources(call, receive, send),
             invited=not (call.signalled and call.record.incoming),
+            signalling_host=call.remote_host if call.signalled else None,
         )
         if call.acknowledged:
             session.proof.add(call.remote_host)

@@ -43,10 +43,12 @@ class RtpSession:
         rng: random.Random | None = None,
         reports: ReportSources | None = None,
         invited: bool = True,
+        signalling_host: str | None = None,
     ) -> None:
         """`ntp_offset`, added to monotonic seconds, gives seconds since 1900. `rng` spreads reports over time.
         `reports` is where the figures of our reports come from and where the peer's reports go. `invited`: we chose the
-        peer; False: it called, and gets nothing at an address that has not proved itself."""
+        peer; False: it called, and gets nothing at an address that has not proved itself. `signalling_host`: where its
+        SIP comes from."""
         rng = rng or random.Random()
         self.media = media
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
@@ -61,7 +63,7 @@ class RtpSession:
         self.repair_reception = ReceptionStats(media.repair_clock_rate)
         both = (self.reception, self.repair_reception)
         self.proof = AddressProof(needed=not invited)
-        self._latch = SourceLatch(media)
+        self._latch = SourceLatch(media, signalling_host)
         self.rtcp_session: RtcpSession | None = None
         if cname is not None:
             sources, parameters = reports or ReportSources(), _rtcp_parameters(media)
@@ -149,8 +151,7 @@ class RtpSession:
         if not self._validator.is_expected(packet):
             return self._receive_unknown(ReceivedPacket(packet, now, len(data)))
         if source != latch.source:
-            latch.latch(source)
-            self.proof.add(source[0])
+            self._latch_to(source, packet.ssrc)
         return self._validate(ReceivedPacket(packet, now, len(data)))
 
     def _receive_unknown(self, received: ReceivedPacket) -> list[RtpPacket]:
@@ -166,7 +167,7 @@ class RtpSession:
         """A datagram from another address: none passes until that address has sent a convincing run."""
         self.foreign += 1
         latch, validator = self._latch, self._validator
-        if not latch.may_move(now):
+        if not latch.may_move(source, now):
             return []
         packet = self._parse(data)
         if packet is None or not validator.is_expected(packet):
@@ -177,10 +178,16 @@ class RtpSession:
             return []
         self.last_heard = now
         latch.note_alive(now)
-        latch.latch(source)
-        self.proof.add(source[0])
+        self._latch_to(source, packet.ssrc)
         self.foreign -= len(run.held)
         return [packet for received in run.held for packet in self._validate(received)]
+
+    def _latch_to(self, source: Address, ssrc: int) -> None:
+        """Media is accepted from this address; a stream that came from elsewhere has nothing to say about it."""
+        if self.latched and ssrc != self._validator.ssrc:
+            self._validator.forget()
+        self._latch.latch(source)
+        self.proof.add(source[0])
 
     def _validate(self, received: ReceivedPacket) -> list[RtpPacket]:
         """The packets that the stream gains by one of the peer's, counted."""

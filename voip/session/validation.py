@@ -92,6 +92,11 @@ class StreamValidator:
         self.repair_reception.set_clock_rate(media.repair_clock_rate)
         self._use(media)
 
+    def forget(self) -> None:
+        """The stream so far was not the peer's: the next one begins at its first packet."""
+        self._drop_pending()
+        self.ssrc = None
+
     def _use(self, media: NegotiatedMedia) -> None:
         self._media = media
         self._types = PayloadTypes.of(media)
