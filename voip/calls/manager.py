@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+from voip.audio import LAST_WORDS
 from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
@@ -328,6 +329,7 @@ class CallManager:
         if call.ending is not None:  # the first reason counts, not what becomes of our BYE
             return
         self._media.say_bye(call)
+        self._network.loop.call_later(LAST_WORDS, partial(self._media.close, call))
         call.end(ending, self._network.loop.now() if at is None else at, partial(self._close, call))
 
     def _close(self, call: Call) -> None:
