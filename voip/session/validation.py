@@ -1,7 +1,8 @@
 """Which RTP packets from the peer belong to its stream (RFC 3550 A.1; repair packets: RFC 8627 section 4.2.1).
 
 Payload type, then SSRC, then sequence number. Another SSRC, or a sequence number far from the last, waits until a
-second packet in sequence confirms it.
+second packet in sequence confirms it. A stream that another SSRC has replaced, and that goes on, was not over: it comes
+back at once, and from then on silence has to be longer before another SSRC is believed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from voip.media import FIRST_DYNAMIC, ULPFEC, NegotiatedMedia
 from voip.rtcp import RtcpSession
-from voip.rtp import MAX_MISORDER, ReceptionStats, RtpPacket, unwrap
+from voip.rtp import MAX_DROPOUT, MAX_MISORDER, ReceptionStats, RtpPacket, unwrap
 from voip.session.latch import StreamPosition
 from voip.session.run import PacketRun, ReceivedPacket
 
@@ -24,6 +25,10 @@ EVENT_STEP = 100
 """Sequence numbers from one telephone event to the next: as for any stream (MAX_MISORDER of RFC 3550 A.1)."""
 CONFIRM_SILENCE = 1.5
 """Packet times since the last packet of the stream that is to be replaced."""
+CONTESTED_SILENCE = 0.500
+"""Seconds of that, once a stream has come back: two packets in a row are lost anywhere."""
+RETURN_WITHIN = 2.0
+"""Seconds since its replacement within which a stream that goes on is back at its first packet."""
 
 
 class PayloadTypes(NamedTuple):
@@ -43,6 +48,20 @@ class PayloadTypes(NamedTuple):
         shared = audio | media.shared_payload_types
         events = frozenset(media.audio.arriving_telephone_events)
         return PayloadTypes(clock_rates, audio, shared, shared | {media.arriving_fec_payload_type}, events)
+
+
+class _Replaced(NamedTuple):
+    """A stream in whose place another SSRC came: its SSRC, highest extended sequence number, and when that was."""
+
+    ssrc: int
+    highest: int
+    time: float
+
+    def goes_on_with(self, received: ReceivedPacket) -> bool:
+        """Whether a packet shows that the stream is not over."""
+        packet = received.packet
+        ahead = unwrap(packet.sequence_number, self.highest) - self.highest
+        return packet.ssrc == self.ssrc and 0 < ahead <= MAX_DROPOUT and received.time - self.time <= RETURN_WITHIN
 
 
 class StreamValidator:
@@ -78,6 +97,8 @@ class StreamValidator:
         self._timestamp: int | None = None  # of the last audio packet
         self._timestamp_at = float("-inf")  # its arrival
         self._accepted_at = float("-inf")  # arrival of the last media packet, audio or not
+        self._replaced: _Replaced | None = None
+        self._contested = False  # two SSRCs claim to be the stream
 
     @property
     def position(self) -> StreamPosition:
@@ -95,7 +116,8 @@ class StreamValidator:
     def forget(self) -> None:
         """The stream so far was not the peer's: the next one begins at its first packet."""
         self._drop_pending()
-        self.ssrc = None
+        self.ssrc = self._replaced = None
+        self._contested = False
 
     def _use(self, media: NegotiatedMedia) -> None:
         self._media = media
@@ -152,6 +174,8 @@ class StreamValidator:
             if packet.payload_type in self._types.events and packet.ssrc != announced:
                 return self._validate_event(received)
             if packet.ssrc == announced or (announced is None and self.ssrc is None):
+                return self._begin([received])
+            if self._comes_back(received):
                 return self._begin([received])
             return self._confirm(received)
         if not self.reception.in_window(packet.sequence_number):
@@ -221,9 +245,22 @@ class StreamValidator:
             run = self._pending = PacketRun(received, CONFIRM_HELD)
         if run.count < CONFIRM_PACKETS:
             return []
-        if received.time - self._accepted_at < CONFIRM_SILENCE * self._media.packet_time:
+        silence = CONFIRM_SILENCE * self._media.packet_time
+        if self._contested and run.last.ssrc != self.ssrc:
+            silence = max(silence, CONTESTED_SILENCE)
+        if received.time - self._accepted_at < silence:
             return []  # the current stream has not ended
+        if self.ssrc not in (None, run.last.ssrc) and self.reception.highest is not None:
+            self._replaced = _Replaced(self.ssrc, self.reception.highest, received.time)
         return self._begin(list(run.held))
+
+    def _comes_back(self, received: ReceivedPacket) -> bool:
+        """Whether this is of the stream that another SSRC has replaced, which was not over then."""
+        replaced = self._replaced
+        if replaced is None or self.ssrc == self._media.remote_ssrc or not replaced.goes_on_with(received):
+            return False
+        self._replaced, self._contested = None, True
+        return True
 
     def _drop_pending(self) -> None:
         if self._pending is not None:
