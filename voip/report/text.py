@@ -228,6 +228,7 @@ def _dropped(network: SessionStats, rx: ReceiverStats | None, every: bool) -> li
         "foreign": network.foreign,
         "unknown type": network.unknown_payload_type,
         "stray": network.stray,
+        "excess": network.excess,
         "overruns": network.overruns,
         "not taken by the system": network.unsent,
         "withheld": network.withheld,

@@ -2,6 +2,8 @@
 
 session     RtpSession: the order of the checks, counters, RTCP, keep-alive packets
 latch       SourceLatch: which address the peer's media comes from (symmetric RTP)
+repair      RepairStream: the same of repair packets
+rate        how much of both is worked on
 proof       AddressProof: which addresses our packets may go to
 validation  StreamValidator: payload type, SSRC and sequence number of what that address sends
 run         packets in sequence that wait for confirmation

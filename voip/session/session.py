@@ -16,6 +16,7 @@ from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
 from voip.session.addresses import Address
 from voip.session.latch import SourceLatch
 from voip.session.proof import AddressProof
+from voip.session.rate import RTCP_BURST, RTCP_RATE, Allowance
 from voip.session.run import ReceivedPacket
 from voip.session.validation import StreamValidator
 from voip.stats import SessionStats
@@ -69,6 +70,7 @@ class RtpSession:
             sources, parameters = reports or ReportSources(), _rtcp_parameters(media)
             self.rtcp_session = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
         self._validator = StreamValidator(media, *both, self.rtcp_session)
+        self._rtcp_allowance = Allowance(RTCP_RATE, RTCP_BURST)
         self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap
         self._kept_alive = 0
 
@@ -114,6 +116,7 @@ class RtpSession:
             stray=self.stray,
             looped=self._validator.looped,
             rtcp=self.rtcp,
+            excess=self._rtcp_allowance.refused + self._validator.repair.excess,
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,
             rtcp_ip_bytes=self.rtcp_ip_bytes,
@@ -212,6 +215,8 @@ class RtpSession:
             return
         self.rtcp += 1
         self.rtcp_ip_bytes += len(data) + latch.ip_header
+        if not self._rtcp_allowance.take(now):
+            return
         if self.rtcp_session is not None and not self.rtcp_session.receive(data, now):
             self.malformed += 1
             return
