@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.failures import Failures
+from voip.net.floods import FloodGuard
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
 from voip.net.sockets import datagrams, family_of, try_bind
@@ -60,8 +61,11 @@ class MediaTransport:
         on_stun: OnStun,
         failures: Failures,
         trace: Trace | None = None,
+        say: Callable[[int, str], object] = lambda level, text: None,
+        stun_hosts: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source."""
+        """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source, which
+        come from `stun_hosts`. `say` prints a line from the given verbosity on."""
         self._loop, self._on_stun, self._failures, self._trace = loop, on_stun, failures, trace or Trace()
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
@@ -81,6 +85,7 @@ class MediaTransport:
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._open, self._reading = True, False
+        self._guard, self._stun_hosts = FloodGuard(loop, self._sockets, say), stun_hosts
 
     @property
     def ip_version(self) -> int:
@@ -153,6 +158,7 @@ class MediaTransport:
         if self.rtp.family == socket.AF_INET6:
             find_zone(session.remote[0])  # SDP may name another address than SIP came from
         self._session, self._on_packet = session, on_packet
+        self._guard.watch(session, self._stun_hosts)
         self._read(True)
         self._loop.add(self)
         if session.media.direction.sends and session.may_send and not opens_path:
@@ -178,6 +184,7 @@ class MediaTransport:
     def _receive(self, sock: socket.socket) -> None:
         for data, source in datagrams(sock, partial(self._note_refused, sock)):
             arrival = self._loop.now()
+            self._guard.note(source, arrival)
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
             elif self._session is not None:
@@ -216,6 +223,7 @@ class MediaTransport:
         if self._session is not None and self._open:
             for sock in self._sockets:
                 self._receive(sock)
+        self._guard.close()
         self._read(False)
         self._open = False
         self._loop.remove(self)
@@ -239,10 +247,11 @@ class MediaPorts:
         ports: tuple[int, int] | None = None,
         dscp: int,
         trace: Trace | None = None,
+        say: Callable[[int, str], object] = lambda level, text: None,
     ) -> None:
         """`ports`: first and last of the range to use; None: any."""
         self._loop, self._addresses, self._failures = loop, addresses, failures
-        self._ports, self._dscp, self._trace = ports, dscp, trace
+        self._ports, self._dscp, self._trace, self._say = ports, dscp, trace, say
 
     def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
         """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
@@ -265,6 +274,8 @@ class MediaPorts:
             on_stun=self._addresses.receive_stun,
             failures=self._failures,
             trace=self._trace,
+            say=self._say,
+            stun_hosts=lambda: self._addresses.stun_hosts,
         )
 
 

@@ -117,6 +117,15 @@ class SourceLatch:
         self.source = source[:2]
         self.ip_header = IP_UDP_HEADER[6 if ":" in self._latched[0] else 4]
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that the peer's media or RTCP is expected from; none without signalling, until it has come."""
+        if self.unsignalled and self._latched is None:
+            return frozenset()
+        places = (self._latched, self._signalled, self._media.remote_rtcp, (self._signalling_host or "", 0))
+        known = {canonical(place)[0] for place in places if place is not None}
+        return frozenset(known.difference(_UNSPECIFIED_HOSTS))
+
     # -- another address ----------------------------------------------------------------------------------------------
 
     def may_move(self, source: Address, now: float) -> bool:

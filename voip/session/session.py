@@ -100,6 +100,15 @@ class RtpSession:
         return self._validator.stray
 
     @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that the peer's datagrams are expected from; none while anyone may be the peer."""
+        return self._latch.hosts
+
+    def note_filtered(self, count: int) -> None:
+        """So many datagrams of other addresses did not even get here."""
+        self.foreign += count
+
+    @property
     def peer_left(self) -> bool:
         """Whether the peer has sent an RTCP BYE, which ends nothing by itself."""
         return self.rtcp_session is not None and self.rtcp_session.peer_left
