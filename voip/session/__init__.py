@@ -15,7 +15,16 @@ payload type, SSRC, sequence number.
 
 from voip.session.addresses import Address
 from voip.session.latch import LATCH_HELD
+from voip.session.rate import Allowance
 from voip.session.session import MAX_RECEIVED_BYTES, MIN_RECEIVED_BYTES, RtpSession
 from voip.session.validation import CONFIRM_HELD
 
-__all__ = ["CONFIRM_HELD", "LATCH_HELD", "MAX_RECEIVED_BYTES", "MIN_RECEIVED_BYTES", "Address", "RtpSession"]
+__all__ = [
+    "CONFIRM_HELD",
+    "LATCH_HELD",
+    "MAX_RECEIVED_BYTES",
+    "MIN_RECEIVED_BYTES",
+    "Address",
+    "Allowance",
+    "RtpSession",
+]
