@@ -46,6 +46,7 @@ def test_s9_a_third_address_gets_five_tiny_packets_until_it_speaks(tmp_path: Pat
         assert status(answer) == 200
         before = come(third, WATCHED)
         peer.send(peer.request("ACK", target, call_id=call_id, to=value(answer, "To")), target)
+        far.wait_for(f"is sent nothing at {THIRD} until RTP or RTCP comes from there")
         after = come(third, WATCHED)
         sent = before + after
         assert 1 <= len(sent) <= 5
