@@ -167,6 +167,31 @@ def test_the_noise_has_the_level_that_is_told(told: int, rate: int) -> None:
     assert 20 * math.log10(float(np.sqrt(np.mean(np.square(sound)))) / 32768) == pytest.approx(-told, abs=0.5)
 
 
+def test_s15_noise_is_made_ten_times_a_second_whatever_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 192 kHz each takes 10 ms: a peer that described another one 200 times a second took a whole core."""
+    made: list[bytes] = []
+    make = ComfortNoise._make
+
+    def counted(noise: ComfortNoise, payload: bytes) -> object:
+        made.append(payload)
+        return make(noise, payload)
+
+    monkeypatch.setattr(ComfortNoise, "_make", counted)
+    making = ComfortNoise(1, RATE)
+    for packet in range(400):  # two seconds
+        making.sound(bytes([40 + packet % 60]), RATE // 200)
+    assert 19 <= len(made) <= 21
+
+
+def test_a_description_that_stays_is_heard_and_silence_is_at_once() -> None:
+    making = ComfortNoise(1, RATE)
+    loud = making.sound(bytes([40]), 80)
+    making.sound(bytes([60]), RATE // 5)
+    quiet = making.sound(bytes([60]), RATE // 5)
+    assert 7 < loud.std() / quiet.std() < 14  # 20 dB, roughly: the first is short
+    assert not making.sound(b"", 100).any()
+
+
 def test_the_noise_is_never_loud_and_an_empty_payload_is_silence() -> None:
     making = ComfortNoise(1, RATE)
     assert 20 * math.log10(float(np.sqrt(np.mean(np.square(making.sound(b"\x00", RATE))))) / 32768) <= -29.0

@@ -166,8 +166,9 @@ def test_verbose_shows_every_row_good_or_not() -> None:
         "            buffer at most 60 ms",
         "  clock     the other side's runs 3 ppm slower than ours",
         "  network   jitter 0.3 ms (max 1.0)   round trip 1.2 ms",
-        "  dropped   malformed 0   foreign 0   unknown type 0   stray 0   overruns 0",
-        "            not taken by the system 0   FEC rejected 0",
+        "  dropped   malformed 0   foreign 0   unknown type 0   stray 0   excess 0",
+        "            overruns 0   not taken by the system 0   withheld 0",
+        "            FEC rejected 0",
     ]
 
 

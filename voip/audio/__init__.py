@@ -10,7 +10,7 @@ in_band     what Opus' in-band FEC should expect              levels: peak, ener
 
 from voip.audio.dtmf import Digit, DtmfSender, untaken
 from voip.audio.mixer import Mixer
-from voip.audio.receiver import AudioReceiver
+from voip.audio.receiver import LAST_WORDS, AudioReceiver
 from voip.audio.sender import AudioSender, Fanout
 
-__all__ = ["AudioReceiver", "AudioSender", "Digit", "DtmfSender", "Fanout", "Mixer", "untaken"]
+__all__ = ["LAST_WORDS", "AudioReceiver", "AudioSender", "Digit", "DtmfSender", "Fanout", "Mixer", "untaken"]

@@ -22,6 +22,11 @@ LEAD_IN = 0.005
 """Seconds of silence at a time before the stream starts: how exactly its start is timed."""
 CLOCK_RATE_PAUSE = 0.1
 """Seconds between two changes of the clock rate at least: a peer that mixes clock rates must not take all our time."""
+LAST_WORDS = 0.3
+"""Seconds after the end for which packets are still taken: the network may let the end of the signalling overtake the
+last of the sound."""
+PLAYED_OUT_AFTER = 1.0
+"""Seconds from the end after which the stream is over in any case, if its delay is no longer: whatever is sent."""
 SNAPSHOT_INTERVAL = 0.1
 """Seconds between two statistics snapshots."""
 
@@ -54,7 +59,7 @@ class AudioReceiver:
         self._ready = SampleQueue(sample_rate, channels)
         self._now = 0.0
         self._snapshot_at = float("-inf")
-        self._finished = False
+        self._finished_at: float | None = None
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._media = media
         self._clock = ClockFollower(media.clock_rate)
@@ -64,11 +69,8 @@ class AudioReceiver:
         self._reception = Reception(media, self._playout, self._dtmf.receive)
 
     def put(self, packet: RtpPacket, arrival: float) -> None:
-        """Take in an accepted packet, media or repair, that arrived at `arrival`: also after `finish`, until drained.
-
-        The network may let the end of the signalling overtake the last of the sound.
-        """
-        if not self.drained:
+        """Take in an accepted packet, media or repair, that arrived at `arrival`: until LAST_WORDS after `finish`."""
+        if not self.drained and (self._finished_at is None or arrival <= self._finished_at + LAST_WORDS):
             self._follow_clock_rate(packet, arrival)
             self._reception.put(packet, arrival)
             payload_type = packet.payload_type
@@ -86,6 +88,9 @@ class AudioReceiver:
             self._watch_loss(now)
             self._follow_clock(now)
             self._publish(now)
+        if self._finished_at is not None:
+            over = max(PLAYED_OUT_AFTER, LAST_WORDS + self._latency_max)
+            self.drained = self.drained or now - self._finished_at >= over
         return self._ready.take(samples)
 
     def note_unheard(self, seconds: float) -> None:
@@ -93,8 +98,10 @@ class AudioReceiver:
         self._counters.note_unheard(seconds)
 
     def finish(self, now: float) -> None:
-        """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True."""
-        self._finished = True
+        """The sender has stopped: what is here is still to be read, to its last sample; then `drained` is True.
+        May be called again."""
+        if self._finished_at is None:
+            self._finished_at = now
         self._dtmf.release()
         self._playout.finish()
         self._publish(now)
@@ -185,8 +192,8 @@ class AudioReceiver:
                 return
             if not len(self._ready):
                 self.drained = True
-        silence = wanted if self._finished else min(wanted, max(1, round(LEAD_IN * self._format[0])))
-        if not self._counters.played and not self._finished and self._media.direction.receives:
+        silence = wanted if self._finished_at is not None else min(wanted, max(1, round(LEAD_IN * self._format[0])))
+        if not self._counters.played and self._finished_at is None and self._media.direction.receives:
             self._counters.silence.await_first(silence / self._format[0])
         self._ready.append_silence(silence)
 

@@ -73,6 +73,8 @@ class Call:
         self.ended: float | None = None
         self.ending: CallEnded | None = None
         self.failure: Outcome | None = None
+        self.acknowledged = False
+        """The caller has sent the ACK of our answer, so that its SIP host is the one that it seems to be."""
         self.unacknowledged = False
         """It was closed before the peer had responded to the end of its signalling."""
         self._began = now
@@ -126,6 +128,18 @@ class Call:
         self.record = replace(self.record, media=self.lines[0].media, setup=now - self._began)
         for line in self.lines:
             line.start(now)
+
+    def acknowledge(self) -> None:
+        """The caller has acknowledged our answer: media may go to the host that it calls from."""
+        self.acknowledged = True
+        for line in self.lines:
+            line.session.proof.add(self.remote_host)
+        self.send_when_proven()
+
+    def send_when_proven(self) -> None:
+        """Begin to send what waits for a proof of the peer's address; to be asked now and then."""
+        for line in self.lines:
+            line.send_when_proven()
 
     def renegotiate(self, media: NegotiatedMedia, now: float) -> None:
         """Go on with what was agreed on anew; the peer is there, then."""

@@ -103,6 +103,18 @@ class CallMedia:
             line.transport.attach(line.session, line.packet_sink)
         self._start(call)
 
+    def acknowledge(self, call: Call) -> None:
+        """The caller has acknowledged our answer: media may go to the host that it calls from."""
+        call.acknowledge()
+        self._tell_unproven(call)
+
+    def _tell_unproven(self, call: Call) -> None:
+        if call.acknowledged and any(line.send and not line.session.may_send for line in call.lines):
+            host = call.lines[0].session.remote[0]
+            self._console.say(
+                1, f"{call.record.peer} is sent nothing at {host} until RTP or RTCP comes from there: SIP does not"
+            )
+
     def begin_early(self, call: Call, media: NegotiatedMedia) -> None:
         """Play what comes before the call is answered, and open a NAT for it; nothing of ours is sent."""
         line = self._add_line(call, media)
@@ -147,13 +159,18 @@ class CallMedia:
             ntp_offset=self._network.ntp_offset,
             rng=self._rng,
             reports=_report_sources(call, receive, send),
+            invited=not (call.signalled and call.record.incoming),
+            signalling_host=call.remote_host if call.signalled else None,
         )
+        if call.acknowledged:
+            session.proof.add(call.remote_host)
         line = MediaLine(media, call.transport, session, receive, send)
         call.add_line(line)
         return line
 
     def _start(self, call: Call) -> None:
         call.start(self._network.loop.now())
+        self._tell_unproven(call)
         waited_at = call.record.peer
         if not call.signalled and call.record.incoming:
             call.record = replace(call.record, peer=f"rtp://{format_host(*call.lines[0].session.remote)}")

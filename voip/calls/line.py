@@ -26,7 +26,7 @@ class MediaLine:
         self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
         self._unplayed = 0
-        self._listening = False
+        self._listening = self._send_awaits_proof = False
 
     @property
     def streams(self) -> list[MediaStream]:
@@ -43,7 +43,13 @@ class MediaLine:
         """Let it flow; its transport is attached to its session."""
         self.listen()
         self.session.start_reports(now)
-        if self.send is not None:
+        self._send_awaits_proof = self.send is not None
+        self.send_when_proven()
+
+    def send_when_proven(self) -> None:
+        """Begin to send once media may go where the peer's description says; to be asked again until then."""
+        if self._send_awaits_proof and self.send is not None and self.session.may_send:
+            self._send_awaits_proof = False
             self.send.start(self.media, self.transport.send_rtp)
 
     def listen(self) -> None:
@@ -59,6 +65,7 @@ class MediaLine:
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
         """Take a packet that the session has accepted."""
+        self.send_when_proven()
         if self.receive is not None:
             self.receive.packet_sink(packet, arrival)
         elif packet.payload:  # an empty one only keeps a NAT open
@@ -68,6 +75,8 @@ class MediaLine:
         """Go on with what was agreed on anew."""
         self.media = media
         self.session.update(media)
+        if not self.session.may_send:
+            self.transport.open_path()
         for stream in self.streams:
             stream.renegotiate(media)
 
@@ -85,6 +94,7 @@ class MediaLine:
             icmp_at=self.transport.icmp_at,
             icmp_since=self.transport.icmp_since,
             unsent=self.transport.unsent,
+            withheld=self.session.proof.withheld,
             unplayed=self._unplayed,
             overruns=overruns,
         )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+from voip.audio import LAST_WORDS
 from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
@@ -278,7 +279,10 @@ class CallManager:
 
     def _on_established(self, event: CallEstablished) -> None:
         call = self._table.get(event.call_id)
-        if call is not None and call.negotiation.awaits_answer:
+        if call is None:
+            return
+        self._media.acknowledge(call)
+        if call.negotiation.awaits_answer:
             self._names.resolve(call, event.answer, partial(self._take_answer, call))
 
     # --- calls of both kinds --------------------------------------------------------------------------------------
@@ -325,6 +329,7 @@ class CallManager:
         if call.ending is not None:  # the first reason counts, not what becomes of our BYE
             return
         self._media.say_bye(call)
+        self._network.loop.call_later(LAST_WORDS, partial(self._media.close, call))
         call.end(ending, self._network.loop.now() if at is None else at, partial(self._close, call))
 
     def _close(self, call: Call) -> None:
@@ -346,6 +351,7 @@ class CallManager:
         now = self._network.loop.now()
         for call in self._table:
             self._watch.check(call, now)
+            call.send_when_proven()
             self._address_change.check(call, now)
         self._account.check(now)
         self._warnings.look(now)

@@ -7,6 +7,7 @@ is its `stream_id`, so that any number of them, of any calls, are mixed into one
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -106,6 +107,8 @@ class SendStream:
         self._settings, self._rng = settings, rng
         self._dtmf = DtmfSender(settings.keys)  # capture thread
         self._final: SenderStats | None = None
+        self._reports: deque[PathReport] = deque(maxlen=1)  # for the capture thread
+        self._report_waits = False
 
     def start(self, media: NegotiatedMedia, transmit: Transmit) -> None:
         """Join what is fed from the input; `transmit` is called on the capture thread."""
@@ -123,14 +126,22 @@ class SendStream:
         self._capture.post(self._leave, ended)
 
     def on_report(self, report: PathReport) -> None:
-        """The peer has reported on what it received."""
-        self._capture.post(self._capture.fanout.report, self._stream_id, report)
+        """The peer has reported on what it received. One report at most waits for the capture thread: the newest."""
+        self._reports.append(report)
+        if not self._report_waits:
+            self._report_waits = True
+            self._capture.post(self._take_report)
 
     def statistics(self) -> SenderStats | None:
         """What is known so far, after the end too: the last RTCP of both sides comes later. Any thread may ask."""
         fanout = self._capture.fanout
         stats = fanout.stats.get(self._stream_id)
         return self._final if stats is None else replace(stats, levels=fanout.levels)
+
+    def _take_report(self) -> None:  # capture thread
+        self._report_waits = False  # first: what is appended from now on posts anew
+        while self._reports:
+            self._capture.fanout.report(self._stream_id, self._reports.popleft())
 
     def _join(self, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:  # capture thread
         source, fec, keys = self._capture.source, self._settings.fec, self._settings.keys

@@ -195,7 +195,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     _capturing(two_way)
     _answering(parser.add_argument_group("answering"))
     add_account(parser.add_argument_group("account"), answers=True)
-    _common(parser, sound, codecs.NAMES, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
+    _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "input", "loop")
     if found.max_calls < 1:

@@ -52,8 +52,9 @@ more than the networks that this is made for have: without Opus it would be what
 NAMES = tuple(implementation.label for implementation in IMPLEMENTATIONS)
 """The common names of the codecs, in order of preference."""
 DEFAULT = tuple(name for name in NAMES if name != "aac")
-"""Those that are offered unless others are asked for; all are accepted. No phone speaks AAC in a call, and its lines
-would make an INVITE longer than the 1300 bytes up to which it may go over UDP (RFC 3261 section 18.1.1)."""
+"""Those that are offered and accepted unless others are asked for. No phone speaks AAC in a call, its lines would make
+an INVITE longer than the 1300 bytes up to which it may go over UDP (RFC 3261 section 18.1.1), and its decoder is a
+large native library: what strangers send reaches it only where the user wants that."""
 
 
 def find(name: str, clock_rate: int, channels: int, fmtp: str = "") -> Codec | None:

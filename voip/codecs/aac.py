@@ -60,6 +60,7 @@ _UNSUPPORTED = (
 )
 _MAX_CONFIG_BYTES = 64
 _LAYOUTS = {1: "mono", 2: "stereo"}
+_PLANES = "fltp"  # float, a plane for each channel
 
 
 class Aac(Implementation):
@@ -301,7 +302,7 @@ class AacEncoder(Encoder):
         self._av = _library()
         self._channels = codec.channels
         native = self._av.CodecContext.create("aac", "w")
-        native.sample_rate, native.layout, native.format = codec.sample_rate, _LAYOUTS[codec.channels], "fltp"
+        native.sample_rate, native.layout, native.format = codec.sample_rate, _LAYOUTS[codec.channels], _PLANES
         native.bit_rate, native.time_base = _bitrate(codec), Fraction(1, codec.sample_rate)
         native.options = {"aac_coder": CODER}
         self._native = native
@@ -317,7 +318,7 @@ class AacEncoder(Encoder):
 
     def _unit(self, pcm: Pcm) -> bytes:
         planes = np.ascontiguousarray(pcm.T, np.float32) / np.float32(32768.0)
-        frame = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout=_LAYOUTS[self._channels])
+        frame = self._av.AudioFrame.from_ndarray(planes, format=_PLANES, layout=_LAYOUTS[self._channels])
         frame.sample_rate, frame.pts = self.sample_rate, self._position
         self._position += FRAME
         return b"".join(bytes(packet) for packet in self._native.encode(frame))
@@ -368,7 +369,7 @@ class AacDecoder:
         if len(frames) != 1 or frames[0].sample_rate != self._rate or frames[0].samples != FRAME:
             raise ProtocolError("AAC access unit that is not a frame of the stream")
         channels = frames[0].layout.nb_channels
-        if channels not in _LAYOUTS:
+        if channels not in _LAYOUTS or frames[0].format.name != _PLANES:
             # A unit may redefine its channels by a program_config_element (14496-3 section 4.4.1.1), and PyAV reads
             # beyond a frame's plane pointers, of which there are eight: the planes must not be touched.
             self._begin()

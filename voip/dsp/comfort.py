@@ -16,23 +16,28 @@ MAX_COEFFICIENTS = 16
 """Reflection coefficients of the spectrum that are used; further ones are ignored."""
 PERIOD_SECONDS = 0.5
 """The noise repeats after so long: too long for an ear to notice."""
+CHANGE_SECONDS = 0.1
+"""Seconds of sound between two makings at least: each costs milliseconds, and rooms do not change faster."""
 
 
 class ComfortNoise:
-    """Makes noise of the level and spectrum described last."""
+    """Makes noise of the level and spectrum described last, or up to CHANGE_SECONDS before."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._channels = channels
         self._length = 1 << round(PERIOD_SECONDS * sample_rate).bit_length()
+        self._change = round(CHANGE_SECONDS * sample_rate)
+        self._since_made = self._change
         self._payload: bytes | None = None
         self._noise: Floats = np.zeros((1, channels), np.float32)
         self._position = 0
 
     def sound(self, payload: bytes, samples: int) -> Floats:
         """The next `samples` of the noise that a payload describes; an empty one is silence."""
-        if payload != self._payload:
-            self._payload = payload
+        if payload != self._payload and (not payload or self._since_made >= self._change):
+            self._payload, self._since_made = payload, 0
             self._noise = self._make(payload)
+        self._since_made = min(self._since_made + samples, self._change)
         where = np.arange(self._position, self._position + samples) % len(self._noise)
         self._position = (self._position + samples) % len(self._noise)
         return self._noise[where]

@@ -137,6 +137,11 @@ class OwnAddresses:
 
         stun.ask(sockets, remote_host, on_mapped, port.read_early)
 
+    @property
+    def stun_hosts(self) -> tuple[str, ...]:
+        """Where STUN responses come from."""
+        return () if self._stun is None else self._stun.hosts
+
     def receive_stun(self, data: bytes, source: tuple[str, int]) -> None:
         """Handle a STUN message from any of our sockets, and send what was waiting for it."""
         if self._stun is None:

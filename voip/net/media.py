@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.failures import Failures
+from voip.net.floods import FloodGuard
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
 from voip.net.sockets import datagrams, family_of, try_bind
@@ -25,6 +26,8 @@ REFUSAL_GAP = 1.25
 """Seconds without a refusal after which a port that is sent to was open: Linux tells each host once a second."""
 MEDIA_KEEP_ALIVE = 15.0
 """Seconds without a sent packet after which a keep-alive refreshes the mapping of a NAT (RFC 6263 section 5)."""
+UNPROVEN_KEEP_ALIVE = 1.0
+"""The same while the peer's address has not proved itself: our NAT may be what keeps its first packet away."""
 
 OnPacket = Callable[[RtpPacket, float], None]
 """Called with each accepted packet and the time of its arrival."""
@@ -58,8 +61,11 @@ class MediaTransport:
         on_stun: OnStun,
         failures: Failures,
         trace: Trace | None = None,
+        say: Callable[[int, str], object] = lambda level, text: None,
+        stun_hosts: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source."""
+        """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source, which
+        come from `stun_hosts`. `say` prints a line from the given verbosity on."""
         self._loop, self._on_stun, self._failures, self._trace = loop, on_stun, failures, trace or Trace()
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
@@ -79,6 +85,7 @@ class MediaTransport:
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._open, self._reading = True, False
+        self._guard, self._stun_hosts = FloodGuard(loop, self._sockets, say), stun_hosts
 
     @property
     def ip_version(self) -> int:
@@ -88,13 +95,16 @@ class MediaTransport:
     # --- out ------------------------------------------------------------------------------------------------------
 
     def send_rtp(self, datagram: bytes) -> bool:
-        """Send a media or repair packet to the peer. Capture thread. False if the address of the peer is unknown:
-        before `attach`, or without signalling until a packet has come from it."""
+        """Send a media or repair packet to the peer. Capture thread. False if the address of the peer is unknown
+        (before `attach`, or without signalling until a packet has come from it), or has not proved itself."""
         session = self._session
         if session is None:
             return False
         remote = session.remote
         if not remote[1]:
+            return False
+        if not session.may_send:
+            session.proof.withhold()
             return False
         self._transmit(self.rtp, remote, datagram)
         return True
@@ -120,7 +130,13 @@ class MediaTransport:
             return
         if self.sent == sent and (datagram := session.keep_alive()) is not None:
             self._transmit(self.rtp, session.remote, datagram)
-        self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
+        pause = MEDIA_KEEP_ALIVE if session.may_send else UNPROVEN_KEEP_ALIVE
+        self._loop.call_later(pause, partial(self._keep_alive, self.sent))
+
+    def open_path(self) -> None:
+        """Send one keep-alive now: the peer's media may come from an address that our NAT does not know."""
+        if self._session is not None and (datagram := self._session.keep_alive()) is not None:
+            self._transmit(self.rtp, self._session.remote, datagram)
 
     def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
         """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
@@ -142,9 +158,10 @@ class MediaTransport:
         if self.rtp.family == socket.AF_INET6:
             find_zone(session.remote[0])  # SDP may name another address than SIP came from
         self._session, self._on_packet = session, on_packet
+        self._guard.watch(session, self._stun_hosts)
         self._read(True)
         self._loop.add(self)
-        if session.media.direction.sends and not opens_path:
+        if session.media.direction.sends and session.may_send and not opens_path:
             self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
         else:
             self._keep_alive(self.sent)
@@ -167,6 +184,7 @@ class MediaTransport:
     def _receive(self, sock: socket.socket) -> None:
         for data, source in datagrams(sock, partial(self._note_refused, sock)):
             arrival = self._loop.now()
+            self._guard.note(source, arrival)
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
             elif self._session is not None:
@@ -205,6 +223,7 @@ class MediaTransport:
         if self._session is not None and self._open:
             for sock in self._sockets:
                 self._receive(sock)
+        self._guard.close()
         self._read(False)
         self._open = False
         self._loop.remove(self)
@@ -228,10 +247,11 @@ class MediaPorts:
         ports: tuple[int, int] | None = None,
         dscp: int,
         trace: Trace | None = None,
+        say: Callable[[int, str], object] = lambda level, text: None,
     ) -> None:
         """`ports`: first and last of the range to use; None: any."""
         self._loop, self._addresses, self._failures = loop, addresses, failures
-        self._ports, self._dscp, self._trace = ports, dscp, trace
+        self._ports, self._dscp, self._trace, self._say = ports, dscp, trace, say
 
     def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
         """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
@@ -254,6 +274,8 @@ class MediaPorts:
             on_stun=self._addresses.receive_stun,
             failures=self._failures,
             trace=self._trace,
+            say=self._say,
+            stun_hosts=lambda: self._addresses.stun_hosts,
         )
 
 

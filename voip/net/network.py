@@ -56,7 +56,9 @@ class Network:
         self.sip = SipTransport(
             self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced
         )
-        self.media = MediaPorts(self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced)
+        self.media = MediaPorts(
+            self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say
+        )
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
 

@@ -78,6 +78,11 @@ class StunClient:
         self._resolver.look_up_stun(self._host, self._port, families, on_resolved)
         self._refresh(sockets)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The literal addresses of the server, as far as they are known."""
+        return tuple(host for host, _ in self._servers.values())
+
     def mapped(self, sock: socket.socket, remote_host: str) -> Mapped | None:
         """The public address of a SIP socket for the peer at `remote_host`; None: unknown, or no use to that peer."""
         return self._sip.get(sock) if self._helps_towards(remote_host) else None

@@ -6,17 +6,23 @@ Secrets are left out: what digest authentication computes from passwords, and ke
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime
 
 from voip.errors import ProtocolError
 from voip.printable import one_line, printable
 from voip.rtcp.packets import parse
+from voip.session import Allowance
 from voip.sip import Address
 from voip.sip.grammar import format_host
 
 RTCP_TYPES = range(192, 224)
 """Of the second byte: RTCP on a port that RTP may share (RFC 5761 section 4)."""
+RTCP_RATE, RTCP_BURST = 20.0, 40.0
+"""RTCP datagrams a second that are shown, and at once: to read and write each takes milliseconds."""
+MOST_PACKETS = 20
+"""Packets of one datagram that are shown."""
 _VALUE = r'\s*=\s*(?:"(?:[^"\\\r\n]|\\.)*"?|[^\s,;]+)'
 _SECRETS = (
     (re.compile(rf"(?i)\b(response|c?nonce|nextnonce|rspauth|opaque){_VALUE}"), r"\1=..."),
@@ -31,9 +37,14 @@ class Trace:
     """Writes each message and packet, if it is on. `write` takes lines; None: off, and then it costs a comparison."""
 
     def __init__(
-        self, write: Callable[[str], object] | None = None, clock: Callable[[], datetime] = datetime.now
+        self,
+        write: Callable[[str], object] | None = None,
+        clock: Callable[[], datetime] = datetime.now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._write, self._clock = write, clock
+        """`clock` is for people, `monotonic` (seconds) for the rate."""
+        self._write, self._clock, self._monotonic = write, clock, monotonic
+        self._rtcp, self._unshown = Allowance(RTCP_RATE, RTCP_BURST), 0
 
     def sip(self, verb: str, data: bytes, address: Address) -> None:
         """A SIP message that was "sent to" or "received from" this address."""
@@ -47,14 +58,20 @@ class Trace:
         self._write(f"{self._time()} SIP {verb} {place}, {len(data)} bytes\n{body}")
 
     def rtcp(self, verb: str, data: bytes, address: tuple[str, int]) -> None:
-        """A datagram, if it is RTCP."""
+        """A datagram, if it is RTCP; of a flood a part, and how many were left out."""
         if self._write is None or len(data) < 2 or data[1] not in RTCP_TYPES:
+            return
+        if not self._rtcp.take(self._monotonic()):
+            self._unshown += 1
             return
         try:
             packets = [one_line(str(packet)) for packet in parse(data, reduced_size=True)]
         except ProtocolError as error:
             packets = [f"cannot be read: {error}"]
-        body = "".join(f"\n  | {packet}" for packet in packets)
+        more = [f"and {len(packets) - MOST_PACKETS} more"] if len(packets) > MOST_PACKETS else []
+        more += [f"before it {self._unshown} were not shown"] if self._unshown else []
+        self._unshown = 0
+        body = "".join(f"\n  | {packet}" for packet in [*packets[:MOST_PACKETS], *more])
         self._write(f"{self._time()} RTCP {verb} {format_host(*address)}, {len(data)} bytes{body}")
 
     def _time(self) -> str:

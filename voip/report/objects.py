@@ -282,4 +282,6 @@ def _tx_object(tx: SenderStats, network: SessionStats | None) -> dict[str, Any]:
         "unplayed": tx.unplayed,
         "icmp_errors": network.icmp_errors if network else None,
         "unsent": network.unsent if network else None,
+        "excess": network.excess if network else None,
+        "withheld": network.withheld if network else None,
     }

@@ -234,8 +234,10 @@ def _dropped(network: SessionStats, rx: ReceiverStats | None, every: bool) -> li
         "foreign": network.foreign,
         "unknown type": network.unknown_payload_type,
         "stray": network.stray,
+        "excess": network.excess,
         "overruns": network.overruns,
         "not taken by the system": network.unsent,
+        "withheld": network.withheld,
         "FEC rejected": rx.fec_rejected if rx is not None else 0,
     }
     return [f"{name} {count}" for name, count in strange.items() if count or every]

@@ -106,8 +106,9 @@ def make_answer(
     offered, choice, codec = _choose(offer, capabilities, endpoint)
     fec = find_fec(offered, codec, choice, _answerable_schemes(offer, offered, capabilities))
     mux = offered.value("rtcp-mux") is not None
+    direction = _answerable_direction(offer, offered, codec, capabilities)
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
-    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, capabilities.direction)
+    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, direction)
     negotiated = _negotiated(agreed, capabilities, endpoint)
     media = MediaDescription("audio", endpoint.port, offered.profile, [])
     for number in offered.formats:
@@ -312,7 +313,8 @@ def _send_window(agreed: _Agreed, capabilities: Capabilities, ptime: float) -> f
 def _choose(
     offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
 ) -> tuple[MediaDescription, str, Codec]:
-    """The first usable audio line, and its first format that is one of our codecs, at whatever rate.
+    """The first usable audio line, and its first format that is one of our codecs: one that we can send, if the peer
+    wants to hear us, else at whatever rate.
 
     A line of another IP version than our socket's is the last choice, and only if its peer sends: linphone 5 names its
     IPv6 address in a call over IPv4, and what it sends shows where it is (RFC 4961).
@@ -320,15 +322,47 @@ def _choose(
     names = {codec.name for codec in capabilities.codecs}
     reached = [media for media in offer.media if _is_usable(offer, media, endpoint)]
     others = [media for media in offer.media if _is_usable(offer, media) and offer.direction(media).sends]
-    for media in reached + others:
-        if media.kind == "audio" and media.port:
-            for number in media.formats:
-                codec = media.codec(number)
-                if codec and codec.name in names:
-                    return media, number, codec
+    known = [
+        (media, number, codec)
+        for media in reached + others
+        if media.kind == "audio" and media.port
+        for number in media.formats
+        if (codec := media.codec(number)) and codec.name in names
+    ]
+    for media, number, codec in known:
+        if _may_send(offer, media, codec, capabilities):
+            return media, number, codec
+    if known:
+        return known[0]
     lines = [media for media in offer.media if media.kind == "audio" and media.port]
     offered = "; ".join(_describe(media) + _unreachable(offer, media, endpoint) for media in lines)
     raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; known {', '.join(sorted(names))}")
+
+
+def _may_send(offer: SessionDescription, media: MediaDescription, codec: Codec, capabilities: Capabilities) -> bool:
+    """Whether we send nothing of what our source has not: no format of a higher rate, or of more channels, than ours of
+    that name. A peer must not make us send more than the user has asked for."""
+    if not (capabilities.direction.sends and offer.direction(media).receives):
+        return True
+    size = (codec.clock_rate, codec.rtpmap_channels or codec.channels)
+    ours = [
+        (each.clock_rate, each.rtpmap_channels or each.channels)
+        for each in capabilities.codecs
+        if each.name == codec.name
+    ]
+    return any(size[0] <= rate and size[1] <= channels for rate, channels in ours)
+
+
+def _answerable_direction(
+    offer: SessionDescription, media: MediaDescription, codec: Codec, capabilities: Capabilities
+) -> Direction:
+    """What we are willing to do with this format. NegotiationError if that is nothing."""
+    if _may_send(offer, media, codec, capabilities):
+        return capabilities.direction
+    direction = capabilities.direction.limited_to(Direction.RECVONLY)
+    if not (direction.receives and offer.direction(media).sends):
+        raise NegotiationError(f"nothing in common: we do not send as much as {codec}")
+    return direction
 
 
 def _matches(ours: MediaDescription, theirs: MediaDescription) -> list[tuple[Codec, str, str]]:

@@ -2,20 +2,19 @@
 
 The address in the peer's SDP is accepted at once. Any other address (the peer is behind a NAT, or has moved) must
 first send a run of packets that only the peer or an attacker on the path can send, while the peer itself is silent.
-Without signalling, the first source of the expected payload is the peer.
+The host that signalling comes from is where a peer behind a NAT is: it comes before all others, which are believed only
+while it is silent too. Without signalling, the first source of the expected payload is the peer.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from typing import NamedTuple
 
 from voip.ip import IP_UDP_HEADER, MAX_PORT
 from voip.media import ULPFEC, NegotiatedMedia
 from voip.rtp import unwrap
+from voip.session.addresses import Address, canonical
 from voip.session.run import PacketRun, ReceivedPacket
-
-Address = tuple[str, int]
 
 LATCH_PACKETS = 5
 """Packets in sequence that another address must send before it is accepted."""
@@ -52,7 +51,8 @@ class StreamPosition(NamedTuple):
 class SourceLatch:
     """The peer's address: as signalled, then latched to the real source of its media."""
 
-    def __init__(self, media: NegotiatedMedia) -> None:
+    def __init__(self, media: NegotiatedMedia, signalling_host: str | None = None) -> None:
+        """`signalling_host`: where the peer's SIP comes from; None: not known."""
         self.source: Address | None = None
         """The latched address exactly as the socket names it; None until media has been accepted."""
         self.ip_header = IP_UDP_HEADER[4]
@@ -61,7 +61,9 @@ class SourceLatch:
         """The peer's address was not signalled: the first source is accepted."""
         self._media = media
         self._signalled = _signalled_address(media)
+        self._signalling_host = None if signalling_host is None else canonical((signalling_host, 0))[0]
         self._latched: Address | None = None
+        self._far = False  # latched to an address that signalling knows nothing of
         self._last_valid: float | None = None  # when the peer was last heard at its newest signalled address
         self._candidate: PacketRun | None = None  # the run of another address
         self._candidate_source: Address | None = None
@@ -87,14 +89,16 @@ class SourceLatch:
         """Whether media from this address is the peer's."""
         if self.unsignalled and self._latched is None:
             return True
-        return _canonical(source) in (self._latched, self._signalled)
+        return canonical(source) in (self._latched, self._signalled)
 
     def is_rtcp_peer(self, source: Address) -> bool:
         """Whether this may be the source of the peer's RTCP: its RTP port, the one above, or the one in its SDP."""
         if source == self.source or self.is_peer(source):
             return True
-        host, port = _canonical(source)
-        if self._media.remote_rtcp is not None and (host, port) == _canonical(self._media.remote_rtcp):
+        if self._latched is None and self._is_near(source):
+            return True  # behind a NAT: its ports are not those that it knows
+        host, port = canonical(source)
+        if self._media.remote_rtcp is not None and (host, port) == canonical(self._media.remote_rtcp):
             return True
         if self.unsignalled and self._latched is not None:
             return host == self._latched[0]  # the RTCP port was not signalled either, and some senders use any
@@ -103,21 +107,49 @@ class SourceLatch:
     def note_alive(self, now: float) -> None:
         """The peer was heard at its own address: drop any candidate."""
         self._last_valid = now
-        self._candidate = None
+        if self._candidate_source is None or not self._takes_back(self._candidate_source):
+            self._candidate = None
 
     def latch(self, source: Address) -> None:
         """Media has been accepted from this address."""
-        self._latched = _canonical(source)
+        self._latched = canonical(source)
+        self._far = self._latched != self._signalled and not self._is_near(source)
         self.source = source[:2]
         self.ip_header = IP_UDP_HEADER[6 if ":" in self._latched[0] else 4]
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that the peer's media or RTCP is expected from; none without signalling, until it has come."""
+        if self.unsignalled and self._latched is None:
+            return frozenset()
+        places = (self._latched, self._signalled, self._media.remote_rtcp, (self._signalling_host or "", 0))
+        known = {canonical(place)[0] for place in places if place is not None}
+        return frozenset(known.difference(_UNSPECIFIED_HOSTS))
+
     # -- another address ----------------------------------------------------------------------------------------------
 
-    def may_move(self, now: float) -> bool:
-        """Whether packets of another address are worth parsing."""
+    def may_move(self, source: Address, now: float) -> bool:
+        """Whether packets of this other address are worth parsing."""
         if not self._media.direction.receives:  # unrequested media must not redirect ours
             return False
-        return self._last_valid is None or now - self._last_valid >= CANDIDATE_SILENCE
+        if self._last_valid is None or now - self._last_valid >= CANDIDATE_SILENCE:
+            return True
+        return self._takes_back(source)
+
+    def _is_near(self, source: Address) -> bool:
+        """Whether this is the host that the peer's signalling comes from."""
+        return self._signalling_host is not None and canonical(source)[0] == self._signalling_host
+
+    def _takes_back(self, source: Address) -> bool:
+        """Whether a stream from there ends that of an address that signalling knows nothing of."""
+        return self._far and self._is_near(source)
+
+    def _awaits_another(self, source: Address, now: float) -> bool:
+        """Whether the host of the signalling has a stream that may become the peer's, which nothing may disturb."""
+        run, rival = self._candidate, self._candidate_source
+        if run is None or rival is None or self._is_near(source) or not self._is_near(rival):
+            return False
+        return now - run.held[-1].time < TAKEOVER_SILENCE
 
     def consider(
         self, received: ReceivedPacket, source: Address, position: StreamPosition, *, is_audio: bool
@@ -128,29 +160,34 @@ class SourceLatch:
             if run is not None and self._candidate_source == source:
                 run.held.append(received)
             return None
-        if self._wanted_ssrc(position) not in (None, packet.ssrc):
+        if self._wanted_ssrc(source, position) not in (None, packet.ssrc):
+            return None
+        if self._awaits_another(source, received.time):
             return None
         if run is None or self._candidate_source != source or not self._extend(run, received):
             run = PacketRun(received, LATCH_HELD if self._last_valid is None else LATCH_PACKETS)
             self._candidate, self._candidate_source = run, source
-        return run if self._is_convincing(run, position, received.time) else None
+        return run if self._is_convincing(run, source, position, received.time) else None
 
     def _extend(self, run: PacketRun, received: ReceivedPacket) -> bool:
         if not run.extend(received, LATCH_MAX_STEP, in_step=self._media.fec != ULPFEC):
             return False
         return self._keeps_time(run.last.timestamp - run.first.timestamp, received.time - run.began)
 
-    def _wanted_ssrc(self, position: StreamPosition) -> int | None:
+    def _wanted_ssrc(self, source: Address, position: StreamPosition) -> int | None:
         """The SSRC that another address must use: the one heard from the peer, else the announced one, else any."""
-        if self._last_valid is None or position.ssrc is None:
+        if self._last_valid is None or position.ssrc is None or self._takes_back(source):
             return self._media.remote_ssrc
         return position.ssrc
 
-    def _is_convincing(self, run: PacketRun, position: StreamPosition, now: float) -> bool:
-        """Whether a run is long enough and, if the peer has been heard before, follows enough silence."""
+    def _is_convincing(self, run: PacketRun, source: Address, position: StreamPosition, now: float) -> bool:
+        """Whether a run is long enough and, unless it comes from where signalling does, follows enough silence."""
         if run.count < LATCH_PACKETS or now - run.began < LATCH_SPREAD * self._media.packet_time:
             return False
         if self._last_valid is None or position.ssrc is None:
+            known = self._signalling_host is None or self._is_near(source) or self._continues(run, position, now)
+            return known or now - run.began >= TAKEOVER_SILENCE
+        if self._takes_back(source):
             return True
         silence = now - self._last_valid
         return silence >= TAKEOVER_SILENCE or (silence >= REBIND_SILENCE and self._continues(run, position, now))
@@ -197,17 +234,5 @@ def _usable(address: Address) -> Address | None:
 
 def _signalled_address(media: NegotiatedMedia) -> Address | None:
     """The address in the peer's SDP; None if it has none (hold)."""
-    host, port = _canonical(media.remote)
+    host, port = canonical(media.remote)
     return None if host in _UNSPECIFIED_HOSTS or port == 0 else (host, port)
-
-
-def _canonical(address: Address) -> Address:
-    """An address for comparison: IPv6 in its canonical form without scope, IPv4 in IPv6 as IPv4 (RFC 5952, 4291)."""
-    host, port = address[0], address[1]
-    if ":" not in host:
-        return host, port
-    try:
-        parsed = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host, port
-    return str(parsed.ipv4_mapped or parsed), port

@@ -13,7 +13,10 @@ from voip.errors import ProtocolError
 from voip.media import FLEXFEC, MAX_PAYLOAD_TYPE, NegotiatedMedia
 from voip.rtcp import ReportSources, RtcpParameters, RtcpSession
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
-from voip.session.latch import Address, SourceLatch
+from voip.session.addresses import Address
+from voip.session.latch import SourceLatch
+from voip.session.proof import AddressProof
+from voip.session.rate import RTCP_BURST, RTCP_RATE, Allowance
 from voip.session.run import ReceivedPacket
 from voip.session.validation import StreamValidator
 from voip.stats import SessionStats
@@ -40,9 +43,13 @@ class RtpSession:
         ntp_offset: float = 0.0,
         rng: random.Random | None = None,
         reports: ReportSources | None = None,
+        invited: bool = True,
+        signalling_host: str | None = None,
     ) -> None:
         """`ntp_offset`, added to monotonic seconds, gives seconds since 1900. `rng` spreads reports over time.
-        `reports` is where the figures of our reports come from and where the peer's reports go."""
+        `reports` is where the figures of our reports come from and where the peer's reports go. `invited`: we chose the
+        peer; False: it called, and gets nothing at an address that has not proved itself. `signalling_host`: where its
+        SIP comes from."""
         rng = rng or random.Random()
         self.media = media
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
@@ -56,12 +63,14 @@ class RtpSession:
         self.reception = ReceptionStats(media.clock_rate)
         self.repair_reception = ReceptionStats(media.repair_clock_rate)
         both = (self.reception, self.repair_reception)
-        self._latch = SourceLatch(media)
+        self.proof = AddressProof(needed=not invited)
+        self._latch = SourceLatch(media, signalling_host)
         self.rtcp_session: RtcpSession | None = None
         if cname is not None:
             sources, parameters = reports or ReportSources(), _rtcp_parameters(media)
             self.rtcp_session = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
         self._validator = StreamValidator(media, *both, self.rtcp_session)
+        self._rtcp_allowance = Allowance(RTCP_RATE, RTCP_BURST)
         self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap
         self._kept_alive = 0
 
@@ -69,6 +78,11 @@ class RtpSession:
     def remote(self) -> Address:
         """Where the peer's media comes from: the latched address, else the one its SDP gave. Any thread may ask."""
         return self._latch.remote
+
+    @property
+    def may_send(self) -> bool:
+        """Whether media may go to `remote`. Any thread may ask."""
+        return self.proof.allows(self._latch.remote)
 
     @property
     def latched(self) -> bool:
@@ -84,6 +98,15 @@ class RtpSession:
     def stray(self) -> int:
         """Packets of another SSRC, or after a jump that no second packet confirmed."""
         return self._validator.stray
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that the peer's datagrams are expected from; none while anyone may be the peer."""
+        return self._latch.hosts
+
+    def note_filtered(self, count: int) -> None:
+        """So many datagrams of other addresses did not even get here."""
+        self.foreign += count
 
     @property
     def peer_left(self) -> bool:
@@ -102,6 +125,7 @@ class RtpSession:
             stray=self.stray,
             looped=self._validator.looped,
             rtcp=self.rtcp,
+            excess=self._rtcp_allowance.refused + self._validator.repair.excess,
             bytes=self.bytes_received,
             ip_bytes=self.ip_bytes,
             rtcp_ip_bytes=self.rtcp_ip_bytes,
@@ -139,7 +163,7 @@ class RtpSession:
         if not self._validator.is_expected(packet):
             return self._receive_unknown(ReceivedPacket(packet, now, len(data)))
         if source != latch.source:
-            latch.latch(source)
+            self._latch_to(source, packet.ssrc)
         return self._validate(ReceivedPacket(packet, now, len(data)))
 
     def _receive_unknown(self, received: ReceivedPacket) -> list[RtpPacket]:
@@ -155,7 +179,7 @@ class RtpSession:
         """A datagram from another address: none passes until that address has sent a convincing run."""
         self.foreign += 1
         latch, validator = self._latch, self._validator
-        if not latch.may_move(now):
+        if not latch.may_move(source, now):
             return []
         packet = self._parse(data)
         if packet is None or not validator.is_expected(packet):
@@ -166,9 +190,16 @@ class RtpSession:
             return []
         self.last_heard = now
         latch.note_alive(now)
-        latch.latch(source)
+        self._latch_to(source, packet.ssrc)
         self.foreign -= len(run.held)
         return [packet for received in run.held for packet in self._validate(received)]
+
+    def _latch_to(self, source: Address, ssrc: int) -> None:
+        """Media is accepted from this address; a stream that came from elsewhere has nothing to say about it."""
+        if self.latched and ssrc != self._validator.ssrc:
+            self._validator.forget()
+        self._latch.latch(source)
+        self.proof.add(source[0])
 
     def _validate(self, received: ReceivedPacket) -> list[RtpPacket]:
         """The packets that the stream gains by one of the peer's, counted."""
@@ -193,10 +224,13 @@ class RtpSession:
             return
         self.rtcp += 1
         self.rtcp_ip_bytes += len(data) + latch.ip_header
+        if not self._rtcp_allowance.take(now):
+            return
         if self.rtcp_session is not None and not self.rtcp_session.receive(data, now):
             self.malformed += 1
             return
         self.last_heard = now
+        self.proof.add(source[0])
         if latch.is_peer(source):  # RTCP from a port of its own says nothing about the source of media
             latch.note_alive(now)
 
@@ -209,10 +243,10 @@ class RtpSession:
         Elsewhere the packet is empty, and of a payload type that was not negotiated, so that the peer drops it (section
         4.6).
         """
-        if self._latch.media_destination is None:
+        destination, media = self._latch.media_destination, self.media
+        if destination is None or not self.proof.take_keep_alive(destination):
             return None
-        media = self.media
-        if media.rtcp_mux and self.rtcp_session is not None:
+        if media.rtcp_mux and self.rtcp_session is not None and self.proof.allows(destination):
             return self.rtcp_session.keep_alive()
         taken = (
             media.payload_type,
@@ -226,9 +260,10 @@ class RtpSession:
 
     @property
     def rtcp_destination(self) -> Address | None:
-        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold, and where
-        the peer wants none (RFC 3556)."""
-        return None if self.media.rtcp_off else self._latch.rtcp_destination
+        """Where our RTCP goes: to the peer's RTP port if shared, else to the one its SDP named; None on hold, where
+        the peer wants none (RFC 3556), and to an address that has not proved itself."""
+        destination = None if self.media.rtcp_off else self._latch.rtcp_destination
+        return destination if destination is not None and self.proof.allows(destination) else None
 
     def start_reports(self, now: float) -> None:
         """The call is up: who takes part reports, also that nothing arrives (RFC 3550 section 6.4)."""

@@ -1,7 +1,8 @@
 """Which RTP packets from the peer belong to its stream (RFC 3550 A.1; repair packets: RFC 8627 section 4.2.1).
 
 Payload type, then SSRC, then sequence number. Another SSRC, or a sequence number far from the last, waits until a
-second packet in sequence confirms it.
+second packet in sequence confirms it. A stream that another SSRC has replaced, and that goes on, was not over: it comes
+back at once, and from then on silence has to be longer before another SSRC is believed.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import NamedTuple
 
 from voip.media import FIRST_DYNAMIC, ULPFEC, NegotiatedMedia
 from voip.rtcp import RtcpSession
-from voip.rtp import MAX_MISORDER, ReceptionStats, RtpPacket, unwrap
+from voip.rtp import MAX_DROPOUT, MAX_MISORDER, ReceptionStats, RtpPacket, unwrap
 from voip.session.latch import StreamPosition
+from voip.session.repair import RepairStream
 from voip.session.run import PacketRun, ReceivedPacket
 
 CONFIRM_PACKETS = 2
@@ -24,6 +26,10 @@ EVENT_STEP = 100
 """Sequence numbers from one telephone event to the next: as for any stream (MAX_MISORDER of RFC 3550 A.1)."""
 CONFIRM_SILENCE = 1.5
 """Packet times since the last packet of the stream that is to be replaced."""
+CONTESTED_SILENCE = 0.500
+"""Seconds of that, once a stream has come back: two packets in a row are lost anywhere."""
+RETURN_WITHIN = 2.0
+"""Seconds since its replacement within which a stream that goes on is back at its first packet."""
 
 
 class PayloadTypes(NamedTuple):
@@ -45,6 +51,20 @@ class PayloadTypes(NamedTuple):
         return PayloadTypes(clock_rates, audio, shared, shared | {media.arriving_fec_payload_type}, events)
 
 
+class _Replaced(NamedTuple):
+    """A stream in whose place another SSRC came: its SSRC, highest extended sequence number, and when that was."""
+
+    ssrc: int
+    highest: int
+    time: float
+
+    def goes_on_with(self, received: ReceivedPacket) -> bool:
+        """Whether a packet shows that the stream is not over."""
+        packet = received.packet
+        ahead = unwrap(packet.sequence_number, self.highest) - self.highest
+        return packet.ssrc == self.ssrc and 0 < ahead <= MAX_DROPOUT and received.time - self.time <= RETURN_WITHIN
+
+
 class StreamValidator:
     """Validates the packets of one media stream and of its repair stream, and counts them.
 
@@ -62,7 +82,7 @@ class StreamValidator:
         rtcp: RtcpSession | None = None,
     ) -> None:
         self.reception = reception
-        self.repair_reception = repair_reception
+        self.repair = RepairStream(media, repair_reception, rtcp)
         self.ssrc: int | None = None
         self.stray = 0
         self.in_comfort_noise = False
@@ -70,14 +90,13 @@ class StreamValidator:
         self._use(media)
         self._rtcp = rtcp
         self._guessed: int | None = None  # without signalling: the payload type that the peer uses for the expected one
-        self._repair_ssrc = media.remote_fec_ssrc
-        self._counted_repair_ssrc: int | None = None
-        self._repair_jump: int | None = None  # a repair packet's number far from the others
         self._events: PacketRun | None = None  # telephone events of an SSRC of their own
         self._pending: PacketRun | None = None  # another SSRC, or a jump, until it is confirmed
         self._timestamp: int | None = None  # of the last audio packet
         self._timestamp_at = float("-inf")  # its arrival
         self._accepted_at = float("-inf")  # arrival of the last media packet, audio or not
+        self._replaced: _Replaced | None = None
+        self._contested = False  # two SSRCs claim to be the stream
 
     @property
     def position(self) -> StreamPosition:
@@ -86,11 +105,15 @@ class StreamValidator:
 
     def update(self, media: NegotiatedMedia) -> None:
         """Continue with renegotiated media."""
-        if media.remote_fec_ssrc is not None:
-            self._repair_ssrc = media.remote_fec_ssrc
         self.reception.set_clock_rate(media.clock_rate)
-        self.repair_reception.set_clock_rate(media.repair_clock_rate)
+        self.repair.update(media)
         self._use(media)
+
+    def forget(self) -> None:
+        """The stream so far was not the peer's: the next one begins at its first packet."""
+        self._drop_pending()
+        self.ssrc = self._replaced = None
+        self._contested = False
 
     def _use(self, media: NegotiatedMedia) -> None:
         self._media = media
@@ -135,6 +158,8 @@ class StreamValidator:
     def validate(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         """The packets now known to belong to the stream, in order: usually this one, sometimes also held ones."""
         packet = received.packet
+        if self.repair.is_excess(received):
+            return []
         if packet.ssrc == self._media.ssrc:
             self.looped += 1
         if packet.payload_type not in self._types.media:
@@ -143,18 +168,28 @@ class StreamValidator:
             if not shares_numbers:
                 return self._validate_repair(received)
         if packet.ssrc != self.ssrc:
-            announced = self._media.remote_ssrc
-            if packet.payload_type in self._types.events and packet.ssrc != announced:
-                return self._validate_event(received)
-            if packet.ssrc == announced or (announced is None and self.ssrc is None):
-                return self._begin([received])
-            return self._confirm(received)
+            return self._validate_other(received)
         if not self.reception.in_window(packet.sequence_number):
             return self._confirm(received)
         if self._pending is not None:
             self._drop_pending()
         self._accept(received)
         return [received]
+
+    def _validate_repair(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        if self.repair.accept(received, self.ssrc):
+            return [received]
+        self.stray += 1
+        return []
+
+    def _validate_other(self, received: ReceivedPacket) -> list[ReceivedPacket]:
+        """Media, or what comes in its numbers, of another SSRC."""
+        packet, announced = received.packet, self._media.remote_ssrc
+        if packet.payload_type in self._types.events and packet.ssrc != announced:
+            return self._validate_event(received)
+        if packet.ssrc == announced or (announced is None and self.ssrc is None) or self._comes_back(received):
+            return self._begin([received])
+        return self._confirm(received)
 
     def _validate_event(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         """A telephone event of an SSRC and of numbers of its own: the second in sequence confirms the first.
@@ -172,42 +207,6 @@ class StreamValidator:
         run.held.clear()
         return confirmed
 
-    def _validate_repair(self, received: ReceivedPacket) -> list[ReceivedPacket]:
-        packet = received.packet
-        if packet.ssrc != self._repair_ssrc:
-            if not self._is_repair_source(packet):
-                self.stray += 1
-                return []
-            self._repair_ssrc = packet.ssrc
-        self._count_repair(received)
-        return [received]
-
-    def _count_repair(self, received: ReceivedPacket) -> None:
-        """Count a repair packet for the reports; it is passed on whatever its number."""
-        packet, reception = received.packet, self.repair_reception
-        if self._counted_repair_ssrc != packet.ssrc:
-            self._counted_repair_ssrc = packet.ssrc
-            if self._rtcp is not None:
-                self._rtcp.note_repair_source(packet.ssrc)
-            reception.restart(packet)
-        elif not reception.in_window(packet.sequence_number):
-            previous, self._repair_jump = self._repair_jump, packet.sequence_number
-            if previous is None or packet.sequence_number != (previous + 1) & 0xFFFF:
-                return
-            reception.restart(packet)
-        self._repair_jump = None
-        reception.count(packet, received.time)
-
-    def _is_repair_source(self, packet: RtpPacket) -> bool:
-        """Whether a new SSRC may be the repair stream's (RFC 8627 section 4.2.1)."""
-        announced = self._media.remote_ssrc
-        protected = self.ssrc if self.ssrc is not None else announced
-        if self._media.remote_fec_ssrc is not None and announced in (None, protected):
-            return packet.ssrc == self._media.remote_fec_ssrc
-        if protected is None or packet.ssrc == protected:
-            return False
-        return protected in packet.csrcs if packet.csrcs else self._repair_ssrc is None
-
     def _confirm(self, received: ReceivedPacket) -> list[ReceivedPacket]:
         """Another SSRC, or a sequence number far away: wait for a second packet in sequence (RFC 3550 A.1)."""
         run = self._pending
@@ -216,9 +215,22 @@ class StreamValidator:
             run = self._pending = PacketRun(received, CONFIRM_HELD)
         if run.count < CONFIRM_PACKETS:
             return []
-        if received.time - self._accepted_at < CONFIRM_SILENCE * self._media.packet_time:
+        silence = CONFIRM_SILENCE * self._media.packet_time
+        if self._contested and run.last.ssrc != self.ssrc:
+            silence = max(silence, CONTESTED_SILENCE)
+        if received.time - self._accepted_at < silence:
             return []  # the current stream has not ended
+        if self.ssrc not in (None, run.last.ssrc) and self.reception.highest is not None:
+            self._replaced = _Replaced(self.ssrc, self.reception.highest, received.time)
         return self._begin(list(run.held))
+
+    def _comes_back(self, received: ReceivedPacket) -> bool:
+        """Whether this is of the stream that another SSRC has replaced, which was not over then."""
+        replaced = self._replaced
+        if replaced is None or self.ssrc == self._media.remote_ssrc or not replaced.goes_on_with(received):
+            return False
+        self._replaced, self._contested = None, True
+        return True
 
     def _drop_pending(self) -> None:
         if self._pending is not None:
@@ -229,8 +241,7 @@ class StreamValidator:
         """A stream begins, or continues after a jump, with these packets."""
         first = packets[0].packet
         if first.ssrc != self.ssrc:
-            as_announced = self._media.remote_ssrc in (None, first.ssrc)
-            self._repair_ssrc = self._media.remote_fec_ssrc if as_announced else None
+            self.repair.begin_anew(first.ssrc)
         self.ssrc = first.ssrc
         self._pending = None
         self.reception.restart(first)

@@ -197,6 +197,27 @@ def test_reads_of_any_length_give_the_same_sound() -> None:
     assert np.array_equal(result[start : start + len(sound)], sound)
 
 
+@pytest.mark.parametrize(("ahead", "latency_max"), [(1, 0.5), (1000, 0.5), (1, 2.0), (40000, 2.0)])
+def test_s6_who_goes_on_sending_after_the_end_is_not_heard_for_long(ahead: int, latency_max: float) -> None:
+    """Whatever the numbers: the next one, far ahead, and another one each time."""
+    target = AudioReceiver(media(), sample_rate=8000, channels=1, latency=None, latency_max=latency_max)
+    packets = send(sender(media()), noise(5.0))
+    for index in range(50):
+        target.put(packets[index], index * 0.02)
+        target.read(160, index * 0.02)
+    ended_at, index = 1.0, 50
+    while not target.drained:
+        now = ended_at + (index - 50) * 0.02
+        assert now < ended_at + 3.0
+        target.finish(now)
+        number = (packets[index].sequence_number + ahead * (index - 49)) & 0xFFFF
+        target.put(replace(packets[index], sequence_number=number), now)
+        target.read(160, now)
+        index += 1
+    assert (index - 50) * 0.02 <= max(1.0, latency_max + 0.3) + 0.05
+    assert target.snapshot().received <= 50 + 17
+
+
 def test_a_stream_that_ends_is_drained_and_a_call_without_packets_too() -> None:
     target = receiver(media())
     target.finish(0.0)

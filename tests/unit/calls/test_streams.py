@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -16,7 +19,7 @@ from voip.devices.paced import NullSink, PacedSource
 from voip.engine import Capture, Playback
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.report import Console
-from voip.stats import ReceiverStats, SenderStats
+from voip.stats import PathReport, ReceiverStats, SenderStats
 
 BLOCKS = 10
 
@@ -43,6 +46,36 @@ def test_keys_that_the_peer_does_not_take_are_not_sent_and_that_is_said(
     audio = AudioFormat(pcmu(), telephone_event_payload_type=101, telephone_event_rate=8000, telephone_events=events)
     unsent = f"the call ended before all DTMF digits were sent: {left.upper()} not sent\n" if left else ""
     assert whole_stream(audio, "7A,#d")[2] == said + unsent
+
+
+def test_one_report_at_most_waits_for_the_capture_thread_and_it_is_the_newest() -> None:
+    """A peer that reports 500 times a second made the mailbox grow, and sending stop."""
+    silence = PacedSource(
+        generate.silence, rate=8000, channels=1, description="", clock=lambda: 0.0, sleep=lambda seconds: None
+    )
+    capture = Capture(silence)
+    posted: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+    taken: list[PathReport] = []
+    told = SimpleNamespace(
+        post=lambda function, *args: posted.append((function, args)),
+        fanout=SimpleNamespace(report=lambda stream, report: taken.append(report)),
+        source=capture.source,
+    )
+    console = Console(lambda: 0.0, talk=io.StringIO(), data=io.StringIO())
+    stream = SendStream("call/0", cast(Capture, told), print, console, SendSettings(), random.Random(1))
+    for second in range(3):
+        for number in range(1000):
+            stream.on_report(path_report(highest=1000 * second + number))
+        assert len(posted) == 1
+        function, args = posted.pop()
+        function(*args)
+    assert [report.highest for report in taken] == [999, 1999, 2999]
+
+
+def path_report(highest: int) -> PathReport:
+    return PathReport(
+        at=0.0, fraction_lost=0.0, cumulative_lost=0, highest=highest, jitter=0.0, rtt=None, media=None, repair=None
+    )
 
 
 def pcmu() -> Codec:

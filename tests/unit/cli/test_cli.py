@@ -38,7 +38,7 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     assert (options.output, options.max_calls, options.once) == ("speaker", 1, False)
     assert options.latency is None
     assert (options.fec, options.fec_max, options.bitrate) == ("auto", 200_000.0, None)
-    assert options.codecs == ("opus", "g722", "pcmu", "pcma", "l16", "aac")
+    assert options.codecs == ("opus", "g722", "pcmu", "pcma", "l16")
 
 
 @pytest.mark.parametrize(

@@ -231,11 +231,12 @@ def test_sound_of_a_rate_at_which_it_is_poor_is_offered_at_48_khz(rate: int) -> 
     assert codec.clock_rate == RATE
 
 
-def test_it_is_offered_only_when_asked_for() -> None:
+def test_it_is_offered_and_accepted_only_when_asked_for() -> None:
     assert codecs.NAMES == ("opus", "g722", "pcmu", "pcma", "l16", "aac")
     assert "aac" not in cli.sender_options([]).codecs
+    assert "aac" not in cli.receiver_options([]).codecs, "a stranger's packets are not for its decoder"
     if codecs.missing("aac") is None:
-        assert "aac" in cli.receiver_options([]).codecs, "but who is offered it takes it"
+        assert cli.receiver_options(["--codec", "aac"]).codecs == ("aac",)
 
 
 @needs_library

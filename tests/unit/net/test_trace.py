@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import datetime
 
 import pytest
@@ -97,3 +98,19 @@ def test_what_the_user_agent_sends_is_traced_and_without_a_trace_nothing_is() ->
     assert "  | INVITE sip:127.0.0.1:9 SIP/2.0" in lines[0]
     assert "  | v=0" in lines[0]
     Trace().sip("sent to", b"OPTIONS", PEER)
+
+
+def test_of_a_flood_of_rtcp_a_part_is_shown_and_the_rest_is_counted() -> None:
+    lines: list[str] = []
+    now = iter(number / 2000 for number in range(100_000))
+    trace = Trace(lines.append, lambda: NOON, lambda: next(now))
+    for _ in range(4000):  # two seconds
+        trace.rtcp("received from", b"\x80\xc9\x00\x01" + bytes(4), ("192.0.2.9", 5005))
+    assert 60 <= len(lines) <= 81
+    unshown = [int(number) for line in lines for number in re.findall(r"before it (\d+) were not shown", line)]
+    assert 3800 <= sum(unshown) + len(lines) <= 4000
+    lines.clear()
+    next(number for number in now if number > 10)
+    trace.rtcp("received from", 1000 * (b"\x80\xc9\x00\x01" + bytes(4)), ("192.0.2.9", 5005))
+    assert lines[0].count("\n") <= 22
+    assert "and 980 more" in lines[0]

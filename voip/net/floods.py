@@ -1,0 +1,194 @@
+"""Floods of a media port from elsewhere, dropped by the kernel (socket(7), SO_ATTACH_FILTER).
+
+A datagram that is read only to be dropped costs 5 us, one that a filter of the socket refuses costs its sender alone.
+The filter lets pass what comes from hosts of the call, what has the SSRC of the peer, which is how a peer that has
+moved shows itself, and a sample of the rest. It is there only while there is a flood. Linux only: elsewhere a flood
+costs time, but no sound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Callable, Collection, Sequence
+
+from voip.net.loop import EventLoop
+from voip.session import RtpSession
+
+FLOOD_DATAGRAMS, FLOOD_SECONDS = 200, 0.25
+"""So many datagrams of strangers within so many seconds are a flood: twice the packets of a stream of 2.5 ms each."""
+CALM_RATE = 100.0
+"""Datagrams a second below which the flood is over."""
+CHECK_INTERVAL = 1.0
+"""Seconds between looks at what the kernel has dropped."""
+SAMPLE_MASK = 0xFF
+"""One in 256 strangers passes: 200 a second of 50,000."""
+CAN_FILTER = sys.platform == "linux"
+"""Whether sockets take filters."""
+
+Instruction = tuple[int, str, str, int]
+"""Code, label if true, label if false ("": the next), operand."""
+_ATTACH, _DETACH = 26, 27  # <asm-generic/socket.h>: SO_ATTACH_FILTER, SO_DETACH_FILTER
+_MEMORY_INFO, _MEMORY_FIELDS, _DROPS = 55, 9, 8  # SO_MEMINFO, and SK_MEMINFO_DROPS of <linux/sock_diag.h>
+_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # <linux/filter.h>: BPF_LD|W|ABS, BPF_JEQ, BPF_JSET, BPF_RET
+_NETWORK_HEADER, _RANDOM = 0xFFF00000, 0xFFFFF000 + 56  # SKF_NET_OFF, SKF_AD_OFF + SKF_AD_RANDOM
+_SOURCE = {4: 12, 6: 8}  # of the address in the IP header
+_UDP_HEADER = 8
+_SSRC_IN_RTP, _SSRC_IN_RTCP = _UDP_HEADER + 8, _UDP_HEADER + 4
+_WHOLE = 0x40000
+_COUNTER = 1 << 32  # the counter wraps
+_INSTRUCTION = struct.Struct("=HBBI")
+_PROGRAM = struct.Struct("HP")
+
+
+class FloodGuard:
+    """Watches over the sockets of one media port. Network thread only. What the kernel drops counts as foreign."""
+
+    def __init__(self, loop: EventLoop, sockets: Sequence[socket.socket], say: Callable[[int, str], object]) -> None:
+        self._loop, self._sockets, self._say = loop, sockets, say
+        self._session: RtpSession | None = None
+        self._others: Callable[[], Collection[str]] = tuple
+        self._known: frozenset[str] = frozenset()
+        self._strangers, self._since = 0, float("-inf")
+        self._filter: tuple[frozenset[str], int | None] | None = None
+        self._strict = False
+        self._drops: tuple[int, ...] = ()
+        self._dropped = 0
+
+    def watch(self, session: RtpSession, others: Callable[[], Collection[str]] = tuple) -> None:
+        """Begin, for the peer of this session. `others`: hosts that have something to say besides it."""
+        self._session, self._others = session, others
+        self._known = self._hosts(session)
+
+    def note(self, source: tuple[str, int], now: float) -> None:
+        """A datagram has come from there."""
+        if source[0] in self._known:
+            return
+        self._strangers += 1
+        if self._strangers >= FLOOD_DATAGRAMS:
+            flood = now - self._since < FLOOD_SECONDS
+            self._strangers, self._since = 0, now
+            if flood and self._session is not None:
+                self._on_flood(self._session, source[0])
+
+    def close(self) -> None:
+        """Count what was dropped last; the sockets are about to be closed."""
+        if self._session is not None and self._filter is not None:
+            self._count(self._session)
+        self._session = self._filter = None
+
+    def _on_flood(self, session: RtpSession, host: str) -> None:
+        self._known = self._hosts(session)
+        if host in self._known or not self._known or not CAN_FILTER:
+            return  # it is the peer's, or anyone may be the peer
+        if self._filter is None:
+            self._strict = False
+            self._dropped, self._drops = 0, self._read_drops()
+            self._attach(session)
+            self._say(1, f"media port {self._port}: a flood from other addresses is dropped by the kernel")
+            self._loop.call_later(CHECK_INTERVAL, self._check)
+        elif not self._strict:  # it has the peer's SSRC: where two claim to be the peer, neither is believed
+            self._strict = True
+            self._attach(session)
+
+    def _attach(self, session: RtpSession) -> None:
+        self._filter = (self._known, None if self._strict else session.ssrc)
+        for sock in self._sockets:
+            attach(sock, program(*self._filter, version=6 if sock.family == socket.AF_INET6 else 4))
+
+    def _check(self) -> None:
+        session = self._session
+        if session is None or self._filter is None:
+            return
+        self._known = self._hosts(session)
+        if self._count(session) >= CALM_RATE * CHECK_INTERVAL:
+            if self._filter != (self._known, None if self._strict else session.ssrc):
+                self._attach(session)
+            self._loop.call_later(CHECK_INTERVAL, self._check)
+            return
+        self._filter = None
+        for sock in self._sockets:
+            detach(sock)
+        self._say(1, f"media port {self._port}: the flood is over, {self._dropped} datagrams were dropped")
+
+    def _count(self, session: RtpSession) -> int:
+        """What was dropped since the last look, counted as foreign."""
+        before, self._drops = self._drops, self._read_drops()
+        new = sum((now - then) % _COUNTER for then, now in zip(before, self._drops, strict=True))
+        session.note_filtered(new)
+        self._dropped += new
+        return new
+
+    def _read_drops(self) -> tuple[int, ...]:
+        return tuple(drops(sock) for sock in self._sockets)
+
+    def _hosts(self, session: RtpSession) -> frozenset[str]:
+        hosts = session.hosts
+        return hosts.union(self._others()) if hosts else hosts
+
+    @property
+    def _port(self) -> int:
+        port: int = self._sockets[0].getsockname()[1]
+        return port
+
+
+def program(hosts: Collection[str], ssrc: int | None, *, version: int) -> list[tuple[int, int, int, int]]:
+    """A filter of a UDP socket, which sees datagrams from their UDP header on: code, jumps if true and false, operand.
+
+    What comes from these hosts passes, what has this SSRC as RTP or RTCP, and one of SAMPLE_MASK + 1 of the others. A
+    datagram that ends before what is read of it is dropped.
+    """
+    code: list[Instruction] = []
+    labels: dict[str, int] = {}
+    for number, host in enumerate(sorted(hosts)):
+        address = _parsed(host)
+        if address is None or address.version != version:
+            continue
+        words = struct.unpack(f"!{len(address.packed) // 4}I", address.packed)
+        for at, word in enumerate(words):
+            code.append((_LOAD, "", "", _NETWORK_HEADER + _SOURCE[version] + 4 * at))
+            code.append((_EQUAL, "pass" if at == len(words) - 1 else "", f"after {number}", word))
+        labels[f"after {number}"] = len(code)
+    code += [(_LOAD, "", "", _RANDOM), (_ANY_BIT, "", "pass", SAMPLE_MASK)]
+    for place in () if ssrc is None else (_SSRC_IN_RTP, _SSRC_IN_RTCP):
+        code += [(_LOAD, "", "", place), (_EQUAL, "pass", "", ssrc or 0)]
+    code += [(_RETURN, "", "", 0), (_RETURN, "", "", _WHOLE)]
+    labels["pass"] = len(code) - 1
+
+    def jump(at: int, label: str) -> int:
+        return labels[label] - at - 1 if label else 0
+
+    return [(kind, jump(at, true), jump(at, false), operand) for at, (kind, true, false, operand) in enumerate(code)]
+
+
+def attach(sock: socket.socket, instructions: Sequence[tuple[int, int, int, int]]) -> None:
+    """Let the kernel filter what this socket receives; in place of another filter, if it has one."""
+    text = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in instructions))
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _ATTACH, _PROGRAM.pack(len(instructions), ctypes.addressof(text)))
+
+
+def detach(sock: socket.socket) -> None:
+    """Let everything pass again."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
+
+
+def drops(sock: socket.socket) -> int:
+    """Datagrams for this socket that the kernel has dropped so far."""
+    try:
+        fields = sock.getsockopt(socket.SOL_SOCKET, _MEMORY_INFO, 4 * _MEMORY_FIELDS)
+    except OSError:
+        return 0
+    return int.from_bytes(fields[4 * _DROPS :][:4], sys.byteorder)
+
+
+def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
