@@ -12,7 +12,7 @@ VOIP = Path(__file__).resolve().parents[2] / "voip"
 LAYERS = [
     {"errors", "ip", "printable"},
     {"dsp", "stats"},
-    {"rtp", "codecs"},
+    {"rtp", "codecs", "srtp"},
     {"media", "quality"},
     {"rtcp", "sdp", "stun", "fec", "jitter"},
     {"sip", "session", "audio"},
