@@ -51,7 +51,7 @@ def test_the_library_is_here() -> None:
     assert missing() is None
 
 
-# --- the vectors of the RFCs, by which the other implementation is checked ---------------------------------------------
+# --- the vectors of the RFCs, by which the other implementation is checked --------------------------------------------
 
 
 def test_keys_are_derived_as_in_appendix_b3_of_rfc_3711() -> None:
