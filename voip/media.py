@@ -190,7 +190,8 @@ class NegotiatedMedia:
     like; rtcp_off: it wants no RTCP (RFC 3556). rtcp_rsize: both take RTCP of reduced size (RFC 5506); rtcp_xr: the
     extended reports the peer wants.
 
-    security is what protects the packets, None: nothing. profile is that of the media line (RFC 8866 section 5.14).
+    security is what protects the packets, None: nothing, and security_note says why, where it was wanted. profile is
+    that of the media line (RFC 8866 section 5.14).
     """
 
     audio: AudioFormat
@@ -221,6 +222,7 @@ class NegotiatedMedia:
     bandwidth: int | None = None
     rtcp_off: bool = False
     security: Security | None = None
+    security_note: str = ""
     profile: str = "RTP/AVP"
 
     @property
