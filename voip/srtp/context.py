@@ -140,7 +140,7 @@ class Opener:
         try:
             trial.unprotect(data)
         except _errors() as error:
-            raise _refusal(error) from error
+            raise NotAuthentic("authentication failure, with and without a wrap") from error
         self._session.unprotect(before)
         return self._session.unprotect(data)
 
