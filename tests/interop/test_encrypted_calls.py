@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.interop import baresip as baresips
+from tests.interop import judgement, linphone
+from tests.interop.cells import THEY, WE, Cell
+from tests.interop.phone import Phone, certificates
+from tests.interop.scenes import phone_scene
 from tests.support.baresip import baresip
 from tests.support.certificates import make_certificates
+from tests.support.peers import require
 from tests.support.processes import assert_identities, receiver, sender
 from tests.support.sound import speechlike
 from tests.support.wav import save
@@ -89,11 +95,11 @@ def test_reports_of_both_sides_are_opened(tmp_path: Path) -> None:
 
 
 def test_over_tls_baresip_is_offered_keys_unasked(said: Path, tmp_path: Path) -> None:
-    certificates = make_certificates(tmp_path)
+    made = make_certificates(tmp_path)
     both = tmp_path / "both.pem"
-    both.write_bytes(certificates.certificate.read_bytes() + certificates.key.read_bytes())
+    both.write_bytes(made.certificate.read_bytes() + made.key.read_bytes())
     with baresip(tmp_path, L16, encryption="srtp", certificate=both) as phone:
-        with sender(tmp_path, phone.target, "--input", str(said), "--codec", "l16", *certificates.client) as near:
+        with sender(tmp_path, phone.target, "--input", str(said), "--codec", "l16", *made.client) as near:
             outcome = near.finish()
         phone.wait_for("session closed")
         phone.finish_quietly()
@@ -115,3 +121,30 @@ def test_baresip_without_encryption_gets_sound_in_clear_or_no_call(said: Path, t
     assert "not encrypted: the other side took none of the keys offered" in clear.stderr
     assert_same(said, phone.heard)
     assert refused.status == 6, refused.stderr
+
+
+# --- both ways, hold and resume ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+@pytest.mark.parametrize("who", [WE, THEY])
+@pytest.mark.parametrize("peer", ["linphonec", "baresip"])
+def test_both_directions_and_a_hold(peer: str, who: str, transport: str, tmp_path: Path) -> None:
+    """A re-INVITE keeps the keys or brings others; sound is there again after it."""
+    require(peer, "openssl")
+    cell = Cell(peer=peer, who=who, codec="pcmu", transport=transport)
+    if cell.empty:
+        pytest.skip(cell.empty)
+    made = certificates(tmp_path)
+    says, ours = (judgement.recording(tmp_path, "pcmu", 8000, seed=seed) for seed in (2, 1))
+    phone: Phone
+    if peer == "linphonec":
+        phone = linphone.Linphone(tmp_path, "pcmu", transport, made, says, encryption="srtp")
+    else:
+        phone = baresips.Baresip(tmp_path, "pcmu", transport, made, says, encryption="srtp-mand")
+    try:
+        with phone:
+            findings = phone_scene(cell, tmp_path, made, phone, ours, more=("--srtp", "required"))
+    finally:
+        (tmp_path / "peer.log").write_text(phone.log())
+    assert not findings.problems, phone.log()[-3000:]
