@@ -15,7 +15,7 @@ from voip.net.refusals import send_datagram
 from voip.net.sockets import datagrams, family_of, try_bind
 from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
-from voip.rtp import RtpPacket
+from voip.rtp import RtpPacket, is_rtcp
 from voip.session import RtpSession
 from voip.stun import is_stun
 
@@ -41,11 +41,8 @@ class MediaTransport:
     Threads: `send_rtp` is called from the capture thread, all other methods from the network thread. The counters are
     written by both and may miss a datagram.
 
-    SRTP (RFC 3711) belongs here and in the session. Keys would come with `attach`, in the `NegotiatedMedia` of the
-    session. `send_rtp`, `_send_rtcp` and `_keep_alive` would protect what they pass to `_transmit`. The capture thread
-    would own the contexts of media and FEC, the network thread those of RTCP and of the SSRC of the keep-alives, so no
-    state is shared. Received packets would be unprotected where the session parses them, after its checks of source and
-    SSRC, which stay in clear.
+    SRTP (RFC 3711): what is sent goes through the `protection` of the session, by the contexts of the thread that
+    sends; what comes the session opens where it parses it.
     """
 
     def __init__(
@@ -75,7 +72,7 @@ class MediaTransport:
         self.icmp_since: float | None = None
         """When the first of those came that lead up to the last one without a gap."""
         self.unsent = 0
-        """Datagrams not sent because the system refused them: no buffer, no route."""
+        """Datagrams not sent because the system refused them (no buffer, no route) or for want of a key."""
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._open, self._reading = True, False
@@ -96,8 +93,7 @@ class MediaTransport:
         remote = session.remote
         if not remote[1]:
             return False
-        self._transmit(self.rtp, remote, datagram)
-        return True
+        return self._transmit(self.rtp, remote, session.protection.media(datagram))
 
     def send_goodbye(self) -> None:
         """Send the last RTCP of the session, with BYE; once."""
@@ -111,7 +107,7 @@ class MediaTransport:
         sock = self.rtp if session.media.rtcp_mux or self.rtcp is None else self.rtcp  # RFC 5761
         for compound in compounds:
             self._trace.rtcp("sent to", compound, destination)
-            self._transmit(sock, destination, compound)
+            self._transmit(sock, destination, session.protection.rtcp(compound))
 
     def _keep_alive(self, sent: int) -> None:
         """Send a keep-alive if nothing was sent since the count was `sent`, and check again later."""
@@ -119,11 +115,17 @@ class MediaTransport:
         if not self._open or session is None:
             return
         if self.sent == sent and (datagram := session.keep_alive()) is not None:
-            self._transmit(self.rtp, session.remote, datagram)
+            protected = session.protection.rtcp if is_rtcp(datagram) else session.protection.keep_alive
+            self._transmit(self.rtp, session.remote, protected(datagram))
         self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
 
-    def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
-        """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
+    def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes | None) -> bool:
+        """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`.
+
+        None is one that cannot be protected, and never leaves as it is. Whether there was one to send."""
+        if datagram is None:
+            self.unsent += 1
+            return False
         self.sent += sock is self.rtp
         try:
             send_datagram(sock, datagram, sockaddr(*destination, sock.family))
@@ -131,6 +133,7 @@ class MediaTransport:
             # No buffer, no route at present, an address of another family: the packet is lost, the media time-out
             # decides.
             self.unsent += 1
+        return True
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -170,14 +173,16 @@ class MediaTransport:
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
             elif self._session is not None:
-                self._trace.rtcp("received from", data, source)
                 try:
-                    for packet in self._session.receive_datagram(data, source, arrival):
+                    for packet in self._session.receive_datagram(data, source, arrival, self._trace_rtcp):
                         self._on_packet(packet, arrival)
                 except Exception as error:
                     self._failures.note(f"a datagram from {source[0]}", error)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
+
+    def _trace_rtcp(self, compound: bytes, source: tuple[str, int]) -> None:
+        self._trace.rtcp("received from", compound, source)
 
     def _note_refused(self, sock: socket.socket, host: str, port: int) -> None:
         if sock is self.rtp:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from voip.report.rating import MOS_STEP, delay_of, lost_after_fec_percent, rating_of, share_text, verdict
 from voip.report.record import CallRecord
+from voip.report.security import encryption_parts
 from voip.report.shares import altered_percent, percent, remote_share
 from voip.stats import Levels, ReceiverStats, SenderStats, SessionStats
 
@@ -54,6 +55,8 @@ def text_report(call: CallRecord, *, every: bool = False) -> str:
     lines = [f"call {reason} after {length(call.duration)}"]
     lines += [f"  {line}"[:WIDTH] for line in verdict(call)]
     lines += row("peer", [call.peer[: WIDTH - INDENT]])
+    if call.media is not None and (every or call.media.security or call.media.security_note):
+        lines += row("security", [part[: WIDTH - INDENT] for part in encryption_parts(call.media)])
     if call.rx is not None:
         lines += _heard_rows(call, call.rx, every)
     if call.tx is not None:
@@ -228,6 +231,8 @@ def _dropped(network: SessionStats, rx: ReceiverStats | None, every: bool) -> li
         "foreign": network.foreign,
         "unknown type": network.unknown_payload_type,
         "stray": network.stray,
+        "not authentic": network.unauthenticated,
+        "replayed": network.replayed,
         "overruns": network.overruns,
         "not taken by the system": network.unsent,
         "FEC rejected": rx.fec_rejected if rx is not None else 0,

@@ -13,23 +13,30 @@ class Profile(Enum):
     """A protection profile: cipher, authentication tag, and the lengths of its master key.
 
     sdes: the name of the crypto-suite in SDP (RFC 4568 section 6.2, RFC 7714 section 14.2). dtls: the identifier in the
-    use_srtp extension of DTLS (RFC 5764 section 4.1.2, RFC 7714 section 14.2). Lengths are in bytes.
+    use_srtp extension of DTLS (RFC 5764 section 4.1.2, RFC 7714 section 14.2). Lengths are in bytes; tag_length: by
+    which packets of RTP grow.
     """
 
-    AES_CM_128_HMAC_SHA1_80 = ("AES_CM_128_HMAC_SHA1_80", 0x0001, 16, 14)
-    AEAD_AES_128_GCM = ("AEAD_AES_128_GCM", 0x0007, 16, 12)
-    AEAD_AES_256_GCM = ("AEAD_AES_256_GCM", 0x0008, 32, 12)
+    AES_CM_128_HMAC_SHA1_80 = ("AES_CM_128_HMAC_SHA1_80", 0x0001, 16, 14, 10)
+    AEAD_AES_128_GCM = ("AEAD_AES_128_GCM", 0x0007, 16, 12, 16)
+    AEAD_AES_256_GCM = ("AEAD_AES_256_GCM", 0x0008, 32, 12, 16)
 
-    def __init__(self, sdes: str, dtls: int, key_length: int, salt_length: int) -> None:
-        self.sdes, self.dtls, self.key_length, self.salt_length = sdes, dtls, key_length, salt_length
+    def __init__(self, sdes: str, dtls: int, key_length: int, salt_length: int, tag_length: int) -> None:
+        self.sdes, self.dtls = sdes, dtls
+        self.key_length, self.salt_length, self.tag_length = key_length, salt_length, tag_length
+
+
+MAX_LIFETIME = 2**48
+"""Packets that a master key may protect at most (RFC 3711 section 9.2)."""
 
 
 @dataclass(frozen=True)
 class MasterKey:
-    """The master key and master salt that one side protects with; never printed."""
+    """The master key and master salt that one side protects with, for `lifetime` packets at most; never printed."""
 
     key: bytes = field(repr=False)
     salt: bytes = field(repr=False)
+    lifetime: int = MAX_LIFETIME
 
 
 @dataclass(frozen=True)
