@@ -12,6 +12,7 @@ from typing import Literal
 
 from voip.codecs import Codec
 from voip.srtp import SrtpKeys
+from voip.srtp.association import AssociationTerms
 
 FIRST_DYNAMIC = 96
 """The first dynamic payload type (RFC 3551 section 3)."""
@@ -75,12 +76,13 @@ class Security:
     """What protects the media of one line.
 
     keys: None until the key agreement has brought them; nothing passes before. readable: the keys came in SIP that was
-    not encrypted, so that whoever reads it can decrypt the media.
+    not encrypted, so that whoever reads it can decrypt the media. association: what the handshake of DTLS must keep to.
     """
 
     agreement: KeyAgreement
     keys: SrtpKeys | None = None
     readable: bool = False
+    association: AssociationTerms | None = None
 
 
 DTMF_EVENTS = frozenset(range(16))

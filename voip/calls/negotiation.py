@@ -21,6 +21,7 @@ from voip.sdp import (
     make_answer,
     make_offer,
 )
+from voip.sdp.dtls import reoffered
 from voip.sdp.security import rekeyed
 from voip.srtp import MasterKey
 
@@ -113,7 +114,7 @@ class Negotiation:
         """What both would agree on by this answer in a provisional response. Errors as `accept`."""
         if self._offer is None:
             raise NegotiationError("an answer without an offer")
-        media = accept_answer(self._offer, self._read(answer), self._capabilities, self.endpoint)
+        media = accept_answer(self._offer, self._read(answer), self._capabilities, self.endpoint, self._agreed)
         self._use_keys(media)
         return media
 
@@ -128,7 +129,7 @@ class Negotiation:
         if self._offer is None:
             raise NegotiationError("an answer without an offer")
         theirs = self._read(answer)
-        media = accept_answer(self._offer, theirs, self._capabilities, self.endpoint)
+        media = accept_answer(self._offer, theirs, self._capabilities, self.endpoint, self._agreed)
         self._numbers.remember(theirs)
         self._agreed = media
         self._use_keys(media)
@@ -184,7 +185,7 @@ def readdressed(description: SessionDescription, endpoint: Endpoint, direction: 
             media.append(line)
             continue
         kept = [(name, value) for name, value in line.attributes if name not in (*_DIRECTIONS, "rtcp")]
-        kept = [*rekeyed(kept, endpoint.own_keys), (direction.value, None)]
+        kept = [*reoffered(rekeyed(kept, endpoint.own_keys)), (direction.value, None)]
         if endpoint.rtcp_port is not None:
             kept.append(("rtcp", str(endpoint.rtcp_port)))
         media.append(replace(line, port=endpoint.port, connection=None, attributes=kept))

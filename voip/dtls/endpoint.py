@@ -103,7 +103,7 @@ class Endpoint:
         moved, self._remote = remote != self._remote, remote
         if self._over:
             return
-        if self._terms != terms:
+        if self._terms is None or not self._terms.continues(terms):
             self._begin(terms, now)
         elif moved and self._chosen is None and terms.role is Role.CLIENT:
             self._handshakes.clear()

@@ -36,8 +36,8 @@ _LINE = re.compile(r"([A-Za-z])[ \t]*=(.*)", re.DOTALL)
 _OF_FORMAT = re.compile(r"([0-9]+)[\s;:]*(.*)", re.DOTALL)
 _DIRECTIONS = tuple(direction.value for direction in Direction)
 _KNOWN = frozenset(
-    {*_DIRECTIONS, "crypto", "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap", "ssrc"}
-)
+    {*_DIRECTIONS, "crypto", "fingerprint", "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap"}
+) | {"setup", "ssrc", "tls-id"}
 
 
 @dataclass

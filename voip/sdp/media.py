@@ -9,6 +9,7 @@ from enum import Enum
 from voip.codecs import Codec
 from voip.media import FLEXFEC, Direction
 from voip.sdp.crypto import OwnKeys
+from voip.sdp.dtls import OwnDtls
 
 MAX_PAYLOAD = 1140
 """Bytes of media payload such that a repair packet that protects it fits into a datagram of 1200."""
@@ -33,7 +34,8 @@ class Capabilities:
     "ulpfec" or "red". max_repair_window: seconds for which we wait for repair at most. max_payload: bytes of media
     payload that leave room for the FEC of each packet.
     events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted. srtp: whether
-    media is encrypted; sdes_in_clear: its keys are offered also in SIP that is not encrypted.
+    media is encrypted; sdes_in_clear: its keys are offered also in SIP that is not encrypted. dtls_only: keys come by
+    DTLS or not at all, since the peer has to prove itself there.
     """
 
     codecs: tuple[Codec, ...]
@@ -48,6 +50,7 @@ class Capabilities:
     plays: bool = True
     srtp: SrtpRule = SrtpRule.OFF
     sdes_in_clear: bool = False
+    dtls_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Endpoint:
 
     origin is the host that o= names, where that is not host: it stays when the media moves (RFC 3264 section 8).
     own_keys are what we encrypt with, None: we cannot. sip_encrypted: descriptions travel encrypted to the next hop.
+    own_dtls is our side of DTLS, None: we cannot. peer_host is where the peer's SIP comes from, as far as it is known.
     """
 
     host: str
@@ -72,6 +76,8 @@ class Endpoint:
     origin: str | None = None
     own_keys: OwnKeys | None = None
     sip_encrypted: bool = False
+    own_dtls: OwnDtls | None = None
+    peer_host: str | None = None
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:

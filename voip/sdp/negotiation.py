@@ -17,6 +17,7 @@ from voip.media import (
     FLEXFEC,
     AudioFormat,
     Direction,
+    KeyAgreement,
     NegotiatedMedia,
     ReceiveFormat,
 )
@@ -115,7 +116,7 @@ def make_answer(
     if before is not None and not any(line.kind == "audio" and line.port for line in offer.media):
         stopped = replace(before, direction=Direction.INACTIVE, remote_direction=Direction.INACTIVE)
         return _answer(offer, endpoint, [_refused(line) for line in offer.media]), stopped
-    offered, choice, codec, terms = _choose(offer, capabilities, endpoint)
+    offered, choice, codec, terms = _choose(offer, capabilities, endpoint, before)
     fec = find_fec(offered, codec, choice, _answerable_schemes(offer, offered, capabilities))
     mux = offered.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
@@ -165,10 +166,10 @@ def _answered_window(negotiated: NegotiatedMedia, capabilities: Capabilities) ->
     return min(negotiated.repair_window or ACCEPTED_REPAIR_WINDOW, capabilities.max_repair_window)
 
 
-def accept_answer(
-    offer: SessionDescription, answer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
-) -> NegotiatedMedia:
-    """What follows for the media from our offer and the peer's answer; NegotiationError if it takes nothing of it."""
+def _answered_line(
+    offer: SessionDescription, answer: SessionDescription, endpoint: Endpoint
+) -> tuple[MediaDescription, MediaDescription]:
+    """The audio line that we offered and the answer to it; NegotiationError if that is of no use."""
     index = next(index for index, line in enumerate(offer.media) if line.kind == "audio" and line.port)
     ours = offer.media[index]
     theirs = answer.media[index] if index < len(answer.media) else _refused(ours)
@@ -176,7 +177,22 @@ def accept_answer(
         raise NegotiationError("the answer refuses the audio that was offered")
     if not (_is_rtp(theirs) and _can_be_sent_to(answer, theirs, endpoint)):
         raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
-    terms = accepted_terms(ours, theirs, capabilities, endpoint)
+    return ours, theirs
+
+
+def accept_answer(
+    offer: SessionDescription,
+    answer: SessionDescription,
+    capabilities: Capabilities,
+    endpoint: Endpoint,
+    before: NegotiatedMedia | None = None,
+) -> NegotiatedMedia:
+    """What follows for the media from our offer and the peer's answer; NegotiationError if it takes nothing of it.
+
+    `before`: what was agreed on in this session so far.
+    """
+    ours, theirs = _answered_line(offer, answer, endpoint)
+    terms = accepted_terms(ours, answer, theirs, capabilities, endpoint, before)
     taken = _matches(ours, theirs)
     codec, their_number, our_number = taken[0]
     their_fec = find_fec(theirs, codec, their_number, FEC_SCHEMES) if _uses_fec(capabilities) else None
@@ -294,11 +310,17 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         remote_plays=says_that_it_plays(description, media),
         fec_clock_rate=_repair_clock_rate(media, fec),
         bandwidth=limit,
-        rtcp_off=wants_no_rtcp(description, media),
+        rtcp_off=wants_no_rtcp(description, media) or _lacks_rtcp_keys(agreed),
         security=agreed.terms.security,
         security_note=agreed.terms.note,
         profile=media.profile,
     )
+
+
+def _lacks_rtcp_keys(agreed: _Agreed) -> bool:
+    """A port of its own for RTCP would need a handshake of its own (RFC 5764 section 4.1), which we do not make."""
+    security = agreed.terms.security
+    return security is not None and security.agreement is KeyAgreement.DTLS and not agreed.rtcp_mux
 
 
 def _audio_format(agreed: _Agreed, capabilities: Capabilities) -> AudioFormat:
@@ -328,7 +350,7 @@ def _send_window(agreed: _Agreed, capabilities: Capabilities, ptime: float) -> f
 
 
 def _choose(
-    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
+    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint, before: NegotiatedMedia | None
 ) -> tuple[MediaDescription, str, Codec, Terms]:
     """The first usable audio line, its first format that is one of our codecs, at whatever rate, and its encryption.
 
@@ -342,7 +364,7 @@ def _choose(
     for media in lines:
         reached = _can_be_sent_to(offer, media, endpoint)
         heard = _can_be_sent_to(offer, media, None) and offer.direction(media).sends
-        terms = answer_terms(media, capabilities, endpoint)
+        terms = answer_terms(offer, media, capabilities, endpoint, before)
         if terms is not None and (reached or heard):
             found.append(((not reached, terms.security is None), media, terms))
     for _, media, terms in sorted(found, key=lambda each: each[0]):
@@ -350,7 +372,7 @@ def _choose(
             codec = media.codec(number)
             if codec and codec.name in names:
                 return media, number, codec, terms
-    reason = objection(lines, capabilities, endpoint)
+    reason = objection(offer, lines, capabilities, endpoint)
     offered = "; ".join(_describe(media) + _unreachable(offer, media, endpoint) for media in lines)
     known = reason or f"known {', '.join(sorted(names))}"
     raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; {known}")

@@ -73,12 +73,21 @@ def names(fingerprints: Iterable[Fingerprint], certificate: bytes) -> bool:
 class AssociationTerms:
     """What offer and answer have agreed on: our role, and what the peer's certificate must be.
 
-    tls_id, of the peer: another one, or other fingerprints, call for another association (RFC 8842 section 3.2).
+    tls_id is the peer's; without one, transport is its media address, unless that is unknown (hold). number is that of
+    the association in its call.
     """
 
     role: Role
     fingerprints: tuple[Fingerprint, ...]
     tls_id: str | None = None
+    transport: tuple[str, int] | None = None
+    number: int = 0
+
+    def continues(self, terms: AssociationTerms) -> bool:
+        """Whether these later terms keep the association (RFC 8842 section 3.2, and section 4 without a=tls-id)."""
+        if (self.role, {*self.fingerprints}, self.tls_id) != (terms.role, {*terms.fingerprints}, terms.tls_id):
+            return False
+        return None in (self.transport, terms.transport) or self.transport == terms.transport
 
 
 def _hash(algorithm: str, data: bytes = b"") -> hashlib._Hash:
