@@ -34,7 +34,12 @@ PROFILES = {
     b"SRTP_AES128_CM_SHA1_80": Profile.AES_CM_128_HMAC_SHA1_80,
 }
 """Protection profiles by their names in OpenSSL, in the order in which they are offered."""
+CHANNEL = b"EXPERIMENTAL-voip-peer-proof"
+"""The label of what binds a proof of the peer to this association (RFC 5705 section 4: a private one)."""
+CHANNEL_LENGTH = 32
 READ_SIZE = 1 << 16
+MAX_DATA = 16
+"""Messages of application data that are kept until they are taken."""
 COOKIE_LENGTH = 32
 
 OnCertificate = Callable[[bytes], bool]
@@ -54,6 +59,7 @@ class Context:
 
     def __init__(self, certificate: Certificate, secret: bytes, on_certificate: OnCertificate) -> None:
         self._secret, self._source = secret, b""
+        self.certificate = certificate.der
         self._on_certificate = on_certificate
         context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(DTLS_1_2)
@@ -121,7 +127,7 @@ class Listener:
             self._connection = self._context.connection(Role.SERVER)
             return None, []
         self._connection = self._context.connection(Role.SERVER)
-        return Association(connection, Role.SERVER), []
+        return Association(connection, Role.SERVER, self._context.certificate), []
 
 
 class Association:
@@ -130,19 +136,21 @@ class Association:
     A handshake that fails raises HandshakeFailed; what is still to be sent then, an alert, `records_to_send` has.
     """
 
-    def __init__(self, connection: SSL.Connection, role: Role) -> None:
+    def __init__(self, connection: SSL.Connection, role: Role, certificate: bytes) -> None:
+        """`certificate`: our own, in DER."""
         self.role = role
         self.established = False
         self.closed = False
         """The peer has ended it (close_notify)."""
         self.ignored = 0
-        """Records after the handshake that made no sense, or held data, which has no meaning here."""
-        self._connection = connection
+        """Records after the handshake that made no sense."""
+        self._connection, self._own = connection, certificate
+        self._data: list[bytes] = []
 
     @staticmethod
     def connect(context: Context) -> Association:
         """The client of a new association; its ClientHello is to be sent after `proceed`."""
-        return Association(context.connection(Role.CLIENT), Role.CLIENT)
+        return Association(context.connection(Role.CLIENT), Role.CLIENT, context.certificate)
 
     @property
     def certificate(self) -> bytes | None:
@@ -171,10 +179,10 @@ class Association:
             self._read()
 
     def _read(self) -> None:
-        """After the handshake: a repeated flight of the peer is responded to by OpenSSL, and close_notify ends all."""
+        """After the handshake: data, a flight of the peer again, to which OpenSSL responds, or close_notify."""
         try:
-            self._connection.recv(READ_SIZE)
-            self.ignored += 1
+            while len(self._data) < MAX_DATA:
+                self._data.append(self._connection.recv(READ_SIZE))
         except SSL.WantReadError:
             return
         except SSL.ZeroReturnError:
@@ -192,6 +200,25 @@ class Association:
         client = MasterKey(made[:key], made[2 * key : 2 * key + salt])
         server = MasterKey(made[key : 2 * key], made[2 * key + salt :])
         return SrtpKeys(profile, *((client, server) if self.role is Role.CLIENT else (server, client)))
+
+    def channel(self) -> bytes:
+        """What only the two ends of this association know, both certificates included."""
+        both = [hashlib.sha256(each).digest() for each in (self._own, self.certificate or b"")]
+        if self.role is Role.SERVER:
+            both.reverse()
+        return b"".join([self._connection.export_keying_material(CHANNEL, CHANNEL_LENGTH), *both])
+
+    def send(self, data: bytes) -> None:
+        """Send application data; it may be lost."""
+        try:
+            self._connection.send(data)
+        except SSL.Error:
+            self.ignored += 1
+
+    def take_data(self) -> list[bytes]:
+        """Application data of the peer; once."""
+        data, self._data = self._data, []
+        return data
 
     def library_timeout(self) -> float | None:
         """Seconds, by the clock of OpenSSL, after which `handle_timeout` repeats a flight; None: nothing to repeat."""

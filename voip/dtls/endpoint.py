@@ -39,11 +39,19 @@ WRONG_CERTIFICATE = "the DTLS certificate of the other side is not the one that 
 
 @dataclass(frozen=True)
 class Connected:
-    """A handshake is done and the peer's certificate is the right one."""
+    """A handshake is done and the peer's certificate is the right one; `channel`: what only both ends know."""
 
     keys: SrtpKeys
     remote: Address
-    certificate: bytes = field(repr=False)
+    role: Role
+    channel: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Received:
+    """Application data of the peer, which came to it whole and unchanged."""
+
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Closed:
     """The peer has ended the association (close_notify): its keys are of no more use (RFC 5764 section 3)."""
 
 
-Event = Connected | Failed | Closed
+Event = Connected | Received | Failed | Closed
 
 
 class Endpoint:
@@ -191,6 +199,8 @@ class Endpoint:
         association = handshake.association
         before = association.closed
         handshake.receive(record)
+        if handshake is self._chosen:
+            self._events += [Received(data) for data in association.take_data()]
         if association.closed and not before and handshake is self._chosen:
             self._events.append(Closed())
 
@@ -216,7 +226,7 @@ class Endpoint:
         keys = association.keys()
         self._chosen, self._deadline = handshake, None
         self._handshakes = {handshake.remote: handshake}
-        self._events.append(Connected(keys, handshake.remote, certificate))
+        self._events.append(Connected(keys, handshake.remote, association.role, association.channel()))
 
     def _is_expected(self, certificate: bytes) -> bool:
         """As soon as the certificate comes, so that the peer gets an alert for a wrong one; `_finish` asks again."""
@@ -253,6 +263,12 @@ class Endpoint:
         """What has happened; once."""
         events, self._events = self._events, []
         return events
+
+    def send(self, data: bytes) -> None:
+        """Send application data, once there are keys; it may be lost."""
+        if self._chosen is not None and not self._over:
+            self._chosen.association.send(data)
+            self._send(self._chosen.once(), self._chosen.remote)
 
     def close(self) -> None:
         """The call is over: the peer is told so by close_notify, and nothing is taken any more."""

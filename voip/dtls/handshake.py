@@ -49,6 +49,10 @@ class Handshake:
         self._ask_library(now)
         return datagrams
 
+    def once(self) -> list[bytes]:
+        """The datagrams of application data, which are no flight."""
+        return pack(list(self.association.records_to_send()), MTU)
+
     @property
     def _is_answered(self) -> bool:
         """The peer has shown that our last flight has come: only the server sends the very last one."""

@@ -187,10 +187,7 @@ def accept_answer(
     endpoint: Endpoint,
     before: NegotiatedMedia | None = None,
 ) -> NegotiatedMedia:
-    """What follows for the media from our offer and the peer's answer; NegotiationError if it takes nothing of it.
-
-    `before`: what was agreed on in this session so far.
-    """
+    """What our offer and the peer's answer make of the media `before`; NegotiationError if it takes nothing."""
     ours, theirs = _answered_line(offer, answer, endpoint)
     terms = accepted_terms(ours, answer, theirs, capabilities, endpoint, before)
     taken = _matches(ours, theirs)

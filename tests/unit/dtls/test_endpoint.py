@@ -24,7 +24,8 @@ def test_both_sides_get_each_others_keys() -> None:
     assert ours.local != ours.remote
     assert lab.client.connected.remote == SERVER
     assert lab.server.connected.remote == CLIENT
-    assert lab.client.connected.certificate == certificate("server").der
+    assert lab.client.connected.channel == lab.server.connected.channel
+    assert (lab.client.connected.role, lab.server.connected.role) == (Role.CLIENT, Role.SERVER)
 
 
 def test_a_handshake_takes_three_round_trips() -> None:
