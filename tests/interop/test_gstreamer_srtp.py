@@ -51,8 +51,9 @@ def test_what_gstreamer_protects_is_opened(profile: Profile, tmp_path: Path) -> 
     launch(
         f"filesrc location={tmp_path}/sound blocksize={2 * STEP} ! rawaudioparse format=pcm pcm-format=s16le "
         f"sample-rate={RATE} num-channels=1 ! audioconvert ! rtpL16pay pt=96 ssrc={SSRC} seqnum-offset={FIRST} "
-        f"min-ptime=20000000 max-ptime=20000000 ! srtpenc key={hexadecimal(key)} rtp-cipher={cipher} rtcp-cipher={cipher} "
-        f"rtp-auth={tag} rtcp-auth={tag} ! rtpstreampay ! filesink location={tmp_path}/packets"
+        f"min-ptime=20000000 max-ptime=20000000 ! srtpenc key={hexadecimal(key)} "
+        f"rtp-cipher={cipher} rtcp-cipher={cipher} rtp-auth={tag} rtcp-auth={tag} ! rtpstreampay ! "
+        f"filesink location={tmp_path}/packets"
     )
     data, opener, heard = (tmp_path / "packets").read_bytes(), Opener(profile, key), []
     while data:
