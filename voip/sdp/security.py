@@ -117,7 +117,8 @@ def objection(lines: Iterable[MediaDescription], capabilities: Capabilities, end
         return "; ".join([f"it is not encrypted, and {REQUIRED} forbids that", *problems[:1]])
     if capabilities.srtp is SrtpRule.OFF or endpoint.own_keys is None:
         return "it is encrypted, and encryption is off here (--srtp)"
-    return f"it is encrypted: {problems[0] if problems else 'without keys (a=crypto)'}"
+    problem = problems[0] if problems else "without keys (a=crypto)"
+    return f"it is encrypted in a way that is unknown here (--srtp): {problem}"
 
 
 def rekeyed(attributes: list[tuple[str, str | None]], keys: OwnKeys | None) -> list[tuple[str, str | None]]:
