@@ -83,10 +83,11 @@ def test_baresip_is_called(kind: str, rule: str, said: Path, tmp_path: Path) -> 
     assert_same(said, phone.heard)
 
 
-def test_reports_of_both_sides_are_opened(tmp_path: Path) -> None:
+def test_reports_of_both_sides_are_opened(said: Path, tmp_path: Path) -> None:
+    told = ("--codec", "l16", "--srtp", "required", "--input", str(said), "--loop", "--duration", "7s")
     with (
         baresip(tmp_path, L16, encryption="srtp-mand") as phone,
-        sender(tmp_path, phone.target, "--codec", "l16", "--srtp", "required", "--duration", "7s") as near,
+        sender(tmp_path, phone.target, *told) as near,
     ):
         sent = near.finish()
         phone.finish_quietly()

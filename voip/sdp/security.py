@@ -194,7 +194,8 @@ def objection(
         return "it is encrypted, and encryption is off here (--srtp)"
     if endpoint.own_dtls is None and any(offers_dtls(offer, line) for line in known):
         return "it is encrypted by DTLS, which is not available here"
-    return f"it is encrypted: {problems[0] if problems else 'without keys (a=crypto)'}"
+    problem = problems[0] if problems else "without keys (a=crypto)"
+    return f"it is encrypted in a way that is unknown here (--srtp): {problem}"
 
 
 def rekeyed(attributes: list[tuple[str, str | None]], keys: OwnKeys | None) -> list[tuple[str, str | None]]:
