@@ -369,12 +369,8 @@ def _choose(
             codec = media.codec(number)
             if codec and codec.name in names:
                 return media, number, codec, terms
-<<<<<<< HEAD
-    reason = objection(offer, lines, capabilities, endpoint)
-=======
->>>>>>> srtp-w
     offered = "; ".join(_describe(media) + _unreachable(offer, media, endpoint) for media in lines)
-    if reason := objection(lines, capabilities, endpoint):
+    if reason := objection(offer, lines, capabilities, endpoint):
         raise NegotiationError(f"{reason}; offered {offered}")
     raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; known {', '.join(sorted(names))}")
 
