@@ -55,13 +55,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", default="null", help="of the receiver  [null]")
     parser.add_argument("--codec", default="opus", help="of the sender  [opus]")
     parser.add_argument("--fec", default="auto", help="of the sender  [auto]")
+    parser.add_argument("--srtp", default="optional", help="of both  [optional]")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         ends = measure(
             Path(folder),
             options.seconds,
-            ["--output", options.output],
-            ["--input", options.input, "--codec", options.codec, "--fec", options.fec],
+            ["--output", options.output, "--srtp", options.srtp],
+            ["--input", options.input, "--codec", options.codec, "--fec", options.fec, "--srtp", options.srtp],
         )
     for name, cost in ends.items():
         call = cost.outcome.call

@@ -11,6 +11,8 @@ from enum import Enum
 from typing import Literal
 
 from voip.codecs import Codec
+from voip.srtp import SrtpKeys
+from voip.srtp.association import AssociationTerms
 
 FIRST_DYNAMIC = 96
 """The first dynamic payload type (RFC 3551 section 3)."""
@@ -58,6 +60,29 @@ def _direction(sends: bool, receives: bool) -> Direction:
     if sends:
         return Direction.SENDRECV if receives else Direction.SENDONLY
     return Direction.RECVONLY if receives else Direction.INACTIVE
+
+
+class KeyAgreement(str, Enum):
+    """How the keys of SRTP are agreed on."""
+
+    SDES = "sdes"
+    """They are in the session descriptions (RFC 4568)."""
+    DTLS = "dtls"
+    """By a handshake on the media port (RFC 5764)."""
+
+
+@dataclass(frozen=True)
+class Security:
+    """What protects the media of one line.
+
+    keys: None until the key agreement has brought them; nothing passes before. readable: the keys came in SIP that was
+    not encrypted, so that whoever reads it can decrypt the media. association: what the handshake of DTLS must keep to.
+    """
+
+    agreement: KeyAgreement
+    keys: SrtpKeys | None = None
+    readable: bool = False
+    association: AssociationTerms | None = None
 
 
 DTMF_EVENTS = frozenset(range(16))
@@ -165,6 +190,9 @@ class NegotiatedMedia:
 
     bandwidth (bit/s) is what the peer wants to receive at most, headers of IP and UDP included, None: as much as we
     like; rtcp_off: it wants no RTCP (RFC 3556). rtcp_xr: the extended reports the peer wants.
+
+    security is what protects the packets, None: nothing, and security_note says why, where it was wanted. profile is
+    that of the media line (RFC 8866 section 5.14).
     """
 
     audio: AudioFormat
@@ -193,6 +221,9 @@ class NegotiatedMedia:
     send_repair_window: float | None = None
     bandwidth: int | None = None
     rtcp_off: bool = False
+    security: Security | None = None
+    security_note: str = ""
+    profile: str = "RTP/AVP"
 
     @property
     def clock_rate(self) -> int:
@@ -203,6 +234,12 @@ class NegotiatedMedia:
     def is_played(self) -> bool:
         """Whether the peer hears what we send, as far as its description says."""
         return self.remote_plays and self.remote_direction.receives
+
+    @property
+    def tag_length(self) -> int:
+        """Bytes by which protection makes RTP packets longer."""
+        keys = None if self.security is None else self.security.keys
+        return 0 if keys is None else keys.profile.tag_length
 
     @property
     def packet_time(self) -> float:

@@ -214,16 +214,17 @@ class SessionStats:
     """What the network side of one media port has seen, accepted or not; bytes count accepted RTP datagrams.
 
     `stray` counts packets of another SSRC, or of a jump in the numbers, that nothing confirmed; `looped` those of our
-    own SSRC, which a peer has sent back; `excess` RTCP and repair packets of the peer beyond what is worked on.
-    `icmp_errors` (the last at `icmp_at`, without a gap since `icmp_since`), `unsent` and `withheld` count datagrams of
-    ours: those refused because of what came back for earlier ones, those that the system did not take, those that were
-    meant for an address that has not proved itself; `overruns` the packets that came while their thread was too far
-    behind. `rtcp` counts RTCP datagrams received, `rtcp_sent` those sent; their bytes include IP and UDP headers. `rtt`
-    is the round trip by RTCP (the median of the last few), `rtt_min` the shortest one. `path` is the newest report
-    about our media, and `path_packets` how many we had sent when it came; `empty_reports` counts the last reports in a
-    row that tell of no source at all. `comfort_noise`: the newest media packet was comfort noise (RFC 3389), after
-    which nothing has to come until there is sound again. `unplayed` counts packets, empty ones apart, that were thrown
-    away since nothing is played here.
+    own SSRC, which a peer has sent back; `excess` RTCP and repair packets of the peer beyond what is worked on. Of an
+    encrypted call `unauthenticated` counts packets that the peer's key does not open, `replayed` those whose number had
+    come before, or was too old to tell. `icmp_errors` (the last at `icmp_at`, without a gap since `icmp_since`),
+    `unsent` and `withheld` count datagrams of ours: those refused because of what came back for earlier ones, those
+    that the system did not take, those that were meant for an address that has not proved itself; `overruns` the
+    packets that came while their thread was too far behind. `rtcp` counts RTCP datagrams received, `rtcp_sent` those
+    sent; their bytes include IP and UDP headers. `rtt` is the round trip by RTCP (the median of the last few),
+    `rtt_min` the shortest one. `path` is the newest report about our media, and `path_packets` how many we had sent
+    when it came; `empty_reports` counts the last reports in a row that tell of no source at all. `comfort_noise`: the
+    newest media packet was comfort noise (RFC 3389), after which nothing has to come until there is sound again.
+    `unplayed` counts packets, empty ones apart, that were thrown away since nothing is played here.
     """
 
     malformed: int = 0
@@ -232,6 +233,8 @@ class SessionStats:
     stray: int = 0
     looped: int = 0
     excess: int = 0
+    unauthenticated: int = 0
+    replayed: int = 0
     rtcp: int = 0
     icmp_errors: int = 0
     icmp_at: float | None = None

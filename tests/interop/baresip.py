@@ -50,8 +50,9 @@ class Baresip(Phone):
         account: Account | None = None,
         *,
         lifetime: int = _LIFETIME,
+        encryption: str = "",
     ) -> None:
-        """`account`: where it registers, and is called by way of."""
+        """`account`: where it registers, and is called by way of. `encryption`: of media, as "srtp"."""
         self._home = folder / "baresip"
         self._home.mkdir()
         self._recordings = Path(tempfile.mkdtemp(prefix="baresip"))  # it cuts names off after 127 characters
@@ -69,8 +70,8 @@ class Baresip(Phone):
         setup = Setup(
             listen=f"{LOOPBACK}:{base}",
             address=address,
-            parameters=f"{more};audio_codecs={name}",
-            modules=("opus", "l16", "g722", "g711", "sndfile"),
+            parameters=f"{more};audio_codecs={name}" + (f";mediaenc={encryption}" if encryption else ""),
+            modules=("opus", "l16", "g722", "g711", "sndfile", "srtp"),
             jitter_buffer="20-30",
             recordings=self._recordings,
             more=(

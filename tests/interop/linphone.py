@@ -30,7 +30,17 @@ class Linphone(Phone):
 
     moves = True
 
-    def __init__(self, folder: Path, codec: str, transport: str, certificates: Certificates, says: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        codec: str,
+        transport: str,
+        certificates: Certificates,
+        says: Path,
+        *,
+        encryption: str = "none",
+    ) -> None:
+        """`encryption`: of media, "none" or "srtp", which it insists on then."""
         home = folder / "linphonec"
         (home / ".local/share/linphone").mkdir(parents=True)
         base = PORT_BLOCKS.block()
@@ -40,7 +50,7 @@ class Linphone(Phone):
         self._rate = played
         self.target = uri("linphone", base, transport)
         (home / _SAID).symlink_to(says)
-        (home / "rc").write_text(_configuration(base, transport, (name, rate, channels), certificates))
+        (home / "rc").write_text(_configuration(base, transport, (name, rate, channels), certificates, encryption))
         self._program = Program(
             ["stdbuf", "-oL", "linphonec", "-a", "-c", "rc"],
             folder=home,
@@ -130,7 +140,9 @@ def _roughness(samples: Samples) -> float:
     return float(np.mean(np.diff(wave, axis=0) ** 2))
 
 
-def _configuration(base: int, transport: str, codec: tuple[str, int, int], certificates: Certificates) -> str:
+def _configuration(
+    base: int, transport: str, codec: tuple[str, int, int], certificates: Certificates, encryption: str
+) -> str:
     ports = {"udp": 0, "tcp": 0, "tls": 0, transport: base + 1 if transport == "tls" else base}
     name, rate, channels = codec
     wanted = f"{name}/{rate}/{channels}"
@@ -144,7 +156,8 @@ def _configuration(base: int, transport: str, codec: tuple[str, int, int], certi
         f"bind_address={LOOPBACK}",
         "use_ipv6=0",  # else it prefers an address that nobody here calls it by
         "default_proxy=-1",
-        "media_encryption=none",
+        f"media_encryption={encryption}",
+        f"media_encryption_mandatory={int(encryption != 'none')}",
         f"root_ca={certificates.authority}",
         "verify_server_certs=1",
         "[net]",

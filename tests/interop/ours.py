@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,11 +47,12 @@ def our_side(
     target: str = "",
     once: bool = False,
     site: Proxy | None = None,
+    more: Sequence[str] = (),
 ) -> Iterator[Side]:
     """sender.py calling `target`, or receiver.py waiting, for one call or many, maybe behind a proxy; each speaks and
-    listens."""
+    listens. `more`: further options."""
     heard = folder / "heard.wav"
-    told = [*options(cell, certificates), "--input", str(says), "--output", str(heard)]
+    told = [*options(cell, certificates), *more, "--input", str(says), "--output", str(heard)]
     if cell.who == WE:
         with sender(folder, target, *told) as program:
             yield Side(program, says, heard, "")

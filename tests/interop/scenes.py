@@ -3,6 +3,7 @@ second the peer puts us on hold and comes back, sound flows again, and we hang u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,18 +32,26 @@ class Findings:
 
 
 def phone_scene(
-    cell: Cell, folder: Path, certificates: Certificates, phone: Phone, says: Path, site: Proxy | None = None
+    cell: Cell,
+    folder: Path,
+    certificates: Certificates,
+    phone: Phone,
+    says: Path,
+    site: Proxy | None = None,
+    more: Sequence[str] = (),
 ) -> Findings:
-    """Both calls with one phone, which runs already; `says`: what we say; `site`: the proxy between, if any."""
+    """Both calls with one phone, which runs already; `says`: what we say; `site`: the proxy between, if any.
+
+    `more`: further options of ours."""
     findings = Findings()
     enough = judgement.seconds(cell.codec, moves=phone.moves)
-    side, outcome = call_it_ends(cell, folder, certificates, phone, says, site, enough)
+    side, outcome = call_it_ends(cell, folder, certificates, phone, says, site, enough, more)
     _check_end(findings, cell, outcome, "remote-bye")
     _judge(findings, cell, phone, side)
     second = folder / "second"
     second.mkdir()
     phone.listen()
-    with our_side(cell, second, says, certificates, target=phone.target, site=site) as side:
+    with our_side(cell, second, says, certificates, target=phone.target, site=site, more=more) as side:
         _begin(phone, side)
         _listen(phone, side, 0.6)
         _hold_and_resume(findings, phone)
@@ -63,12 +72,13 @@ def call_it_ends(
     says: Path,
     site: Proxy | None,
     seconds: float,
+    more: Sequence[str] = (),
 ) -> tuple[Side, Outcome]:
     """A call that the peer hangs up when both have heard that many seconds."""
     home = folder / "first"
     home.mkdir()
     phone.listen()
-    with our_side(cell, home, says, certificates, target=phone.target, once=True, site=site) as side:
+    with our_side(cell, home, says, certificates, target=phone.target, once=True, site=site, more=more) as side:
         _begin(phone, side)
         _listen(phone, side, seconds)
         phone.hang_up()

@@ -125,8 +125,20 @@ class Baresip(Program):
 
 
 @contextlib.contextmanager
-def baresip(folder: Path, codec: str, *, dial: str = "", says: Path | None = None) -> Iterator[Baresip]:
-    """A phone that knows one codec ("PCMU/8000/1"): it answers by itself, or dials and plays a WAV to its end."""
+def baresip(
+    folder: Path,
+    codec: str,
+    *,
+    dial: str = "",
+    says: Path | None = None,
+    encryption: str = "",
+    certificate: Path | None = None,
+) -> Iterator[Baresip]:
+    """A phone that knows one codec ("PCMU/8000/1"): it answers by itself, or dials and plays a WAV to its end.
+
+    `encryption`: what it calls a kind of it, as "srtp" or "srtp-mand". `certificate`: of SIP over TLS, key included,
+    which it speaks then and no other.
+    """
     require("baresip")
     home = folder / "baresip"
     (home / "recordings").mkdir(parents=True)
@@ -135,11 +147,14 @@ def baresip(folder: Path, codec: str, *, dial: str = "", says: Path | None = Non
     if says is not None:
         with wave.open(str(says)) as file:
             more += plays(says, file.getframerate(), file.getnchannels())
+    tls = certificate is not None
+    if tls:
+        more += [f"sip_certificate {certificate}", f"sip_cafile {certificate}"]
     setup = Setup(
         listen=f"{LOOPBACK}:{sip_port}",
-        address=f"peer@{LOOPBACK}:{sip_port}",
-        parameters=f"regint=0;audio_codecs={codec}",
-        modules=("opus", "l16", "g711", "g722", "sndfile"),
+        address=f"peer@{LOOPBACK}:{sip_port}{';transport=tls' if tls else ''}",
+        parameters=f"regint=0;audio_codecs={codec}" + (f";mediaenc={encryption}" if encryption else ""),
+        modules=("opus", "l16", "g711", "g722", "sndfile", "srtp"),
         jitter_buffer="5-10",
         recordings=home / "recordings",
         more=more,
@@ -148,5 +163,7 @@ def baresip(folder: Path, codec: str, *, dial: str = "", says: Path | None = Non
     with Baresip(command, folder=home, name="baresip", environment={"HOME": str(home)}, merged=True) as phone:
         phone.media_ports = media_ports
         phone.folder, phone.target = home, f"sip:{setup.address}"
+        if tls:
+            phone.target = f"sip:peer@{LOOPBACK}:{sip_port + 1};transport=tls"
         phone.wait_for(READY)
         yield phone

@@ -268,7 +268,11 @@ class Call:
         """The sender's device has a block."""
         self.sent.append(piece)
         for datagram in self.sender.write(piece, self.now):
-            self.link.send(datagram, self.now)
+            self.transmit(datagram)
+
+    def transmit(self, datagram: bytes) -> None:
+        """A packet of the sender's goes out."""
+        self.link.send(datagram, self.now)
 
     def wait(self, seconds: float) -> None:
         """Hear, while nothing is sent."""
@@ -321,7 +325,7 @@ class Call:
     def end(self) -> CallResult:
         """The sender finishes, the last packets come in, and all is played."""
         for datagram in self.sender.finish():
-            self.link.send(datagram, self.now)
+            self.transmit(datagram)
         self.wait(self.link.impairment.delay + 0.1 + 10 * self.link.impairment.jitter)
         self.receiver.finish(self.now)
         for _ in range(1000):

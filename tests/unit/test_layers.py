@@ -12,9 +12,9 @@ VOIP = Path(__file__).resolve().parents[2] / "voip"
 LAYERS = [
     {"errors", "ip", "printable"},
     {"dsp", "stats"},
-    {"rtp", "codecs"},
+    {"rtp", "codecs", "srtp"},
     {"media", "quality"},
-    {"rtcp", "sdp", "stun", "fec", "jitter"},
+    {"rtcp", "sdp", "stun", "fec", "jitter", "dtls"},
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},

@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 
 from tests.support.records import media, perfect, received, sent, with_playout, with_rx
-from voip.media import Direction
+from voip.media import Direction, KeyAgreement, Security
 from voip.quality import TrendFigures
 from voip.report import CallRecord, call_object, final_report, rtp_stat, text_report
 from voip.report.objects import interval_object
+from voip.srtp import MasterKey, Profile, SrtpKeys
 from voip.stats import Levels, PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 CALL_FIELDS = {
     "call_id", "peer", "direction", "media_address", "codec", "clock_rate", "channels", "ptime_ms", "encrypted",
-    "start", "duration_s", "end_reason", "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "loss", "timing",
-    "fec", "tx", "unplayed_here", "remote", "rtcp", "levels", "quality",
+    "encryption", "start", "duration_s", "end_reason", "setup_ms", "first_audio_ms", "rx", "heard", "loss_runs", "loss",
+    "timing", "fec", "tx", "unplayed_here", "remote", "rtcp", "levels", "quality",
 }  # fmt: skip
 RX_FIELDS = {
     "received", "expected", "lost", "recovered", "lost_after_fec", "lost_pct", "lost_after_fec_pct", "late",
-    "duplicate", "reordered", "malformed", "foreign", "unknown_pt", "stray", "overruns", "bytes", "ip_bytes",
+    "duplicate", "reordered", "malformed", "foreign", "unknown_pt", "stray", "unauthenticated",
+    "replayed", "overruns", "bytes", "ip_bytes",
 }  # fmt: skip
 TIMING_FIELDS = {
     "jitter_ms", "jitter_max_ms", "jitter_mean_ms", "ipdv_ms", "rtt_ms", "rtt_min_ms", "rtt_mean_ms", "rtt_max_ms",
@@ -152,6 +154,7 @@ def test_verbose_shows_every_row_good_or_not() -> None:
         "call ended by the other side after 11.3 s",
         "  excellent: MOS 4.4",
         "  peer      sip:kitchen@192.168.1.20",
+        "  security  not encrypted",
         "  heard     100 % as sent   concealed 0 packets   longest gap 0 ms",
         "            nothing came for 0.0 s   not played for 0.0 s   skipped 0 packets",
         "            0 underruns   0 resyncs",
@@ -167,9 +170,45 @@ def test_verbose_shows_every_row_good_or_not() -> None:
         "  clock     the other side's runs 3 ppm slower than ours",
         "  network   jitter 0.3 ms (max 1.0)   round trip 1.2 ms",
         "  dropped   malformed 0   foreign 0   unknown type 0   stray 0   excess 0",
-        "            overruns 0   not taken by the system 0   withheld 0",
-        "            FEC rejected 0",
+        "            not authentic 0   replayed 0   overruns 0",
+        "            not taken by the system 0   withheld 0   FEC rejected 0",
     ]
+
+
+# --- encryption -------------------------------------------------------------------------------------------------------
+
+
+def encrypted(*, readable: bool = False) -> CallRecord:
+    profile = Profile.AEAD_AES_256_GCM
+    master = MasterKey(b"k" * profile.key_length, b"s" * profile.salt_length)
+    security = Security(KeyAgreement.SDES, SrtpKeys(profile, master, master), readable)
+    return replace(perfect(), media=replace(media(), security=security))
+
+
+def test_what_encrypts_and_how_the_keys_were_agreed_on_is_told() -> None:
+    assert "  security  encrypted by AEAD_AES_256_GCM   keys by SDES" in text_report(encrypted()).splitlines()
+    assert (
+        "            keys by SDES, readable by whoever reads SIP" in text_report(encrypted(readable=True)).splitlines()
+    )
+    told = call_object(encrypted(readable=True))
+    assert told["encrypted"] is True
+    assert told["encryption"] == {"profile": "AEAD_AES_256_GCM", "keys": "sdes", "readable": True}
+    assert "kkkk" not in json.dumps(told)
+
+
+def test_why_a_call_is_not_encrypted_is_told_where_that_was_wanted() -> None:
+    call = replace(perfect(), media=replace(media(), security_note="the other side took none of the keys offered"))
+    lines = text_report(call).splitlines()
+    assert "  security  not encrypted: the other side took none of the keys offered" in lines
+    assert call_object(call)["encryption"] is None
+    assert not [line for line in text_report(perfect()).splitlines() if "encrypted" in line]
+
+
+def test_dropped_packets_that_are_not_the_peers_are_told() -> None:
+    call = replace(perfect(), network=SessionStats(unauthenticated=7, replayed=3))
+    assert "  dropped   not authentic 7   replayed 3" in text_report(call).splitlines()
+    rx = call_object(call)["rx"]
+    assert (rx["unauthenticated"], rx["replayed"]) == (7, 3)
 
 
 # --- calls without sound ----------------------------------------------------------------------------------------------

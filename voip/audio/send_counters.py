@@ -18,14 +18,17 @@ class SendCounters:
         self._timestamp_at: float | None = None
         self._fec_timestamp: int | None = None
         self._fec_timestamp_at: float | None = None
+        self.repair_number: int | None = None
+        """The sequence number of the newest repair packet."""
 
     def frame(self, seconds: float, timestamp: int, now: float) -> None:
         """A frame of sound is sent, or an event in its place."""
         self._seconds += seconds
         self._timestamp, self._timestamp_at = timestamp, now
 
-    def repair(self, timestamp: int, now: float) -> None:
-        """A repair packet of this timestamp is sent."""
+    def repair(self, number: int, timestamp: int, now: float) -> None:
+        """A repair packet of this sequence number and timestamp is sent."""
+        self.repair_number = number
         self._fec_timestamp, self._fec_timestamp_at = timestamp, now
 
     def copies(self, count: int) -> None:

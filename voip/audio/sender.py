@@ -58,7 +58,7 @@ class AudioSender:
         self._counters = SendCounters()
         self._now = 0.0
         self._expected_loss = ExpectedLoss()
-        self._packetizer = Packetizer(media.ssrc, media.payload_type, rng.getrandbits(16), rng.getrandbits(32))
+        self._packetizer = Packetizer(media.ssrc, media.payload_type, _first_number(media, rng), rng.getrandbits(32))
         self._events = EventPacketizer(dtmf or DtmfSender(""), self._packetizer)
         self._wanted_pattern = pattern
         self._fec: FecEncoder = NoFec(control.pattern if control is not None else pattern)
@@ -147,12 +147,13 @@ class AudioSender:
         if terms == self._fec_terms:
             return
         self._fec_terms = terms
+        sent = self._counters.repair_number  # numbers go on: SRTP must not use one twice (RFC 3711 section 9.1)
         self._fec = create_encoder(
             media.fec,
             pattern,
             payload_type=media.fec_payload_type,
             ssrc=media.fec_ssrc,
-            sequence_number=self._rng.getrandbits(16),
+            sequence_number=_first_number(media, self._rng) if sent is None else sent + 1,
             numbers=self._packetizer,
             red_payload_type=media.red_payload_type,
             clock_rate=rates[0],
@@ -218,11 +219,11 @@ class AudioSender:
             self._count(packet, data, repair=True)
             datagrams.append(data)
         if packets:
-            self._counters.repair(packets[-1].timestamp, self._now)
+            self._counters.repair(packets[-1].sequence_number, packets[-1].timestamp, self._now)
         return datagrams
 
     def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:
-        size = len(data)
+        size = len(data) + self._media.tag_length
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:
@@ -302,3 +303,9 @@ class Fanout:
     def _publish(self) -> None:
         self.levels = self._meter.levels
         self.stats = {key: sender.stats for key, (sender, _) in self._streams.items()}
+
+
+def _first_number(media: NegotiatedMedia, rng: random.Random) -> int:
+    """A random first sequence number: of SRTP one of the lower half, so that the packets that are lost at the beginning
+    do not hide a wrap from the peer (RFC 4568 section 6.4)."""
+    return rng.getrandbits(16) & (0xFFFF if media.security is None else 0x7FFF)

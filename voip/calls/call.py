@@ -14,7 +14,7 @@ from voip.media import NegotiatedMedia
 from voip.net import MediaTransport
 from voip.quality import Trend
 from voip.report import CallRecord
-from voip.sdp import Capabilities, Endpoint, SessionDescription
+from voip.sdp import Capabilities, Endpoint, SessionDescription, SrtpRule
 from voip.sdp.plain import describe
 from voip.sip import CallEnded
 from voip.stats import ReceiverStats, SenderStats
@@ -37,9 +37,14 @@ class CallSettings:
     plain_fec: bool = False
     on_description: Callable[[SessionDescription], None] = lambda description: None
 
+    @property
+    def plain_capabilities(self) -> Capabilities:
+        """Those of a stream without signalling: keys are agreed on by signalling."""
+        return replace(self.capabilities, srtp=SrtpRule.OFF)
+
     def describe(self, destination: Endpoint) -> SessionDescription:
         """A stream to there without signalling."""
-        return describe(replace(self.capabilities, fec=self.plain_fec), destination)
+        return describe(replace(self.plain_capabilities, fec=self.plain_fec), destination)
 
 
 class Call:

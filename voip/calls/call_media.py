@@ -15,9 +15,10 @@ from voip.media import NegotiatedMedia
 from voip.net import MediaTransport, Network, family_of
 from voip.quality import Rating, rate_heard
 from voip.report import CallRecord, Console
+from voip.report.security import encryption_object, encryption_parts
 from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
-from voip.sdp import Capabilities, Endpoint
+from voip.sdp import Capabilities, Endpoint, SrtpRule
 from voip.session import RtpSession
 from voip.sip.grammar import format_host
 from voip.stats import ReceiverStats
@@ -55,8 +56,9 @@ class CallMedia:
         caller_user: str | None = None,
         offer: bytes | None = None,
         signalled: bool = True,
+        sip_encrypted: bool = False,
     ) -> Call:
-        """A call by this media port, with identifiers of its own."""
+        """A call by this media port, with identifiers and keys of its own."""
         endpoint = Endpoint(
             host=transport.host,
             port=transport.port,
@@ -66,13 +68,15 @@ class CallMedia:
             cname=f"{self._rng.getrandbits(CNAME_BITS):024x}",
             session_id=self._rng.getrandbits(SESSION_ID_BITS),
             session_version=1,
+            sip_encrypted=sip_encrypted,
         )
+        secrets = None if self._capabilities.srtp is SrtpRule.OFF else self._rng
         start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return Call(
             replace(record, start=start, output_latency=self._audio.output_latency),
             remote_host=remote_host,
             transport=transport,
-            negotiation=Negotiation(self._capabilities, endpoint, partial(self._console.say, 2)),
+            negotiation=Negotiation(self._capabilities, endpoint, partial(self._console.say, 2), rng=secrets),
             now=self._network.loop.now(),
             caller_user=caller_user,
             offer=offer,
@@ -135,8 +139,11 @@ class CallMedia:
     def renegotiate(self, call: Call, media: NegotiatedMedia) -> None:
         """Go on with what was agreed on anew."""
         if call.lines and media != call.lines[0].media:
+            before = call.lines[0].media
             text = f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}"
             self._console.say(1, text)
+            if encryption_object(media) != encryption_object(before):
+                self._console.say(0, f"media of {call.record.peer} is now {', '.join(encryption_parts(media))}")
             if call.established is None:
                 call.lines[0].renegotiate(media)
                 return
@@ -183,10 +190,12 @@ class CallMedia:
             "established",
             f"{said}\n"
             f"  {codec.label} {codec.clock_rate} Hz, {codec.channels} ch, {media.audio.ptime * 1e3:.4g} ms packets, "
-            f"{fec}, not encrypted",
+            f"{fec}\n"
+            f"  {', '.join(encryption_parts(media))}",
             call_id=call.call_id,
             peer=record.peer,
             codec=codec.label,
+            encryption=encryption_object(media),
         )
 
 

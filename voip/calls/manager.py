@@ -223,6 +223,7 @@ class CallManager:
 
     def _offer(self, call: Call, event: OfferWanted) -> None:
         if call.remote_host == event.remote.host:  # else it took too long, and the next address has its turn
+            call.negotiation.protect(sip_encrypted=event.remote.encrypted)
             self._agent.offer(call.call_id, call.negotiation.offer(), self._network.loop.now())
 
     def _on_answered(self, event: CallAnswered) -> None:
@@ -252,7 +253,14 @@ class CallManager:
             return
         record = CallRecord(call_id=call_id, peer=peer, incoming=True)
         user = getattr(event.caller.uri, "user", None)
-        call = self._media.new_call(record, event.source.host, transport=transport, caller_user=user, offer=event.offer)
+        call = self._media.new_call(
+            record,
+            event.source.host,
+            transport=transport,
+            caller_user=user,
+            offer=event.offer,
+            sip_encrypted=event.source.encrypted,
+        )
         self._table.add(call)
         if self._settings.auto_answer:
             self.answer(call_id)

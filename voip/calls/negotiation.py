@@ -5,26 +5,48 @@ Descriptions go in and out as bytes, what was agreed on as a `NegotiatedMedia`. 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
 from voip.errors import NegotiationError
 from voip.media import Direction, NegotiatedMedia
-from voip.sdp import Capabilities, Endpoint, PayloadTypes, SessionDescription, accept_answer, make_answer, make_offer
+from voip.sdp import (
+    Capabilities,
+    Endpoint,
+    OwnKeys,
+    PayloadTypes,
+    SessionDescription,
+    accept_answer,
+    make_answer,
+    make_offer,
+)
+from voip.sdp.dtls import reoffered
+from voip.sdp.security import rekeyed
+from voip.srtp import MasterKey
 
 
 class Negotiation:
     """What the two sides of a call have described so far; `endpoint` is where we can be reached.
 
     Payload types keep their meaning from description to description (RFC 3264 section 8.3.2), and o= names the host
-    that it named first (section 8).
+    that it named first (section 8). A key of ours that was in use and is no more is never used again: its packet
+    indices would begin anew (RFC 3711 section 9.1).
     """
 
     def __init__(
-        self, capabilities: Capabilities, endpoint: Endpoint, on_skipped: Callable[[str], object] = lambda text: None
+        self,
+        capabilities: Capabilities,
+        endpoint: Endpoint,
+        on_skipped: Callable[[str], object] = lambda text: None,
+        *,
+        rng: random.Random | None = None,
     ) -> None:
-        """`on_skipped` is told, for people, which lines of the peer's descriptions were passed over."""
-        self.endpoint = endpoint
+        """`on_skipped` is told, for people, which lines of the peer's descriptions were passed over. `rng`, for
+        secrets, makes our keys of SRTP; None: there are none, and nothing is encrypted."""
+        self._rng = rng
+        self._local: MasterKey | None = None  # our key of SRTP that is in use
+        self.endpoint = endpoint if rng is None else replace(endpoint, own_keys=OwnKeys.draw(rng))
         self._capabilities, self._on_skipped = capabilities, on_skipped
         self._numbers = PayloadTypes()
         self._sent: SessionDescription | None = None  # the newest of ours; its version rises only when it changes
@@ -47,8 +69,13 @@ class Negotiation:
         version = ip_version or self.endpoint.ip_version
         self.endpoint = replace(self.endpoint, host=host, port=port, rtcp_port=rtcp_port, ip_version=version)
 
+    def protect(self, *, sip_encrypted: bool) -> None:
+        """From now on descriptions travel like this."""
+        self.endpoint = replace(self.endpoint, sip_encrypted=sip_encrypted)
+
     def offer(self) -> bytes:
-        """Our offer of a new session."""
+        """Our offer of a new session, with new keys: another peer may have been offered those before."""
+        self._draw_keys()
         return self._make_offer(make_offer(self._capabilities, self.endpoint, self._numbers))
 
     def offer_address(self) -> bytes | None:
@@ -56,6 +83,7 @@ class Negotiation:
         if self._sent is None:
             return None
         self._raise_version()
+        self._draw_keys()
         return self._make_offer(readdressed(self._sent, self.endpoint, self._capabilities.direction))
 
     def answer(self, offer: bytes) -> tuple[bytes, NegotiatedMedia | None]:
@@ -73,6 +101,7 @@ class Negotiation:
         self._numbers.remember(theirs)
         self._agreed = media
         self._keep(description)
+        self._use_keys(media)
         if not self.awaits_answer:
             self._offer = None
         return description.serialize(), media
@@ -85,7 +114,9 @@ class Negotiation:
         """What both would agree on by this answer in a provisional response. Errors as `accept`."""
         if self._offer is None:
             raise NegotiationError("an answer without an offer")
-        return accept_answer(self._offer, self._read(answer), self._capabilities, self.endpoint)
+        media = accept_answer(self._offer, self._read(answer), self._capabilities, self.endpoint, self._agreed)
+        self._use_keys(media)
+        return media
 
     def accept(self, answer: bytes) -> NegotiatedMedia:
         """What both agree on by the peer's answer to our offer, or did before if that is empty.
@@ -98,10 +129,21 @@ class Negotiation:
         if self._offer is None:
             raise NegotiationError("an answer without an offer")
         theirs = self._read(answer)
-        media = accept_answer(self._offer, theirs, self._capabilities, self.endpoint)
+        media = accept_answer(self._offer, theirs, self._capabilities, self.endpoint, self._agreed)
         self._numbers.remember(theirs)
         self._agreed = media
+        self._use_keys(media)
         return media
+
+    def _draw_keys(self, kept: MasterKey | None = None) -> None:
+        if self._rng is not None:
+            self.endpoint = replace(self.endpoint, own_keys=OwnKeys.draw(self._rng, self.endpoint.own_keys, kept))
+
+    def _use_keys(self, media: NegotiatedMedia) -> None:
+        keys = None if media.security is None else media.security.keys
+        before, self._local = self._local, None if keys is None else keys.local
+        if before not in (None, self._local):
+            self._draw_keys(self._local)
 
     def _make_offer(self, description: SessionDescription) -> bytes:
         self._keep(description)
@@ -125,7 +167,7 @@ class Negotiation:
     def _describe(self, offer: SessionDescription | None) -> tuple[SessionDescription, NegotiatedMedia | None]:
         if offer is not None:
             return make_answer(offer, self._capabilities, self.endpoint, self._agreed)
-        return make_offer(self._capabilities, self.endpoint, self._numbers), None
+        return make_offer(self._capabilities, self.endpoint, self._numbers, self._agreed), None
 
     def _raise_version(self) -> None:
         self.endpoint = replace(self.endpoint, session_version=self.endpoint.session_version + 1)
@@ -143,7 +185,7 @@ def readdressed(description: SessionDescription, endpoint: Endpoint, direction: 
             media.append(line)
             continue
         kept = [(name, value) for name, value in line.attributes if name not in (*_DIRECTIONS, "rtcp")]
-        kept.append((direction.value, None))
+        kept = [*reoffered(rekeyed(kept, endpoint.own_keys)), (direction.value, None)]
         if endpoint.rtcp_port is not None:
             kept.append(("rtcp", str(endpoint.rtcp_port)))
         media.append(replace(line, port=endpoint.port, connection=None, attributes=kept))

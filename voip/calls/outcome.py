@@ -19,7 +19,7 @@ UNAUTHORIZED = (401, 407)
 """Statuses that ask for a user and a password (RFC 3261 sections 21.4.2 and 21.4.8)."""
 UNAVAILABLE = (408, 480)
 """Statuses of a callee that was not reached (RFC 3261 sections 21.4.9 and 21.4.18)."""
-NO_CODEC = "no codec in common; see --codec"
+NO_CODEC = "no codec in common, or encryption that only one side requires; see --codec and --srtp"
 BUSY = "it is in another call; try again later"
 ADVICE = {
     403: "a receiver accepts private addresses and what its --allow adds; others may require an account, see --user",

@@ -47,7 +47,7 @@ class PlainStreams:
         description = self._settings.describe(replace(call.negotiation.endpoint, host=host, port=port))
         self._settings.on_description(description)
         self._console.say(0, f"sending to {target}   {source}")
-        media = media_of(description, self._settings.capabilities, call.negotiation.endpoint, remote)
+        media = media_of(description, self._settings.plain_capabilities, call.negotiation.endpoint, remote)
         self._media.begin(call, media)
 
     def wait(self, source: PlainSource) -> None:
@@ -57,7 +57,7 @@ class PlainStreams:
         if description.skipped:
             self._console.say(2, description.passed_over)
         self._settings.on_description(description)
-        media = media_of(description, self._settings.capabilities, call.negotiation.endpoint, None)
+        media = media_of(description, self._settings.plain_capabilities, call.negotiation.endpoint, None)
         self._media.begin_when_heard(call, media)
 
     def _new_call(self, peer: str, host: str, *, incoming: bool, own_port: int | None = None) -> Call:

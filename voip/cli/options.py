@@ -15,6 +15,7 @@ from voip.calls import RetryRule
 from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
+from voip.cli.security import add_security, security_values
 from voip.cli.values import (
     AUTO,
     FecChoice,
@@ -45,6 +46,7 @@ from voip.fec import Pattern
 from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
+from voip.sdp import SrtpRule
 from voip.sip import Credentials, SipUri, parse_target
 
 SIP_PORT = 5060
@@ -95,6 +97,9 @@ class CommonOptions:
     media_ports: tuple[int, int] | None
     dscp: int
     tls: TlsFiles
+    srtp: SrtpRule
+    sdes_in_clear: bool
+    """--srtp was given: the keys of SRTP are offered also in SIP that is not encrypted."""
     user: str
     """Of our own SIP addresses, as they are written."""
     account: SipUri | None
@@ -208,6 +213,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         answer=found.answer == "auto",
         once=bool(found.once),
         **account_values(parser, found, answers=True),
+        **security_values(parser, found, streams=found.stream is not None),
         stream=_stream(parser, found.stream),
     )
 
@@ -254,6 +260,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
         target_given=bool(found.targets),
         **account_values(parser, found, answers=False),
+        **security_values(parser, found, streams=any(isinstance(each, RtpTarget) for each in found.targets)),
     )
 
 
@@ -406,7 +413,7 @@ def _common(
     parser.set_defaults(usual_codecs=usual_codecs)
     _coding(parser.add_argument_group("coding"), usual_codecs)
     _network(parser.add_argument_group("network"), sip_port, media_ports)
-    _security(parser.add_argument_group("security"))
+    add_security(parser.add_argument_group("security"))
     _printing(parser.add_argument_group("output"))
 
 
@@ -484,14 +491,6 @@ def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -
     )
 
 
-def _security(group: Group) -> None:
-    group.add_argument("--tls-cert", metavar="FILE", help="Certificate (PEM) of this side; enables TLS.")
-    group.add_argument("--tls-key", metavar="FILE", help="Its private key, if that is not in the same file.")
-    group.add_argument(
-        "--tls-ca", metavar="FILE", help="Certificates of the authorities to trust (PEM).  [the system's]"
-    )
-
-
 def _printing(group: Group) -> None:
     group.add_argument("-q", "--quiet", action=argparse.BooleanOptionalAction, help="Print errors only.")
     group.add_argument(
@@ -532,8 +531,6 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--ptime: between 1ms and 200ms")
     if found.bitrate is not None and not BITRATES[0] <= found.bitrate <= BITRATES[1]:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
-    if found.tls_key is not None and found.tls_cert is None:
-        parser.error("--tls-key requires --tls-cert")
     found.codec = _usable_codecs(parser, found)
     return found
 
@@ -576,7 +573,6 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "stun": found.stun,
         "media_ports": found.rtp_port,
         "dscp": found.dscp,
-        "tls": TlsFiles(found.tls_cert, found.tls_key, found.tls_ca),
         "media_timeout": found.media_timeout,
         "device_wait": found.device_wait,
         "two_way": bool(found.two_way),

@@ -19,6 +19,7 @@ PACKAGES = {
     "av": "av",
     "G722": "G722",
     "dnspython": "dnspython",
+    "pylibsrtp": "pylibsrtp",
 }
 """Libraries of Python by the names that people know, and by those of their distributions."""
 MISSING = "not installed"

@@ -191,6 +191,8 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         fec_scheme=options.fec_scheme,
         max_payload=_max_payload(options),
         plays=not isinstance(options, SenderOptions) or options.two_way,
+        srtp=options.srtp,
+        sdes_in_clear=options.sdes_in_clear,
     )
     settings = CallSettings(
         capabilities=capabilities,

@@ -16,7 +16,7 @@ from voip.net.refusals import send_datagram
 from voip.net.sockets import datagrams, family_of, try_bind
 from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
-from voip.rtp import RtpPacket
+from voip.rtp import RtpPacket, is_rtcp
 from voip.session import RtpSession
 from voip.stun import is_stun
 
@@ -44,11 +44,8 @@ class MediaTransport:
     Threads: `send_rtp` is called from the capture thread, all other methods from the network thread. The counters are
     written by both and may miss a datagram.
 
-    SRTP (RFC 3711) belongs here and in the session. Keys would come with `attach`, in the `NegotiatedMedia` of the
-    session. `send_rtp`, `_send_rtcp` and `_keep_alive` would protect what they pass to `_transmit`. The capture thread
-    would own the contexts of media and FEC, the network thread those of RTCP and of the SSRC of the keep-alives, so no
-    state is shared. Received packets would be unprotected where the session parses them, after its checks of source and
-    SSRC, which stay in clear.
+    SRTP (RFC 3711): what is sent goes through the `protection` of the session, by the contexts of the thread that
+    sends; what comes the session opens where it parses it.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class MediaTransport:
         self.icmp_since: float | None = None
         """When the first of those came that lead up to the last one without a gap."""
         self.unsent = 0
-        """Datagrams not sent because the system refused them: no buffer, no route."""
+        """Datagrams not sent because the system refused them (no buffer, no route) or for want of a key."""
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._open, self._reading = True, False
@@ -106,8 +103,7 @@ class MediaTransport:
         if not session.may_send:
             session.proof.withhold()
             return False
-        self._transmit(self.rtp, remote, datagram)
-        return True
+        return self._transmit(self.rtp, remote, session.protection.media(datagram))
 
     def send_goodbye(self) -> None:
         """Send the last RTCP of the session, with BYE; once."""
@@ -121,7 +117,7 @@ class MediaTransport:
         sock = self.rtp if session.media.rtcp_mux or self.rtcp is None else self.rtcp  # RFC 5761
         for compound in compounds:
             self._trace.rtcp("sent to", compound, destination)
-            self._transmit(sock, destination, compound)
+            self._transmit(sock, destination, session.protection.rtcp(compound))
 
     def _keep_alive(self, sent: int) -> None:
         """Send a keep-alive if nothing was sent since the count was `sent`, and check again later."""
@@ -129,17 +125,26 @@ class MediaTransport:
         if not self._open or session is None:
             return
         if self.sent == sent and (datagram := session.keep_alive()) is not None:
-            self._transmit(self.rtp, session.remote, datagram)
+            self._send_keep_alive(session, datagram)
         pause = MEDIA_KEEP_ALIVE if session.may_send else UNPROVEN_KEEP_ALIVE
         self._loop.call_later(pause, partial(self._keep_alive, self.sent))
 
     def open_path(self) -> None:
         """Send one keep-alive now: the peer's media may come from an address that our NAT does not know."""
         if self._session is not None and (datagram := self._session.keep_alive()) is not None:
-            self._transmit(self.rtp, self._session.remote, datagram)
+            self._send_keep_alive(self._session, datagram)
 
-    def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes) -> None:
-        """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`."""
+    def _send_keep_alive(self, session: RtpSession, datagram: bytes) -> None:
+        protected = session.protection.rtcp if is_rtcp(datagram) else session.protection.keep_alive
+        self._transmit(self.rtp, session.remote, protected(datagram))
+
+    def _transmit(self, sock: socket.socket, destination: tuple[str, int], datagram: bytes | None) -> bool:
+        """Put a datagram on the wire: the only way out of this port, except for the requests of `StunClient`.
+
+        None is one that cannot be protected, and never leaves as it is. Whether there was one to send."""
+        if datagram is None:
+            self.unsent += 1
+            return False
         self.sent += sock is self.rtp
         try:
             send_datagram(sock, datagram, sockaddr(*destination, sock.family))
@@ -147,6 +152,7 @@ class MediaTransport:
             # No buffer, no route at present, an address of another family: the packet is lost, the media time-out
             # decides.
             self.unsent += 1
+        return True
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -188,14 +194,16 @@ class MediaTransport:
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
             elif self._session is not None:
-                self._trace.rtcp("received from", data, source)
                 try:
-                    for packet in self._session.receive_datagram(data, source, arrival):
+                    for packet in self._session.receive_datagram(data, source, arrival, self._trace_rtcp):
                         self._on_packet(packet, arrival)
                 except Exception as error:
                     self._failures.note(f"a datagram from {source[0]}", error)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
+
+    def _trace_rtcp(self, compound: bytes, source: tuple[str, int]) -> None:
+        self._trace.rtcp("received from", compound, source)
 
     def _note_refused(self, sock: socket.socket, host: str, port: int) -> None:
         if sock is self.rtp:

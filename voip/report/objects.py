@@ -16,6 +16,7 @@ from voip.report.rating import (
     rating_without_fec,
 )
 from voip.report.record import CallRecord
+from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
 from voip.stats import GMIN, Levels, ReceiverStats, SenderStats, SessionStats
 
@@ -58,7 +59,8 @@ def call_object(call: CallRecord) -> dict[str, Any]:
         "clock_rate": media.audio.codec.clock_rate if media else None,
         "channels": media.audio.codec.channels if media else None,
         "ptime_ms": _ms(media.audio.ptime) if media else None,
-        "encrypted": False if media else None,
+        "encrypted": media.security is not None if media else None,
+        "encryption": encryption_object(media) if media else None,
         "start": call.start,
         "duration_s": round(call.duration, 3),
         "end_reason": call.end_reason,
@@ -131,6 +133,8 @@ def _rx_object(rx: ReceiverStats, network: SessionStats | None) -> dict[str, Any
         "foreign": network.foreign if network else None,
         "unknown_pt": network.unknown_payload_type if network else None,
         "stray": network.stray if network else None,
+        "unauthenticated": network.unauthenticated if network else None,
+        "replayed": network.replayed if network else None,
         "overruns": network.overruns if network else None,
         "bytes": network.bytes if network else None,
         "ip_bytes": network.ip_bytes if network else None,

@@ -16,6 +16,7 @@ from voip.report.rating import (
     verdict,
 )
 from voip.report.record import CallRecord
+from voip.report.security import encryption_parts
 from voip.report.shares import altered_percent, percent, remote_share
 from voip.stats import Levels, ReceiverStats, SenderStats, SessionStats
 
@@ -61,6 +62,8 @@ def text_report(call: CallRecord, *, every: bool = False) -> str:
     lines = [f"call {reason} after {length(call.duration)}"]
     lines += [f"  {line}"[:WIDTH] for line in verdict(call)]
     lines += row("peer", [call.peer[: WIDTH - INDENT]])
+    if call.media is not None and (every or call.media.security or call.media.security_note):
+        lines += row("security", [part[: WIDTH - INDENT] for part in encryption_parts(call.media)])
     if call.rx is not None:
         lines += _heard_rows(call, call.rx, every)
     if call.tx is not None:
@@ -235,6 +238,8 @@ def _dropped(network: SessionStats, rx: ReceiverStats | None, every: bool) -> li
         "unknown type": network.unknown_payload_type,
         "stray": network.stray,
         "excess": network.excess,
+        "not authentic": network.unauthenticated,
+        "replayed": network.replayed,
         "overruns": network.overruns,
         "not taken by the system": network.unsent,
         "withheld": network.withheld,

@@ -8,12 +8,17 @@ payload_types  what the numbers of a session mean
 bandwidth      what a peer wants to receive at most
 reports        which extended reports a peer asks for
 plays          whether what is received is played
+crypto         keys in the description, a=crypto
+dtls           certificates and roles of DTLS in a description
+security       whether and how a line is encrypted
 negotiation    offer, answer, and what both make of the media
 plain          the same without signalling
 """
 
+from voip.sdp.crypto import OwnKeys
 from voip.sdp.description import MediaDescription, SessionDescription
-from voip.sdp.media import MAX_PAYLOAD, Capabilities, Endpoint, effective_ptime
+from voip.sdp.dtls import OwnDtls
+from voip.sdp.media import MAX_PAYLOAD, Capabilities, Endpoint, SrtpRule, effective_ptime
 from voip.sdp.negotiation import accept_answer, make_answer, make_offer
 from voip.sdp.payload_types import PayloadTypes
 
@@ -22,8 +27,11 @@ __all__ = [
     "Capabilities",
     "Endpoint",
     "MediaDescription",
+    "OwnDtls",
+    "OwnKeys",
     "PayloadTypes",
     "SessionDescription",
+    "SrtpRule",
     "accept_answer",
     "effective_ptime",
     "make_answer",

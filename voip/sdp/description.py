@@ -35,7 +35,9 @@ _RTPMAP = re.compile(r"([!-.0-~]+)/([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _LINE = re.compile(r"([A-Za-z])[ \t]*=(.*)", re.DOTALL)
 _OF_FORMAT = re.compile(r"([0-9]+)[\s;:]*(.*)", re.DOTALL)
 _DIRECTIONS = tuple(direction.value for direction in Direction)
-_KNOWN = frozenset({*_DIRECTIONS, "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap", "ssrc"})
+_KNOWN = frozenset(
+    {*_DIRECTIONS, "crypto", "fingerprint", "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap"}
+) | {"setup", "ssrc", "tls-id"}
 
 
 @dataclass

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 
 from voip.codecs import Codec
 from voip.media import FLEXFEC, Direction
+from voip.sdp.crypto import OwnKeys
+from voip.sdp.dtls import OwnDtls
 
 MAX_PAYLOAD = 1140
 """Bytes of media payload such that a repair packet that protects it fits into a datagram of 1200."""
 PACKET_TIMES = (0.06, 0.04, 0.03, 0.02, 0.01, 0.005, 0.004, 0.002, 0.001)
 """Seconds of sound per packet to fall back to where the wanted time makes too large a packet."""
+
+
+class SrtpRule(str, Enum):
+    """Whether media is encrypted: never, with all that can, or always."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,9 @@ class Capabilities:
     packets that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
     "ulpfec" or "red". max_repair_window: seconds for which we wait for repair at most. max_payload: bytes of media
     payload that leave room for the FEC of each packet.
-    events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted.
+    events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted. srtp: whether
+    media is encrypted; sdes_in_clear: its keys are offered also in SIP that is not encrypted. dtls_only: keys come by
+    DTLS or not at all, since the peer has to prove itself there.
     """
 
     codecs: tuple[Codec, ...]
@@ -35,6 +48,9 @@ class Capabilities:
     max_payload: int = MAX_PAYLOAD
     events: bool = True
     plays: bool = True
+    srtp: SrtpRule = SrtpRule.OFF
+    sdes_in_clear: bool = False
+    dtls_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,8 @@ class Endpoint:
     """One side's media address and identifiers for one call; session_version grows with each new description.
 
     origin is the host that o= names, where that is not host: it stays when the media moves (RFC 3264 section 8).
+    own_keys are what we encrypt with, None: we cannot. sip_encrypted: descriptions travel encrypted to the next hop.
+    own_dtls is our side of DTLS, None: we cannot. peer_host is where the peer's SIP comes from, as far as it is known.
     """
 
     host: str
@@ -56,6 +74,10 @@ class Endpoint:
     ip_version: int | None = None
     """4 or 6: that of the socket, which reaches no address of the other; None: as it comes."""
     origin: str | None = None
+    own_keys: OwnKeys | None = None
+    sip_encrypted: bool = False
+    own_dtls: OwnDtls | None = None
+    peer_host: str | None = None
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:

@@ -17,6 +17,7 @@ from voip.media import (
     FLEXFEC,
     AudioFormat,
     Direction,
+    KeyAgreement,
     NegotiatedMedia,
     ReceiveFormat,
 )
@@ -55,12 +56,20 @@ from voip.sdp.media import Capabilities, Endpoint, effective_ptime
 from voip.sdp.payload_types import PayloadTypes
 from voip.sdp.plays import PLAYS, says_that_it_plays
 from voip.sdp.reports import RTCP_XR, parse_extended_reports
+from voip.sdp.security import (
+    PLAIN_PROFILES,
+    SECURE_PROFILES,
+    Terms,
+    accepted_terms,
+    answer_terms,
+    objection,
+    secure_answer,
+    secure_offer,
+)
 
 PTIME_RANGE = (0.0025, 0.2)
 """Packet times that a peer may ask for, in seconds: at most 400 packets a second, and RFC 3551 section 4.2 has
 receivers accept up to 200 ms."""
-PROFILES = ("RTP/AVP", "RTP/AVPF")
-"""Transport profiles that are supported (RFC 3551, RFC 4585)."""
 FEC_GROUP = "FEC-FR"
 """The semantics of an ssrc-group that ties a repair stream to its media stream (RFC 5956 section 4.1)."""
 MAX_REASON = 300
@@ -69,11 +78,14 @@ _PTIME = re.compile(r"[0-9]{1,10}(?:\.[0-9]{0,10})?")
 
 
 def make_offer(
-    capabilities: Capabilities, endpoint: Endpoint, numbers: PayloadTypes | None = None
+    capabilities: Capabilities,
+    endpoint: Endpoint,
+    numbers: PayloadTypes | None = None,
+    before: NegotiatedMedia | None = None,
 ) -> SessionDescription:
     """An offer of one audio line with all our codecs, and FEC if we would send or receive it.
 
-    `numbers`: what payload types mean in this session already.
+    `numbers`: what payload types mean in this session already. `before`: what was agreed on in it so far.
     """
     media = MediaDescription("audio", endpoint.port, "RTP/AVP", [])
     numbering = (numbers or PayloadTypes()).numbers(media)
@@ -89,6 +101,7 @@ def make_offer(
         add_events(media, str(numbering.number((TELEPHONE_EVENT, clock_rate, 1))), clock_rate)
     _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
     media.attributes += [("rtcp-mux", None), ("rtcp-xr", RTCP_XR)]
+    secure_offer(media, capabilities, endpoint, before)
     return _session(endpoint, [media])
 
 
@@ -103,12 +116,12 @@ def make_answer(
     if before is not None and not any(line.kind == "audio" and line.port for line in offer.media):
         stopped = replace(before, direction=Direction.INACTIVE, remote_direction=Direction.INACTIVE)
         return _answer(offer, endpoint, [_refused(line) for line in offer.media]), stopped
-    offered, choice, codec = _choose(offer, capabilities, endpoint)
+    offered, choice, codec, terms = _choose(offer, capabilities, endpoint, before)
     fec = find_fec(offered, codec, choice, _answerable_schemes(offer, offered, capabilities))
     mux = offered.value("rtcp-mux") is not None
     direction = _answerable_direction(offer, offered, codec, capabilities)
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
-    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, direction)
+    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, direction, terms)
     negotiated = _negotiated(agreed, capabilities, endpoint)
     media = MediaDescription("audio", endpoint.port, offered.profile, [])
     for number in offered.formats:
@@ -125,6 +138,7 @@ def make_answer(
         media.attributes.append(("rtcp-mux", None))
     if offer.values(offered, "rtcp-xr"):
         media.attributes.append(("rtcp-xr", RTCP_XR))
+    secure_answer(media, terms)
     return _answer(offer, endpoint, [media if line is offered else _refused(line) for line in offer.media]), negotiated
 
 
@@ -153,17 +167,30 @@ def _answered_window(negotiated: NegotiatedMedia, capabilities: Capabilities) ->
     return min(negotiated.repair_window or ACCEPTED_REPAIR_WINDOW, capabilities.max_repair_window)
 
 
-def accept_answer(
-    offer: SessionDescription, answer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
-) -> NegotiatedMedia:
-    """What follows for the media from our offer and the peer's answer; NegotiationError if it takes nothing of it."""
+def _answered_line(
+    offer: SessionDescription, answer: SessionDescription, endpoint: Endpoint
+) -> tuple[MediaDescription, MediaDescription]:
+    """The audio line that we offered and the answer to it; NegotiationError if that is of no use."""
     index = next(index for index, line in enumerate(offer.media) if line.kind == "audio" and line.port)
     ours = offer.media[index]
     theirs = answer.media[index] if index < len(answer.media) else _refused(ours)
     if theirs.kind != "audio" or not theirs.port:
         raise NegotiationError("the answer refuses the audio that was offered")
-    if not _is_usable(answer, theirs, endpoint):
+    if not (_is_rtp(theirs) and _can_be_sent_to(answer, theirs, endpoint)):
         raise NegotiationError(_printable(f"the answer wants {theirs.profile} at {answer.host(theirs)}"))
+    return ours, theirs
+
+
+def accept_answer(
+    offer: SessionDescription,
+    answer: SessionDescription,
+    capabilities: Capabilities,
+    endpoint: Endpoint,
+    before: NegotiatedMedia | None = None,
+) -> NegotiatedMedia:
+    """What our offer and the peer's answer make of the media `before`; NegotiationError if it takes nothing."""
+    ours, theirs = _answered_line(offer, answer, endpoint)
+    terms = accepted_terms(ours, answer, theirs, capabilities, endpoint, before)
     taken = _matches(ours, theirs)
     codec, their_number, our_number = taken[0]
     their_fec = find_fec(theirs, codec, their_number, FEC_SCHEMES) if _uses_fec(capabilities) else None
@@ -172,7 +199,7 @@ def accept_answer(
     mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
     direction = offer.direction(ours)
-    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, direction, repair_window(ours))
+    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, direction, terms, repair_window(ours))
     our_events = find_events(ours, agreed.events[1]) if agreed.events else None
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
     negotiated = _negotiated(agreed, capabilities, endpoint)
@@ -236,6 +263,7 @@ class _Agreed:
     fec: FecFormats | None
     rtcp_mux: bool
     direction: Direction
+    terms: Terms
     announced_window: float | None = None
     """Seconds that our repair packets span by our offer; None: our answer will say it."""
 
@@ -280,8 +308,17 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         remote_plays=says_that_it_plays(description, media),
         fec_clock_rate=_repair_clock_rate(media, fec),
         bandwidth=limit,
-        rtcp_off=wants_no_rtcp(description, media),
+        rtcp_off=wants_no_rtcp(description, media) or _lacks_rtcp_keys(agreed),
+        security=agreed.terms.security,
+        security_note=agreed.terms.note,
+        profile=media.profile,
     )
+
+
+def _lacks_rtcp_keys(agreed: _Agreed) -> bool:
+    """A port of its own for RTCP would need a handshake of its own (RFC 5764 section 4.1), which we do not make."""
+    security = agreed.terms.security
+    return security is not None and security.agreement is KeyAgreement.DTLS and not agreed.rtcp_mux
 
 
 def _audio_format(agreed: _Agreed, capabilities: Capabilities) -> AudioFormat:
@@ -311,31 +348,36 @@ def _send_window(agreed: _Agreed, capabilities: Capabilities, ptime: float) -> f
 
 
 def _choose(
-    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint
-) -> tuple[MediaDescription, str, Codec]:
-    """The first usable audio line, and its first format that is one of our codecs: one that we can send, if the peer
-    wants to hear us, else at whatever rate.
+    offer: SessionDescription, capabilities: Capabilities, endpoint: Endpoint, before: NegotiatedMedia | None
+) -> tuple[MediaDescription, str, Codec, Terms]:
+    """The first usable audio line, its encryption, and its first format that is one of our codecs: one that we can
+    send, if the peer wants to hear us, else at whatever rate.
 
-    A line of another IP version than our socket's is the last choice, and only if its peer sends: linphone 5 names its
-    IPv6 address in a call over IPv4, and what it sends shows where it is (RFC 4961).
+    Of two lines an encrypted one is better. A line of another IP version than our socket's is the last choice, and only
+    if its peer sends: linphone 5 names its IPv6 address in a call over IPv4, and what it sends shows where it is (RFC
+    4961).
     """
     names = {codec.name for codec in capabilities.codecs}
-    reached = [media for media in offer.media if _is_usable(offer, media, endpoint)]
-    others = [media for media in offer.media if _is_usable(offer, media) and offer.direction(media).sends]
+    lines = [media for media in offer.media if media.kind == "audio" and media.port]
+    found: list[tuple[tuple[bool, bool], MediaDescription, Terms]] = []
+    for media in lines:
+        reached = _can_be_sent_to(offer, media, endpoint)
+        heard = _can_be_sent_to(offer, media, None) and offer.direction(media).sends
+        terms = answer_terms(offer, media, capabilities, endpoint, before)
+        if terms is not None and (reached or heard):
+            found.append(((not reached, terms.security is None), media, terms))
     known = [
-        (media, number, codec)
-        for media in reached + others
-        if media.kind == "audio" and media.port
+        (media, number, codec, terms)
+        for _, media, terms in sorted(found, key=lambda each: each[0])
         for number in media.formats
         if (codec := media.codec(number)) and codec.name in names
     ]
-    for media, number, codec in known:
-        if _may_send(offer, media, codec, capabilities):
-            return media, number, codec
+    sendable = (each for each in known if _may_send(offer, each[0], each[2], capabilities))
     if known:
-        return known[0]
-    lines = [media for media in offer.media if media.kind == "audio" and media.port]
+        return next(sendable, known[0])
     offered = "; ".join(_describe(media) + _unreachable(offer, media, endpoint) for media in lines)
+    if reason := objection(offer, lines, capabilities, endpoint):
+        raise NegotiationError(f"{reason}; offered {offered}")
     raise NegotiationError(f"nothing in common: offered {offered or 'no audio'}; known {', '.join(sorted(names))}")
 
 
@@ -380,9 +422,9 @@ def _matches(ours: MediaDescription, theirs: MediaDescription) -> list[tuple[Cod
     return list(taken.values())
 
 
-def _is_usable(description: SessionDescription, media: MediaDescription, endpoint: Endpoint | None = None) -> bool:
-    """Whether the transport is plain RTP to a host, one that our endpoint reaches if that is given."""
-    return media.profile.upper() in PROFILES and _can_be_sent_to(description, media, endpoint)
+def _is_rtp(media: MediaDescription) -> bool:
+    """Whether the transport is RTP, encrypted or not."""
+    return media.profile.upper() in (*PLAIN_PROFILES, *SECURE_PROFILES)
 
 
 def _can_be_sent_to(description: SessionDescription, media: MediaDescription, endpoint: Endpoint | None) -> bool:

@@ -1,12 +1,14 @@
 """The receive path of one media port, and its RTCP (RFC 3550, RFC 4961, RFC 5761).
 
-The order of the checks is the order of their cost and of trust: length, source address, RTP or RTCP, version and
-payload type, SSRC, sequence number. A datagram that fails a check is counted and changes no later state.
+The order of the checks is the order of their cost and of trust: length, RTP or RTCP, source address, authenticity
+(SRTP, RFC 3711), version and payload type, SSRC, sequence number. A datagram that fails a check is counted and changes
+no later state.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from voip.errors import ProtocolError
@@ -16,6 +18,7 @@ from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
 from voip.session.addresses import Address
 from voip.session.latch import SourceLatch
 from voip.session.proof import AddressProof
+from voip.session.protection import Protection
 from voip.session.rate import RTCP_BURST, RTCP_RATE, Allowance
 from voip.session.run import ReceivedPacket
 from voip.session.validation import StreamValidator
@@ -52,6 +55,8 @@ class RtpSession:
         SIP comes from."""
         rng = rng or random.Random()
         self.media = media
+        self.protection = Protection(media.security)
+        """What is to be sent goes through it; the session opens what comes."""
         self.last_heard: float | None = None  # the last well-formed RTP or RTCP packet of the peer
         self.malformed = 0
         self.foreign = 0
@@ -71,7 +76,9 @@ class RtpSession:
             self.rtcp_session = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
         self._validator = StreamValidator(media, *both, self.rtcp_session)
         self._rtcp_allowance = Allowance(RTCP_RATE, RTCP_BURST)
-        self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap
+        self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap, and no key stream repeats
+        while self._keep_alive_ssrc in (media.ssrc, media.fec_ssrc):
+            self._keep_alive_ssrc = self._keep_alive_ssrc + 1 & 0xFFFFFFFF
         self._kept_alive = 0
 
     @property
@@ -124,6 +131,8 @@ class RtpSession:
             unknown_payload_type=self.unknown_payload_type,
             stray=self.stray,
             looped=self._validator.looped,
+            unauthenticated=self.protection.unauthenticated,
+            replayed=self.protection.replayed,
             rtcp=self.rtcp,
             excess=self._rtcp_allowance.refused + self._validator.repair.excess,
             bytes=self.bytes_received,
@@ -136,19 +145,25 @@ class RtpSession:
         """Continue with renegotiated media; unless the peer signalled another address (not hold), the latch stays."""
         self._latch.update(media)
         self._validator.update(media)
+        self.protection.update(media.security)
         self.media = media
         if self.rtcp_session is not None:
             self.rtcp_session.update(_rtcp_parameters(media))
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
-    def receive_datagram(self, data: bytes, source: Address, now: float) -> list[RtpPacket]:
-        """The packets that this datagram makes available, media and repair, in order: usually one or none."""
+    def receive_datagram(
+        self, data: bytes, source: Address, now: float, on_rtcp: Callable[[bytes, Address], None] | None = None
+    ) -> list[RtpPacket]:
+        """The packets that this datagram makes available, media and repair, in order: usually one or none.
+
+        `on_rtcp` is shown RTCP, opened if it is the peer's.
+        """
         if not MIN_RECEIVED_BYTES <= len(data) <= MAX_RECEIVED_BYTES:
             self.malformed += 1
             return []
         if is_rtcp(data):
-            self._receive_rtcp(data, source, now)
+            self._receive_rtcp(data, source, now, on_rtcp)
             return []
         latch = self._latch
         if source != latch.source and not latch.is_peer(source):
@@ -210,23 +225,33 @@ class RtpSession:
         return [each.packet for each in accepted]
 
     def _parse(self, data: bytes) -> RtpPacket | None:
+        opened = self.protection.open_rtp(data)
+        if opened is None:
+            return None
         try:
-            return RtpPacket.parse(data)
+            return RtpPacket.parse(opened)
         except ProtocolError:
             self.malformed += 1
             return None
 
-    def _receive_rtcp(self, data: bytes, source: Address, now: float) -> None:
+    def _receive_rtcp(
+        self, data: bytes, source: Address, now: float, on_rtcp: Callable[[bytes, Address], None] | None
+    ) -> None:
         """RTCP of the peer: a sign of life, and its reports."""
         latch = self._latch
-        if not latch.is_rtcp_peer(source):
+        from_peer = latch.is_rtcp_peer(source)
+        opened = self.protection.open_rtcp(data) if from_peer else data
+        if opened is not None and on_rtcp is not None:
+            on_rtcp(opened, source)
+        if not from_peer:
             self.foreign += 1
+        if not from_peer or opened is None:
             return
         self.rtcp += 1
         self.rtcp_ip_bytes += len(data) + latch.ip_header
         if not self._rtcp_allowance.take(now):
             return
-        if self.rtcp_session is not None and not self.rtcp_session.receive(data, now):
+        if self.rtcp_session is not None and not self.rtcp_session.receive(opened, now):
             self.malformed += 1
             return
         self.last_heard = now

@@ -22,6 +22,11 @@ class Address(NamedTuple):
         """What is sent there arrives, in order, or the transport says that it cannot (RFC 3261 section 17)."""
         return self.protocol != "udp"
 
+    @property
+    def encrypted(self) -> bool:
+        """Nobody on the way there can read what is sent (RFC 3261 section 26.2.1)."""
+        return self.protocol == "tls"
+
 
 def default_port(protocol: str) -> int:
     """The port of a URI that names none."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from voip import codecs
 from voip.calls.negotiation import Negotiation
 from voip.errors import NegotiationError, ProtocolError
-from voip.media import Direction
-from voip.sdp import Capabilities, Endpoint, SessionDescription
+from voip.media import Direction, NegotiatedMedia
+from voip.sdp import Capabilities, Endpoint, SessionDescription, SrtpRule
+from voip.srtp import SrtpKeys
 
 
 def side(host: str, *names: str) -> Negotiation:
@@ -191,3 +194,121 @@ def test_lines_that_are_passed_over_are_told() -> None:
     assert told == []
     ours.answer(THEIRS + b"gr\x1bmpf\r\n" * 12)
     assert told == ["SDP lines passed over: " + "; ".join(["gr?mpf"] * 10) + "; and 2 more"]
+
+
+# --- keys of SRTP -----------------------------------------------------------------------------------------------------
+
+
+def encrypted_side(host: str, seed: int, rule: SrtpRule = SrtpRule.OPTIONAL) -> Negotiation:
+    offered = tuple(codecs.offerable(("pcmu", "pcma"), 8000, 1))
+    side = Negotiation(Capabilities(offered, srtp=rule), Endpoint(host, 5000, 1, 2, "x", 7), rng=random.Random(seed))
+    side.protect(sip_encrypted=True)
+    return side
+
+
+def keys(media: NegotiatedMedia | None) -> SrtpKeys:
+    assert media is not None
+    assert media.security is not None
+    assert media.security.keys is not None
+    return media.security.keys
+
+
+def test_refreshes_of_a_session_keep_keys_and_version() -> None:
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    offer = ours.offer()
+    answers = [theirs.answer(offer) for _ in range(3)]
+    assert len({answer for answer, _ in answers}) == 1
+    agreed = [keys(ours.accept(answer)) for answer, _ in answers]
+    assert agreed[0] == agreed[1] == agreed[2]
+    assert agreed[0].remote == keys(answers[0][1]).local
+
+
+def test_hold_and_resume_keep_the_keys() -> None:
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    offer = ours.offer()
+    first = keys(theirs.answer(offer)[1])
+    for which in (offer.replace(b"a=sendrecv", b"a=sendonly"), offer):
+        assert keys(theirs.answer(which)[1]) == first
+
+
+def test_a_peer_may_change_its_key_and_ours_stays() -> None:
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    first = keys(theirs.answer(ours.offer())[1])
+    second = keys(theirs.answer(ours.offer())[1])
+    assert first.remote != second.remote
+    assert first.local == second.local
+
+
+def test_each_new_offer_has_new_keys() -> None:
+    """A call that goes to the next address of its target, or forks, gives none of them a key of another."""
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    first, second = ours.offer(), ours.offer()
+    assert keys(theirs.answer(first)[1]).remote != keys(theirs.answer(second)[1]).remote
+
+
+def test_another_address_goes_with_another_key() -> None:
+    """RFC 4568 section 7.1.4: whoever is there now may not know how far the counters are."""
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    first = keys(ours.accept(theirs.answer(ours.offer())[0]))
+    ours.move("192.0.2.9", 7000)
+    offer = ours.offer_address()
+    assert offer is not None
+    answer, media = theirs.answer(offer)
+    second = keys(ours.accept(answer))
+    assert second.local != first.local
+    assert second.local == keys(media).remote
+    assert second.remote == first.remote == keys(media).local
+
+
+def test_a_key_that_was_in_use_does_not_come_back() -> None:
+    """Its packet indices would begin anew: encrypted, in clear, and encrypted again."""
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    offer = ours.offer()
+    first = keys(theirs.answer(offer)[1])
+    plain = b"".join(line for line in offer.splitlines(keepends=True) if not line.startswith(b"a=crypto"))
+    _, media = theirs.answer(plain)
+    assert media is not None
+    assert media.security is None
+    assert keys(theirs.answer(offer)[1]).local != first.local
+
+
+def test_another_suite_and_back_is_another_key() -> None:
+    ours, theirs = encrypted_side("192.0.2.1", 1), encrypted_side("192.0.2.2", 2)
+    offer = ours.offer()
+    without_first = b"".join(line for line in offer.splitlines(keepends=True) if not line.startswith(b"a=crypto:1 "))
+    used = [keys(theirs.answer(which)[1]) for which in (offer, without_first, offer)]
+    assert used[0].profile is used[2].profile is not used[1].profile
+    assert len({each.local for each in used}) == 3
+
+
+def test_early_media_and_the_answer_of_another_fork_each_have_the_key_of_their_peer() -> None:
+    ours = encrypted_side("192.0.2.1", 1)
+    one, other = encrypted_side("192.0.2.2", 2), encrypted_side("192.0.2.3", 3)
+    offer = ours.offer()
+    (early, heard), (answer, media) = one.answer(offer), other.answer(offer)
+    assert keys(ours.preview(early)).remote == keys(heard).local
+    agreed = keys(ours.accept(answer))
+    assert agreed.remote == keys(media).local != keys(heard).local
+    assert agreed.local == keys(media).remote
+
+
+def test_an_offer_that_is_asked_for_in_an_encrypted_session_is_encrypted() -> None:
+    ours, theirs = encrypted_side("192.0.2.1", 1, SrtpRule.REQUIRED), encrypted_side("192.0.2.2", 2)
+    first = keys(theirs.answer(ours.offer())[1])
+    theirs.protect(sip_encrypted=False)
+    offer, _ = theirs.answer(b"")
+    assert b" RTP/SAVP " in offer
+    answer, media = ours.answer(offer)
+    assert keys(theirs.accept(answer)).remote == keys(media).local
+    assert keys(media).remote == first.local
+
+
+def test_a_re_invite_in_clear_is_refused_where_encryption_is_required() -> None:
+    ours, theirs = encrypted_side("192.0.2.1", 1, SrtpRule.REQUIRED), encrypted_side("192.0.2.2", 2, SrtpRule.REQUIRED)
+    offer = ours.offer()
+    answer, media = theirs.answer(offer)
+    plain = b"".join(line for line in offer.splitlines(keepends=True) if not line.startswith(b"a=crypto"))
+    for which in (plain, plain.replace(b"RTP/SAVP", b"RTP/AVP")):
+        with pytest.raises(NegotiationError, match="--srtp required"):
+            theirs.answer(which)
+    assert theirs.answer(offer) == (answer, media)

@@ -81,5 +81,6 @@ def _text(source: str, status: int, caller: str, reason: str) -> str:
     if status == UNAVAILABLE and not reason:
         return f"refused a call from {who}: this program only makes calls; run a receiver to take them"
     if status == NOTHING_IN_COMMON:
-        return f"refused a call from {who}: {reason}; see --codec"
+        advice = "" if "--srtp" in reason else "; see --codec"
+        return f"refused a call from {who}: {reason}{advice}"
     return f"refused a call from {who}: {reason or status}"

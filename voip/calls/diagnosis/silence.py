@@ -146,7 +146,9 @@ class Silence:
 def _nothing_arrives(situation: Situation) -> Finding:
     network, peer = situation.network, situation.peer
     dropped = network.unknown_payload_type + network.malformed
-    if network.foreign >= MANY_DROPPED:
+    if network.unauthenticated >= MANY_DROPPED:
+        text = f"no sound from {peer}: {network.unauthenticated} packets came that its key does not open (SRTP)"
+    elif network.foreign >= MANY_DROPPED:
         source = situation.media.remote[0]
         text = f"no sound from {peer}: {network.foreign} packets came, but not from {source}, the address in its SDP"
     elif dropped >= MANY_DROPPED:

@@ -1,0 +1,182 @@
+"""Encrypted calls between the two scripts, and a proxy between them that would rather read along."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.certificates import make_certificates
+from tests.support.processes import LOOPBACK, Receiver, receiver, sender
+
+pytestmark = pytest.mark.process
+
+REJECTED, NO_MEDIA = 6, 8
+SHORT = ("--codec", "pcmu", "--duration", "1s")
+"""Of the sender; and its INVITE with keys fits into a datagram."""
+
+
+class ProxyBetween:
+    """Passes SIP on between a caller and a callee over UDP, and changes each session description on the way."""
+
+    def __init__(self, callee: tuple[str, int], change: Callable[[bytes], bytes]) -> None:
+        self._callee, self._change = callee, change
+        self._caller: tuple[str, int] | None = None
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((LOOPBACK, 0))
+        self.port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                data, source = self._socket.recvfrom(65536)
+                if source != self._callee:
+                    self._caller = source
+                    self._socket.sendto(self._changed(data), self._callee)
+                elif self._caller is not None:
+                    self._socket.sendto(self._changed(data), self._caller)
+
+    def _changed(self, data: bytes) -> bytes:
+        head, end, body = data.partition(b"\r\n\r\n")
+        body = self._change(body) if b"v=0" in body else body
+        head = re.sub(rb"(?i)(\r\ncontent-length *: *)\d+", lambda found: found[1] + b"%d" % len(body), head)
+        return head + end + body
+
+    def close(self) -> None:
+        self._socket.close()
+        self._thread.join(5.0)
+
+
+@contextlib.contextmanager
+def between(far: Receiver, change: Callable[[bytes], bytes]) -> Iterator[str]:
+    """Where to call `far` by way of the proxy."""
+    proxy = ProxyBetween((LOOPBACK, far.sip_port), change)
+    try:
+        yield f"sip:{LOOPBACK}:{proxy.port}"
+    finally:
+        proxy.close()
+
+
+def strip(body: bytes) -> bytes:
+    return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"a=crypto"))
+
+
+def strip_and_say_so(body: bytes) -> bytes:
+    return strip(body).replace(b"RTP/SAVP", b"RTP/AVP")
+
+
+def other_keys(body: bytes) -> bytes:
+    def other(found: re.Match[bytes]) -> bytes:
+        key = base64.b64decode(found[1])
+        return b"inline:" + base64.b64encode(bytes(each ^ 0xFF for each in key))
+
+    return re.sub(rb"inline:(\S+)", other, body)
+
+
+# --- without a proxy --------------------------------------------------------------------------------------------------
+
+
+def test_over_tls_calls_are_encrypted_unasked(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    with receiver(tmp_path, "--once", *made.server) as far:
+        target = f"sip:{LOOPBACK}:{far.sip_port + 1};transport=tls"
+        with sender(tmp_path, target, "--duration", "1s", *made.client) as near:
+            sent, heard = near.finish(), far.finish()
+    assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
+    for call in (sent.call, heard.call):
+        assert call["encryption"] == {"profile": "AEAD_AES_256_GCM", "keys": "sdes", "readable": False}
+    for said in (sent.stderr, heard.stderr):
+        assert "  encrypted by AEAD_AES_256_GCM, keys by SDES\n" in said
+    assert (heard.call["rx"]["lost"], heard.call["rx"]["unauthenticated"], heard.call["rx"]["replayed"]) == (0, 0, 0)
+    assert sent.call["rtcp"]["received"] > 0
+
+
+def test_in_clear_sip_no_key_is_offered_unasked(tmp_path: Path) -> None:
+    with receiver(tmp_path, "--once", "-vv") as far, sender(tmp_path, far.target, "--duration", "1s") as near:
+        sent, heard = near.finish(), far.finish()
+    assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
+    assert (sent.call["encrypted"], heard.call["encrypted"]) == (False, False)
+    assert "a=crypto" not in heard.stderr
+    assert "  not encrypted\n" in sent.stderr
+
+
+@pytest.mark.parametrize("rule", ["optional", "required"])
+def test_who_asks_for_it_is_told_what_it_is_worth(rule: str, tmp_path: Path) -> None:
+    with receiver(tmp_path, "--once", "-vv") as far, sender(tmp_path, far.target, *SHORT, "--srtp", rule) as near:
+        sent, heard = near.finish(), far.finish()
+    assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
+    assert sent.call["encryption"] == heard.call["encryption"]
+    assert "readable by whoever reads SIP" in sent.stderr
+    keys = re.findall(r"inline:(\S+)", heard.stderr)
+    assert set(keys) == {"..."}, "keys are not shown, with -vv either"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("required", "off"), ("off", "required")])
+def test_required_encryption_is_never_given_up(ours: str, theirs: str, tmp_path: Path) -> None:
+    with receiver(tmp_path, "--srtp", theirs) as far:
+        with sender(tmp_path, far.target, *SHORT, "--srtp", ours) as near:
+            sent = near.finish()
+        far.stop()
+        heard = far.finish()
+    assert sent.status == REJECTED, sent.stderr
+    assert "--srtp" in sent.stderr.splitlines()[-1]
+    assert "--srtp" in heard.stderr
+    assert "--codec" not in heard.stderr
+    assert "488" in sent.stderr
+
+
+# --- a proxy that takes keys out, or puts others in -------------------------------------------------------------------
+
+
+def test_keys_that_a_proxy_takes_out_are_missed_on_both_sides(tmp_path: Path) -> None:
+    with (
+        receiver(tmp_path, "--once", "--srtp", "optional") as far,
+        between(far, strip) as target,
+        sender(tmp_path, target, *SHORT, "--srtp", "optional") as near,
+    ):
+        sent, heard = near.finish(), far.finish()
+    assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
+    assert (sent.call["encrypted"], heard.call["encrypted"]) == (False, False)
+    assert "not encrypted: the other side took none of the keys offered" in sent.stderr
+
+
+@pytest.mark.parametrize("change", [strip, strip_and_say_so])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("required", "optional"), ("optional", "required"), ("required", "required")]
+)
+def test_a_proxy_cannot_talk_a_side_that_requires_encryption_out_of_it(
+    change: Callable[[bytes], bytes], ours: str, theirs: str, tmp_path: Path
+) -> None:
+    with receiver(tmp_path, "--srtp", theirs) as far, between(far, change) as target:
+        with sender(tmp_path, target, *SHORT, "--srtp", ours) as near:
+            sent = near.finish()
+        far.stop()
+        heard = far.finish()
+    assert sent.status == REJECTED, sent.stderr
+    assert "srtp" in sent.stderr or "key" in sent.stderr
+    assert heard.report is not None
+    assert not [call for call in heard.report["calls"] if call["rx"] and call["rx"]["received"]], "no sound passed"
+    assert "Traceback" not in sent.stderr + heard.stderr
+
+
+def test_keys_that_a_proxy_has_changed_are_silence_and_a_line(tmp_path: Path) -> None:
+    told = ("--codec", "pcmu", "--duration", "6s", "--srtp", "required")
+    with (
+        receiver(tmp_path, "--once") as far,
+        between(far, other_keys) as target,
+        sender(tmp_path, target, *told) as near,
+    ):
+        sent, heard = near.finish(), far.finish()
+    assert "packets came that its key does not open (SRTP)" in heard.stderr
+    assert heard.status == NO_MEDIA, heard.stderr
+    assert heard.call["rx"]["received"] == 0
+    assert heard.call["rx"]["unauthenticated"] > 200
+    assert "Traceback" not in sent.stderr + heard.stderr
