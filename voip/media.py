@@ -164,8 +164,7 @@ class NegotiatedMedia:
     without a limit.
 
     bandwidth (bit/s) is what the peer wants to receive at most, headers of IP and UDP included, None: as much as we
-    like; rtcp_off: it wants no RTCP (RFC 3556). rtcp_rsize: both take RTCP of reduced size (RFC 5506); rtcp_xr: the
-    extended reports the peer wants.
+    like; rtcp_off: it wants no RTCP (RFC 3556); rtcp_xr: the extended reports the peer wants.
     """
 
     audio: AudioFormat
@@ -181,7 +180,6 @@ class NegotiatedMedia:
     fec_ssrc: int = 0
     remote_ssrc: int | None = None
     remote_fec_ssrc: int | None = None
-    rtcp_rsize: bool = False
     rtcp_xr: ExtendedReports = ExtendedReports()
     receive_payload_type: int | None = None
     receive_fec_payload_type: int | None = None

@@ -51,7 +51,6 @@ def medias(**changes: object) -> tuple[NegotiatedMedia, NegotiatedMedia]:
         ssrc=SSRC,
         fec_ssrc=REPAIR_SSRC,
         remote_ssrc=LISTENER_SSRC,
-        rtcp_rsize=True,
         rtcp_xr=EVERYTHING,
     )
     near = changed(near, **changes)

@@ -22,7 +22,7 @@ class RtcpParameters:
     reports the peer asked for.
 
     `repair_clock_rate` is that of the timestamps of repair packets, None: the media's; `ptime` the packet time in
-    seconds. `reduced_size`: the peer may send RTCP without a report at its beginning (RFC 5506).
+    seconds.
 
     `extended` holds names of a=rtcp-xr, and the rest are its values (RFC 3611 section 5.1). `echoes`: reference times
     of the peer are echoed; with rcvr-rtt=sender only while we send media. `loss_rle_bytes` and `echo_bytes` are the
@@ -33,7 +33,6 @@ class RtcpParameters:
     repair_ssrc: int | None
     clock_rate: int
     ptime: float = 0.02
-    reduced_size: bool = False
     extended: Container[str] = frozenset()
     remote_ssrc: int | None = None
     repair_clock_rate: int | None = None

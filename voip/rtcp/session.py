@@ -185,7 +185,7 @@ class RtcpSession:
     def receive(self, data: bytes, now: float) -> bool:
         """Take a datagram of the peer; False if it is malformed. A copy of the last one is ignored."""
         try:
-            compound = packets.parse(data, reduced_size=self.parameters.reduced_size)
+            compound = packets.parse(data)
         except packets.NotCompound:
             return True  # ignored: it may not be RTCP at all
         except ProtocolError:

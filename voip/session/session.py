@@ -261,7 +261,6 @@ def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
         repair_ssrc=media.fec_ssrc if media.fec == FLEXFEC and media.direction.sends else None,
         clock_rate=media.clock_rate,
         ptime=media.packet_time,
-        reduced_size=media.rtcp_rsize,
         extended=reports,
         echoes=reports.round_trip or "all",
         loss_rle_bytes=reports.loss_rle_bytes,

@@ -189,16 +189,9 @@ def test_a_peer_that_is_to_send_and_is_not_heard_at_all_is_named_by_its_port() -
     assert finding.text == text
 
 
-def test_a_peer_that_reports_early_is_missed_as_soon() -> None:
-    """Reports of reduced size: what `receiver` agrees on, whose first report comes within a second."""
-    ((at, finding),) = sender(rtcp_rsize=True).run(9)
-    assert at <= WITHIN
-    assert finding.cause == "nothing-comes-back"
-
-
 def test_a_listener_that_switches_rtcp_off_gives_no_sign_and_is_not_missed() -> None:
     """RFC 3556: b=RS:0 and b=RR:0."""
-    for call in (sender(rtcp_off=True, rtcp_rsize=True), sender(rtcp_off=True, rtcp_mux=True)):
+    for call in (sender(rtcp_off=True), sender(rtcp_off=True, rtcp_mux=True)):
         assert "nothing-comes-back" not in causes(call.run(60))
     assert causes(sender(Direction.SENDRECV, rtcp_off=True).run(9)) == ["nothing-comes-back"]  # its sound is due
 
@@ -237,7 +230,7 @@ def test_reports_that_stop_are_missed_after_three_of_their_intervals() -> None:
 
 
 def test_slow_reports_are_awaited() -> None:
-    call = sender(rtcp_rsize=True)
+    call = sender(rtcp_mux=True)
     call.run(4, rtcp=0.5)
     assert call.run(120, rtcp=1 / 6) == []
     assert causes(call.run(20)) == ["nothing-comes-back"]

@@ -114,8 +114,6 @@ class Silence:
             return NAMED_AFTER
         if media.rtcp_off:  # a listener without RTCP (RFC 3556) gives no sign
             return float("inf")
-        if media.rtcp_rsize:  # who takes reduced size reports early (RFC 5506)
-            return NAMED_AFTER
         return SLOW_REPORT if media.rtcp_mux else float("inf")
 
     def _nothing_back(self, situation: Situation, quiet: float) -> Finding:
