@@ -485,6 +485,24 @@ def test_the_direction_is_read_however_it_is_written(attribute: str) -> None:
     assert media.direction is Direction.SENDONLY
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["M=AUDIO 4000 rtp/avp 0", "C=IN IP4 192.0.2.5"], id="capitals and small letters"),
+        pytest.param(["m= audio\t4000  RTP/AVP 0 ", "c=in ip4 192.0.2.5 "], id="spaces"),
+        pytest.param(["m=audio 4000/1 RTP/AVP 300 x 0 0", "c=IN IP4 192.0.2.5/127"], id="formats that are none"),
+        pytest.param(["m=audio 4000 RTP/AVP 0", "c=IN IP4 192.000.002.005"], id="zeros before numbers"),
+        pytest.param(["m=audio 4000 RTP/AVP 0", "c=IN IP6 192.0.2.5"], id="the other version named"),
+        pytest.param(["", "m=audio 4000 RTP/AVP 0", "", "c=IN IP4 192.0.2.5", "\0\0"], id="empty lines, NUL"),
+        pytest.param(["m=audio 4000 RTP/AVP 0", "c=IN IP4 192.0.2.5", "a=x:" + "y" * 60_000], id="60 kB in a line"),
+    ],
+)
+def test_a_line_is_read_however_it_is_written(lines: list[str]) -> None:
+    answer, media = make_answer(offer(*lines), RECEIVER, BOB)
+    assert (media.remote, media.payload_type) == (("192.0.2.5", 4000), 0)
+    assert [(line.kind, bool(line.port)) for line in answer.media] == [("audio", True)]
+
+
 def test_an_ipv6_address_in_brackets_is_one() -> None:
     held = offer("m=audio 4000 RTP/AVP 0", "c=IN IP6 [2001:db8::5]")
     assert make_answer(held, RECEIVER, BOB)[1].remote == ("2001:db8::5", 4000)
