@@ -93,6 +93,13 @@ IN_RESPONSES: list[tuple[str, bytes]] = [
     ("no number as length", build(OK, {}, "Content-Length: x")),
     ("two lengths", build(OK, {}, "Content-Length: 1", "l: 2")),
     ("two types", build(OK, {}, "Content-Type: application/sdp", "c: text/plain")),
+    ("64 kB of headers", build(OK, {}, "X: " + "y" * 65_000)),
+    ("a reason of 60 kB", build("SIP/2.0 200 " + "x" * 60_000)),
+    ("no reason, nor a space before it", build("SIP/2.0 200")),
+    ("small letters and spaces in Via", build(OK, {"Via": "sip / 2.0 / udp  h ; branch = z9hG4bKx"})),
+    ("a tab and zeros in CSeq", build(OK, {"CSeq": "0001\tINVITE"})),
+    ("lists of nothing", build(OK, {}, "Allow: ,,", "Supported: ,timer,", "Record-Route: ", "Require:")),
+    ("NUL in a field", build(OK, {}, "X: a\0b")),
 ]
 
 
