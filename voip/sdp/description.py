@@ -178,7 +178,9 @@ class SessionDescription:
         names = [name for name, _ in media.attributes + self.attributes if name in _DIRECTIONS]
         direction = Direction(names[0]) if names else Direction.SENDRECV
         address = parse_ip(self.host(media))
-        held = address is not None and address.is_unspecified  # RFC 3264 section 8.4: hold as in RFC 2543
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        # RFC 3264 section 8.4: hold as in RFC 2543
+        held = any(each is not None and each.is_unspecified for each in (address, mapped))
         return direction.limited_to(Direction.SENDONLY) if held else direction
 
     def values(self, media: MediaDescription, name: str) -> list[str]:

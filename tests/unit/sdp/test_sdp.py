@@ -251,6 +251,21 @@ def test_an_address_of_zeros_puts_on_hold() -> None:
     assert make_answer(held, RECEIVER, BOB)[1].direction is Direction.RECVONLY
 
 
+@pytest.mark.parametrize(
+    ("lines", "direction"),
+    [
+        (["c=IN IP4 000.000.000.000"], Direction.RECVONLY),
+        (["c=IN IP6 ::"], Direction.RECVONLY),
+        (["c=IN IP6 ::ffff:0.0.0.0", "a=sendrecv"], Direction.RECVONLY),
+        (["c=IN IP4 0.0.0.0", "a=recvonly"], Direction.INACTIVE),
+        (["c=IN IP4 0.0.0.0", "a=inactive"], Direction.INACTIVE),
+        (["b=AS:0"], Direction.RECVONLY),
+    ],
+)
+def test_each_way_of_holding_stops_what_we_send(lines: list[str], direction: Direction) -> None:
+    assert make_answer(offer("m=audio 4000 RTP/AVP 0", *lines), DUPLEX, BOB)[1].direction is direction
+
+
 @pytest.mark.parametrize(("answered", "agreed"), [("sendrecv", "sendonly"), ("inactive", "inactive")])
 def test_an_answer_cannot_make_us_do_what_we_did_not_offer(answered: str, agreed: str) -> None:
     answer = offer("m=audio 4000 RTP/AVP 0", f"a={answered}")
