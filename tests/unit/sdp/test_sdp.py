@@ -450,6 +450,15 @@ def test_what_the_call_does_not_need_is_passed_over_and_counted(text: str, skipp
     assert len(answer.media) == len(parsed.media)
 
 
+def test_a_description_that_is_cut_off_behind_its_media_line_means_what_is_left() -> None:
+    """A Content-Length that is too small (RFC 3261 section 18.3 drops what is beyond)."""
+    kept = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 101"
+    rest = b"\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
+    for size in range(len(rest) + 1):
+        media = make_answer(SessionDescription.parse(kept + rest[:size]), RECEIVER, BOB)[1]
+        assert (media.remote, str(media.audio.codec), media.packet_time) == (("192.0.2.9", 4000), "PCMU/8000/1", 0.02)
+
+
 def test_only_the_first_of_many_unreadable_lines_are_told() -> None:
     parsed = SessionDescription.parse((MINIMAL + "x" * 200 + "\n" + "grmpf\n" * 300).encode())
     assert parsed.skipped == 301
