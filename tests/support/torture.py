@@ -47,7 +47,7 @@ OUTCOMES = {
     "baddate": Outcome("3.1.2.12", CALL),  # or 400; who does not use Date need not mind it
     "regbadct": Outcome("3.1.2.13", 400),  # or take it
     "badaspec": Outcome("3.1.2.14", 400),  # or take it
-    "baddn": Outcome("3.1.2.15", 400),  # or take it
+    "baddn": Outcome("3.1.2.15", 200),  # or 400; the missing quotes can be inferred
     "badvers": Outcome("3.1.2.16", 505),
     "mismatch01": Outcome("3.1.2.17", 400),
     "mismatch02": Outcome("3.1.2.18", 400),  # or 501

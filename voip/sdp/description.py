@@ -34,6 +34,8 @@ MAX_NOTE = 60
 _RTPMAP = re.compile(r"([!-.0-~]+)/([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _LINE = re.compile(r"([A-Za-z])[ \t]*=(.*)", re.DOTALL)
 _OF_FORMAT = re.compile(r"([0-9]+)[\s;:]*(.*)", re.DOTALL)
+_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_LEADING_ZEROS = re.compile(r"\b0+(?=[0-9])")
 _DIRECTIONS = tuple(direction.value for direction in Direction)
 _KNOWN = frozenset(
     {*_DIRECTIONS, "crypto", "fingerprint", "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap"}
@@ -135,10 +137,10 @@ class SessionDescription:
             match = _LINE.fullmatch(line)
             if match is None:
                 session.skip(line)
-            elif match[1] == "v" and version is None and not session.media:
+            elif match[1] in "vV" and version is None and not session.media:
                 version = match[2].strip()
             else:
-                session._add(match[1], match[2].strip())
+                session._add(match[1].lower(), match[2].strip())
         if version not in ("0", None):
             raise ProtocolError(f"SDP of version {printable(version, MAX_NOTE)}")
         if version is None and not session.media:
@@ -178,7 +180,9 @@ class SessionDescription:
         names = [name for name, _ in media.attributes + self.attributes if name in _DIRECTIONS]
         direction = Direction(names[0]) if names else Direction.SENDRECV
         address = parse_ip(self.host(media))
-        held = address is not None and address.is_unspecified  # RFC 3264 section 8.4: hold as in RFC 2543
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        # RFC 3264 section 8.4: hold as in RFC 2543
+        held = any(each is not None and each.is_unspecified for each in (address, mapped))
         return direction.limited_to(Direction.SENDONLY) if held else direction
 
     def values(self, media: MediaDescription, name: str) -> list[str]:
@@ -224,6 +228,8 @@ class SessionDescription:
         if len(self.media) >= MAX_MEDIA:
             raise ProtocolError(f"SDP with more than {MAX_MEDIA} media lines")
         kind, port_text, profile, *formats = [*value.split(), "", "", ""][: max(3, len(value.split()))]
+        if kind.lower() == "audio":
+            kind = "audio"
         port = parse_number(port_text.partition("/")[0], MAX_PORT)
         formats = list(dict.fromkeys(formats))
         if port is None or not profile or len(formats) > MAX_FORMATS:
@@ -244,9 +250,15 @@ class SessionDescription:
 
 
 def parse_ip(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address; None for a name, for nothing, and for an address with a zone: RFC 8866 section 9 knows none."""
+    """The address; None for a name, for nothing, and for an address with a zone: RFC 8866 section 9 knows none.
+
+    Leading zeros of IPv4, as some gateways write them, are no octal numbers here.
+    """
+    text = host or ""
+    if _IPV4.fullmatch(text):
+        text = _LEADING_ZEROS.sub("", text)
     try:
-        return None if "%" in (host or "") else ipaddress.ip_address(host or "")
+        return None if "%" in text else ipaddress.ip_address(text)
     except ValueError:
         return None
 

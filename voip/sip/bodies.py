@@ -7,6 +7,7 @@ session (`early-session`, RFC 3959) is none of these.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,8 +50,9 @@ class Part:
         disposition, how = _value(headers.get("Content-Disposition"))
         encodings = [value.lower() for value in headers.get_all("Content-Encoding")]
         transfer = (headers.get("Content-Transfer-Encoding") or "").strip(LWS).lower()
-        encoded = [value for value in encodings if value != "identity"] + [transfer] * (transfer not in PLAIN_ENCODINGS)
-        if not kind and data.lstrip().startswith(SDP_START):
+        encoded = [value for value in encodings if value not in ("", "identity")]
+        encoded += [transfer] * (transfer not in PLAIN_ENCODINGS)
+        if not kind and data.removeprefix(BOM_UTF8).lstrip().startswith(SDP_START):
             kind = SDP
         handling = (how.get("handling") or "").lower()
         return cls(kind, parameters.get("boundary") or "", disposition, handling, tuple(encoded), data)

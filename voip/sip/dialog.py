@@ -13,7 +13,7 @@ DialogKey = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 Known = Callable[["SipUri | str"], Sequence[Address]]
 """The addresses of a URI as far as they are known without asking."""
-_QVALUE = re.compile(r"[01](?:\.[0-9]{0,6})?")
+_QVALUE = re.compile(r"[01](?:\.[0-9]{0,6})?|\.[0-9]{1,6}")
 URI_ONLY_IN_CONTACT = ("method", "maddr", "ttl")
 
 

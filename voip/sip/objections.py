@@ -20,7 +20,7 @@ def objection(request: Request, source: Address) -> Refusal | None:
         return Refusal(refusal_of(request.method))
     if not isinstance(request.uri, SipUri) or (is_secure(request.uri) and source.protocol != "tls"):
         return Refusal(416)
-    unsupported = [tag for tag in request.headers.get_all("Require") if tag.lower() not in EXTENSIONS]
+    unsupported = [tag for tag in request.headers.get_all("Require") if tag and tag.lower() not in EXTENSIONS]
     if unsupported:
         tags = ", ".join(unsupported)
         return Refusal(420, [("Unsupported", tags)], f"requires {tags}")

@@ -253,7 +253,7 @@ class Registration:
         more than one may be ours the shortest time counts: to refresh too early does no harm.
         """
         ours = NameAddr.parse(self._contact).uri
-        times = [(contact.uri, _seconds(contact.params.get("expires"))) for contact in response.contacts]
+        times = [(contact.uri, _seconds(_lasting(contact))) for contact in response.contacts]
         said = [(uri, seconds) for uri, seconds in times if seconds is not None]
         equal = [seconds for uri, seconds in said if uri_equal(uri, ours)]
         alike = [seconds for uri, seconds in said if _user(uri) == _user(ours)]
@@ -310,6 +310,12 @@ def _service_route(response: Response) -> list[NameAddr]:
             if isinstance(route.uri, SipUri):
                 found.append(route)
     return found
+
+
+def _lasting(contact: NameAddr) -> str | None:
+    """How long a registrar says that a contact lasts; some write it within the angle brackets."""
+    inner = contact.uri.params if isinstance(contact.uri, SipUri) else {}
+    return contact.params.get("expires") or inner.get("expires")
 
 
 def _seconds(text: str | None) -> int | None:

@@ -139,7 +139,8 @@ class EarlyDialogs:
     def receive(self, invite: Request, response: Response, source: Address, now: float) -> bool:
         """Note a 1xx, and acknowledge it if it asks for that; False if it is a repetition, or one before it is missing
         (section 4)."""
-        tag, reliable = response.to.tag, requires_reliable(response)
+        tag, number = response.to.tag, _rseq(response) if requires_reliable(response) else 0
+        reliable = number > 0  # without a number there is nothing to acknowledge, and the rest of it is worth as much
         if not tag or response.status == 100:
             return True
         early = self._dialogs.get(tag)
@@ -147,8 +148,7 @@ class EarlyDialogs:
             if len(self._dialogs) >= MAX_EARLY:
                 return not reliable
             early = self._dialogs[tag] = EarlyDialog(Dialog.of_response(invite, response, source))
-        number = _rseq(response) if reliable else 0
-        if reliable and (not number or (early.number and number != early.number + 1)):
+        if reliable and early.number and number != early.number + 1:
             return False
         session = session_part(response)
         if session and not early.settled:

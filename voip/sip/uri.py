@@ -45,6 +45,7 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 # The display name is tokens or a quoted string. Unquoted anything is tolerated that cannot be taken for another part of
 # the field: "Sales (Berlin)", a number with a slash, a name that is not ASCII.
 _DISPLAY = re.compile(r"[^\"<>;,\x00-\x08\x0a-\x1f\x7f]*")
+_DISPLAY_OR_COMMAS = re.compile(rf"{_DISPLAY.pattern}|[^\"<>;:@\x00-\x08\x0a-\x1f\x7f]*")  # "Doe, John"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _OPAQUE = re.compile(r"[^\s<>\"](?:[^<>\"\x00-\x1f\x7f]*[^\s<>\"])?")
 _OTHER_VALUE = re.compile(r"[<>,]")
@@ -157,8 +158,9 @@ class NameAddr:
     @classmethod
     def read(cls, text: str, *, opaque: bool = False) -> NameAddr:
         """As `parse`, but parameters that are malformed are passed over, in the URI too; SipParseError where what is
-        left is none. `opaque`: the URI need not be one, as nothing is sent to it."""
-        display, uri, parameters = _split_name_addr(text)
+        left is none. `opaque`: the URI need not be one, as nothing is sent to it, and the name may have commas, as the
+        field is no list."""
+        display, uri, parameters = _split_name_addr(text, _DISPLAY_OR_COMMAS if opaque else _DISPLAY)
         params = read_parameters(parameters)
         if _OTHER_VALUE.search(QUOTED.sub("", parameters)):
             raise SipParseError(f"more than one value in {text[:80]!r}")
@@ -186,8 +188,8 @@ class NameAddr:
         return f"{display}<{self.uri}>{format_parameters(self.params)}"
 
 
-def _split_name_addr(text: str) -> tuple[str, str, str]:
-    """Display name, URI and parameters as text (RFC 3261 section 20.10)."""
+def _split_name_addr(text: str, name: re.Pattern[str] = _DISPLAY) -> tuple[str, str, str]:
+    """Display name, URI and parameters as text (RFC 3261 section 20.10); `name`: what a name without quotes may be."""
     text = text.strip(LWS)
     display, rest = "", text
     if text.startswith('"'):
@@ -200,7 +202,7 @@ def _split_name_addr(text: str) -> tuple[str, str, str]:
     before, opening, inside = rest.partition("<")
     if not opening or (";" in before and _SCHEME.match(before)):  # a "<" in a parameter's quotes opens no URI
         return _split_bare(rest)
-    if _DISPLAY.fullmatch(before) is None:
+    if name.fullmatch(before) is None:
         raise SipParseError(f"malformed display name {before[:80]!r}")
     uri, closing, parameters = inside.partition(">")
     if not closing:

@@ -241,7 +241,7 @@ def test_reports_that_stop_are_missed_the_sooner_the_less_they_tell_of_loss(
 
 
 def test_slow_reports_are_awaited() -> None:
-    call = sender()
+    call = sender(rtcp_mux=True)
     call.run(4, rtcp=0.5)
     assert call.run(120, rtcp=1 / 6) == []
     assert causes(call.run(20)) == ["nothing-comes-back"]

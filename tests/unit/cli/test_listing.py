@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 
 import pytest
 
 from voip.cli import listing
+from voip.cli.options import ReceiverOptions
+from voip.cli.running import run
 from voip.devices import DeviceInfo
 
 LONG = "HDA Intel PCH: ALC3235 Analog (hw:0,0), the second of four"
@@ -47,3 +51,21 @@ def test_json_has_the_names_as_they_are(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(listing, "list_devices", lambda: [device(0, "a\nb")])
     assert listing.show_devices(as_json=True) == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", "耳机 é"), ("cp1252", r"\u8033\u673a é"), ("ascii", r"\u8033\u673a \xe9")]
+)
+def test_what_a_terminal_cannot_show_is_escaped(encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "list_devices", lambda: [device(0, "耳机 é")])
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+
+    def parse() -> ReceiverOptions:
+        raise SystemExit(listing.show_devices(as_json=False))
+
+    with pytest.raises(SystemExit) as end:
+        run("receiver.py", parse, lambda options: 1)
+    sys.stdout.flush()
+    assert end.value.code == 0
+    assert written.getvalue().decode(encoding).splitlines()[1].endswith(shown)

@@ -479,17 +479,6 @@ def test_codecs_are_known_however_their_rtpmap_is_written(rtpmap: str, codec: st
     assert str(media.audio.codec) == codec
 
 
-@pytest.mark.parametrize("attribute", ["a=RecvOnly", "a = recvonly", "A=recvonly".replace("A", "a"), "a= recvonly "])
-def test_the_direction_is_read_however_it_is_written(attribute: str) -> None:
-    media = make_answer(offer("m=audio 4000 RTP/AVP 0", attribute), DUPLEX, BOB)[1]
-    assert media.direction is Direction.SENDONLY
-
-
-def test_an_ipv6_address_in_brackets_is_one() -> None:
-    held = offer("m=audio 4000 RTP/AVP 0", "c=IN IP6 [2001:db8::5]")
-    assert make_answer(held, RECEIVER, BOB)[1].remote == ("2001:db8::5", 4000)
-
-
 @pytest.mark.parametrize("fmtp", ["98 repair-window=200000", "98; repair-window=200000", "98:repair-window:200000"])
 def test_the_repair_window_is_read_as_the_examples_of_its_rfc_have_it(fmtp: str) -> None:
     lines = ["m=audio 4000 RTP/AVP 0 98", "a=rtpmap:98 flexfec/8000", f"a=fmtp:{fmtp}"]

@@ -226,10 +226,13 @@ def test_a_prack_that_is_challenged_is_sent_again_with_proof() -> None:
 
 
 @pytest.mark.parametrize("lines", ["Require: 100rel", "Require: 100rel\r\nRSeq: x", "Require: 100rel\r\nRSeq: 0"])
-def test_a_reliable_response_without_a_number_is_dropped(lines: str) -> None:
+def test_a_reliable_response_without_a_number_is_taken_as_any_other(lines: str) -> None:
     peer, invite = calling()
-    assert peer.say(peer.response(invite, 180, lines=lines)) == []
-    assert calls_of(peer.agent) == []
+    assert peer.say(peer.response(invite, 180, lines=lines)) == []  # no PRACK can name it
+    assert [type(event) for event in calls_of(peer.agent)] == [CallRinging]
+    peer.say(peer.response(invite, 183, lines=lines, body=ANSWER))
+    peer.say(peer.response(invite, 200))
+    assert [event.answer for event in calls_of(peer.agent) if isinstance(event, CallAnswered)] == [ANSWER]
 
 
 def test_more_telephones_than_one_can_follow_are_left_alone() -> None:

@@ -45,6 +45,9 @@ PASSED_OVER: list[tuple[str, bytes, str]] = [
     ("no user before the at sign", build(fields={"From": "<sip:@c>;tag=1"}), "in From: malformed SIP URI"),
     ("text after <>", build(fields={"From": "Alex <sip:alex@example.com> x;tag=43"}), "in From: malformed parameters"),
     ("empty parameters in From", build(fields={"From": "<sip:a@b>;;tag=1;"}), "in From: malformed parameters"),
+    ("a name with a comma", build(fields={"From": "Doe, John <sip:a@b>;tag=1"}), "in From: malformed display name"),
+    ("a name with commas in To", build(fields={"To": "Doe, J., Dr. <sip:a@b>"}), "in To: malformed display name"),
+    ("a name with a comma in Contact", build(fields={"Contact": "Doe, John <sip:a@b>"}), "in Contact: malformed URI"),
     ("parameter twice", build(fields={"From": "<sip:a@b>;x=1;tag=1;x=2"}), "in From: parameter 'x' appears twice"),
     ("empty parameters in Contact", build(fields={"Contact": '"Joe" <sip:joe@example.org>;;;;'}), "in Contact"),
     ("an empty parameter in its URI", build(fields={"Contact": "<sip:joe@example.org;x=;;ob>"}), "in Contact"),
@@ -90,6 +93,13 @@ IN_RESPONSES: list[tuple[str, bytes]] = [
     ("no number as length", build(OK, {}, "Content-Length: x")),
     ("two lengths", build(OK, {}, "Content-Length: 1", "l: 2")),
     ("two types", build(OK, {}, "Content-Type: application/sdp", "c: text/plain")),
+    ("64 kB of headers", build(OK, {}, "X: " + "y" * 65_000)),
+    ("a reason of 60 kB", build("SIP/2.0 200 " + "x" * 60_000)),
+    ("no reason, nor a space before it", build("SIP/2.0 200")),
+    ("small letters and spaces in Via", build(OK, {"Via": "sip / 2.0 / udp  h ; branch = z9hG4bKx"})),
+    ("a tab and zeros in CSeq", build(OK, {"CSeq": "0001\tINVITE"})),
+    ("lists of nothing", build(OK, {}, "Allow: ,,", "Supported: ,timer,", "Record-Route: ", "Require:")),
+    ("NUL in a field", build(OK, {}, "X: a\0b")),
 ]
 
 

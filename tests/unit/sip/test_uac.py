@@ -253,6 +253,21 @@ def test_a_preference_that_is_none_counts_as_the_highest() -> None:
     assert tried(peer, second, 404) == ["sip:b@10.0.0.22", "sip:c@10.0.0.23", "sip:a@10.0.0.21"]
 
 
+@pytest.mark.parametrize(
+    "contacts",
+    [
+        "<sip:b@10.0.0.22>;q=.5, <sip:a@10.0.0.21>;q=0.9",
+        "<sip:b@10.0.0.22>;q=0.1234, <sip:a@10.0.0.21>;q=1.",
+        '<sip:b@10.0.0.22>;Q="0.1", sip:a@10.0.0.21;user=phone',
+    ],
+    ids=["without its zero", "of more digits", "in quotes"],
+)
+def test_a_preference_is_read_however_it_is_written(contacts: str) -> None:
+    peer, invite = calling()
+    _, second = redirected(peer, invite, contacts)
+    assert tried(peer, second, 404) == ["sip:a@10.0.0.21", "sip:b@10.0.0.22"]
+
+
 def test_a_user_who_hangs_up_after_a_redirect_calls_nobody_else() -> None:
     peer, invite = calling()
     _, second = redirected(peer, invite, CONTACTS)

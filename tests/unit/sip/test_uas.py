@@ -99,6 +99,7 @@ def test_other_methods_are_refused_with_what_is_allowed(method: str, status: int
         ({"max_calls": 0}, "", 486, "busy"),
         ({"accepts_calls": False}, "", 480, "no calls are taken"),
         ({}, "Require: gruu\r\n", 420, "requires gruu"),
+        ({}, "Require: ,, gruu,\r\n", 420, "requires gruu"),
         ({}, "Content-Encoding: gzip\r\n", 415, "body is encoded: gzip"),
         ({}, "CSeq: 1 INVITE\r\n", 400, "more than one CSeq"),
     ],
