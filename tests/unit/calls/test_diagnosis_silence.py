@@ -10,8 +10,9 @@ import pytest
 
 from tests.support.call import media
 from tests.support.diagnosis import LOOK_INTERVAL, PEER, Scene, causes, events
-from voip.calls.diagnosis import Event, Silence
+from voip.calls.diagnosis import Event, Finding, Silence
 from voip.media import Direction, NegotiatedMedia
+from voip.rtcp.timing import ReportTimer
 from voip.stats import ReceiverStats
 
 SOUND = 8000.0
@@ -19,6 +20,8 @@ SOUND = 8000.0
 WITHIN = 3.0 - 0.1
 """Seconds after which a finding must be there, so that the line, up to 0.1 s later, is on the terminal within three."""
 PORTS = (5000, 5001)
+REPORT_SIZE = 130
+"""Bytes of a report with its headers, about."""
 
 
 def agreed(**values: Any) -> NegotiatedMedia:  # noqa: ANN401
@@ -220,6 +223,12 @@ def test_a_telephone_without_rtcp_that_is_heard_is_a_matter_of_detail_too() -> N
     assert events(call.run(60, bytes=SOUND)) == [("detail", "no-rtcp")]
 
 
+def test_a_peer_that_has_switched_rtcp_off_is_said_to_have_done_so() -> None:
+    said = sender(rtcp_off=True).run(60)
+    assert events(said) == [("detail", "no-rtcp")]
+    assert said[0][1].text == f"{PEER} has switched RTCP off (b=RR:0 in its SDP): whether it hears us stays unknown"
+
+
 def test_a_stream_without_signalling_need_not_be_answered() -> None:
     call = sender(Direction.SENDRECV)
     call.change(signalled=False)
@@ -241,6 +250,57 @@ def test_slow_reports_are_awaited() -> None:
     call.run(4, rtcp=0.5)
     assert call.run(120, rtcp=1 / 6) == []
     assert causes(call.run(20)) == ["nothing-comes-back"]
+
+
+def reporting(seconds: float, rng: random.Random, loss: float = 0.0, jitter: float = 0.0) -> list[float]:
+    """When the reports of a listener like ours arrive, since the call came up; the first is not lost."""
+    timer, now = ReportTimer(rng), 0.0
+    found: list[float] = []
+    timer.start(now)
+    while (due := timer.next) is not None and due < seconds:
+        now = max(now, due)
+        if timer.is_due(now):
+            timer.sent(REPORT_SIZE, now)
+            found += [now + jitter * rng.random()] if not found or rng.random() >= loss else []
+    return sorted(found)
+
+
+def listen(call: Scene, seconds: float, arrivals: list[float]) -> list[tuple[float, Finding]]:
+    """Let time pass in which these reports arrive."""
+    start, end = len(call.said), call.seconds + seconds
+    while call.seconds < end:
+        call.note(rtcp=sum(at <= call.seconds + LOOK_INTERVAL for at in arrivals))
+        call.run(LOOK_INTERVAL)
+    return call.said[start:]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_network_that_is_cut_is_named_within_three_seconds_by_who_only_sends(seed: int) -> None:
+    rng = random.Random(seed)
+    cut = 15.0 + 20.0 * rng.random()
+    ((at, finding),) = listen(sender(rtcp_rsize=True), 50.0, reporting(cut, rng))
+    assert cut < at <= cut + 3.0
+    assert finding.cause == "nothing-comes-back"
+
+
+@pytest.mark.parametrize(("loss", "jitter"), [(0.0, 0.0), (0.0, 0.06), (0.05, 0.06), (0.1, 0.06), (0.3, 0.06)])
+def test_reports_that_are_lost_or_late_are_no_cut(loss: float, jitter: float) -> None:
+    for seed in range(20):
+        arrivals = reporting(120.0, random.Random(seed), loss, jitter)
+        assert listen(sender(rtcp_rsize=True), 120.0, arrivals) == [], f"seed {seed}"
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.3])
+def test_the_reports_of_a_peer_with_the_intervals_of_rfc_3550_are_awaited(loss: float) -> None:
+    """5 s, randomised to 2.05 to 6.2 s (section 6.3.1), of which 30 % are lost: what stays away for longer than three
+    of the longest of them is no report that was lost."""
+    for seed in range(20):
+        rng, at = random.Random(seed), 0.0
+        arrivals: list[float] = []
+        while at < 300.0:
+            at += 5.0 * (0.5 + rng.random()) / 1.21828
+            arrivals += [at] if len(arrivals) < 3 or rng.random() >= loss else []
+        assert listen(sender(), 300.0, arrivals) == [], f"seed {seed}"
 
 
 # --- a closed port ----------------------------------------------------------------------------------------------------

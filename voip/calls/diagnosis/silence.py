@@ -26,10 +26,18 @@ LATE_REPORT = 12.5
 """Seconds that the next report may take while the interval is not known: two of RFC 3550 at their longest (6.2 s)."""
 KNOWN_INTERVALS = 3
 """Intervals between reports that make it known."""
-LATE_REPORT_FACTOR = 3.0
-"""A report may take so many times the longest of those before: two in a row may be lost on a bad network."""
-REMEMBERED_REPORTS = 8
-"""Intervals between reports that say how long the next one may take."""
+STEADY_INTERVALS = 16
+"""Intervals from which it is known so well that a report may be missed sooner than after SLOW_REPORT: of fewer, those
+of a network that loses 30 % may all be short by chance."""
+VERY_LATE_REPORT = 25.0
+"""Seconds that a report may take if those before took more than NAMED_AFTER, and there were few: four of RFC 3550 at
+their longest, as three in a row may be lost."""
+LATE_REPORT_FACTOR, STEADY_REPORT_FACTOR = 3.0, 2.5
+"""A report may take so many times the longest of those before: two in a row may be lost on a bad network. Of many, the
+longest has those that were lost in it."""
+REMEMBERED_REPORTS = 128
+"""Intervals between reports that say how long the next one may take: on a network that loses 30 % the longest of them
+has two or three reports that were lost, so that many more must be lost in a row for a false alarm."""
 REPORTLESS_AFTER = 10.0
 """Seconds without RTCP after which a peer counts as one that sends none: two intervals of RFC 3550 at their longest."""
 REFUSED_FOR = 1.0
@@ -137,6 +145,8 @@ class Silence:
         if situation.record.duration >= REPORTLESS_AFTER:
             self._noted = True
             text = f"{situation.peer} sends no RTCP: whether it hears us is unknown"
+            if situation.media.rtcp_off:
+                text = f"{situation.peer} has switched RTCP off (b=RR:0 in its SDP): whether it hears us stays unknown"
             yield Finding("no-rtcp", text, Event.DETAIL)
 
 
@@ -228,7 +238,12 @@ class _Reports:
         """Seconds that the next report may take."""
         if len(self._intervals) < KNOWN_INTERVALS:
             return LATE_REPORT
-        return max(SLOW_REPORT, LATE_REPORT_FACTOR * max(self._intervals))
+        longest = max(self._intervals)
+        if len(self._intervals) < STEADY_INTERVALS:
+            least = SLOW_REPORT if longest <= NAMED_AFTER else VERY_LATE_REPORT
+            return max(least, LATE_REPORT_FACTOR * longest)
+        factor = STEADY_REPORT_FACTOR if longest <= NAMED_AFTER else LATE_REPORT_FACTOR
+        return max(NAMED_AFTER, factor * longest)
 
     def came_within(self, seconds: float, now: float) -> bool:
         return bool(self.count) and now - self._last_at < seconds
