@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,3 +220,60 @@ def test_a_silent_registrar_is_named_at_once(tmp_path: Path) -> None:
     (warning,) = warnings(outcome)
     assert warning["cause"] == "registrar-silent"
     assert warning["t"] <= 3.0 + SLOW
+
+
+# --- another program at the port --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def udp_server(response: bytes | None) -> Iterator[int]:
+    """The port of a server that responds to each datagram with this; None: with the datagram itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind((LOOPBACK, 0))
+        bound.settimeout(0.1)
+        ended = threading.Event()
+
+        def serve() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(OSError):
+                    data, source = bound.recvfrom(65536)
+                    bound.sendto(data if response is None else response, source)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            yield bound.getsockname()[1]
+        finally:
+            ended.set()
+            server.join()
+
+
+@pytest.mark.parametrize(
+    ("response", "what"),
+    [(None, "sends our own requests back"), (b"what?\n", "responds with 'what?', which is not SIP")],
+)
+def test_another_program_at_the_port_is_named_while_it_is_called(
+    tmp_path: Path, response: bytes | None, what: str
+) -> None:
+    with (
+        udp_server(response) as port,
+        sender(tmp_path, f"{LOOPBACK}:{port}", "--connect-timeout", "6s", "--json") as near,
+    ):
+        sent = near.finish()
+    assert sent.status == 5
+    (warning,) = warnings(sent)
+    assert warning["cause"] == "not-sip"
+    assert what in warning["message"]
+    assert f"UDP port {port} of {LOOPBACK}" in warning["message"]
+    assert warning["t"] <= 3.0 + SLOW
+
+
+def test_a_registrar_whose_port_is_closed_is_named_as_such(tmp_path: Path) -> None:
+    port, _ = free_ports()
+    with receiver(tmp_path, "--registrar", f"{LOOPBACK}:{port}", "--user", "bob", "--json") as far:
+        far.wait_for("no response from the registrar", timeout=3.0 + SLOW + 2.0)
+        far.stop()
+        outcome = far.finish()
+    (warning,) = warnings(outcome)
+    assert warning["t"] <= 3.0 + SLOW
+    assert f"nothing listens at its UDP port {port}" in warning["message"]

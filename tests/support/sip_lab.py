@@ -24,6 +24,7 @@ from voip.sip import (
     MessageUnreadable,
     PeerAlive,
     Request,
+    RequestEchoed,
     RequestRefused,
     ResolveUri,
     Response,
@@ -32,7 +33,7 @@ from voip.sip import (
 )
 
 OFFER, ANSWER = b"v=0\r\ns=offer\r\n", b"v=0\r\ns=answer\r\n"
-INFORMATION = (RequestRefused, MessageUnreadable, FieldsPassedOver)
+INFORMATION = (RequestRefused, MessageUnreadable, RequestEchoed, FieldsPassedOver)
 BEGINNINGS = (IncomingCall, CallAnswered, CallRinging)
 FIRST_PORT = 5060
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from voip.calls.local_address import LocalAddress
-from voip.net import Network
+from voip.net import Network, SendFailed
 from voip.report import Console
 from voip.sip import Registered, RegistrationFailed, UserAgent
 
@@ -30,6 +30,7 @@ class Account:
         self._network, self._agent, self._console, self._on_refused = network, agent, console, on_refused
         self._registered: bool | None = None  # None: the registrar has not said
         self._told_silent = False
+        self._unreachable = ""  # why the registrar, silent now, cannot be reached, as far as ICMP or the system says
         self._address = LocalAddress()
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
@@ -43,6 +44,11 @@ class Account:
     def stop(self) -> None:
         """Be reachable no longer."""
         self._agent.unregister(self._network.loop.now())
+
+    def on_send_failed(self, event: SendFailed) -> None:
+        """What was sent to this address did not get there. A hint, as ICMP can be forged: it only says why."""
+        if event.address == self._agent.registrar_address:
+            self._unreachable = event.reason
 
     def check(self, now: float) -> None:
         """Register anew when this machine's address on the way to the registrar is another; say that it is silent."""
@@ -67,11 +73,13 @@ class Account:
         else:
             where = f"{registrar.host} ({registrar.protocol.upper()} {registrar.port})"
             text = f"no response from the registrar {where} yet{until}"
+            if self._unreachable:
+                text += f": {self._unreachable}; check --registrar and --proxy"
         self._console.warning("registrar-silent", text)
 
     def on_registered(self, event: Registered) -> None:
         """The first time is news; the others are refreshes."""
-        self._told_silent = False
+        self._told_silent, self._unreachable = False, ""
         text = f"registered as {event.account} for {event.expires} s"
         self._console.event(
             "registered",

@@ -233,8 +233,10 @@ class CallManager:
 
     def _on_send_failed(self, event: SendFailed) -> None:
         """The network refuses what we send: before the answer that ends the call, afterwards time-outs decide."""
+        self._account.on_send_failed(event)
         if any(call.remote_host == event.address.host and call.established is None for call in self._table):
-            reason = f"cannot reach {event.address.host}: {event.reason}"
+            advice = ". Is a receiver running there?" if event.closed else ""
+            reason = f"cannot reach {event.address.host}: {event.reason}{advice}"
             self._agent.transport_failed(event.address, self._network.loop.now(), reason)
         else:
             self._agent.closed(event.address, self._network.loop.now())

@@ -24,7 +24,26 @@ NAMES_WIDTH = 26
 """Columns of an option's names, before what it does."""
 NEAR = 0.7
 """How like a known name (0 to 1, as `difflib` measures) an unknown one must be to be taken for a slip."""
+NEAR_VARIABLE = 0.8
+"""The same of environment variables, which all begin with the same five letters."""
 ENVIRONMENT_PREFIX = "VOIP_"
+MORE_VARIABLES = frozenset(
+    ENVIRONMENT_PREFIX + name
+    for name in (
+        "PASSWORD",
+        "ALLOW",
+        "ALLOW_ONLY",
+        "ANSWER",
+        "CONNECT_TIMEOUT",
+        "DTMF",
+        "DURATION",
+        "FROM",
+        "MAX_CALLS",
+        "ONCE",
+        "RETRY",
+    )
+)
+"""What is no option, and the options of one script alone, which the environment of both may hold."""
 TRUE, FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off", "")
 """What a boolean of the environment may be."""
 
@@ -60,6 +79,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
         """The options as given, or as the environment has them. Exits for a wrong one, and for --help."""
+        self._warn_of_unknown_variables()
         settable = [action for action in self._actions if _variable(action) in os.environ]
         for action in settable:
             self._from_environment[action.dest] = self._environment_value(action, os.environ[_variable(action)])
@@ -70,6 +90,18 @@ class Parser(argparse.ArgumentParser):
             if getattr(found, action.dest) is None:
                 setattr(found, action.dest, self._from_environment[action.dest])
         return found
+
+    def _warn_of_unknown_variables(self) -> None:
+        """One line for what is no option of either script: it would be ignored in silence otherwise."""
+        known = {*MORE_VARIABLES, *filter(None, map(_variable, self._actions))}
+        unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+        if not unknown:
+            return
+        told = []
+        for name in unknown:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR_VARIABLE)
+            told.append(name + (f" (did you mean {near[0]}?)" if near else ""))
+        print(printable(f"{self.prog}: not an option, ignored: {', '.join(told)}"), file=sys.stderr)
 
     def is_from_environment(self, found: argparse.Namespace, name: str) -> bool:
         """Whether the value was not given, but is that of the environment."""

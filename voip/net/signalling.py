@@ -43,6 +43,8 @@ class SendFailed:
     address: Address
     reason: str
     """Why, for people."""
+    closed: bool = False
+    """Whether nothing listens there, as ICMP says."""
 
 
 class SipTransport:
@@ -238,8 +240,9 @@ class SipTransport:
         if len(self._refused) > REFUSALS_REMEMBERED:
             del self._refused[next(iter(self._refused))]
         if times >= REFUSALS_BELIEVED:
-            reason = f"nothing listens at its UDP port {port} (refused {times} times). Is a receiver running there?"
-            self._dispatch(SendFailed(Address("udp", host, port), reason))
+            del self._refused[host, port]  # the next try counts its own
+            reason = f"nothing listens at its UDP port {port} (refused {times} times)"
+            self._dispatch(SendFailed(Address("udp", host, port), reason, closed=True))
             self.flush()
 
     def _receive_message(self, data: bytes, source: Address) -> None:

@@ -21,16 +21,10 @@ from voip.rtcp.timing import ReportTimer
 from voip.rtp import ReceptionStats
 from voip.stats import SessionStats
 
-BUSY_AT_FIRST = 10.0
-"""Seconds from the beginning during which reports are frequent, because the peer adjusts its FEC."""
-BUSY_AFTER_LOSS = 5.0
-"""Seconds after the last loss during which reports are frequent."""
-BUSY_JITTER = 0.010
-"""Seconds of jitter above which reports are frequent."""
 EARLY_REPORT_AFTER = 2.0
 """Seconds without loss after which new loss is reported early."""
-FULL_REPORT_EVERY = 5
-"""One in this many compounds also reports for the SSRC of our repair packets: each 5 to 10 s."""
+FULL_REPORT_EVERY = 10
+"""One in this many compounds also reports for the SSRC of our repair packets: each 7.5 s."""
 
 
 class RtcpSession:
@@ -107,7 +101,6 @@ class RtcpSession:
                 if now - self._loss_at > EARLY_REPORT_AFTER:
                     self._timer.hurry(now)
                 self._loss_at = now
-                self._timer.set_busy(True)
             self._lost = lost
         if self._began is None:
             self.start(now)
@@ -122,7 +115,6 @@ class RtcpSession:
         """Media has begun to flow in either direction: start reporting."""
         if self._began is None:
             self._began = now
-            self._timer.set_busy(True)
             self._timer.start(now)
 
     def keep_alive(self) -> bytes | None:
@@ -143,10 +135,6 @@ class RtcpSession:
         if self._ended or not self._timer.is_due(now):
             return []
         self._measure_bandwidth(now, media_bytes)
-        jitter = self.media.reception.jitter
-        since_start = now - (self._began or 0.0)
-        recent_loss = now - self._loss_at < BUSY_AFTER_LOSS
-        self._timer.set_busy(since_start < BUSY_AT_FIRST or recent_loss or jitter > BUSY_JITTER)
         compound = self._writer.compound(now, full=self._regular % FULL_REPORT_EVERY == 0)
         self._regular += 1
         return [self._count(packets.serialize(compound), now)]

@@ -38,6 +38,7 @@ from voip.sip.events import (
     PeerAlive,
     Registered,
     RegistrationFailed,
+    RequestEchoed,
     RequestRefused,
     ResolveUri,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Registered",
     "RegistrationFailed",
     "Request",
+    "RequestEchoed",
     "RequestRefused",
     "ResolveUri",
     "Response",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voip.errors import ProtocolError
-from voip.sip.address import Address
+from voip.sip.address import SIP_PORT, Address
 from voip.sip.call import Call, Calls
 from voip.sip.core import Core
-from voip.sip.events import FieldsPassedOver, MessageUnreadable
+from voip.sip.events import FieldsPassedOver, MessageUnreadable, RequestEchoed
 from voip.sip.guard import Guard
 from voip.sip.limits import RateLimiter
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
@@ -74,7 +74,9 @@ class Dispatcher:
         clients = self._core.clients.values()
         ours = any(client.key[0].encode() in data or client.destination.host == source.host for client in clients)
         expected = ours and start.upper().startswith("SIP/")
-        self._core.events.append(MessageUnreadable(source, start, str(error), expected))
+        awaited = any(client.destination == source and not client.answered for client in clients)
+        not_sip = awaited and b"SIP/" not in data.upper()
+        self._core.events.append(MessageUnreadable(source, start, str(error), expected, not_sip))
 
     def _receive_response(self, response: Response, source: Address, now: float) -> None:
         via = response.via[0]
@@ -91,6 +93,11 @@ class Dispatcher:
     # --- requests -------------------------------------------------------------------------------------------------
 
     def _receive_request(self, request: Request, source: Address, size: int, now: float) -> None:
+        if self._is_echo(request, source):
+            self.ignored += 1
+            if self._unreadable.take(source.host, now):
+                self._core.events.append(RequestEchoed(source, request.start_line()[:START]))
+            return
         note_source(request, source)
         known = self._core.servers.get(server_key(request))
         if request.method == "ACK":
@@ -103,6 +110,14 @@ class Dispatcher:
             self._receive_in_dialog(call, request, source, size, now)
         else:
             self._receive_outside(request, source, size, now)
+
+    def _is_echo(self, request: Request, source: Address) -> bool:
+        """Whether it is the very request that we sent there. One that a proxy sends back to us has a Via of the proxy
+        on top (16.6); one to ourselves comes from the address in its own Via."""
+        via = request.via[0]
+        sent = self._core.clients.get(client_key(via, request.method))
+        to_ourselves = (via.host, via.port or SIP_PORT) == (source.host, source.port)
+        return sent is not None and sent.destination == source and not to_ourselves
 
     def _on_ack(self, request: Request, known: ServerTransaction | None, source: Address, now: float) -> None:
         if isinstance(known, InviteServer) and known.acknowledge(now):

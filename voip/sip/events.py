@@ -155,7 +155,8 @@ class RequestRefused:
 @dataclass(frozen=True)
 class MessageUnreadable:
     """Information: a message that begins with `start` cannot be read and was dropped. `expected`: it seems to be the
-    response to a request of ours, which now may get none.
+    response to a request of ours, which now may get none. `not_sip`: it came from where a request of ours awaits its
+    response, and nothing in it is SIP.
 
     Not every one is reported: AgentStats.malformed counts them.
     """
@@ -164,6 +165,18 @@ class MessageUnreadable:
     start: str
     reason: str
     expected: bool
+    not_sip: bool = False
+
+
+@dataclass(frozen=True)
+class RequestEchoed:
+    """Information: what we sent to `source` came back unchanged, which no SIP program does; it was dropped.
+
+    Not every one is reported: AgentStats.ignored counts them.
+    """
+
+    source: Address
+    start: str
 
 
 @dataclass(frozen=True)
@@ -205,5 +218,6 @@ Event = (
     | RegistrationFailed
     | RequestRefused
     | MessageUnreadable
+    | RequestEchoed
     | FieldsPassedOver
 )

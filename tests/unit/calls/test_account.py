@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from voip.calls.account import Account
-from voip.net import Network
+from voip.net import Network, SendFailed
 from voip.report import Console
 from voip.sip import Registered, RegistrationFailed, UserAgent
 from voip.sip.address import Address
@@ -69,6 +69,28 @@ def test_a_silent_registrar_is_named_with_its_port_and_what_it_means() -> None:
     assert event["message"] == (
         "no response from the registrar 192.0.2.5 (UDP 5060) yet; not reachable by name until it responds"
     )
+
+
+def test_a_registrar_whose_port_is_closed_is_told_from_one_that_a_firewall_hides() -> None:
+    desk = Desk(Agent())
+    desk.account.on_send_failed(SendFailed(Address("udp", "192.0.2.66", 5060), "port unreachable"))
+    desk.account.on_send_failed(SendFailed(REGISTRAR, "nothing listens at its UDP port 5060 (refused 2 times)"))
+    (event,) = desk.run(40)
+    assert event["t"] <= 2.9
+    assert event["message"] == (
+        "no response from the registrar 192.0.2.5 (UDP 5060) yet; not reachable by name until it responds: "
+        "nothing listens at its UDP port 5060 (refused 2 times); check --registrar and --proxy"
+    )
+
+
+def test_a_refusal_of_before_it_responded_explains_nothing_later() -> None:
+    agent = Agent(registrar_silent_since=None)
+    desk = Desk(agent)
+    desk.account.on_send_failed(SendFailed(REGISTRAR, "Connection refused"))
+    desk.account.on_registered(Registered(ACCOUNT, 300, "sip:bob@192.0.2.1"))
+    agent.registrar_silent_since = desk.now
+    (event,) = desk.run(10)
+    assert "refused" not in event["message"]
 
 
 def test_a_registrar_that_was_not_found_yet_is_a_matter_of_the_dns() -> None:

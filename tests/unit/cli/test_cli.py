@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from voip import cli, errors
+from voip.cli.parser import MORE_VARIABLES
 from voip.fec import parse_pattern
 from voip.media import Direction
 
@@ -262,6 +263,31 @@ def test_the_environment_of_both_scripts_may_hold_what_only_one_of_them_uses(mon
     assert cli.sender_options([]).input == "demo"
     assert cli.receiver_options([]).output == "null"
     assert cli.receiver_options(["--two-way"]).input == "demo"
+
+
+def test_what_both_scripts_know_is_not_told_of_as_unknown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in MORE_VARIABLES - {"VOIP_PASSWORD", "VOIP_ALLOW_ONLY"}:
+        value = {"VOIP_ALLOW": "10.0.0.0/8", "VOIP_ANSWER": "auto", "VOIP_ONCE": "1", "VOIP_MAX_CALLS": "2"}
+        values = {**value, "VOIP_RETRY": "off", "VOIP_DTMF": "1", "VOIP_FROM": "Anna"}
+        monkeypatch.setenv(name, values.get(name, "5s"))
+    cli.sender_options([])
+    cli.receiver_options([])
+    assert "ignored" not in capsys.readouterr().err
+
+
+def test_a_variable_that_is_no_option_is_told_in_one_line_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VOIP_LATENCYMAX", "1s")
+    monkeypatch.setenv("VOIP_QQQQQQ", "1")
+    monkeypatch.setenv("VOIP_LATENCY", "80ms")
+    for parse, more in ((cli.sender_options, ["10.0.0.1"]), (cli.receiver_options, [])):
+        parse(more)
+        (line,) = capsys.readouterr().err.splitlines()
+        told = "not an option, ignored: VOIP_LATENCYMAX (did you mean VOIP_LATENCY_MAX?), VOIP_QQQQQQ"
+        assert line.endswith(f": {told}")
 
 
 # --- help and version -------------------------------------------------------------------------------------------------

@@ -25,3 +25,19 @@ def test_a_message_that_cannot_be_sent_is_told_to_its_handler() -> None:
     network.sip.flush()
     assert [event.address.host for event in failed] == [UNREACHABLE]
     network.close()
+
+
+def test_refusals_are_counted_for_each_try_by_itself() -> None:
+    """The second ICMP error is believed, in each; the number that is told is that of the try."""
+    network = Network(bind="127.0.0.1")
+    failed: list[SendFailed] = []
+    agent = UserAgent(rng=random.Random(1), local=network.sip.sip_address)
+    network.sip.serve(agent, {SendFailed: failed.append}, lambda call_id: None)
+    told = []
+    for _ in range(6):
+        network.sip._note_refused("127.0.0.1", 5099)
+        told.append(len(failed))
+    assert told == [0, 1, 1, 2, 2, 3]
+    assert {event.reason for event in failed} == {"nothing listens at its UDP port 5099 (refused 2 times)"}
+    assert all(event.closed for event in failed)
+    network.close()

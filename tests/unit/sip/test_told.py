@@ -15,6 +15,7 @@ from voip.sip import (
     IncomingCall,
     MessageUnreadable,
     Request,
+    RequestEchoed,
     UserAgent,
 )
 
@@ -49,6 +50,35 @@ def test_a_response_of_ours_that_cannot_be_read_is_told() -> None:
         ("GET / HTTP/1.1", False),
     ]
     assert peer.agent.stats.malformed == 3
+
+
+def test_a_peer_that_sends_our_request_back_is_an_echo_and_no_caller() -> None:
+    peer, invite = calling()
+    assert peer.say(invite.serialize()) == []
+    assert events_of(peer.agent) == [RequestEchoed(peer.address, invite.start_line()[:60])]
+    assert peer.agent.stats.ignored == 1
+    sent = peer.say(peer.response(invite, 200, body=ANSWER))  # a forged echo ends nothing
+    assert [message.method for message in sent if isinstance(message, Request)] == ["ACK"]
+
+
+def test_a_request_that_a_proxy_sends_back_to_us_is_no_echo() -> None:
+    peer, invite = calling()
+    via = b"Via: SIP/2.0/UDP 10.0.0.9:5099;branch=z9hG4bKproxy\r\nVia:"
+    looped = invite.serialize().replace(b"Via:", via, 1)
+    peer.say(looped)
+    assert not any(isinstance(event, RequestEchoed) for event in events_of(peer.agent))
+
+
+def test_what_responds_without_sip_where_a_response_is_awaited_is_told() -> None:
+    peer, _ = calling()
+    peer.say(b"\xff\x00 what is this?")
+    (told,) = events_of(peer.agent)
+    assert isinstance(told, MessageUnreadable)
+    assert (told.not_sip, told.expected) == (True, False)
+    TextPeer(peer.agent, "10.0.0.66").say(b"what is this?")
+    (other,) = events_of(peer.agent)
+    assert isinstance(other, MessageUnreadable)
+    assert not other.not_sip
 
 
 def test_of_a_flood_of_garbage_a_few_are_told_and_all_are_counted() -> None:

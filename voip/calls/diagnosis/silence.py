@@ -26,13 +26,18 @@ LATE_REPORT = 12.5
 """Seconds that the next report may take while the interval is not known: two of RFC 3550 at their longest (6.2 s)."""
 KNOWN_INTERVALS = 3
 """Intervals between reports that make it known."""
-LATE_REPORT_FACTORS = ((0.0, 1.4, 2.75), (0.03, 2.25, 3.0), (1.0, 3.0, 5.0))
-"""By the share of our packets that the reports tell as lost, up to which it counts: how many times the longest interval
-before it a report may take, and seconds that it may take in any case. Where nothing is lost a report that is late says
-enough; on a bad network two in a row may be lost. Chosen in simulated calls of both programs: one false alarm in 80
-minutes at 1 % and at 30 % of loss both ways, none at 0, 0.2, 3 and 10 %."""
-REMEMBERED_REPORTS = 8
-"""Intervals between reports that say how long the next one may take."""
+STEADY_INTERVALS = 16
+"""Intervals from which it is known so well that a report may be missed sooner than after SLOW_REPORT: of fewer, those
+of a network that loses 30 % may all be short by chance."""
+VERY_LATE_REPORT = 25.0
+"""Seconds that a report may take if those before took more than NAMED_AFTER, and there were few: four of RFC 3550 at
+their longest, as three in a row may be lost."""
+LATE_REPORT_FACTOR, STEADY_REPORT_FACTOR = 3.0, 2.5
+"""A report may take so many times the longest of those before: two in a row may be lost on a bad network. Of many, the
+longest has those that were lost in it."""
+REMEMBERED_REPORTS = 128
+"""Intervals between reports that say how long the next one may take: on a network that loses 30 % the longest of them
+has two or three reports that were lost, so that many more must be lost in a row for a false alarm."""
 REPORTLESS_AFTER = 10.0
 """Seconds without RTCP after which a peer counts as one that sends none: two intervals of RFC 3550 at their longest."""
 REFUSED_FOR = 1.0
@@ -109,7 +114,7 @@ class Silence:
     def _patience(self, situation: Situation) -> float:
         """Seconds without any sign of the peer that say something; infinite if none has to come."""
         if self._reports.count:
-            return self._reports.patience(_told_loss(situation))
+            return self._reports.patience
         if self._signs.came or not situation.signalled:
             return float("inf")
         media = situation.media
@@ -140,6 +145,8 @@ class Silence:
         if situation.record.duration >= REPORTLESS_AFTER:
             self._noted = True
             text = f"{situation.peer} sends no RTCP: whether it hears us is unknown"
+            if situation.media.rtcp_off:
+                text = f"{situation.peer} has switched RTCP off (b=RR:0 in its SDP): whether it hears us stays unknown"
             yield Finding("no-rtcp", text, Event.DETAIL)
 
 
@@ -164,15 +171,6 @@ def _nothing_arrives(situation: Situation) -> Finding:
 def _port_closed(situation: Situation) -> str:
     port = situation.media.remote[1]
     return f"UDP {port} of {situation.peer} is closed (ICMP port unreachable): has the program there ended?"
-
-
-def _told_loss(situation: Situation) -> float:
-    """The share of our packets that the peer's reports tell as lost, of late or since the start; 0 without one."""
-    network = situation.network
-    if network.path is None:
-        return 0.0
-    whole = network.path.cumulative_lost / network.path_packets if network.path_packets else 0.0
-    return min(1.0, max(network.path.fraction_lost, whole, 0.0))
 
 
 class _Quiet:
@@ -237,12 +235,17 @@ class _Reports:
             self._intervals.append(now - self._last_at)
         self.count, self._last_at = count, now
 
-    def patience(self, loss: float) -> float:
-        """Seconds that the next report may take where they tell of this share of loss."""
+    @property
+    def patience(self) -> float:
+        """Seconds that the next report may take."""
         if len(self._intervals) < KNOWN_INTERVALS:
             return LATE_REPORT
-        factor, least = next(rest for limit, *rest in LATE_REPORT_FACTORS if loss <= limit)
-        return max(least, factor * max(self._intervals))
+        longest = max(self._intervals)
+        if len(self._intervals) < STEADY_INTERVALS:
+            least = SLOW_REPORT if longest <= NAMED_AFTER else VERY_LATE_REPORT
+            return max(least, LATE_REPORT_FACTOR * longest)
+        factor = STEADY_REPORT_FACTOR if longest <= NAMED_AFTER else LATE_REPORT_FACTOR
+        return max(NAMED_AFTER, factor * longest)
 
     def came_within(self, seconds: float, now: float) -> bool:
         return bool(self.count) and now - self._last_at < seconds
