@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 
+from voip.audio import LAST_WORDS
 from voip.calls.call import Call
 from voip.calls.line import MediaLine
 from voip.calls.negotiation import Negotiation
@@ -20,6 +21,7 @@ from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, Endpoint, SrtpRule
 from voip.session import RtpSession
+from voip.sip import IncomingCall
 from voip.sip.grammar import format_host
 from voip.stats import ReceiverStats
 
@@ -81,6 +83,17 @@ class CallMedia:
             caller_user=caller_user,
             offer=offer,
             signalled=signalled,
+        )
+
+    def incoming_call(self, record: CallRecord, event: IncomingCall, transport: MediaTransport) -> Call:
+        """The call of an INVITE that came in."""
+        return self.new_call(
+            record,
+            event.source.host,
+            transport=transport,
+            caller_user=getattr(event.caller.uri, "user", None),
+            offer=event.offer,
+            sip_encrypted=event.source.encrypted,
         )
 
     def open_port(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
@@ -150,9 +163,10 @@ class CallMedia:
             call.renegotiate(media, self._network.loop.now())
 
     def say_bye(self, call: Call) -> None:
-        """The last RTCP of each line, once: what the call came to."""
+        """The last RTCP of each line, once: what the call came to. What is on its way to us is taken for a moment."""
         for line in call.lines:
             line.transport.send_goodbye()
+        self._network.loop.call_later(LAST_WORDS, partial(self.close, call))
 
     def close(self, call: Call) -> None:
         """Process what has come last, and close the media port."""

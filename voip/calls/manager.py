@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from voip.audio import LAST_WORDS
 from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.call import Call, CallSettings
@@ -254,15 +253,7 @@ class CallManager:
             self._refuse(call_id, event.source.host, peer, error)
             return
         record = CallRecord(call_id=call_id, peer=peer, incoming=True)
-        user = getattr(event.caller.uri, "user", None)
-        call = self._media.new_call(
-            record,
-            event.source.host,
-            transport=transport,
-            caller_user=user,
-            offer=event.offer,
-            sip_encrypted=event.source.encrypted,
-        )
+        call = self._media.incoming_call(record, event, transport)
         self._table.add(call)
         if self._settings.auto_answer:
             self.answer(call_id)
@@ -339,7 +330,6 @@ class CallManager:
         if call.ending is not None:  # the first reason counts, not what becomes of our BYE
             return
         self._media.say_bye(call)
-        self._network.loop.call_later(LAST_WORDS, partial(self._media.close, call))
         call.end(ending, self._network.loop.now() if at is None else at, partial(self._close, call))
 
     def _close(self, call: Call) -> None:

@@ -76,9 +76,7 @@ class RtpSession:
             self.rtcp_session = RtcpSession(parameters, cname, *both, sources=sources, ntp_offset=ntp_offset, rng=rng)
         self._validator = StreamValidator(media, *both, self.rtcp_session)
         self._rtcp_allowance = Allowance(RTCP_RATE, RTCP_BURST)
-        self._keep_alive_ssrc = rng.getrandbits(32)  # of no stream, so that none has a gap, and no key stream repeats
-        while self._keep_alive_ssrc in (media.ssrc, media.fec_ssrc):
-            self._keep_alive_ssrc = self._keep_alive_ssrc + 1 & 0xFFFFFFFF
+        self._keep_alive_ssrc = _unused_ssrc(rng, media)
         self._kept_alive = 0
 
     @property
@@ -312,6 +310,14 @@ class RtpSession:
         if self.rtcp_session is None or self.rtcp_destination is None:
             return None
         return self.rtcp_session.next_timer()
+
+
+def _unused_ssrc(rng: random.Random, media: NegotiatedMedia) -> int:
+    """One of no stream, so that none has a gap, and no key stream repeats."""
+    ssrc = rng.getrandbits(32)
+    while ssrc in (media.ssrc, media.fec_ssrc):
+        ssrc = ssrc + 1 & 0xFFFFFFFF
+    return ssrc
 
 
 def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
