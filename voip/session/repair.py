@@ -18,7 +18,8 @@ class RepairStream:
     def __init__(self, media: NegotiatedMedia, reception: ReceptionStats, rtcp: RtcpSession | None) -> None:
         self.reception = reception
         self._rtcp = rtcp
-        self._ssrc = media.remote_fec_ssrc
+        self.ssrc = media.remote_fec_ssrc
+        """None: not known yet."""
         self._counted_ssrc: int | None = None
         self._jump: int | None = None  # a number far from the others
         self._allowance = Allowance(REPAIR_RATE / media.packet_time, REPAIR_BURST)
@@ -32,7 +33,7 @@ class RepairStream:
     def update(self, media: NegotiatedMedia) -> None:
         """Continue with renegotiated media."""
         if media.remote_fec_ssrc is not None:
-            self._ssrc = media.remote_fec_ssrc
+            self.ssrc = media.remote_fec_ssrc
         self.reception.set_clock_rate(media.repair_clock_rate)
         self._use(media)
         self._allowance.set_rate(REPAIR_RATE / media.packet_time)
@@ -48,15 +49,15 @@ class RepairStream:
     def begin_anew(self, ssrc: int) -> None:
         """Another media stream begins: the announced repair stream goes only with the announced media."""
         as_announced = self._media.remote_ssrc in (None, ssrc)
-        self._ssrc = self._media.remote_fec_ssrc if as_announced else None
+        self.ssrc = self._media.remote_fec_ssrc if as_announced else None
 
     def accept(self, received: ReceivedPacket, media_ssrc: int | None) -> bool:
         """Count a packet that belongs to the stream; False if it does not. `media_ssrc`: of the stream it repairs."""
         packet = received.packet
-        if packet.ssrc != self._ssrc:
+        if packet.ssrc != self.ssrc:
             if not self._may_begin(packet, media_ssrc):
                 return False
-            self._ssrc = packet.ssrc
+            self.ssrc = packet.ssrc
         self._count(received)
         return True
 
@@ -68,7 +69,7 @@ class RepairStream:
             return packet.ssrc == self._media.remote_fec_ssrc
         if protected is None or packet.ssrc == protected:
             return False
-        return protected in packet.csrcs if packet.csrcs else self._ssrc is None
+        return protected in packet.csrcs if packet.csrcs else self.ssrc is None
 
     def _count(self, received: ReceivedPacket) -> None:
         """Count a repair packet for the reports; it is passed on whatever its number."""

@@ -109,9 +109,18 @@ class RtpSession:
         """The hosts that the peer's datagrams are expected from; none while anyone may be the peer."""
         return self._latch.hosts
 
-    def note_filtered(self, count: int) -> None:
-        """So many datagrams of other addresses did not even get here."""
-        self.foreign += count
+    @property
+    def ssrcs(self) -> frozenset[int]:
+        """The SSRCs by which the peer's datagrams are known so far."""
+        found = {*self._validator.ssrcs, self.media.remote_ssrc, self.media.remote_fec_ssrc}
+        return frozenset(ssrc for ssrc in found if ssrc is not None)
+
+    def note_filtered(self, count: int, *, as_peer: bool = False) -> None:
+        """So many datagrams of other addresses did not even get here, or of the peer's with other SSRCs."""
+        if as_peer:
+            self._validator.note_stray(count)
+        else:
+            self.foreign += count
 
     @property
     def peer_left(self) -> bool:

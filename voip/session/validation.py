@@ -99,6 +99,15 @@ class StreamValidator:
         self._contested = False  # two SSRCs claim to be the stream
 
     @property
+    def ssrcs(self) -> frozenset[int | None]:
+        """Those of the media, of its repair packets and of its telephone events."""
+        return frozenset({self.ssrc, self.repair.ssrc, self._events.last.ssrc if self._events is not None else None})
+
+    def note_stray(self, count: int) -> None:
+        """So many packets of other SSRCs did not get here."""
+        self.stray += count
+
+    @property
     def position(self) -> StreamPosition:
         """How far the accepted stream has come."""
         return StreamPosition(self.ssrc, self.reception.highest, self._timestamp, self._timestamp_at)

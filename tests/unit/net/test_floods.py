@@ -17,7 +17,9 @@ from voip.net.floods import (
     CAN_FILTER,
     CHECK_INTERVAL,
     FLOOD_DATAGRAMS,
+    PEER_FLOOD_DATAGRAMS,
     SAMPLE_MASK,
+    Rules,
     attach,
     detach,
     drops,
@@ -70,7 +72,9 @@ def rtcp(ssrc: int = SSRC) -> bytes:
 @pytest.mark.parametrize("ssrc", [SSRC, None])
 def test_hosts_of_the_call_the_ssrc_of_the_peer_and_a_sample_of_the_rest_pass(ssrc: int | None) -> None:
     with bound("127.0.0.1", PEER, STRANGER, MOVED) as (ours, peer, stranger, moved):
-        attach(ours, program([MOVED, "2001:db8::1", PEER, "no address"], ssrc, version=4))
+        hosts = frozenset({MOVED, "2001:db8::1", PEER, "no address"})
+        rules = Rules(hosts, None, frozenset() if ssrc is None else frozenset({ssrc, 5}))
+        attach(ours, program(rules, version=4))
         target = ours.getsockname()
         for data in (b"x", GARBAGE, rtp(9)):
             peer.sendto(data, target)
@@ -95,15 +99,30 @@ def test_hosts_of_the_call_the_ssrc_of_the_peer_and_a_sample_of_the_rest_pass(ss
 def test_a_host_of_ipv6_is_compared_whole() -> None:
     try:
         with bound("::1", "::1", "::1") as (ours, peer, other):
-            attach(ours, program(["::1"], None, version=6))
+            attach(ours, program(Rules(frozenset({"::1"}), None, frozenset()), version=6))
             peer.sendto(b"x", ours.getsockname())
             assert come(ours) == [b"x"]
-            attach(ours, program(["::2", "2001:db8::1", "0:0:0:1::1"], None, version=6))
+            others = frozenset({"::2", "2001:db8::1", "0:0:0:1::1"})
+            attach(ours, program(Rules(others, None, frozenset()), version=6))
             for _ in range(100):
                 other.sendto(b"x", ours.getsockname())
             assert len(come(ours)) < 20
     except OSError:
         pytest.skip("this machine has no IPv6")
+
+
+def test_where_the_peer_is_doubted_its_ssrcs_alone_pass() -> None:
+    with bound("127.0.0.1", PEER, STRANGER) as (ours, peer, stranger):
+        attach(ours, program(Rules(frozenset({PEER}), frozenset({SSRC, 7}), frozenset()), version=4))
+        target = ours.getsockname()
+        for data in (rtp(), rtp(7), rtcp(), rtcp(7)):
+            for _ in range(10):
+                peer.sendto(data, target)
+        assert len(come(ours)) == 40
+        for sock, data in ((peer, rtp(9)), (peer, GARBAGE), (stranger, rtp()), (peer, b"x"), (peer, rtcp(9))):
+            for _ in range(200):
+                sock.sendto(data, target)
+            assert len(come(ours)) < 20, data
 
 
 @dataclass
@@ -198,6 +217,24 @@ def test_s3_a_flood_with_the_ssrc_of_the_peer_is_dropped_too(port: Port) -> None
     read = port.flood(FLOOD, packet(11).serialize())
     assert read < 3 * FLOOD_DATAGRAMS + FEW
     assert all(port.talk(index, port.peer) for index in range(10, 60))
+
+
+def test_s4_a_flood_as_the_peer_is_dropped_but_for_its_own_ssrc(port: Port) -> None:
+    assert all(port.talk(index, port.peer) for index in range(10))
+    stray = port.session.stray
+    for number in range(FLOOD):
+        port.peer.sendto(packet(number, ssrc=number + 1).serialize(), port.target)
+        if number % 50 == 0:
+            port.turn()
+    port.turn()
+    assert port.session.stray - stray < 2 * PEER_FLOOD_DATAGRAMS + FEW
+    assert all(port.talk(index, port.peer) for index in range(10, 60)), "the call goes on"
+    port.turn(CHECK_INTERVAL)
+    assert port.session.stray - stray >= FLOOD - 1, "one may wait for the next"
+    port.turn(CHECK_INTERVAL)
+    assert "claims to be of the peer" in port.said[0]
+    assert len(port.said) == 2
+    assert port.session.foreign == 0
 
 
 def test_s3_the_rtcp_port_is_guarded_with_it(port: Port) -> None:
