@@ -248,3 +248,14 @@ def test_an_encrypted_session_is_offered_encrypted_again() -> None:
     assert (again.media[0].profile, suites(again)) == ("RTP/SAVP", list(SUITES))
     _, media = make_answer(make_offer(able(), ALICE), able(), clear)
     assert make_offer(able(), clear, before=media).media[0].profile == "RTP/AVP"
+
+
+def test_a_limit_of_the_bit_rate_counts_the_tags_of_encryption() -> None:
+    opus = replace(able(), codecs=tuple(codecs.offerable(("opus",), 48000, 1, 64_000)))
+    clear = replace(opus, srtp=SrtpRule.OFF)
+    offer = make_offer(opus, ALICE)
+    offer.media[0].bandwidths["AS"] = 50
+    rates = [make_answer(offer, capabilities, BOB)[1].audio.codec.bitrate for capabilities in (clear, opus)]
+    assert rates[0] is not None
+    assert rates[1] is not None
+    assert rates[0] - rates[1] == 8 * 16 / 0.02
