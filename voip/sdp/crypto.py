@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voip.errors import ProtocolError
-from voip.sdp.description import printable
 from voip.srtp import MasterKey, Profile
 from voip.srtp.keys import MAX_LIFETIME
 
@@ -27,7 +26,7 @@ _METHOD = "inline:"
 _NEEDED_NOTHING = re.compile(r"KDR=0|FEC_ORDER=FEC_SRTP|WSH=[0-9]+|-.*")
 """Session parameters that change nothing here, or that may be ignored (RFC 4568 sections 6.3.1, 6.3.4, 6.3.6, 6.3.7).
 All others would have to be kept to: UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP, UNAUTHENTICATED_SRTP above all."""
-_SHOWN = 40
+_SHOWN = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,10 @@ class CryptoLine:
             raise ProtocolError("a=crypto without a tag")
         profile = next((known for known in SUITES if known.sdes == suite), None)
         if profile is None:
-            raise ProtocolError(f"unknown crypto-suite {printable(suite, _SHOWN)}")
+            raise ProtocolError(f"unknown crypto-suite {_shown(suite)}")
         refused = [each for each in parameters if not _NEEDED_NOTHING.fullmatch(each)]
         if refused:
-            raise ProtocolError(
-                f"{suite} with {printable(refused[0].partition('=')[0], _SHOWN)}, which is not supported"
-            )
+            raise ProtocolError(f"{suite} with {_shown(refused[0].partition('=')[0])}, which is not supported")
         return CryptoLine(tag, profile, _parse_key(key, profile))
 
     def serialize(self) -> str:
@@ -75,6 +72,11 @@ def parse_lines(values: list[str]) -> tuple[list[CryptoLine], list[str]]:
         else:
             lines[line.tag] = line
     return list(lines.values()), problems
+
+
+def _shown(name: str) -> str:
+    """A name for people; what is none might be a part of a key in the wrong place."""
+    return name if _SHOWN.fullmatch(name) else "of a name that cannot be read"
 
 
 def _parse_key(text: str, profile: Profile) -> MasterKey:
