@@ -92,9 +92,9 @@ def test_over_tls_calls_are_encrypted_unasked(tmp_path: Path) -> None:
             sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     for call in (sent.call, heard.call):
-        assert call["encryption"] == {"profile": "AEAD_AES_256_GCM", "keys": "sdes", "readable": False}
+        assert call["encryption"] == {"profile": "AES_CM_128_HMAC_SHA1_80", "keys": "sdes", "readable": False}
     for said in (sent.stderr, heard.stderr):
-        assert "  encrypted by AEAD_AES_256_GCM, keys by SDES\n" in said
+        assert "  encrypted by AES_CM_128_HMAC_SHA1_80, keys by SDES\n" in said
     assert (heard.call["rx"]["lost"], heard.call["rx"]["unauthenticated"], heard.call["rx"]["replayed"]) == (0, 0, 0)
     assert sent.call["rtcp"]["received"] > 0
 

@@ -15,8 +15,9 @@ from voip.srtp.keys import MAX_LIFETIME
 
 CRYPTO = "crypto"
 """The name of the attribute."""
-SUITES = (Profile.AEAD_AES_256_GCM, Profile.AEAD_AES_128_GCM, Profile.AES_CM_128_HMAC_SHA1_80)
-"""In the order in which they are offered, the strongest first."""
+SUITES = (Profile.AES_CM_128_HMAC_SHA1_80, Profile.AEAD_AES_256_GCM, Profile.AEAD_AES_128_GCM)
+"""In the order in which they are offered. The first is the one that every implementation has, and whose key in base64
+needs no padding: rtpengine leaves that out unless it is told otherwise, and baresip reads another key then."""
 MAX_LINES = 32
 """a=crypto lines of one media line that are read: there are not as many suites."""
 MAX_LIFETIME_BITS = 48
