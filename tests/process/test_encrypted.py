@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import make_certificates
+from tests.support.encrypted import master
 from tests.support.processes import LOOPBACK, Receiver, receiver, sender
+from tests.support.raw_peer import Stream
+from tests.support.raw_scene import GOOD, scene
+from voip.sdp.crypto import CryptoLine
+from voip.srtp import Profile
+from voip.srtp.context import Protector
 
 pytestmark = pytest.mark.process
 
@@ -92,9 +98,9 @@ def test_over_tls_calls_are_encrypted_unasked(tmp_path: Path) -> None:
             sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     for call in (sent.call, heard.call):
-        assert call["encryption"] == {"profile": "AEAD_AES_256_GCM", "keys": "sdes", "readable": False}
+        assert call["encryption"] == {"profile": "AES_CM_128_HMAC_SHA1_80", "keys": "sdes", "readable": False}
     for said in (sent.stderr, heard.stderr):
-        assert "  encrypted by AEAD_AES_256_GCM, keys by SDES\n" in said
+        assert "  encrypted by AES_CM_128_HMAC_SHA1_80, keys by SDES\n" in said
     assert (heard.call["rx"]["lost"], heard.call["rx"]["unauthenticated"], heard.call["rx"]["replayed"]) == (0, 0, 0)
     assert sent.call["rtcp"]["received"] > 0
 
@@ -180,3 +186,64 @@ def test_keys_that_a_proxy_has_changed_are_silence_and_a_line(tmp_path: Path) ->
     assert heard.call["rx"]["received"] == 0
     assert heard.call["rx"]["unauthenticated"] > 200
     assert "Traceback" not in sent.stderr + heard.stderr
+
+
+# --- a peer whose packets are made by hand ----------------------------------------------------------------------------
+
+AES = Profile.AES_CM_128_HMAC_SHA1_80
+OLD, NEW = master(AES, 1), master(AES, 2)
+
+
+def key_line(number: int) -> str:
+    return f"a=crypto:{CryptoLine('1', AES, (OLD, NEW)[number]).serialize()}\r\n"
+
+
+def speak_by(stream: Stream, protector: Protector | None) -> None:
+    """What comes next is protected like this."""
+    stream.make = lambda it, samples: it.packet(samples) if protector is None else protector.rtp(it.packet(samples))
+
+
+def test_a_call_may_become_encrypted_change_its_key_and_go_back(tmp_path: Path) -> None:
+    """Over the wrap of the peer's numbers, too."""
+    with scene(tmp_path) as call:
+        stream, plain = call.stream, call.peer.description()
+        stream.send(20)
+        answer = stream.dialog.reinvite(plain + key_line(0))
+        assert "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" in answer
+        call.far.wait_for("is now encrypted by AES_CM_128_HMAC_SHA1_80")
+        speak_by(stream, Protector(AES, OLD))
+        stream.send(40)
+        again = stream.dialog.reinvite(plain + key_line(1))
+        assert re.findall("inline:.*", again) == re.findall("inline:.*", answer), "our own key stays"
+        stream.send(10)  # by the old key until the peer has the answer
+        speak_by(stream, Protector(AES, NEW))
+        stream.send(30)
+        assert "a=crypto" not in stream.dialog.reinvite(plain)
+        call.far.wait_for("is now not encrypted")
+        speak_by(stream, None)
+        stream.send(20)
+        heard = call.end()
+    assert heard.share() >= GOOD
+    rx = heard.outcome.call["rx"]
+    assert (rx["received"], rx["lost"], rx["unauthenticated"], rx["replayed"]) == (120, 0, 0, 0)
+
+
+def test_what_is_forged_tampered_with_or_repeated_is_not_heard(tmp_path: Path) -> None:
+    with scene(tmp_path, "--srtp", "required", more=key_line(0)) as call:
+        stream = call.stream
+        speak_by(stream, Protector(AES, OLD))
+        recorded = []
+        for _ in range(50):
+            data = stream.next()
+            stream.throw(data)
+            recorded.append(data)
+            stream.throw(data[:-1] + bytes([data[-1] ^ 1]))
+            stream.throw(stream.packet(stream.sent[-1]))  # in clear
+        for data in recorded:
+            stream.throw(data)
+        stream.send(10)
+        heard = call.end()
+    assert heard.share() >= GOOD
+    rx = heard.outcome.call["rx"]
+    assert (rx["received"], rx["lost"], rx["duplicate"]) == (60, 0, 0)
+    assert rx["unauthenticated"] + rx["replayed"] == 150

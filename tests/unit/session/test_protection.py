@@ -158,8 +158,8 @@ def test_without_protection_all_passes_as_it_is() -> None:
 
 def test_what_cannot_be_protected_is_not_sent() -> None:
     protection = Protection(security(1, 2))
-    assert protection.media(RtpPacket(0, 1, 0, 5, bytes(1500)).serialize()) is None
-    assert protection.rtcp(b"\x80\xc9" + bytes(1500)) is None
+    assert protection.media(RtpPacket(0, 1, 0, 5, bytes(9000)).serialize()) is None
+    assert protection.rtcp(b"\x80\xc9" + bytes(9000)) is None
 
 
 def test_the_ssrc_of_keep_alives_is_that_of_no_stream() -> None:
