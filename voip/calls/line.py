@@ -26,7 +26,7 @@ class MediaLine:
         self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
         self._unplayed = 0
-        self._listening = False
+        self._listening = self._started = self._sending = False
 
     @property
     def streams(self) -> list[MediaStream]:
@@ -43,14 +43,21 @@ class MediaLine:
         """Let it flow; its transport is attached to its session."""
         self.listen()
         self.session.start_reports(now)
-        if self.send is not None:
-            self.send.start(self.media, self.transport.send_rtp)
+        self._started = True
+        self._send_when_ready()
 
     def listen(self) -> None:
         """Play what comes; once."""
         if self.receive is not None and not self._listening:
             self._listening = True
             self.receive.start(self.media)
+
+    def _send_when_ready(self) -> None:
+        """Nothing is captured before it can be sent: of a file the beginning would be lost."""
+        if self.send is None or not self._started or self._sending or self.session.protection.waits_for_keys:
+            return
+        self._sending = True
+        self.send.start(self.media, self.transport.send_rtp)
 
     def move(self, transport: MediaTransport) -> None:
         """Go on by another port, in place of one that is closed."""
@@ -70,6 +77,7 @@ class MediaLine:
         self.session.update(media)
         for stream in self.streams:
             stream.renegotiate(media)
+        self._send_when_ready()
 
     def end(self, ended: Ended) -> None:
         """What was captured is sent and what has come is played to its end; `ended` is called for each stream."""

@@ -26,7 +26,16 @@ from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.warnings import CallWarnings
 from voip.calls.watch import CallWatch
-from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.errors import (
+    EXIT_AUTHENTICATION,
+    EXIT_NETWORK,
+    EXIT_NO_MEDIA,
+    EXIT_REJECTED,
+    NegotiationError,
+    NetworkError,
+    ProtocolError,
+    VoipError,
+)
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
@@ -84,7 +93,15 @@ class CallManager:
         self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records = Records()
         self._names = MediaNames(network, console)
-        self._media = CallMedia(network, audio, console, settings.capabilities, rng)
+        self._media = CallMedia(
+            network,
+            audio,
+            console,
+            settings.capabilities,
+            rng,
+            dtls=settings.dtls,
+            on_unprotected=self._on_unprotected,
+        )
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
@@ -309,6 +326,17 @@ class CallManager:
             self._media.renegotiate(call, media)
         else:
             self._media.begin(call, media)
+
+    def _on_unprotected(self, call: Call, reason: str, is_identity: bool) -> None:
+        """There will be no keys: a call without a sound is of no use."""
+        if call not in self._table or call.ending is not None:
+            return
+        text = f"no encryption with {call.record.peer}: {reason}"
+        if call.record.incoming:
+            self._console.say(0, text)
+        call.fail(Outcome(EXIT_AUTHENTICATION if is_identity else EXIT_NO_MEDIA, text))
+        self.hang_up(call.call_id)
+        self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
 
     def _on_ended(self, event: CallEnded) -> None:
         call = self._table.get(event.call_id)
