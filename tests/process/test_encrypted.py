@@ -20,6 +20,7 @@ pytestmark = pytest.mark.process
 REJECTED, NO_MEDIA = 6, 8
 SHORT = ("--codec", "pcmu", "--duration", "1s")
 """Of the sender; and its INVITE with keys fits into a datagram."""
+BY_DTLS = {"profile": "AEAD_AES_256_GCM", "keys": "dtls", "readable": False, "proved": "certificate"}
 
 
 class ProxyBetween:
@@ -65,8 +66,13 @@ def between(far: Receiver, change: Callable[[bytes], bytes]) -> Iterator[str]:
         proxy.close()
 
 
-def strip(body: bytes) -> bytes:
-    return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"a=crypto"))
+def strip(body: bytes, *attributes: bytes) -> bytes:
+    left_out = attributes or (b"a=crypto", b"a=fingerprint")
+    return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(left_out))
+
+
+def without_dtls(body: bytes) -> bytes:
+    return strip(body, b"a=fingerprint", b"a=setup", b"a=tls-id")
 
 
 def strip_and_say_so(body: bytes) -> bytes:
@@ -78,7 +84,7 @@ def other_keys(body: bytes) -> bytes:
         key = base64.b64decode(found[1])
         return b"inline:" + base64.b64encode(bytes(each ^ 0xFF for each in key))
 
-    return re.sub(rb"inline:(\S+)", other, body)
+    return re.sub(rb"inline:(\S+)", other, without_dtls(body))
 
 
 # --- without a proxy --------------------------------------------------------------------------------------------------
@@ -92,9 +98,9 @@ def test_over_tls_calls_are_encrypted_unasked(tmp_path: Path) -> None:
             sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     for call in (sent.call, heard.call):
-        assert call["encryption"] == {"profile": "AEAD_AES_256_GCM", "keys": "sdes", "readable": False}
+        assert call["encryption"] == BY_DTLS
     for said in (sent.stderr, heard.stderr):
-        assert "  encrypted by AEAD_AES_256_GCM, keys by SDES\n" in said
+        assert "encrypted by AEAD_AES_256_GCM, keys by DTLS, peer proved by its certificate" in said
     assert (heard.call["rx"]["lost"], heard.call["rx"]["unauthenticated"], heard.call["rx"]["replayed"]) == (0, 0, 0)
     assert sent.call["rtcp"]["received"] > 0
 
@@ -103,14 +109,17 @@ def test_in_clear_sip_no_key_is_offered_unasked(tmp_path: Path) -> None:
     with receiver(tmp_path, "--once", "-vv") as far, sender(tmp_path, far.target, "--duration", "1s") as near:
         sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
-    assert (sent.call["encrypted"], heard.call["encrypted"]) == (False, False)
+    assert (sent.call["encryption"], heard.call["encryption"]) == (BY_DTLS, BY_DTLS)
     assert "a=crypto" not in heard.stderr
-    assert "  not encrypted\n" in sent.stderr
 
 
 @pytest.mark.parametrize("rule", ["optional", "required"])
 def test_who_asks_for_it_is_told_what_it_is_worth(rule: str, tmp_path: Path) -> None:
-    with receiver(tmp_path, "--once", "-vv") as far, sender(tmp_path, far.target, *SHORT, "--srtp", rule) as near:
+    with (
+        receiver(tmp_path, "--once", "-vv") as far,
+        between(far, without_dtls) as target,
+        sender(tmp_path, target, *SHORT, "--srtp", rule) as near,
+    ):
         sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     assert sent.call["encryption"] == heard.call["encryption"]

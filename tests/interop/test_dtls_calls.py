@@ -1,0 +1,55 @@
+"""Calls of which the keys come by DTLS, with baresip: the sound is compared as in calls in clear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.test_encrypted_calls import L16, PATIENT, RATE, SECONDS, assert_same
+from tests.support.baresip import baresip
+from tests.support.processes import assert_identities, receiver, sender
+from tests.support.sound import speechlike
+from tests.support.wav import save
+
+pytestmark = [pytest.mark.process, pytest.mark.interop]
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Path:
+    file = tmp_path / "said.wav"
+    save(file, speechlike(RATE, SECONDS), RATE)
+    return file
+
+
+def assert_by_dtls(call: dict[str, Any]) -> None:
+    assert call["encryption"]["keys"] == "dtls", call["encryption"]
+    assert call["encryption"]["proved"] == "certificate"
+    assert call["encryption"]["readable"] is False
+
+
+@pytest.mark.parametrize("rule", ["optional", "required"])
+def test_baresip_calls(rule: str, said: Path, tmp_path: Path) -> None:
+    with (
+        receiver(tmp_path, "--output", "heard.wav", "--once", *PATIENT, "--srtp", rule) as far,
+        baresip(tmp_path, L16, dial=f"sip:receiver@{far.target}", says=said, encryption="dtls_srtp") as phone,
+    ):
+        outcome = far.finish()
+        phone.finish_quietly()
+    assert outcome.status == 0, outcome.stderr
+    assert_by_dtls(outcome.call)
+    assert outcome.call["rx"]["lost"] == 0
+    assert_identities(outcome.call)
+
+
+def test_baresip_is_called(said: Path, tmp_path: Path) -> None:
+    """It refuses RTP/AVP, also with a fingerprint."""
+    with baresip(tmp_path, L16, encryption="dtls_srtp") as phone:
+        with sender(tmp_path, phone.target, "--input", str(said), "--codec", "l16", "--srtp", "required") as near:
+            outcome = near.finish()
+        phone.wait_for("session closed")
+        phone.finish_quietly()
+    assert outcome.status == 0, outcome.stderr
+    assert_by_dtls(outcome.call)
+    assert_same(said, phone.heard)
