@@ -51,7 +51,6 @@ class CallMedia:
         console: Console,
         capabilities: Capabilities,
         rng: random.Random,
-        *,
         dtls: DtlsIdentity | None = None,
         on_unprotected: OnUnprotected = lambda call, reason, is_identity: None,
     ) -> None:

@@ -24,12 +24,11 @@ from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
+from voip.calls.unprotected import BYE_TIMEOUT, UnprotectedCalls
 from voip.calls.warnings import CallWarnings
 from voip.calls.watch import CallWatch
 from voip.errors import (
-    EXIT_AUTHENTICATION,
     EXIT_NETWORK,
-    EXIT_NO_MEDIA,
     EXIT_REJECTED,
     NegotiationError,
     NetworkError,
@@ -52,9 +51,6 @@ from voip.sip import (
 
 WATCH_INTERVAL = 0.25
 """Seconds between looks at the media time-out and at the statistics."""
-BYE_TIMEOUT = 4.0
-"""Seconds that the response to a BYE may take when nothing else is left to do: three repetitions (RFC 3261, timer E).
-A peer that does not respond may have left before us."""
 SERVER_ERROR = 500
 """The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
 
@@ -93,15 +89,8 @@ class CallManager:
         self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records = Records()
         self._names = MediaNames(network, console)
-        self._media = CallMedia(
-            network,
-            audio,
-            console,
-            settings.capabilities,
-            rng,
-            dtls=settings.dtls,
-            on_unprotected=self._on_unprotected,
-        )
+        unprotected = UnprotectedCalls(network, agent, table, console, self._close)
+        self._media = CallMedia(network, audio, console, settings.capabilities, rng, settings.dtls, unprotected.end)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
@@ -326,17 +315,6 @@ class CallManager:
             self._media.renegotiate(call, media)
         else:
             self._media.begin(call, media)
-
-    def _on_unprotected(self, call: Call, reason: str, is_identity: bool) -> None:
-        """There will be no keys: a call without a sound is of no use."""
-        if call not in self._table or call.ending is not None:
-            return
-        text = f"no encryption with {call.record.peer}: {reason}"
-        if call.record.incoming:
-            self._console.say(0, text)
-        call.fail(Outcome(EXIT_AUTHENTICATION if is_identity else EXIT_NO_MEDIA, text))
-        self.hang_up(call.call_id)
-        self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
 
     def _on_ended(self, event: CallEnded) -> None:
         call = self._table.get(event.call_id)
