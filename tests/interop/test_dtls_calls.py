@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.interop import judgement
+from tests.interop.baresip import Baresip
+from tests.interop.cells import THEY, WE, Cell
+from tests.interop.phone import certificates
+from tests.interop.scenes import phone_scene
 from tests.support.baresip import baresip
+from tests.support.peers import require
 from tests.support.processes import assert_identities, receiver, sender
 from tests.support.sound import speechlike
 from tests.support.wav import save
@@ -61,3 +67,19 @@ def test_baresip_is_called(said: Path, tmp_path: Path) -> None:
     assert difference.compared >= SECONDS - 0.3, difference
     assert difference.holes == 0, difference
     assert difference.exact, difference
+
+
+@pytest.mark.parametrize("who", [WE, THEY])
+def test_both_directions_and_a_hold(who: str, tmp_path: Path) -> None:
+    """A re-INVITE keeps the association; sound is there again after it."""
+    require("baresip", "openssl")
+    cell = Cell(peer="baresip", who=who, codec="pcmu", transport="udp")
+    made = certificates(tmp_path)
+    says, ours = (judgement.recording(tmp_path, "pcmu", 8000, seed=seed) for seed in (2, 1))
+    phone = Baresip(tmp_path, "pcmu", "udp", made, says, encryption="dtls_srtp")
+    try:
+        with phone:
+            findings = phone_scene(cell, tmp_path, made, phone, ours, more=("--srtp", "required"))
+    finally:
+        (tmp_path / "peer.log").write_text(phone.log())
+    assert not findings.problems, phone.log()[-3000:]

@@ -12,6 +12,7 @@ from functools import partial
 
 from voip.dtls.certificate import Certificate
 from voip.dtls.endpoint import WRONG_CERTIFICATE, Closed, Connected, Endpoint, Event, Failed, Received
+from voip.dtls.guesses import Guesses
 from voip.dtls.proof import PasswordProof, Proof, ShortString, State
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport
@@ -27,10 +28,14 @@ ENDED_UNPROVED = "the other side has ended the DTLS association before the passw
 
 @dataclass(frozen=True)
 class DtlsIdentity:
-    """What this program proves itself by in every call: its certificate, and the password that it shares, if any."""
+    """What this program proves itself by in every call: its certificate, and the password that it shares, if any.
+
+    `guesses` are the failed proofs of all calls.
+    """
 
     certificate: Certificate
     password: str | None = field(default=None, repr=False)
+    guesses: Guesses = field(default_factory=Guesses, compare=False)
 
     def own(self, rng: random.Random) -> OwnDtls:
         """What the descriptions of a new call say."""
@@ -58,6 +63,7 @@ class CallDtls:
         self._terms: AssociationTerms | None = None
         self._connected: Connected | None = None
         self._proof: Proof | None = None
+        self._proof_at: float | None = None  # when it begins, if it has to wait
         self._keys: SrtpKeys | None = None
         self._closed = False
 
@@ -73,7 +79,7 @@ class CallDtls:
             self._endpoint = Endpoint(self._identity.certificate, self._rng.randbytes(SECRET))
             self._loop.add(self)
         if self._terms is not None and not self._terms.continues(terms):
-            self._keys = self._proof = self._connected = None
+            self._keys = self._proof = self._connected = self._proof_at = None
         self._terms = terms
         usable = media.remote[1] and media.remote[0] not in ("0.0.0.0", "::")
         self._endpoint.agree(terms, _bare(media.remote) if usable else None, self._loop.now())
@@ -99,14 +105,18 @@ class CallDtls:
         """When a handshake or a proof has to be repeated."""
         if self._closed or self._endpoint is None:
             return None
-        timers = (self._endpoint.next_timer(), None if self._proof is None else self._proof.next_timer())
+        own = None if self._proof is None else self._proof.next_timer()
+        timers = (self._endpoint.next_timer(), own if self._proof_at is None else self._proof_at)
         return min((at for at in timers if at is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         if self._endpoint is not None:
             self._endpoint.handle_timer(now)
-        if self._proof is not None:
+        if self._proof is not None and self._proof_at is None:
             self._proof.handle_timer(now)
+        if self._proof is not None and self._proof_at is not None and self._proof_at <= now:
+            self._proof_at = None
+            self._proof.begin(now)
         self._pump()
 
     def flush(self) -> None:
@@ -115,6 +125,8 @@ class CallDtls:
     def close(self) -> None:
         """The call is over: the peer is told so. Idempotent."""
         if self._endpoint is not None and not self._closed:
+            if self._identity.password is not None and self._connected is not None and self._keys is None:
+                self._identity.guesses.note_failure(self._loop.now())  # however it ended
             self._endpoint.close()
             self._send()
             self._loop.remove(self)
@@ -149,7 +161,7 @@ class CallDtls:
             self._connected = event
             self._begin_proof(event)
         elif isinstance(event, Received):
-            if self._proof is not None:
+            if self._proof is not None and self._proof_at is None:  # else it comes again
                 self._proof.receive(event.data)
         elif isinstance(event, Failed):
             self._fail(event.reason, event.reason == WRONG_CERTIFICATE)
@@ -165,7 +177,12 @@ class CallDtls:
             self._release(connected)
         else:
             self._proof = PasswordProof(password, connected.role, connected.channel, self._rng)
-        self._proof.begin(self._loop.now())
+        now = self._loop.now()
+        wait = 0.0 if password is None else self._identity.guesses.wait(now)
+        if wait:
+            self._proof_at = now + wait
+        else:
+            self._proof.begin(now)
 
     def _judge(self, proof: Proof) -> None:
         """See what has become of a proof; a password holds the keys back until it is shown to be the same."""
