@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from voip.dtls.certificate import Certificate
 from voip.dtls.endpoint import WRONG_CERTIFICATE, Closed, Connected, Endpoint, Event, Failed, Received
@@ -65,6 +64,7 @@ class CallDtls:
         self._proof: Proof | None = None
         self._proof_at: float | None = None  # when it begins, if it has to wait
         self._keys: SrtpKeys | None = None
+        self._failure: tuple[str, bool] | None = None
         self._closed = False
 
     def agree(self, media: NegotiatedMedia, transport: MediaTransport) -> NegotiatedMedia:
@@ -72,6 +72,10 @@ class CallDtls:
         terms = None if media.security is None else media.security.association
         if terms is None or self._closed:
             return media
+        if self._failure is not None and self._terms is not None and self._terms.continues(terms):
+            self._loop.post(self._listeners.on_failed, *self._failure)  # it was early media, and is the call now
+            return media
+        self._failure = None
         if transport is not self._transport:
             self._transport = transport
             transport.shake_hands(self._receive)
@@ -103,7 +107,7 @@ class CallDtls:
 
     def next_timer(self) -> float | None:
         """When a handshake or a proof has to be repeated."""
-        if self._closed or self._endpoint is None:
+        if self._endpoint is None:
             return None
         own = None if self._proof is None else self._proof.next_timer()
         timers = (self._endpoint.next_timer(), own if self._proof_at is None else self._proof_at)
@@ -124,36 +128,33 @@ class CallDtls:
 
     def close(self) -> None:
         """The call is over: the peer is told so. Idempotent."""
-        if self._endpoint is not None and not self._closed:
-            if self._identity.password is not None and self._connected is not None and self._keys is None:
-                self._identity.guesses.note_failure(self._loop.now())  # however it ended
-            self._endpoint.close()
-            self._send()
-            self._loop.remove(self)
+        self._leave()
         self._closed = True
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
-        if self._endpoint is not None and not self._closed:
+        if self._endpoint is not None:
             self._endpoint.receive(data, _bare(source), self._loop.now())
             self._pump()
 
     def _pump(self) -> None:
         """Send what there is to send, and act on what has happened."""
-        if self._endpoint is None:
+        endpoint = self._endpoint
+        if endpoint is None:
             return
-        for event in self._endpoint.take_events():
+        for event in endpoint.take_events():
             self._handle(event)
         if self._proof is not None:
             for message in self._proof.messages_to_send():
-                self._endpoint.send(message)
+                endpoint.send(message)
+            self._send(endpoint)
             self._judge(self._proof)
-        self._send()
+        self._send(endpoint)
 
-    def _send(self) -> None:
-        if self._endpoint is not None and self._transport is not None:
-            for datagram, remote in self._endpoint.datagrams_to_send():
+    def _send(self, endpoint: Endpoint) -> None:
+        if self._transport is not None:
+            for datagram, remote in endpoint.datagrams_to_send():
                 self._transport.send_dtls(datagram, remote)
 
     def _handle(self, event: Event) -> None:
@@ -192,7 +193,7 @@ class CallDtls:
             if proof.state is State.PROVED and proof.text:
                 self._loop.post(self._listeners.on_string, proof.text)
                 proof.text = ""
-        elif proof.state is State.FAILED and not self._closed:
+        elif proof.state is State.FAILED:
             self._fail(proof.text, True)
         elif proof.state is State.PROVED and self._keys is None:
             self._release(self._connected)
@@ -202,8 +203,21 @@ class CallDtls:
         self._loop.post(self._listeners.on_keys)
 
     def _fail(self, reason: str, is_identity: bool) -> None:
-        self.close()
-        self._loop.post(partial(self._listeners.on_failed, reason, is_identity))
+        self._failure = reason, is_identity
+        self._leave()
+        self._loop.post(self._listeners.on_failed, reason, is_identity)
+
+    def _leave(self) -> None:
+        """End the association, if there is one."""
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is None:
+            return
+        if self._identity.password is not None and self._connected is not None and self._keys is None:
+            self._identity.guesses.note_failure(self._loop.now())  # however it ended
+        endpoint.close()
+        self._send(endpoint)
+        self._proof = self._proof_at = None
+        self._loop.remove(self)
 
 
 def _bare(address: tuple[str, int]) -> tuple[str, int]:

@@ -31,6 +31,9 @@ class UnprotectedCalls:
         """`reason` is for people; `is_identity`: the peer is not who it should be."""
         if call not in self._table or call.ending is not None:
             return
+        if call.established is None:  # early media, or the answer comes in a moment and says the same
+            self._console.say(1, f"early media of {call.record.peer} cannot be decrypted: {reason}")
+            return
         text = f"no encryption with {call.record.peer}: {reason}"
         if call.record.incoming:
             self._console.say(0, text)

@@ -7,7 +7,7 @@ from typing import Any
 from voip.media import KeyAgreement, NegotiatedMedia
 
 AGREEMENTS = {KeyAgreement.SDES: "SDES", KeyAgreement.DTLS: "DTLS"}
-PROVED = {"password": "peer proved by password", "certificate": "peer proved by its certificate, as far as SIP is"}
+PROVED = {"password": "peer proved by password", "certificate": "peer proved by the certificate that SIP names"}
 """How the peer of a handshake has shown who it is."""
 READABLE = "readable by whoever reads SIP"
 

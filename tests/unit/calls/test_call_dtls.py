@@ -248,3 +248,35 @@ def test_media_without_dtls_is_left_alone() -> None:
     plain = replace(alice.media, security=None)
     assert alice.dtls.agree(plain, cast(MediaTransport, alice.port)) is plain
     assert world.participants == [alice.dtls]
+
+
+def test_what_failed_before_the_answer_is_told_again_with_it_and_another_peer_has_its_chance() -> None:
+    world, alice, bob = pair()
+    alice.agree("mallory", BOB)
+    bob.agree("alice", ALICE)
+    world.run(1.0)
+    assert len(alice.failures) == 1
+    alice.agree("mallory", BOB)
+    world.run(0.1)
+    assert len(alice.failures) == 2
+    carol = Party(world, "carol", Role.CLIENT, NAT, DtlsIdentity(certificate("carol")))
+    alice.agree("carol", NAT)
+    carol.agree("alice", ALICE)
+    world.run(1.0)
+    assert (alice.keys, carol.keys) == (1, 1)
+
+
+@pytest.mark.parametrize(("word", "waits", "begins"), [(None, 0.1, 0.12), ("secret", 0.18, 0.16)])
+def test_keys_are_there_soon_after_the_answer(word: str | None, waits: float, begins: float) -> None:
+    """On a path of 20 ms each way, seconds after both have the descriptions."""
+    world, alice, bob = pair(word, word)
+    alice.agree("bob", BOB)
+    bob.agree("alice", ALICE)
+    start, seen = world.time, dict[str, float]()
+    while world.time < start + 1.0:
+        world.run(0.001)
+        for name, party in (("waits", alice), ("begins", bob)):
+            if party.keys:
+                seen.setdefault(name, world.time - start)
+    assert seen["waits"] == pytest.approx(waits, abs=0.005)
+    assert seen["begins"] == pytest.approx(begins, abs=0.005)
