@@ -77,12 +77,14 @@ class Security:
 
     keys: None until the key agreement has brought them; nothing passes before. readable: the keys came in SIP that was
     not encrypted, so that whoever reads it can decrypt the media. association: what the handshake of DTLS must keep to.
+    proved: "password" or "certificate", by which the peer has shown who it is in that handshake; "" before, or without.
     """
 
     agreement: KeyAgreement
     keys: SrtpKeys | None = None
     readable: bool = False
     association: AssociationTerms | None = None
+    proved: str = ""
 
 
 DTMF_EVENTS = frozenset(range(16))

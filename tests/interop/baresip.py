@@ -73,7 +73,7 @@ class Baresip(Phone):
             listen=f"{LOOPBACK}:{base}",
             address=address,
             parameters=f"{more};audio_codecs={name}" + (f";mediaenc={encryption}" if encryption else ""),
-            modules=("opus", "l16", "g722", "g711", "sndfile", "srtp"),
+            modules=("opus", "l16", "g722", "g711", "sndfile", "dtls_srtp" if encryption == "dtls_srtp" else "srtp"),
             jitter_buffer="20-30",
             recordings=self._recordings,
             more=(
@@ -83,6 +83,7 @@ class Baresip(Phone):
                 *controlled(base + _CONTROL),
                 *plays(says, rate, channels),
                 "rtp_stats yes",
+                f"rtcp_mux {'yes' if encryption == 'dtls_srtp' else 'no'}",
                 "opus_bitrate 48000",
             ),
         )

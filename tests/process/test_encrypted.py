@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificates import make_certificates
 from tests.support.encrypted import master
-from tests.support.processes import LOOPBACK, Receiver, receiver, sender
+from tests.support.meddling import BY_DTLS, between, strip, without_dtls
+from tests.support.processes import LOOPBACK, receiver, sender
 from tests.support.raw_peer import Stream
 from tests.support.raw_scene import GOOD, scene
 from voip.sdp.crypto import CryptoLine
@@ -28,53 +26,6 @@ SHORT = ("--codec", "pcmu", "--duration", "1s")
 """Of the sender; and its INVITE with keys fits into a datagram."""
 
 
-class ProxyBetween:
-    """Passes SIP on between a caller and a callee over UDP, and changes each session description on the way."""
-
-    def __init__(self, callee: tuple[str, int], change: Callable[[bytes], bytes]) -> None:
-        self._callee, self._change = callee, change
-        self._caller: tuple[str, int] | None = None
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((LOOPBACK, 0))
-        self.port = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                data, source = self._socket.recvfrom(65536)
-                if source != self._callee:
-                    self._caller = source
-                    self._socket.sendto(self._changed(data), self._callee)
-                elif self._caller is not None:
-                    self._socket.sendto(self._changed(data), self._caller)
-
-    def _changed(self, data: bytes) -> bytes:
-        head, end, body = data.partition(b"\r\n\r\n")
-        body = self._change(body) if b"v=0" in body else body
-        head = re.sub(rb"(?i)(\r\ncontent-length *: *)\d+", lambda found: found[1] + b"%d" % len(body), head)
-        return head + end + body
-
-    def close(self) -> None:
-        self._socket.close()
-        self._thread.join(5.0)
-
-
-@contextlib.contextmanager
-def between(far: Receiver, change: Callable[[bytes], bytes]) -> Iterator[str]:
-    """Where to call `far` by way of the proxy."""
-    proxy = ProxyBetween((LOOPBACK, far.sip_port), change)
-    try:
-        yield f"sip:{LOOPBACK}:{proxy.port}"
-    finally:
-        proxy.close()
-
-
-def strip(body: bytes) -> bytes:
-    return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"a=crypto"))
-
-
 def strip_and_say_so(body: bytes) -> bytes:
     return strip(body).replace(b"RTP/SAVP", b"RTP/AVP")
 
@@ -84,7 +35,7 @@ def other_keys(body: bytes) -> bytes:
         key = base64.b64decode(found[1])
         return b"inline:" + base64.b64encode(bytes(each ^ 0xFF for each in key))
 
-    return re.sub(rb"inline:(\S+)", other, body)
+    return re.sub(rb"inline:(\S+)", other, without_dtls(body))
 
 
 # --- without a proxy --------------------------------------------------------------------------------------------------
@@ -98,9 +49,9 @@ def test_over_tls_calls_are_encrypted_unasked(tmp_path: Path) -> None:
             sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     for call in (sent.call, heard.call):
-        assert call["encryption"] == {"profile": "AES_CM_128_HMAC_SHA1_80", "keys": "sdes", "readable": False}
+        assert call["encryption"] == BY_DTLS
     for said in (sent.stderr, heard.stderr):
-        assert "  encrypted by AES_CM_128_HMAC_SHA1_80, keys by SDES\n" in said
+        assert "encrypted by AEAD_AES_256_GCM, keys by DTLS, peer proved by the certificate that SIP names" in said
     assert (heard.call["rx"]["lost"], heard.call["rx"]["unauthenticated"], heard.call["rx"]["replayed"]) == (0, 0, 0)
     assert sent.call["rtcp"]["received"] > 0
 
@@ -109,14 +60,17 @@ def test_in_clear_sip_no_key_is_offered_unasked(tmp_path: Path) -> None:
     with receiver(tmp_path, "--once", "-vv") as far, sender(tmp_path, far.target, "--duration", "1s") as near:
         sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
-    assert (sent.call["encrypted"], heard.call["encrypted"]) == (False, False)
+    assert (sent.call["encryption"], heard.call["encryption"]) == (BY_DTLS, BY_DTLS)
     assert "a=crypto" not in heard.stderr
-    assert "  not encrypted\n" in sent.stderr
 
 
 @pytest.mark.parametrize("rule", ["optional", "required"])
 def test_who_asks_for_it_is_told_what_it_is_worth(rule: str, tmp_path: Path) -> None:
-    with receiver(tmp_path, "--once", "-vv") as far, sender(tmp_path, far.target, *SHORT, "--srtp", rule) as near:
+    with (
+        receiver(tmp_path, "--once", "-vv") as far,
+        between(far, without_dtls) as target,
+        sender(tmp_path, target, *SHORT, "--srtp", rule) as near,
+    ):
         sent, heard = near.finish(), far.finish()
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     assert sent.call["encryption"] == heard.call["encryption"]

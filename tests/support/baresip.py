@@ -144,6 +144,8 @@ def baresip(
     (home / "recordings").mkdir(parents=True)
     sip_port, media_ports = free_ports()
     more = [*on_loopback(media_ports), *controlled(media_ports[0]), "opus_inbandfec yes"]
+    if encryption == "dtls_srtp":
+        more.append("rtcp_mux yes")
     if says is not None:
         with wave.open(str(says)) as file:
             more += plays(says, file.getframerate(), file.getnchannels())
@@ -154,7 +156,7 @@ def baresip(
         listen=f"{LOOPBACK}:{sip_port}",
         address=f"peer@{LOOPBACK}:{sip_port}{';transport=tls' if tls else ''}",
         parameters=f"regint=0;audio_codecs={codec}" + (f";mediaenc={encryption}" if encryption else ""),
-        modules=("opus", "l16", "g711", "g722", "sndfile", "srtp"),
+        modules=("opus", "l16", "g711", "g722", "sndfile", "dtls_srtp" if encryption == "dtls_srtp" else "srtp"),
         jitter_buffer="5-10",
         recordings=home / "recordings",
         more=more,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from voip.calls.line import MediaLine
 from voip.calls.liveness import Liveness
@@ -19,6 +20,9 @@ from voip.sdp.plain import describe
 from voip.sip import CallEnded
 from voip.stats import ReceiverStats, SenderStats
 
+if TYPE_CHECKING:  # it needs pyOpenSSL
+    from voip.calls.dtls import CallDtls, DtlsIdentity
+
 
 @dataclass(frozen=True)
 class CallSettings:
@@ -26,7 +30,8 @@ class CallSettings:
 
     name: how we are shown to who is called. auto_answer: calls that come in are answered at once; else they ring until
     `CallManager.answer`. plain_fec: FEC is sent, and expected, also without signalling. on_description is given the
-    session description of each stream without signalling: another tool may need it.
+    session description of each stream without signalling: another tool may need it. dtls: what we prove ourselves by in
+    handshakes of DTLS, None: there are none.
     """
 
     capabilities: Capabilities
@@ -36,6 +41,7 @@ class CallSettings:
     auto_answer: bool = True
     plain_fec: bool = False
     on_description: Callable[[SessionDescription], None] = lambda description: None
+    dtls: DtlsIdentity | None = None
 
     @property
     def plain_capabilities(self) -> Capabilities:
@@ -67,11 +73,12 @@ class Call:
         caller_user: str | None = None,
         offer: bytes | None = None,
         signalled: bool = True,
+        dtls: CallDtls | None = None,
     ) -> None:
-        """`offer`: what a call that comes in brings, empty if we are to offer."""
+        """`offer`: what a call that comes in brings, empty if we are to offer. `dtls`: None if it is not available."""
         self.record = record
         self.remote_host, self.caller_user, self.signalled = remote_host, caller_user, signalled
-        self.transport, self.negotiation = transport, negotiation
+        self.transport, self.negotiation, self.dtls = transport, negotiation, dtls
         self.local_address = LocalAddress(transport.host)
         self.lines: list[MediaLine] = []
         self.established: float | None = None
@@ -139,12 +146,12 @@ class Call:
         self.acknowledged = True
         for line in self.lines:
             line.session.proof.add(self.remote_host)
-        self.send_when_proven()
+        self.send_when_ready()
 
-    def send_when_proven(self) -> None:
+    def send_when_ready(self) -> None:
         """Begin to send what waits for a proof of the peer's address; to be asked now and then."""
         for line in self.lines:
-            line.send_when_proven()
+            line.send_when_ready()
 
     def renegotiate(self, media: NegotiatedMedia, now: float) -> None:
         """Go on with what was agreed on anew; the peer is there, then."""

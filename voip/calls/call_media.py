@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
+from typing import TYPE_CHECKING
 
 from voip.audio import LAST_WORDS
 from voip.calls.call import Call
@@ -31,6 +33,12 @@ SSRC_BITS = 32
 SESSION_ID_BITS = 31
 """Of the session id in our descriptions, which some phones read as a signed number."""
 
+if TYPE_CHECKING:  # it needs pyOpenSSL
+    from voip.calls.dtls import CallDtls, DtlsIdentity
+
+OnUnprotected = Callable[[Call, str, bool], None]
+"""Called with a call, why there will be no keys, and whether that is because the peer is not who it should be."""
+
 
 class CallMedia:
     """Opens, starts, changes and closes what calls need besides their signalling. Network thread only.
@@ -45,9 +53,14 @@ class CallMedia:
         console: Console,
         capabilities: Capabilities,
         rng: random.Random,
+        dtls: DtlsIdentity | None = None,
+        on_unprotected: OnUnprotected = lambda call, reason, is_identity: None,
     ) -> None:
+        """`dtls`: what we prove ourselves by. `on_unprotected` ends a call whose handshake has failed."""
         self._network, self._audio, self._console = network, audio, console
         self._capabilities, self._rng = capabilities, rng
+        self._dtls = None if capabilities.srtp is SrtpRule.OFF else dtls
+        self._on_unprotected = on_unprotected
 
     def new_call(
         self,
@@ -71,10 +84,12 @@ class CallMedia:
             session_id=self._rng.getrandbits(SESSION_ID_BITS),
             session_version=1,
             sip_encrypted=sip_encrypted,
+            own_dtls=self._dtls.own(self._rng) if self._dtls is not None and signalled else None,
+            peer_host=remote_host if record.incoming else None,
         )
         secrets = None if self._capabilities.srtp is SrtpRule.OFF else self._rng
         start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Call(
+        call = Call(
             replace(record, start=start, output_latency=self._audio.output_latency),
             remote_host=remote_host,
             transport=transport,
@@ -83,7 +98,23 @@ class CallMedia:
             caller_user=caller_user,
             offer=offer,
             signalled=signalled,
+            dtls=self._open_dtls(lambda: call) if signalled else None,
         )
+        return call
+
+    def _open_dtls(self, call: Callable[[], Call]) -> CallDtls | None:
+        """The DTLS side of a call that is about to be; `call()` is that call, once it is."""
+        if self._dtls is None:
+            return None
+        from voip.calls.dtls import CallDtls, Listeners  # it needs pyOpenSSL, which the identity shows to be there
+
+        listeners = Listeners(
+            on_keys=lambda: self._use_keys(call()),
+            on_failed=lambda reason, is_identity: self._on_unprotected(call(), reason, is_identity),
+            on_string=lambda text: self._tell_string(call(), text),
+            on_closed=lambda: self._console.say(1, f"{call().record.peer} has ended the DTLS association"),
+        )
+        return CallDtls(self._dtls, self._network.loop, self._rng, listeners)
 
     def incoming_call(self, record: CallRecord, event: IncomingCall, transport: MediaTransport) -> Call:
         """The call of an INVITE that came in."""
@@ -112,7 +143,8 @@ class CallMedia:
         call.aim(remote_host, addresses.current_host(remote_host) or addresses.local_host(remote_host), transport)
 
     def begin(self, call: Call, media: NegotiatedMedia) -> None:
-        """Offer and answer agree: media flows from here on."""
+        """Offer and answer agree: media flows from here on, or as soon as a handshake has brought its keys."""
+        media = _agreed(call, media)
         if call.lines:
             self.renegotiate(call, media)
         else:
@@ -134,6 +166,7 @@ class CallMedia:
 
     def begin_early(self, call: Call, media: NegotiatedMedia) -> None:
         """Play what comes before the call is answered, and open a NAT for it; nothing of ours is sent."""
+        media = _agreed(call, media)
         line = self._add_line(call, media)
         line.transport.attach(line.session, line.packet_sink, opens_path=True)
         line.listen()
@@ -151,6 +184,7 @@ class CallMedia:
 
     def renegotiate(self, call: Call, media: NegotiatedMedia) -> None:
         """Go on with what was agreed on anew."""
+        media = _agreed(call, media)
         if call.lines and media != call.lines[0].media:
             before = call.lines[0].media
             text = f"media of {call.record.peer} now {media.direction.value}, to {media.remote[0]}"
@@ -170,7 +204,22 @@ class CallMedia:
 
     def close(self, call: Call) -> None:
         """Process what has come last, and close the media port."""
+        if call.dtls is not None:
+            call.dtls.close()
         call.transport.close()
+
+    def _use_keys(self, call: Call) -> None:
+        """A handshake has brought keys, the first ones or others."""
+        if call.lines and call.ending is None:
+            self.renegotiate(call, call.lines[0].media)
+
+    def _tell_string(self, call: Call, text: str) -> None:
+        self._console.event(
+            "short_string",
+            f"{call.record.peer}: compare by voice, to know that nobody is in between: {text}",
+            call_id=call.call_id,
+            string=text,
+        )
 
     def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
         receive, send = self._audio.open(call.call_id, len(call.lines))
@@ -211,6 +260,11 @@ class CallMedia:
             codec=codec.label,
             encryption=encryption_object(media),
         )
+
+
+def _agreed(call: Call, media: NegotiatedMedia) -> NegotiatedMedia:
+    """What was agreed on, with the keys that a handshake has brought already; or it begins."""
+    return media if call.dtls is None else call.dtls.agree(media, call.transport)
 
 
 def _report_sources(call: Call, receive: ReceiveStream | None, send: SendStream | None) -> ReportSources:

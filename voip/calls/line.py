@@ -26,7 +26,7 @@ class MediaLine:
         self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
         self._unplayed = 0
-        self._listening = self._send_awaits_proof = False
+        self._listening = self._started = self._sending = False
 
     @property
     def streams(self) -> list[MediaStream]:
@@ -43,20 +43,23 @@ class MediaLine:
         """Let it flow; its transport is attached to its session."""
         self.listen()
         self.session.start_reports(now)
-        self._send_awaits_proof = self.send is not None
-        self.send_when_proven()
-
-    def send_when_proven(self) -> None:
-        """Begin to send once media may go where the peer's description says; to be asked again until then."""
-        if self._send_awaits_proof and self.send is not None and self.session.may_send:
-            self._send_awaits_proof = False
-            self.send.start(self.media, self.transport.send_rtp)
+        self._started = True
+        self.send_when_ready()
 
     def listen(self) -> None:
         """Play what comes; once."""
         if self.receive is not None and not self._listening:
             self._listening = True
             self.receive.start(self.media)
+
+    def send_when_ready(self) -> None:
+        """Begin to send once media may go where the peer's description says and has its keys; to be asked again until
+        then. Nothing is captured before: of a file the beginning would be lost."""
+        if self.send is None or not self._started or self._sending:
+            return
+        if self.session.may_send and not self.session.protection.waits_for_keys:
+            self._sending = True
+            self.send.start(self.media, self.transport.send_rtp)
 
     def move(self, transport: MediaTransport) -> None:
         """Go on by another port, in place of one that is closed."""
@@ -65,7 +68,7 @@ class MediaLine:
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
         """Take a packet that the session has accepted."""
-        self.send_when_proven()
+        self.send_when_ready()
         if self.receive is not None:
             self.receive.packet_sink(packet, arrival)
         elif packet.payload:  # an empty one only keeps a NAT open
@@ -79,6 +82,7 @@ class MediaLine:
             self.transport.open_path()
         for stream in self.streams:
             stream.renegotiate(media)
+        self.send_when_ready()
 
     def end(self, ended: Ended) -> None:
         """What was captured is sent and what has come is played to its end; `ended` is called for each stream."""

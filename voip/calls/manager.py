@@ -24,9 +24,17 @@ from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
+from voip.calls.unprotected import BYE_TIMEOUT, UnprotectedCalls
 from voip.calls.warnings import CallWarnings
 from voip.calls.watch import CallWatch
-from voip.errors import EXIT_NETWORK, EXIT_REJECTED, NegotiationError, NetworkError, ProtocolError, VoipError
+from voip.errors import (
+    EXIT_NETWORK,
+    EXIT_REJECTED,
+    NegotiationError,
+    NetworkError,
+    ProtocolError,
+    VoipError,
+)
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
@@ -43,9 +51,6 @@ from voip.sip import (
 
 WATCH_INTERVAL = 0.25
 """Seconds between looks at the media time-out and at the statistics."""
-BYE_TIMEOUT = 4.0
-"""Seconds that the response to a BYE may take when nothing else is left to do: three repetitions (RFC 3261, timer E).
-A peer that does not respond may have left before us."""
 SERVER_ERROR = 500
 """The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
 
@@ -84,7 +89,8 @@ class CallManager:
         self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records = Records()
         self._names = MediaNames(network, console)
-        self._media = CallMedia(network, audio, console, settings.capabilities, rng)
+        unprotected = UnprotectedCalls(network, agent, table, console, self._close)
+        self._media = CallMedia(network, audio, console, settings.capabilities, rng, settings.dtls, unprotected.end)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
         self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
@@ -351,7 +357,7 @@ class CallManager:
         now = self._network.loop.now()
         for call in self._table:
             self._watch.check(call, now)
-            call.send_when_proven()
+            call.send_when_ready()
             self._address_change.check(call, now)
         self._account.check(now)
         self._warnings.look(now)

@@ -1,6 +1,7 @@
 """Our account, and the accounts of callers: users, passwords, registrar and proxies, from the command line.
 
-A password is never an argument, which every user of the machine can read: it is in a file or in VOIP_PASSWORD.
+A password is never an argument, which every user of the machine can read: it is in a file or in VOIP_PASSWORD. Without
+a user it is one that both sides of a call share.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ Group = argparse._ArgumentGroup
 def add_account(group: Group, *, answers: bool) -> None:
     """The options; `answers`: of a program that takes calls, and may demand a password of callers."""
     user = "Account name at the registrar, and for digest authentication."
-    file = "File with the password on its first line."
+    file = (
+        "File with the password on its first line. Without --user it is shared by both sides of a call: each proves to "
+        "the other that it knows it, and only they can listen."
+    )
     if answers:
         user = "Account name at the registrar; without a registrar, the name that callers must use."
         file += (
-            " Without --registrar callers must use it, or (without --user) one of its lines user:password. The "
-            f"environment may have the password instead, as {PASSWORD_VARIABLE}."
+            " With --user, and without --registrar, callers must use it; or, without --user, one of its lines "
+            f"user:password. The environment may have the password instead, as {PASSWORD_VARIABLE}."
         )
     group.add_argument("--user", metavar="U", help=user)
     group.add_argument("--password-file", metavar="FILE", help=file)
@@ -60,6 +64,9 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
             parser.error("--registrar requires --user")
         home = found.registrar
         values["account"] = SipUri(home.scheme, _written(parser, found.user), home.host, home.port)
+    values["call_password"] = _call_password(parser, found, lines)
+    if values["call_password"] is not None:
+        lines = None
     if answers:
         values["users"] = _users(parser, found.user, lines) if found.registrar is None else {}
     if found.registrar is not None or not answers:
@@ -96,14 +103,21 @@ def _credentials(
 ) -> Credentials | None:
     """User and password; None without a user."""
     if found.user is None:
-        if found.password_file is not None:
-            parser.error("--password-file requires --user")
         return None
     if lines is None:
         if found.registrar is None:
             parser.error(f"--user requires --password-file, or {PASSWORD_VARIABLE} in the environment")
         return None
     return Credentials(found.user, lines[0])
+
+
+def _call_password(parser: argparse.ArgumentParser, found: argparse.Namespace, lines: list[str] | None) -> str | None:
+    """What both sides of a call share: the password of nobody, in a file that names no users."""
+    if lines is None or found.user is not None or any(":" in line for line in lines):
+        return None
+    if len(lines) > 1:
+        parser.error("without --user, a password file has one line, or each line is user:password")
+    return lines[0].strip()
 
 
 def _users(parser: argparse.ArgumentParser, user: str | None, lines: list[str] | None) -> dict[str, str]:

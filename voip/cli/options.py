@@ -100,6 +100,10 @@ class CommonOptions:
     srtp: SrtpRule
     sdes_in_clear: bool
     """--srtp was given: the keys of SRTP are offered also in SIP that is not encrypted."""
+    has_dtls: bool
+    """Keys of SRTP can come by DTLS."""
+    call_password: str | None = field(repr=False)
+    """What both sides of a call share, and prove to each other."""
     user: str
     """Of our own SIP addresses, as they are written."""
     account: SipUri | None
@@ -205,6 +209,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     _needs_two_way(parser, found, "input", "loop")
     if found.max_calls < 1:
         parser.error("--max-calls: at least 1")
+    account = account_values(parser, found, answers=True)
     alone = found.allow_only or map(ipaddress.ip_network, LOCAL_NETWORKS)
     return ReceiverOptions(
         **_common_values(found),
@@ -212,8 +217,8 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         allow=(*alone, *(found.allow or ())),
         answer=found.answer == "auto",
         once=bool(found.once),
-        **account_values(parser, found, answers=True),
-        **security_values(parser, found, streams=found.stream is not None),
+        **account,
+        **security_values(parser, found, streams=found.stream is not None, password=account["call_password"]),
         stream=_stream(parser, found.stream),
     )
 
@@ -250,6 +255,8 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max")
+    account = account_values(parser, found, answers=False)
+    plain = any(isinstance(each, RtpTarget) for each in found.targets)
     return SenderOptions(
         **_common_values(found),
         name=found.name,
@@ -259,8 +266,8 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         duration=found.duration,
         targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
         target_given=bool(found.targets),
-        **account_values(parser, found, answers=False),
-        **security_values(parser, found, streams=any(isinstance(each, RtpTarget) for each in found.targets)),
+        **account,
+        **security_values(parser, found, streams=plain, password=account["call_password"]),
     )
 
 

@@ -20,6 +20,8 @@ PACKAGES = {
     "G722": "G722",
     "dnspython": "dnspython",
     "pylibsrtp": "pylibsrtp",
+    "pyOpenSSL": "pyOpenSSL",
+    "spake2": "spake2",
 }
 """Libraries of Python by the names that people know, and by those of their distributions."""
 MISSING = "not installed"

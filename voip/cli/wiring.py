@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from voip import codecs
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
@@ -27,6 +27,9 @@ from voip.report import PACKETS_SHOWN, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
 from voip.sip import SipUri, UserAgent
 from voip.sip.grammar import format_host
+
+if TYPE_CHECKING:  # it needs pyOpenSSL
+    from voip.calls.dtls import DtlsIdentity
 
 ANY_ADDRESS = "0.0.0.0"
 AnyDevice = TypeVar("AnyDevice", bound=Device)
@@ -193,16 +196,29 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         plays=not isinstance(options, SenderOptions) or options.two_way,
         srtp=options.srtp,
         sdes_in_clear=options.sdes_in_clear,
+        dtls_only=options.call_password is not None,
     )
     settings = CallSettings(
         capabilities=capabilities,
         media_timeout=options.media_timeout,
         plain_fec=options.plain_fec and options.fec is not None,
         on_description=partial(_write_description, options.sdp),
+        dtls=_make_identity(options.call_password) if options.has_dtls else None,
     )
     if isinstance(options, SenderOptions):
         settings = replace(settings, name=options.name, connect_timeout=options.connect_timeout)
     return settings
+
+
+def _make_identity(password: str | None) -> DtlsIdentity:
+    """A certificate for this run of the program, and the password; by libraries that not every user has."""
+    from voip.calls.dtls import DtlsIdentity
+    from voip.net.certificate import make_certificate
+
+    if password is not None:
+        import spake2  # noqa: F401  # it computes for a tenth of a second when it is loaded: not in a call
+
+    return DtlsIdentity(make_certificate(), password)
 
 
 def _max_payload(options: CommonOptions) -> int:

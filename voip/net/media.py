@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Collection
 from functools import partial
 
+from voip.dtls.records import is_dtls
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
@@ -32,14 +33,15 @@ UNPROVEN_KEEP_ALIVE = 1.0
 OnPacket = Callable[[RtpPacket, float], None]
 """Called with each accepted packet and the time of its arrival."""
 OnStun = Callable[[bytes, "tuple[str, int]"], None]
+OnDtls = Callable[[bytes, "tuple[str, int]"], None]
 
 
 class MediaTransport:
     """One media port: an even UDP port for RTP and, if it was free, the odd one above for RTCP.
 
     Everything that a call sends leaves through this object: media and FEC, RTCP, keep-alives, and the empty first
-    packet that opens a NAT. Everything received enters through it: STUN (RFC 7983), RTP and RTCP. `attach` provides the
-    session, which knows the addresses of the peer.
+    packet that opens a NAT. Everything received enters through it: STUN and DTLS (RFC 7983), RTP and RTCP. `attach`
+    provides the session, which knows the addresses of the peer.
 
     Threads: `send_rtp` is called from the capture thread, all other methods from the network thread. The counters are
     written by both and may miss a datagram.
@@ -81,6 +83,7 @@ class MediaTransport:
         """Datagrams not sent because the system refused them (no buffer, no route) or for want of a key."""
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
+        self._on_dtls: OnDtls | None = None
         self._open, self._reading = True, False
         self._guard, self._stun_hosts = FloodGuard(loop, self._sockets, say), stun_hosts
 
@@ -105,6 +108,11 @@ class MediaTransport:
             return False
         return self._transmit(self.rtp, remote, session.protection.media(datagram))
 
+    def send_dtls(self, datagram: bytes, destination: tuple[str, int]) -> None:
+        """Send a datagram of DTLS, to whatever address its handshake is with."""
+        if self._open:
+            self._transmit(self.rtp, destination, datagram)
+
     def send_goodbye(self) -> None:
         """Send the last RTCP of the session, with BYE; once."""
         if self._session is not None:
@@ -112,7 +120,7 @@ class MediaTransport:
 
     def _send_rtcp(self, session: RtpSession, compounds: list[bytes]) -> None:
         destination = session.rtcp_destination
-        if destination is None:
+        if destination is None or session.protection.waits_for_keys:
             return
         sock = self.rtp if session.media.rtcp_mux or self.rtcp is None else self.rtcp  # RFC 5761
         for compound in compounds:
@@ -124,15 +132,19 @@ class MediaTransport:
         session = self._session
         if not self._open or session is None:
             return
-        if self.sent == sent and (datagram := session.keep_alive()) is not None:
+        silent = self.sent == sent and not session.protection.waits_for_keys
+        if silent and (datagram := session.keep_alive()) is not None:
             self._send_keep_alive(session, datagram)
         pause = MEDIA_KEEP_ALIVE if session.may_send else UNPROVEN_KEEP_ALIVE
         self._loop.call_later(pause, partial(self._keep_alive, self.sent))
 
     def open_path(self) -> None:
         """Send one keep-alive now: the peer's media may come from an address that our NAT does not know."""
-        if self._session is not None and (datagram := self._session.keep_alive()) is not None:
-            self._send_keep_alive(self._session, datagram)
+        session = self._session
+        if session is None or session.protection.waits_for_keys:
+            return
+        if (datagram := session.keep_alive()) is not None:
+            self._send_keep_alive(session, datagram)
 
     def _send_keep_alive(self, session: RtpSession, datagram: bytes) -> None:
         protected = session.protection.rtcp if is_rtcp(datagram) else session.protection.keep_alive
@@ -172,6 +184,10 @@ class MediaTransport:
         else:
             self._keep_alive(self.sent)
 
+    def shake_hands(self, on_dtls: OnDtls) -> None:
+        """Datagrams of DTLS that come to the RTP port go there, with their source; the session has none of them."""
+        self._on_dtls = on_dtls
+
     def read_early(self, wanted: bool) -> None:
         """Read the sockets before there is a session, for STUN responses only, or stop reading them."""
         if self._session is None:
@@ -193,6 +209,8 @@ class MediaTransport:
             self._guard.note(source, arrival)
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._on_stun(data, source)
+            elif self._on_dtls is not None and sock is self.rtp and is_dtls(data):
+                self._pass_on(self._on_dtls, data, source)
             elif self._session is not None:
                 try:
                     for packet in self._session.receive_datagram(data, source, arrival, self._trace_rtcp):
@@ -201,6 +219,12 @@ class MediaTransport:
                     self._failures.note(f"a datagram from {source[0]}", error)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
+
+    def _pass_on(self, on_dtls: OnDtls, data: bytes, source: tuple[str, int]) -> None:
+        try:
+            on_dtls(data, source)
+        except Exception as error:
+            self._failures.note(f"a datagram from {source[0]}", error)
 
     def _trace_rtcp(self, compound: bytes, source: tuple[str, int]) -> None:
         self._trace.rtcp("received from", compound, source)

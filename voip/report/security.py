@@ -7,6 +7,8 @@ from typing import Any
 from voip.media import KeyAgreement, NegotiatedMedia
 
 AGREEMENTS = {KeyAgreement.SDES: "SDES", KeyAgreement.DTLS: "DTLS"}
+PROVED = {"password": "peer proved by password", "certificate": "peer proved by the certificate that SIP names"}
+"""How the peer of a handshake has shown who it is."""
 READABLE = "readable by whoever reads SIP"
 
 
@@ -17,7 +19,10 @@ def encryption_parts(media: NegotiatedMedia) -> list[str]:
         return ["not encrypted" + (f": {media.security_note}" if media.security_note else "")]
     profile = "" if security.keys is None else f" by {security.keys.profile.sdes}"
     agreed = f"keys by {AGREEMENTS[security.agreement]}"
-    return [f"encrypted{profile}", f"{agreed}, {READABLE}" if security.readable else agreed]
+    parts = [f"encrypted{profile}", f"{agreed}, {READABLE}" if security.readable else agreed]
+    if security.keys is None:
+        return ["to be encrypted", agreed]
+    return [*parts, PROVED[security.proved]] if security.proved else parts
 
 
 def encryption_object(media: NegotiatedMedia) -> dict[str, Any] | None:
@@ -29,4 +34,5 @@ def encryption_object(media: NegotiatedMedia) -> dict[str, Any] | None:
         "profile": None if security.keys is None else security.keys.profile.sdes,
         "keys": security.agreement.value,
         "readable": security.readable,
+        **({"proved": security.proved} if security.proved else {}),
     }

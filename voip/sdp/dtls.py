@@ -5,6 +5,7 @@ Pure functions on descriptions; `voip.sdp.security` decides when they are asked.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -20,8 +21,8 @@ DTLS_PROFILES = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 FINGERPRINT, SETUP, TLS_ID = "fingerprint", "setup", "tls-id"
 MAX_FINGERPRINTS = 16
 """Fingerprints of one media line that are read: one for each hash function is usual."""
-TLS_ID_LENGTH = 40
-"""Characters of 4 bits: RFC 8842 section 4 demands 120 bits at least."""
+TLS_ID_LENGTH = 22
+"""Characters of 6 bits: RFC 8842 section 4 demands 120 bits at least, and an INVITE is to fit into a datagram."""
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_-]{20,255}")
 _ANSWERS = {"active": Role.SERVER, "passive": Role.CLIENT}
 """Our role by what an answer says of its side (RFC 4145 section 4.1): active is the client."""
@@ -36,7 +37,8 @@ class OwnDtls:
 
     def tls_id(self, number: int) -> str:
         """The identifier of our n-th association of the call: another one for each (RFC 8842 section 4)."""
-        return hmac.new(self.secret, str(number).encode(), hashlib.sha256).hexdigest()[:TLS_ID_LENGTH]
+        made = hmac.new(self.secret, str(number).encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(made).decode()[:TLS_ID_LENGTH]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from voip import cli
+from voip.sdp import SrtpRule
 from voip.sip import Credentials, SipUri
 from voip.sip.identity import user_part
 
@@ -100,13 +101,33 @@ def test_the_environment_is_asked_where_no_file_is_given(tmp_path: Path, monkeyp
     assert options.credentials == Credentials("alice", "from the file")
 
 
+def test_a_password_without_a_user_is_shared_by_both_sides_of_a_call(tmp_path: Path) -> None:
+    file = written(tmp_path, "correct horse\n")
+    for options in (cli.sender_options(["--password-file", file]), cli.receiver_options(["--password-file", file])):
+        assert options.call_password == "correct horse"
+        assert options.srtp is SrtpRule.REQUIRED
+        assert options.credentials is None
+        assert "correct" not in repr(options)
+    assert not cli.receiver_options(["--password-file", file]).users
+    with_user = cli.sender_options(["--user", "alice", "--password-file", file])
+    assert with_user.call_password is None
+    assert with_user.srtp is SrtpRule.OPTIONAL
+    of_callers = cli.receiver_options(["--password-file", written(tmp_path, "alice:a\nbob:b\n")])
+    assert of_callers.call_password is None
+    assert of_callers.users == {"alice": "a", "bob": "b"}
+
+
 def test_what_does_not_go_together_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty, plain = written(tmp_path, "\n \n"), tmp_path / "plain"
-    plain.write_text("secret\n")
+    plain.write_text("secret\nanother\n")
     sender, receiver = cli.sender_options, cli.receiver_options
     assert "--user" in error(capsys, sender, "--registrar", "pbx")
     assert "--password-file" in error(capsys, sender, "--user", "alice")
     assert "--user" in error(capsys, sender, "--password-file", str(plain))
+    plain.write_text("secret\n")
+    assert "--srtp off" in error(capsys, sender, "--password-file", str(plain), "--srtp", "off")
+    assert "without signalling" in error(capsys, sender, "--password-file", str(plain), "rtp://192.0.2.1:5000")
+    plain.write_text("alice:a\nsecret\n")
     assert "no password" in error(capsys, receiver, "--password-file", empty)
     assert "user:password" in error(capsys, receiver, "--password-file", str(plain))
     assert "No such file" in error(capsys, receiver, "--password-file", "/nowhere/at/all")

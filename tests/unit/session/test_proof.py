@@ -120,9 +120,9 @@ def test_s9_what_is_captured_is_not_even_coded_before_the_address_is_proved() ->
     """So no packet is missing at the peer, and a file begins at its beginning."""
     w = called()
     line, sending = line_of(w.session, [])
-    line.send_when_proven()
+    line.send_when_ready()
     line.start(100.0)
-    line.send_when_proven()
+    line.send_when_ready()
     assert sending.started == []
     for received in w.send(packet(0)):
         line.packet_sink(received, w.now)
@@ -137,6 +137,6 @@ def test_a_stream_that_waits_begins_with_what_was_agreed_last_and_opens_the_way(
     changed = media(direction=Direction.SENDRECV, remote=NAT)
     line.renegotiate(changed)
     w.session.proof.add(NAT[0])
-    line.send_when_proven()
+    line.send_when_ready()
     assert sending.started == [changed]
     assert opened == [True]

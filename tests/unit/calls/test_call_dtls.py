@@ -1,0 +1,282 @@
+"""The DTLS side of two calls over a network in virtual time: keys, proofs, and what later descriptions change."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from tests.support.dtls_lab import certificate
+from voip import codecs
+from voip.calls.dtls import CallDtls, DtlsIdentity, Listeners
+from voip.dtls.guesses import FREE, MAX_WAIT
+from voip.dtls.proof import NO_PASSWORD, OTHER_PASSWORD
+from voip.media import AudioFormat, KeyAgreement, NegotiatedMedia, Security
+from voip.net import MediaTransport
+from voip.net.loop import EventLoop
+from voip.srtp.association import AssociationTerms, Role
+
+ALICE, BOB, NAT = ("192.0.2.1", 4000), ("192.0.2.2", 5000), ("203.0.113.5", 7777)
+
+
+class World:
+    """The loop and the network of both."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+        self.participants: list[Any] = []
+        self.ports: dict[tuple[str, int], Port] = {}
+        self._posted: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        self._flight: list[tuple[float, int, bytes, tuple[str, int], tuple[str, int]]] = []
+        self._count = itertools.count()
+
+    def now(self) -> float:
+        return self.time
+
+    def add(self, participant: object) -> None:
+        self.participants.append(participant)
+
+    def remove(self, participant: object) -> None:
+        self.participants = [each for each in self.participants if each is not participant]
+
+    def post(self, function: Callable[..., object], *arguments: object) -> None:
+        self._posted.append((function, arguments))
+
+    def send(self, data: bytes, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        heapq.heappush(self._flight, (self.time + 0.02, next(self._count), data, source, destination))
+
+    def run(self, seconds: float) -> None:
+        end = self.time + seconds
+        while True:
+            while self._posted:
+                function, arguments = self._posted.pop(0)
+                function(*arguments)
+            due = [self._flight[0][0]] if self._flight else []
+            due += [at for each in self.participants if (at := each.next_timer()) is not None]
+            self.time = max(self.time, min([end, *due]))
+            if self.time >= end:
+                return
+            while self._flight and self._flight[0][0] <= self.time:
+                _, _, data, source, destination = heapq.heappop(self._flight)
+                if destination in self.ports:
+                    self.ports[destination].receive(data, source)
+            for each in list(self.participants):
+                at = each.next_timer()
+                if at is not None and at <= self.time:
+                    each.handle_timer(self.time)
+
+
+class Port:
+    """A media port, perhaps behind a NAT."""
+
+    def __init__(self, world: World, address: tuple[str, int]) -> None:
+        self._world, self._address = world, address
+        self.receive: Callable[[bytes, tuple[str, int]], None] = lambda data, source: None
+        world.ports[address] = self
+
+    def shake_hands(self, on_dtls: Callable[[bytes, tuple[str, int]], None]) -> None:
+        self.receive = on_dtls
+
+    def send_dtls(self, data: bytes, destination: tuple[str, int]) -> None:
+        self._world.send(data, self._address, destination)
+
+
+class Party:
+    """One side of the call."""
+
+    def __init__(self, world: World, name: str, role: Role, address: tuple[str, int], identity: DtlsIdentity) -> None:
+        self.keys, self.strings, self.failures, self.closed = 0, list[str](), list[tuple[str, bool]](), 0
+        self.role, self.port = role, Port(world, address)
+        listeners = Listeners(
+            self._on_keys, lambda *why: self.failures.append(why), self.strings.append, self._on_closed
+        )
+        self.dtls = CallDtls(identity, cast(EventLoop, world), random.Random(name), listeners)
+        self.media: NegotiatedMedia | None = None
+
+    def _on_keys(self) -> None:
+        self.keys += 1
+        assert self.media is not None
+        self.media = self.dtls.secured(self.media)
+
+    def _on_closed(self) -> None:
+        self.closed += 1
+
+    def agree(self, peer: str, remote: tuple[str, int], tls_id: str = "x" * 22) -> Security:
+        codec = codecs.find("PCMU", 8000, 1)
+        assert codec is not None
+        terms = AssociationTerms(self.role, (certificate(peer).fingerprint,), tls_id)
+        media = NegotiatedMedia(AudioFormat(codec), 0, remote, security=Security(KeyAgreement.DTLS, association=terms))
+        self.media = self.dtls.agree(media, cast(MediaTransport, self.port))
+        assert self.media.security is not None
+        return self.media.security
+
+    @property
+    def security(self) -> Security:
+        assert self.media is not None
+        assert self.media.security is not None
+        return self.media.security
+
+
+def pair(alice: str | None = None, bob: str | None = None, *, at: tuple[str, int] = BOB) -> tuple[World, Party, Party]:
+    """Alice waits, Bob begins; each with a password, or none."""
+    world = World()
+    one = Party(world, "alice", Role.SERVER, ALICE, DtlsIdentity(certificate("alice"), alice))
+    other = Party(world, "bob", Role.CLIENT, at, DtlsIdentity(certificate("bob"), bob))
+    return world, one, other
+
+
+def begin(world: World, alice: Party, bob: Party) -> None:
+    assert alice.agree("bob", BOB).keys is None
+    assert bob.agree("alice", ALICE).keys is None
+    world.run(1.0)
+
+
+def test_both_get_keys_and_the_same_string() -> None:
+    world, alice, bob = pair()
+    begin(world, alice, bob)
+    ours, theirs = alice.security.keys, bob.security.keys
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.local, ours.remote) == (theirs.remote, theirs.local)
+    assert alice.strings == bob.strings
+    assert len(alice.strings) == 1
+    assert alice.security.proved == bob.security.proved == "certificate"
+
+
+def test_the_same_terms_again_keep_the_keys_and_others_bring_new_ones() -> None:
+    world, alice, bob = pair()
+    begin(world, alice, bob)
+    before = alice.security.keys
+    assert alice.agree("bob", BOB).keys == before
+    assert alice.agree("bob", ("0.0.0.0", 5000)).keys == before, "on hold"
+    world.run(1.0)
+    assert (alice.keys, bob.keys) == (1, 1)
+    assert alice.agree("bob", BOB, "y" * 22).keys is None
+    assert bob.agree("alice", ALICE, "y" * 22).keys is None
+    world.run(1.0)
+    assert (alice.keys, bob.keys) == (2, 2)
+    assert alice.security.keys not in (None, before)
+
+
+def test_sound_goes_where_a_peer_behind_a_nat_has_proved_itself() -> None:
+    world, alice, bob = pair(at=NAT)
+    begin(world, alice, bob)
+    assert alice.media is not None
+    assert alice.media.remote == NAT
+    again = alice.agree("bob", BOB)
+    assert again.keys is not None
+    assert alice.media.remote == NAT
+
+
+def test_the_same_password_brings_keys() -> None:
+    world, alice, bob = pair("secret", "secret")
+    begin(world, alice, bob)
+    assert (alice.keys, bob.keys) == (1, 1)
+    assert alice.security.proved == bob.security.proved == "password"
+    assert not alice.strings
+
+
+def test_another_password_brings_none_and_says_so() -> None:
+    world, alice, bob = pair("secret", "guess")
+    begin(world, alice, bob)
+    assert (alice.keys, bob.keys) == (0, 0)
+    assert bob.failures == [(OTHER_PASSWORD, True)]
+    assert len(alice.failures) == 1
+    assert "password" in alice.failures[0][0]
+    assert alice.security.keys is None
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_a_password_that_only_one_side_knows_brings_it_no_keys(who: str) -> None:
+    world, alice, bob = pair("secret", None) if who == "alice" else pair(None, "secret")
+    begin(world, alice, bob)
+    world.run(6.0)
+    knows = alice if who == "alice" else bob
+    assert knows.keys == 0
+    assert knows.failures == [(NO_PASSWORD, True)]
+
+
+def test_the_wrong_certificate_brings_no_keys() -> None:
+    world, alice, bob = pair()
+    alice.agree("mallory", BOB)
+    bob.agree("alice", ALICE)
+    world.run(1.0)
+    assert alice.keys == 0
+    assert alice.failures[0][1] is True
+    assert "certificate" in alice.failures[0][0]
+    world.run(20.0)
+    assert alice.security.keys is None
+
+
+def test_the_end_is_told() -> None:
+    world, alice, bob = pair()
+    begin(world, alice, bob)
+    bob.dtls.close()
+    world.run(1.0)
+    assert alice.closed == 1
+    alice.dtls.close()
+    assert not world.participants
+
+
+def test_after_wrong_guesses_a_proof_waits_and_succeeds_all_the_same() -> None:
+    identity = DtlsIdentity(certificate("alice"), "secret")
+    world = World()
+    for number in range(FREE + 4):
+        alice = Party(world, f"alice{number}", Role.SERVER, ALICE, identity)
+        mallory = Party(world, f"bob{number}", Role.CLIENT, BOB, DtlsIdentity(certificate("bob"), f"guess {number}"))
+        begin(world, alice, mallory)
+        world.run(10.0)
+        assert alice.keys == 0
+        assert alice.failures
+    alice = Party(world, "alice", Role.SERVER, ALICE, identity)
+    bob = Party(world, "bob", Role.CLIENT, BOB, DtlsIdentity(certificate("bob"), "secret"))
+    begin(world, alice, bob)
+    assert alice.keys == 0, "it waits"
+    world.run(MAX_WAIT)
+    assert (alice.keys, bob.keys) == (1, 1)
+
+
+def test_media_without_dtls_is_left_alone() -> None:
+    world, alice, _ = pair()
+    alice.agree("bob", BOB)
+    assert alice.media is not None
+    plain = replace(alice.media, security=None)
+    assert alice.dtls.agree(plain, cast(MediaTransport, alice.port)) is plain
+    assert world.participants == [alice.dtls]
+
+
+def test_what_failed_before_the_answer_is_told_again_with_it_and_another_peer_has_its_chance() -> None:
+    world, alice, bob = pair()
+    alice.agree("mallory", BOB)
+    bob.agree("alice", ALICE)
+    world.run(1.0)
+    assert len(alice.failures) == 1
+    alice.agree("mallory", BOB)
+    world.run(0.1)
+    assert len(alice.failures) == 2
+    carol = Party(world, "carol", Role.CLIENT, NAT, DtlsIdentity(certificate("carol")))
+    alice.agree("carol", NAT)
+    carol.agree("alice", ALICE)
+    world.run(1.0)
+    assert (alice.keys, carol.keys) == (1, 1)
+
+
+@pytest.mark.parametrize(("word", "waits", "begins"), [(None, 0.1, 0.12), ("secret", 0.18, 0.16)])
+def test_keys_are_there_soon_after_the_answer(word: str | None, waits: float, begins: float) -> None:
+    """On a path of 20 ms each way, seconds after both have the descriptions."""
+    world, alice, bob = pair(word, word)
+    alice.agree("bob", BOB)
+    bob.agree("alice", ALICE)
+    start, seen = world.time, dict[str, float]()
+    while world.time < start + 1.0:
+        world.run(0.001)
+        for name, party in (("waits", alice), ("begins", bob)):
+            if party.keys:
+                seen.setdefault(name, world.time - start)
+    assert seen["waits"] == pytest.approx(waits, abs=0.005)
+    assert seen["begins"] == pytest.approx(begins, abs=0.005)
