@@ -14,7 +14,7 @@ from voip.net.failures import Failures
 from voip.net.floods import FloodGuard
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
-from voip.net.sockets import datagrams, family_of, try_bind
+from voip.net.sockets import datagrams, family_of, receive_buffer, try_bind
 from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
 from voip.rtp import RtpPacket, is_rtcp
@@ -298,6 +298,7 @@ class MediaPorts:
             raise NetworkError(
                 f"UDP port {own_port} is in use, or needs root; listen at another: rtp://:PORT"
             ) from error
+        self._say(2, f"media port {rtp.getsockname()[1]}: receive buffer of {receive_buffer(rtp) // 1024} kB")
         return MediaTransport(
             self._loop,
             rtp,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from voip.errors import NetworkError
@@ -119,6 +120,12 @@ def datagrams(sock: socket.socket, on_refused: Callable[[str, int], object]) -> 
     if quiet:  # woken by the queue of errors alone: it has to be emptied, or it wakes us for ever
         for host, port in refusals(sock):
             on_refused(host, port)
+
+
+def receive_buffer(sock: socket.socket) -> int:
+    """Bytes of socket buffer that the system has granted: at most `net.core.rmem_max`, of which Linux tells twice."""
+    granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return granted // 2 if sys.platform == "linux" else granted
 
 
 def reason_of(error: Exception) -> str:

@@ -12,6 +12,8 @@ from voip import codecs
 from voip.errors import NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 from voip.net import Network, local_address_towards
+from voip.net.media import MediaPorts
+from voip.net.sockets import RECEIVE_BUFFER, receive_buffer
 from voip.rtcp import ReportSources
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, ReportBlock, SourceDescription, parse, serialize
 from voip.session import RtpSession
@@ -167,3 +169,13 @@ def test_what_has_come_before_a_port_is_closed_is_taken_in(network: Network) -> 
         peer.sendto(serialize([ReceiverReport(5)]), local)
         port.close()
     assert session.stats.rtcp == 1
+
+
+def test_the_buffer_that_the_system_grants_is_told(network: Network) -> None:
+    said: list[tuple[int, str]] = []
+    ports = MediaPorts(network.loop, network.addresses, network.failures, dscp=46, say=lambda *line: said.append(line))
+    port = ports.open("127.0.0.1")
+    granted = receive_buffer(port.rtp)
+    assert 0 < granted <= RECEIVE_BUFFER
+    assert said == [(2, f"media port {port.port}: receive buffer of {granted // 1024} kB")]
+    port.close()
