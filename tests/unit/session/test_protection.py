@@ -249,3 +249,15 @@ def test_a_flood_with_the_address_of_the_peer_costs_the_call_nothing() -> None:
     assert (
         stats.unauthenticated + stats.replayed == 2000
     )  # a number that has come is refused before its tag is looked at
+
+
+def test_the_bytes_of_reports_are_those_on_the_wire() -> None:
+    counts = []
+    for terms in (None, security(1, 2)):
+        session = RtpSession(media(security=terms, direction=Direction.SENDRECV), cname="here", rng=random.Random(1))
+        session.start_reports(100.0)
+        reports = session.rtcp_to_send(110.0)
+        sent = [session.protection.rtcp(report) for report in reports]
+        assert sum(28 + len(each) for each in sent if each) == session.stats.rtcp_sent_ip_bytes > 0
+        counts.append(session.stats.rtcp_sent_ip_bytes)
+    assert counts[1] - counts[0] == 14
