@@ -193,6 +193,26 @@ def test_new_keys_take_over_when_the_peer_uses_them() -> None:
     assert w.session.stats.unauthenticated == 2
 
 
+@pytest.mark.parametrize("first", [0, 2900, 2999, 40000])
+def test_new_keys_may_come_with_numbers_that_begin_anew(first: int) -> None:
+    """To the context before they are numbers that came, or are too old."""
+    protection, old, new = Protection(security(1, 2)), Protector(AES, key(2)), Protector(AES, key(3))
+
+    def data(number: int) -> bytes:
+        return RtpPacket(0, number, 0, SSRC, b"sound").serialize()
+
+    for number in range(3000):
+        assert protection.open_rtp(old.rtp(data(number)))
+    protection.update(security(1, 3))
+    assert protection.open_rtp(old.rtp(data(3000))) == data(3000)
+    for number in range(first, first + 10):
+        assert protection.open_rtp(new.rtp(data(number))) == data(number)
+    assert (protection.unauthenticated, protection.replayed) == (0, 0)
+    protection.update(None)
+    assert protection.open_rtp(new.rtp(data(first + 10))) == data(first + 10)
+    assert protection.open_rtp(data(first)) == data(first)
+
+
 def test_the_same_keys_go_on_where_they_were() -> None:
     """Hold and resume with the same key: the roll-over counter stays, and no index comes twice."""
     w = EncryptedWire(direction=Direction.SENDRECV)
