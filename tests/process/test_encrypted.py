@@ -13,11 +13,12 @@ from tests.support.certificates import make_certificates
 from tests.support.encrypted import master
 from tests.support.meddling import BY_DTLS, between, strip, without_dtls
 from tests.support.processes import LOOPBACK, receiver, sender
-from tests.support.raw_peer import Stream
+from tests.support.raw_peer import PACKET, PCMU, Pace, Stream, raw_peer, rtp
 from tests.support.raw_scene import GOOD, scene
+from tests.support.text_phone import media_port
 from voip.sdp.crypto import CryptoLine
 from voip.srtp import Profile
-from voip.srtp.context import Protector
+from voip.srtp.context import Opener, Protector
 
 pytestmark = pytest.mark.process
 
@@ -201,3 +202,33 @@ def test_what_is_forged_tampered_with_or_repeated_is_not_heard(tmp_path: Path) -
     rx = heard.outcome.call["rx"]
     assert (rx["received"], rx["lost"], rx["duplicate"]) == (60, 0, 0)
     assert rx["unauthenticated"] + rx["replayed"] == 150
+
+
+def test_what_comes_before_the_answer_is_opened_and_what_follows_protected(tmp_path: Path) -> None:
+    """Early media of one fork, by its key; another answers the call, by another key, and both hear each other."""
+    options = ("--two-way", "--codec", "pcmu", "--output", "null", "--srtp", "required", "--duration", "1s")
+    with raw_peer() as raw, sender(tmp_path, raw.target, *options) as near:
+        invite = raw.wait("INVITE ")
+        offered = re.findall(r"a=crypto:(.*)\r\n", invite[0])
+        theirs = next(line for line in map(CryptoLine.parse, offered) if line.tag == "1")
+        destination, pace, number = (invite[1][0], media_port(invite[0])), Pace(), 0
+        for fork, packets, code, phrase in ((0, 40, 183, "Session Progress"), (1, 30, 200, "OK")):
+            body = (raw.description((PCMU,)) + key_line(fork)).replace("RTP/AVP", "RTP/SAVP")
+            raw.answer(invite, code, phrase, body=body)
+            if code == 200:
+                raw.wait("ACK ")
+            protector = Protector(AES, (OLD, NEW)[fork])
+            for _ in range(packets):
+                pace.wait()
+                data = rtp(number, number * PACKET, b"\x10" * PACKET, ssrc=7 + fork, payload_type=PCMU)
+                raw.rtp.sendto(protector.rtp(data), destination)
+                number += 1
+        media, opener = raw.media(20), Opener(AES, theirs.master)
+        opened = [opener.rtp(data) for data in media if data[1] & 0x7F == PCMU]
+        raw.answer(raw.wait("BYE "), 200, "OK")
+        sent = near.finish()
+    assert sent.status == 0, sent.stderr
+    assert opened
+    assert all(len(data) == 12 + PACKET for data in opened)
+    assert sent.call["rx"]["unauthenticated"] == 0
+    assert sent.call["rx"]["received"] >= 60

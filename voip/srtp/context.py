@@ -170,9 +170,10 @@ def _widen(session: pylibsrtp.Session) -> None:
     """
     from pylibsrtp._binding import ffi
 
-    if hasattr(session, "_cdata") and hasattr(session, "_buffer"):
-        session._cdata = ffi.new("char[]", LONGEST)
-        session._buffer = ffi.buffer(session._cdata)
+    fields = vars(session)  # it has no argument for this
+    if {"_cdata", "_buffer"} <= fields.keys():
+        room = ffi.new("char[]", LONGEST)
+        fields.update(_cdata=room, _buffer=ffi.buffer(room))
 
 
 def _errors() -> tuple[type[Exception], ...]:
