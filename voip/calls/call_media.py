@@ -166,9 +166,12 @@ class CallMedia:
             self._console.say(1, text)
             if encryption_object(media) != encryption_object(before):
                 self._console.say(0, f"media of {call.record.peer} is now {', '.join(encryption_parts(media))}")
-            if call.established is None:
-                call.lines[0].renegotiate(media)
-                return
+            self._go_on(call, media)
+
+    def _go_on(self, call: Call, media: NegotiatedMedia) -> None:
+        if call.established is None:
+            call.lines[0].renegotiate(media)
+        else:
             call.renegotiate(media, self._network.loop.now())
 
     def say_bye(self, call: Call) -> None:
@@ -184,13 +187,17 @@ class CallMedia:
 
     def _use_keys(self, call: Call) -> None:
         """A handshake has brought keys, the first ones or others."""
-        if call.lines and call.ending is None:
-            self.renegotiate(call, call.lines[0].media)
+        if not call.lines or call.ending is not None or call.dtls is None:
+            return
+        media = call.dtls.secured(call.lines[0].media)
+        self._console.say(0, "\n".join(f"  {part}" for part in encryption_parts(media)))
+        self._go_on(call, media)
 
     def _tell_string(self, call: Call, text: str) -> None:
         self._console.event(
             "short_string",
-            f"{call.record.peer}: compare by voice, to know that nobody is in between: {text}",
+            f"short string {text}   {call.record.peer}\n"
+            "  compare it by voice: if it is the same there, nobody is in between",
             call_id=call.call_id,
             string=text,
         )
