@@ -63,14 +63,14 @@ request_route {{
 
 route[ONWARD] {{
     if (is_method("BYE")) rtpengine_delete();
-    else if (has_body("application/sdp")) rtpengine_manage("replace-origin");
+    else if (has_body("application/sdp")) rtpengine_manage("replace-origin OSRTP-accept SDES-pad");
     t_on_reply("BACK");
     if (!t_relay()) sl_reply_error();
     exit;
 }}
 
 onreply_route[BACK] {{
-    if (has_body("application/sdp")) rtpengine_manage("replace-origin");
+    if (has_body("application/sdp")) rtpengine_manage("replace-origin OSRTP-accept SDES-pad");
 }}
 """
 _TLS = """[server:default]

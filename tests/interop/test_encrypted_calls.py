@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.interop import baresip as baresips
 from tests.interop import judgement, linphone
 from tests.interop.cells import THEY, WE, Cell
 from tests.interop.phone import Phone, certificates
+from tests.interop.proxy import proxy
 from tests.interop.scenes import phone_scene
 from tests.support.baresip import baresip
 from tests.support.certificates import make_certificates
@@ -45,9 +47,9 @@ def assert_same(said: Path, heard: Path) -> None:
     assert difference.exact, difference
 
 
-def assert_encrypted(call: dict[str, Any], profile: str, *, readable: bool) -> None:
+def assert_encrypted(call: dict[str, Any], *, readable: bool) -> None:
     assert call["encrypted"] is True
-    assert call["encryption"] == {"profile": profile, "keys": "sdes", "readable": readable}
+    assert call["encryption"] == {"profile": "AES_CM_128_HMAC_SHA1_80", "keys": "sdes", "readable": readable}
 
 
 # --- baresip ----------------------------------------------------------------------------------------------------------
@@ -63,7 +65,7 @@ def test_baresip_calls(kind: str, rule: str, said: Path, tmp_path: Path) -> None
         outcome = far.finish()
         phone.finish_quietly()
     assert outcome.status == 0, outcome.stderr
-    assert_encrypted(outcome.call, outcome.call["encryption"]["profile"], readable=True)
+    assert_encrypted(outcome.call, readable=True)
     assert outcome.call["rx"]["lost"] == 0
     assert outcome.call["rx"]["unauthenticated"] <= CLEAR_RTCP
     assert outcome.call["rtcp"]["received"] > 0
@@ -79,7 +81,7 @@ def test_baresip_is_called(kind: str, rule: str, said: Path, tmp_path: Path) -> 
         phone.wait_for("session closed")
         phone.finish_quietly()
     assert outcome.status == 0, outcome.stderr
-    assert_encrypted(outcome.call, outcome.call["encryption"]["profile"], readable=True)
+    assert_encrypted(outcome.call, readable=True)
     assert_same(said, phone.heard)
 
 
@@ -105,7 +107,7 @@ def test_over_tls_baresip_is_offered_keys_unasked(said: Path, tmp_path: Path) ->
         phone.wait_for("session closed")
         phone.finish_quietly()
     assert outcome.status == 0, outcome.stderr
-    assert_encrypted(outcome.call, outcome.call["encryption"]["profile"], readable=False)
+    assert_encrypted(outcome.call, readable=False)
     assert_same(said, phone.heard)
 
 
@@ -129,23 +131,47 @@ def test_baresip_without_encryption_gets_sound_in_clear_or_no_call(said: Path, t
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 @pytest.mark.parametrize("who", [WE, THEY])
-@pytest.mark.parametrize("peer", ["linphonec", "baresip"])
-def test_both_directions_and_a_hold(peer: str, who: str, transport: str, tmp_path: Path) -> None:
-    """A re-INVITE keeps the keys or brings others; sound is there again after it."""
+@pytest.mark.parametrize(
+    ("peer", "codec", "rate"), [("linphonec", "pcmu", 8_000), ("linphonec", "l16", 44_100), ("baresip", "pcmu", 8_000)]
+)
+def test_both_directions_and_a_hold(peer: str, codec: str, rate: int, who: str, transport: str, tmp_path: Path) -> None:
+    """A re-INVITE keeps the keys or brings others; sound is there again after it. linphone's packets of L16 have 1764
+    bytes of sound."""
     require(peer, "openssl")
-    cell = Cell(peer=peer, who=who, codec="pcmu", transport=transport)
+    cell = Cell(peer=peer, who=who, codec=codec, transport=transport)
     if cell.empty:
         pytest.skip(cell.empty)
     made = certificates(tmp_path)
-    says, ours = (judgement.recording(tmp_path, "pcmu", 8000, seed=seed) for seed in (2, 1))
+    says, ours = (judgement.recording(tmp_path, codec, rate, seed=seed) for seed in (2, 1))
     phone: Phone
     if peer == "linphonec":
-        phone = linphone.Linphone(tmp_path, "pcmu", transport, made, says, encryption="srtp")
+        phone = linphone.Linphone(tmp_path, codec, transport, made, says, encryption="srtp")
     else:
-        phone = baresips.Baresip(tmp_path, "pcmu", transport, made, says, encryption="srtp-mand")
+        phone = baresips.Baresip(tmp_path, codec, transport, made, says, encryption="srtp-mand")
     try:
         with phone:
             findings = phone_scene(cell, tmp_path, made, phone, ours, more=("--srtp", "required"))
     finally:
         (tmp_path / "peer.log").write_text(phone.log())
     assert not findings.problems, phone.log()[-3000:]
+
+
+@pytest.mark.parametrize("encryption", ["srtp-mand", ""])
+@pytest.mark.parametrize("who", [WE, THEY])
+def test_through_kamailio_and_rtpengine(who: str, encryption: str, tmp_path: Path) -> None:
+    """Over TLS to a phone behind them that encrypts, and unasked to one that does not: rtpengine stands between."""
+    require("baresip", "openssl", "kamailio", "rtpengine")
+    cell = Cell(peer="kamailio+baresip", who=who, codec="pcmu", transport="tls")
+    made = certificates(tmp_path)
+    says, ours = (judgement.recording(tmp_path, "pcmu", 8000, seed=seed) for seed in (2, 1))
+    more = ("--srtp", "required") if encryption else ()
+    with proxy(tmp_path / "proxy", made) as site:
+        account = baresips.Account("peer", site)
+        with baresips.Baresip(tmp_path, "pcmu", "tls", made, says, account, encryption=encryption) as phone:
+            findings = phone_scene(cell, tmp_path, made, phone, ours, site, more)
+        assert not findings.problems, phone.log()[-3000:]
+    (report,) = (tmp_path / "first").glob("*.json")
+    call = json.loads(report.read_text())["calls"][0]
+    if encryption or who == WE:  # a phone without encryption offers none, and rtpengine adds none
+        assert call["encryption"]["keys"] == "sdes"
+        assert call["encryption"]["readable"] is False

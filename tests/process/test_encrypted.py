@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import make_certificates
+from tests.support.encrypted import master
 from tests.support.meddling import BY_DTLS, between, strip, without_dtls
 from tests.support.processes import LOOPBACK, receiver, sender
+from tests.support.raw_peer import PACKET, PCMU, Pace, Stream, raw_peer, rtp
+from tests.support.raw_scene import GOOD, scene
+from tests.support.text_phone import media_port
+from voip.sdp.crypto import CryptoLine
+from voip.srtp import Profile
+from voip.srtp.context import Opener, Protector
 
 pytestmark = pytest.mark.process
 
@@ -136,3 +143,94 @@ def test_keys_that_a_proxy_has_changed_are_silence_and_a_line(tmp_path: Path) ->
     assert heard.call["rx"]["received"] == 0
     assert heard.call["rx"]["unauthenticated"] > 200
     assert "Traceback" not in sent.stderr + heard.stderr
+
+
+# --- a peer whose packets are made by hand ----------------------------------------------------------------------------
+
+AES = Profile.AES_CM_128_HMAC_SHA1_80
+OLD, NEW = master(AES, 1), master(AES, 2)
+
+
+def key_line(number: int) -> str:
+    return f"a=crypto:{CryptoLine('1', AES, (OLD, NEW)[number]).serialize()}\r\n"
+
+
+def speak_by(stream: Stream, protector: Protector | None) -> None:
+    """What comes next is protected like this."""
+    stream.make = lambda it, samples: it.packet(samples) if protector is None else protector.rtp(it.packet(samples))
+
+
+def test_a_call_may_become_encrypted_change_its_key_and_go_back(tmp_path: Path) -> None:
+    """Over the wrap of the peer's numbers, too."""
+    with scene(tmp_path) as call:
+        stream, plain = call.stream, call.peer.description()
+        stream.send(20)
+        answer = stream.dialog.reinvite(plain + key_line(0))
+        assert "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" in answer
+        call.far.wait_for("is now encrypted by AES_CM_128_HMAC_SHA1_80")
+        speak_by(stream, Protector(AES, OLD))
+        stream.send(40)
+        again = stream.dialog.reinvite(plain + key_line(1))
+        assert re.findall("inline:.*", again) == re.findall("inline:.*", answer), "our own key stays"
+        stream.send(10)  # by the old key until the peer has the answer
+        speak_by(stream, Protector(AES, NEW))
+        stream.send(30)
+        assert "a=crypto" not in stream.dialog.reinvite(plain)
+        call.far.wait_for("is now not encrypted")
+        speak_by(stream, None)
+        stream.send(20)
+        heard = call.end()
+    assert heard.share() >= GOOD
+    rx = heard.outcome.call["rx"]
+    assert (rx["received"], rx["lost"], rx["unauthenticated"], rx["replayed"]) == (120, 0, 0, 0)
+
+
+def test_what_is_forged_tampered_with_or_repeated_is_not_heard(tmp_path: Path) -> None:
+    with scene(tmp_path, "--srtp", "required", more=key_line(0)) as call:
+        stream = call.stream
+        speak_by(stream, Protector(AES, OLD))
+        recorded = []
+        for _ in range(50):
+            data = stream.next()
+            stream.throw(data)
+            recorded.append(data)
+            stream.throw(data[:-1] + bytes([data[-1] ^ 1]))
+            stream.throw(stream.packet(stream.sent[-1]))  # in clear
+        for data in recorded:
+            stream.throw(data)
+        stream.send(10)
+        heard = call.end()
+    assert heard.share() >= GOOD
+    rx = heard.outcome.call["rx"]
+    assert (rx["received"], rx["lost"], rx["duplicate"]) == (60, 0, 0)
+    assert rx["unauthenticated"] + rx["replayed"] == 150
+
+
+def test_what_comes_before_the_answer_is_opened_and_what_follows_protected(tmp_path: Path) -> None:
+    """Early media of one fork, by its key; another answers the call, by another key, and both hear each other."""
+    options = ("--two-way", "--codec", "pcmu", "--output", "null", "--srtp", "required", "--duration", "1s")
+    with raw_peer() as raw, sender(tmp_path, raw.target, *options) as near:
+        invite = raw.wait("INVITE ")
+        offered = re.findall(r"a=crypto:(.*)\r\n", invite[0])
+        theirs = next(line for line in map(CryptoLine.parse, offered) if line.tag == "1")
+        destination, pace, number = (invite[1][0], media_port(invite[0])), Pace(), 0
+        for fork, packets, code, phrase in ((0, 40, 183, "Session Progress"), (1, 30, 200, "OK")):
+            body = (raw.description((PCMU,)) + key_line(fork)).replace("RTP/AVP", "RTP/SAVP")
+            raw.answer(invite, code, phrase, body=body)
+            if code == 200:
+                raw.wait("ACK ")
+            protector = Protector(AES, (OLD, NEW)[fork])
+            for _ in range(packets):
+                pace.wait()
+                data = rtp(number, number * PACKET, b"\x10" * PACKET, ssrc=7 + fork, payload_type=PCMU)
+                raw.rtp.sendto(protector.rtp(data), destination)
+                number += 1
+        media, opener = raw.media(20), Opener(AES, theirs.master)
+        opened = [opener.rtp(data) for data in media if data[1] & 0x7F == PCMU]
+        raw.answer(raw.wait("BYE "), 200, "OK")
+        sent = near.finish()
+    assert sent.status == 0, sent.stderr
+    assert opened
+    assert all(len(data) == 12 + PACKET for data in opened)
+    assert sent.call["rx"]["unauthenticated"] == 0
+    assert sent.call["rx"]["received"] >= 60

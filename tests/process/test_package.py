@@ -19,7 +19,14 @@ import pytest
 from tests.support.processes import LOOPBACK, READY, ROOT, Program, free_ports
 
 COMMANDS = ("voip-receiver", "voip-sender")
-EXTRAS = {"sound": {"pyaudio"}, "opus": {"av"}, "g722": {"g722"}, "dns": {"dnspython"}}
+EXTRAS = {
+    "sound": {"pyaudio"},
+    "opus": {"av"},
+    "g722": {"g722"},
+    "dns": {"dnspython"},
+    "secure": {"pylibsrtp", "pyopenssl", "cryptography", "cffi", "pycparser"}
+    | ({"typing-extensions"} if sys.version_info < (3, 13) else set()),
+}
 INDEX_IS_AWAY = re.compile("No matching distribution|Could not find|onnection|resolution|Failed to (?:fetch|resolve)")
 PATIENCE = 300.0  # seconds that an installation may take: most of it is the network's
 

@@ -10,25 +10,11 @@ import pytest
 from tests.support.processes import LOOPBACK, receiver, sender
 from tests.support.raw_peer import L16, PCMU, Dialog, raw_peer, rtp
 from tests.support.raw_scene import scene
-from tests.support.text_phone import status, value
 
 pytestmark = pytest.mark.process
 
 GOOD = 0.95  # share of the packets heard, on a machine that has other things to do
 SETTLED = 0.3  # seconds after which nothing of the old agreement is on its way any more
-
-
-def reinvite(dialog: Dialog, body: str) -> str:
-    """Offer this in the call; the answer, acknowledged."""
-    dialog.number += 1
-    known = {"call_id": dialog.call_id, "to": dialog.remote, "number": dialog.number}
-    request = dialog.peer.request("INVITE", dialog.target, body=body, **known)  # type: ignore[arg-type]
-    answer = dialog.peer.ask(request, dialog.target)
-    assert answer is not None
-    assert status(answer) == 200, answer
-    assert value(answer, "Call-ID") == dialog.call_id
-    dialog.peer.send(dialog.peer.request("ACK", dialog.target, **known), dialog.target)  # type: ignore[arg-type]
-    return answer
 
 
 def move(dialog: Dialog) -> socket.socket:
@@ -43,7 +29,7 @@ def test_a_receiver_follows_its_caller_to_another_address_at_once(tmp_path: Path
     with scene(tmp_path) as call:
         call.stream.send(30)
         old = move(call.stream.dialog)
-        reinvite(call.stream.dialog, call.peer.description((L16,)))
+        call.stream.dialog.reinvite(call.peer.description((L16,)))
         call.stream.send(40)
         old.sendto(rtp(call.stream.sequence, call.stream.timestamp, bytes(640), ssrc=0xBAD), call.stream.dialog.media)
         old.close()
@@ -58,7 +44,7 @@ def test_a_receiver_plays_another_codec_from_then_on(tmp_path: Path) -> None:
     with scene(tmp_path) as call:
         stream = call.stream
         stream.send(30)
-        answer = reinvite(stream.dialog, call.peer.description((PCMU,)))
+        answer = stream.dialog.reinvite(call.peer.description((PCMU,)))
         assert "RTP/AVP 0\r\n" in answer
         for _ in range(40):
             stream.pace.wait()
@@ -75,7 +61,7 @@ def test_a_sender_rests_on_hold_and_resumes_at_another_address_with_another_code
     with raw_peer() as phone, sender(tmp_path, phone.target, "--duration", "20s") as near:
         dialog = phone.take_call()
         phone.media(5)
-        held = reinvite(dialog, phone.description((L16,)) + "a=sendonly\r\n")
+        held = dialog.reinvite(phone.description((L16,)) + "a=sendonly\r\n")
         assert "a=recvonly" in held or "a=inactive" in held
         quiet_from = time.monotonic() + SETTLED
         phone.rtp.settimeout(0.05)
@@ -88,7 +74,7 @@ def test_a_sender_rests_on_hold_and_resumes_at_another_address_with_another_code
             late += time.monotonic() > quiet_from
         assert late == 0
         move(dialog).close()
-        resumed = reinvite(dialog, phone.description((PCMU,)) + "a=recvonly\r\n")
+        resumed = dialog.reinvite(phone.description((PCMU,)) + "a=recvonly\r\n")
         assert "a=sendonly" in resumed
         packets = phone.media(10)
         assert {packet[1] & 0x7F for packet in packets} == {PCMU}

@@ -134,6 +134,22 @@ class Dialog:
             method, self.target, *headers, call_id=self.call_id, to=self.remote, number=self.number
         )
 
+    def reinvite(self, body: str) -> str:
+        """Offer this in the call; the answer, acknowledged."""
+        answer = self.peer.ask(self._repeated("INVITE", body), self.target)
+        assert answer is not None
+        assert status(answer) == 200, answer
+        assert value(answer, "Call-ID") == self.call_id
+        self.number -= 1
+        self.peer.send(self._repeated("ACK"), self.target)
+        return answer
+
+    def _repeated(self, method: str, body: str = "") -> bytes:
+        self.number += 1
+        return self.peer.request(
+            method, self.target, body=body, call_id=self.call_id, to=self.remote, number=self.number
+        )
+
     def bye(self) -> int | None:
         """Hang up; the status of the answer."""
         return status(self.peer.ask(self.request("BYE"), self.target))

@@ -56,12 +56,15 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(folder: Path, *arguments: str, fec: bool = False, ports: tuple[int, range] | None = None) -> Iterator[Scene]:
-    """A call that has just been taken. `fec`: FlexFEC is agreed on, with the payload type 127."""
+def scene(
+    folder: Path, *arguments: str, fec: bool = False, ports: tuple[int, range] | None = None, more: str = ""
+) -> Iterator[Scene]:
+    """A call that has just been taken. `fec`: FlexFEC is agreed on, with the payload type 127. `more`: further lines of
+    the peer's description."""
     options = ("--output", "heard.wav", "--latency", PATIENT, *arguments)
     with receiver(folder, *options, ports=ports) as far, raw_peer() as peer:
         description = peer.description((L16, FEC) if fec else (L16,))
-        dialog = peer.call((far.host, far.sip_port), description)
+        dialog = peer.call((far.host, far.sip_port), description + more)
         assert (f"a=rtpmap:{FEC} " in dialog.opening) == fec
         yield Scene(folder, far, peer, Stream(dialog))
 

@@ -79,7 +79,7 @@ class RtcpSession:
         return self._peer.left
 
     def stats(self, ip_header: int) -> SessionStats:
-        """The RTCP figures; `ip_header`: bytes of the IP and UDP headers of each datagram sent."""
+        """The RTCP figures; `ip_header`: bytes of the IP and UDP headers, and of SRTCP, of each datagram sent."""
         return SessionStats(
             rtcp_sent=self.sent,
             rtcp_sent_ip_bytes=self.sent_bytes + self.sent * ip_header,

@@ -14,23 +14,25 @@ RTP_HEADER = 12
 """Bytes (RFC 3550 section 5.1)."""
 
 
-def header_rate(host: str | None, ptime: float) -> float:
-    """Bit/s that the headers of a stream to this host take, for packets of `ptime` seconds."""
+def header_rate(host: str | None, ptime: float, tag: int = 0) -> float:
+    """Bit/s that the headers of a stream to this host take, for packets of `ptime` seconds; `tag`: bytes by which SRTP
+    makes each longer."""
     address = parse_ip(host)
-    return 8 * (IP_UDP_HEADER[6 if address is not None and address.version == 6 else 4] + RTP_HEADER) / ptime
+    return 8 * (IP_UDP_HEADER[6 if address is not None and address.version == 6 else 4] + RTP_HEADER + tag) / ptime
 
 
-def receive_limit(description: SessionDescription, media: MediaDescription, ptime: float) -> int | None:
+def receive_limit(description: SessionDescription, media: MediaDescription, ptime: float, tag: int = 0) -> int | None:
     """Bit/s that the describing side wants to receive, all headers included; None without a limit.
 
-    The least of AS and TIAS: they say the same in two ways. `ptime`: seconds per packet, for the headers of TIAS.
+    The least of AS and TIAS: they say the same in two ways. `ptime`: seconds per packet, for the headers of TIAS; `tag`
+    as for `header_rate`.
     """
     limits = []
     kilobits, payload = description.bandwidth(media, "AS"), description.bandwidth(media, "TIAS")
     if kilobits is not None:
         limits.append(kilobits * 1000)
     if payload is not None:
-        limits.append(payload + round(header_rate(description.host(media), ptime)) if payload else 0)
+        limits.append(payload + round(header_rate(description.host(media), ptime, tag)) if payload else 0)
     return min(limits, default=None)
 
 

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voip.errors import ProtocolError
-from voip.sdp.description import printable
 from voip.srtp import MasterKey, Profile
 from voip.srtp.keys import MAX_LIFETIME
 
 CRYPTO = "crypto"
 """The name of the attribute."""
-SUITES = (Profile.AEAD_AES_256_GCM, Profile.AEAD_AES_128_GCM, Profile.AES_CM_128_HMAC_SHA1_80)
-"""In the order in which they are offered, the strongest first."""
+SUITES = (Profile.AES_CM_128_HMAC_SHA1_80, Profile.AEAD_AES_256_GCM, Profile.AEAD_AES_128_GCM)
+"""In the order in which they are offered. The first is the one that every implementation has, and whose key in base64
+needs no padding: rtpengine leaves that out unless it is told otherwise, and baresip reads another key then."""
 MAX_LINES = 32
 """a=crypto lines of one media line that are read: there are not as many suites."""
 MAX_LIFETIME_BITS = 48
@@ -27,7 +27,7 @@ _METHOD = "inline:"
 _NEEDED_NOTHING = re.compile(r"KDR=0|FEC_ORDER=FEC_SRTP|WSH=[0-9]+|-.*")
 """Session parameters that change nothing here, or that may be ignored (RFC 4568 sections 6.3.1, 6.3.4, 6.3.6, 6.3.7).
 All others would have to be kept to: UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP, UNAUTHENTICATED_SRTP above all."""
-_SHOWN = 40
+_SHOWN = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,10 @@ class CryptoLine:
             raise ProtocolError("a=crypto without a tag")
         profile = next((known for known in SUITES if known.sdes == suite), None)
         if profile is None:
-            raise ProtocolError(f"unknown crypto-suite {printable(suite, _SHOWN)}")
+            raise ProtocolError(f"unknown crypto-suite {_shown(suite)}")
         refused = [each for each in parameters if not _NEEDED_NOTHING.fullmatch(each)]
         if refused:
-            raise ProtocolError(
-                f"{suite} with {printable(refused[0].partition('=')[0], _SHOWN)}, which is not supported"
-            )
+            raise ProtocolError(f"{suite} with {_shown(refused[0].partition('=')[0])}, which is not supported")
         return CryptoLine(tag, profile, _parse_key(key, profile))
 
     def serialize(self) -> str:
@@ -75,6 +73,11 @@ def parse_lines(values: list[str]) -> tuple[list[CryptoLine], list[str]]:
         else:
             lines[line.tag] = line
     return list(lines.values()), problems
+
+
+def _shown(name: str) -> str:
+    """A name for people; what is none might be a part of a key in the wrong place."""
+    return name if _SHOWN.fullmatch(name) else "of a name that cannot be read"
 
 
 def _parse_key(text: str, profile: Profile) -> MasterKey:

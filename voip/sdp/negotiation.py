@@ -276,9 +276,9 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     description, media = agreed.description, agreed.media
     remote = (description.host(media) or "", media.port)
     fec, audio = agreed.fec, _audio_format(agreed, capabilities)
-    limit = receive_limit(description, media, audio.ptime)
+    limit = receive_limit(description, media, audio.ptime, agreed.terms.tag_length)
     if limit is not None:
-        payload_rate = int(limit - header_rate(remote[0], audio.ptime))
+        payload_rate = int(limit - header_rate(remote[0], audio.ptime, agreed.terms.tag_length))
         audio = replace(audio, codec=audio.codec.limited(max(0, payload_rate)))
     direction = agreed.direction.limited_to(description.direction(media).reversed())
     if limit == 0:  # RFC 3264 section 5: no media is to be sent

@@ -48,6 +48,12 @@ class Terms:
     note: str = ""
     dtls: OwnDtls | None = None
 
+    @property
+    def tag_length(self) -> int:
+        """Bytes by which packets become longer."""
+        keys = None if self.security is None else self.security.keys
+        return 0 if keys is None else keys.profile.tag_length
+
 
 def secure_offer(
     media: MediaDescription, capabilities: Capabilities, endpoint: Endpoint, before: NegotiatedMedia | None

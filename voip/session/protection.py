@@ -92,34 +92,40 @@ class Protection:
         return self._open(data, Opener.rtcp)
 
     def _open(self, data: bytes, opened: _Open) -> bytes | None:
-        if self._previous is not None:
-            return self._open_in_between(self._previous, data, opened)
-        if self._opener is None:
-            if not self._protects:
-                return data
-            self.unauthenticated += 1
-            return None
-        try:
-            return opened(self._opener, data)
-        except Replayed:
+        if not self._protects:
+            return self._open_plain(data, opened)
+        problem: ProtocolError = NotAuthentic("there is no key yet")
+        if self._opener is not None:
+            try:
+                found = opened(self._opener, data)
+            except ProtocolError as error:
+                problem = error
+            else:
+                self._previous = None
+                return found
+        if self._previous is not None and (found_before := _try(self._previous, data, opened)) is not None:
+            return found_before
+        if isinstance(problem, Replayed):
             self.replayed += 1
-        except NotAuthentic:
+        else:
             self.unauthenticated += 1
         return None
 
-    def _open_in_between(self, previous: Opener, data: bytes, opened: _Open) -> bytes | None:
-        """By the key before; the first packet that it does not open and the new one does ends its time."""
-        try:
-            return opened(previous, data)
-        except Replayed:
-            self.replayed += 1
-            return None
-        except NotAuthentic:
+    def _open_plain(self, data: bytes, opened: _Open) -> bytes:
+        """What the peer still sends by the last key must not be played as noise; the first packet that it does not open
+        ends that."""
+        if self._previous is not None:
+            if (found := _try(self._previous, data, opened)) is not None:
+                return found
             self._previous = None
-        found = self._open(data, opened)
-        if found is None:
-            self._previous = previous
-        return found
+        return data
+
+
+def _try(opener: Opener, data: bytes, opened: _Open) -> bytes | None:
+    try:
+        return opened(opener, data)
+    except ProtocolError:
+        return None
 
 
 def _local(keys: SrtpKeys | None) -> tuple[Profile, MasterKey] | None:

@@ -25,6 +25,8 @@ MIN_RECEIVED_BYTES = 8
 """Size of the shortest datagram that is accepted: an empty RTCP receiver report (RFC 3550 section 6.4.2)."""
 MAX_RECEIVED_BYTES = 8192
 """Size of the longest RTP packet that is accepted: 20 ms of L16 at 96 kHz in stereo are 7680. Bounds all memory."""
+SRTCP_INDEX = 4
+"""Bytes by which SRTCP is longer than RTCP, besides the tag (RFC 3711 section 3.4)."""
 
 
 class RtpSession:
@@ -100,9 +102,10 @@ class RtpSession:
     @property
     def stats(self) -> SessionStats:
         """A snapshot of the counters; `icmp_errors` and `overruns` are counted elsewhere and 0 here."""
-        rtcp = self.rtcp_session
+        rtcp, tag = self.rtcp_session, self.media.tag_length
+        around = self._latch.ip_header + (tag + SRTCP_INDEX if tag else 0)
         return replace(
-            SessionStats() if rtcp is None else rtcp.stats(self._latch.ip_header),
+            SessionStats() if rtcp is None else rtcp.stats(around),
             malformed=self.malformed,
             foreign=self.foreign,
             unknown_payload_type=self.unknown_payload_type,

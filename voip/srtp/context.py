@@ -24,6 +24,8 @@ another SSRC each time that a call is resumed does not reach it."""
 ALWAYS_TRIED = 100
 """Packets of an unknown SSRC that do not authenticate and are tried once more, as those of a stream that has wrapped;
 after them only each ALWAYS_TRIED-th is: a flood must not cost twice."""
+LONGEST = 8192 + 256
+"""Bytes of the longest packet with what protection adds: more than a media port accepts (`voip.session`)."""
 HALF = 0x8000
 """Half of the sequence numbers: from one to another that is farther away, they have wrapped (RFC 3711 appendix A)."""
 _SSRC = struct.Struct("!4xI")
@@ -156,11 +158,26 @@ def _session(profile: Profile, master: MasterKey, *, inbound: bool) -> pylibsrtp
     direction = Policy.SSRC_ANY_INBOUND if inbound else Policy.SSRC_ANY_OUTBOUND
     policy = Policy(key=master.key + master.salt, ssrc_type=direction, srtp_profile=profiles[profile])
     policy.window_size = REPLAY_WINDOW
-    return Session(policy)
+    session = Session(policy)
+    _widen(session)
+    return session
+
+
+def _widen(session: pylibsrtp.Session) -> None:
+    """Give it room for packets of more than its usual 1500 bytes, as linphone sends them of L16.
+
+    Where another version of the library has no such fields nothing is changed, and longer packets are refused.
+    """
+    from pylibsrtp._binding import ffi
+
+    fields = vars(session)  # it has no argument for this
+    if {"_cdata", "_buffer"} <= fields.keys():
+        room = ffi.new("char[]", LONGEST)
+        fields.update(_cdata=room, _buffer=ffi.buffer(room))
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What a call of libsrtp raises; ValueError is for a packet beyond its buffer of 1500 bytes."""
+    """What a call of libsrtp raises; ValueError is for a packet beyond its buffer."""
     from pylibsrtp import Error
 
     return Error, ValueError

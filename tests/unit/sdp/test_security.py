@@ -87,7 +87,7 @@ def test_both_sides_come_to_the_same_keys(offerer: SrtpRule, answerer: SrtpRule)
     offer, answer, media = agree(able(offerer), able(answerer))
     assert media.security is not None
     assert (media.security.agreement, media.security.readable) == (KeyAgreement.SDES, False)
-    assert suites(answer) == [GCM_256]
+    assert suites(answer) == [AES]
     assert answer.media[0].profile == offer.media[0].profile == media.profile
 
 
@@ -159,10 +159,10 @@ def test_keys_taken_out_of_the_answer_end_in_clear_or_in_a_refusal() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        f"7 AEAD_AES_256_GCM inline:{60 * 'A'}",
+        f"7 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'}",
         f"1 AEAD_AES_128_GCM inline:{38 * 'A'}==",
-        f"1 AEAD_AES_256_GCM inline:{40 * 'A'}",
-        f"1 AEAD_AES_256_GCM inline:{58 * 'A'}== UNENCRYPTED_SRTP",
+        f"1 AES_CM_128_HMAC_SHA1_80 inline:{36 * 'A'}",
+        f"1 AES_CM_128_HMAC_SHA1_80 inline:{40 * 'A'} UNENCRYPTED_SRTP",
     ],
 )
 def test_keys_in_the_answer_that_were_not_offered_end_the_call(line: str) -> None:
@@ -248,3 +248,14 @@ def test_an_encrypted_session_is_offered_encrypted_again() -> None:
     assert (again.media[0].profile, suites(again)) == ("RTP/SAVP", list(SUITES))
     _, media = make_answer(make_offer(able(), ALICE), able(), clear)
     assert make_offer(able(), clear, before=media).media[0].profile == "RTP/AVP"
+
+
+def test_a_limit_of_the_bit_rate_counts_the_tags_of_encryption() -> None:
+    opus = replace(able(), codecs=tuple(codecs.offerable(("opus",), 48000, 1, 64_000)))
+    clear = replace(opus, srtp=SrtpRule.OFF)
+    offer = make_offer(opus, ALICE)
+    offer.media[0].bandwidths["AS"] = 50
+    rates = [make_answer(offer, capabilities, BOB)[1].audio.codec.bitrate for capabilities in (clear, opus)]
+    assert rates[0] is not None
+    assert rates[1] is not None
+    assert rates[0] - rates[1] == 8 * AES.tag_length / 0.02

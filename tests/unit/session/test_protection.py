@@ -158,8 +158,8 @@ def test_without_protection_all_passes_as_it_is() -> None:
 
 def test_what_cannot_be_protected_is_not_sent() -> None:
     protection = Protection(security(1, 2))
-    assert protection.media(RtpPacket(0, 1, 0, 5, bytes(1500)).serialize()) is None
-    assert protection.rtcp(b"\x80\xc9" + bytes(1500)) is None
+    assert protection.media(RtpPacket(0, 1, 0, 5, bytes(9000)).serialize()) is None
+    assert protection.rtcp(b"\x80\xc9" + bytes(9000)) is None
 
 
 def test_the_ssrc_of_keep_alives_is_that_of_no_stream() -> None:
@@ -191,6 +191,26 @@ def test_new_keys_take_over_when_the_peer_uses_them() -> None:
     assert w.session.stats.unauthenticated == 1
     w.send(packet(30))
     assert w.session.stats.unauthenticated == 2
+
+
+@pytest.mark.parametrize("first", [0, 2900, 2999, 40000])
+def test_new_keys_may_come_with_numbers_that_begin_anew(first: int) -> None:
+    """To the context before they are numbers that came, or are too old."""
+    protection, old, new = Protection(security(1, 2)), Protector(AES, key(2)), Protector(AES, key(3))
+
+    def data(number: int) -> bytes:
+        return RtpPacket(0, number, 0, SSRC, b"sound").serialize()
+
+    for number in range(3000):
+        assert protection.open_rtp(old.rtp(data(number)))
+    protection.update(security(1, 3))
+    assert protection.open_rtp(old.rtp(data(3000))) == data(3000)
+    for number in range(first, first + 10):
+        assert protection.open_rtp(new.rtp(data(number))) == data(number)
+    assert (protection.unauthenticated, protection.replayed) == (0, 0)
+    protection.update(None)
+    assert protection.open_rtp(new.rtp(data(first + 10))) == data(first + 10)
+    assert protection.open_rtp(data(first)) == data(first)
 
 
 def test_the_same_keys_go_on_where_they_were() -> None:
@@ -249,3 +269,15 @@ def test_a_flood_with_the_address_of_the_peer_costs_the_call_nothing() -> None:
     assert (
         stats.unauthenticated + stats.replayed == 2000
     )  # a number that has come is refused before its tag is looked at
+
+
+def test_the_bytes_of_reports_are_those_on_the_wire() -> None:
+    counts = []
+    for terms in (None, security(1, 2)):
+        session = RtpSession(media(security=terms, direction=Direction.SENDRECV), cname="here", rng=random.Random(1))
+        session.start_reports(100.0)
+        reports = session.rtcp_to_send(110.0)
+        sent = [session.protection.rtcp(report) for report in reports]
+        assert sum(28 + len(each) for each in sent if each) == session.stats.rtcp_sent_ip_bytes > 0
+        counts.append(session.stats.rtcp_sent_ip_bytes)
+    assert counts[1] - counts[0] == 14

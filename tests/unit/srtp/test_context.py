@@ -11,6 +11,7 @@ from tests.support.srtp_reference import RTP_LABELS, SessionKeys
 from voip.errors import ProtocolError
 from voip.rtcp.packets import ReceiverReport
 from voip.rtp import RtpPacket
+from voip.session import MAX_RECEIVED_BYTES
 from voip.srtp import MasterKey, Profile
 from voip.srtp.context import (
     ALWAYS_TRIED,
@@ -259,11 +260,20 @@ def test_no_length_of_rubbish_ends_in_another_error(profile: Profile, length: in
 
 def test_a_packet_that_is_too_long_or_none_is_not_sent() -> None:
     protector, _ = both()
-    for datagram in (packet(1, payload=bytes(1500)), b"", b"\x80"):
+    for datagram in (packet(1, payload=bytes(9000)), b"", b"\x80"):
         with pytest.raises(ProtocolError):
             protector.rtp(datagram)
         with pytest.raises(ProtocolError):
             protector.rtcp(datagram)
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_packets_as_long_as_a_port_accepts_pass(profile: Profile) -> None:
+    """linphone fills 1764 bytes with 20 ms of L16 at 44.1 kHz."""
+    protector, opener = both(profile)
+    for number, size in enumerate((1140, 1488, 1764, MAX_RECEIVED_BYTES - 12 - profile.tag_length)):
+        sent = packet(number, payload=bytes(size))
+        assert opener.rtp(protector.rtp(sent)) == sent
 
 
 def test_a_number_is_protected_once() -> None:
