@@ -24,7 +24,7 @@ EXTRAS = {
     "opus": {"av"},
     "g722": {"g722"},
     "dns": {"dnspython"},
-    "secure": {"pylibsrtp", "pyopenssl", "cryptography", "cffi", "pycparser"}
+    "secure": {"pylibsrtp", "pyopenssl", "cryptography", "cffi", "pycparser", "spake2"}
     | ({"typing-extensions"} if sys.version_info < (3, 13) else set()),
 }
 INDEX_IS_AWAY = re.compile("No matching distribution|Could not find|onnection|resolution|Failed to (?:fetch|resolve)")

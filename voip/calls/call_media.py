@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,8 +26,8 @@ from voip.session import RtpSession
 from voip.sip.grammar import format_host
 from voip.stats import ReceiverStats
 
-CNAME_BITS = 96
-"""Of a CNAME that is new for each call (RFC 7022 section 4.2)."""
+CNAME_BYTES = 12
+"""Of a CNAME that is new for each call, in base64 (RFC 7022 sections 4.2 and 5)."""
 SSRC_BITS = 32
 SESSION_ID_BITS = 31
 """Of the session id in our descriptions, which some phones read as a signed number."""
@@ -78,7 +79,7 @@ class CallMedia:
             ip_version=transport.ip_version,
             ssrc=self._rng.getrandbits(SSRC_BITS),
             fec_ssrc=self._rng.getrandbits(SSRC_BITS),
-            cname=f"{self._rng.getrandbits(CNAME_BITS):024x}",
+            cname=base64.b64encode(self._rng.randbytes(CNAME_BYTES)).decode(),
             session_id=self._rng.getrandbits(SESSION_ID_BITS),
             session_version=1,
             sip_encrypted=sip_encrypted,

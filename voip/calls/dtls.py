@@ -149,6 +149,7 @@ class CallDtls:
         endpoint = self._endpoint
         if endpoint is None:
             return
+        self._send(endpoint)  # first: with the keys sound goes out by another thread, and must not overtake it
         for event in endpoint.take_events():
             self._handle(event)
         if self._proof is not None:
