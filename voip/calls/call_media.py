@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,8 +28,8 @@ from voip.sip import IncomingCall
 from voip.sip.grammar import format_host
 from voip.stats import ReceiverStats
 
-CNAME_BITS = 96
-"""Of a CNAME that is new for each call (RFC 7022 section 4.2)."""
+CNAME_BYTES = 12
+"""Of a CNAME that is new for each call, in base64 (RFC 7022 sections 4.2 and 5)."""
 SSRC_BITS = 32
 SESSION_ID_BITS = 31
 """Of the session id in our descriptions, which some phones read as a signed number."""
@@ -80,7 +81,7 @@ class CallMedia:
             ip_version=transport.ip_version,
             ssrc=self._rng.getrandbits(SSRC_BITS),
             fec_ssrc=self._rng.getrandbits(SSRC_BITS),
-            cname=f"{self._rng.getrandbits(CNAME_BITS):024x}",
+            cname=base64.b64encode(self._rng.randbytes(CNAME_BYTES)).decode(),
             session_id=self._rng.getrandbits(SESSION_ID_BITS),
             session_version=1,
             sip_encrypted=sip_encrypted,
@@ -191,9 +192,12 @@ class CallMedia:
             self._console.say(1, text)
             if encryption_object(media) != encryption_object(before):
                 self._console.say(0, f"media of {call.record.peer} is now {', '.join(encryption_parts(media))}")
-            if call.established is None:
-                call.lines[0].renegotiate(media)
-                return
+            self._go_on(call, media)
+
+    def _go_on(self, call: Call, media: NegotiatedMedia) -> None:
+        if call.established is None:
+            call.lines[0].renegotiate(media)
+        else:
             call.renegotiate(media, self._network.loop.now())
 
     def say_bye(self, call: Call) -> None:
@@ -210,13 +214,17 @@ class CallMedia:
 
     def _use_keys(self, call: Call) -> None:
         """A handshake has brought keys, the first ones or others."""
-        if call.lines and call.ending is None:
-            self.renegotiate(call, call.lines[0].media)
+        if not call.lines or call.ending is not None or call.dtls is None:
+            return
+        media = call.dtls.secured(call.lines[0].media)
+        self._console.say(0, "\n".join(f"  {part}" for part in encryption_parts(media)))
+        self._go_on(call, media)
 
     def _tell_string(self, call: Call, text: str) -> None:
         self._console.event(
             "short_string",
-            f"{call.record.peer}: compare by voice, to know that nobody is in between: {text}",
+            f"short string {text}   {call.record.peer}\n"
+            "  compare it by voice: if it is the same there, nobody is in between",
             call_id=call.call_id,
             string=text,
         )

@@ -43,8 +43,9 @@ class DtlsIdentity:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told, always from the event loop: that there are keys, or others, or that the short string is known; that
-    there will be none, for people, and whether that is because the peer is not who it should be."""
+    """Who is told: that there are keys, or others, at once, for the next datagram may need them; and, a moment later,
+    that there will be none, for people, and whether that is because the peer is not who it should be; that the short
+    string is known; that the peer has ended the association."""
 
     on_keys: Callable[[], object]
     on_failed: Callable[[str, bool], object]
@@ -61,11 +62,13 @@ class CallDtls:
         self._transport: MediaTransport | None = None
         self._terms: AssociationTerms | None = None
         self._connected: Connected | None = None
+        self._remote: tuple[str, int] | None = None
+        self._behind: tuple[str, int] | None = None  # what the peer's description named when the handshake was done
         self._proof: Proof | None = None
         self._proof_at: float | None = None  # when it begins, if it has to wait
         self._keys: SrtpKeys | None = None
         self._failure: tuple[str, bool] | None = None
-        self._closed = False
+        self._closed = self._agreeing = False
 
     def agree(self, media: NegotiatedMedia, transport: MediaTransport) -> NegotiatedMedia:
         """Offer and answer say this of the media on that port; the same with the keys, if they are there already."""
@@ -86,8 +89,11 @@ class CallDtls:
             self._keys = self._proof = self._connected = self._proof_at = None
         self._terms = terms
         usable = media.remote[1] and media.remote[0] not in ("0.0.0.0", "::")
-        self._endpoint.agree(terms, _bare(media.remote) if usable else None, self._loop.now())
+        self._remote = _bare(media.remote) if usable else None
+        self._agreeing = True  # the keys that come of it are returned
+        self._endpoint.agree(terms, self._remote, self._loop.now())
         self._pump()
+        self._agreeing = False
         return self.secured(media)
 
     def secured(self, media: NegotiatedMedia) -> NegotiatedMedia:
@@ -96,7 +102,7 @@ class CallDtls:
         if security is None or security.association is None or self._keys is None or connected is None:
             return media
         secured = replace(media, security=replace(security, keys=self._keys, proved=self._proved))
-        hidden = connected.role is Role.SERVER and media.remote[1] and connected.remote != _bare(media.remote)
+        hidden = connected.role is Role.SERVER and _bare(media.remote) == self._behind != connected.remote
         return replace(secured, remote=connected.remote) if hidden else secured
 
     @property
@@ -143,6 +149,7 @@ class CallDtls:
         endpoint = self._endpoint
         if endpoint is None:
             return
+        self._send(endpoint)  # first: with the keys sound goes out by another thread, and must not overtake it
         for event in endpoint.take_events():
             self._handle(event)
         if self._proof is not None:
@@ -159,7 +166,7 @@ class CallDtls:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Connected):
-            self._connected = event
+            self._connected, self._behind = event, self._remote
             self._begin_proof(event)
         elif isinstance(event, Received):
             if self._proof is not None and self._proof_at is None:  # else it comes again
@@ -200,7 +207,8 @@ class CallDtls:
 
     def _release(self, connected: Connected) -> None:
         self._keys = connected.keys
-        self._loop.post(self._listeners.on_keys)
+        if not self._agreeing:
+            self._listeners.on_keys()
 
     def _fail(self, reason: str, is_identity: bool) -> None:
         self._failure = reason, is_identity

@@ -21,8 +21,8 @@ DTLS_PROFILES = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 FINGERPRINT, SETUP, TLS_ID = "fingerprint", "setup", "tls-id"
 MAX_FINGERPRINTS = 16
 """Fingerprints of one media line that are read: one for each hash function is usual."""
-TLS_ID_LENGTH = 22
-"""Characters of 6 bits: RFC 8842 section 4 demands 120 bits at least, and an INVITE is to fit into a datagram."""
+TLS_ID_LENGTH = 20
+"""Characters of 6 bits: RFC 8842 section 4 demands 120 bits, and an INVITE is to fit into a datagram."""
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_-]{20,255}")
 _ANSWERS = {"active": Role.SERVER, "passive": Role.CLIENT}
 """Our role by what an answer says of its side (RFC 4145 section 4.1): active is the client."""

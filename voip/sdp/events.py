@@ -32,10 +32,13 @@ def offered_event_rates(codecs: Sequence[Codec]) -> tuple[int, ...]:
 
 
 def add_events(media: MediaDescription, number: str, clock_rate: int) -> None:
-    """Add a format of telephone events."""
+    """Add a format of telephone events; a second one without the list, which it has by default (RFC 4733 section
+    2.4.1): an INVITE is to fit into a datagram."""
+    first = not all_events(media)
     media.formats.append(number)
     media.attributes.append(("rtpmap", f"{number} {TELEPHONE_EVENT}/{clock_rate}"))
-    media.attributes.append(("fmtp", f"{number} {EVENTS}"))
+    if first:
+        media.attributes.append(("fmtp", f"{number} {EVENTS}"))
 
 
 def all_events(media: MediaDescription) -> dict[int, str]:

@@ -171,6 +171,9 @@ def test_sound_goes_where_a_peer_behind_a_nat_has_proved_itself() -> None:
     again = alice.agree("bob", BOB)
     assert again.keys is not None
     assert alice.media.remote == NAT
+    moved = ("192.0.2.77", 5000)
+    alice.agree("bob", moved)
+    assert alice.media.remote == moved, "it says itself where it is now"
 
 
 def test_the_same_password_brings_keys() -> None:

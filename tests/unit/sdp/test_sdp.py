@@ -133,7 +133,6 @@ def test_our_offer_names_codecs_in_order_with_static_and_dynamic_numbers() -> No
         "a=rtpmap:101 telephone-event/48000",
         "a=fmtp:101 0-15",
         "a=rtpmap:102 telephone-event/8000",
-        "a=fmtp:102 0-15",
         "a=ptime:10",
         "a=sendonly",
         "a=ssrc:286331153 cname:alice@192.0.2.1",
