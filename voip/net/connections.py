@@ -82,15 +82,19 @@ class Connections:
         except OSError:  # the peer has gone again, or no file descriptor is left
             return
         sock.setblocking(False)
-        address = Address(protocol, learned(source), source[1])
-        if address in self._open or not self._make_room(incoming=True):
+        try:
+            address = Address(protocol, learned(source), source[1])
+            if address in self._open or not self._make_room(incoming=True):
+                sock.close()
+                return
+            layer: Plain | TlsLayer = Plain()
+            if protocol == "tls":
+                assert self._tls.server is not None
+                layer = TlsLayer(self._tls.server, None)
+            self._add(sock, address, layer, incoming=True)
+        except Exception:
             sock.close()
-            return
-        layer: Plain | TlsLayer = Plain()
-        if protocol == "tls":
-            assert self._tls.server is not None
-            layer = TlsLayer(self._tls.server, None)
-        self._add(sock, address, layer, incoming=True)
+            raise
 
     # --- time -----------------------------------------------------------------------------------------------------
 
