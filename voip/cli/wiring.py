@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,10 +61,10 @@ def make_user_agent(
     *,
     max_calls: int = 1,
     accepts_calls: bool = True,
-    allowed: Callable[[str], bool] = lambda host: True,
-    users: Mapping[str, str] | None = None,
 ) -> UserAgent:
-    """A user agent on this network, with the account of the options, for the calls of this table."""
+    """A user agent on this network, with the account of the options, for the calls of this table. Who may call it is
+    what a receiver's options say."""
+    receiver = options if isinstance(options, ReceiverOptions) else None
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip.sip_address,
@@ -72,9 +72,10 @@ def make_user_agent(
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
-        allowed=allowed,
+        allowed=receiver.allowed if receiver else lambda host: True,
+        trusted=receiver.trusted if receiver else lambda host: False,
         credentials=options.credentials,
-        users=users,
+        users=receiver.users if receiver else None,
         account=options.account,
         registrar=options.registrar,
         proxies=options.proxies,

@@ -35,11 +35,11 @@ class UserAgent:
     """Makes and answers calls over UDP, TCP and TLS.
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
-    `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
-    may be dropped for a new one (its peer is gone without a BYE); `users` (name to password): callers have to
-    authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
-    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`. `bye_headers(call_id)` is asked for
-    header fields when our BYE is sent, or our 200 to the peer's."""
+    `allowed(host)` says who may call, `trusted(host)` which hosts stand for many callers (a PBX); `replaceable(call_id,
+    source, caller)` whether a call that takes up the last room may be dropped for a new one (its peer is gone without a
+    BYE); `users` (name to password): callers have to authenticate as one of them; `credentials` our own; calls are made
+    in the name of `account`, which `register` makes reachable at `registrar`; what is outside of dialogs goes by way of
+    `proxies`. `bye_headers(call_id)` is asked for header fields when our BYE is sent, or our 200 to the peer's."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class UserAgent:
         proxies: Sequence[SipUri] = (),
         product: str | None = None,
         keeps_alive: bool = False,
+        trusted: Callable[[str], bool] = lambda host: False,
         replaceable: Replaceable = lambda call_id, source, caller: False,
         bye_headers: ByeHeaders = no_headers,
     ) -> None:
@@ -71,9 +72,9 @@ class UserAgent:
             bye_headers=bye_headers,
             max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
-        self._allowed = allowed
+        self._allowed, self._trusted = allowed, trusted
         verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
-        self._guard = Guard(self._core, self._may_call, verifier)
+        self._guard = Guard(self._core, self._may_call, verifier, self._stands_for_many)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls = Calls(self._core, max_calls, replaceable)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
@@ -242,6 +243,10 @@ class UserAgent:
     def _may_call(self, host: str) -> bool:
         """The hosts that may by themselves, and the registrar and proxies that calls for us come through."""
         return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
+
+    def _stands_for_many(self, host: str) -> bool:
+        """The hosts that the user has said do, and the same registrar and proxies."""
+        return self._trusted(host) or (self._registration is not None and host in self._registration.hosts)
 
     def _forget_connection(self, address: Address) -> None:
         for call in self._calls:

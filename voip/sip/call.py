@@ -329,6 +329,14 @@ class Calls:
     def get(self, call_id: str) -> Call | None:
         return self._calls.get(call_id)
 
+    def find(self, call_id: str) -> tuple[str, str] | None:
+        """The id of a call whose messages have this Call-ID, and the host of its peer, "" while it has none."""
+        for call in self:
+            dialog = call.dialog
+            if call_id == (call.call_id if dialog is None else dialog.call_id):
+                return call.call_id, "" if dialog is None else dialog.peer.host
+        return None
+
     def with_dialog_of(self, request: Request) -> Call | None:
         """The call in whose dialog this is: Call-ID and both tags must be right (12.2.2)."""
         local_tag = request.to.tag

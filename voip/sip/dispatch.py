@@ -46,7 +46,8 @@ class Dispatcher:
         """Take one datagram, or one message of a connection."""
         if not data.strip(KEEP_ALIVE):
             return
-        if self._guard.is_flood(data, source, (call.call_id for call in self._calls), now):
+        if not self._guard.admits(data, source, self._calls.find, now):
+            self.ignored += data[:4].upper() in (b"SIP/", b"ACK ")
             return
         try:
             message = parse_message(data, stream=source.reliable)
@@ -112,6 +113,7 @@ class Dispatcher:
             self.ignored += 1
         else:
             call.on_ack(request, source, now)
+            self._guard.note_call(source.host, now)
             self._on_heard(now)
 
     def _on_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
