@@ -45,13 +45,14 @@ PING_INTERVAL = (95.0, 120.0)
 @dataclass
 class Hooks:
     """The user of the connections. `needs`: whether a connection must be kept; `server_name`: the name that the
-    certificate of a peer has to be for."""
+    certificate of a peer has to be for; `may_call`: whether this host has a reason to connect more than once."""
 
     on_message: Callable[[bytes, Address], None]
     on_failed: Callable[[Address, str], None]
     on_closed: Callable[[Address], None]
     needs: Callable[[Address], bool]
     server_name: Callable[[Address], str]
+    may_call: Callable[[str], bool] = lambda host: True
 
 
 class Connection:

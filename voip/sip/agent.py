@@ -74,7 +74,7 @@ class UserAgent:
         )
         self._allowed, self._trusted = allowed, trusted
         verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
-        self._guard = Guard(self._core, self._may_call, verifier, self._stands_for_many)
+        self._guard = Guard(self._core, self.may_call, verifier, self._stands_for_many)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls = Calls(self._core, max_calls, replaceable)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
@@ -221,6 +221,10 @@ class UserAgent:
         calls = any(call.dialog is not None and call.dialog.peer == address for call in self._calls)
         return calls or any(client.destination == address for client in self._core.clients.values())
 
+    def may_call(self, host: str) -> bool:
+        """Whether this host may: by itself, or as a registrar or proxy that calls for us come through."""
+        return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
+
     @property
     def linger_until(self) -> float:
         """A program that ends before then may leave a peer behind that has missed our last response. Any thread may
@@ -239,10 +243,6 @@ class UserAgent:
         )
 
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _may_call(self, host: str) -> bool:
-        """The hosts that may by themselves, and the registrar and proxies that calls for us come through."""
-        return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
 
     def _stands_for_many(self, host: str) -> bool:
         """The hosts that the user has said do, and the same registrar and proxies."""
