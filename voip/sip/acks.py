@@ -110,10 +110,12 @@ class Acks:
 
 
 def make_ack(core: Core, dialog: Dialog, invite: Request) -> SentAck:
-    """The ACK for a 2xx to `invite`: its number, its credentials (22.1), the dialog's route."""
+    """The ACK for a 2xx to `invite`: its number, the dialog's route, and, to a host that the user has named, its
+    credentials (22.1): Contact and Record-Route of the 2xx say where it goes, and these are the callee's choice."""
     destination = dialog.destination(core.resolver.known)
     request = dialog.request("ACK", core.identity.via(destination), invite.cseq.number)
-    for name in ("Authorization", "Proxy-Authorization"):
-        for value in invite.headers.lines(name):
-            request.headers.add(name, value)
+    if core.digest_client.is_named(invite.call_id, destination.host):
+        for name in ("Authorization", "Proxy-Authorization"):
+            for value in invite.headers.lines(name):
+                request.headers.add(name, value)
     return SentAck(request.serialize(), destination)
