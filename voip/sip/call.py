@@ -3,7 +3,7 @@
     Leg                      state and dialog, which all parts share
     Ending                   BYE both ways, and the reason
     Negotiation              offers and answers, both ways; the session timer
-    Ping                     OPTIONS of ours
+    Ping, Probe              OPTIONS of ours
     Side                     the strategy: Caller in uac.py, or Called in uas.py
     UnackedResponses, Acks   2xx of ours until their ACK, and our ACKs
 
@@ -14,6 +14,7 @@ which asks the table of states whether it is allowed now, and goes to the handle
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Protocol
 
 from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
@@ -29,6 +30,7 @@ from voip.sip.message import Request
 from voip.sip.methods import DTMF, SDP
 from voip.sip.negotiation import Negotiation
 from voip.sip.ping import Ping
+from voip.sip.probe import Probe
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ServerTransaction, merge_key
 from voip.sip.uac import Answered, Caller, Invitation
@@ -38,6 +40,8 @@ from voip.sip.uri import NameAddr, SipUri
 SPARE_CALLS = 8
 """Calls kept beside those that take up room: refused, ending, ended."""
 NO_DIALOG = 481
+MOVES = ("INVITE", "UPDATE", "BYE")
+"""Methods by which a peer that has another address now says so, or ends the call."""
 Begin = Callable[[Callable[[float], object], float], object]
 """Calls its first argument, with the time: at once, or later."""
 Replaceable = Callable[[str, Address, NameAddr], bool]
@@ -85,7 +89,7 @@ class Call:
         self.acks = Acks(leg.core)
         self.negotiation = Negotiation(leg, self.unacked, self.acks, self, self.give_up)
         self.ending = Ending(leg, self.negotiation.stop, self._on_end)
-        self._ping = Ping(leg, self.ending.end)
+        self._ping, self.probe = Ping(leg, self.ending.end), Probe(leg)
         self.side = make_side(self)
         self._handlers = {
             "INVITE": self.on_invite,
@@ -196,6 +200,7 @@ class Call:
         """Stay no longer for what may still be under way."""
         self.ending.end(self.ending.reason or LOCAL_BYE, now)
         self._core.timers.clear_all(self)
+        self.probe.drop()
         self._core.digest_client.forget(self.call_id)
         self._on_forgotten(self.call_id)
         self.negotiation.drop()
@@ -209,17 +214,39 @@ class Call:
 
     # --- requests of the peer -------------------------------------------------------------------------------------
 
-    def receive_request(self, transaction: ServerTransaction, now: float) -> None:
-        """A request within the dialog (12.2.2)."""
+    def receive_request(self, transaction: ServerTransaction, now: float, *, trusted: bool = False) -> None:
+        """A request within the dialog (12.2.2). `trusted`: from a host that may speak for others."""
         request = transaction.request
         dialog = self._dialog_with(request.from_.tag or "")
         if dialog is None:
             self._core.respond(transaction, NO_DIALOG, now)
+        elif trusted or dialog.is_with(transaction.source.host, self._core.resolver.known):
+            self._receive_of_peer(dialog, transaction, now)
+        elif request.method in MOVES and self.leg.dialog is not None and self.leg.live:
+            # By its tags it may be our peer, elsewhere; or one who has read them on the way.
+            transaction.give_to(self)
+            self.probe.ask(partial(self._receive_of_moved, transaction), now)
+        else:
+            self._refuse_elsewhere(transaction, now)
+
+    def _receive_of_moved(self, transaction: ServerTransaction, there: bool, now: float) -> None:
+        """It is known whether the peer is still `there`, where it was."""
+        if transaction.answered:
             return
+        if there or self.leg.dialog is None:
+            self._refuse_elsewhere(transaction, now)
+        else:
+            self._receive_of_peer(self.leg.dialog, transaction, now)
+
+    def _refuse_elsewhere(self, transaction: ServerTransaction, now: float) -> None:
+        self._core.respond(transaction, NO_DIALOG, now, why="of a call whose peer is elsewhere")
+
+    def _receive_of_peer(self, dialog: Dialog, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
         if _out_of_order(dialog, request):
             self._core.respond(transaction, 500, now)
             return
-        dialog.remote_cseq = request.cseq.number
+        dialog.remote_cseq = max(dialog.remote_cseq or 0, request.cseq.number)
         dialog.peer, dialog.validated = transaction.source, True
         self.leg.learn_next_hop(now)
         if self.leg.allows(request.method):
@@ -272,7 +299,8 @@ class Call:
         waiting = self.unacked.acknowledged(request.cseq.number)
         if waiting is None or self.leg.dialog is None:
             return
-        self.leg.dialog.peer = source
+        if self.leg.dialog.is_with(source.host, self._core.resolver.known):
+            self.leg.dialog.peer = source
         self.leg.dialog.validated = True
         self.leg.learn_next_hop(now)
         if waiting.first:
@@ -284,6 +312,8 @@ class Call:
         """A CANCEL of this INVITE (9.2); it is too late for one with a final response."""
         if invite is self.negotiation.offered:
             self.negotiation.reject(487, now, "")
+        elif not invite.answered:  # it waits for what becomes of a probe
+            self._core.respond(invite, 487, now)
         if self.leg.state is CallState.INCOMING:
             self.ending.end(Reason("cancelled", 487, "Request Terminated"), now)
 
@@ -403,6 +433,7 @@ class Calls:
 
 
 def _out_of_order(dialog: Dialog, request: Request) -> bool:
-    """A request older than the last (12.2.2). One as new is a repetition, but a BYE with a wrong number is a BYE."""
-    newest, number = dialog.remote_cseq, request.cseq.number
-    return newest is not None and (number < newest or (number == newest and request.method != "BYE"))
+    """A request older than the last (12.2.2), or as new. A BYE is one whatever its number: nothing comes after it, and
+    by a forged request with a high number the peer's own would be shut out."""
+    newest = dialog.remote_cseq
+    return newest is not None and request.cseq.number <= newest and request.method != "BYE"

@@ -142,7 +142,7 @@ class Dispatcher:
         if refusal is not None:
             self._refuse(transaction, refusal, now)
         else:
-            call.receive_request(transaction, now)
+            call.receive_request(transaction, now, trusted=self._guard.is_trusted(source.host))
 
     def _receive_outside(self, request: Request, source: Address, size: int, now: float) -> None:
         """Outside of all dialogs: the order of the questions is that of section 8.2."""

@@ -48,7 +48,7 @@ class Guard:
         verifier: DigestVerifier | None,
         trusted: Callable[[str], bool] = lambda host: False,
     ) -> None:
-        self._core, self.may_call, self._verifier, self._trusted = core, may_call, verifier, trusted
+        self._core, self.may_call, self._verifier, self.is_trusted = core, may_call, verifier, trusted
         self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._of_friends = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
         self._of_trusted = RateLimiter(TRUSTED_RATE, TRUSTED_BURST, UNLIMITED)
@@ -75,7 +75,7 @@ class Guard:
         elif not self.may_call(source.host):
             allowed = _take(self._strangers, now)
         elif call_id and self._is_of_transaction(call_id, data):
-            limiter = self._transactions_of_trusted if self._trusted(source.host) else self._transactions
+            limiter = self._transactions_of_trusted if self.is_trusted(source.host) else self._transactions
             allowed = limiter.take(network_of(source.host), now)
         elif data[:4].upper() == b"ACK ":
             return _take(self._strays, now)
@@ -97,7 +97,7 @@ class Guard:
         return any(branch.encode("utf-8", "surrogateescape") in data for branch in branches)
 
     def _limiter_of(self, host: str, now: float) -> RateLimiter:
-        if self._trusted(host):
+        if self.is_trusted(host):
             return self._of_trusted
         since = self._friends.get(host)
         return self._requests if since is None or now - since > FRIENDSHIP else self._of_friends

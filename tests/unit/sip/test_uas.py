@@ -22,6 +22,7 @@ from voip.sip import (
     UserAgent,
     parse_message,
 )
+from voip.sip.probe import PATIENCE
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
 
@@ -466,8 +467,9 @@ def test_a_request_older_than_the_last_is_refused_with_500() -> None:
     tag = up(peer)
     assert statuses(peer.say(peer.request("OPTIONS", 9, to_tag=tag))) == [200]
     assert statuses(peer.say(peer.request("OPTIONS", 8, to_tag=tag))) == [500]
-    assert statuses(peer.say(peer.request("BYE", 8, to_tag=tag))) == [500]
     assert calls_of(peer.agent) == []
+    # But a BYE ends the call whatever its number: one forged request would shut out all that the peer may say.
+    assert statuses(peer.say(peer.request("BYE", 8, to_tag=tag))) == [200]
 
 
 def test_hold_and_resume_are_reported_and_answered() -> None:
@@ -548,6 +550,7 @@ def test_a_changed_contact_is_where_requests_go_from_then_on() -> None:
     tag = up(peer)
     peer.address = Address("udp", "10.0.0.10", 7000)
     peer.say(peer.request("INVITE", 2, to_tag=tag, body=SDP))
+    peer.wait(PATIENCE)  # nothing responds at the old place
     peer.agent.accept(peer.call_id, ANSWER, peer.now)
     peer.hear()
     peer.say(peer.request("ACK", 2, to_tag=tag))
