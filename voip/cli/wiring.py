@@ -80,6 +80,7 @@ def make_user_agent(
         registrar=options.registrar,
         proxies=options.proxies,
         replaceable=table.is_abandoned,
+        hears=table.hears,
         bye_headers=rtp_stat_headers(table, network.loop.now),
     )
 

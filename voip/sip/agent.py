@@ -36,10 +36,11 @@ class UserAgent:
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
     `allowed(host)` says who may call, `trusted(host)` which hosts stand for many callers (a PBX); `replaceable(call_id,
-    source, caller)` whether a call that takes up the last room may be dropped for a new one (its peer is gone without a
-    BYE); `users` (name to password): callers have to authenticate as one of them; `credentials` our own; calls are made
-    in the name of `account`, which `register` makes reachable at `registrar`; what is outside of dialogs goes by way of
-    `proxies`. `bye_headers(call_id)` is asked for header fields when our BYE is sent, or our 200 to the peer's."""
+    source, caller)` whether a call that takes up the last room may be dropped for a new one (its peer may be gone
+    without a BYE), `hears(call_id)` whether media of it has come; `users` (name to password): callers have to
+    authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
+    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`. `bye_headers(call_id)` is asked for
+    header fields when our BYE is sent, or our 200 to the peer's."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class UserAgent:
         keeps_alive: bool = False,
         trusted: Callable[[str], bool] = lambda host: False,
         replaceable: Replaceable = lambda call_id, source, caller: False,
+        hears: Callable[[str], bool] = lambda call_id: False,
         bye_headers: ByeHeaders = no_headers,
     ) -> None:
         identity = Identity(rng, local, user, account=account, always_behind_nat=keeps_alive)
@@ -76,11 +78,10 @@ class UserAgent:
         verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
         self._guard = Guard(self._core, self.may_call, verifier, self._stands_for_many)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
-        self._calls = Calls(self._core, max_calls, replaceable)
+        self._calls = Calls(self._core, max_calls, replaceable, hears)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
-        self._dispatcher = Dispatcher(
-            self._core, self._calls, self._guard, accepts_calls=accepts_calls, on_heard=self._keep_alive.arm
-        )
+        heard = self._keep_alive.arm
+        self._dispatcher = Dispatcher(self._core, self._calls, self._guard, accepts_calls=accepts_calls, on_heard=heard)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 

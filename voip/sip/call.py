@@ -13,6 +13,7 @@ which asks the table of states whether it is allowed now, and goes to the handle
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
@@ -45,7 +46,10 @@ MOVES = ("INVITE", "UPDATE", "BYE")
 Begin = Callable[[Callable[[float], object], float], object]
 """Calls its first argument, with the time: at once, or later."""
 Replaceable = Callable[[str, Address, NameAddr], bool]
-"""Whether the call of this id may be dropped for a new one, from this source and caller."""
+"""Whether the call of this id may be dropped for a new one, from this source and caller, should its peer be gone."""
+ACK_AWAITED = 2.0
+"""Seconds without an ACK and without media after which a call makes room for another: three copies of our 2xx."""
+NO_ACK = Reason("no-ack", None, "no ACK for our answer")
 
 
 class Side(Protocol):
@@ -91,6 +95,7 @@ class Call:
         self.ending = Ending(leg, self.negotiation.stop, self._on_end)
         self._ping, self.probe = Ping(leg, self.ending.end), Probe(leg)
         self.side = make_side(self)
+        self._accepted_at = math.inf
         self._handlers = {
             "INVITE": self.on_invite,
             "BYE": self.on_bye,
@@ -112,6 +117,10 @@ class Call:
     def takes_room(self) -> bool:
         """It counts when another one comes in."""
         return self.leg.state in TAKES_ROOM
+
+    def is_stalled(self, now: float) -> bool:
+        """Its caller has not acknowledged our 2xx for too long."""
+        return self.leg.state is CallState.ACCEPTED and now - self._accepted_at > ACK_AWAITED
 
     def has_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
         dialog = self._dialog_with(remote_tag)
@@ -142,6 +151,7 @@ class Call:
         if first:
             self.side.stop()
             self.leg.move(Trigger.ACCEPT)
+            self._accepted_at = now
         self.negotiation.accept(answer, now, first=first)
         if not first:  # that one has made the dialog
             self._retarget(offered.request, now)
@@ -340,14 +350,15 @@ class Call:
 
     def _no_ack(self, now: float) -> None:
         if self.leg.live:
-            self.give_up(self.ending.reason or Reason("no-ack", None, "no ACK for our answer"), now)
+            self.give_up(self.ending.reason or NO_ACK, now)
 
 
 class Calls:
-    """The calls of a user agent. `max_calls` may be live; a new one takes the place of one that is `replaceable`."""
+    """The calls of a user agent. `max_calls` may be live; a new one takes the place of one that is `replaceable`, or
+    that is not acknowledged and that one `hears` nothing of."""
 
-    def __init__(self, core: Core, max_calls: int, replaceable: Replaceable) -> None:
-        self._core, self._max_calls, self._replaceable = core, max_calls, replaceable
+    def __init__(self, core: Core, max_calls: int, replaceable: Replaceable, hears: Callable[[str], bool]) -> None:
+        self._core, self._max_calls, self._replaceable, self._hears = core, max_calls, replaceable, hears
         self._calls: dict[str, Call] = {}
 
     def __len__(self) -> int:
@@ -411,22 +422,27 @@ class Calls:
         self._calls[call_id] = call
         call.side.start(now)
 
-    def make_room(self, invite: ServerTransaction, now: float) -> bool:
-        """Whether one more call may come in, if need be in place of one whose peer is gone."""
+    def has_room(self, now: float) -> bool:
+        """Whether one more call may come in, if need be in place of one whose caller acknowledges nothing: that may be
+        a forgery, and would keep a line busy for half a minute."""
         live = [call for call in self if call.takes_room]
         if len(live) >= self._max_calls:
-            source, caller = invite.source, invite.request.from_
-            replaceable = (call for call in live if call.dialog and self._replaceable(call.call_id, source, caller))
-            gone = next(replaceable, None)
-            if gone is None:
+            stalled = next((call for call in live if call.is_stalled(now) and not self._hears(call.call_id)), None)
+            if stalled is None:
                 return False
-            gone.give_up(Reason("timeout", None, "its peer is gone"), now)
+            stalled.give_up(NO_ACK, now)
         for call in list(self):
             if len(self) < self._max_calls + SPARE_CALLS:
                 break
             if not call.takes_room:
                 call.forget(now)
         return True
+
+    def abandoned_for(self, invite: ServerTransaction) -> Call | None:
+        """A call that this new one may take the place of, if its peer turns out to be gone."""
+        source, caller = invite.source, invite.request.from_
+        up = (call for call in self if call.dialog and call.leg.state in (CallState.ACCEPTED, CallState.CONFIRMED))
+        return next((call for call in up if self._replaceable(call.call_id, source, caller)), None)
 
     def _forget(self, call_id: str) -> None:
         self._calls.pop(call_id, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from voip.errors import ProtocolError
 from voip.sip.address import Address
@@ -10,6 +11,7 @@ from voip.sip.call import Call, Calls
 from voip.sip.core import Core
 from voip.sip.events import FieldsPassedOver, MessageUnreadable
 from voip.sip.guard import Guard
+from voip.sip.leg import Reason
 from voip.sip.limits import RateLimiter
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
 from voip.sip.methods import METHOD_NOT_ALLOWED, METHODS, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
@@ -175,10 +177,26 @@ class Dispatcher:
         """A call comes in."""
         if not self._accepts_calls:
             self._core.respond(transaction, 480, now, why="no calls are taken")
-        elif not self._calls.make_room(transaction, now):
-            self._core.respond(transaction, 486, now, why="busy")
-        else:
+        elif self._calls.has_room(now):
             self._calls.take(transaction, now)
+        elif (abandoned := self._calls.abandoned_for(transaction)) is not None:
+            # The new call comes from where the other has fallen silent. But anyone could have written that.
+            transaction.give_to(abandoned)
+            abandoned.probe.ask(partial(self._replace, abandoned, transaction), now)
+        else:
+            self._core.respond(transaction, 486, now, why="busy")
+
+    def _replace(self, call: Call, transaction: ServerTransaction, there: bool, now: float) -> None:
+        """It is known whether the peer of this call is still there."""
+        if transaction.answered:
+            return
+        transaction.give_to(None)
+        if not there:
+            call.give_up(Reason("timeout", None, "its peer is gone"), now)
+        if not there and self._calls.has_room(now):
+            self._calls.take(transaction, now)
+        else:
+            self._core.respond(transaction, 486, now, why="busy")
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
         unserved = refusal.status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)

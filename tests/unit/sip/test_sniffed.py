@@ -179,3 +179,72 @@ def test_what_is_refused_is_told_with_the_reason() -> None:
     event = peer.agent.next_event()
     assert isinstance(event, RequestRefused)
     assert (event.source, event.status, event.reason) == (forger.address, 481, "of a call whose peer is elsewhere")
+
+
+# --- forged INVITEs ---------------------------------------------------------------------------------------------------
+
+
+def again(peer: TextPeer) -> TextPeer:
+    """The same caller from the same host, in a new call; or one who writes so."""
+    caller = TextPeer(peer.agent, peer.address.host, 6066)
+    caller.call_id, caller.tag, caller.now = "again", "again", peer.now
+    return caller
+
+
+def test_a_forged_invite_does_not_end_the_call_of_a_silent_caller() -> None:
+    peer = TextPeer(receiver(replaceable=lambda call_id, source, caller: True))
+    tag = up(peer)
+    forged = again(peer)
+    said = forged.say(forged.request("INVITE", body=SDP))
+    (question,) = options_of(said)
+    assert statuses(peer.say(peer.response(question, 200))) == [486]
+    assert calls_of(peer.agent) == []
+    assert [m.status for m in peer.say(peer.request("BYE", 2, to_tag=tag)) if isinstance(m, Response)] == [200]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_caller_that_was_restarted_gets_its_line_back(gone: bool) -> None:
+    """Its new program has no such dialog, or listens elsewhere."""
+    peer = TextPeer(receiver(replaceable=lambda call_id, source, caller: True))
+    up(peer)
+    restarted = again(peer)
+    (question, *_) = options_of(restarted.say(restarted.request("INVITE", body=SDP)))
+    if gone:
+        peer.say(peer.response(question, 481))
+    else:
+        peer.wait(PATIENCE)
+    first, second = calls_of(peer.agent)
+    assert isinstance(first, CallEnded)
+    assert first.reason == "timeout"
+    assert isinstance(second, IncomingCall)
+    assert second.call_id == "again"
+
+
+def test_an_invite_that_is_cancelled_while_it_waits_is_over() -> None:
+    peer = TextPeer(receiver(replaceable=lambda call_id, source, caller: True))
+    up(peer)
+    restarted = again(peer)
+    restarted.say(restarted.request("INVITE", body=SDP, branch="z9hG4bKagain"))
+    assert statuses(restarted.say(restarted.request("CANCEL", branch="z9hG4bKagain"))) == [200, 487]
+    peer.wait(PATIENCE)
+    assert calls_of(peer.agent) == []
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_one_invite_without_an_ack_does_not_keep_the_line_busy(heard: bool) -> None:
+    """It was busy for 20 s, by one packet. With media it is a call, whose ACK is late."""
+    forged = TextPeer(receiver(hears=lambda call_id: heard))
+    forged.say(forged.request("INVITE", body=SDP))
+    forged.agent.accept(forged.call_id, ANSWER, forged.now)
+    forged.hear()
+    true = TextPeer(forged.agent, "10.0.0.7")
+    true.call_id, true.tag = "true", "true"
+    assert statuses(true.say(true.request("INVITE", 1, body=SDP), 1001.0)) == [486]
+    true.now = 1002.1
+    said = true.say(true.request("INVITE", 2, body=SDP))
+    found = [type(event) for event in calls_of(forged.agent)]
+    if heard:
+        assert statuses(said) == [486]
+        assert found == [IncomingCall]
+    else:
+        assert found == [IncomingCall, CallEnded, IncomingCall]
