@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voip.sip.address import Address, may_be_spoofed
+from voip.sip.address import Address, is_unproven
 from voip.sip.bodies import session_part
 from voip.sip.core import COPIES_TO_UNVALIDATED, Core
 from voip.sip.dialog import Dialog
@@ -14,6 +14,10 @@ from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP, T1, T2
 from voip.sip.transaction import ClientTransaction, ServerTransaction
 
+MOST_SENT = 3
+"""Bytes to an unproven address for each byte of its INVITE, at most (RFC 3261 section 26.1.5 on amplification)."""
+BYE_SIZE = 350
+"""Bytes that our BYE has, about."""
 MAX_ACKS = 4
 """ACKs kept for repeated 2xx."""
 
@@ -54,7 +58,7 @@ class UnackedResponses:
         self, transaction: ServerTransaction, response: Response, dialog: Dialog, *, first: bool, now: float
     ) -> None:
         """This 2xx was sent: send it again until it is acknowledged. `first`: to the INVITE that makes the call."""
-        if not dialog.validated and may_be_spoofed(transaction.source):
+        if self._is_unproven(dialog, transaction):
             transaction.repeat_by_request()
         waiting = UnackedResponse(transaction, dialog, response.serialize(), first)
         self._waiting[waiting.number] = waiting
@@ -74,11 +78,21 @@ class UnackedResponses:
             self._core.timers.clear_all(waiting)
         self._waiting.clear()
 
+    def _is_unproven(self, dialog: Dialog, transaction: ServerTransaction) -> bool:
+        """Nothing shows that it is the source of the INVITE that has sent it: no message since, no media."""
+        return not dialog.validated and is_unproven(transaction.source) and not self._core.hears(dialog.call_id)
+
+    def _may_repeat(self, waiting: UnackedResponse) -> bool:
+        """To an unproven address not often, and the sum of it, with the BYE at the end, is a small multiple of what
+        came: without a body in the INVITE the 2xx holds our offer, and is much the longer of the two."""
+        if not self._is_unproven(waiting.dialog, waiting.transaction):
+            return True
+        sent = (waiting.copies + 2) * len(waiting.data) + BYE_SIZE
+        return waiting.copies < COPIES_TO_UNVALIDATED and sent <= MOST_SENT * waiting.transaction.size
+
     def _repeat(self, waiting: UnackedResponse, now: float) -> None:
-        unvalidated = not waiting.dialog.validated and may_be_spoofed(waiting.transaction.source)
-        if unvalidated and waiting.copies >= COPIES_TO_UNVALIDATED:
-            return
-        self._core.wire.send(waiting.data, waiting.transaction.reply_to)
+        if self._may_repeat(waiting):
+            self._core.wire.send(waiting.data, waiting.transaction.reply_to)
         self._core.timers.set(waiting, "repeat", now + waiting.count(), lambda now: self._repeat(waiting, now))
 
     def _give_up(self, waiting: UnackedResponse, now: float) -> None:

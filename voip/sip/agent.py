@@ -72,16 +72,16 @@ class UserAgent:
             registrar=registrar,
             proxies=proxies,
             bye_headers=bye_headers,
+            hears=hears,
             max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
         self._allowed, self._trusted = allowed, trusted
         verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
         self._guard = Guard(self._core, self.may_call, verifier, self._stands_for_many)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
-        self._calls = Calls(self._core, max_calls, replaceable, hears)
+        self._calls = Calls(self._core, max_calls, replaceable)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
-        heard = self._keep_alive.arm
-        self._dispatcher = Dispatcher(self._core, self._calls, self._guard, accepts_calls=accepts_calls, on_heard=heard)
+        self._dispatcher = Dispatcher(self._core, self._calls, self._guard, accepts_calls, self._keep_alive.arm)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 

@@ -355,10 +355,10 @@ class Call:
 
 class Calls:
     """The calls of a user agent. `max_calls` may be live; a new one takes the place of one that is `replaceable`, or
-    that is not acknowledged and that one `hears` nothing of."""
+    that is not acknowledged and of which nothing is heard."""
 
-    def __init__(self, core: Core, max_calls: int, replaceable: Replaceable, hears: Callable[[str], bool]) -> None:
-        self._core, self._max_calls, self._replaceable, self._hears = core, max_calls, replaceable, hears
+    def __init__(self, core: Core, max_calls: int, replaceable: Replaceable) -> None:
+        self._core, self._max_calls, self._replaceable = core, max_calls, replaceable
         self._calls: dict[str, Call] = {}
 
     def __len__(self) -> int:
@@ -427,7 +427,7 @@ class Calls:
         a forgery, and would keep a line busy for half a minute."""
         live = [call for call in self if call.takes_room]
         if len(live) >= self._max_calls:
-            stalled = next((call for call in live if call.is_stalled(now) and not self._hears(call.call_id)), None)
+            stalled = next((call for call in live if call.is_stalled(now) and not self._core.hears(call.call_id)), None)
             if stalled is None:
                 return False
             stalled.give_up(NO_ACK, now)

@@ -31,7 +31,7 @@ class Dispatcher:
     dialog may be another one now, or elsewhere."""
 
     def __init__(
-        self, core: Core, calls: Calls, guard: Guard, *, accepts_calls: bool, on_heard: Callable[[float], object]
+        self, core: Core, calls: Calls, guard: Guard, accepts_calls: bool, on_heard: Callable[[float], object]
     ) -> None:
         self._core, self._calls, self._guard = core, calls, guard
         self._accepts_calls, self._on_heard = accepts_calls, on_heard
