@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,19 @@ def test_3_is_a_file_of_another_kind_that_is_not_there_and_says_so(tmp_path: Pat
         outcome = near.finish()
     assert outcome.status == DEVICE
     assert "sender.py: song.mp3 does not exist" in outcome.stderr
+
+
+def test_recording_report_and_description_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Both scripts run with a umask of 022, as most systems have it."""
+    before = os.umask(0o022)
+    try:
+        with receiver(tmp_path, "--output", "call.wav", "--report", "far.json", "--once") as far:
+            with sender(tmp_path, far.target, *SHORT, "--report", "near.json") as near:
+                near.finish()
+            far.finish()
+        with sender(tmp_path, f"rtp://{LOOPBACK}:9", *SHORT, "--sdp", "stream.sdp") as near:
+            near.finish()
+    finally:
+        os.umask(before)
+    written = ("call.wav", "far.json", "near.json", "stream.sdp")
+    assert {name: oct((tmp_path / name).stat().st_mode & 0o777) for name in written} == dict.fromkeys(written, "0o600")

@@ -23,6 +23,7 @@ from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
+from voip.private import private
 from voip.report import PACKETS_SHOWN, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
 from voip.sip import SipUri, UserAgent
@@ -215,7 +216,8 @@ def _write_description(path: str | None, description: SessionDescription) -> Non
     if path is None:
         return
     try:
-        Path(path).write_bytes(description.serialize())
+        with open(path, "wb", opener=private) as file:
+            file.write(description.serialize())
     except OSError as error:
         raise VoipError(f"--sdp {path}: {error.strerror}") from error
 
