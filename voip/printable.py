@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 LONGEST_LINE = 1000
-"""Characters of a line that are shown: a name of 60 kB is no help to anybody, and fills a log."""
+"""Characters of a line that are shown: a name of 60 kB is of no help, and fills a log."""
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"

@@ -285,9 +285,7 @@ class Core:
         sources get as many of the `fields`, in order, as do not make it larger than the request."""
         if request.method == "ACK":
             return
-        seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
-        digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
-        response = request.response(status, None, digest.hexdigest())
+        response = request.response(status, None, self.stateless_tag(request))
         bare = len(response.serialize())
         if may_be_spoofed(source):
             self._add_fitting(response, fields, size - bare)
@@ -295,6 +293,12 @@ class Core:
             response.headers = Headers([*response.headers, *fields])
         if bare <= size or not may_be_spoofed(source):
             self.wire.send(response.serialize(), reply_address(request.via[0], source))
+
+    def stateless_tag(self, request: Request) -> str:
+        """The To tag of such a response: that of the ACK to it, too, which only its receiver can know."""
+        seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
+        digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
+        return digest.hexdigest()
 
     def report_refusal(self, request: Request, source: Address, status: int, why: str = "") -> None:
         """Tell the user that a request was refused; `why`: instead of the usual phrase."""

@@ -113,6 +113,7 @@ class Dispatcher:
         call = self._calls.with_dialog_of(request)
         if call is None:
             self.ignored += 1
+            self._guard.note_ack(request, source)
         else:
             call.on_ack(request, source, now)
             self._guard.note_call(source.host, now)

@@ -102,6 +102,11 @@ class Guard:
         since = self._friends.get(host)
         return self._requests if since is None or now - since > FRIENDSHIP else self._of_friends
 
+    def note_ack(self, request: Request, source: Address) -> None:
+        """An ACK that belongs to no call may be that of a challenge, which has arrived, then."""
+        if self._verifier is not None and request.to.tag == self._core.stateless_tag(request):
+            self._verifier.note_received(source.host, request.call_id)
+
     def note_call(self, host: str, now: float) -> None:
         """A call of this host has been set up: it has acknowledged our answer, so its address is not forged."""
         self._friends[host] = now
