@@ -32,17 +32,25 @@ class UnackedResponse:
         self.copies = 0
         self._interval = T1
 
-    def count(self) -> float:
-        """One more copy is sent: the seconds until the next (13.3.1.4)."""
+    def leaves_room_for(self, times: int) -> bool:
+        """Whether so many copies, with the BYE at the end, may be sent to an unproven address."""
+        return times * len(self.data) + BYE_SIZE <= MOST_SENT * self.transaction.size
+
+    def count(self) -> None:
+        """One more copy is sent."""
         self.copies += 1
+
+    def wait(self) -> float:
+        """Seconds until the next copy (13.3.1.4)."""
         self._interval = min(2 * self._interval, T2)
         return self._interval
 
 
 class UnackedResponses:
-    """The 2xx of a call that wait for their ACK; `on_lost` is called when none comes."""
+    """The 2xx of a call that wait for their ACK; `on_lost` is called when none comes, with the
+    time and whether a BYE is for one who has asked for it."""
 
-    def __init__(self, core: Core, on_lost: Callable[[float], object]) -> None:
+    def __init__(self, core: Core, on_lost: Callable[[float, bool], object]) -> None:
         self._core, self._on_lost = core, on_lost
         self._waiting: dict[int, UnackedResponse] = {}
 
@@ -87,17 +95,18 @@ class UnackedResponses:
         came: without a body in the INVITE the 2xx holds our offer, and is much the longer of the two."""
         if not self._is_unproven(waiting.dialog, waiting.transaction):
             return True
-        sent = (waiting.copies + 2) * len(waiting.data) + BYE_SIZE
-        return waiting.copies < COPIES_TO_UNVALIDATED and sent <= MOST_SENT * waiting.transaction.size
+        return waiting.copies < COPIES_TO_UNVALIDATED and waiting.leaves_room_for(waiting.copies + 2)
 
     def _repeat(self, waiting: UnackedResponse, now: float) -> None:
         if self._may_repeat(waiting):
+            waiting.count()
             self._core.wire.send(waiting.data, waiting.transaction.reply_to)
-        self._core.timers.set(waiting, "repeat", now + waiting.count(), lambda now: self._repeat(waiting, now))
+        self._core.timers.set(waiting, "repeat", now + waiting.wait(), lambda now: self._repeat(waiting, now))
 
     def _give_up(self, waiting: UnackedResponse, now: float) -> None:
         self.acknowledged(waiting.number)
-        self._on_lost(now)
+        unproven = self._is_unproven(waiting.dialog, waiting.transaction)
+        self._on_lost(now, not unproven or waiting.leaves_room_for(waiting.copies + 1))
 
 
 @dataclass

@@ -348,9 +348,10 @@ class Call:
             self.negotiation.reject(504, now, "")
             self.ending.end(Reason("no-ack", None, "no PRACK for our ringing"), now)
 
-    def _no_ack(self, now: float) -> None:
+    def _no_ack(self, now: float, says_bye: bool) -> None:
         if self.leg.live:
-            self.give_up(self.ending.reason or NO_ACK, now)
+            end = self.give_up if says_bye else self.ending.end
+            end(self.ending.reason or NO_ACK, now)
 
 
 class Calls:

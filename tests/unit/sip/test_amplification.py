@@ -66,9 +66,14 @@ def test_a_request_that_belongs_to_a_call_that_is_not_fetches_no_more_than_it_br
 
 @pytest.mark.parametrize("host", [PUBLIC, PRIVATE])
 @pytest.mark.parametrize("copies", [1, 7])
-def test_a_call_that_is_answered_sends_three_times_what_it_brings_at_most(host: str, copies: int) -> None:
-    """It was 18 times in a private network: the 200 came eleven times in 32 s."""
-    data = TextPeer(receiver(), host).request("INVITE", body=SDP, lines=FIELDS)
+@pytest.mark.parametrize("lines", ["", FIELDS])
+@pytest.mark.parametrize("body", [b"", SDP])
+def test_a_call_that_is_answered_sends_three_times_what_it_brings_at_most(
+    host: str, copies: int, lines: str, body: bytes
+) -> None:
+    """It was 18 times in a private network, as the 200 came eleven times in 32 s; 37 times without SDP, as the 200
+    holds our offer then."""
+    data = TextPeer(receiver(), host).request("INVITE", body=body, lines=lines)
     assert ratio(receiver(), host, data, copies=copies) <= 3.0
 
 
@@ -92,13 +97,6 @@ def test_what_is_malformed_fetches_no_more_than_it_brings(method: str, host: str
     whole = TextPeer(receiver(), host).request(method, body=SDP)
     for data in (whole.replace(b"CSeq: 1", b"CSeq: x"), whole.replace(b"From: ", b"Form: "), whole[:200], whole[:90]):
         assert ratio(receiver(), host, data) <= 1.0
-
-
-@pytest.mark.parametrize("host", [PUBLIC, PRIVATE])
-def test_an_offer_that_is_asked_for_is_sent_to_an_address_that_is_proved(host: str) -> None:
-    """Without SDP the 200 holds our offer, many times the INVITE."""
-    data = TextPeer(receiver(), host).request("INVITE", lines=FIELDS)
-    assert ratio(receiver(), host, data) <= 3.0
 
 
 def test_media_from_the_caller_proves_its_address_and_the_200_is_repeated_as_the_rfc_says() -> None:
