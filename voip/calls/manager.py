@@ -46,6 +46,8 @@ WATCH_INTERVAL = 0.25
 BYE_TIMEOUT = 4.0
 """Seconds that the response to a BYE may take when nothing else is left to do: three repetitions (RFC 3261, timer E).
 A peer that does not respond may have left before us."""
+LONGEST_PEER = 200
+"""Characters of a caller's URI that are kept and told: a From may have 60 kB, and a thousand records are kept."""
 SERVER_ERROR = 500
 """The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
 
@@ -240,7 +242,7 @@ class CallManager:
     # --- calls that come in ---------------------------------------------------------------------------------------
 
     def _on_incoming(self, event: IncomingCall) -> None:
-        call_id, peer = event.call_id, str(event.caller.uri)
+        call_id, peer = event.call_id, str(event.caller.uri)[:LONGEST_PEER]
         self._console.event("incoming", None, call_id=call_id, peer=peer)
         try:
             if not self._audio.available:
