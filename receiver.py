@@ -35,9 +35,7 @@ def main(options: cli.ReceiverOptions) -> int:
     stream = cli.read_plain_source(options.stream) if options.stream else None
     sip_port = None if stream else network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
-    agent = cli.make_user_agent(
-        options, network, calls, max_calls=options.max_calls, allowed=options.allowed, users=options.users
-    )
+    agent = cli.make_user_agent(options, network, calls, max_calls=options.max_calls)
     manager = CallManager(
         network,
         agent,

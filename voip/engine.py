@@ -34,6 +34,7 @@ from voip.errors import (
     VoipError,
 )
 from voip.media import NegotiatedMedia
+from voip.printable import printable
 
 SWITCH_INTERVAL = 0.0005
 """Interpreter thread switch interval in seconds: at CPython's default of 5 ms a thread that wakes every 10 ms runs
@@ -195,7 +196,7 @@ class Worker:
         except VoipError as error:
             self._shutdown.request(EXIT_USAGE, str(error))
         except Exception as error:  # a bug: said in full, and never survived half alive
-            traceback.print_exc()
+            sys.stderr.write(printable(traceback.format_exc()))  # it may quote what a peer wrote
             text = f"{type(error).__name__} in the {self._thread.name} thread (a bug): {error}"
             self._shutdown.request(EXIT_BUG, text)
 

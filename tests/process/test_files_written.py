@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -96,3 +97,19 @@ def test_a_call_without_a_packet_leaves_the_recording_before_it_as_it_was(tmp_pa
     assert heard.status == NO_SOUND
     assert old.read_bytes() == b"old"
     assert [path.name for path in tmp_path.glob("*.wav")] == ["call.wav"]
+
+
+def test_recording_report_and_description_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Both scripts run with a umask of 022, as most systems have it."""
+    before = os.umask(0o022)
+    try:
+        with receiver(tmp_path, "--output", "call.wav", "--report", "far.json", "--once") as far:
+            with sender(tmp_path, far.target, *SHORT, "--report", "near.json") as near:
+                near.finish()
+            far.finish()
+        with sender(tmp_path, f"rtp://{LOOPBACK}:9", *SHORT, "--sdp", "stream.sdp") as near:
+            near.finish()
+    finally:
+        os.umask(before)
+    written = ("call.wav", "far.json", "near.json", "stream.sdp")
+    assert {name: oct((tmp_path / name).stat().st_mode & 0o777) for name in written} == dict.fromkeys(written, "0o600")

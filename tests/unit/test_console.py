@@ -190,3 +190,30 @@ def test_with_verbose_all_rows_are_shown() -> None:
         shown.pump()
     assert "underruns" not in short.getvalue()
     assert "0 underruns" in long.getvalue()
+
+
+HOSTILE = "sip:\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\r@192.0.2.66"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("calls", [1, 2])
+def test_no_way_to_the_terminal_lets_through_what_a_peer_steers_it_with(terminal: bool, calls: int) -> None:
+    talk, clock = Terminal() if terminal else io.StringIO(), Clock()
+    shown = console(talk, data=io.StringIO(), clock=clock, verbosity=2, interval=1.0)
+    records = [replace(received(), call_id=str(number), peer=HOSTILE) for number in range(calls)]
+    for moment in (0.0, 1.5, 3.0):
+        clock.now = 5.0 + moment
+        shown.status(records)
+    shown.say(0, HOSTILE)
+    shown.error(HOSTILE)
+    shown.event("incoming", HOSTILE)
+    shown.warning("refused", HOSTILE)
+    shown.call_ended(replace(perfect(), peer=HOSTILE, end_reason=HOSTILE))
+    shown.pump()
+    text = talk.getvalue()
+    assert "owned" in text
+    for ours in ("\r\x1b[K", "\x1b[K", "\x1b[1m", "\x1b[1;31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"):
+        text = text.replace(ours, "")
+    steering = [character for character in text if not character.isprintable() and character != "\n"]
+    assert set(steering) <= {"\r"}
+    assert all(line.startswith("  ") for line in text.split("\r")[1:]), "a status line begins anew, and nothing else"

@@ -10,7 +10,7 @@ import pytest
 VOIP = Path(__file__).resolve().parents[2] / "voip"
 
 LAYERS = [
-    {"errors", "ip", "printable"},
+    {"errors", "ip", "printable", "private"},
     {"dsp", "stats"},
     {"rtp", "codecs", "srtp"},
     {"media", "quality"},

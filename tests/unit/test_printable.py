@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voip.printable import one_line, printable
+from voip.printable import LONGEST_LINE, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,19 @@ from voip.printable import one_line, printable
         ("over\rwritten\x7f", r"over\x0dwritten\x7f"),
         ("\x9b2J", r"\x9b2J"),
         ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\u200eleft\u061c", r"\u200eleft\u061c"),
+        ("zero\u200bwidth\ufeff", r"zero\u200bwidth\ufeff"),
+        ("tag\U000e0041", r"tag\U000e0041"),
         ("Casque \udce9", r"Casque \udce9"),
     ],
 )
 def test_what_steers_a_terminal_is_escaped_and_nothing_else(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_a_line_is_cut_and_the_lines_after_it_stay() -> None:
+    shown = printable("x" * 60_000 + "\nnext")
+    assert shown == "x" * LONGEST_LINE + "... (59000 more characters)\nnext"
 
 
 @given(st.text(alphabet=st.characters()))

@@ -51,6 +51,8 @@ from voip.sip import (
 
 WATCH_INTERVAL = 0.25
 """Seconds between looks at the media time-out and at the statistics."""
+LONGEST_PEER = 200
+"""Characters of a caller's URI that are kept and told: a From may have 60 kB, and a thousand records are kept."""
 SERVER_ERROR = 500
 """The SIP status of a request that we fail to handle (RFC 3261 section 21.5.1)."""
 
@@ -249,7 +251,7 @@ class CallManager:
     # --- calls that come in ---------------------------------------------------------------------------------------
 
     def _on_incoming(self, event: IncomingCall) -> None:
-        call_id, peer = event.call_id, str(event.caller.uri)
+        call_id, peer = event.call_id, str(event.caller.uri)[:LONGEST_PEER]
         self._console.event("incoming", None, call_id=call_id, peer=peer)
         try:
             if not self._audio.available:

@@ -45,6 +45,11 @@ class CallTable:
         """A call is over."""
         self._calls.pop(call.call_id, None)
 
+    def hears(self, call_id: str) -> bool:
+        """Whether a packet has come from the peer of this call."""
+        call = self._calls.get(call_id)
+        return call is not None and call.last_heard is not None
+
     def is_abandoned(self, call_id: str, source: Address, caller: NameAddr) -> bool:
         """Whether a new call of the same caller shows that this one's sender was restarted without a BYE."""
         call = self._calls.get(call_id)

@@ -146,6 +146,11 @@ class ReceiverOptions(CommonOptions):
         address = ipaddress.ip_address(host)
         return self.answer and any(address in network for network in self.allow)
 
+    def trusted(self, host: str) -> bool:
+        """Whether the user has named just this host: a PBX or proxy, which stands for many callers."""
+        address = ipaddress.ip_address(host)
+        return any(address in network for network in self.allow if network.num_addresses == 1)
+
 
 @dataclass(frozen=True)
 class SenderOptions(CommonOptions):

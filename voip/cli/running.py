@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import voip
@@ -21,6 +20,7 @@ from voip.engine import Shutdown, Watchdog, fill_standard_streams
 from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, Stopped, VoipError
 from voip.net import Network
+from voip.private import private
 from voip.report import CallRecord, Console, final_report
 
 GOODBYE_TIMEOUT = 1.0
@@ -190,7 +190,8 @@ def _write_report(path: str | None, report: dict[str, Any]) -> str | None:
     if path is None:
         return None
     try:
-        Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        with open(path, "w", encoding="utf-8", opener=private) as file:
+            file.write(json.dumps(report, indent=1) + "\n")
     except OSError as error:
         return f"cannot write {path}: {error.strerror}"
     return None

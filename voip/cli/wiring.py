@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, host_address
+from voip.private import private
 from voip.report import PACKETS_SHOWN, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
 from voip.sip import SipUri, UserAgent
@@ -65,10 +66,10 @@ def make_user_agent(
     *,
     max_calls: int = 1,
     accepts_calls: bool = True,
-    allowed: Callable[[str], bool] = lambda host: True,
-    users: Mapping[str, str] | None = None,
 ) -> UserAgent:
-    """A user agent on this network, with the account of the options, for the calls of this table."""
+    """A user agent on this network, with the account of the options, for the calls of this table. Who may call it is
+    what a receiver's options say."""
+    receiver = options if isinstance(options, ReceiverOptions) else None
     return UserAgent(
         rng=random.SystemRandom(),
         local=network.sip.sip_address,
@@ -76,13 +77,15 @@ def make_user_agent(
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
-        allowed=allowed,
+        allowed=receiver.allowed if receiver else lambda host: True,
+        trusted=receiver.trusted if receiver else lambda host: False,
         credentials=options.credentials,
-        users=users,
+        users=receiver.users if receiver else None,
         account=options.account,
         registrar=options.registrar,
         proxies=options.proxies,
         replaceable=table.is_abandoned,
+        hears=table.hears,
         bye_headers=rtp_stat_headers(table, network.loop.now),
     )
 
@@ -232,7 +235,8 @@ def _write_description(path: str | None, description: SessionDescription) -> Non
     if path is None:
         return
     try:
-        Path(path).write_bytes(description.serialize())
+        with open(path, "wb", opener=private) as file:
+            file.write(description.serialize())
     except OSError as error:
         raise VoipError(f"--sdp {path}: {error.strerror}") from error
 

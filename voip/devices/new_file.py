@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
+from voip.private import private
+
 FIRST_NUMBER = 2
 """Of the names beside one that is taken: call.wav, call-2.wav, call-3.wav."""
 
@@ -34,11 +36,11 @@ def create(path: Path, *, replace: bool) -> tuple[BinaryIO, Path]:
     """The new file, and its path: a numbered one beside `path` if that is taken by a file and not to be replaced.
     OSError."""
     if replace or is_device(path):
-        return path.open("wb"), path
+        return open(path, "wb", opener=private), path
     while True:
         name = free_name(path, replace=False)
         with contextlib.suppress(FileExistsError):  # another program was faster
-            return name.open("xb"), name
+            return open(name, "xb", opener=private), name
 
 
 def free_name(path: Path, *, replace: bool) -> Path:

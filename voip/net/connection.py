@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,13 +45,14 @@ PING_INTERVAL = (95.0, 120.0)
 @dataclass
 class Hooks:
     """The user of the connections. `needs`: whether a connection must be kept; `server_name`: the name that the
-    certificate of a peer has to be for."""
+    certificate of a peer has to be for; `may_call`: whether this host has a reason to connect more than once."""
 
     on_message: Callable[[bytes, Address], None]
     on_failed: Callable[[Address, str], None]
     on_closed: Callable[[Address], None]
     needs: Callable[[Address], bool]
     server_name: Callable[[Address], str]
+    may_call: Callable[[str], bool] = lambda host: True
 
 
 class Connection:
@@ -107,6 +108,10 @@ class Connection:
 
     def run_timer(self, now: float) -> None:
         """Called when `due` is reached."""
+        with self._ended_by_failure():
+            self._run_timer(now)
+
+    def _run_timer(self, now: float) -> None:
         name = name_of(self.address)
         if not self.ready:
             self._fail(f"cannot reach {name}: no connection within {CONNECT_TIMEOUT:g} s")
@@ -146,11 +151,22 @@ class Connection:
         """The socket can be read or written."""
         if not self.open:
             return
-        if not self._connected and not self._finish_connecting():
-            return
-        self._write()
-        if self.open:
-            self._read()
+        with self._ended_by_failure():
+            if not self._connected and not self._finish_connecting():
+                return
+            self._write()
+            if self.open:
+                self._read()
+
+    @contextlib.contextmanager
+    def _ended_by_failure(self) -> Iterator[None]:
+        """A bug of ours costs this connection, whose state is uncertain now, and none but this."""
+        try:
+            yield
+        except Exception:
+            if self.open:
+                self._fail(f"the connection to {name_of(self.address)} was given up")
+            raise
 
     def _finish_connecting(self) -> bool:
         problem = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

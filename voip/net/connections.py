@@ -17,6 +17,7 @@ from voip.net.stream_ports import StreamPorts
 from voip.net.tls import Plain, Tls, TlsLayer
 from voip.net.zones import learned
 from voip.sip import Address
+from voip.sip.limits import network_of
 
 MAX_INCOMING = 8
 """Connections opened by peers."""
@@ -82,15 +83,19 @@ class Connections:
         except OSError:  # the peer has gone again, or no file descriptor is left
             return
         sock.setblocking(False)
-        address = Address(protocol, learned(source), source[1])
-        if address in self._open or not self._make_room(incoming=True):
+        try:
+            address = Address(protocol, learned(source), source[1])
+            if address in self._open or self._is_excess(address.host) or not self._make_room(incoming=True):
+                sock.close()
+                return
+            layer: Plain | TlsLayer = Plain()
+            if protocol == "tls":
+                assert self._tls.server is not None
+                layer = TlsLayer(self._tls.server, None)
+            self._add(sock, address, layer, incoming=True)
+        except Exception:
             sock.close()
-            return
-        layer: Plain | TlsLayer = Plain()
-        if protocol == "tls":
-            assert self._tls.server is not None
-            layer = TlsLayer(self._tls.server, None)
-        self._add(sock, address, layer, incoming=True)
+            raise
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -122,6 +127,15 @@ class Connections:
         if spare:
             min(spare, key=lambda connection: connection.last_used).close()
         return bool(spare)
+
+    def _is_excess(self, host: str) -> bool:
+        """Whether this is the second connection from a network whose host may not call."""
+        if self._hooks.may_call(host):
+            return False
+        network = network_of(host)
+        return any(
+            connection.incoming and network_of(connection.address.host) == network for connection in self._open.values()
+        )
 
     def _forget(self, connection: Connection) -> None:
         if self._open.get(connection.address) is connection:

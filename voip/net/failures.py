@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
+from voip.errors import NegotiationError, ProtocolError, VoipError
+
 MAX_TOLD = 8
 """Failures reported to the user, one per line of code: a peer that can trigger them must not fill a log."""
 
@@ -16,6 +18,21 @@ class Failures:
         self._say = say
         self.count = 0
         self._told: set[tuple[str, int]] = set()
+
+    def run(self, what: str, function: Callable[..., object], *args: object) -> bool:
+        """Call `function(*args)`; whether it succeeded. What it raises is reported as the failure of `what`, apart
+        from the errors that are meant to end the program: of devices, of our own network and options."""
+        try:
+            function(*args)
+        except (ProtocolError, NegotiationError) as error:  # of a peer, and should have been dealt with
+            self.note(what, error)
+            return False
+        except VoipError:
+            raise
+        except Exception as error:
+            self.note(what, error)
+            return False
+        return True
 
     def note(self, what: str, error: Exception) -> None:
         """Report that `what` was dropped because of this exception, which is being handled."""

@@ -1,5 +1,7 @@
 """The event loop of the network thread: sockets, timers, calls posted by other threads. It knows no protocol.
 
+What it calls is guarded, each call by itself: one that fails ends neither the loop nor what else is due.
+
 Everything that is registered here is touched on the loop's thread only; `post` is the way in from any other.
 """
 
@@ -21,7 +23,18 @@ MAX_SLEEP = 1.0
 WAKE_UP_BYTES = 1 << 16
 """Bytes read at once from the wake-up socket; each posted call writes one."""
 
+PAUSE = 0.1
+"""Seconds in which a socket or a participant is left alone after a failure: it may fail again at once, for ever."""
+
 Callback = Callable[[], None]
+Guard = Callable[..., bool]
+"""Calls its second argument with those after it; whether that succeeded. The first says what it is, for people."""
+
+
+def unguarded(what: str, function: Callable[..., object], *args: object) -> bool:
+    """The guard of a loop whose owner wants to see each failure."""
+    function(*args)
+    return True
 
 
 class Participant(Protocol):
@@ -43,11 +56,12 @@ class EventLoop:
     Registering belongs to the loop's thread, or to the main thread before `run`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.now = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, guard: Guard = unguarded) -> None:
+        self.now, self._guard = clock, guard
         """The clock of all timers, in seconds."""
         self._selector = selectors.DefaultSelector()
         self._participants: tuple[Participant, ...] = ()
+        self._paused: dict[Participant, float] = {}
         self._calls_later: list[tuple[float, int, Callback]] = []
         self._sequence = itertools.count()
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
@@ -76,6 +90,7 @@ class EventLoop:
 
     def remove(self, participant: Participant) -> None:
         self._participants = tuple(each for each in self._participants if each is not participant)
+        self._paused.pop(participant, None)
 
     def call_later(self, delay: float, function: Callback) -> None:
         """Call `function()` `delay` seconds from now. The loop's thread only."""
@@ -110,12 +125,13 @@ class EventLoop:
             self._run_timers()
             self.flush()
         for key, _ in self._selector.select(0.0 if self._posted else min(max(left, 0.0), longest)):
-            key.data()
+            if not self._guard("what came by a socket", key.data):
+                self._pause_socket(key)
 
     def flush(self) -> None:
         """Let every participant send what it has to send. The loop's thread only."""
         for participant in self._participants:
-            participant.flush()
+            self._guard("a message to send", participant.flush)
 
     def close(self) -> None:
         """Stop waiting for anything, after the thread has ended. Registered sockets stay open."""
@@ -127,7 +143,7 @@ class EventLoop:
         """When the first of all timers is due."""
         due = self._calls_later[0][0] if self._calls_later else math.inf
         for participant in self._participants:
-            timer = participant.next_timer()
+            timer = self._due_of(participant)
             if timer is not None and timer < due:
                 due = timer
         return due
@@ -135,16 +151,36 @@ class EventLoop:
     def _run_posted(self) -> None:
         for _ in range(len(self._posted)):
             function, args = self._posted.popleft()
-            function(*args)
+            self._guard("a posted call", function, *args)
 
     def _run_timers(self) -> None:
         now = self.now()
         while self._calls_later and self._calls_later[0][0] <= now:
-            heapq.heappop(self._calls_later)[2]()
+            self._guard("a timer", heapq.heappop(self._calls_later)[2])
         for participant in self._participants:
-            due = participant.next_timer()
+            due = self._due_of(participant)
             if due is not None and due <= now:
-                participant.handle_timer(now)
+                self._paused.pop(participant, None)
+                if not self._guard("a timer", participant.handle_timer, now):
+                    self._paused[participant] = now + PAUSE
+
+    def _due_of(self, participant: Participant) -> float | None:
+        """When its timer is due, later if that has just failed."""
+        due = participant.next_timer()
+        return due if due is None else max(due, self._paused.get(participant, due))
+
+    def _pause_socket(self, key: selectors.SelectorKey) -> None:
+        """Look at this socket again after a while, unless its owner has closed it or listens to it another way."""
+        sock: socket.socket = key.fileobj  # type: ignore[assignment]
+        if sock.fileno() < 0 or self._selector.get_map().get(sock) != key:
+            return
+        self.unregister(sock)
+
+        def look_again() -> None:
+            if sock.fileno() >= 0 and sock not in self._selector.get_map():
+                self._selector.register(sock, key.events, key.data)
+
+        self.call_later(PAUSE, look_again)
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):

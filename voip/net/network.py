@@ -41,7 +41,7 @@ class Network:
         self._resolver = resolver
         self.failures = Failures(say)
         """Messages, datagrams and events that were dropped because handling them failed."""
-        self.loop = EventLoop()
+        self.loop = EventLoop(guard=self.failures.run)
         self.addresses = OwnAddresses(
             self.loop,
             resolver,

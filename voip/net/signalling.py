@@ -263,6 +263,7 @@ class SipTransport:
             on_closed=lambda address: self._agent.connection_closed(address, self._loop.now()) if self._agent else None,
             needs=lambda address: self._agent is not None and self._agent.needs(address),
             server_name=lambda address: self._agent.server_name(address) if self._agent else address.host,
+            may_call=lambda host: self._agent is None or self._agent.may_call(host),
         )
 
     def _connection_failed(self, address: Address, reason: str) -> None:

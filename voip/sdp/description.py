@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from voip import codecs
 from voip.codecs import Codec
@@ -18,6 +19,8 @@ MAX_MEDIA = 100
 """A description of more media lines is refused, for each of them is answered."""
 MAX_FORMATS = 64
 """Formats of one media line that are read. Real ones have up to 20 (baresip, audio) or 50 (browsers, video)."""
+MAX_ALL_FORMATS = 640
+"""Formats of all media lines together that are read, but the first of each line: every one may be looked up."""
 MAX_DIGITS = 10
 """A longer number, where one is read, is none; those of o= are text to us."""
 MAX_BANDWIDTH = 4_000_000_000
@@ -36,10 +39,19 @@ _LINE = re.compile(r"([A-Za-z])[ \t]*=(.*)", re.DOTALL)
 _OF_FORMAT = re.compile(r"([0-9]+)[\s;:]*(.*)", re.DOTALL)
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _LEADING_ZEROS = re.compile(r"\b0+(?=[0-9])")
+_PER_FORMAT = frozenset({"fmtp", "rtpmap"})
 _DIRECTIONS = tuple(direction.value for direction in Direction)
 _KNOWN = frozenset(
     {*_DIRECTIONS, "crypto", "fingerprint", "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap"}
 ) | {"setup", "ssrc", "tls-id"}
+
+
+class _Table(NamedTuple):
+    """What the attributes of a media line say of each format, as long as it has just those attributes."""
+
+    of: list[tuple[str, str | None]]
+    length: int
+    said: dict[tuple[str, str], str]
 
 
 @dataclass
@@ -56,6 +68,7 @@ class MediaDescription:
     connection: str | None = None
     attributes: list[tuple[str, str | None]] = field(default_factory=list)
     bandwidths: dict[str, int] = field(default_factory=dict)
+    _table: _Table | None = field(default=None, init=False, repr=False, compare=False)
 
     def values(self, name: str) -> list[str]:
         """The values of all attributes of that name."""
@@ -98,12 +111,10 @@ class MediaDescription:
 
     def _of_format(self, name: str, payload_type: str) -> str | None:
         """What an attribute says of a format, behind its number; between them a space or, in RFC 8627, a semicolon."""
-        for known, value in self.attributes:
-            if known == name and value is not None and value.startswith(payload_type):
-                match = _OF_FORMAT.fullmatch(value)
-                if match and match[1] == payload_type:
-                    return match[2]
-        return None
+        table = self._table
+        if table is None or table.of is not self.attributes or table.length != len(self.attributes):
+            table = self._table = _Table(self.attributes, len(self.attributes), _by_format(self.attributes))
+        return table.said.get((name, payload_type))
 
 
 @dataclass
@@ -234,9 +245,12 @@ class SessionDescription:
         formats = list(dict.fromkeys(formats))
         if port is None or not profile or len(formats) > MAX_FORMATS:
             self.skip(f"m={value}")
+        room = MAX_ALL_FORMATS - sum(len(media.formats) for media in self.media)
         readable = port is not None and profile
         self.media.append(
-            MediaDescription(kind or "x", port or 0 if readable else 0, profile or "x", formats[:MAX_FORMATS])
+            MediaDescription(
+                kind or "x", port or 0 if readable else 0, profile or "x", formats[: max(1, min(room, MAX_FORMATS))]
+            )
         )
 
     def _add_bandwidth(self, bandwidths: dict[str, int], value: str) -> None:
@@ -247,6 +261,16 @@ class SessionDescription:
             self.skip(f"b={value}")
         elif len(bandwidths) < MAX_BANDWIDTHS and kind.strip().upper().isalpha():
             bandwidths.setdefault(kind.strip().upper(), number)
+
+
+def _by_format(attributes: list[tuple[str, str | None]]) -> dict[tuple[str, str], str]:
+    """What the attributes say of each format, by their name and its number: the first of each counts."""
+    table: dict[tuple[str, str], str] = {}
+    for name, value in attributes:
+        match = _OF_FORMAT.fullmatch(value or "") if name in _PER_FORMAT else None
+        if match:
+            table.setdefault((name, match[1]), match[2])
+    return table
 
 
 def parse_ip(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

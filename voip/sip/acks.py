@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voip.sip.address import Address, may_be_spoofed
+from voip.sip.address import Address, is_unproven
 from voip.sip.bodies import session_part
 from voip.sip.core import COPIES_TO_UNVALIDATED, Core
 from voip.sip.dialog import Dialog
@@ -14,6 +14,10 @@ from voip.sip.message import Request, Response
 from voip.sip.timers import GIVE_UP, T1, T2
 from voip.sip.transaction import ClientTransaction, ServerTransaction
 
+MOST_SENT = 3
+"""Bytes to an unproven address for each byte of its INVITE, at most (RFC 3261 section 26.1.5 on amplification)."""
+BYE_SIZE = 350
+"""Bytes that our BYE has, about."""
 MAX_ACKS = 4
 """ACKs kept for repeated 2xx."""
 
@@ -28,17 +32,25 @@ class UnackedResponse:
         self.copies = 0
         self._interval = T1
 
-    def count(self) -> float:
-        """One more copy is sent: the seconds until the next (13.3.1.4)."""
+    def leaves_room_for(self, times: int) -> bool:
+        """Whether so many copies, with the BYE at the end, may be sent to an unproven address."""
+        return times * len(self.data) + BYE_SIZE <= MOST_SENT * self.transaction.size
+
+    def count(self) -> None:
+        """One more copy is sent."""
         self.copies += 1
+
+    def wait(self) -> float:
+        """Seconds until the next copy (13.3.1.4)."""
         self._interval = min(2 * self._interval, T2)
         return self._interval
 
 
 class UnackedResponses:
-    """The 2xx of a call that wait for their ACK; `on_lost` is called when none comes."""
+    """The 2xx of a call that wait for their ACK; `on_lost` is called when none comes, with the
+    time and whether a BYE is for one who has asked for it."""
 
-    def __init__(self, core: Core, on_lost: Callable[[float], object]) -> None:
+    def __init__(self, core: Core, on_lost: Callable[[float, bool], object]) -> None:
         self._core, self._on_lost = core, on_lost
         self._waiting: dict[int, UnackedResponse] = {}
 
@@ -54,7 +66,7 @@ class UnackedResponses:
         self, transaction: ServerTransaction, response: Response, dialog: Dialog, *, first: bool, now: float
     ) -> None:
         """This 2xx was sent: send it again until it is acknowledged. `first`: to the INVITE that makes the call."""
-        if not dialog.validated and may_be_spoofed(transaction.source):
+        if self._is_unproven(dialog, transaction):
             transaction.repeat_by_request()
         waiting = UnackedResponse(transaction, dialog, response.serialize(), first)
         self._waiting[waiting.number] = waiting
@@ -74,16 +86,27 @@ class UnackedResponses:
             self._core.timers.clear_all(waiting)
         self._waiting.clear()
 
+    def _is_unproven(self, dialog: Dialog, transaction: ServerTransaction) -> bool:
+        """Nothing shows that it is the source of the INVITE that has sent it: no message since, no media."""
+        return not dialog.validated and is_unproven(transaction.source) and not self._core.hears(dialog.call_id)
+
+    def _may_repeat(self, waiting: UnackedResponse) -> bool:
+        """To an unproven address not often, and the sum of it, with the BYE at the end, is a small multiple of what
+        came: without a body in the INVITE the 2xx holds our offer, and is much the longer of the two."""
+        if not self._is_unproven(waiting.dialog, waiting.transaction):
+            return True
+        return waiting.copies < COPIES_TO_UNVALIDATED and waiting.leaves_room_for(waiting.copies + 2)
+
     def _repeat(self, waiting: UnackedResponse, now: float) -> None:
-        unvalidated = not waiting.dialog.validated and may_be_spoofed(waiting.transaction.source)
-        if unvalidated and waiting.copies >= COPIES_TO_UNVALIDATED:
-            return
-        self._core.wire.send(waiting.data, waiting.transaction.reply_to)
-        self._core.timers.set(waiting, "repeat", now + waiting.count(), lambda now: self._repeat(waiting, now))
+        if self._may_repeat(waiting):
+            waiting.count()
+            self._core.wire.send(waiting.data, waiting.transaction.reply_to)
+        self._core.timers.set(waiting, "repeat", now + waiting.wait(), lambda now: self._repeat(waiting, now))
 
     def _give_up(self, waiting: UnackedResponse, now: float) -> None:
         self.acknowledged(waiting.number)
-        self._on_lost(now)
+        unproven = self._is_unproven(waiting.dialog, waiting.transaction)
+        self._on_lost(now, not unproven or waiting.leaves_room_for(waiting.copies + 1))
 
 
 @dataclass
@@ -110,10 +133,12 @@ class Acks:
 
 
 def make_ack(core: Core, dialog: Dialog, invite: Request) -> SentAck:
-    """The ACK for a 2xx to `invite`: its number, its credentials (22.1), the dialog's route."""
+    """The ACK for a 2xx to `invite`: its number, the dialog's route, and, to a host that the user has named, its
+    credentials (22.1): Contact and Record-Route of the 2xx say where it goes, and these are the callee's choice."""
     destination = dialog.destination(core.resolver.known)
     request = dialog.request("ACK", core.identity.via(destination), invite.cseq.number)
-    for name in ("Authorization", "Proxy-Authorization"):
-        for value in invite.headers.lines(name):
-            request.headers.add(name, value)
+    if core.digest_client.is_named(invite.call_id, destination.host):
+        for name in ("Authorization", "Proxy-Authorization"):
+            for value in invite.headers.lines(name):
+                request.headers.add(name, value)
     return SentAck(request.serialize(), destination)

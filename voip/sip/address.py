@@ -53,3 +53,16 @@ def is_public(host: str) -> bool:
 def may_be_spoofed(source: Address) -> bool:
     """Whether a message may have another sender than its source says: no connection, and a public address."""
     return not source.reliable and is_public(source.host)
+
+
+def is_unproven(source: Address) -> bool:
+    """Whether repetitions to there may be a burden to one who has asked for nothing: no connection, and not this
+    machine, whose addresses come from no network. In a private network, too, a source can be forged."""
+    return not source.reliable and not _is_loopback(source.host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

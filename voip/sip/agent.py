@@ -35,8 +35,9 @@ class UserAgent:
     """Makes and answers calls over UDP, TCP and TLS.
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
-    `allowed(host)` says who may call; `replaceable(call_id, source, caller)` whether a call that takes up the last room
-    may be dropped for a new one (its peer is gone without a BYE); `users` (name to password): callers have to
+    `allowed(host)` says who may call, `trusted(host)` which hosts stand for many callers (a PBX); `replaceable(call_id,
+    source, caller)` whether a call that takes up the last room may be dropped for a new one (its peer may be gone
+    without a BYE), `hears(call_id)` whether media of it has come; `users` (name to password): callers have to
     authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
     reachable at `registrar`; what is outside of dialogs goes by way of `proxies`. `bye_headers(call_id)` is asked for
     header fields when our BYE is sent, or our 200 to the peer's."""
@@ -57,7 +58,9 @@ class UserAgent:
         proxies: Sequence[SipUri] = (),
         product: str | None = None,
         keeps_alive: bool = False,
+        trusted: Callable[[str], bool] = lambda host: False,
         replaceable: Replaceable = lambda call_id, source, caller: False,
+        hears: Callable[[str], bool] = lambda call_id: False,
         bye_headers: ByeHeaders = no_headers,
     ) -> None:
         identity = Identity(rng, local, user, account=account, always_behind_nat=keeps_alive)
@@ -69,17 +72,16 @@ class UserAgent:
             registrar=registrar,
             proxies=proxies,
             bye_headers=bye_headers,
+            hears=hears,
             max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
-        self._allowed = allowed
+        self._allowed, self._trusted = allowed, trusted
         verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
-        self._guard = Guard(self._core, self._may_call, verifier)
+        self._guard = Guard(self._core, self.may_call, verifier, self._stands_for_many)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
         self._calls = Calls(self._core, max_calls, replaceable)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
-        self._dispatcher = Dispatcher(
-            self._core, self._calls, self._guard, accepts_calls=accepts_calls, on_heard=self._keep_alive.arm
-        )
+        self._dispatcher = Dispatcher(self._core, self._calls, self._guard, accepts_calls, self._keep_alive.arm)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 
@@ -220,6 +222,10 @@ class UserAgent:
         calls = any(call.dialog is not None and call.dialog.peer == address for call in self._calls)
         return calls or any(client.destination == address for client in self._core.clients.values())
 
+    def may_call(self, host: str) -> bool:
+        """Whether this host may: by itself, or as a registrar or proxy that calls for us come through."""
+        return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
+
     @property
     def linger_until(self) -> float:
         """A program that ends before then may leave a peer behind that has missed our last response. Any thread may
@@ -239,9 +245,9 @@ class UserAgent:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _may_call(self, host: str) -> bool:
-        """The hosts that may by themselves, and the registrar and proxies that calls for us come through."""
-        return self._allowed(host) or (self._registration is not None and host in self._registration.hosts)
+    def _stands_for_many(self, host: str) -> bool:
+        """The hosts that the user has said do, and the same registrar and proxies."""
+        return self._trusted(host) or (self._registration is not None and host in self._registration.hosts)
 
     def _forget_connection(self, address: Address) -> None:
         for call in self._calls:

@@ -3,7 +3,7 @@
     Leg                      state and dialog, which all parts share
     Ending                   BYE both ways, and the reason
     Negotiation              offers and answers, both ways; the session timer
-    Ping                     OPTIONS of ours
+    Ping, Probe              OPTIONS of ours
     Side                     the strategy: Caller in uac.py, or Called in uas.py
     UnackedResponses, Acks   2xx of ours until their ACK, and our ACKs
 
@@ -13,7 +13,9 @@ which asks the table of states whether it is allowed now, and goes to the handle
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Protocol
 
 from voip.sip.acks import Acks, UnackedResponse, UnackedResponses
@@ -29,6 +31,7 @@ from voip.sip.message import Request
 from voip.sip.methods import DTMF, SDP
 from voip.sip.negotiation import Negotiation
 from voip.sip.ping import Ping
+from voip.sip.probe import Probe
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ServerTransaction, merge_key
 from voip.sip.uac import Answered, Caller, Invitation
@@ -38,10 +41,15 @@ from voip.sip.uri import NameAddr, SipUri
 SPARE_CALLS = 8
 """Calls kept beside those that take up room: refused, ending, ended."""
 NO_DIALOG = 481
+MOVES = ("INVITE", "UPDATE", "BYE")
+"""Methods by which a peer that has another address now says so, or ends the call."""
 Begin = Callable[[Callable[[float], object], float], object]
 """Calls its first argument, with the time: at once, or later."""
 Replaceable = Callable[[str, Address, NameAddr], bool]
-"""Whether the call of this id may be dropped for a new one, from this source and caller."""
+"""Whether the call of this id may be dropped for a new one, from this source and caller, should its peer be gone."""
+ACK_AWAITED = 2.0
+"""Seconds without an ACK and without media after which a call makes room for another: three copies of our 2xx."""
+NO_ACK = Reason("no-ack", None, "no ACK for our answer")
 
 
 class Side(Protocol):
@@ -85,8 +93,9 @@ class Call:
         self.acks = Acks(leg.core)
         self.negotiation = Negotiation(leg, self.unacked, self.acks, self, self.give_up)
         self.ending = Ending(leg, self.negotiation.stop, self._on_end)
-        self._ping = Ping(leg, self.ending.end)
+        self._ping, self.probe = Ping(leg, self.ending.end), Probe(leg)
         self.side = make_side(self)
+        self._accepted_at = math.inf
         self._handlers = {
             "INVITE": self.on_invite,
             "BYE": self.on_bye,
@@ -108,6 +117,10 @@ class Call:
     def takes_room(self) -> bool:
         """It counts when another one comes in."""
         return self.leg.state in TAKES_ROOM
+
+    def is_stalled(self, now: float) -> bool:
+        """Its caller has not acknowledged our 2xx for too long."""
+        return self.leg.state is CallState.ACCEPTED and now - self._accepted_at > ACK_AWAITED
 
     def has_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> bool:
         dialog = self._dialog_with(remote_tag)
@@ -138,6 +151,7 @@ class Call:
         if first:
             self.side.stop()
             self.leg.move(Trigger.ACCEPT)
+            self._accepted_at = now
         self.negotiation.accept(answer, now, first=first)
         if not first:  # that one has made the dialog
             self._retarget(offered.request, now)
@@ -196,6 +210,7 @@ class Call:
         """Stay no longer for what may still be under way."""
         self.ending.end(self.ending.reason or LOCAL_BYE, now)
         self._core.timers.clear_all(self)
+        self.probe.drop()
         self._core.digest_client.forget(self.call_id)
         self._on_forgotten(self.call_id)
         self.negotiation.drop()
@@ -209,17 +224,39 @@ class Call:
 
     # --- requests of the peer -------------------------------------------------------------------------------------
 
-    def receive_request(self, transaction: ServerTransaction, now: float) -> None:
-        """A request within the dialog (12.2.2)."""
+    def receive_request(self, transaction: ServerTransaction, now: float, *, trusted: bool = False) -> None:
+        """A request within the dialog (12.2.2). `trusted`: from a host that may speak for others."""
         request = transaction.request
         dialog = self._dialog_with(request.from_.tag or "")
         if dialog is None:
             self._core.respond(transaction, NO_DIALOG, now)
+        elif trusted or dialog.is_with(transaction.source.host, self._core.resolver.known):
+            self._receive_of_peer(dialog, transaction, now)
+        elif request.method in MOVES and self.leg.dialog is not None and self.leg.live:
+            # By its tags it may be our peer, elsewhere; or one who has read them on the way.
+            transaction.give_to(self)
+            self.probe.ask(partial(self._receive_of_moved, transaction), now)
+        else:
+            self._refuse_elsewhere(transaction, now)
+
+    def _receive_of_moved(self, transaction: ServerTransaction, there: bool, now: float) -> None:
+        """It is known whether the peer is still `there`, where it was."""
+        if transaction.answered:
             return
+        if there or self.leg.dialog is None:
+            self._refuse_elsewhere(transaction, now)
+        else:
+            self._receive_of_peer(self.leg.dialog, transaction, now)
+
+    def _refuse_elsewhere(self, transaction: ServerTransaction, now: float) -> None:
+        self._core.respond(transaction, NO_DIALOG, now, why="of a call whose peer is elsewhere")
+
+    def _receive_of_peer(self, dialog: Dialog, transaction: ServerTransaction, now: float) -> None:
+        request = transaction.request
         if _out_of_order(dialog, request):
             self._core.respond(transaction, 500, now)
             return
-        dialog.remote_cseq = request.cseq.number
+        dialog.remote_cseq = max(dialog.remote_cseq or 0, request.cseq.number)
         dialog.peer, dialog.validated = transaction.source, True
         self.leg.learn_next_hop(now)
         if self.leg.allows(request.method):
@@ -272,7 +309,8 @@ class Call:
         waiting = self.unacked.acknowledged(request.cseq.number)
         if waiting is None or self.leg.dialog is None:
             return
-        self.leg.dialog.peer = source
+        if self.leg.dialog.is_with(source.host, self._core.resolver.known):
+            self.leg.dialog.peer = source
         self.leg.dialog.validated = True
         self.leg.learn_next_hop(now)
         if waiting.first:
@@ -284,6 +322,8 @@ class Call:
         """A CANCEL of this INVITE (9.2); it is too late for one with a final response."""
         if invite is self.negotiation.offered:
             self.negotiation.reject(487, now, "")
+        elif not invite.answered:  # it waits for what becomes of a probe
+            self._core.respond(invite, 487, now)
         if self.leg.state is CallState.INCOMING:
             self.ending.end(Reason("cancelled", 487, "Request Terminated"), now)
 
@@ -308,13 +348,15 @@ class Call:
             self.negotiation.reject(504, now, "")
             self.ending.end(Reason("no-ack", None, "no PRACK for our ringing"), now)
 
-    def _no_ack(self, now: float) -> None:
+    def _no_ack(self, now: float, says_bye: bool) -> None:
         if self.leg.live:
-            self.give_up(self.ending.reason or Reason("no-ack", None, "no ACK for our answer"), now)
+            end = self.give_up if says_bye else self.ending.end
+            end(self.ending.reason or NO_ACK, now)
 
 
 class Calls:
-    """The calls of a user agent. `max_calls` may be live; a new one takes the place of one that is `replaceable`."""
+    """The calls of a user agent. `max_calls` may be live; a new one takes the place of one that is `replaceable`, or
+    that is not acknowledged and of which nothing is heard."""
 
     def __init__(self, core: Core, max_calls: int, replaceable: Replaceable) -> None:
         self._core, self._max_calls, self._replaceable = core, max_calls, replaceable
@@ -328,6 +370,14 @@ class Calls:
 
     def get(self, call_id: str) -> Call | None:
         return self._calls.get(call_id)
+
+    def find(self, call_id: str) -> tuple[str, str] | None:
+        """The id of a call whose messages have this Call-ID, and the host of its peer, "" while it has none."""
+        for call in self:
+            dialog = call.dialog
+            if call_id == (call.call_id if dialog is None else dialog.call_id):
+                return call.call_id, "" if dialog is None else dialog.peer.host
+        return None
 
     def with_dialog_of(self, request: Request) -> Call | None:
         """The call in whose dialog this is: Call-ID and both tags must be right (12.2.2)."""
@@ -373,16 +423,15 @@ class Calls:
         self._calls[call_id] = call
         call.side.start(now)
 
-    def make_room(self, invite: ServerTransaction, now: float) -> bool:
-        """Whether one more call may come in, if need be in place of one whose peer is gone."""
+    def has_room(self, now: float) -> bool:
+        """Whether one more call may come in, if need be in place of one whose caller acknowledges nothing: that may be
+        a forgery, and would keep a line busy for half a minute."""
         live = [call for call in self if call.takes_room]
         if len(live) >= self._max_calls:
-            source, caller = invite.source, invite.request.from_
-            replaceable = (call for call in live if call.dialog and self._replaceable(call.call_id, source, caller))
-            gone = next(replaceable, None)
-            if gone is None:
+            stalled = next((call for call in live if call.is_stalled(now) and not self._core.hears(call.call_id)), None)
+            if stalled is None:
                 return False
-            gone.give_up(Reason("timeout", None, "its peer is gone"), now)
+            stalled.give_up(NO_ACK, now)
         for call in list(self):
             if len(self) < self._max_calls + SPARE_CALLS:
                 break
@@ -390,11 +439,18 @@ class Calls:
                 call.forget(now)
         return True
 
+    def abandoned_for(self, invite: ServerTransaction) -> Call | None:
+        """A call that this new one may take the place of, if its peer turns out to be gone."""
+        source, caller = invite.source, invite.request.from_
+        up = (call for call in self if call.dialog and call.leg.state in (CallState.ACCEPTED, CallState.CONFIRMED))
+        return next((call for call in up if self._replaceable(call.call_id, source, caller)), None)
+
     def _forget(self, call_id: str) -> None:
         self._calls.pop(call_id, None)
 
 
 def _out_of_order(dialog: Dialog, request: Request) -> bool:
-    """A request older than the last (12.2.2). One as new is a repetition, but a BYE with a wrong number is a BYE."""
-    newest, number = dialog.remote_cseq, request.cseq.number
-    return newest is not None and (number < newest or (number == newest and request.method != "BYE"))
+    """A request older than the last (12.2.2), or as new. A BYE is one whatever its number: nothing comes after it, and
+    by a forged request with a high number the peer's own would be shut out."""
+    newest = dialog.remote_cseq
+    return newest is not None and request.cseq.number <= newest and request.method != "BYE"

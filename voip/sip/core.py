@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from voip.sip.address import Address, literal, may_be_spoofed
+from voip.sip.address import Address, is_unproven, literal, may_be_spoofed
 from voip.sip.auth import Credentials
 from voip.sip.digest_client import CHALLENGED, DigestClient
 from voip.sip.events import Event, RequestRefused, ResolveUri
@@ -37,8 +37,8 @@ MAX_SERVERS = 64
 MAX_UDP_REQUEST = 1300
 """Bytes of a request: a larger one goes by TCP, where the MTU of the path is not known (18.1.1)."""
 COPIES_TO_UNVALIDATED = 1
-"""How often a 2xx is retransmitted by timer to a public address that is not validated. Each copy of the INVITE fetches
-one more; so a spoofed INVITE sends little to the victim."""
+"""How often a 2xx is retransmitted by timer to an address that is not validated, by an ACK or by media. Each copy of
+the INVITE fetches one more; so a spoofed INVITE sends little to the victim."""
 Fields = Iterable["tuple[str, str]"]
 ByeHeaders = Callable[[str], Mapping[str, str]]
 """The header fields, by call id, that go with our BYE or with our 200 to the peer's: such as X-RTP-Stat."""
@@ -68,9 +68,10 @@ class Core:
         registrar: SipUri | None = None,
         proxies: Sequence[SipUri] = (),
         bye_headers: ByeHeaders = no_headers,
+        hears: Callable[[str], bool] = lambda call_id: False,
         max_servers: int = MAX_SERVERS,
     ) -> None:
-        self.rng, self.identity, self.bye_headers = rng, identity, bye_headers
+        self.rng, self.identity, self.bye_headers, self.hears = rng, identity, bye_headers, hears
         self.wire = Wire()
         self.timers = self.wire.timers
         self.events: deque[Event] = deque()
@@ -272,6 +273,8 @@ class Core:
             response.headers.set("Content-Type", SDP)
             response.body = body
         self._add_optional(response, [*abilities, *optional] if spoofable else optional, transaction.size)
+        if status >= 300 and is_unproven(transaction.source) and len(response.serialize()) > transaction.size:
+            response.reason = ""  # which is for people, and longer than the request was
         if status >= 300:
             self._note_refusal(transaction, status, why)
         transaction.respond(response, now)
@@ -282,9 +285,7 @@ class Core:
         sources get as many of the `fields`, in order, as do not make it larger than the request."""
         if request.method == "ACK":
             return
-        seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
-        digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
-        response = request.response(status, None, digest.hexdigest())
+        response = request.response(status, None, self.stateless_tag(request))
         bare = len(response.serialize())
         if may_be_spoofed(source):
             self._add_fitting(response, fields, size - bare)
@@ -292,6 +293,12 @@ class Core:
             response.headers = Headers([*response.headers, *fields])
         if bare <= size or not may_be_spoofed(source):
             self.wire.send(response.serialize(), reply_address(request.via[0], source))
+
+    def stateless_tag(self, request: Request) -> str:
+        """The To tag of such a response: that of the ACK to it, too, which only its receiver can know."""
+        seed = "\n".join([*request.headers.lines("Via"), *request.headers.lines("Call-ID")])
+        digest = hashlib.blake2b(seed.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=TOKEN_BITS // 8)
+        return digest.hexdigest()
 
     def report_refusal(self, request: Request, source: Address, status: int, why: str = "") -> None:
         """Tell the user that a request was refused; `why`: instead of the usual phrase."""
@@ -301,7 +308,7 @@ class Core:
     def _note_refusal(self, transaction: ServerTransaction, status: int, why: str) -> None:
         if transaction.owner is None:  # else a call refuses, and its user knows
             self.report_refusal(transaction.request, transaction.source, status, why)
-        if may_be_spoofed(transaction.source):
+        if is_unproven(transaction.source):
             transaction.repeat_by_request()
 
     def _add_optional(self, response: Response, optional: Fields, size: int) -> None:

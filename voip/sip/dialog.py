@@ -36,6 +36,8 @@ class Dialog:
     """The peer's Contact is of a network that its packets do not come from."""
     validated: bool = False
     """The peer has shown that it receives what we send: its address is not spoofed."""
+    origin: str = ""
+    """The host that the dialog was made with: it stays one of the peer's."""
     connected: bool = False
     """The peer itself has connected to us: its connection is the way back as long as it is open (RFC 5923)."""
 
@@ -55,6 +57,7 @@ class Dialog:
             routes=routes,
             target=contact,
             peer=source,
+            origin=source.host,
             behind_nat=not routes and _came_through_nat(request, contact, source),
             connected=not routes and source.reliable and request.hops == 1,
         )
@@ -73,6 +76,7 @@ class Dialog:
             routes=response.record_routes[::-1],
             target=contact_of(response) or request.uri,
             peer=source,
+            origin=source.host,
         )
 
     @property
@@ -117,6 +121,14 @@ class Dialog:
         if self._leaves_protocol() and any(address[1:] == self.peer[1:] for address in addresses):
             return self.peer  # a Contact that forgets to say that it is of a connection
         return addresses[0]
+
+    def is_with(self, host: str, known: Known) -> bool:
+        """Whether requests of the peer may come from there: it was there before, or says that it can be reached there,
+        by itself or by its proxies."""
+        if host in (self.peer.host, self.origin):
+            return True
+        places = [self.target, *(route.uri for route in self.routes)]
+        return any(address.host == host for place in places for address in known(place))
 
     def _leaves_protocol(self) -> bool:
         """The next hop does not say what it is to be reached by."""

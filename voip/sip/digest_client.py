@@ -54,6 +54,11 @@ class DigestClient:
         """The user has named the host at this literal address: it may challenge requests of this Call-ID."""
         self._spaces.setdefault(call_id, _Space(set())).hosts.add(host)
 
+    def is_named(self, call_id: str, host: str) -> bool:
+        """Whether it may see credentials of this Call-ID."""
+        space = self._spaces.get(call_id)
+        return space is not None and host in space.hosts
+
     def narrow(self, call_id: str) -> None:
         """A redirect says from now on where these requests go: proxies that have challenged may do so again, no
         others."""

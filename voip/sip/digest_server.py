@@ -14,12 +14,14 @@ from enum import Enum
 
 from voip.sip.auth import Challenge, Credentials, DigestCredentials, challenge_text, digest_response, parse_credentials
 from voip.sip.grammar import SipParseError
+from voip.sip.limits import network_of
 from voip.sip.message import Request
 
 REALM = "receiver"
 ALGORITHMS = ("SHA-256", "MD5")
 """Best first (RFC 8760 section 2.3). Telephones that support the last alone should ignore the others, but some hang up:
-baresip 1.0 and sipp 3.6 do. A host that comes back after that is challenged with the last alone."""
+baresip 1.0 and sipp 3.6 do. A host that has acknowledged a challenge, and calls anew after that, is asked for the last
+alone."""
 QOP = "auth"
 NONCE_LIFE = 30.0
 """Seconds in which credentials for a nonce are accepted."""
@@ -81,7 +83,7 @@ class DigestVerifier:
         self._counts[given.nonce] = given.count
         while len(self._counts) > MAX_NONCES:
             del self._counts[next(iter(self._counts))]
-        self._failures.pop(host, None)
+        self._failures.pop(_guesser(host), None)
         return Verdict.ALLOWED
 
     def challenges(self, host: str, call_id: str, now: float, *, stale: bool = False) -> list[str]:
@@ -91,12 +93,17 @@ class DigestVerifier:
         return [challenge_text(Challenge(REALM, nonce, None, name, (QOP,), stale)) for name in names]
 
     def _gave_up(self, host: str, call_id: str) -> bool:
-        """Whether this host has not come back with credentials after a challenge in another call."""
-        if self._challenged.setdefault(host, call_id) != call_id:
+        """Whether this host has not come back with credentials after a challenge that it received in another call."""
+        if self._challenged.get(host, call_id) != call_id:
             self._challenged[host] = None
+        return self._challenged.get(host, call_id) is None
+
+    def note_received(self, host: str, call_id: str) -> None:
+        """This host has acknowledged a challenge. Without that it may have been another who asked in its name, to have
+        it challenged with the weaker hash alone from then on."""
+        self._challenged.setdefault(host, call_id)
         while len(self._challenged) > MAX_HOSTS:
             del self._challenged[next(iter(self._challenged))]
-        return self._challenged.get(host, call_id) is None
 
     def _nonce(self, host: str, now: float) -> str:
         self._serial = (self._serial + 1) % 16 ** (STAMP_DIGITS - TIME_DIGITS)
@@ -121,6 +128,7 @@ class DigestVerifier:
         return _same(expected, given.response) and given.username in self._users
 
     def _is_ignored(self, host: str, now: float) -> bool:
+        host = _guesser(host)
         failures = self._failures.get(host)
         if failures is None:
             return False
@@ -131,10 +139,16 @@ class DigestVerifier:
 
     def _note_failure(self, host: str, now: float) -> None:
         """Only of a host that has received a challenge of ours: spoofed packets cannot shut out a host."""
+        host = _guesser(host)
         failures = self._failures.pop(host, _Failures(0, now))
         self._failures[host] = _Failures(failures.count + 1, now)
         while len(self._failures) > MAX_HOSTS:
             del self._failures[next(iter(self._failures))]
+
+
+def _guesser(host: str) -> str:
+    """Whose guesses are counted: one sender has all the addresses of an IPv6 /64, and as many guesses otherwise."""
+    return network_of(host) if ":" in host else host
 
 
 def _same(expected: str, found: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from voip.errors import ProtocolError
 from voip.sip.address import SIP_PORT, Address
@@ -10,6 +11,7 @@ from voip.sip.call import Call, Calls
 from voip.sip.core import Core
 from voip.sip.events import FieldsPassedOver, MessageUnreadable, RequestEchoed
 from voip.sip.guard import Guard
+from voip.sip.leg import Reason
 from voip.sip.limits import RateLimiter
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
 from voip.sip.methods import METHOD_NOT_ALLOWED, METHODS, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
@@ -29,7 +31,7 @@ class Dispatcher:
     dialog may be another one now, or elsewhere."""
 
     def __init__(
-        self, core: Core, calls: Calls, guard: Guard, *, accepts_calls: bool, on_heard: Callable[[float], object]
+        self, core: Core, calls: Calls, guard: Guard, accepts_calls: bool, on_heard: Callable[[float], object]
     ) -> None:
         self._core, self._calls, self._guard = core, calls, guard
         self._accepts_calls, self._on_heard = accepts_calls, on_heard
@@ -46,7 +48,8 @@ class Dispatcher:
         """Take one datagram, or one message of a connection."""
         if not data.strip(KEEP_ALIVE):
             return
-        if self._guard.is_flood(data, source, (call.call_id for call in self._calls), now):
+        if not self._guard.admits(data, source, self._calls.find, now):
+            self.ignored += data[:4].upper() in (b"SIP/", b"ACK ")
             return
         try:
             message = parse_message(data, stream=source.reliable)
@@ -125,8 +128,10 @@ class Dispatcher:
         call = self._calls.with_dialog_of(request)
         if call is None:
             self.ignored += 1
+            self._guard.note_ack(request, source)
         else:
             call.on_ack(request, source, now)
+            self._guard.note_call(source.host, now)
             self._on_heard(now)
 
     def _on_cancel(self, request: Request, source: Address, size: int, now: float) -> None:
@@ -155,7 +160,7 @@ class Dispatcher:
         if refusal is not None:
             self._refuse(transaction, refusal, now)
         else:
-            call.receive_request(transaction, now)
+            call.receive_request(transaction, now, trusted=self._guard.is_trusted(source.host))
 
     def _receive_outside(self, request: Request, source: Address, size: int, now: float) -> None:
         """Outside of all dialogs: the order of the questions is that of section 8.2."""
@@ -188,10 +193,26 @@ class Dispatcher:
         """A call comes in."""
         if not self._accepts_calls:
             self._core.respond(transaction, 480, now, why="no calls are taken")
-        elif not self._calls.make_room(transaction, now):
-            self._core.respond(transaction, 486, now, why="busy")
-        else:
+        elif self._calls.has_room(now):
             self._calls.take(transaction, now)
+        elif (abandoned := self._calls.abandoned_for(transaction)) is not None:
+            # The new call comes from where the other has fallen silent. But anyone could have written that.
+            transaction.give_to(abandoned)
+            abandoned.probe.ask(partial(self._replace, abandoned, transaction), now)
+        else:
+            self._core.respond(transaction, 486, now, why="busy")
+
+    def _replace(self, call: Call, transaction: ServerTransaction, there: bool, now: float) -> None:
+        """It is known whether the peer of this call is still there."""
+        if transaction.answered:
+            return
+        transaction.give_to(None)
+        if not there:
+            call.give_up(Reason("timeout", None, "its peer is gone"), now)
+        if not there and self._calls.has_room(now):
+            self._calls.take(transaction, now)
+        else:
+            self._core.respond(transaction, 486, now, why="busy")
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refusal, now: float) -> None:
         unserved = refusal.status in (METHOD_NOT_ALLOWED, NOT_IMPLEMENTED)

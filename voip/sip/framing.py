@@ -17,8 +17,10 @@ _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _HEADER_END_LENGTH = 4
 _LINE_END = re.compile(rb"(?:\r?\n)+")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_START_LINE = re.compile(rb"(?=[!-~])[ -\xff]*SIP/[ -\xff]*", re.IGNORECASE)
-_CONTENT_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(.*?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
+# None of these looks at a byte more than once or twice: what a stranger sends must cost no more than its length.
+_NOT_IN_START_LINE = re.compile(rb"[\0-\x1f]")
+_CONTENT_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:([^\n]*)$", re.IGNORECASE | re.MULTILINE)
+_LWS = b" \t\r"
 _NUMBER = re.compile(rb"[0-9]{1,10}")
 
 
@@ -37,6 +39,7 @@ class StreamFramer:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
+        self._start_is_good = False
         self._blank_lines = 0
         self._length: int | None = None
         self._broken: StreamError | None = None
@@ -84,6 +87,7 @@ class StreamFramer:
         message = bytes(self._buffer[: self._length])
         del self._buffer[: self._length]
         self._searched, self._length, self._blank_lines = 0, None, 0
+        self._start_is_good = False
         return message
 
     def _skip_blank_lines(self) -> None:
@@ -116,17 +120,24 @@ class StreamFramer:
 
     def _check_start(self) -> None:
         """What is not SIP is not waited for: TLS on a plain connection, a browser."""
-        line, end, _ = self._buffer[:MAX_START_LINE].partition(b"\n")
-        text = bytes(line.removesuffix(b"\r"))
-        if end and _START_LINE.fullmatch(text) is None:
-            raise StreamError("no start line", b"")
-        if text and not 0x21 <= text[0] <= 0x7E:
+        buffer = self._buffer
+        if self._start_is_good or not buffer:
+            return
+        if not 0x21 <= buffer[0] <= 0x7E and buffer[:2] != b"\r\n":
             raise StreamError("no start of a message", b"")
+        end = buffer.find(b"\n", self._searched, MAX_START_LINE)
+        if end < 0:
+            return
+        line = bytes(buffer[:end]).removesuffix(b"\r")
+        if not line or _NOT_IN_START_LINE.search(line) or b"SIP/" not in line.upper():
+            raise StreamError("no start line", b"")
+        self._start_is_good = True
 
 
 def _content_length(head: bytes) -> int:
     """What the headers say of the body's length (the compact form is `l`); StreamError unless they say it, once."""
-    values = _CONTENT_LENGTH.findall(_FOLD.sub(b" ", head).replace(b"\r\n", b"\n"))
+    lines = _FOLD.sub(b" ", head).replace(b"\r\n", b"\n")
+    values = [value.strip(_LWS) for value in _CONTENT_LENGTH.findall(lines)]
     if len(values) != 1 or _NUMBER.fullmatch(values[0]) is None:
         raise StreamError(f"{'no' if not values else 'no usable'} Content-Length", head)
     length = int(values[0])

@@ -10,6 +10,8 @@ from voip.errors import ProtocolError
 from voip.ip import MAX_PORT
 
 LWS = " \t"  # linear white space; folding has become a space before anything here sees a value
+MAX_PARAMETERS = 100
+"""Of a URI or a field's value: more are refused before they are taken apart. Real ones have up to some ten."""
 MAX_DIGITS = 10  # of any integer in a header: enough for 2**32 - 1
 BAD_REQUEST, UNSUPPORTED_SCHEME, VERSION_NOT_SUPPORTED, MESSAGE_TOO_LARGE = 400, 416, 505, 513
 
@@ -83,8 +85,15 @@ def _closing(text: str, opening: int) -> int:
     return quoted.end() if quoted else len(text)
 
 
+def limit_parameters(text: str, separator: str = ";") -> None:
+    """SipParseError for a text with more parameters than are read, or more quotes than they may have."""
+    if text.count(separator) > MAX_PARAMETERS or text.count('"') > 2 * MAX_PARAMETERS:
+        raise SipParseError(f"more than {MAX_PARAMETERS} parameters")
+
+
 def parse_parameters(text: str) -> Parameters:
     """Read `;name=value;flag` (RFC 3261 section 7.3.1): names in lower case, values unquoted, None for a bare name."""
+    limit_parameters(text)
     parameters: Parameters = {}
     text = text.rstrip(LWS)
     position = 0
@@ -109,6 +118,7 @@ def read_parameters(text: str) -> Parameters:
     """Read what can be read of `;name=value;flag`, as of a field that others have written carelessly: pieces that are
     malformed are passed over, of parameters with one name the first counts. SipParseError for quotes without end, and
     for two tags: neither could be preferred."""
+    limit_parameters(text)
     parameters: Parameters = {}
     for piece in _pieces(text):
         found = _PARAMETER.fullmatch(f";{piece}".rstrip(LWS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from voip.sip.address import Address, may_be_spoofed
+from voip.sip.address import Address, is_unproven
 from voip.sip.call_state import ALLOWED, LIVE, Action, CallState, Trigger, next_state
 from voip.sip.core import Core
 from voip.sip.dialog import Dialog
@@ -120,7 +120,7 @@ class Ending:
         for name, value in self._leg.core.bye_headers(self._leg.call_id).items():
             request.headers.set(name, value)
         self.add_headers(request)
-        unvalidated = not dialog.validated and may_be_spoofed(dialog.peer)
+        unvalidated = not dialog.validated and is_unproven(dialog.peer)
         destination = self._leg.destination() if dialog.validated else dialog.peer
         self._bye = self._leg.core.send(request, destination, self, now, 0 if unvalidated else None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 MAX_HOSTS = 1024
 SCANNERS = ("friendly-scanner", "sipvicious", "sundayddr", "sipcli", "sip-scan", "pplsip", "vaxsipuseragent", "iwar")
 """User-Agent names of programs that only look for telephones to abuse; they get no response."""
@@ -61,6 +63,18 @@ class RateLimiter:
             del self._hosts[host]
         if len(self._hosts) >= MAX_HOSTS:
             del self._hosts[next(iter(self._hosts))]
+
+
+def network_of(host: str) -> str:
+    """Whose bucket a request of this literal address takes from. Of public addresses one sender may have a whole /24,
+    and of IPv6 at least a /64 (RFC 6177); in a private network of IPv4 each host is one by itself."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 6:
+        return str(ipaddress.ip_network((address.packed[:8] + bytes(8), 64)))
+    return host.rpartition(".")[0] if address.is_global else host
 
 
 def is_scanner(user_agent: str | None) -> bool:

@@ -45,6 +45,8 @@ MAX_HEADERS = 1000
 """Lines: a request that has passed many proxies has some hundred (Via, Record-Route, History-Info)."""
 MAX_VALUES = 200
 """Of a list whose values are taken apart (Via, Contact, Record-Route): Max-Forwards is mostly 70."""
+MAX_CALL_ID = 1000
+"""Characters: it is kept with each call, also when that is over. Real ones have up to some hundred."""
 MAX_FORWARDS = "70"
 """Of requests of ours (8.1.1.6)."""
 MAX_MAX_FORWARDS = 255  # RFC 3261 section 20.22
@@ -193,8 +195,10 @@ class SipMessage(ABC):
     @property
     def call_id(self) -> str:
         call_id = self._one("Call-ID")
-        if not call_id:
-            raise SipParseError("an empty Call-ID")
+        if not call_id or len(call_id) > MAX_CALL_ID:
+            raise SipParseError(
+                "an empty Call-ID" if not call_id else f"a Call-ID of more than {MAX_CALL_ID} characters"
+            )
         return call_id  # compared byte by byte, and never taken apart
 
     @property

@@ -20,6 +20,7 @@ from voip.sip.grammar import (
     SipParseError,
     format_host,
     format_parameters,
+    limit_parameters,
     parse_host,
     parse_parameters,
     parse_port,
@@ -109,6 +110,7 @@ def _parse_uri_parameters(text: str) -> Parameters:
 
     RFC 3261 section 19.1.1 allows no second one; of two that differ neither can be preferred.
     """
+    limit_parameters(text)
     params: Parameters = {}
     for piece in text[1:].split(";"):
         name, equals, value = piece.partition("=")
@@ -120,6 +122,7 @@ def _parse_uri_parameters(text: str) -> Parameters:
 
 
 def _parse_uri_headers(text: str) -> dict[str, str]:
+    limit_parameters(text, "&")
     headers = {}
     for piece in text.split("&"):
         name, equals, value = piece.partition("=")
@@ -223,6 +226,7 @@ def read_uri(text: str) -> SipUri | str:
     """A URI, if need be without those of its parameters that are malformed, and without repeated ones."""
     with contextlib.suppress(SipParseError):
         return parse_uri(text)
+    limit_parameters(text)
     user, at, place = text.rpartition("@")
     host, *pieces = place.partition("?")[0].split(";")
     kept: dict[str, str] = {}

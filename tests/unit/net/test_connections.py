@@ -46,6 +46,7 @@ class Side:
         self.needed: set[Address] = set()
         self.names: dict[Address, str] = {}
         self.reply = b""
+        self.strangers: set[str] = set()
         self.loop = EventLoop(lambda: self.now)
         hooks = Hooks(
             on_message=self._take,
@@ -53,6 +54,7 @@ class Side:
             on_closed=self.closed.append,
             needs=self.needed.__contains__,
             server_name=lambda address: self.names.get(address, address.host),
+            may_call=lambda host: host not in self.strangers,
         )
         self.connections = Connections(self.loop, hooks, Tls(tls or TlsFiles()), dscp=0, max_incoming=most)
         self.ports = {}
@@ -486,3 +488,18 @@ def test_the_system_gives_up_a_connection_whose_peer_acknowledges_nothing(sides:
         (connection,) = side.connections._open.values()
         milliseconds = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert milliseconds == 1000 * UNACKNOWLEDGED_TIMEOUT
+
+
+def test_a_host_that_may_not_call_has_one_connection_and_the_rest_is_left_to_others(
+    sides: Callable[..., Side],
+) -> None:
+    side = sides()
+    side.strangers.add(HOST)
+    with client(side) as first, socket.create_connection((HOST, side.ports["tcp"]), PATIENCE) as second:
+        until(lambda: ended(second), side)
+        assert len(side.connections._open) == 1
+        assert not ended(first)
+    side.strangers.clear()
+    until(lambda: not side.connections._open, side)
+    with client(side), client(side):
+        assert len(side.connections._open) == 2

@@ -20,6 +20,7 @@ from voip.sip import (
     PeerAlive,
     parse_message,
 )
+from voip.sip.probe import PATIENCE
 
 CALLER, CALLEE = "10.0.0.2", "10.0.0.1"
 LONG = 200.0
@@ -306,7 +307,7 @@ def test_a_call_whose_peer_is_gone_makes_room_for_a_new_one() -> None:
     lab.run(1.0)
     del lab.phones[first.address]
     second.call(callee)
-    lab.run(1.0)
+    lab.run(1.0 + PATIENCE)  # the first is asked whether it is there
     assert [event.reason for event in callee.ended()] == ["timeout"]
     assert second.names() == ["CallAnswered"]
     assert len(callee.of(CallEstablished)) == 2

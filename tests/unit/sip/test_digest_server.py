@@ -28,6 +28,15 @@ def invite(peer: TextPeer, number: int = 1, proof: str = "") -> list[Request | R
     return peer.say(peer.request("INVITE", number, lines=lines, body=OFFER))
 
 
+def acknowledged(peer: TextPeer) -> list[Request | Response]:
+    """What comes back to an INVITE; a refusal is acknowledged."""
+    heard = invite(peer)
+    for refusal in heard:
+        assert isinstance(refusal, Response)
+        assert peer.say(peer.request("ACK", to_tag=refusal.to.tag or "", branch=refusal.via[0].branch or "")) == []
+    return heard
+
+
 def challenges(heard: list[Request | Response]) -> list[Challenge]:
     (response,) = heard
     assert isinstance(response, Response)
@@ -146,18 +155,46 @@ def test_the_proof_is_of_the_method_and_of_the_quality_that_was_asked_for() -> N
 def test_a_telephone_that_knows_md5_alone_and_hangs_up_at_anything_else_gets_it_when_it_calls_again() -> None:
     peer = called(max_calls=9)
     for _ in range(3):
-        assert [each.algorithm for each in challenges(invite(peer))] == ["SHA-256", "MD5"]  # repeated, not left
+        assert [each.algorithm for each in challenges(acknowledged(peer))] == ["SHA-256", "MD5"]  # repeated, not left
     for number in range(3):
         peer.call_id = f"again{number}"
-        (asked,) = challenges(invite(peer))
+        (asked,) = challenges(acknowledged(peer))
         assert asked.algorithm == "MD5"
         invite(peer, 2, proof_of(asked))
         assert rings(peer)
     other = TextPeer(peer.agent, "10.0.0.66")
     for number in range(3):
         other.call_id = f"other{number}"
-        asked, _ = challenges(invite(other))
+        asked, _ = challenges(acknowledged(other))
         assert invite(other, 2, proof_of(asked)) == []
+
+
+def test_an_invite_forged_in_the_name_of_a_caller_does_not_get_it_the_weaker_hash() -> None:
+    """Only who receives the challenge can acknowledge it."""
+    peer = called(max_calls=9)
+    for number in range(5):
+        peer.call_id = f"forged{number}"
+        (asked,) = invite(peer)
+        assert isinstance(asked, Response)
+        tag = (asked.to.tag or "")[:-1] + "x"
+        assert peer.say(peer.request("ACK", to_tag=tag, branch=asked.via[0].branch or "")) == []
+    peer.call_id = "true"
+    assert [each.algorithm for each in challenges(invite(peer))] == ["SHA-256", "MD5"]
+
+
+@pytest.mark.parametrize(("prefix", "together"), [("2001:db8:1:2::", True), ("2001:db8:1:{:x}::1", False)])
+def test_guesses_from_all_of_an_ipv6_network_are_counted_together(prefix: str, together: bool) -> None:
+    peer, answered = called(), 0
+    for number in range(1, 15):
+        host = prefix.format(number) if "{" in prefix else f"{prefix}{number:x}"
+        peer.call_id, peer.now, source = f"guess{number}", peer.now + 1, peer.address._replace(host=host)
+        peer.agent.receive(peer.request("INVITE", body=OFFER), source, peer.now)
+        for heard in peer.hear():
+            guess = proof_of(challenges([heard])[0], password="guess")
+            lines = f"Authorization: {guess}\r\n"
+            peer.agent.receive(peer.request("INVITE", 2, lines=lines, body=OFFER), source, peer.now)
+            answered += len(peer.hear())
+    assert answered == (MAX_FAILURES if together else 14)
 
 
 def test_what_belongs_to_the_call_is_not_challenged() -> None:

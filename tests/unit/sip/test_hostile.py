@@ -372,3 +372,52 @@ def test_the_limiter_forgets_quiet_hosts_first() -> None:
     for number in range(3 * MAX_HOSTS):
         limiter.take(f"busy{number}", 101.0)
         assert len(limiter._hosts) <= MAX_HOSTS
+
+
+# --- many calls, many forgeries ---------------------------------------------------------------------------------------
+
+
+def test_thousands_of_calls_leave_nothing_behind() -> None:
+    """S6: 2400 calls, with the longest names that are taken."""
+    agent = receiver()
+    peer = TextPeer(agent)
+    for number in range(2400):
+        peer.call_id, peer.tag = f"{number}-{'x' * 900}", f"{number}{'t' * 900}"
+        peer.now = 1000.0 + number
+        tag = up(peer)
+        peer.say(peer.request("BYE", 2, to_tag=tag))
+        events_of(agent)
+        agent.handle_timer(peer.now)
+        bounded(agent)
+    peer.wait(100.0)
+    assert agent.next_timer() is None
+    assert not agent._calls
+    assert not agent._core.servers
+
+
+def test_a_call_id_without_end_is_refused() -> None:
+    peer = TextPeer(receiver())
+    peer.call_id = "x" * 5000
+    peer.agent.receive(peer.request("INVITE", body=SDP), peer.address, peer.now)
+    assert [data[:11] for data, _ in peer.agent.messages_to_send(peer.now)] == [b"SIP/2.0 400"]
+    assert calls_of(peer.agent) == []
+
+
+def test_a_hundred_thousand_guesses_at_the_tags_of_a_call_end_nothing() -> None:
+    """S12: Call-ID and the peer's tag are known, ours has 64 bits; 5000 a second, from elsewhere and as the peer."""
+    peer = TextPeer(receiver())
+    tag = up(peer)
+    forger = TextPeer(peer.agent, PRIVATE)
+    forger.call_id = peer.call_id
+    template = forger.request("BYE", 2, to_tag="0123456789abcdef")
+    rng = random.Random(4)
+    for number in range(100_000):
+        guess = template.replace(b"0123456789abcdef", f"{rng.getrandbits(64):016x}".encode())
+        source = forger.address if number % 2 else peer.address
+        peer.agent.receive(guess, source, peer.now + number / 5000)
+        if number % 100 == 0:
+            peer.agent.messages_to_send(peer.now + number / 5000)
+    peer.now += 30.0
+    peer.hear()
+    bounded(peer.agent)
+    still_up(peer, tag)

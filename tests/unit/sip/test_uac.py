@@ -360,6 +360,37 @@ def test_credentials_go_only_to_the_host_that_was_dialled_and_only_for_our_own_r
     assert all(b"Authorization" not in message.serialize() for _, message in peer.wait(40.0))
 
 
+ELSEWHERE = "192.0.2.66"
+
+
+@pytest.mark.parametrize("lines", ["Contact", "Record-Route"])
+@pytest.mark.parametrize("tag", ["theirs", "another"])
+def test_no_request_of_a_call_carries_credentials_to_a_host_that_the_callee_names(lines: str, tag: str) -> None:
+    """The ACK repeats the credentials of its INVITE (22.1), and once did so wherever the 200 sent it."""
+    peer, invite = calling(credentials=Credentials("alice", "secret"))
+    _, second = peer.say(peer.response(invite, 401, lines=CHALLENGE))
+    assert isinstance(second, Request)
+    assert "Authorization" in second.headers
+    data = peer.response(second, 200, body=ANSWER)
+    if lines == "Contact":
+        data = data.replace(b"<sip:text@10.0.0.9:5099>\r\nContent", f"<sip:x@{ELSEWHERE}>\r\nContent".encode())
+    else:
+        data = data.replace(b"\r\nContent", f"\r\nRecord-Route: <sip:{ELSEWHERE};lr>\r\nContent".encode(), 1)
+    assert ELSEWHERE.encode() in data
+    agent = peer.agent
+    agent.receive(data, peer.address, peer.now)
+    if tag != "theirs":  # a second telephone that has taken the call: its ACK and BYE are the same kind
+        agent.receive(data.replace(b"tag=theirs", b"tag=another"), peer.address, peer.now)
+    agent.reinvite(invite.call_id, OFFER, peer.now)
+    agent.ping(invite.call_id, peer.now)
+    sent = agent.messages_to_send(peer.now)
+    agent.hang_up(invite.call_id, peer.now)
+    sent += agent.messages_to_send(peer.now)
+    elsewhere = [message for message, address in sent if address.host == ELSEWHERE]
+    assert {message.split(b" ")[0] for message in elsewhere} >= {b"ACK", b"INVITE", b"OPTIONS"}
+    assert all(b"uthorization" not in message for message in elsewhere)
+
+
 # --- giving up --------------------------------------------------------------------------------------------------------
 
 

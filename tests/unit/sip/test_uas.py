@@ -22,6 +22,7 @@ from voip.sip import (
     UserAgent,
     parse_message,
 )
+from voip.sip.probe import PATIENCE
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
 
@@ -213,7 +214,7 @@ def test_a_malformed_request_is_answered_400_as_far_as_it_can_be() -> None:
 
 
 def test_a_repeated_invite_is_the_same_call() -> None:
-    peer = TextPeer(receiver())
+    peer = TextPeer(receiver(hears=lambda call_id: True))  # by its media, it is no forged source
     invite = peer.request("INVITE", body=SDP, branch="z9hG4bKinvite")
     for _ in range(3):
         assert peer.say(invite) == []
@@ -252,7 +253,7 @@ def test_100_comes_when_the_user_thinks_for_200_ms() -> None:
 
 
 def test_the_200_is_repeated_until_the_ack() -> None:
-    peer = TextPeer(receiver())
+    peer = TextPeer(receiver(hears=lambda call_id: True))  # by its media, it is no forged source
     answer = ring(peer)
     assert answer is not None
     assert [round(after, 6) for after, _ in peer.wait(8.0)] == [0.5, 1.5, 3.5, 7.5]
@@ -271,7 +272,7 @@ def test_an_ack_with_the_branch_of_the_invite_is_taken_too() -> None:
 
 
 def test_without_an_ack_the_call_is_hung_up_after_64_t1() -> None:
-    peer = TextPeer(receiver())
+    peer = TextPeer(receiver(hears=lambda call_id: True))  # by its media, it is no forged source
     ring(peer)
     heard = peer.wait(32.0)
     assert [round(after, 6) for after, _ in heard] == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5, 32.0]
@@ -467,8 +468,9 @@ def test_a_request_older_than_the_last_is_refused_with_500() -> None:
     tag = up(peer)
     assert statuses(peer.say(peer.request("OPTIONS", 9, to_tag=tag))) == [200]
     assert statuses(peer.say(peer.request("OPTIONS", 8, to_tag=tag))) == [500]
-    assert statuses(peer.say(peer.request("BYE", 8, to_tag=tag))) == [500]
     assert calls_of(peer.agent) == []
+    # But a BYE ends the call whatever its number: one forged request would shut out all that the peer may say.
+    assert statuses(peer.say(peer.request("BYE", 8, to_tag=tag))) == [200]
 
 
 def test_hold_and_resume_are_reported_and_answered() -> None:
@@ -549,6 +551,7 @@ def test_a_changed_contact_is_where_requests_go_from_then_on() -> None:
     tag = up(peer)
     peer.address = Address("udp", "10.0.0.10", 7000)
     peer.say(peer.request("INVITE", 2, to_tag=tag, body=SDP))
+    peer.wait(PATIENCE)  # nothing responds at the old place
     peer.agent.accept(peer.call_id, ANSWER, peer.now)
     peer.hear()
     peer.say(peer.request("ACK", 2, to_tag=tag))

@@ -1,0 +1,26 @@
+"""Time is monotonic: when the clock of the machine is set, no timer and no figure notices (S17)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import voip
+
+PROGRAM = Path(voip.__file__).parent
+WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "time.localtime", "time.gmtime"}
+SHOWN_ALONE = {
+    "net/trace.py: datetime.now",  # before the lines of -vv
+    "net/network.py: time.time",  # the NTP time of the start, for RTCP: later moments are counted from it
+    "calls/call_media.py: datetime.now",  # when a call began, in its report
+}
+"""Where the wall clock is asked: for people to read, and for other machines; never to decide anything."""
+
+
+def test_the_wall_clock_is_asked_for_what_is_shown_alone() -> None:
+    found = set()
+    for path in PROGRAM.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in WALL_CLOCKS:
+                found.add(f"{path.relative_to(PROGRAM).as_posix()}: {ast.unparse(node)}")
+    assert found <= SHOWN_ALONE
