@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "deploy" / "README.md",
     ROOT / "tests" / "README.md",
+    *sorted(ROOT.glob("tests/vectors/*/README.md")),
     *sorted(ROOT.glob("docs/*.md")),
 ]
 SOURCES = {path: path.read_text(encoding="utf-8") for path in ROOT.glob("voip/**/*.py")}
@@ -20,6 +23,11 @@ STANDARDS = (ROOT / "docs" / "standards.md").read_text(encoding="utf-8")
 
 MENTIONED = {"768", "791", "792", "8200", "1890"}
 """RFCs whose facts are used, or whose history is told, without being implemented."""
+
+LONGEST_LINE = 120
+"""Columns of a line of prose; rows of tables are as long as their cells."""
+BEING_WRITTEN = ROOT / "docs" / "security.md"
+"""A document whose lines are not measured yet."""
 
 _PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|json|svg)))(?:::?\w+)?`")
 _CLASS = re.compile(r"`([A-Z]\w+)(?:\.(\w+))?[(`]")
@@ -45,6 +53,14 @@ def test_files_that_a_document_names_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_of_a_document_lead_somewhere(document: Path) -> None:
     assert [link for link in _LINK.findall(text(document)) if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_of_a_document_fit_into_an_editor(document: Path) -> None:
+    if document == BEING_WRITTEN:
+        pytest.skip("being written")
+    lines = enumerate(text(document).splitlines(), 1)
+    assert [f"{number}: {len(line)}" for number, line in lines if len(line) > LONGEST_LINE and line[0] != "|"] == []
 
 
 @pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
