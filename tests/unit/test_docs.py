@@ -32,6 +32,7 @@ BEING_WRITTEN = ROOT / "docs" / "security.md"
 _PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|json|svg)))(?:::?\w+)?`")
 _CLASS = re.compile(r"`([A-Z]\w+)(?:\.(\w+))?[(`]")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
+_PLACE = re.compile(r"\]\(([^)#:]*)#([\w-]+)\)")
 
 
 def text(document: Path) -> str:
@@ -53,6 +54,18 @@ def test_files_that_a_document_names_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_of_a_document_lead_somewhere(document: Path) -> None:
     assert [link for link in _LINK.findall(text(document)) if not (document.parent / link).exists()] == []
+
+
+def headings(document: Path) -> set[str]:
+    """As GitHub names them in a link."""
+    titles = re.findall(r"^#+ (.*)$", text(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
+def test_headings_that_a_document_links_to_exist(document: Path) -> None:
+    for file, heading in _PLACE.findall(text(document)):
+        assert heading in headings(document.parent / file if file else document), f"{file}#{heading}"
 
 
 @pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
