@@ -82,6 +82,15 @@ def test_commands_that_a_document_names_exist(document: Path) -> None:
     assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
 
 
+def test_causes_of_warnings_are_explained_and_each_is_behind_a_symptom() -> None:
+    code = "\n".join(source for path, source in SOURCES.items() if path.is_relative_to(ROOT / "voip" / "calls"))
+    sections = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)+)", text(ROOT / "docs" / "using.md"), re.MULTILINE))
+    explained = set(re.findall(r"^\| `([a-z-]+)`", sections["What it warns of"], re.MULTILINE))
+    assert set(re.findall(r'Finding\(\s*"([a-z-]+)"', code)) - {"no-rtcp"} <= explained  # said only at -v
+    assert [cause for cause in sorted(explained) if f'"{cause}"' not in code] == []
+    assert [cause for cause in sorted(explained) if f"`{cause}`" not in sections["When something is wrong"]] == []
+
+
 @pytest.mark.parametrize("name", ["architecture", "time", "playout", "fec", "glossary"])
 def test_classes_that_a_document_names_exist(name: str) -> None:
     code = "\n".join(SOURCES.values())
