@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,8 +47,8 @@ speech differ by 0.1 to 0.2 PESQ; so do those of another seed.
 
 **PESQ** is PESQ-WB (ITU-T P.862.2), 1 to 4.64, the mean over pieces of about eight seconds. Opus at {
     BITRATE // 1000
-} kbit/s without any network reaches about 4.4 with this speech. PESQ was not designed for time-scaling, and is
-affected by it.
+} kbit/s without
+any network reaches about 4.4 with this speech. PESQ was not designed for time-scaling, and is affected by it.
 
 **Missing** is the share of the active 20 ms frames of the speech in whose place there is nothing, or something else
 (correlation under 0.5 between 150 and 3400 Hz): concealed audio counts as missing.
@@ -258,9 +259,9 @@ def _steps_text(figures: Mapping[str, Any]) -> str:
         return ""
     down = figures.get("down_s")
     back = f"{down:.0f} s after its end" if down is not None else "not within the minute after its end"
-    return (
+    return _wrapped(
         f"Where the loss goes from 0 to 20 % and back, more is sent within {figures['up_s'] + 1:.0f} s of its "
-        f"beginning, and {figures['calm_kbps']:.0f} kbit/s again {back}.\n"
+        f"beginning, and {figures['calm_kbps']:.0f} kbit/s again {back}."
     )
 
 
@@ -272,7 +273,11 @@ def _bit_rates_text(results: Results) -> str:
         if rates:
             low, high = (f"{rate:.0f}" for rate in (min(rates), max(rates)))
             ranges.append(f"{_short(title)} {low if low == high else f'{low} to {high}'}")
-    return f"Bit rates sent at these losses, in kbit/s: {'; '.join(ranges)}.\n" if ranges else ""
+    return _wrapped(f"Bit rates sent at these losses, in kbit/s: {'; '.join(ranges)}.") if ranges else ""
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def _short(title: str) -> str:

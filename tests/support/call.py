@@ -202,6 +202,13 @@ def check(stats: ReceiverStats) -> None:
     assert heard.longest_gap <= altered + 1e-9
 
 
+def check_unaltered(stats: ReceiverStats) -> None:
+    """Everything was played as it was sent, in its turn."""
+    playout = stats.playout
+    altered = playout.concealed, playout.skipped, playout.late, playout.underruns, playout.resyncs
+    assert altered == (0, 0, 0, 0, 0)
+
+
 class Call:
     """Both ends of a call over a link, block by block; a test may meddle between the blocks."""
 

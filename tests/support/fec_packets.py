@@ -66,6 +66,18 @@ def feed(decoder: FlexFecDecoder, packets: Iterable[RtpPacket]) -> list[RtpPacke
     return [found for packet in packets for found in decoder.receive(RtpPacket.parse(packet.serialize()))]
 
 
+def decoder_with(*indices: int) -> FlexFecDecoder:
+    """A decoder that has received the media packets of these places."""
+    decoder = new_decoder()
+    feed(decoder, [media(index) for index in indices])
+    return decoder
+
+
+def repair_of(payload: bytes, *, csrcs: tuple[int, ...] = (MEDIA_SSRC,)) -> RtpPacket:
+    """A repair packet that holds just this."""
+    return RtpPacket(REPAIR_TYPE, 1, 0, REPAIR_SSRC, payload, csrcs=csrcs)
+
+
 def rebuilt(packets: list[RtpPacket]) -> list[bytes]:
     return [packet.serialize() for packet in packets if packet.recovered]
 

@@ -1,6 +1,8 @@
-"""SIP messages to send in tests: a good INVITE and its variations."""
+"""SIP messages to send in tests: a good INVITE and its variations; and how they are read."""
 
 from __future__ import annotations
+
+from voip.sip.message import Request, Response, parse_message
 
 FIELDS = {
     "Via": "SIP/2.0/UDP caller.example.com:5070;branch=z9hG4bK776asdhds;rport",
@@ -23,3 +25,15 @@ def build(
     values: dict[str, str | None] = {**FIELDS, **(fields or {})}
     lines = [start, *(f"{name}: {value}" for name, value in values.items() if value is not None), *more]
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
+
+
+def parse_request(data: bytes) -> Request:
+    message = parse_message(data)
+    assert isinstance(message, Request)
+    return message
+
+
+def parse_response(data: bytes) -> Response:
+    message = parse_message(data)
+    assert isinstance(message, Response)
+    return message

@@ -285,6 +285,20 @@ class TextPeer:
         return heard
 
 
+def text_agent() -> UserAgent:
+    """The user agent that a peer made of text talks to."""
+    return UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060))
+
+
+def calling() -> tuple[TextPeer, Request]:
+    """A peer made of text that was called, and the INVITE that it got."""
+    peer = TextPeer(text_agent())
+    peer.agent.invite("sip:text@10.0.0.9:5099", OFFER, peer.now)
+    (invite,) = peer.hear()
+    assert isinstance(invite, Request)
+    return peer, invite
+
+
 def events_of(agent: UserAgent) -> list[Event]:
     found = []
     while (event := agent.next_event()) is not None:

@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "deploy" / "README.md",
     ROOT / "tests" / "README.md",
+    *sorted(ROOT.glob("tests/vectors/*/README.md")),
     *sorted(ROOT.glob("docs/*.md")),
 ]
 SOURCES = {path: path.read_text(encoding="utf-8") for path in ROOT.glob("voip/**/*.py")}
@@ -21,9 +24,15 @@ STANDARDS = (ROOT / "docs" / "standards.md").read_text(encoding="utf-8")
 MENTIONED = {"768", "791", "792", "8200", "1890"}
 """RFCs whose facts are used, or whose history is told, without being implemented."""
 
+LONGEST_LINE = 120
+"""Columns of a line of prose; rows of tables are as long as their cells."""
+BEING_WRITTEN = ROOT / "docs" / "security.md"
+"""A document whose lines are not measured yet."""
+
 _PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|json|svg)))(?:::?\w+)?`")
 _CLASS = re.compile(r"`([A-Z]\w+)(?:\.(\w+))?[(`]")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
+_PLACE = re.compile(r"\]\(([^)#:]*)#([\w-]+)\)")
 
 
 def text(document: Path) -> str:
@@ -47,10 +56,39 @@ def test_links_of_a_document_lead_somewhere(document: Path) -> None:
     assert [link for link in _LINK.findall(text(document)) if not (document.parent / link).exists()] == []
 
 
+def headings(document: Path) -> set[str]:
+    """As GitHub names them in a link."""
+    titles = re.findall(r"^#+ (.*)$", text(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
+def test_headings_that_a_document_links_to_exist(document: Path) -> None:
+    for file, heading in _PLACE.findall(text(document)):
+        assert heading in headings(document.parent / file if file else document), f"{file}#{heading}"
+
+
+@pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_of_a_document_fit_into_an_editor(document: Path) -> None:
+    if document == BEING_WRITTEN:
+        pytest.skip("being written")
+    lines = enumerate(text(document).splitlines(), 1)
+    assert [f"{number}: {len(line)}" for number, line in lines if len(line) > LONGEST_LINE and line[0] != "|"] == []
+
+
 @pytest.mark.parametrize("document", names(DOCUMENTS), ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_that_a_document_names_exist(document: Path) -> None:
     named = set(re.findall(r"python -m ((?:tests|tools)(?:\.\w+)+)", text(document)))
     assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
+
+
+def test_causes_of_warnings_are_explained_and_each_is_behind_a_symptom() -> None:
+    code = "\n".join(source for path, source in SOURCES.items() if path.is_relative_to(ROOT / "voip" / "calls"))
+    sections = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)+)", text(ROOT / "docs" / "using.md"), re.MULTILINE))
+    explained = set(re.findall(r"^\| `([a-z-]+)`", sections["What it warns of"], re.MULTILINE))
+    assert set(re.findall(r'Finding\(\s*"([a-z-]+)"', code)) - {"no-rtcp"} <= explained  # said only at -v
+    assert [cause for cause in sorted(explained) if f'"{cause}"' not in code] == []
+    assert [cause for cause in sorted(explained) if f"`{cause}`" not in sections["When something is wrong"]] == []
 
 
 @pytest.mark.parametrize("name", ["architecture", "time", "playout", "fec", "glossary"])

@@ -16,12 +16,14 @@ from tests.support.fec_packets import (
     REPAIR_SSRC,
     REPAIR_TYPE,
     STEP,
+    decoder_with,
     encoder_of,
     feed,
     media,
     new_decoder,
     pattern_of,
     rebuilt,
+    repair_of,
 )
 from tests.support.strict_flexfec import Sender, named, recover
 from voip.errors import ProtocolError
@@ -187,16 +189,14 @@ HEADER = "60002800000000"
     ],
 )
 def test_a_repair_packet_of_the_wider_grammar_that_makes_no_sense_is_counted_and_dropped(payload: str) -> None:
-    decoder = new_decoder()
-    feed(decoder, [media(i) for i in (0, 1, 3, 4)])
+    decoder = decoder_with(0, 1, 3, 4)
     repair = RtpPacket(REPAIR_TYPE, 1, 0, REPAIR_SSRC, bytes.fromhex(payload), csrcs=(MEDIA_SSRC,))
     assert [packet for packet in feed(decoder, [repair]) if packet.recovered] == []
     assert (decoder.rejected, decoder.recovered) == (1, 0)
 
 
 def test_a_retransmission_never_takes_the_place_of_what_arrived() -> None:
-    decoder = new_decoder()
-    feed(decoder, [media(i) for i in range(5)])
+    decoder = decoder_with(*range(5))
     forged = replace(media(3), payload=b"forged")
     again = RtpPacket.parse(strict().retransmission(forged.serialize()))
     assert decoder.receive(again) == []
@@ -224,11 +224,9 @@ def test_any_l_and_d_name_ascending_numbers_within_the_ring_or_none(columns: int
 )
 @settings(deadline=None)
 def test_any_repair_packet_of_any_kind_is_harmless(kind: int, payload: bytes, csrcs: list[int]) -> None:
-    decoder = new_decoder()
-    feed(decoder, [media(i) for i in (0, 1, 3, 4)])
+    decoder = decoder_with(0, 1, 3, 4)
     payload = bytes([payload[0] & 0x3F | kind]) + payload[1:] if payload else payload
-    repair = RtpPacket(REPAIR_TYPE, 1, 0, REPAIR_SSRC, payload, csrcs=tuple(csrcs))
-    for packet in feed(decoder, [repair]):
+    for packet in feed(decoder, [repair_of(payload, csrcs=tuple(csrcs))]):
         assert (packet.ssrc, packet.payload_type) == (MEDIA_SSRC, MEDIA_TYPE)
     sent = [media(index).serialize() for index in range(5, 8)]
     row = RtpPacket.parse(strict().fixed(sent, 3, 0))
@@ -236,13 +234,12 @@ def test_any_repair_packet_of_any_kind_is_harmless(kind: int, payload: bytes, cs
 
 
 def test_memory_stays_bounded_under_a_flood_of_long_rows_and_columns() -> None:
-    decoder, rng = new_decoder(), random.Random(1)
-    feed(decoder, [media(i) for i in range(20)])
+    decoder, rng = decoder_with(*range(20)), random.Random(1)
     for _ in range(20_000):
         columns, rows = rng.choice([(255, 0), (200, 1), (2, 100), (1, 255), (85, 3), (3, 0)])
         base = media(rng.randrange(1, 250)).sequence_number
         payload = bytes([0x40, MEDIA_TYPE, 0, 40]) + bytes(4) + struct.pack("!HBB", base, columns, rows) + bytes(40)
-        decoder.receive(RtpPacket(REPAIR_TYPE, 1, 0, REPAIR_SSRC, payload, csrcs=(MEDIA_SSRC,)))
+        decoder.receive(repair_of(payload))
     assert len(decoder._waiting) <= 2 * HALF_RING
     assert sum(map(len, decoder._waiting.values())) <= 256 * (HALF_RING + 1)
     assert decoder.recovered == 0

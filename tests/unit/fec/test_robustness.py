@@ -19,6 +19,7 @@ from tests.support.fec_packets import (
     REPAIR_SSRC,
     REPAIR_TYPE,
     STEP,
+    decoder_with,
     encoder_of,
     feed,
     media,
@@ -26,6 +27,7 @@ from tests.support.fec_packets import (
     pattern_of,
     positions_of,
     rebuilt,
+    repair_of,
     repair_over,
 )
 from tests.support.fec_simulation import (
@@ -45,10 +47,6 @@ from voip.fec.memory import MEDIA_RING
 from voip.rtp import RtpPacket
 
 
-def repair_of(payload: bytes, *, csrcs: tuple[int, ...] = (MEDIA_SSRC,)) -> RtpPacket:
-    return RtpPacket(REPAIR_TYPE, 1, 0, REPAIR_SSRC, payload, csrcs=csrcs)
-
-
 def forged(lost: int, positions: tuple[int, ...], body: bytes, *, timestamp: int, flags: int = 0) -> RtpPacket:
     """A repair packet whose parity makes of the packet `lost` what the forger likes."""
     parity = bytearray(8 + max(len(body), 40))
@@ -62,12 +60,6 @@ def forged(lost: int, positions: tuple[int, ...], body: bytes, *, timestamp: int
     base = media(positions[0]).sequence_number.to_bytes(2, "big")
     mask = mask_bytes(tuple(i - positions[0] for i in positions))
     return repair_of(bytes(parity[:8]) + base + mask + bytes(parity[8:]))
-
-
-def decoder_with(*indices: int) -> FlexFecDecoder:
-    decoder = new_decoder()
-    feed(decoder, [media(i) for i in indices])
-    return decoder
 
 
 # -- hostile input ----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@ RFC 5621)."""
 
 from __future__ import annotations
 
-import random
 import time
 from codecs import BOM_UTF8
 
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sip_bytes import build
-from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calls_of
+from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calling, calls_of, text_agent
 from voip.sip import (
     CallAnswered,
     CallEstablished,
@@ -21,7 +20,6 @@ from voip.sip import (
     IncomingCall,
     Request,
     Response,
-    UserAgent,
     parse_message,
 )
 from voip.sip.bodies import MAX_PARTS, objection_to_body, session_part
@@ -138,22 +136,10 @@ def test_a_required_part_beside_the_session_is_refused_and_named() -> None:
 # --- in calls ---------------------------------------------------------------------------------------------------------
 
 
-def agent() -> UserAgent:
-    return UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060))
-
-
 def typed(data: bytes, kind: str) -> bytes:
     """The same message with its body of another type."""
     assert b"Content-Type: application/sdp" in data
     return data.replace(b"Content-Type: application/sdp", f"Content-Type: {kind}".encode(), 1)
-
-
-def calling() -> tuple[TextPeer, Request]:
-    peer = TextPeer(agent())
-    peer.agent.invite("sip:text@10.0.0.9:5099", OFFER, peer.now)
-    (invite,) = peer.hear()
-    assert isinstance(invite, Request)
-    return peer, invite
 
 
 def answers(peer: TextPeer) -> list[bytes]:
@@ -162,7 +148,7 @@ def answers(peer: TextPeer) -> list[bytes]:
 
 def called(body: bytes, kind: str) -> tuple[TextPeer, list[bytes]]:
     """An INVITE with this body: the offers that the user is asked about."""
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     peer.say(typed(peer.request("INVITE", body=body), kind))
     return peer, [event.offer for event in calls_of(peer.agent) if isinstance(event, IncomingCall)]
 
@@ -229,7 +215,7 @@ def test_the_answer_to_a_changed_offer_may_be_of_two_parts() -> None:
 
 
 def test_a_body_that_must_be_understood_and_is_not_is_refused() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     (answer,) = peer.say(typed(peer.request("INVITE", body=b"hello"), "text/plain"))
     assert isinstance(answer, Response)
     assert (answer.status, answer.headers.get("Accept")) == (415, "application/sdp")

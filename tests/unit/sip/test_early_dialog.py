@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calls_of
+from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calls_of, text_agent
 from voip.sip import (
     CallAnswered,
     CallEnded,
@@ -119,7 +119,7 @@ def test_ringing_that_nobody_acknowledges_ends_the_call_with_a_5xx() -> None:
 
 
 def test_a_caller_that_gives_up_ends_the_repetitions() -> None:
-    peer = TextPeer(UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060)))
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE", body=OFFER, lines=REQUIRED, branch="z9hG4bKinvite"))
     peer.agent.ring(peer.call_id, peer.now)
     peer.hear()

@@ -254,10 +254,8 @@ def test_each_address_gets_its_own_offer() -> None:
     assert caller.names()[-1] == "CallAnswered"
 
 
-def test_a_redirect_to_a_name_is_looked_up() -> None:
-    lab = Lab()
-    callee = lab.phone(SECOND)
-    caller = lab.phone(HERE, policy=knows_names({"moved.example": [callee.address]}))
+def redirect_to_a_name(lab: Lab, caller: Phone) -> None:
+    """Its first INVITE is answered with 302 and a Contact whose host is a name."""
     caller.agent.invite(f"sip:{FIRST}", OFFER, lab.now)
     lab.run(0.1)
     invite = parse_message(next(data for _, _, _, data in lab.trace))
@@ -266,6 +264,13 @@ def test_a_redirect_to_a_name_is_looked_up() -> None:
     response.headers.add("Contact", "<sip:moved.example>")
     caller.agent.receive(response.serialize(), Address("udp", FIRST, 5060), lab.now)
     lab.run(1.0)
+
+
+def test_a_redirect_to_a_name_is_looked_up() -> None:
+    lab = Lab()
+    callee = lab.phone(SECOND)
+    caller = lab.phone(HERE, policy=knows_names({"moved.example": [callee.address]}))
+    redirect_to_a_name(lab, caller)
     assert caller.names() == ["ResolveUri", "CallAnswered"]
     again = parse_message(next(data for _, _, where, data in lab.trace if where == callee.address))
     assert again.headers.lines("To") == [f"<sip:{FIRST}>"]
@@ -274,14 +279,7 @@ def test_a_redirect_to_a_name_is_looked_up() -> None:
 def test_a_redirect_to_a_name_that_does_not_exist_is_a_refusal() -> None:
     lab = Lab()
     caller = lab.phone(HERE, policy=knows_names({}))
-    caller.agent.invite(f"sip:{FIRST}", OFFER, lab.now)
-    lab.run(0.1)
-    invite = parse_message(next(data for _, _, _, data in lab.trace))
-    assert isinstance(invite, Request)
-    response = invite.response(302, None, "there")
-    response.headers.add("Contact", "<sip:moved.example>")
-    caller.agent.receive(response.serialize(), Address("udp", FIRST, 5060), lab.now)
-    lab.run(1.0)
+    redirect_to_a_name(lab, caller)
     assert [(event.reason, event.status) for event in caller.ended()] == [("rejected", 302)]
 
 

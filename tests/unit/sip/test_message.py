@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.sip_bytes import FIELDS, build
+from tests.support.sip_bytes import FIELDS, build, parse_request, parse_response
 from voip.errors import ProtocolError
 from voip.sip.message import (
     MAX_HEADER_SECTION,
@@ -20,7 +20,6 @@ from voip.sip.message import (
     CSeq,
     NameAddr,
     Request,
-    Response,
     SipParseError,
     SipUri,
     Via,
@@ -29,18 +28,6 @@ from voip.sip.message import (
 )
 
 VECTORS = sorted((Path(__file__).resolve().parents[2] / "vectors" / "sip").glob("*.sip"))
-
-
-def parse_request(data: bytes) -> Request:
-    message = parse_message(data)
-    assert isinstance(message, Request)
-    return message
-
-
-def parse_response(data: bytes) -> Response:
-    message = parse_message(data)
-    assert isinstance(message, Response)
-    return message
 
 
 # --- what other programs send ------------------------------------------------------------------------------------

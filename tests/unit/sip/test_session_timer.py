@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of
+from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, text_agent
 from voip.sip import (
     CallAnswered,
     CallEnded,
@@ -26,7 +26,7 @@ Timed = list[tuple[float, Request | Response]]
 
 def called(lines: str) -> tuple[TextPeer, Response]:
     """A call that came in with these header fields, and our 200; it is up."""
-    peer = TextPeer(UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060)))
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE", body=OFFER, lines=lines))
     peer.agent.accept(peer.call_id, ANSWER, peer.now)
     (answer,) = peer.hear()
@@ -96,7 +96,7 @@ def test_the_shortest_interval_makes_no_flood_of_refreshes() -> None:
 
 
 def test_an_interval_that_is_too_small_is_refused_with_the_smallest_one() -> None:
-    peer = TextPeer(UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060)))
+    peer = TextPeer(text_agent())
     (answer,) = peer.say(peer.request("INVITE", body=OFFER, lines=f"{TIMER}Session-Expires: 89\r\n"))
     assert isinstance(answer, Response)
     assert (answer.status, answer.headers.get("Min-SE")) == (422, "90")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tests.support.sip_lab import ANSWER, OFFER, TextPeer, events_of
+from tests.support.sip_lab import ANSWER, TextPeer, calling, events_of, text_agent
 from voip.sip import (
     CallAnswered,
     CallEstablished,
@@ -16,22 +14,9 @@ from voip.sip import (
     MessageUnreadable,
     Request,
     RequestEchoed,
-    UserAgent,
 )
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
-
-
-def agent() -> UserAgent:
-    return UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060))
-
-
-def calling() -> tuple[TextPeer, Request]:
-    peer = TextPeer(agent())
-    peer.agent.invite("sip:text@10.0.0.9:5099", OFFER, peer.now)
-    (invite,) = peer.hear()
-    assert isinstance(invite, Request)
-    return peer, invite
 
 
 def test_a_response_of_ours_that_cannot_be_read_is_told() -> None:
@@ -82,7 +67,7 @@ def test_what_responds_without_sip_where_a_response_is_awaited_is_told() -> None
 
 
 def test_of_a_flood_of_garbage_a_few_are_told_and_all_are_counted() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     told = 0
     for number in range(1000):
         peer.say(b"SIP/2.0 200 OK\r\n\r\n", 1000.0 + number / 10)
@@ -92,7 +77,7 @@ def test_of_a_flood_of_garbage_a_few_are_told_and_all_are_counted() -> None:
 
 
 def test_what_is_passed_over_is_told_and_counted_and_the_call_comes_up() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE", body=SDP, lines="X Call Type: inbound\r\nnonsense\r\n"))
     problems = ("no header field: 'X Call Type: inbound'", "no header field: 'nonsense'")
     passed, incoming = events_of(peer.agent)
@@ -136,7 +121,7 @@ def test_a_two_hundred_without_a_contact_that_can_be_read_is_acknowledged_where_
 
 
 def test_a_call_is_put_on_hold_without_a_contact() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE", body=SDP))
     peer.agent.accept(peer.call_id, ANSWER, peer.now)
     tag = peer.hear()[0].to.tag or ""

@@ -9,22 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.sip_bytes import FIELDS, build
+from tests.support.sip_bytes import FIELDS, build, parse_request, parse_response
 from voip.sip.grammar import is_token, read_parameters
-from voip.sip.message import MAX_HEADERS, NameAddr, Request, Response, SipParseError, Via, parse_message
-
-
-def parse_request(data: bytes) -> Request:
-    message = parse_message(data)
-    assert isinstance(message, Request)
-    return message
-
-
-def parse_response(data: bytes) -> Response:
-    message = parse_message(data)
-    assert isinstance(message, Response)
-    return message
-
+from voip.sip.message import MAX_HEADERS, NameAddr, SipParseError, Via, parse_message
 
 PASSED_OVER: list[tuple[str, bytes, str]] = [
     ("line without a colon", build("INVITE sip:b@c SIP/2.0", {}, "nonsense"), "no header field: 'nonsense'"),

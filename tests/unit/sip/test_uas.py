@@ -337,17 +337,23 @@ def test_a_late_offer_is_answered_in_the_ack() -> None:
     assert calls_of(peer.agent) == [CallEstablished(incoming.call_id, SDP)]
 
 
+def hang_up(peer: TextPeer, answer: Response) -> tuple[Request, Address]:
+    """The BYE in a call that has this 200, and where it goes."""
+    peer.say(peer.request("ACK", to_tag=answer.to.tag or ""))
+    peer.agent.hang_up(peer.call_id, peer.now)
+    ((data, destination),) = peer.agent.messages_to_send(peer.now)
+    bye = parse_message(data)
+    assert isinstance(bye, Request)
+    return bye, destination
+
+
 def test_the_route_of_a_call_through_proxies_is_kept() -> None:
     peer = TextPeer(receiver())
     route = "Record-Route: <sip:192.0.2.1;lr>, <sip:192.0.2.2:5070;lr>\r\n"
     answer = ring(peer, lines=route)
     assert answer is not None
     assert answer.headers.get_all("Record-Route") == ["<sip:192.0.2.1;lr>", "<sip:192.0.2.2:5070;lr>"]
-    peer.say(peer.request("ACK", to_tag=answer.to.tag or ""))
-    peer.agent.hang_up(peer.call_id, peer.now)
-    ((data, destination),) = peer.agent.messages_to_send(peer.now)
-    bye = parse_message(data)
-    assert isinstance(bye, Request)
+    bye, destination = hang_up(peer, answer)
     assert str(bye.uri) == "sip:text@10.0.0.9:5099"
     assert bye.headers.get_all("Route") == ["<sip:192.0.2.1;lr>", "<sip:192.0.2.2:5070;lr>"]
     assert destination == Address("udp", "192.0.2.1", 5060)
@@ -357,11 +363,7 @@ def test_a_strict_router_gets_its_own_uri_in_the_request_line() -> None:
     peer = TextPeer(receiver())
     answer = ring(peer, lines="Record-Route: <sip:192.0.2.1>, <sip:192.0.2.2;lr>\r\n")
     assert answer is not None
-    peer.say(peer.request("ACK", to_tag=answer.to.tag or ""))
-    peer.agent.hang_up(peer.call_id, peer.now)
-    ((data, destination),) = peer.agent.messages_to_send(peer.now)
-    bye = parse_message(data)
-    assert isinstance(bye, Request)
+    bye, destination = hang_up(peer, answer)
     assert str(bye.uri) == "sip:192.0.2.1"
     assert bye.headers.get_all("Route") == ["<sip:192.0.2.2;lr>", "<sip:text@10.0.0.9:5099>"]
     assert destination == Address("udp", "192.0.2.1", 5060)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calls_of
+from tests.support.sip_lab import ANSWER, OFFER, TextPeer, calls_of, text_agent
 from voip.sip import (
     CallEnded,
     CallEstablished,
@@ -16,19 +14,14 @@ from voip.sip import (
     IncomingCall,
     Request,
     Response,
-    UserAgent,
 )
 
 MOVED = "Contact: <sip:text@10.0.0.8:5098>\r\n"
 
 
-def agent() -> UserAgent:
-    return UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060))
-
-
 def up() -> tuple[TextPeer, str]:
     """A call that is established; our tag in it."""
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE", body=OFFER))
     peer.agent.accept(peer.call_id, ANSWER, peer.now)
     tag = peer.hear()[0].to.tag or ""
@@ -93,7 +86,7 @@ def test_offers_that_cross_are_told_to_wait_or_to_try_again() -> None:
 
 
 def test_an_update_while_our_late_offer_has_no_answer_is_told_to_try_again() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE"))
     peer.agent.accept(peer.call_id, OFFER, peer.now)
     tag = peer.hear()[0].to.tag or ""
@@ -156,18 +149,18 @@ def test_other_information_is_declined_and_none_is_fine() -> None:
 
 
 def test_replaces_is_passed_over_and_what_requires_it_is_refused() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     replaces = "Replaces: 425928@10.0.0.1;to-tag=7743;from-tag=6472\r\n"
     peer.say(peer.request("INVITE", body=OFFER, lines=replaces))
     assert [type(event) for event in calls_of(peer.agent)] == [IncomingCall]
-    other = TextPeer(agent())
+    other = TextPeer(text_agent())
     answer = answer_to(other.say(other.request("INVITE", body=OFFER, lines=f"Require: replaces\r\n{replaces}")))
     assert (answer.status, answer.headers.get_all("Unsupported")) == (420, ["replaces"])
     assert calls_of(other.agent) == []
 
 
 def test_only_what_is_not_known_is_named_as_unsupported() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     answer = answer_to(peer.say(peer.request("INVITE", body=OFFER, lines="Require: 100rel, Timer, x, y\r\n")))
     assert (answer.status, answer.headers.get_all("Unsupported")) == (420, ["x", "y"])
 
@@ -182,13 +175,13 @@ def test_what_is_not_served_is_405_within_a_call_as_well(method: str) -> None:
 
 
 def test_options_tells_what_is_supported() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     answer = answer_to(peer.say(peer.request("OPTIONS", lines="Accept: application/sdp\r\n")))
     assert answer.headers.get_all("Supported") == ["100rel", "timer"]
 
 
 def test_a_reinvite_that_comes_before_the_ack_with_the_answer_to_our_offer_gets_491() -> None:
-    peer = TextPeer(agent())
+    peer = TextPeer(text_agent())
     peer.say(peer.request("INVITE"))
     peer.agent.accept(peer.call_id, OFFER, peer.now)
     tag = peer.hear()[0].to.tag or ""
