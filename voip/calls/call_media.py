@@ -222,7 +222,7 @@ class CallMedia:
 
     def _tell_string(self, call: Call, text: str) -> None:
         self._console.event(
-            "short_string",
+            "short-string",
             f"short string {text}   {call.record.peer}\n"
             "  compare it by voice: if it is the same there, nobody is in between",
             call_id=call.call_id,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from voip import codecs
 from voip.calls import RetryRule
 from voip.cli.accounts import account_values, add_account, complete
+from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.security import add_security, security_values
@@ -56,8 +57,6 @@ STDOUT = "-"
 """--output of raw samples."""
 THIS_MACHINE = "127.0.0.1"
 """What the sender calls unless it is told what."""
-LATENCY_MAX = 0.5
-"""Seconds: upper limit of the play-out delay unless --latency-max gives another."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 LOCAL_NETWORKS = (
@@ -538,33 +537,13 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--json and --output - both need stdout: use --report FILE, or --output FILE.wav")
     if not 0 <= found.sip_port <= MAX_PORT:
         parser.error(f"--sip-port {found.sip_port}: ports go up to {MAX_PORT}")
-    _check_latency(parser, found)
+    check_latency(parser, found)
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
     if found.bitrate is not None and not BITRATES[0] <= found.bitrate <= BITRATES[1]:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
-    found.codec = _usable_codecs(parser, found)
+    found.codec = usable_codecs(parser, found)
     return found
-
-
-def _check_latency(parser: Parser, found: argparse.Namespace) -> None:
-    most = LATENCY_MAX if found.latency_max is None else found.latency_max
-    if isinstance(found.latency, float) and most < found.latency:
-        usual = " (its default)" if found.latency_max is None else ""
-        parser.error(
-            f"--latency {found.latency * 1e3:g}ms is above --latency-max {most * 1e3:g}ms{usual}: change one of them"
-        )
-
-
-def _usable_codecs(parser: Parser, found: argparse.Namespace) -> tuple[str, ...]:
-    """The codecs that are asked for; without a wish all that work here, and a line about those that do not."""
-    wanted = found.codec or found.usual_codecs
-    missing = {name: reason for name in wanted if (reason := codecs.missing(name)) is not None}
-    if missing and found.codec:
-        parser.error(f"--codec: {next(iter(missing.values()))}")
-    if missing and not found.quiet:
-        print(f"{parser.prog}: without {', '.join(missing)}: {'; '.join(missing.values())}", file=sys.stderr)
-    return tuple(name for name in wanted if name not in missing)
 
 
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
