@@ -206,19 +206,24 @@ class Laboratory:
             program.wait_for(WAITING)
             if "--registrar" in text:
                 program.wait_for("registered")
-            if "--password-file" not in text or "--registrar" in text:
-                self._call(command)
+            shared = "--password-file" in text and "--user" not in text
+            if "--password-file" not in text or "--registrar" in text or shared:
+                self._call(command, *(self._password(text) if shared else ()))
             if "--once" not in command.words:
                 os.kill(int((self.folder / "receiver.pid").read_text()), 2)
             end = program.finish()
         assert end.status == 0, end.stderr
 
-    def _call(self, command: Command) -> None:
+    def _password(self, text: str) -> tuple[str, str]:
+        """The option of the other side, where both share a password."""
+        return "--password-file", text.split("--password-file ", 1)[1].split()[0]
+
+    def _call(self, command: Command, *options: str) -> None:
         """Somebody calls, or sends a stream, and is heard."""
         stream = any(word.startswith("rtp:") or word.endswith(".sdp") for word in command.words)
         target = f"rtp://{LOOPBACK}:{self.media_ports[0]}" if stream else f"{LOOPBACK}:{self.port}"
         codec = ("--codec", "pcmu") if stream else ()
-        with sender(self.folder, target, *codec, "--duration", "0.6s", name="peer") as peer:
+        with sender(self.folder, target, *codec, *options, "--duration", "0.6s", name="peer") as peer:
             end = peer.finish()
         assert end.status == 0, end.stderr
         assert end.call["tx"]["packets"] > 10
@@ -230,11 +235,15 @@ class Laboratory:
             stream = (f"rtp://:{self.media_ports[0]}", "--codec", "pcmu")
             peer = self._peer(*stream, ports=free_ports(), ready="waiting for a stream")
         else:
-            secure = ("--tls-cert", str(self.certificate), "--tls-key", str(self.key)) if "sips:" in text else ()
+            secure: tuple[str, ...] = (
+                ("--tls-cert", str(self.certificate), "--tls-key", str(self.key)) if "sips:" in text else ()
+            )
             if "--registrar" in text:
                 text = self._with_registrar(text)
                 server = text.split("--registrar ", 1)[1].split()[0]
                 secure = ("--registrar", server, "--user", command.words[-1])
+            elif "--password-file" in text and "--user" not in text:  # what both sides share
+                secure = self._password(text)
             peer = self._peer(*secure, ports=(self.port, self.media_ports), ready="waiting for a call")
             if "--registrar" in text:
                 peer.wait_for("registered")

@@ -11,6 +11,7 @@ PROGRAM = Path(voip.__file__).parent
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "time.localtime", "time.gmtime"}
 SHOWN_ALONE = {
     "net/trace.py: datetime.now",  # before the lines of -vv
+    "net/certificate.py: datetime.now",  # until when a certificate of ours is valid
     "net/network.py: time.time",  # the NTP time of the start, for RTCP: later moments are counted from it
     "calls/call_media.py: datetime.now",  # when a call began, in its report
 }
