@@ -16,6 +16,7 @@ with atheris.instrument_imports(include=["voip"]):
 
 def main() -> None:
     target = TARGETS[sys.argv.pop(1)]
+    sys.argv[0] = f"{sys.executable} -m tests.fuzz.worker {target.name}"  # libFuzzer starts itself anew to merge
     atheris.Setup(sys.argv, target.run)
     atheris.Fuzz()
 
