@@ -44,8 +44,9 @@ class PeerReports:
         last, came = self._sender_reports.get(ssrc or 0, (0, now))
         return last, now - came
 
-    def receive(self, compound: Sequence[Packet], now: float) -> None:
-        """Take a parsed compound."""
+    def receive(self, compound: Sequence[Packet], now: float, *, timed: bool = True) -> None:
+        """Take a parsed compound. Unless `timed`, it came at some time before `now`: it measures no round trip, neither
+        ours nor, by its echo, the peer's."""
         about_us: ReportBlock | None = None
         extended: list[xr.Block] = []
         for part in compound:
@@ -55,16 +56,18 @@ class PeerReports:
                 about_us = about_us or found
             elif isinstance(part, xr.ExtendedReport):
                 extended += part.blocks
-            self._note(part, now)
-        self._measure_round_trip(about_us, extended, now)
+            self._note(part, now, timed=timed)
+        if timed:
+            self._measure_round_trip(about_us, extended, now)
         if about_us is not None:
             self._report(about_us, extended, now)
 
-    def _note(self, part: Packet, now: float) -> None:
+    def _note(self, part: Packet, now: float, *, timed: bool) -> None:
         """Remember what must be echoed, and that the peer has left."""
         if isinstance(part, SenderReport):
             self._sender_reports.pop(part.ssrc, None)
-            self._sender_reports[part.ssrc] = (middle(part.ntp), now)
+            if timed:
+                self._sender_reports[part.ssrc] = (middle(part.ntp), now)
             if len(self._sender_reports) > SOURCES_REMEMBERED:
                 del self._sender_reports[next(iter(self._sender_reports))]
         elif isinstance(part, Goodbye):
@@ -72,7 +75,7 @@ class PeerReports:
         elif isinstance(part, xr.ExtendedReport):
             for block in part.blocks:
                 if isinstance(block, xr.ReferenceTime):
-                    self.reference = (part.ssrc, middle(block.ntp), now)
+                    self.reference = (part.ssrc, middle(block.ntp), now) if timed else None
 
     def _measure_round_trip(self, about_us: ReportBlock | None, extended: list[xr.Block], now: float) -> None:
         """One measurement per compound: by our sender report's echo, else by that of our reference time."""

@@ -25,6 +25,8 @@ EARLY_REPORT_AFTER = 2.0
 """Seconds without loss after which new loss is reported early."""
 FULL_REPORT_EVERY = 10
 """One in this many compounds also reports for the SSRC of our repair packets: each 7.5 s."""
+STOOD_STILL = 0.25
+"""Seconds that a report may be overdue: a busy machine makes it later than that hardly ever."""
 
 
 class RtcpSession:
@@ -183,7 +185,13 @@ class RtcpSession:
         self._last_data = data
         self._timer.received(len(data) + IP_UDP_HEADER[4])
         had_left = self.peer_left
-        self._peer.receive(compound, now)
+        self._peer.receive(compound, now, timed=not self._stood_still(now))
         if self.peer_left and not had_left:
             self._timer.at_once(now)  # so that the peer learns what happened to its last packets
         return True
+
+    def _stood_still(self, now: float) -> bool:
+        """Whether a report of ours is long overdue: the process, or its thread, stood still meanwhile, and what is read
+        now came at a time that is not known."""
+        due = self.next_timer()
+        return due is not None and now - due > STOOD_STILL

@@ -16,6 +16,7 @@ from tests.support.rtcp_lab import (
     PTIME,
     RECEIVER,
     REPAIR_SSRC,
+    SENDER,
     SSRC,
     STEP,
     Call,
@@ -79,6 +80,23 @@ def test_a_side_that_only_receives_learns_it_by_its_reference_time_alone() -> No
     plain.run(5)
     assert plain.near_rtcp.round_trip.last == pytest.approx(0.08, abs=0.001)
     assert plain.far_rtcp.round_trip.last is None
+
+
+def test_what_is_read_late_by_a_process_that_stood_still_measures_no_round_trip_at_either_end() -> None:
+    call = Call(Link(delay=0.03), Link(delay=0.03))
+    call.run(10)
+    resumed = call.now + 5.0
+    waiting = [datagram for tick in range(1, 50) for datagram in call.near.rtcp_to_send(call.now + tick / 10)]
+    assert len(waiting) > 3
+    for datagram in waiting:
+        call.far.receive_datagram(datagram, SENDER, resumed)
+    for datagram in call.far.rtcp_to_send(resumed):
+        call.near.receive_datagram(datagram, RECEIVER, resumed + 0.03)
+    for exchange in (call.near_rtcp, call.far_rtcp):
+        assert exchange.round_trip.last == pytest.approx(0.06, abs=0.001)
+    call.now = resumed
+    call.run(3)
+    assert call.near_rtcp.round_trip.last == pytest.approx(0.06, abs=0.001)
 
 
 def test_the_sender_learns_exactly_what_was_lost() -> None:
