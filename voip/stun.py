@@ -68,6 +68,11 @@ def binding_request(transaction_id: bytes) -> bytes:
     return _with_fingerprint(BINDING_REQUEST, transaction_id)
 
 
+def binding_indication(transaction_id: bytes) -> bytes:
+    """What nothing responds to: it opens and keeps a NAT binding (section 6.3.2)."""
+    return _with_fingerprint(BINDING_INDICATION, transaction_id)
+
+
 def parse_response(data: bytes) -> StunResponse:
     """Read the response to a Binding request; ProtocolError if it is none, or malformed."""
     if not is_stun(data):

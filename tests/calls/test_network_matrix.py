@@ -22,6 +22,8 @@ from voip.stats import ReceiverStats
 STEADY = ROWS[:-1]
 """The rows of one condition throughout."""
 SEEDS = 20
+OTHER_SEEDS = (2, 3)
+"""Calls beside the first whose median is the delay of a row with jitter: single ones are up to 10 ms apart."""
 BEYOND_BUFFER = 0.0265
 """Seconds of mouth-to-ear delay that are not the jitter buffer's: a packet, and the encoder's look-ahead of 6.5 ms."""
 NO_PAUSES = 1.15
@@ -71,7 +73,8 @@ def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(r
     else:
         assert missing(stats) <= 0.1
     if bounds.delay is not None:
-        assert delay + BEYOND_BUFFER <= NO_PAUSES * bounds.delay / 1e3
+        others = [talk(TwoWayCall(row, seed), row.seconds) for seed in OTHER_SEEDS if row.impairment.jitter]
+        assert float(np.median([delay, *others])) + BEYOND_BUFFER <= NO_PAUSES * bounds.delay / 1e3
     if bounds.kbps is not None:
         assert 8e-3 * call.forth.ip_bytes / row.seconds <= bounds.kbps
     network = call.near.stats

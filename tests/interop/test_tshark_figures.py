@@ -22,7 +22,7 @@ def test_loss_jitter_and_bandwidth_are_those_of_the_wire(loss: float, jitter: in
     with (
         capture(tmp_path, *ports) as captured,
         relay((ports[0], *ports[1]), *impairments),
-        receiver(tmp_path, "--once", "--public-address", RECEIVER_ALIAS, ports=ports) as far,
+        receiver(tmp_path, "--once", "--srtp", "off", "--public-address", RECEIVER_ALIAS, ports=ports) as far,
         sender(tmp_path, f"{RECEIVER_ALIAS}:{ports[0]}", "--public-address", SENDER_ALIAS, "--duration", "6s") as near,
     ):
         sent, heard = near.finish().call, far.finish().call

@@ -150,7 +150,7 @@ def test_a_side_that_only_listens_opens_the_nat_for_what_is_to_come(tmp_path: Pa
             ) as near,
         ):
             sent, heard = near.finish(), far.finish()
-    assert sent.status == heard.status == 0
+    assert sent.status == heard.status == 0, sent.stderr + heard.stderr
     assert heard.call["rx"]["received"] > 75
 
 
@@ -197,5 +197,5 @@ def test_coturn_tells_a_caller_its_address_outside_the_nat(
         finally:
             server.terminate()
             server.wait()
-    assert sent.status == heard.status == 0
+    assert sent.status == heard.status == 0, sent.stderr + heard.stderr
     assert heard.call["rx"]["received"] > 75

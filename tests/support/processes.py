@@ -239,9 +239,9 @@ def free_ports(host: str = LOOPBACK) -> tuple[int, range]:
 def _own_blocks() -> Sequence[int]:
     """Those of this test process: between the look at a port and its use another must not take it.
 
-    VOIP_TEST_RUN is the number of this run, and of how many at the same time: `0/2`.
+    PORTS_OF_TEST_RUN is the number of this run, and of how many at the same time: `0/2`.
     """
-    run, _, runs = os.environ.get("VOIP_TEST_RUN", "0/1").partition("/")
+    run, _, runs = os.environ.get("PORTS_OF_TEST_RUN", "0/1").partition("/")
     blocks = _PORT_BLOCKS[int(run) :: int(runs)]
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -41,6 +41,9 @@ def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcom
     """
     if record.media is None:
         return Outcome()
+    security = record.media.security
+    if security is not None and security.keys is None:
+        return Outcome(EXIT_NO_MEDIA, f"no sound to or from {record.peer}: the call ended before it was encrypted")
     direction = record.media.direction
     if direction.receives and record.rx is not None and not record.rx.received:
         return Outcome(EXIT_NO_MEDIA, f"no sound came from {record.peer}: not one media packet arrived")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable, Collection
 from functools import partial
@@ -19,7 +20,7 @@ from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
 from voip.rtp import RtpPacket, is_rtcp
 from voip.session import RtpSession
-from voip.stun import is_stun
+from voip.stun import TRANSACTION_ID, binding_indication, is_stun
 
 PORT_TRIES = 64
 """Attempts to get an even port from the system."""
@@ -27,8 +28,9 @@ REFUSAL_GAP = 1.25
 """Seconds without a refusal after which a port that is sent to was open: Linux tells each host once a second."""
 MEDIA_KEEP_ALIVE = 15.0
 """Seconds without a sent packet after which a keep-alive refreshes the mapping of a NAT (RFC 6263 section 5)."""
-UNPROVEN_KEEP_ALIVE = 1.0
-"""The same while the peer's address has not proved itself: our NAT may be what keeps its first packet away."""
+EARLY_KEEP_ALIVE = 1.0
+"""The same before there are keys, or the peer's address has proved itself: our NAT may be what keeps its first packet
+away."""
 
 OnPacket = Callable[[RtpPacket, float], None]
 """Called with each accepted packet and the time of its arrival."""
@@ -132,21 +134,22 @@ class MediaTransport:
         session = self._session
         if not self._open or session is None:
             return
-        silent = self.sent == sent and not session.protection.waits_for_keys
-        if silent and (datagram := session.keep_alive()) is not None:
+        if self.sent == sent and (datagram := session.keep_alive()) is not None:
             self._send_keep_alive(session, datagram)
-        pause = MEDIA_KEEP_ALIVE if session.may_send else UNPROVEN_KEEP_ALIVE
-        self._loop.call_later(pause, partial(self._keep_alive, self.sent))
+        flows = session.may_send and not session.protection.waits_for_keys
+        self._loop.call_later(MEDIA_KEEP_ALIVE if flows else EARLY_KEEP_ALIVE, partial(self._keep_alive, self.sent))
 
     def open_path(self) -> None:
         """Send one keep-alive now: the peer's media may come from an address that our NAT does not know."""
-        session = self._session
-        if session is None or session.protection.waits_for_keys:
-            return
-        if (datagram := session.keep_alive()) is not None:
-            self._send_keep_alive(session, datagram)
+        if self._session is not None and (datagram := self._session.keep_alive()) is not None:
+            self._send_keep_alive(self._session, datagram)
 
     def _send_keep_alive(self, session: RtpSession, datagram: bytes) -> None:
+        """Before there are keys it is STUN, which shares the port and says nothing: the side that waits for the
+        handshake of the other may be behind a NAT, too."""
+        if session.protection.waits_for_keys:
+            self._transmit(self.rtp, session.remote, binding_indication(secrets.token_bytes(TRANSACTION_ID)))
+            return
         protected = session.protection.rtcp if is_rtcp(datagram) else session.protection.keep_alive
         self._transmit(self.rtp, session.remote, protected(datagram))
 
@@ -179,7 +182,8 @@ class MediaTransport:
         self._guard.watch(session, self._stun_hosts)
         self._read(True)
         self._loop.add(self)
-        if session.media.direction.sends and session.may_send and not opens_path:
+        flows = session.media.direction.sends and session.may_send and not session.protection.waits_for_keys
+        if flows and not opens_path:
             self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
         else:
             self._keep_alive(self.sent)

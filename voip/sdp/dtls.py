@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import re
 from dataclasses import dataclass, field
 
@@ -60,18 +59,24 @@ def offer_dtls(media: MediaDescription, own: OwnDtls, before: AssociationTerms |
 
 
 def answer_dtls(
-    offer: SessionDescription, media: MediaDescription, before: AssociationTerms | None, *, peer_host: str | None = None
+    offer: SessionDescription,
+    media: MediaDescription,
+    before: AssociationTerms | None,
+    *,
+    own_host: str = "",
+    peer_host: str | None = None,
 ) -> AssociationTerms:
     """What an offered line comes to; NegotiationError if it cannot be used.
 
-    Where the choice is ours we are the client, which saves half a round trip (RFC 5763 section 5), but for a peer at
-    `peer_host` whose line names a private address elsewhere: it is behind a NAT, and only it can begin.
+    Where the choice is ours the caller is the client: if it is behind a NAT, only it can begin, and what we sent before
+    would make the NAT give its media another port. To be the client ourselves would save half a round trip (RFC 5763
+    section 5); we are where our own address is private and that of the peer, whose SIP comes from `peer_host`, is not.
     """
     theirs = _read(offer, media)
     if before is not None and before.continues(_terms(before.role, theirs, before.number)):
         role = before.role
     elif theirs.setup == "actpass":
-        role = Role.SERVER if _is_hidden(offer, media, peer_host) else Role.CLIENT
+        role = Role.CLIENT if _are_hidden(offer, media, own_host, peer_host) else Role.SERVER
     else:
         role = _ANSWERS[theirs.setup]
     number = 0 if before is None else before.number
@@ -147,12 +152,10 @@ def _terms(role: Role, theirs: _Theirs, number: int) -> AssociationTerms:
     )
 
 
-def _is_hidden(offer: SessionDescription, media: MediaDescription, peer_host: str | None) -> bool:
-    """Whether a line names a private address that is not where its SIP comes from."""
+def _are_hidden(offer: SessionDescription, media: MediaDescription, own_host: str, peer_host: str | None) -> bool:
+    """Whether we are behind a NAT, and the peer, by where its SIP comes from, is not: then only we can begin."""
+    ours, theirs = parse_ip(own_host), parse_ip((peer_host or "").partition("%")[0])
     named = parse_ip(offer.host(media))
-    if named is None or peer_host is None or not named.is_private:
+    if ours is None or theirs is None or not ours.is_private or theirs.is_private:
         return False
-    try:
-        return ipaddress.ip_address(peer_host.partition("%")[0]) != named
-    except ValueError:
-        return False
+    return named is None or not named.is_private

@@ -120,7 +120,9 @@ def _dtls_terms(
     if endpoint.own_dtls is None or not offers_dtls(offer, media):
         return None
     try:
-        association = answer_dtls(offer, media, _association(before), peer_host=endpoint.peer_host)
+        association = answer_dtls(
+            offer, media, _association(before), own_host=endpoint.host, peer_host=endpoint.peer_host
+        )
     except NegotiationError as error:
         problems.append(str(error))
         return None

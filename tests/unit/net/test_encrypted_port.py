@@ -16,6 +16,7 @@ from voip.rtp import RtpPacket
 from voip.session import RtpSession
 from voip.srtp import Profile
 from voip.srtp.context import Opener, Protector
+from voip.stun import is_stun
 
 PROFILE = Profile.AES_CM_128_HMAC_SHA1_80
 PACKET = RtpPacket(0, 7, 160, 77, b"sound").serialize()
@@ -76,12 +77,15 @@ def test_what_keeps_a_nat_open_leaves_protected(network: Network, peer: socket.s
     port.close()
 
 
-def test_without_a_key_nothing_leaves(network: Network, peer: socket.socket) -> None:
+def test_without_a_key_nothing_leaves_but_what_opens_a_nat(network: Network, peer: socket.socket) -> None:
     port, session = port_with(network, peer, Security(KeyAgreement.DTLS), sends=False)
     session.start_reports(network.loop.now())
     assert not port.send_rtp(PACKET)
     port.send_goodbye()
-    assert (port.sent, port.unsent) == (0, 1), "a packet; keep-alives and reports wait for the handshake"
+    assert (port.sent, port.unsent) == (1, 1), "a packet is not sent; reports wait for the handshake"
+    opener = peer.recv(2000)
+    assert is_stun(opener)
+    assert opener[:2] == b"\x00\x11", "a Binding indication, which nothing responds to"
     peer.setblocking(False)
     with pytest.raises(BlockingIOError):
         peer.recv(2000)

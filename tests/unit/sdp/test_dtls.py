@@ -55,18 +55,18 @@ def described(
     return SessionDescription.parse(lines.encode())
 
 
-def test_two_of_us_agree_on_dtls_and_the_answerer_is_the_client() -> None:
+def test_two_of_us_agree_on_dtls_and_the_caller_is_the_client() -> None:
     for capabilities in (OPTIONAL, REQUIRED):
         offer = make_offer(capabilities, endpoint("alice"))
         answer, bobs = make_answer(SessionDescription.parse(offer.serialize()), capabilities, endpoint("bob"))
         alices = accept_answer(offer, SessionDescription.parse(answer.serialize()), capabilities, endpoint("alice"))
-        assert association(bobs).role is Role.CLIENT
-        assert association(alices).role is Role.SERVER
+        assert association(bobs).role is Role.SERVER
+        assert association(alices).role is Role.CLIENT
         assert association(bobs).fingerprints == (ALICE,)
         assert association(alices).fingerprints == (BOB,)
         line = offer.media[0]
         assert line.profile == ("RTP/AVP" if capabilities is OPTIONAL else "UDP/TLS/RTP/SAVP")
-        assert (line.value("setup"), answer.media[0].value("setup")) == ("actpass", "active")
+        assert (line.value("setup"), answer.media[0].value("setup")) == ("actpass", "passive")
         assert len(line.value("tls-id") or "") == TLS_ID_LENGTH
         assert line.value("tls-id") != answer.media[0].value("tls-id")
         assert answer.media[0].profile == line.profile
@@ -74,7 +74,7 @@ def test_two_of_us_agree_on_dtls_and_the_answerer_is_the_client() -> None:
 
 @pytest.mark.parametrize(
     ("theirs", "ours", "role"),
-    [("actpass", "active", Role.CLIENT), ("active", "passive", Role.SERVER), ("passive", "active", Role.CLIENT)],
+    [("actpass", "passive", Role.SERVER), ("active", "passive", Role.SERVER), ("passive", "active", Role.CLIENT)],
 )
 def test_roles_by_what_is_offered(theirs: str, ours: str, role: Role) -> None:
     answer, media = make_answer(described(f"a=fingerprint:{ALICE}\r\na=setup:{theirs}\r\n"), OPTIONAL, endpoint("bob"))
@@ -91,15 +91,18 @@ def test_fingerprints_are_understood_in_every_profile_and_above_all_lines(profil
     assert answer.media[0].profile == profile
 
 
-def test_a_peer_behind_a_nat_is_left_to_begin() -> None:
+def test_who_is_behind_a_nat_begins_the_caller_if_that_is_not_known() -> None:
     text = f"a=fingerprint:{ALICE}\r\na=setup:actpass\r\n"
-    for host, sip_host, role in (
-        ("10.0.0.7", "203.0.113.9", Role.SERVER),
-        ("10.0.0.7", "10.0.0.7", Role.CLIENT),
-        ("10.0.0.7", None, Role.CLIENT),
-        ("9.9.9.9", "203.0.113.9", Role.CLIENT),
+    for ours, host, sip_host, role in (
+        ("9.9.9.8", "10.0.0.7", "9.9.9.9", Role.SERVER),
+        ("9.9.9.8", "9.9.9.9", "9.9.9.9", Role.SERVER),
+        ("10.0.0.2", "10.0.0.7", "10.0.0.7", Role.SERVER),
+        ("10.0.0.2", "9.9.9.9", "9.9.9.9", Role.CLIENT),
+        ("10.0.0.2", "10.0.0.7", "9.9.9.9", Role.SERVER),
+        ("10.0.0.2", "9.9.9.9", None, Role.SERVER),
     ):
-        _, media = make_answer(described(text, host), OPTIONAL, endpoint("bob", peer_host=sip_host))
+        bob = endpoint("bob", host=ours, peer_host=sip_host)
+        _, media = make_answer(described(text, host), OPTIONAL, bob)
         assert association(media).role is role
 
 
@@ -215,14 +218,14 @@ def test_without_identifiers_another_address_is_another_association() -> None:
 
 
 def test_the_role_stays_when_the_other_side_offers_anew() -> None:
-    """Bob has offered and is the server; Alice's next offer leaves the role open, and he stays it."""
+    """Bob has offered and is the client; Alice's next offer leaves the role open, and he stays it."""
     offer = make_offer(OPTIONAL, endpoint("bob"))
     answer, _ = make_answer(offer, OPTIONAL, endpoint("alice"))
     before = accept_answer(offer, answer, OPTIONAL, endpoint("bob"))
-    assert association(before).role is Role.SERVER
+    assert association(before).role is Role.CLIENT
     second = make_offer(OPTIONAL, endpoint("alice", session_version=2), before=None)
     answer, media = make_answer(second, OPTIONAL, endpoint("bob"), before)
-    assert association(media).role is Role.SERVER
-    assert answer.media[0].value("setup") == "passive"
+    assert association(media).role is Role.CLIENT
+    assert answer.media[0].value("setup") == "active"
     assert media is not None
     assert media.direction is Direction.SENDRECV
