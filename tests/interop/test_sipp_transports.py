@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.process, pytest.mark.interop]
 AT_A_TIME = 6
 EVERYWHERE = "0.0.0.0"
 SECONDS = 20.0  # for one scenario
-ENDED, NO_ANSWER, REJECTED, AUTHENTICATION = 0, 5, 6, 7  # exit codes of the scripts
+ENDED, NO_ANSWER, REJECTED, AUTHENTICATION, NO_SOUND = 0, 5, 6, 7, 8  # exit codes of the scripts
 STATUS = {"busy": REJECTED, "not found": REJECTED, "unavailable": REJECTED, "silent": NO_ANSWER}
 UNLUCKY = 4
 """Situations that may fail at first where messages are lost, and have two more tries. Our scripts leave three quarters
@@ -124,7 +124,7 @@ def test_receiver_is_called(way: Way, tmp_path: Path) -> None:
         program.stop()
         outcome = program.finish()
     assert not problems, problems + outcome.stderr
-    assert outcome.status == ENDED, outcome.stderr
+    assert outcome.status in (ENDED, NO_SOUND), outcome.stderr  # the last of the calls has no media at all
     assert "Traceback" not in outcome.stderr
     assert outcome.report is not None
     assert len(outcome.report["calls"]) >= len({"basic", "recorded", "late offer", "hold", "two calls", "two calls 2"})

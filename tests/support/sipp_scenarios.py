@@ -305,6 +305,7 @@ def run_uac(
         "-t",
         _SIPP_TRANSPORT[protocol],
         *rate,
+        "-aa",  # a peer whose media port is closed is asked by OPTIONS whether it is there, at any time
     ]
     with Sipp(scenario, folder, *arguments, host=host, seconds=seconds, known_as=known_as) as running:
         return running.finish()
