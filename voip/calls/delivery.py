@@ -14,6 +14,9 @@ from voip.errors import EXIT_NO_MEDIA, EXIT_OK
 from voip.report import CallRecord
 from voip.stats import EMPTY_REPORTS, REPORTS_DUE, SenderStats, SessionStats
 
+KEYS_DUE = 2.0
+"""Seconds in which a handshake comes to its end, also if some of its flights are lost: a call that its user ends sooner
+is no failure."""
 PROVEN_AFTER = 1.0
 """Seconds of sending after which a media port that is closed is no port that is about to open."""
 CLOSED_FOR = 2.0
@@ -42,7 +45,7 @@ def check_delivery(record: CallRecord, *, responded: bool, now: float) -> Outcom
     if record.media is None:
         return Outcome()
     security = record.media.security
-    if security is not None and security.keys is None:
+    if security is not None and security.keys is None and record.duration >= KEYS_DUE:
         return Outcome(EXIT_NO_MEDIA, f"no sound to or from {record.peer}: the call ended before it was encrypted")
     direction = record.media.direction
     if direction.receives and record.rx is not None and not record.rx.received:

@@ -11,7 +11,7 @@ from tests.support.call import media
 from voip.calls.call import Call
 from voip.calls.delivery import check_delivery, judge
 from voip.errors import EXIT_NO_MEDIA, EXIT_OK
-from voip.media import Direction
+from voip.media import Direction, KeyAgreement, Security
 from voip.report import CallRecord
 from voip.sip import CallEnded
 from voip.stats import PathReport, ReceiverStats, SenderStats, SessionStats
@@ -47,6 +47,12 @@ def test_nothing_is_missed_where_nothing_was_to_come(direction: Direction) -> No
 
 def test_a_call_without_media_is_judged_by_its_end_alone() -> None:
     assert status(record(media=None)) == EXIT_OK
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.5, EXIT_OK), (3.0, EXIT_NO_MEDIA)])
+def test_a_call_that_never_got_its_keys_is_no_success_unless_it_was_over_at_once(seconds: float, expected: int) -> None:
+    secured = replace(media(direction=Direction.SENDONLY), security=Security(KeyAgreement.DTLS))
+    assert status(record(media=secured, tx=SenderStats(), duration=seconds)) == expected
 
 
 def test_a_peer_without_rtcp_proves_nothing() -> None:
