@@ -31,6 +31,7 @@ AnyProgram = TypeVar("AnyProgram", bound="Program")
 
 _PORT_BLOCKS = range(20_000, 31_000, 40)  # below the range from which Linux hands out ports by itself (32768)
 _MEDIA_PORTS = 20
+_given: dict[int, None] = {}  # the blocks that this process has given out, the newest last
 
 
 @dataclass(frozen=True)
@@ -228,10 +229,14 @@ def sender(
 
 
 def free_ports(host: str = LOOPBACK) -> tuple[int, range]:
-    """A free UDP port for SIP and an even-numbered range of free ones for media."""
+    """A free UDP port for SIP and an even-numbered range of free ones for media, that were given out long ago if ever:
+    who got them may not have opened them yet."""
     blocks = _own_blocks()
-    for base in random.SystemRandom().sample(blocks, len(blocks)):
+    never = [base for base in random.SystemRandom().sample(blocks, len(blocks)) if base not in _given]
+    for base in [*never, *_given]:
         if all(_is_free(host, port) for port in range(base, base + 1 + _MEDIA_PORTS + 1)):
+            _given.pop(base, None)
+            _given[base] = None
             return base, range(base + 2, base + 2 + _MEDIA_PORTS)
     raise AssertionError("no free UDP ports")
 

@@ -307,19 +307,19 @@ class RtpSession:
 
     def rtcp_to_send(self, now: float) -> list[bytes]:
         """The RTCP that is due, for `rtcp_destination`."""
-        if self.rtcp_session is None or self.rtcp_destination is None:
+        if self.rtcp_session is None or self.rtcp_destination is None or self.protection.waits_for_keys:
             return []
         return self.rtcp_session.datagrams_to_send(now, self.ip_bytes)
 
     def final_report(self, now: float) -> list[bytes]:
         """The last RTCP of the call, once."""
-        if self.rtcp_session is None or self.rtcp_destination is None:
+        if self.rtcp_session is None or self.rtcp_destination is None or self.protection.waits_for_keys:
             return []
         return self.rtcp_session.final_report(now)
 
     def next_timer(self) -> float | None:
         """When `rtcp_to_send` may have something."""
-        if self.rtcp_session is None or self.rtcp_destination is None:
+        if self.rtcp_session is None or self.rtcp_destination is None or self.protection.waits_for_keys:
             return None
         return self.rtcp_session.next_timer()
 
