@@ -258,6 +258,7 @@ def daemon(command: list[str], folder: Path, name: str) -> Iterator[Program]:
                 program.process.wait(_GRACE)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
+            program.process.wait()
 
 
 def _site_ports() -> range:

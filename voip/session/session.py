@@ -281,8 +281,9 @@ class RtpSession:
         destination, media = self._latch.media_destination, self.media
         if destination is None or not self.proof.take_keep_alive(destination):
             return None
-        if media.rtcp_mux and self.rtcp_session is not None and self.proof.allows(destination):
-            return self.rtcp_session.keep_alive()
+        reports = None if self.protection.waits_for_keys else self.rtcp_session
+        if media.rtcp_mux and reports is not None and self.proof.allows(destination):
+            return reports.keep_alive()
         taken = (
             media.payload_type,
             *media.arriving_formats,

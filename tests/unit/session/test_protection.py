@@ -150,9 +150,10 @@ def test_without_keys_nothing_passes_where_protection_was_agreed_on() -> None:
 
 
 def test_no_report_is_made_and_counted_before_there_are_keys() -> None:
-    session = RtpSession(media(security=Security(KeyAgreement.DTLS)), cname="x", rng=random.Random(1))
+    session = RtpSession(media(security=Security(KeyAgreement.DTLS), rtcp_mux=True), cname="x", rng=random.Random(1))
     session.start_reports(100.0)
     assert session.next_timer() is None
+    assert session.keep_alive() is not None
     assert (session.rtcp_to_send(105.0), session.final_report(105.0), session.stats.rtcp_sent) == ([], [], 0)
     session.protection.use(security(1, 2).keys)
     assert session.next_timer() is not None
