@@ -309,3 +309,13 @@ def events_of(agent: UserAgent) -> list[Event]:
 def calls_of(agent: UserAgent) -> list[Event]:
     """The events, without information on refusals."""
     return [event for event in events_of(agent) if not isinstance(event, INFORMATION)]
+
+
+def up(peer: TextPeer, body: bytes) -> str:
+    """A call of this peer, established with `body` as its offer; our tag in it."""
+    peer.say(peer.request("INVITE", body=body, branch="z9hG4bKinvite"))
+    peer.agent.accept(peer.call_id, ANSWER, peer.now)
+    tag = peer.hear()[0].to.tag or ""
+    peer.say(peer.request("ACK", to_tag=tag))
+    assert [type(event) for event in calls_of(peer.agent)] == [IncomingCall, CallEstablished]
+    return tag

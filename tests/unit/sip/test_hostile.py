@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of
+from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of, up
 from voip.errors import ProtocolError
 from voip.sip import (
     CallAnswered,
@@ -30,16 +30,6 @@ PUBLIC, PRIVATE = "8.8.8.8", "10.0.0.66"
 
 def receiver(**options: object) -> UserAgent:
     return UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060), **options)  # type: ignore[arg-type]
-
-
-def up(peer: TextPeer) -> str:
-    """A call that is established; our tag in it."""
-    peer.say(peer.request("INVITE", body=SDP, branch="z9hG4bKinvite"))
-    peer.agent.accept(peer.call_id, ANSWER, peer.now)
-    tag = peer.hear()[0].to.tag or ""
-    peer.say(peer.request("ACK", to_tag=tag))
-    assert [type(event) for event in calls_of(peer.agent)] == [IncomingCall, CallEstablished]
-    return tag
 
 
 def still_up(peer: TextPeer, tag: str, number: int = 1000) -> None:
@@ -65,7 +55,7 @@ def bounded(agent: UserAgent, max_calls: int = 1) -> None:
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
 def test_a_forged_request_without_both_tags_of_the_call_is_refused_and_the_call_stays(method: str) -> None:
     peer = TextPeer(receiver())
-    tag = up(peer)
+    tag = up(peer, SDP)
     forger = TextPeer(peer.agent, PRIVATE)
     forger.call_id = peer.call_id
     rng = random.Random(3)
@@ -112,7 +102,7 @@ def test_forged_responses_do_nothing() -> None:
 
 def test_a_flood_of_one_host_is_answered_fifteen_times_a_second_and_touches_no_call_of_another() -> None:
     peer = TextPeer(receiver())
-    tag = up(peer)
+    tag = up(peer, SDP)
     scanner = TextPeer(peer.agent, PRIVATE)
     answered = 0
     for number in range(10_000):
@@ -271,7 +261,7 @@ def corpus(peer: TextPeer, tag: str) -> list[bytes]:
 def test_garbage_and_damaged_messages_raise_nothing_and_grow_nothing(seed: int) -> None:
     rng = random.Random(seed)
     peer = TextPeer(receiver(max_calls=3))
-    tag = up(peer)
+    tag = up(peer, SDP)
     stranger = TextPeer(peer.agent, PRIVATE)
     messages = corpus(stranger, tag) + corpus(peer, tag)
     answers = 0
@@ -384,7 +374,7 @@ def test_thousands_of_calls_leave_nothing_behind() -> None:
     for number in range(2400):
         peer.call_id, peer.tag = f"{number}-{'x' * 900}", f"{number}{'t' * 900}"
         peer.now = 1000.0 + number
-        tag = up(peer)
+        tag = up(peer, SDP)
         peer.say(peer.request("BYE", 2, to_tag=tag))
         events_of(agent)
         agent.handle_timer(peer.now)
@@ -406,7 +396,7 @@ def test_a_call_id_without_end_is_refused() -> None:
 def test_a_hundred_thousand_guesses_at_the_tags_of_a_call_end_nothing() -> None:
     """S12: Call-ID and the peer's tag are known, ours has 64 bits; 5000 a second, from elsewhere and as the peer."""
     peer = TextPeer(receiver())
-    tag = up(peer)
+    tag = up(peer, SDP)
     forger = TextPeer(peer.agent, PRIVATE)
     forger.call_id = peer.call_id
     template = forger.request("BYE", 2, to_tag="0123456789abcdef")

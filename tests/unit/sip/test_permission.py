@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.support.sip_lab import ANSWER, TextPeer, calls_of, events_of
-from voip.sip import CallEstablished, IncomingCall, Request, Response, UserAgent
+from tests.support.sip_lab import ANSWER, TextPeer, calls_of, events_of, up
+from voip.sip import CallEstablished, Request, Response, UserAgent
 from voip.sip.guard import CALL_BURST, STRANGER_BURST, STRANGER_RATE, STRAY_BURST, STRAY_RATE, call_id_of
 from voip.sip.limits import network_of
 
@@ -23,16 +23,6 @@ AT_MOST = 0.15
 def receiver(**options: object) -> UserAgent:
     options = {"allowed": lambda host: host.startswith("10."), **options}
     return UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060), **options)  # type: ignore[arg-type]
-
-
-def up(peer: TextPeer) -> str:
-    """A call that is established; our tag in it."""
-    peer.say(peer.request("INVITE", body=SDP, branch="z9hG4bKinvite"))
-    peer.agent.accept(peer.call_id, ANSWER, peer.now)
-    tag = peer.hear()[0].to.tag or ""
-    peer.say(peer.request("ACK", to_tag=tag))
-    assert [type(event) for event in calls_of(peer.agent)] == [IncomingCall, CallEstablished]
-    return tag
 
 
 def bye_is_answered(peer: TextPeer, tag: str, number: int = 2) -> None:
@@ -57,7 +47,7 @@ def flood(peer: TextPeer, data: bytes, *, hosts: int = 1, rate: int = 1000, seco
 def test_a_flood_of_long_messages_costs_little_and_the_call_goes_on() -> None:
     """Of each kind 1000 a second, 8 kB each: responses, ACKs, INVITEs, those that name the Call-ID of the call."""
     peer = TextPeer(receiver())
-    tag = up(peer)
+    tag = up(peer, SDP)
     stranger = TextPeer(peer.agent, STRANGER, 5066)
     ack = stranger.request("ACK", to_tag="x", lines=LONG)
     invite = stranger.request("INVITE", lines=LONG, body=SDP)
@@ -80,7 +70,7 @@ def test_a_call_id_that_is_part_of_another_is_another() -> None:
     agent = receiver()
     peer = TextPeer(agent)
     peer.call_id = ".x"
-    up(peer)
+    up(peer, SDP)
     stranger = TextPeer(agent, STRANGER)
     read = [stranger.request("OPTIONS", number, to_tag="x") for number in range(200)]
     answered = sum(len(stranger.say(data, peer.now)) for data in read)
@@ -100,7 +90,7 @@ def test_hosts_that_may_not_call_share_one_bucket_that_is_asked_before_anything_
     assert heard
     peer = TextPeer(agent)
     peer.now = 1010.0
-    up(peer)
+    up(peer, SDP)
 
 
 def test_responses_and_acks_that_belong_to_nothing_are_ignored_without_being_read() -> None:
@@ -115,7 +105,7 @@ def test_responses_and_acks_that_belong_to_nothing_are_ignored_without_being_rea
 def test_a_request_within_the_call_has_its_limit_too() -> None:
     """One who has sniffed the call floods it with OPTIONS: the peer's own BYE is answered all the same."""
     peer = TextPeer(receiver())
-    tag = up(peer)
+    tag = up(peer, SDP)
     forger = TextPeer(peer.agent, "10.0.0.66")
     forger.call_id = peer.call_id
     answered = 0
@@ -130,7 +120,7 @@ def test_a_request_within_the_call_has_its_limit_too() -> None:
 def test_hosts_that_had_a_call_get_through_a_flood_of_forged_sources(caller: str) -> None:
     agent = receiver(allowed=lambda host: True)
     peer = TextPeer(agent, caller)
-    tag = up(peer)
+    tag = up(peer, SDP)
     bye_is_answered(peer, tag)
     rng = random.Random(2)
     for number in range(2000):
@@ -141,7 +131,7 @@ def test_hosts_that_had_a_call_get_through_a_flood_of_forged_sources(caller: str
     others = [TextPeer(agent, f"10.7.7.{number}") for number in range(20)]
     assert sum(len(other.say(other.request("OPTIONS"), peer.now + 2.0)) for other in others) < 5, "all is used up"
     peer.now, peer.call_id, peer.tag = peer.now + 2.0, "again", "again"
-    up(peer)
+    up(peer, SDP)
 
 
 def test_a_network_has_one_bucket() -> None:
