@@ -59,8 +59,8 @@ class Baresip(Phone):
         base = PORT_BLOCKS.block()
         name, rate, channels = FORMATS[codec]
         self.says = says
-        # rtpengine drops what a callee sends before it has passed on the answer to a caller that offers keys.
-        self.moves = account is not None and transport == "tls"
+        # rtpengine drops what a callee sends before it has keys with a caller that offers them: the first packets.
+        self.moves = account is not None
         self.target = uri("peer", base, transport)
         suffix = "" if transport == "udp" else f";transport={transport}"
         address, more = f"peer@{LOOPBACK}:{base}{suffix}", "regint=0"
