@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.bench.quality import band_pass, correlations, overall_lag, piece
 from tests.bench.waves import RATE, Wave, at_rate, load_wave, prompts
+from tests.support.processes import Json
 from tests.support.sound import speechlike
 from tests.support.wav import Samples, save
 from tests.support.wav import load as load_samples
@@ -34,6 +35,8 @@ _EDGE = 0.5  # seconds of silence before the prompts
 LIMITS = {"pcmu": 37.0, "pcma": 37.0, "g722": 24.0, "l16": float("inf"), "opus": 4.0, "aac": 4.0}
 """Least signal to noise in dB; of opus and AAC, which do not keep the wave, least PESQ (ITU-T P.862.2)."""
 JUDGED_BY_EAR = ("opus", "aac")
+UNKEYED = 8
+"""Packets that rtpengine may drop, as it has keys with whoever sends before it has keys with whoever is to hear."""
 SPOKEN = (*JUDGED_BY_EAR, "g722")
 LEVELS = {"g722": 0.4}
 """Of what is said, where linphonec doubles it: nothing is to be clipped."""
@@ -103,6 +106,12 @@ def judge(codec: str, said: Path, heard: Path, *, moves: bool = False) -> Judgem
     if difference.holes:
         problem = f"{difference.holes} holes"
     return Judgement(difference.snr, problem)
+
+
+def losses(call: Json, *, relayed: bool) -> str:
+    """What is wrong with the packets that a report calls lost; `relayed`: by rtpengine."""
+    lost = call["rx"]["lost"] if call["rx"] else 0
+    return "" if lost <= (UNKEYED if relayed else 0) else f"{lost} packets lost"
 
 
 def judge_end(codec: str, said: Path, heard: Path) -> str:

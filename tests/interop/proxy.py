@@ -180,7 +180,7 @@ class OurReceiver(Phone):
     def wait_over(self) -> None:
         outcome = self._program.finish()
         assert outcome.status == 0, outcome.stderr
-        assert outcome.call["rx"]["lost"] == 0, outcome.stderr
+        assert not judgement.losses(outcome.call, relayed=True), outcome.stderr
 
     def heard_seconds(self) -> float:
         return judgement.length(self._recording)

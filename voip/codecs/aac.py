@@ -42,8 +42,8 @@ PEAK_BYTES = 400
 """A unit has less than PEAK times the bytes of the bit rate and PEAK_BYTES more: see BITRATES."""
 MAX_UNITS_SENT = 6
 """Access units that we put into one packet at most: 128 ms at 48 kHz."""
-MAX_UNITS_DECODED = 16
-"""Access units that we take out of one packet at most."""
+MAX_UNITS_DECODED = 50
+"""Access units that we take out of one packet at most: FFmpeg fills packets, in a pause with 17 units and more."""
 INSTALL = "AAC needs FFmpeg's libraries: pip install av"
 
 _LOW_COMPLEXITY = 2  # audio object type

@@ -157,6 +157,16 @@ def test_a_longer_packet_time_is_met_by_several_units_in_a_packet() -> None:
 
 
 @needs_library
+@pytest.mark.parametrize("units", [17, aac.MAX_UNITS_DECODED])
+def test_a_packet_that_a_pause_has_filled_with_many_units_is_decoded(units: int) -> None:
+    codec = known()
+    encoder, decoder = codec.encoder(), codec.decoder()
+    silence = np.zeros((1024, 1), np.int16)
+    payload = aac.payload_of([encoder.encode(silence)[4:] for _ in range(units)])
+    assert decoder.decode(payload).shape == (units * 1024, 1)
+
+
+@needs_library
 @pytest.mark.parametrize(("channels", "bitrate"), [(1, None), (2, None), (2, 160_000), (1, 16_000)])
 def test_no_packet_is_too_large_for_a_datagram(channels: int, bitrate: int | None) -> None:
     codec = known(channels, bitrate=bitrate)
