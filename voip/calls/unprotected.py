@@ -16,6 +16,9 @@ from voip.sip import UserAgent
 BYE_TIMEOUT = 4.0
 """Seconds that the response to a BYE may take when nothing else is left to do: three repetitions (RFC 3261, timer E).
 A peer that does not respond may have left before us."""
+BYE_AFTER = 0.2
+"""Seconds from the end of the association to our BYE: the peer is to read first what ended it, on its media port, and
+so learn why."""
 
 
 class UnprotectedCalls:
@@ -29,7 +32,7 @@ class UnprotectedCalls:
 
     def end(self, call: Call, reason: str, is_identity: bool) -> None:
         """`reason` is for people; `is_identity`: the peer is not who it should be."""
-        if call not in self._table or call.ending is not None:
+        if call not in self._table or call.ending is not None or call.failure is not None:
             return
         if call.established is None:  # early media, or the answer comes in a moment and says the same
             self._console.say(1, f"early media of {call.record.peer} cannot be decrypted: {reason}")
@@ -38,5 +41,9 @@ class UnprotectedCalls:
         if call.record.incoming:
             self._console.say(0, text)
         call.fail(Outcome(EXIT_AUTHENTICATION if is_identity else EXIT_NO_MEDIA, text))
-        self._agent.hang_up(call.call_id, self._network.loop.now())
-        self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
+        self._network.loop.call_later(BYE_AFTER, partial(self._hang_up, call))
+
+    def _hang_up(self, call: Call) -> None:
+        if call in self._table and call.ending is None:
+            self._agent.hang_up(call.call_id, self._network.loop.now())
+            self._network.loop.call_later(BYE_TIMEOUT, partial(self._close, call))
