@@ -15,6 +15,8 @@ from typing import Any
 from tests.bench.quality import Quality
 from tests.bench.rows import Row
 from tests.bench.running import ROOT, LogLine
+from tests.support.network import DELAY
+from voip.quality import EQUIPMENT, Loss, rate
 
 Figures = dict[str, Any]
 
@@ -104,7 +106,18 @@ def quality_figures(quality: Quality, offset: float | None) -> Figures:
     for name in ("delay", "delay_min", "delay_max"):
         known = figures[name] is not None and offset is not None
         figures[name] = figures[name] + 1e3 * (offset or 0.0) if known else None
-    return figures
+    return {**figures, **conversation(quality.missing, figures["delay"])}
+
+
+def conversation(missing: float, delay: float | None) -> Figures:
+    """R, on the scale to 100, and MOS-CQ by the E-model as the program has it for Opus (docs/quality.md).
+
+    From percent of the speech missing and the milliseconds from mouth to ear beyond the wire; None: without a delay.
+    """
+    if delay is None:
+        return {"r": None, "mos_cq": None}
+    found = rate(EQUIPMENT["opus"], Loss(missing), DELAY + delay / 1e3)
+    return {"r": found.r_of_100, "mos_cq": found.mos_cq}
 
 
 def median(runs: Sequence[Figures]) -> Figures:

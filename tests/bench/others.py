@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.bench.figures import Figures, median, quality_figures, rtp_begin, store, wire_figures
 from tests.bench.ours import add_if_possible, heads, line, ready
 from tests.bench.quality import measure
-from tests.bench.rows import ROWS, Row, find
+from tests.bench.rows import ROWS, Row, matching, selected
 from tests.bench.running import BenchError, Job, Listener, LogLine, WireJob
 from tests.bench.speech import add_speech_option, write_reference
 from tests.bench.waves import Wave, at_rate, load_wave, save_wave
@@ -281,7 +281,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_speech_option(parser)
     names = [rival.name for rival in RIVALS]
     parser.add_argument("--program", action="append", choices=names, help="one of them, or several [all]")
-    parser.add_argument("--row", action="append", type=find, help=f"rows of the matrix [{' '.join(SOME_ROWS)}]")
+    parser.add_argument("--row", action="append", type=matching, help=f"rows of the matrix [{' '.join(SOME_ROWS)}]")
     parser.add_argument("--runs", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
@@ -295,7 +295,7 @@ def run(options: argparse.Namespace) -> int:
     speech = ready(options)
     if speech is None:
         return 0 if options.if_possible else 1
-    rows = options.row or [row for row in ROWS if row.name in SOME_ROWS]
+    rows = selected(options.row, [row for row in ROWS if row.name in SOME_ROWS])
     for rival in RIVALS:
         if options.program and rival.name not in options.program:
             continue

@@ -23,7 +23,7 @@ from typing import Any
 
 from tests.bench.figures import Figures, median, quality_figures, reaction, rtp_begin, store, wire_figures
 from tests.bench.quality import measure
-from tests.bench.rows import ROWS, Row, find
+from tests.bench.rows import Row, matching, selected
 from tests.bench.running import ROOT, BenchError, Job, Listener, WireJob
 from tests.bench.speech import add_speech_option, chosen, write_reference
 from tests.bench.waves import Wave, at_rate, save_wave
@@ -165,7 +165,7 @@ def over_bounds(row: Row, figures: Figures) -> list[str]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m tests.bench ours`."""
     add_speech_option(parser)
-    parser.add_argument("--row", action="append", type=find, help="one row, or several [all of them]")
+    parser.add_argument("--row", action="append", type=matching, help="a row, or several: line96-* [all of them]")
     parser.add_argument("--runs", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones count up")
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
@@ -200,7 +200,7 @@ def run(options: argparse.Namespace) -> int:
     if speech is None:
         return 0 if options.if_possible else 1
     setup = Setup(speech, tuple(options.sender.split()), tuple(options.receiver.split()), options.keep)
-    rows: Sequence[Row] = options.row or ROWS
+    rows: Sequence[Row] = selected(options.row)
     if options.seconds:
         rows = [replace(row, seconds=options.seconds) for row in rows]
     seeds = range(options.seed, options.seed + options.runs)

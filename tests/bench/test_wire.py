@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.bench.rows import ROWS, Row, find
+from tests.bench.rows import ALL, FULL_LINES, ROWS, Row, find, matching, selected
 from tests.bench.running import parse_line
 from tests.bench.wire import Wire, dissect, parse_step
 from tests.support.network import Impairment, Step
@@ -86,10 +86,27 @@ def test_a_step_on_the_command_line_changes_what_it_names() -> None:
 
 
 def test_rows_are_named_once_and_found() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
-    assert all(find(row.name) is row for row in ROWS)
+    assert len({row.name for row in ALL}) == len(ALL) == len(ROWS) + len(FULL_LINES)
+    assert all(find(row.name) is row for row in ALL)
     with pytest.raises(ValueError, match="clean"):
         find("unknown")
+
+
+def test_rows_are_selected_by_patterns_each_once_and_all_without() -> None:
+    assert [row.name for row in matching("line96-?*0")] == ["line96-200", "line96-1000", "line96-2000", "line96-loss10"]
+    assert matching("clean") == (find("clean"),)
+    with pytest.raises(ValueError, match="no row 'line95"):
+        matching("line95-*")
+    assert selected([matching("*5"), matching("loss5")]) == [find("loss5"), find("burst5"), find("outage5")]
+    assert selected(None) == list(ALL)
+    assert selected(None, ROWS) == list(ROWS)
+
+
+def test_only_rows_with_a_bottleneck_are_full_lines_and_settle_after_each_step() -> None:
+    assert [row for row in ALL if row.full_line] == list(FULL_LINES)
+    assert find("line-steps").settled == [(5.0, 30.0), (35.0, 90.0), (95.0, 150.0)]
+    assert replace(find("line-steps"), seconds=34.0).settled == [(5.0, 30.0)]
+    assert find("line40-200").way_back == find("line40-200").steps
 
 
 def test_the_loss_of_a_row_is_that_over_its_whole_length() -> None:

@@ -35,8 +35,8 @@ class Cubic:
         self._base, self._delay = base, delay
         self.window = _FIRST
         """Segments that may be under way."""
-        self.acknowledged = 0
-        """Segments that have arrived."""
+        self.acknowledged: list[float] = []
+        """When each segment that has arrived was acknowledged."""
         self.lost = 0
         """Segments that the queue dropped."""
         self.timeouts = 0
@@ -52,9 +52,9 @@ class Cubic:
         self._trip: Trip = Trip()
         self._timer = math.inf
 
-    def kbps(self, until: float) -> float:
-        """Kilobits of IP packets per second that have got through from the beginning to `until`."""
-        return 8e-3 * SEGMENT * self.acknowledged / (until - self.begun) if self.begun is not None else 0.0
+    def kbps(self, since: float, until: float) -> float:
+        """Kilobits of IP packets per second that have got through between two times."""
+        return 8e-3 * SEGMENT * sum(since <= at < until for at in self.acknowledged) / (until - since)
 
     def begin(self, now: float) -> None:
         """The link is in use from `now` on; the first call decides."""
@@ -90,7 +90,7 @@ class Cubic:
 
     def _take(self, now: float, number: int, sent: float) -> None:
         """A segment is acknowledged. The queue keeps the order, so that earlier ones without were dropped."""
-        self.acknowledged += 1
+        self.acknowledged.append(now)
         self._trip.measured(now - sent)
         self._timer = now + self._trip.timeout
         if number in self._under_way:

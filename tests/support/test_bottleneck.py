@@ -167,8 +167,8 @@ def tcp_alone(rate: float, queue: float, seconds: float) -> tuple[Cubic, DropTai
 @pytest.mark.parametrize("queue", [0.2, 1.0, 2.0])
 def test_a_long_lived_tcp_fills_the_line(queue: float) -> None:
     tcp, _ = tcp_alone(256e3, queue, 60.0)
-    assert tcp.kbps(60.0) > 0.9 * 256
-    assert tcp.kbps(60.0) <= 256
+    assert tcp.kbps(0.0, 60.0) > 0.9 * 256
+    assert tcp.kbps(0.0, 60.0) <= 256
     assert tcp.lost > 0, "it finds the end of the queue"
     assert tcp.timeouts <= 2
 
@@ -211,5 +211,5 @@ def test_a_call_beside_tcp_waits_in_its_queue_and_loses_what_it_overflows() -> N
     assert median is not None
     assert 0.2 < median <= 0.5
     assert 0 < queue.dropped < 0.1 * 3000
-    assert 100 < tcp.kbps(60.0) < 180
+    assert 100 < tcp.kbps(0.0, 60.0) < 180
     assert statistics.mean(arrival.wait for arrival in queue.between(10.0)) < 0.5
