@@ -85,9 +85,10 @@ def reaction(log: Sequence[LogLine], row: Row) -> Figures:
 
     Bit rates are of whole seconds. Up: the first with nine tenths of what the end of that step has. Down: the
     first of ten in a row with no more than a tenth above the end of the step before both. An end is a third of a step.
+    Not of rows with a bottleneck, where less is to be sent in between.
     """
     kind = media_kind(log)
-    if kind is None or len(row.steps) != 3:
+    if kind is None or len(row.steps) != 3 or row.full_line:
         return {}
     begin = next(line.at for line in log if line.kind == kind)
     forth = [line for line in log if line.direction == "near>far"]

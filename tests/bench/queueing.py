@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from tests.bench.figures import BIN, Figures
 from tests.bench.rows import Row
-from tests.support.bottleneck import QueueRecord
+from tests.bench.running import LogLine
+from tests.support.bottleneck import Arrival, QueueRecord
+
+
+def record_of(log: Iterable[LogLine], direction: str = "near>far") -> QueueRecord:
+    """What the RTP and RTCP packets of a log met at the bottleneck of this direction."""
+    record = QueueRecord()
+    record.arrivals += [
+        Arrival(line.at, line.size, line.wait, line.full)
+        for line in log
+        if line.direction == direction and line.wait is not None
+    ]
+    return record
 
 
 def queue_figures(row: Row, record: QueueRecord) -> Figures:
