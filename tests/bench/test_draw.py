@@ -56,6 +56,33 @@ def test_the_report_names_what_was_measured_and_leaves_out_what_was_not() -> Non
         ElementTree.fromstring(drawn)
 
 
+def test_full_lines_have_a_table_of_their_own_with_what_they_ask_for() -> None:
+    queue = {"queue_p50_ms": 3.4, "queue_p95_ms": 12.0, "drops_pct": 0.0, "short_after_s": 0.0}
+    call = {"pesq": 4.35, "missing": 0.0, "delay": 80.0, "kbps": 55.0, "runs": 3, **queue}
+    slow = {**call, "queue_p95_ms": 101.0, "drops_pct": 0.6, "delay": None, "short_after_s": None}
+    results = {
+        "ours": {
+            "clean": call,
+            "line64-200": call,
+            "line64-1000": slow,
+            "line256-tcp": {**call, "tcp_kbps": 127.0},
+            "line128-two": {**call, "second": {"kbps": 57.0}},
+        },
+    }
+    text = document(results)
+    lines = {line.split(" | ")[0][2:]: line for line in text.split("## Full lines")[1].splitlines() if "kbit/s" in line}
+    assert lines["64 kbit/s, queue 200 ms"] == (
+        "| 64 kbit/s, queue 200 ms | 4.35 | 0.00 | 80 | 89.9 | 4.34 | 55 | 3 | 12 | 0.00 | 0.0 | - | reached |"
+    )
+    assert lines["64 kbit/s, queue 1000 ms"].endswith(
+        "| - | - | - | 55 | 3 | 101 | 0.60 | - | - | missed: delay over 150, queue p95 over 100, drops over 0.5 |"
+    )
+    assert lines["256 kbit/s beside TCP"].endswith("| 127 | missed: TCP under 128 |")
+    assert "| 57 | reached |" in lines["128 kbit/s for two calls"]
+    assert "64 kbit/s, queue" not in text.split("## Full lines")[0], "the other table is of other networks"
+    assert "## Full lines" not in document({"ours": {"clean": call}})
+
+
 def test_without_any_results_the_report_says_so() -> None:
     assert "python -m tests.bench ours" in document({})
     assert pictures({}) == {}
