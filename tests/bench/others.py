@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.bench.figures import Figures, median, quality_figures, rtp_begin, store, wire_figures
 from tests.bench.ours import add_if_possible, heads, line, ready
-from tests.bench.quality import measure
+from tests.bench.quality import add_more_metrics, measure
 from tests.bench.rows import ROWS, Row, matching, selected
 from tests.bench.running import BenchError, Job, Listener, LogLine, WireJob
 from tests.bench.speech import add_speech_option, write_reference
@@ -251,7 +251,7 @@ SOME_ROWS = ("clean", "loss10", "loss20", "loss30", "burst10", "jitter30", "jitt
 """What they run on unless told otherwise: an hour for all of them."""
 
 
-def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None) -> Figures:
+def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None, more: bool = False) -> Figures:
     """One call and all its figures. BenchError if there was no call."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -269,7 +269,7 @@ def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None) 
                 shutil.copy(folder / name, target / name)
         minutes = row.seconds / 60.0
         return {
-            **quality_figures(measure(reference, heard.received), offset),
+            **quality_figures(measure(reference, heard.received, more=more), offset),
             **wire_figures(summary, log, row.seconds),
             "cpu_near": heard.cpu_near / minutes,
             "cpu_far": heard.cpu_far / minutes,
@@ -285,6 +285,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
+    add_more_metrics(parser)
     parser.add_argument("--keep", type=Path, help="leave recordings and the wire's log in this folder")
     parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
     add_if_possible(parser)
@@ -312,7 +313,7 @@ def _tell(rival: Rival, row: Row, speech: Wave, options: argparse.Namespace) -> 
     """Run a row, show its figures, and keep them."""
     seeds = range(options.seed, options.seed + options.runs)
     try:
-        runs = [run_row(rival, row, seed, speech, options.keep) for seed in seeds]
+        runs = [run_row(rival, row, seed, speech, options.keep, options.more_metrics) for seed in seeds]
     except BenchError as problem:
         sys.stdout.write(f"{row.name}: {problem}\n")
         return

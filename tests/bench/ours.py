@@ -25,7 +25,7 @@ from typing import Any
 
 from tests.bench import bulk
 from tests.bench.figures import Figures, median, quality_figures, reaction, rtp_begin, store, wire_figures
-from tests.bench.quality import measure
+from tests.bench.quality import add_more_metrics, measure
 from tests.bench.queueing import queue_figures, record_of
 from tests.bench.rows import Row, matching, selected
 from tests.bench.running import ROOT, BenchError, Job, Listener, LogLine, WireJob
@@ -41,12 +41,16 @@ _END = 40.0  # seconds that a call may take to be set up and to end
 
 @dataclass(frozen=True)
 class Setup:
-    """What every run shares: the speech, options beside the defaults, and where files are kept (None: nowhere)."""
+    """What every run shares: the speech, options beside the defaults, and where files are kept (None: nowhere).
+
+    more: with PLCMOS and ViSQOL.
+    """
 
     speech: Wave
     sender: tuple[str, ...] = ()
     receiver: tuple[str, ...] = ()
     keep: Path | None = None
+    more: bool = False
 
 
 class Call:
@@ -54,7 +58,7 @@ class Call:
 
     def __init__(self, row: Row, setup: Setup, wire: WireJob, folder: Path, *, second: bool = False) -> None:
         """`second`: beside another, so with ports of its own."""
-        self.folder, self.row = folder, row
+        self.folder, self.row, self._more = folder, row, setup.more
         folder.mkdir(exist_ok=True)
         self.reference = write_reference(folder / "speech.wav", setup.speech, row.seconds)
         ports = (
@@ -97,7 +101,7 @@ class Call:
     def figures(self, summary: dict[str, Any], log: Sequence[LogLine]) -> Figures:
         """All figures of this call; `log`: its packets alone."""
         near, far = (_only_call(self.folder / f"{name}.json") for name in ("near", "far"))
-        quality = measure(self.reference, at_rate(self.heard / 32768.0, _RATE))
+        quality = measure(self.reference, at_rate(self.heard / 32768.0, _RATE), more=self._more)
         spoken = rtp_begin(log, far["clock_rate"], far["ptime_ms"] / 1e3)
         offset = None if self.begin is None or spoken is None else self.begin - spoken - self.row.impairment.delay
         return {
@@ -209,9 +213,10 @@ COLUMNS = ("pesq", "missing", "longest_gap", "delay", "delay_max", "kbps", "cpu_
 
 def heads() -> str:
     """The first line of the table."""
-    more = ("rtt/true ms", "told/true loss %", "buffer ms", "wire late ms", "R/CQ", "queue 50/95", "drops %", "TCP")
+    more = ("rtt/true ms", "told/true loss %", "buffer ms", "wire late ms")
+    line = ("R/CQ", "queue 50/95", "drops %", "TCP", "PLCMOS/ViSQOL")
     names = ("PESQ", "miss %", "gap ms", "delay", "max ms", "kbit/s", "cpu s/m", "cpu far")
-    return f"{'row':24}" + "".join(f"{name:>9}" for name in names) + "  " + "  ".join(more)
+    return f"{'row':24}" + "".join(f"{name:>9}" for name in names) + "  " + "  ".join((*more, *line))
 
 
 def line(name: str, figures: Figures) -> str:
@@ -234,6 +239,7 @@ def line(name: str, figures: Figures) -> str:
         queue,
         cell("drops_pct", 2),
         cell("tcp_kbps", 0),
+        f"{cell('plcmos', 2)}/{cell('visqol', 2)}",
     )
     return f"{name:24}{cells}  {'  '.join(more)}"
 
@@ -270,6 +276,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sender", default="", help="further options for sender.py, in one word")
     parser.add_argument("--receiver", default="", help="further options for receiver.py")
     parser.add_argument("--keep", type=Path, help="leave recordings, reports and the wire's log in this folder")
+    add_more_metrics(parser)
     parser.add_argument("--each", action="store_true", help="show every run, too")
     parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
     add_if_possible(parser)
@@ -296,7 +303,9 @@ def run(options: argparse.Namespace) -> int:
     speech = ready(options)
     if speech is None:
         return 0 if options.if_possible else 1
-    setup = Setup(speech, tuple(options.sender.split()), tuple(options.receiver.split()), options.keep)
+    setup = Setup(
+        speech, tuple(options.sender.split()), tuple(options.receiver.split()), options.keep, options.more_metrics
+    )
     rows: Sequence[Row] = selected(options.row)
     if options.seconds:
         rows = [replace(row, seconds=options.seconds) for row in rows]

@@ -79,9 +79,10 @@ COMMANDS = """## The commands
     python -m tests.bench wire --loss 0.1 --jitter-ms 30    # the wire alone, to try programs by hand
     python -m tests.bench quality SENT.wav HEARD.wav
 
-They need `pip install -r tests/bench/requirements.txt` (PESQ; a C compiler) and `apt-get install iproute2 util-linux
-ffmpeg asterisk-core-sounds-en-g722`; the other programs `gstreamer1.0-tools gstreamer1.0-plugins-base
-gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on Debian.
+They need `pip install -r tests/bench/requirements.txt` (PESQ, which needs a C compiler; PLCMOS and ViSQOL, which
+`--more-metrics` adds) and `apt-get install iproute2 util-linux ffmpeg asterisk-core-sounds-en-g722`; the
+other programs `gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good baresip`. `make bench-system`
+installs all of these on Debian.
 """
 
 _RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}

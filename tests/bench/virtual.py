@@ -21,7 +21,7 @@ import numpy as np
 
 from tests.bench.figures import Figures, median, quality_figures, store
 from tests.bench.limits import PTIME, block_code, ideal, late
-from tests.bench.quality import Quality, measure
+from tests.bench.quality import Quality, add_more_metrics, measure
 from tests.bench.queueing import queue_figures
 from tests.bench.rows import Row, matching, selected
 from tests.bench.speech import add_speech_option, chosen
@@ -156,8 +156,8 @@ def blocks(sound: Pcm) -> list[Pcm]:
     return [sound[at : at + size, np.newaxis] for at in range(0, len(sound), size)]
 
 
-def run_row(row: Row, seed: int, speech: Wave | None, *, fec: bool = True) -> Figures:
-    """One call in virtual time, or two, and its limits."""
+def run_row(row: Row, seed: int, speech: Wave | None, *, fec: bool = True, more: bool = False) -> Figures:
+    """One call in virtual time, or two, and its limits; `more`: with PLCMOS and ViSQOL."""
     source = noise() if speech is None else speech
     reference = stretch(source, row.seconds)
     call = TwoWayCall(row, seed, fec=fec)
@@ -168,9 +168,9 @@ def run_row(row: Row, seed: int, speech: Wave | None, *, fec: bool = True) -> Fi
         later = TwoWayCall(row, seed + 1000, fec=fec, lines=call.lines, begin=row.second)
         other = stretch(source, row.seconds - row.second)
         heard, heard_later = talk_both(call, pcm(reference), later, pcm(other))
-        quality = judged(other, heard_later, speech)
+        quality = judged(other, heard_later, speech, more)
         second = {"second": call_figures(replace(row, seconds=row.seconds - row.second), later, quality)}
-    quality = judged(reference, heard, speech)
+    quality = judged(reference, heard, speech, more)
     figures = {**call_figures(row, call, quality), **second, **limits_of(row, quality, overhead(call), seed)}
     if call.lines.tcp is not None:
         figures["tcp_kbps"] = call.lines.tcp.kbps(_START, _START + row.seconds)
@@ -197,9 +197,10 @@ def talk_both(first: TwoWayCall, sound: Pcm, second: TwoWayCall, later: Pcm) -> 
     )
 
 
-def judged(reference: Wave, heard: Pcm, speech: Wave | None) -> Quality:
-    """What was heard against what was sent."""
-    return measure(reference, at_rate(heard / 32768.0, HEARD_RATE), with_pesq=speech is not None)
+def judged(reference: Wave, heard: Pcm, speech: Wave | None, more: bool) -> Quality:
+    """What was heard against what was sent; noise in place of speech has no scores."""
+    known = speech is not None
+    return measure(reference, at_rate(heard / 32768.0, HEARD_RATE), with_pesq=known, more=more and known)
 
 
 def overhead(call: TwoWayCall) -> float:
@@ -259,6 +260,8 @@ def noise() -> Wave:
 
 _COLUMNS = (
     ("pesq", "PESQ", 2),
+    ("plcmos", "PLCMOS", 2),
+    ("visqol", "ViSQOL", 2),
     ("missing", "miss %", 2),
     ("delay", "delay", 0),
     ("r", "R", 1),
@@ -293,6 +296,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--row", action="append", type=matching, help="a row, or several: line96-* [all of them]")
     parser.add_argument("--seeds", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
+    add_more_metrics(parser)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="calls at a time")
     parser.add_argument("--fec-off", action="store_true", help="without forward error correction; not saved")
     parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
@@ -310,12 +314,12 @@ def run(options: argparse.Namespace) -> int:
         rows = [replace(row, seconds=options.seconds) for row in rows]
     sys.stdout.write(f"{'row':24}" + "".join(f"{title:>8}" for _, title, _ in _COLUMNS) + "\n")
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
-        seeds, fec = range(options.seeds), not options.fec_off
-        calls = {row.name: [pool.submit(run_row, row, seed, speech, fec=fec) for seed in seeds] for row in rows}
+        seeds, how = range(options.seeds), {"fec": not options.fec_off, "more": options.more_metrics}
+        calls = {row.name: [pool.submit(run_row, row, seed, speech, **how) for seed in seeds] for row in rows}
         for row in rows:
             figures = median([call.result() for call in calls[row.name]])
             sys.stdout.write(table_line(row.name, figures) + "\n")
             sys.stdout.flush()
-            if options.save and fec:
+            if options.save and not options.fec_off:
                 store(("virtual", row.name), figures)
     return 0
