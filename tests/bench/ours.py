@@ -14,7 +14,6 @@ import concurrent.futures
 import contextlib
 import json
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -24,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import bulk
+from tests.bench.beside import Bulk
 from tests.bench.figures import Figures, median, quality_figures, reaction, rtp_begin, store, wire_figures
 from tests.bench.quality import add_more_metrics, measure
-from tests.bench.queueing import queue_figures, record_of
+from tests.bench.queueing import queue_figures, record_of, tcp_figures
 from tests.bench.rows import Row, matching, selected
 from tests.bench.running import ROOT, BenchError, Job, Listener, LogLine, WireJob
 from tests.bench.speech import add_speech_option, chosen, write_reference
@@ -129,47 +129,28 @@ def run_row(row: Row, seed: int, setup: Setup) -> Figures:
             later = [line for line in log if line.far_port in _SECOND_PORTS]
             figures["second"] = second.figures(summary, later)
         if samples is not None:
-            begin = next(line.at for line in log if line.kind.startswith("rtp "))
-            figures["tcp_kbps"] = bulk.kbps(samples, begin, begin + row.seconds)
+            figures |= tcp_figures(row, samples, log)
         if setup.keep is not None:
             _keep(setup.keep / f"{row.name}-{seed}", call)
         return {**figures, **reaction(log, row)}
 
 
 def _make(call: Call, second: Call | None, wire: WireJob, stack: contextlib.ExitStack) -> list[bulk.Sample] | None:
-    """Make the call; the samples of the TCP connection beside it, if there is one."""
-    row, folder = call.row, call.folder
-    server = client = None
-    if row.tcp:
-        module = [sys.executable, "-m", "tests.bench.bulk"]
-        here = {"PYTHONPATH": str(ROOT)}
-        served = Job("bulk-far", [*wire.far, *module, "serve"], folder, listen=True, environment=here)
-        server = stack.enter_context(served)
-        server.wait_for(bulk.READY)
-    for each in (call, second):
-        if each is not None:
-            each.answer(stack)
+    """Make the call; what the TCP connection beside it has brought, if there is one."""
+    row = call.row
+    beside = Bulk(wire, call.folder, stack) if row.tcp else None
+    calls = [call] if second is None else [call, second]
+    for each in calls:
+        each.answer(stack)
     call.dial(stack)
-    if server is not None:
-        command = [*wire.near, *module, "send", wire.far_address]
-        client = stack.enter_context(Job("bulk-near", command, folder, environment=here))
+    if beside is not None:
+        beside.start()
     if second is not None:
         time.sleep(row.second or 0.0)
         second.dial(stack)
-    for each in (call, second):
-        if each is not None:
-            each.finish()
-    return None if server is None or client is None else _bulk_samples(server, client)
-
-
-def _bulk_samples(server: Job, client: Job) -> list[bulk.Sample]:
-    """End the connection."""
-    if (ended := client.poll()) is not None:
-        raise BenchError(f"the TCP connection ended with {ended.status}:\n{client.talk[-1000:]}")
-    client.stop(signal.SIGTERM)
-    server.finish(_END)
-    assert server.stdout is not None
-    return [(at, total) for at, total in json.loads(server.stdout.read())]
+    for each in calls:
+        each.finish()
+    return None if beside is None else beside.finish()
 
 
 def report_figures(near: dict[str, Any], far: dict[str, Any]) -> Figures:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from tests.bench import bulk
 from tests.bench.figures import BIN, Figures
 from tests.bench.rows import Row
 from tests.bench.running import LogLine
@@ -44,6 +45,12 @@ def queue_figures(row: Row, record: QueueRecord) -> Figures:
         ends = [*(step.at for step in row.steps[2:]), math.inf]
         figures["again_s"] = record.below_after(row.steps[1].at, ends[0])
     return figures
+
+
+def tcp_figures(row: Row, samples: Sequence[bulk.Sample], log: Iterable[LogLine]) -> Figures:
+    """What a TCP connection got through in the time of the call, which begins with its first media."""
+    begin = next((line.at for line in log if line.kind.startswith("rtp ")), None)
+    return {} if begin is None else {"tcp_kbps": bulk.kbps(samples, begin, begin + row.seconds)}
 
 
 def over_time(row: Row, record: QueueRecord) -> list[float | None]:

@@ -73,25 +73,26 @@ COMMANDS = """## The commands
     make bench                                     # all rows in virtual time and, as root on Linux, over the wire
     python -m tests.bench ours --runs 3 --save     # all rows, about two hours; as root
     python -m tests.bench ours --row 'line*'       # full lines alone; --row loss10 --row steps: these two
-    python -m tests.bench others --save            # GStreamer, ffmpeg, baresip, as far as installed; about 50 minutes
+    python -m tests.bench others --save            # GStreamer, libwebrtc, ffmpeg, baresip, as far as installed; an hour
     python -m tests.bench virtual --seeds 3 --save
     python -m tests.bench report                   # this page and its pictures
     python -m tests.bench wire --loss 0.1 --jitter-ms 30    # the wire alone, to try programs by hand
     python -m tests.bench quality SENT.wav HEARD.wav
 
 They need `pip install -r tests/bench/requirements.txt` (PESQ, which needs a C compiler; PLCMOS and ViSQOL, which
-`--more-metrics` adds) and `apt-get install iproute2 util-linux ffmpeg asterisk-core-sounds-en-g722`; the
-other programs `gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good baresip`. `make bench-system`
-installs all of these on Debian.
+`--more-metrics` adds; libwebrtc, package `wrtc`) and `apt-get install iproute2 util-linux ffmpeg
+asterisk-core-sounds-en-g722`; the other programs `gstreamer1.0-tools gstreamer1.0-plugins-base
+gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on Debian.
 """
 
 _RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}
-kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which takes part of the bit rate). None of the others adapts: protection
-is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program sends more where much is lost,
-up to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain pipelines that wait for
-nothing but their jitter buffer; an application built on them may do better. ffmpeg has no play-out clock: its delay
-is not given, and lost packets are silence there. baresip's delay and processor time are those of a phone
-whose microphone hears its speaker.
+kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which takes part of the bit rate). What protects is chosen before the
+call with all of the others, and the play-out delay, {LATENCY} ms here, with all but libwebrtc, the engine of Chrome's
+calls: it has 24 kbit/s and in-band FEC, as browsers have it, or older packets in each (RFC 2198). This program sends
+more where much is lost, up to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain
+pipelines that wait for nothing but their jitter buffer; an application built on them may do better. ffmpeg has no
+play-out clock: its delay is not given, and lost packets are silence there. baresip's delay and processor time are those
+of a phone whose microphone hears its speaker; libwebrtc's processor time is that of Python around the engine, too.
 """
 
 

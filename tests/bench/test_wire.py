@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from tests.bench import bulk
-from tests.bench.queueing import record_of
+from tests.bench.queueing import record_of, tcp_figures
 from tests.bench.rows import ALL, FULL_LINES, ROWS, Row, find, matching, selected
 from tests.bench.running import parse_line
 from tests.bench.wire import Wire, add_options, dissect, parse_step, steps_of
@@ -156,6 +156,15 @@ def test_the_rate_of_a_tcp_connection_counts_headers() -> None:
     assert bulk.kbps(samples, 10.0, 13.0) == pytest.approx(30 * 1500 * 8e-3 / 3)
     assert bulk.kbps(samples, 11.0, 12.5) == 0.0
     assert bulk.kbps([], 0.0, 1.0) == 0.0
+
+
+def test_the_rate_beside_a_call_is_of_its_own_time() -> None:
+    parts = ("10.000000", "near>far", "rtp 96", 1, 0, 60, "20.000", 5006, "", 0)
+    log = [parse_line("\t".join(map(str, parts)))]
+    samples = [(0.0, 0), (9.0, 1_000_000), (15.0, 1_144_800), (70.1, 9_000_000)]
+    row = find("line256-tcp")
+    assert tcp_figures(row, samples, log) == {"tcp_kbps": pytest.approx(100 * 1500 * 8e-3 / 60)}
+    assert tcp_figures(row, samples, []) == {}
 
 
 def test_a_step_on_the_command_line_changes_what_it_names() -> None:
