@@ -256,6 +256,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="calls at a time; more of them disturb one another")
     parser.add_argument("--sender", default="", help="further options for sender.py, in one word")
     parser.add_argument("--receiver", default="", help="further options for receiver.py")
+    parser.add_argument(
+        "--label", help="save beside the defaults as this, for a comparison at equal bits: '--fec-max 43k'"
+    )
     parser.add_argument("--keep", type=Path, help="leave recordings, reports and the wire's log in this folder")
     add_more_metrics(parser)
     parser.add_argument("--each", action="store_true", help="show every run, too")
@@ -321,5 +324,5 @@ def _tell(row: Row, calls: Sequence[concurrent.futures.Future[Figures]], options
     sys.stdout.write(line(row.name, figures) + (f"   <- {', '.join(missed)}" if missed else "") + "\n")
     sys.stdout.flush()
     if options.save:
-        store(("ours", row.name), figures)
+        store(("limited", options.label, row.name) if options.label else ("ours", row.name), figures)
     return True

@@ -73,6 +73,7 @@ COMMANDS = """## The commands
     make bench                                     # all rows in virtual time and, as root on Linux, over the wire
     python -m tests.bench ours --runs 3 --save     # all rows, about two hours; as root
     python -m tests.bench ours --row 'line*'       # full lines alone; --row loss10 --row steps: these two
+    python -m tests.bench ours --label '--fec-max 43k' --sender '--fec-max 43k' --row loss10 --save   # at equal bits
     python -m tests.bench others --save            # GStreamer, libwebrtc, ffmpeg, baresip, as far as installed; an hour
     python -m tests.bench virtual --seeds 3 --save
     python -m tests.bench report                   # this page and its pictures
@@ -188,6 +189,24 @@ def _beside(figures: Mapping[str, Any]) -> str:
     return number("tcp_kbps", 0)(figures) if "second" not in figures else number("kbps", 0)(figures["second"])
 
 
+def equal_table(results: Results) -> str:
+    """This program with its bits limited, at its defaults, and the others; "" where nothing was limited."""
+    limited = results.get("limited", {})
+    if not limited:
+        return ""
+    found = [*programs(results), *((f"{OURS}, `{label}`", figures) for label, figures in limited.items())]
+    first = _EQUAL_ROWS[0]
+    lines = sorted((line for line in found if first in line[1]), key=lambda line: float(line[1][first]["kbps"]))
+    rows = [row for row in ALL if row.name in _EQUAL_ROWS]
+    cells = [[title, *(_bits_and_quality(figures.get(row.name, {})) for row in rows)] for title, figures in lines]
+    return table(["program", *(row.title for row in rows)], cells)
+
+
+def _bits_and_quality(figures: Mapping[str, Any]) -> str:
+    parts = (number(key, digits)(figures) for key, digits in (("kbps", 0), ("pesq", 2), ("delay", 0)))
+    return ", ".join(parts) if figures else "-"
+
+
 def truth_table(results: Mapping[str, Any]) -> str:
     """What the sender's report says of the far side, and what the wire knows."""
     cells: dict[str, Cell] = {
@@ -251,6 +270,11 @@ def virtual_table(results: Mapping[str, Any]) -> str:
     )
 
 
+_EQUAL_NOTE = (
+    "The more bits, the more can be repaired. So this program was also held to what others send, by the options named. "
+    "Each cell: kbit/s on the wire, PESQ-WB, milliseconds of delay; in the order of the bits sent at 10 % loss."
+)
+_EQUAL_ROWS = ("loss10", "loss20", "burst10", "outage10")
 _LINES_NOTE = (
     "A line of few bits per second with a queue in front of it; what finds the queue full is dropped. Both directions "
     "have one. Queue: what the packets of the call, RTCP and repair packets included, found waiting, from "
@@ -359,6 +383,8 @@ def document(results: Results) -> str:
         parts.append(f"![{name.split('-')[1][:-4]}]({name})\n")
         if name == LOSS_PICTURE:
             parts.append(_bit_rates_text(results))
+            if equal := equal_table(results):
+                parts += ["## At equal bits\n", _wrapped(_EQUAL_NOTE), equal]
     if "ours" in results:
         parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
         runs = sorted({figures.get("runs", 1) for figures in results["ours"].values()})

@@ -83,6 +83,27 @@ def test_full_lines_have_a_table_of_their_own_with_what_they_ask_for() -> None:
     assert "## Full lines" not in document({"ours": {"clean": call}})
 
 
+def test_programs_are_compared_at_equal_bits_in_the_order_of_their_bits() -> None:
+    def at(kbps: float, pesq: float) -> dict[str, object]:
+        return {
+            row: {"pesq": pesq, "missing": 0.0, "delay": 90.0, "kbps": kbps, "runs": 1} for row in ("clean", "loss10")
+        }
+
+    results = {
+        "ours": at(112.0, 4.4),
+        "limited": {"--fec-max 43k": at(97.0, 4.3), "--fec-max 1k": {"clean": at(1.0, 1.0)["clean"]}},
+        "others": {"libwebrtc-red2": at(98.0, 4.15), "gst": {"loss20": {"kbps": 40.0}}},
+    }
+    text = document(results).split("## At equal bits")[1].split("##")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert lines == [
+        "| this program, `--fec-max 43k` | 97, 4.30, 90 | - | - | - |",
+        "| libwebrtc, Opus + RED, 2 copies | 98, 4.15, 90 | - | - | - |",
+        "| this program | 112, 4.40, 90 | - | - | - |",
+    ]
+    assert "At equal bits" not in document({"ours": at(112.0, 4.4)})
+
+
 def test_without_any_results_the_report_says_so() -> None:
     assert "python -m tests.bench ours" in document({})
     assert pictures({}) == {}
