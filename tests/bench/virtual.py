@@ -89,7 +89,7 @@ class TwoWayCall:
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME, fec="flexfec" if fec else None)
-        self.now = self._began = _START + begin
+        self.now = _START + begin
         self.lines = lines or Lines.of(row)
         self.forth = Wire(Path(row.steps, f"{seed} near", line=self.lines.forth))
         self.back = Wire(Path(row.way_back, f"{seed} far", line=self.lines.back))
@@ -99,7 +99,7 @@ class TwoWayCall:
             channels=1,
             rng=random.Random(seed + 3),
             control=FecController(FEC_MAX, ptime=PTIME) if fec else None,
-            on_decision=lambda reason: self.decisions.append((self.now - self._began, reason)),
+            on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
         self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)
         self.decisions: list[tuple[float, str]] = []

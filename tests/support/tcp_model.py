@@ -35,7 +35,7 @@ class Cubic:
         self._base, self._delay = base, delay
         self.window = _FIRST
         """Segments that may be under way."""
-        self.acknowledged: list[float] = []
+        self.moments: list[float] = []
         """When each segment that has arrived was acknowledged."""
         self.lost = 0
         """Segments that the queue dropped."""
@@ -52,9 +52,14 @@ class Cubic:
         self._trip: Trip = Trip()
         self._timer = math.inf
 
+    @property
+    def acknowledged(self) -> int:
+        """Segments that have arrived."""
+        return len(self.moments)
+
     def kbps(self, since: float, until: float) -> float:
         """Kilobits of IP packets per second that have got through between two times."""
-        return 8e-3 * SEGMENT * sum(since <= at < until for at in self.acknowledged) / (until - since)
+        return 8e-3 * SEGMENT * sum(since <= at < until for at in self.moments) / (until - since)
 
     def begin(self, now: float) -> None:
         """The link is in use from `now` on; the first call decides."""
@@ -90,7 +95,7 @@ class Cubic:
 
     def _take(self, now: float, number: int, sent: float) -> None:
         """A segment is acknowledged. The queue keeps the order, so that earlier ones without were dropped."""
-        self.acknowledged.append(now)
+        self.moments.append(now)
         self._trip.measured(now - sent)
         self._timer = now + self._trip.timeout
         if number in self._under_way:
