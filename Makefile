@@ -2,8 +2,8 @@
 # make test   set everything up and run all tests     (make test ARGS="-m 'not interop'" runs some)
 # make lint   style, formatting and types
 # make bench  what is left of speech on bad networks: in virtual time, and as root on Linux with real processes
-#             (a quarter of an hour; make bench-others, an hour: other programs over the same wire; make bench-system:
-#             install what both need; ARGS="--row loss10 --save": options of them all)
+#             (three quarters of an hour; make bench-others, an hour: other programs over the same wire;
+#             make bench-system: install what both need; ARGS="--row loss10 --row 'line96-*' --save": options of them all)
 # make fuzz   fuzz every parser, a minute each (ARGS="--seconds 600"; ARGS="sdp --keep")
 # make soak   a call under floods and faults for half an hour, as root on Linux (ARGS="--minutes 5")
 # make lock   pin what CI installs, with hashes, in tests/requirements.lock (needs uv)

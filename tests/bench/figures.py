@@ -15,6 +15,8 @@ from typing import Any
 from tests.bench.quality import Quality
 from tests.bench.rows import Row
 from tests.bench.running import ROOT, LogLine
+from tests.support.network import DELAY
+from voip.quality import EQUIPMENT, Loss, rate
 
 Figures = dict[str, Any]
 
@@ -83,9 +85,10 @@ def reaction(log: Sequence[LogLine], row: Row) -> Figures:
 
     Bit rates are of whole seconds. Up: the first with nine tenths of what the end of that step has. Down: the
     first of ten in a row with no more than a tenth above the end of the step before both. An end is a third of a step.
+    Not of rows with a bottleneck, where less is to be sent in between.
     """
     kind = media_kind(log)
-    if kind is None or len(row.steps) != 3:
+    if kind is None or len(row.steps) != 3 or row.full_line:
         return {}
     begin = next(line.at for line in log if line.kind == kind)
     forth = [line for line in log if line.direction == "near>far"]
@@ -104,7 +107,18 @@ def quality_figures(quality: Quality, offset: float | None) -> Figures:
     for name in ("delay", "delay_min", "delay_max"):
         known = figures[name] is not None and offset is not None
         figures[name] = figures[name] + 1e3 * (offset or 0.0) if known else None
-    return figures
+    return {**figures, **conversation(quality.missing, figures["delay"])}
+
+
+def conversation(missing: float, delay: float | None) -> Figures:
+    """R, on the scale to 100, and MOS-CQ by the E-model as the program has it for Opus (docs/quality.md).
+
+    From percent of the speech missing and the milliseconds from mouth to ear beyond the wire; None: without a delay.
+    """
+    if delay is None:
+        return {"r": None, "mos_cq": None}
+    found = rate(EQUIPMENT["opus"], Loss(missing), DELAY + delay / 1e3)
+    return {"r": found.r_of_100, "mos_cq": found.mos_cq}
 
 
 def median(runs: Sequence[Figures]) -> Figures:

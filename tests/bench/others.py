@@ -2,14 +2,15 @@
 
     python -m tests.bench others [--row loss10] [--program gst-red] [--speech FILE.wav] [--save]
 
-None of them adapts: what protects a stream, and the play-out delay, is set by hand before the call. GStreamer and
-ffmpeg run without SIP. What is not installed is left out, and said so.
+What protects a stream is set by hand before the call with all of them, and the play-out delay with all but libwebrtc,
+the engine of Chrome's calls. GStreamer and ffmpeg run without SIP. What is not installed is left out, and said so.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import shutil
 import signal
 import subprocess
@@ -20,11 +21,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.bench import libwebrtc
+from tests.bench.beside import Bulk
 from tests.bench.figures import Figures, median, quality_figures, rtp_begin, store, wire_figures
 from tests.bench.ours import add_if_possible, heads, line, ready
-from tests.bench.quality import measure
-from tests.bench.rows import ROWS, Row, find
-from tests.bench.running import BenchError, Job, Listener, LogLine, WireJob
+from tests.bench.quality import add_more_metrics, measure
+from tests.bench.queueing import queue_figures, record_of, tcp_figures
+from tests.bench.rows import Row, find, matching, selected
+from tests.bench.running import ROOT, BenchError, Job, Listener, LogLine, WireJob
 from tests.bench.speech import add_speech_option, write_reference
 from tests.bench.waves import Wave, at_rate, load_wave, save_wave
 from tests.support.baresip import READY, Setup, plays
@@ -65,11 +69,14 @@ class Rival:
     needs: tuple[str, ...]
     elements: tuple[str, ...]
     call: Callable[[Row, WireJob, Path], Heard]
+    module: str | None = None
 
     def missing(self) -> str | None:
         """What this machine lacks for it; None: nothing."""
         if lacking := [program for program in self.needs if shutil.which(program) is None]:
             return f"needs {', '.join(lacking)}"
+        if self.module is not None and importlib.util.find_spec(self.module) is None:
+            return f"needs the Python module {self.module}"
         for element in self.elements:
             if subprocess.run(["gst-inspect-1.0", element], capture_output=True, check=False).returncode:
                 return f"GStreamer here has no {element}"
@@ -147,6 +154,35 @@ def _ffmpeg(row: Row, wire: WireJob, folder: Path) -> Heard:
     far += ["-af", fill, "-ar", str(_CLOCK), "-ac", "1", "-f", "s16le", "pipe:1"]
     target = f"rtp://{wire.far_address}:{_PORT}"
     return _piped(row, ([*wire.near, *near, target], [*wire.far, *far]), folder, clocked=False)
+
+
+# --- libwebrtc --------------------------------------------------------------------------------------------------------
+
+
+def _libwebrtc(red: int) -> Callable[..., Heard]:
+    """A call between two processes of Chrome's engine; `red`: older packets in each."""
+
+    def call(row: Row, wire: WireJob, folder: Path) -> Heard:
+        wide = at_rate(*load_wave(folder / "speech.wav"), libwebrtc.RATE)
+        save_wave(folder / libwebrtc.SPEECH, wide, libwebrtc.RATE)
+        program = [sys.executable, "-m", "tests.bench.libwebrtc"]
+        here = {"PYTHONPATH": str(ROOT)}
+        far = [*wire.far, *program, "hear", "--red", str(red)]
+        near = [*wire.near, *program, "speak", "--red", str(red)]
+        with Job("far", far, folder, listen=True, environment=here) as receiver:
+            listener = Listener(receiver, libwebrtc.RATE)
+            receiver.wait_for(libwebrtc.READY)
+            with Job("near", near, folder, environment=here) as sender:
+                sent = sender.finish(row.seconds + _END)
+                if sent.status:
+                    raise BenchError(f"the sender ended with {sent.status}:\n{sender.talk[-2000:]}")
+            played = receiver.stop(signal.SIGKILL)
+            sound = at_rate(listener.finish() / 32768.0, libwebrtc.RATE)
+        if not len(sound):
+            raise BenchError(f"nothing was heard:\n{receiver.talk[-2000:]}")
+        return Heard(sound, lambda _: listener.begin, sent.cpu, played.cpu)
+
+    return call
 
 
 # --- baresip ----------------------------------------------------------------------------------------------------------
@@ -244,20 +280,26 @@ RIVALS = (
         (*_GST_BASIC, "rtpulpfecenc", "rtpulpfecdec", "rtpstorage"),
         _gst(_PLAIN, _ULPFEC, _UNULPFEC),
     ),
+    Rival("libwebrtc", "libwebrtc, Opus with in-band FEC", (), (), _libwebrtc(0), "webrtc"),
+    Rival("libwebrtc-red2", "libwebrtc, Opus + RED, 2 copies", (), (), _libwebrtc(2), "webrtc"),
     Rival("ffmpeg", "ffmpeg, Opus", ("ffmpeg",), (), _ffmpeg),
     Rival("baresip", "baresip, Opus 32k with in-band FEC", ("baresip",), (), _baresip),
 )
 SOME_ROWS = ("clean", "loss10", "loss20", "loss30", "burst10", "jitter30", "jitter60")
-"""What they run on unless told otherwise: an hour for all of them."""
+"""What they run on unless told otherwise: an hour for all of them. Two calls at a time are for ours alone."""
 
 
-def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None) -> Figures:
+def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None, more: bool = False) -> Figures:
     """One call and all its figures. BenchError if there was no call."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         reference = write_reference(folder / "speech.wav", speech, row.seconds)
         wire = stack.enter_context(WireJob(row, seed, folder))
+        beside = Bulk(wire, folder, stack) if row.tcp else None
+        if beside is not None:
+            beside.start()
         heard = rival.call(row, wire, folder)
+        samples = None if beside is None else beside.finish()
         summary, log = wire.finish()
         begin, spoken = heard.begin(log), rtp_begin(log, _CLOCK, _PTIME)
         offset = None if begin is None or spoken is None else begin - spoken - row.impairment.delay
@@ -269,8 +311,10 @@ def run_row(rival: Rival, row: Row, seed: int, speech: Wave, keep: Path | None) 
                 shutil.copy(folder / name, target / name)
         minutes = row.seconds / 60.0
         return {
-            **quality_figures(measure(reference, heard.received), offset),
+            **quality_figures(measure(reference, heard.received, more=more), offset),
             **wire_figures(summary, log, row.seconds),
+            **(queue_figures(row, record_of(log)) if row.full_line else {}),
+            **({} if samples is None else tcp_figures(row, samples, log)),
             "cpu_near": heard.cpu_near / minutes,
             "cpu_far": heard.cpu_far / minutes,
         }
@@ -281,10 +325,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_speech_option(parser)
     names = [rival.name for rival in RIVALS]
     parser.add_argument("--program", action="append", choices=names, help="one of them, or several [all]")
-    parser.add_argument("--row", action="append", type=find, help=f"rows of the matrix [{' '.join(SOME_ROWS)}]")
+    parser.add_argument("--row", action="append", type=matching, help=f"rows of the matrix [{' '.join(SOME_ROWS)}]")
     parser.add_argument("--runs", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
+    add_more_metrics(parser)
     parser.add_argument("--keep", type=Path, help="leave recordings and the wire's log in this folder")
     parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
     add_if_possible(parser)
@@ -295,7 +340,7 @@ def run(options: argparse.Namespace) -> int:
     speech = ready(options)
     if speech is None:
         return 0 if options.if_possible else 1
-    rows = options.row or [row for row in ROWS if row.name in SOME_ROWS]
+    rows = [row for row in selected(options.row, [find(name) for name in SOME_ROWS]) if row.second is None]
     for rival in RIVALS:
         if options.program and rival.name not in options.program:
             continue
@@ -312,7 +357,7 @@ def _tell(rival: Rival, row: Row, speech: Wave, options: argparse.Namespace) -> 
     """Run a row, show its figures, and keep them."""
     seeds = range(options.seed, options.seed + options.runs)
     try:
-        runs = [run_row(rival, row, seed, speech, options.keep) for seed in seeds]
+        runs = [run_row(rival, row, seed, speech, options.keep, options.more_metrics) for seed in seeds]
     except BenchError as problem:
         sys.stdout.write(f"{row.name}: {problem}\n")
         return

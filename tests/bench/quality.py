@@ -20,15 +20,14 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.bench.scores import Band, pesq_of, plcmos_of, visqol_of
 from tests.bench.waves import RATE, Wave, at_rate, load_wave
 
 Mask = NDArray[np.bool_]
-Band = Literal["nb", "wb"]
 Lags = NDArray[np.int64]
 
 FRAME = RATE // 50
@@ -70,6 +69,8 @@ class Quality:
     clicks: int
     head: float
     tail: float
+    plcmos: float | None = None
+    visqol: float | None = None
 
 
 NOTHING = Quality(1.0, 100.0, 100.0, 0.0, None, None, None, 0.0, 0, 0, 0.0, 0.0)
@@ -247,23 +248,15 @@ def cuts(energy: Wave, first: int, last: int) -> list[int]:
     return [*found, last]
 
 
-def pesq_of(reference: Wave, received: Wave, places: list[int], track: Track, band: Band = "wb") -> float | None:
-    """Mean PESQ over the pieces between `places` (frames), of both at full band; None without the module."""
-    try:
-        from pesq import NoUtterancesError, pesq
-    except ImportError:
-        return None
-    scores = []
+def aligned(reference: Wave, received: Wave, places: list[int], track: Track) -> list[tuple[Wave, Wave]]:
+    """The pieces between `places` (frames) of both at full band, each received one at its own delay."""
+    pieces = []
     for begin, end in itertools.pairwise(places):
         lag = int(np.median(track.nearest(np.arange(begin, end))))
         length = (end - begin) * FRAME + 2 * _PAD
         wanted = piece(reference, begin * FRAME - _PAD, length)
-        got = piece(received, begin * FRAME - _PAD + lag, length)
-        try:
-            scores.append(float(pesq(RATE, wanted.astype(np.float32), got.astype(np.float32), band)))
-        except NoUtterancesError:
-            scores.append(1.0)
-    return float(np.mean(scores))
+        pieces.append((wanted, piece(received, begin * FRAME - _PAD + lag, length)))
+    return pieces
 
 
 def clicks_of(reference: Wave, received: Wave, span: tuple[int, int], track: Track, gain: float) -> int:
@@ -282,10 +275,12 @@ def clicks_of(reference: Wave, received: Wave, span: tuple[int, int], track: Tra
     return len(runs(np.array(peaks) > np.maximum(_CLICK * near[first:last], least)))
 
 
-def measure(reference: Wave, received: Wave, *, with_pesq: bool = True, band: Band = "wb") -> Quality:
+def measure(
+    reference: Wave, received: Wave, *, with_pesq: bool = True, band: Band = "wb", more: bool = False
+) -> Quality:
     """Judge what was received; both mono at `RATE`, full scale 1. Speech cut at either end is told apart.
 
-    band: "wb" is PESQ-WB (P.862.2), "nb" that of telephone speech, as MOS-LQO (P.862.1).
+    band: "wb" is PESQ-WB (P.862.2), "nb" that of telephone speech, as MOS-LQO (P.862.1). more: with PLCMOS and ViSQOL.
     """
     if len(received) < RATE // 2 or float(np.abs(received).max()) < _SILENT:
         return NOTHING
@@ -309,9 +304,12 @@ def measure(reference: Wave, received: Wave, *, with_pesq: bool = True, band: Ba
     share = 100.0 / float((active & inside).sum())
     frame_energy = (wanted[: len(active) * FRAME].reshape(-1, FRAME) ** 2).mean(axis=1)
     places = cuts(frame_energy, first, last)
+    pieces = aligned(reference, received, places, track)
     to_ms = 1e3 / RATE
     return Quality(
-        pesq=pesq_of(reference, received, places, track, band) if with_pesq else None,
+        pesq=pesq_of(pieces, band) if with_pesq else None,
+        plcmos=plcmos_of(pieces) if more else None,
+        visqol=visqol_of(pieces) if more else None,
         missing=share * float(((silent | other) & inside).sum()),
         silent=share * float((silent & inside).sum()),
         other=share * float((other & inside).sum()),
@@ -326,9 +324,15 @@ def measure(reference: Wave, received: Wave, *, with_pesq: bool = True, band: Ba
     )
 
 
-def measure_files(reference: Path, received: Path, *, with_pesq: bool = True) -> Quality:
+def measure_files(reference: Path, received: Path, *, with_pesq: bool = True, more: bool = False) -> Quality:
     """`measure` of two 16-bit WAV files of any rate."""
-    return measure(at_rate(*load_wave(reference)), at_rate(*load_wave(received)), with_pesq=with_pesq)
+    return measure(at_rate(*load_wave(reference)), at_rate(*load_wave(received)), with_pesq=with_pesq, more=more)
+
+
+def add_more_metrics(parser: argparse.ArgumentParser) -> None:
+    """`--more-metrics`, of every command that measures."""
+    text = "PLCMOS and ViSQOL beside PESQ, as far as installed: up to half a minute for one of speech"
+    parser.add_argument("--more-metrics", action="store_true", help=text)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -336,10 +340,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", type=Path)
     parser.add_argument("received", type=Path)
     parser.add_argument("--no-pesq", action="store_true")
+    add_more_metrics(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """The `quality` command."""
-    result = measure_files(options.reference, options.received, with_pesq=not options.no_pesq)
+    more = options.more_metrics
+    result = measure_files(options.reference, options.received, with_pesq=not options.no_pesq, more=more)
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
     return 0

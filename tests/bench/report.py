@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.bench.draw import Axis, Picture, Series
-from tests.bench.figures import BIN, RESULTS, stored
+from tests.bench.figures import BIN, RESULTS, conversation, stored
 from tests.bench.others import BITRATE, FEC_BITRATE, LATENCY, RIVALS
 from tests.bench.ours import over_bounds
-from tests.bench.rows import ROWS, Row
+from tests.bench.rows import ALL, FULL_LINES, ROWS, SETTLING, Row
+from tests.support.bottleneck import EMPTY, HOLD
 from tests.support.network import DELAY
 
 OURS = "this program"
+_SECOND = next(row.second for row in FULL_LINES if row.second is not None)
 LOSS_PICTURE = "benchmarks-loss.svg"
 """The picture that the bit rates are told under."""
 _RANDOM = {"clean": 0.0, "loss5": 5.0, "loss10": 10.0, "loss20": 20.0, "loss30": 30.0}  # row: percent
@@ -59,31 +61,39 @@ contains the packet, the coder, the play-out buffer, and none of what sound card
 
 **kbit/s** is what entered the wire from the sender, IP and UDP headers, repair packets and RTCP included.
 
+**R** and **MOS-CQ** are those of the E-model as this program has it for Opus ([quality.md](quality.md)), R on the
+scale to 100, from the share missing and the delay with the wire's {1e3 * DELAY:.0f} ms: what the call is worth for a
+conversation.
+
 **CPU** is user and system time of each process, its start included, for a minute of call.
 """
 
 COMMANDS = """## The commands
 
     make bench                                     # all rows in virtual time and, as root on Linux, over the wire
-    python -m tests.bench ours --runs 3 --save     # all rows, about 50 minutes; as root
-    python -m tests.bench others --save            # GStreamer, ffmpeg, baresip, as far as installed; about 50 minutes
+    python -m tests.bench ours --runs 3 --save     # all rows, about two hours; as root
+    python -m tests.bench ours --row 'line*'       # full lines alone; --row loss10 --row steps: these two
+    python -m tests.bench ours --label '--fec-max 43k' --sender '--fec-max 43k' --row loss10 --save   # at equal bits
+    python -m tests.bench others --save            # GStreamer, libwebrtc, ffmpeg, baresip, as far as installed; an hour
     python -m tests.bench virtual --seeds 3 --save
     python -m tests.bench report                   # this page and its pictures
     python -m tests.bench wire --loss 0.1 --jitter-ms 30    # the wire alone, to try programs by hand
     python -m tests.bench quality SENT.wav HEARD.wav
 
-They need `pip install -r tests/bench/requirements.txt` (PESQ; a C compiler) and `apt-get install iproute2 util-linux
-ffmpeg asterisk-core-sounds-en-g722`; the other programs `gstreamer1.0-tools gstreamer1.0-plugins-base
+They need `pip install -r tests/bench/requirements.txt` (PESQ, which needs a C compiler; PLCMOS and ViSQOL, which
+`--more-metrics` adds; libwebrtc, package `wrtc`) and `apt-get install iproute2 util-linux ffmpeg
+asterisk-core-sounds-en-g722`; the other programs `gstreamer1.0-tools gstreamer1.0-plugins-base
 gstreamer1.0-plugins-good baresip`. `make bench-system` installs all of these on Debian.
 """
 
 _RIVAL_NOTE = f"""The same speech over the same wire with the same seed, Opus in 20 ms packets at {BITRATE // 1000}
-kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which takes part of the bit rate). None of the others adapts: protection
-is chosen before the call, and so is the play-out delay, {LATENCY} ms here. This program sends more where much is lost,
-up to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain pipelines that wait for
-nothing but their jitter buffer; an application built on them may do better. ffmpeg has no play-out clock: its delay
-is not given, and lost packets are silence there. baresip's delay and processor time are those of a phone
-whose microphone hears its speaker.
+kbit/s ({FEC_BITRATE // 1000} with in-band FEC, which takes part of the bit rate). What protects is chosen before the
+call with all of the others, and the play-out delay, {LATENCY} ms here, with all but libwebrtc, the engine of Chrome's
+calls: it has 24 kbit/s and in-band FEC, as browsers have it, or older packets in each (RFC 2198). This program sends
+more where much is lost, up to three or four times their bits: see kbit/s. GStreamer and ffmpeg run without SIP as plain
+pipelines that wait for nothing but their jitter buffer; an application built on them may do better. ffmpeg has no
+play-out clock: its delay is not given, and lost packets are silence there. baresip's delay and processor time are those
+of a phone whose microphone hears its speaker; libwebrtc's processor time is that of Python around the engine, too.
 """
 
 
@@ -93,6 +103,17 @@ def number(key: str, digits: int) -> Cell:
     def cell(figures: Mapping[str, Any]) -> str:
         value = figures.get(key)
         return "-" if value is None else f"{value:.{digits}f}"
+
+    return cell
+
+
+def rating(key: str, digits: int) -> Cell:
+    """R or MOS-CQ, of the share missing and the delay, so that results of before have them, too."""
+
+    def cell(figures: Mapping[str, Any]) -> str:
+        if figures.get("missing") is None:
+            return "-"
+        return number(key, digits)(conversation(figures["missing"], figures.get("delay")))
 
     return cell
 
@@ -122,6 +143,8 @@ def ours_table(results: Mapping[str, Any]) -> str:
         "missing %": number("missing", 2),
         "longest gap ms": number("longest_gap", 0),
         "delay ms": number("delay", 0),
+        "R": rating("r", 1),
+        "MOS-CQ": rating("mos_cq", 2),
         "kbit/s": number("kbps", 0),
         "CPU s/min, sender / receiver": both(number("cpu_near", 1), number("cpu_far", 1)),
     }
@@ -136,6 +159,52 @@ def _aim(row: Row, results: Mapping[str, Any]) -> str:
         return ""
     missed = over_bounds(row, results[row.name])
     return f"missed: {', '.join(missed)}" if missed else "reached"
+
+
+def lines_table(results: Mapping[str, Any], *, aims: bool = True) -> str:
+    """The rows of full lines; `aims`: with what the rows ask for."""
+    cells: dict[str, Cell] = {
+        "PESQ-WB": number("pesq", 2),
+        "missing %": number("missing", 2),
+        "delay ms": number("delay", 0),
+        "R": rating("r", 1),
+        "MOS-CQ": rating("mos_cq", 2),
+        "kbit/s": number("kbps", 0),
+        "queue ms, median": number("queue_p50_ms", 0),
+        "95 %": number("queue_p95_ms", 0),
+        "dropped %": number("drops_pct", 2),
+        "short after s": number("short_after_s", 1),
+        "beside it kbit/s": _beside,
+    }
+    rows = [row for row in FULL_LINES if row.name in results]
+    lines = [
+        [row.title, *(cell(results[row.name]) for cell in cells.values()), *([_aim(row, results)] if aims else [])]
+        for row in rows
+    ]
+    return table(["line", *cells, *(["aim"] if aims else [])], lines)
+
+
+def _beside(figures: Mapping[str, Any]) -> str:
+    """What the TCP connection or the other call had."""
+    return number("tcp_kbps", 0)(figures) if "second" not in figures else number("kbps", 0)(figures["second"])
+
+
+def equal_table(results: Results) -> str:
+    """This program with its bits limited, at its defaults, and the others; "" where nothing was limited."""
+    limited = results.get("limited", {})
+    if not limited:
+        return ""
+    found = [*programs(results), *((f"{OURS}, `{label}`", figures) for label, figures in limited.items())]
+    first = _EQUAL_ROWS[0]
+    lines = sorted((line for line in found if first in line[1]), key=lambda line: float(line[1][first]["kbps"]))
+    rows = [row for row in ALL if row.name in _EQUAL_ROWS]
+    cells = [[title, *(_bits_and_quality(figures.get(row.name, {})) for row in rows)] for title, figures in lines]
+    return table(["program", *(row.title for row in rows)], cells)
+
+
+def _bits_and_quality(figures: Mapping[str, Any]) -> str:
+    parts = (number(key, digits)(figures) for key, digits in (("kbps", 0), ("pesq", 2), ("delay", 0)))
+    return ", ".join(parts) if figures else "-"
 
 
 def truth_table(results: Mapping[str, Any]) -> str:
@@ -158,11 +227,13 @@ def others_table(results: Results) -> str:
         "PESQ-WB": number("pesq", 2),
         "missing %": number("missing", 2),
         "delay ms": number("delay", 0),
+        "R": rating("r", 1),
+        "MOS-CQ": rating("mos_cq", 2),
         "kbit/s": number("kbps", 0),
         "CPU s/min, sender / receiver": both(number("cpu_near", 1), number("cpu_far", 1)),
     }
     parts = []
-    for row in ROWS:
+    for row in ALL:
         found = [(title, figures[row.name]) for title, figures in programs(results) if row.name in figures]
         if any(title != OURS for title, _ in found):
             lines = [[title, *(cell(figures) for cell in cells.values())] for title, figures in found]
@@ -184,6 +255,7 @@ def virtual_table(results: Mapping[str, Any]) -> str:
         "PESQ-WB": number("pesq", 2),
         "missing %": number("missing", 2),
         "delay ms": number("delay", 0),
+        "R": rating("r", 1),
         "kbit/s": number("kbps", 0),
         "repair packets": number("overhead", 2),
         "packets left lost %": number("lost_after_fec_pct", 3),
@@ -198,6 +270,18 @@ def virtual_table(results: Mapping[str, Any]) -> str:
     )
 
 
+_EQUAL_NOTE = (
+    "The more bits, the more can be repaired. So this program was also held to what others send, by the options named. "
+    "Each cell: kbit/s on the wire, PESQ-WB, milliseconds of delay; in the order of the bits sent at 10 % loss."
+)
+_EQUAL_ROWS = ("loss10", "loss20", "burst10", "outage10")
+_LINES_NOTE = (
+    "A line of few bits per second with a queue in front of it; what finds the queue full is dropped. Both directions "
+    "have one. Queue: what the packets of the call, RTCP and repair packets included, found waiting, from "
+    f"{SETTLING:.0f} s after the start, and after each change of the rate, on; so is dropped. Short: until the first "
+    f"{HOLD:.0f} s in which nothing waited for {1e3 * EMPTY:.0f} ms; a dash: never. Beside it: a long-lived TCP "
+    f"connection, or a second call that begins {_SECOND:.0f} s later."
+)
 _TRUTH_NOTE = """What RTCP tells the sender, and what the wire knows. The true round trip is the mean over all packets;
 with jitter, that of the few packets that RTCP measures is another.
 """
@@ -207,6 +291,10 @@ what it is, and a buffer with a fixed delay as long as ours was loses what comes
 repair packets as were sent here on average, and as long a wait: the ideal block is whole when any packets as many
 as its media have come, for independent losses in closed form; the ideal code remembers everything, and each repair
 packet solves for one lost packet. Missing counts the transitions of time-scaling, too; packets left lost do not.
+"""
+
+
+_VIRTUAL_LINES_NOTE = """The same lines; the TCP connection is a model (`tests/support/tcp_model.py`).
 """
 
 
@@ -295,18 +383,28 @@ def document(results: Results) -> str:
         parts.append(f"![{name.split('-')[1][:-4]}]({name})\n")
         if name == LOSS_PICTURE:
             parts.append(_bit_rates_text(results))
+            if equal := equal_table(results):
+                parts += ["## At equal bits\n", _wrapped(_EQUAL_NOTE), equal]
     if "ours" in results:
         parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
         runs = sorted({figures.get("runs", 1) for figures in results["ours"].values()})
         many = " to ".join(str(count) for count in dict.fromkeys((runs[0], runs[-1])))
         parts.append(f"Medians of {many} calls.\n" if runs[-1] > 1 else "One call each.\n")
         parts += [_TRUTH_NOTE, truth_table(results["ours"])]
+        if any(row.name in results["ours"] for row in FULL_LINES):
+            parts += ["## Full lines\n", _wrapped(_LINES_NOTE), lines_table(results["ours"])]
     else:
         parts.append("Nothing has been measured yet: `python -m tests.bench ours --save`.\n")
     if "others" in results:
         parts += ["## Beside other programs\n", _RIVAL_NOTE, others_table(results)]
     if "virtual" in results:
         parts += ["## In virtual time, beside what is possible\n", _VIRTUAL_NOTE, virtual_table(results["virtual"])]
+        if any(row.name in results["virtual"] for row in FULL_LINES):
+            parts += [
+                "### Full lines in virtual time\n",
+                _VIRTUAL_LINES_NOTE,
+                lines_table(results["virtual"], aims=False),
+            ]
     parts.append(METHOD)
     if "machine" in results:
         parts.append(machine_text(results["machine"]))

@@ -5,33 +5,71 @@ The wire, the virtual call and the tests take their rows from here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
+from tests.support.bottleneck import Bottleneck
 from tests.support.network import Impairment, Step
 
 SECONDS = 60.0
 """Length of a row's call."""
+SETTLING = 5.0
+"""Seconds after the start, and after each step, whose queue and drops are not counted: a rate has to be found first."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What must be reached: PESQ-WB at least, the others at most. Percent, milliseconds, kbit/s; None: not bounded."""
+    """What must be reached: PESQ-WB and `tcp` at least, the others at most. None: not bounded.
+
+    Percent of the speech missing; milliseconds of delay; kbit/s. Of a full line, from `SETTLING` on: milliseconds
+    that 95 % of the packets waited in its queue, percent of them that it dropped; `again`: seconds from a step on until
+    the queue is short again; `tcp`: kbit/s that are left to a TCP on the same line.
+    """
 
     pesq: float | None = None
     missing: float | None = None
     delay: float | None = None
     kbps: float | None = None
+    queue: float | None = None
+    drops: float | None = None
+    again: float | None = None
+    tcp: float | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: `name` for the command line, `title` for people."""
+    """One row: `name` for the command line, `title` for people.
+
+    `back`: what the way back is like, if not as the way there. `tcp`: a long-lived TCP connection sends the same way as
+    the call over the same bottleneck. `second`: seconds after which a second call of ours begins on the same wire.
+    """
 
     name: str
     title: str
     steps: tuple[Step, ...]
     bounds: Bounds = Bounds()
     seconds: float = SECONDS
+    back: tuple[Step, ...] | None = None
+    tcp: bool = False
+    second: float | None = None
+
+    @property
+    def way_back(self) -> tuple[Step, ...]:
+        """The steps of the way from the receiver to the sender."""
+        return self.steps if self.back is None else self.back
+
+    @property
+    def full_line(self) -> bool:
+        """Whether there is a bottleneck at any time."""
+        return any(step.impairment.bottleneck is not None for step in self.steps)
+
+    @property
+    def settled(self) -> list[tuple[float, float]]:
+        """The spans of the call, in seconds, in which the line has been as it is for `SETTLING` seconds."""
+        ends = [*(step.at for step in self.steps[1:]), self.seconds]
+        spans = [(step.at + SETTLING, min(end, self.seconds)) for step, end in zip(self.steps, ends, strict=True)]
+        return [(begin, end) for begin, end in spans if begin < end]
 
     @property
     def impairment(self) -> Impairment:
@@ -74,9 +112,59 @@ ROWS = (
 )
 
 
+def _line(rate: float, queue: float, **more: float) -> Impairment:
+    """`rate` kbit/s with a queue of `queue` milliseconds."""
+    return Impairment(bottleneck=Bottleneck.lasting(1e3 * rate, queue / 1e3), **more)  # type: ignore[arg-type]
+
+
+_QUEUES = (200, 1000, 2000)
+"""Milliseconds: a short one, and two of routers that hold too much."""
+_LINES = {40: 4.0, 64: 4.2, 96: 4.3, 128: 4.3, 256: 4.3}
+"""kbit/s: the PESQ-WB that must be reached there."""
+FULL_LINES = (
+    *(
+        _row(
+            f"line{rate}-{queue}",
+            f"{rate} kbit/s, queue {queue} ms",
+            _line(rate, queue),
+            Bounds(pesq=pesq, delay=150, queue=100, drops=0.5),
+        )
+        for rate, pesq in _LINES.items()
+        for queue in _QUEUES
+    ),
+    Row(
+        "line-steps",
+        "256, 64, 256 kbit/s for 30, 60, 60 s",
+        (Step(0.0, _line(256, 1000)), Step(30.0, _line(64, 1000)), Step(90.0, _line(256, 1000))),
+        Bounds(pesq=4.0, again=5.0),
+        seconds=150.0,
+    ),
+    _row(
+        "line96-loss10",
+        "96 kbit/s, random 10 %",
+        _line(96, 1000, loss=0.1),
+        Bounds(pesq=4.1, kbps=92, queue=100),
+    ),
+    Row("line256-tcp", "256 kbit/s beside TCP", (Step(0.0, _line(256, 1000)),), Bounds(pesq=4.0, tcp=128), tcp=True),
+    Row("line128-two", "128 kbit/s for two calls", (Step(0.0, _line(128, 1000)),), Bounds(pesq=4.2), second=10.0),
+)
+"""Lines whose bits do not suffice for all that might be sent, or just do."""
+ALL = (*ROWS, *FULL_LINES)
+
+
 def find(name: str) -> Row:
     """The row of that name; ValueError if there is none."""
-    for row in ROWS:
+    for row in ALL:
         if row.name == name:
             return row
-    raise ValueError(f"no row {name!r}: there are {', '.join(row.name for row in ROWS)}")
+    raise ValueError(f"no row {name!r}: there are {', '.join(row.name for row in ALL)}")
+
+
+def matching(pattern: str) -> tuple[Row, ...]:
+    """The rows whose names match, as file names match in a shell: `line*-1000`; ValueError if there is none."""
+    return tuple(row for row in ALL if fnmatchcase(row.name, pattern)) or (find(pattern),)
+
+
+def selected(choices: Sequence[Sequence[Row]] | None, default: Sequence[Row] = ALL) -> list[Row]:
+    """The rows that one or several `--row` name, each once; `default` without any."""
+    return list(dict.fromkeys(row for choice in choices for row in choice)) if choices else list(default)

@@ -159,7 +159,11 @@ class Listener:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One RTP or RTCP packet as the wire saw it; `delays` in seconds, one for each copy that came out."""
+    """One RTP or RTCP packet as the wire saw it; `delays` in seconds, one for each copy that came out.
+
+    far_port: UDP port of the far host. wait: seconds until all was out that waited before it at the bottleneck; None:
+    it came to none. full: it found the queue full.
+    """
 
     at: float
     direction: str
@@ -168,6 +172,9 @@ class LogLine:
     timestamp: int
     size: int
     delays: tuple[float, ...]
+    far_port: int = 0
+    wait: float | None = None
+    full: bool = False
 
 
 class WireJob:
@@ -205,6 +212,9 @@ class WireJob:
 
 def parse_line(line: str) -> LogLine:
     """A line of the wire's log."""
-    at, direction, kind, sequence, timestamp, size, delays = line.split("\t")
+    at, direction, kind, sequence, timestamp, size, delays, port, wait, full = line.split("\t")
     times = tuple(float(delay) / 1e3 for delay in delays.split(",") if delay)
-    return LogLine(float(at), direction, kind, int(sequence), int(timestamp), int(size), times)
+    waited = float(wait) / 1e3 if wait else None
+    return LogLine(
+        float(at), direction, kind, int(sequence), int(timestamp), int(size), times, int(port), waited, full == "1"
+    )

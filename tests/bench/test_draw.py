@@ -56,6 +56,54 @@ def test_the_report_names_what_was_measured_and_leaves_out_what_was_not() -> Non
         ElementTree.fromstring(drawn)
 
 
+def test_full_lines_have_a_table_of_their_own_with_what_they_ask_for() -> None:
+    queue = {"queue_p50_ms": 3.4, "queue_p95_ms": 12.0, "drops_pct": 0.0, "short_after_s": 0.0}
+    call = {"pesq": 4.35, "missing": 0.0, "delay": 80.0, "kbps": 55.0, "runs": 3, **queue}
+    slow = {**call, "queue_p95_ms": 101.0, "drops_pct": 0.6, "delay": None, "short_after_s": None}
+    results = {
+        "ours": {
+            "clean": call,
+            "line64-200": call,
+            "line64-1000": slow,
+            "line256-tcp": {**call, "tcp_kbps": 127.0},
+            "line128-two": {**call, "second": {"kbps": 57.0}},
+        },
+    }
+    text = document(results)
+    lines = {line.split(" | ")[0][2:]: line for line in text.split("## Full lines")[1].splitlines() if "kbit/s" in line}
+    assert lines["64 kbit/s, queue 200 ms"] == (
+        "| 64 kbit/s, queue 200 ms | 4.35 | 0.00 | 80 | 89.9 | 4.34 | 55 | 3 | 12 | 0.00 | 0.0 | - | reached |"
+    )
+    assert lines["64 kbit/s, queue 1000 ms"].endswith(
+        "| - | - | - | 55 | 3 | 101 | 0.60 | - | - | missed: delay over 150, queue p95 over 100, drops over 0.5 |"
+    )
+    assert lines["256 kbit/s beside TCP"].endswith("| 127 | missed: TCP under 128 |")
+    assert "| 57 | reached |" in lines["128 kbit/s for two calls"]
+    assert "64 kbit/s, queue" not in text.split("## Full lines")[0], "the other table is of other networks"
+    assert "## Full lines" not in document({"ours": {"clean": call}})
+
+
+def test_programs_are_compared_at_equal_bits_in_the_order_of_their_bits() -> None:
+    def at(kbps: float, pesq: float) -> dict[str, object]:
+        return {
+            row: {"pesq": pesq, "missing": 0.0, "delay": 90.0, "kbps": kbps, "runs": 1} for row in ("clean", "loss10")
+        }
+
+    results = {
+        "ours": at(112.0, 4.4),
+        "limited": {"--fec-max 43k": at(97.0, 4.3), "--fec-max 1k": {"clean": at(1.0, 1.0)["clean"]}},
+        "others": {"libwebrtc-red2": at(98.0, 4.15), "gst": {"loss20": {"kbps": 40.0}}},
+    }
+    text = document(results).split("## At equal bits")[1].split("##")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert lines == [
+        "| this program, `--fec-max 43k` | 97, 4.30, 90 | - | - | - |",
+        "| libwebrtc, Opus + RED, 2 copies | 98, 4.15, 90 | - | - | - |",
+        "| this program | 112, 4.40, 90 | - | - | - |",
+    ]
+    assert "At equal bits" not in document({"ours": at(112.0, 4.4)})
+
+
 def test_without_any_results_the_report_says_so() -> None:
     assert "python -m tests.bench ours" in document({})
     assert pictures({}) == {}

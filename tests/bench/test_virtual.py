@@ -2,12 +2,16 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
+from tests.bench.figures import conversation
 from tests.bench.limits import binomial_tail, block_code, ideal, late, streaming_code
+from tests.bench.queueing import queue_figures
 from tests.bench.rows import Row, find
 from tests.bench.virtual import noise, run_row
+from tests.support.bottleneck import Arrival, Bottleneck, QueueRecord
 from tests.support.network import Impairment, Step
 
 
@@ -72,3 +76,69 @@ def test_a_lossy_call_in_virtual_time_loses_as_it_should_and_repairs() -> None:
     assert figures["overhead"] > 0.9
     assert figures["ideal_pct"] <= figures["no_fec_pct"] == pytest.approx(20.0)
     assert run_row(row, 2, None) == figures, "everything comes from the seed"
+
+
+def test_a_call_that_a_line_just_carries_leaves_its_queue_empty_and_one_that_it_does_not_is_told() -> None:
+    enough = run_row(replace(find("line64-1000"), seconds=10.0), 1, None, fec=False)
+    assert enough["queue_p95_ms"] < 30
+    assert (enough["drops"], enough["drops_pct"], enough["short_after_s"]) == (0, 0.0, 0.0)
+    line = Impairment(bottleneck=Bottleneck.lasting(24e3, 0.5))
+    full = run_row(Row("short", "short", (Step(0.0, line),), seconds=10.0), 1, None, fec=False)
+    assert full["queue_p50_ms"] == pytest.approx(480, abs=30)
+    assert full["queue_max_ms"] <= 500
+    assert full["drops"] > 0
+    assert full["short_after_s"] is None
+    assert full["drops_pct"] == pytest.approx(100.0 * (1 - 24 / full["kbps"]), abs=6)
+    assert full["delay"] > 350
+    assert full["r"] < enough["r"]
+
+
+def test_a_row_with_tcp_has_one_and_it_takes_what_the_call_leaves() -> None:
+    figures = run_row(replace(find("line256-tcp"), seconds=20.0), 1, None, fec=False)
+    assert 170 < figures["tcp_kbps"] < 256 - 0.9 * figures["kbps"]
+    assert figures["queue_p50_ms"] > 200
+
+
+def test_two_calls_share_a_line_and_each_has_its_figures() -> None:
+    row = Row(
+        "two", "two", (Step(0.0, Impairment(bottleneck=Bottleneck.lasting(64e3, 0.5))),), seconds=14.0, second=4.0
+    )
+    figures = run_row(row, 1, None, fec=False)
+    later = figures["second"]
+    assert figures["kbps"] == pytest.approx(later["kbps"], rel=0.15)
+    assert figures["kbps"] + later["kbps"] > 64
+    assert figures["queue_over_time_ms"][0] < 50, "there was only one"
+    assert later["queue_p50_ms"] > 200
+    assert len(later["kbps_over_time"]) == 2
+    assert run_row(row, 1, None, fec=False) == figures, "everything comes from the seed"
+
+
+def test_the_queue_of_a_row_with_steps_is_told_for_its_settled_spans_and_from_its_first_step_on() -> None:
+    row = find("line-steps")
+    record = QueueRecord()
+    for second in range(150):
+        wait = 0.4 if 30 <= second < 34 else 0.7 if second < 5 else 0.02
+        record.arrivals.append(Arrival(500.0 + second, 1250, wait, second in (31, 70)))
+    figures = queue_figures(row, record)
+    assert (figures["queue_p50_ms"], figures["queue_p95_ms"], figures["queue_max_ms"]) == (20.0, 20.0, 700.0)
+    assert figures["drops"] == 2
+    assert figures["drops_pct"] == pytest.approx(100.0 / (25 + 55 + 55))
+    assert figures["short_after_s"] == 4.0
+    assert figures["again_s"] == 3.0
+    assert figures["kbps_over_time"] == [pytest.approx(10.0)] * 30
+    assert figures["queue_over_time_ms"][:2] == [700.0, 20.0]
+
+
+def test_ratings_of_a_conversation_are_those_of_the_formulas() -> None:
+    """docs/quality.md: Ro 129, Ie 13, Bpl 6.7, M 129, all of it divided by 1.29."""
+    still = conversation(0.0, 80.0)
+    assert still["r"] == pytest.approx(116 / 1.29)
+    assert still["mos_cq"] == pytest.approx(
+        1 + 0.035 * still["r"] + still["r"] * (still["r"] - 60) * (100 - still["r"]) * 7e-6
+    )
+    lossy = conversation(6.7, 80.0)
+    assert lossy["r"] == pytest.approx((116 - 116 / 2) / 1.29)
+    late = conversation(0.0, 380.0)  # 400 ms with the wire: X = 2
+    impairment = 25 * ((1 + 2**6) ** (1 / 6) - 3 * (1 + (2 / 3) ** 6) ** (1 / 6) + 2)
+    assert late["r"] == pytest.approx((116 - impairment) / 1.29)
+    assert conversation(0.0, None) == {"r": None, "mos_cq": None}

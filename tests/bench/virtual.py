@@ -1,6 +1,6 @@
 """The matrix in virtual time: both ends of a call with all that they do by default, beside what is possible.
 
-    python -m tests.bench virtual [--row loss10] [--seeds 3] [--save]
+    python -m tests.bench virtual [--row loss10] [--row 'line96-*'] [--seeds 3] [--save]
 
 Real packets, real Opus, real RTCP in both directions; the network and the clocks are numbers, and everything comes from
 the seed. The three right columns are limits: what is lost without FEC; what an ideal block code, and what any causal
@@ -15,18 +15,21 @@ import os
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tests.bench.figures import Figures, median, quality_figures, store
 from tests.bench.limits import PTIME, block_code, ideal, late
-from tests.bench.quality import Quality, measure
-from tests.bench.rows import ROWS, Row, find
+from tests.bench.quality import Quality, add_more_metrics, measure
+from tests.bench.queueing import queue_figures
+from tests.bench.rows import Row, matching, selected
 from tests.bench.speech import add_speech_option, chosen
 from tests.bench.waves import RATE, Wave, at_rate, stretch
-from tests.support.network import Path, Wire
+from tests.support.bottleneck import DropTail
+from tests.support.network import Path, Wire, line_of
 from tests.support.rtcp_lab import RECEIVER, SENDER, medias
+from tests.support.tcp_model import Cubic
 from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, missing, offerable
 from voip.dsp import Pcm
@@ -53,15 +56,43 @@ def opus() -> Codec:
     return offerable((name,), RATE, 1)[0]
 
 
+@dataclass
+class Lines:
+    """The bottlenecks of a row, there and back, if it has any, and the TCP connection beside the call."""
+
+    forth: DropTail | None = None
+    back: DropTail | None = None
+    tcp: Cubic | None = None
+
+    @classmethod
+    def of(cls, row: Row) -> Lines:
+        """As the row says, nothing sent yet."""
+        tcp = Cubic(base=2 * row.impairment.delay) if row.tcp else None
+        return cls(line_of(row.steps, [tcp] if tcp else []), line_of(row.way_back), tcp)
+
+
 class TwoWayCall:
     """Sender and receiver with FEC, play-out and RTCP as they are by default, over a row of the matrix."""
 
-    def __init__(self, row: Row, seed: int, codec: Codec | None = None, *, fec: bool = True) -> None:
-        """`codec`: another than the default; without `fec` as with `--fec off`."""
+    def __init__(
+        self,
+        row: Row,
+        seed: int,
+        codec: Codec | None = None,
+        *,
+        fec: bool = True,
+        lines: Lines | None = None,
+        begin: float = 0.0,
+    ) -> None:
+        """`codec`: another than the default; without `fec` as with `--fec off`.
+
+        `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
+        """
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME, fec="flexfec" if fec else None)
-        self.now = _START
-        self.forth = Wire(Path(row.steps, f"{seed} near"))
-        self.back = Wire(Path(row.steps, f"{seed} far"))
+        self.now = _START + begin
+        self.lines = lines or Lines.of(row)
+        self.forth = Wire(Path(row.steps, f"{seed} near", line=self.lines.forth))
+        self.back = Wire(Path(row.way_back, f"{seed} far", line=self.lines.back))
         self.sender = AudioSender(
             near,
             sample_rate=RATE,
@@ -90,18 +121,20 @@ class TwoWayCall:
 
     def talk(self, sound: Pcm) -> Pcm:
         """Send it all; what was heard until then and shortly after."""
-        silence = np.zeros((0, 1), dtype=np.int16)
         heard = [self.talk_on(sound)] if len(sound) else []
-        heard += [self._block(silence)[:, 0] for _ in range(round(_END / BLOCK))]
-        return np.concatenate(heard)
+        return np.concatenate([*heard, self.end()])
 
     def talk_on(self, sound: Pcm) -> Pcm:
         """Send some of it; what was heard meanwhile."""
-        block = round(BLOCK * RATE)
-        heard = [self._block(sound[at : at + block, np.newaxis]) for at in range(0, len(sound), block)]
-        return np.concatenate(heard)[:, 0]
+        return np.concatenate([self.block(piece) for piece in blocks(sound)])[:, 0]
 
-    def _block(self, piece: Pcm) -> Pcm:
+    def end(self) -> Pcm:
+        """Send no more; what is heard of the last packets."""
+        silence = np.zeros((0, 1), dtype=np.int16)
+        return np.concatenate([self.block(silence) for _ in range(round(_END / BLOCK))])[:, 0]
+
+    def block(self, piece: Pcm) -> Pcm:
+        """One block's time: send `piece`, or nothing; what was heard meanwhile, with its channel."""
         self.now += BLOCK
         for datagram, at in self.forth.deliver(self.now):
             for packet in self.far.receive_datagram(datagram, SENDER, at):
@@ -117,21 +150,75 @@ class TwoWayCall:
         return self.receiver.read(round(BLOCK * HEARD_RATE), self.now)
 
 
-def run_row(row: Row, seed: int, speech: Wave | None) -> Figures:
-    """One call in virtual time and its limits."""
-    reference = stretch(noise() if speech is None else speech, row.seconds)
-    call = TwoWayCall(row, seed)
-    heard = call.talk(np.clip(np.rint(reference * 32768), -32768, 32767).astype(np.int16))
-    # A block is written when it has been spoken, and what is read then is heard from that moment on.
-    quality = measure(reference, at_rate(heard / 32768.0, HEARD_RATE), with_pesq=speech is not None)
-    sent, stats, network = call.sender.stats, call.receiver.snapshot(), call.near.stats
+def blocks(sound: Pcm) -> list[Pcm]:
+    """Sound in pieces of one block, with a channel."""
+    size = round(BLOCK * RATE)
+    return [sound[at : at + size, np.newaxis] for at in range(0, len(sound), size)]
+
+
+def run_row(row: Row, seed: int, speech: Wave | None, *, fec: bool = True, more: bool = False) -> Figures:
+    """One call in virtual time, or two, and its limits; `more`: with PLCMOS and ViSQOL."""
+    source = noise() if speech is None else speech
+    reference = stretch(source, row.seconds)
+    call = TwoWayCall(row, seed, fec=fec)
+    second: Figures = {}
+    if row.second is None:
+        heard = call.talk(pcm(reference))
+    else:
+        later = TwoWayCall(row, seed + 1000, fec=fec, lines=call.lines, begin=row.second)
+        other = stretch(source, row.seconds - row.second)
+        heard, heard_later = talk_both(call, pcm(reference), later, pcm(other))
+        quality = judged(other, heard_later, speech, more)
+        second = {"second": call_figures(replace(row, seconds=row.seconds - row.second), later, quality)}
+    quality = judged(reference, heard, speech, more)
+    figures = {**call_figures(row, call, quality), **second, **limits_of(row, quality, overhead(call), seed)}
+    if call.lines.tcp is not None:
+        figures["tcp_kbps"] = call.lines.tcp.kbps(_START, _START + row.seconds)
+    return figures
+
+
+def pcm(wave: Wave) -> Pcm:
+    """16-bit samples."""
+    return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
+
+
+def talk_both(first: TwoWayCall, sound: Pcm, second: TwoWayCall, later: Pcm) -> tuple[Pcm, Pcm]:
+    """Two calls side by side that end together: what was heard of each."""
+    pieces, others = blocks(sound), blocks(later)
+    alone = len(pieces) - len(others)
+    heard_first = [first.block(piece) for piece in pieces[:alone]]
+    heard_second = []
+    for piece, other in zip(pieces[alone:], others, strict=True):
+        heard_first.append(first.block(piece))
+        heard_second.append(second.block(other))
+    return (
+        np.concatenate([np.concatenate(heard_first)[:, 0], first.end()]),
+        np.concatenate([np.concatenate(heard_second)[:, 0], second.end()]),
+    )
+
+
+def judged(reference: Wave, heard: Pcm, speech: Wave | None, more: bool) -> Quality:
+    """What was heard against what was sent; noise in place of speech has no scores."""
+    known = speech is not None
+    return measure(reference, at_rate(heard / 32768.0, HEARD_RATE), with_pesq=known, more=more and known)
+
+
+def overhead(call: TwoWayCall) -> float:
+    """Repair packets per media packet."""
+    return call.sender.stats.fec_packets / max(1, call.sender.stats.packets)
+
+
+def call_figures(row: Row, call: TwoWayCall, quality: Quality) -> Figures:
+    """What both ends and the network say of one call as long as the row."""
+    stats, network = call.receiver.snapshot(), call.near.stats
     told = network.path
+    # A block is written when it has been spoken, and what is read then is heard from that moment on.
     return {
         **quality_figures(quality, BLOCK - row.impairment.delay),
-        **limits_of(row, quality, sent.fec_packets / max(1, sent.packets), seed),
+        **(queue_figures(row, call.forth.path.queue) if row.full_line else {}),
         "kbps": 8e-3 * call.forth.ip_bytes / row.seconds,
         "kbps_back": 8e-3 * call.back.ip_bytes / row.seconds,
-        "overhead": sent.fec_packets / max(1, sent.packets),
+        "overhead": overhead(call),
         "lost_pct": 100.0 * stats.lost / max(1, stats.expected),
         "lost_after_fec_pct": 100.0 * stats.lost_after_fec / max(1, stats.expected),
         "told_loss_pct": None if told is None else 100.0 * told.cumulative_lost / max(1, network.path_packets),
@@ -173,9 +260,18 @@ def noise() -> Wave:
 
 _COLUMNS = (
     ("pesq", "PESQ", 2),
+    ("plcmos", "PLCMOS", 2),
+    ("visqol", "ViSQOL", 2),
     ("missing", "miss %", 2),
     ("delay", "delay", 0),
+    ("r", "R", 1),
+    ("mos_cq", "MOS-CQ", 2),
     ("kbps", "kbit/s", 0),
+    ("queue_p50_ms", "queue50", 0),
+    ("queue_p95_ms", "queue95", 0),
+    ("drops_pct", "drops %", 2),
+    ("short_after_s", "short s", 1),
+    ("tcp_kbps", "TCP", 0),
     ("overhead", "FEC", 2),
     ("lost_after_fec_pct", "left %", 2),
     ("no_fec_pct", "no FEC", 2),
@@ -197,10 +293,12 @@ def table_line(name: str, figures: Figures) -> str:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m tests.bench virtual`."""
     add_speech_option(parser)
-    parser.add_argument("--row", action="append", type=find, help="one row, or several [all of them]")
+    parser.add_argument("--row", action="append", type=matching, help="a row, or several: line96-* [all of them]")
     parser.add_argument("--seeds", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
+    add_more_metrics(parser)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="calls at a time")
+    parser.add_argument("--fec-off", action="store_true", help="without forward error correction; not saved")
     parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
 
 
@@ -211,16 +309,17 @@ def run(options: argparse.Namespace) -> int:
         speech = chosen(options.speech)
     except ValueError as reason:
         sys.stderr.write(f"{reason}\nWithout speech: noise, and no PESQ.\n")
-    rows: Sequence[Row] = options.row or ROWS
+    rows: Sequence[Row] = selected(options.row)
     if options.seconds:
         rows = [replace(row, seconds=options.seconds) for row in rows]
     sys.stdout.write(f"{'row':24}" + "".join(f"{title:>8}" for _, title, _ in _COLUMNS) + "\n")
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
-        calls = {row.name: [pool.submit(run_row, row, seed, speech) for seed in range(options.seeds)] for row in rows}
+        seeds, how = range(options.seeds), {"fec": not options.fec_off, "more": options.more_metrics}
+        calls = {row.name: [pool.submit(run_row, row, seed, speech, **how) for seed in seeds] for row in rows}
         for row in rows:
             figures = median([call.result() for call in calls[row.name]])
             sys.stdout.write(table_line(row.name, figures) + "\n")
             sys.stdout.flush()
-            if options.save:
+            if options.save and not options.fec_off:
                 store(("virtual", row.name), figures)
     return 0

@@ -8,8 +8,12 @@ Each host is a network namespace without a name, kept alive by this process alon
 end is read and written here. So any number of wires can run at once with the same addresses, and nothing is left to
 clean up, however this process ends. Needs root, iproute2 and /dev/net/tun.
 
-At its end it prints one line of JSON: packets and bytes for each direction and kind ("sip", "rtcp", "rtp 96", ...),
-and how punctual it was. `--log FILE` gets a line for every RTP and RTCP packet.
+At its end it prints one line of JSON: packets and bytes for each direction and kind ("sip", "rtcp", "rtp 96", "tcp"),
+and how punctual it was. `--log FILE` gets a line for every RTP and RTCP packet: when, from where to where, kind,
+sequence number, timestamp, bytes, milliseconds under way of each copy that comes out, UDP port of the far host,
+milliseconds that it found waiting at the bottleneck, and 1 if it found the queue full.
+
+    python -m tests.bench wire --rate-kbps 256 --queue-ms 1000 --step 30:rate=64 --step 90:rate=256
 """
 
 from __future__ import annotations
@@ -32,11 +36,14 @@ from pathlib import Path as FilePath
 from typing import Any, TextIO
 
 from tests.bench.rows import Row, find
-from tests.support.network import Bottleneck, Impairment, Path, Step
+from tests.support.bottleneck import Bottleneck
+from tests.support.network import Impairment, Path, Step
 
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 """Of near, where the sender is, and far."""
 SIP_PORT = 5060
+SECOND_SIP_PORT = 5062
+"""Where the receiver of a second call waits."""
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
@@ -81,8 +88,10 @@ def dissect(data: bytes, sip_ports: frozenset[int]) -> Packet:
     ports: tuple[int, int] = struct.unpack_from("!HH", data, header)
     if sip_ports.intersection(ports):
         return Packet(data, "sip", ports)
+    if data[9] == _TCP:
+        return Packet(data, "tcp", ports)
     body = data[header + 8 :]
-    if data[9] != _UDP or len(body) < 8 or body[0] >> 6 != 2:
+    if len(body) < 8 or body[0] >> 6 != 2:
         return Packet(data, "other", ports)
     if body[1] in _RTCP_TYPES:
         return Packet(data, "rtcp", ports)
@@ -142,10 +151,12 @@ class Wire:
         spare: frozenset[int] = frozenset({SIP_PORT}),
         log: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        back: Sequence[Step] | None = None,
     ) -> None:
+        """`steps`: what happens from near to far, and on the way back, too, unless there are other steps for it."""
         near, far = ends
         self._forth = Direction("near>far", near, far, Path(steps, f"{seed} near"))
-        self._back = Direction("far>near", far, near, Path(steps, f"{seed} far"))
+        self._back = Direction("far>near", far, near, Path(steps if back is None else back, f"{seed} far"))
         self._by_source = {near: self._forth, far: self._back}
         self._spare, self._log, self._clock = spare, log, clock
         self._order = 0
@@ -177,6 +188,7 @@ class Wire:
         if packet.is_rtp and direction is self._forth:
             self._forth.path.start(now)
             self._back.path.start(now)
+        before = len(direction.path.queue.arrivals)
         out = direction.path.departures(now, len(data), spared=packet.kind == "sip")
         direction.count(packet, len(out))
         for due in out:
@@ -185,7 +197,10 @@ class Wire:
         if self._log is not None and (packet.is_rtp or packet.kind == "rtcp"):
             delays = ",".join(f"{1e3 * (due - now):.3f}" for due in out)
             row = (f"{now:.6f}", direction.name, packet.kind, packet.sequence, packet.timestamp, len(data), delays)
-            self._log.write("\t".join(map(str, row)) + "\n")
+            port = packet.ports[direction is self._forth]
+            met = direction.path.queue.arrivals[before:]
+            queue = (f"{1e3 * met[0].wait:.3f}", int(met[0].dropped)) if met else ("", 0)
+            self._log.write("\t".join(map(str, (*row, port, *queue))) + "\n")
 
     def _release(self) -> None:
         while self._queue and self._queue[0][0] <= (now := self._clock()):
@@ -253,14 +268,30 @@ def available() -> str | None:
 
 
 def parse_step(text: str, first: Impairment) -> Step:
-    """`60:loss=0.2,jitter=0.03`: from second 60 on these fields of `first` are others. ValueError if unknown."""
+    """`60:loss=0.2,jitter=0.03`: from second 60 on these fields of `first` are others. ValueError if unknown.
+
+    `rate` is in kbit/s and keeps the longest wait of `first` unless `queue`, in milliseconds, is another one.
+    """
     at, _, rest = text.partition(":")
-    known = ("loss", "burst", "outage", "delay", "jitter", "duplicate")
+    known = ("loss", "burst", "outage", "delay", "jitter", "duplicate", "rate", "queue")
     pairs = dict(part.split("=", 1) for part in rest.split(",") if part)
     if unknown := set(pairs) - {*known}:
         raise ValueError(f"{', '.join(sorted(unknown))}: a step changes {', '.join(known)}")
+    rate, queue = pairs.pop("rate", None), pairs.pop("queue", None)
     changed = {name: float(value) for name, value in pairs.items()}
-    return Step(float(at), replace(first, **changed))  # type: ignore[arg-type]
+    bottleneck = _changed(first.bottleneck, rate, queue)
+    return Step(float(at), replace(first, **changed, bottleneck=bottleneck))  # type: ignore[arg-type]
+
+
+def _changed(first: Bottleneck | None, rate: str | None, queue: str | None) -> Bottleneck | None:
+    """A bottleneck of another rate, another longest wait, or both."""
+    if rate is None and queue is None:
+        return first
+    if first is None and (rate is None or queue is None):
+        raise ValueError("without a bottleneck from the start, a step needs both rate and queue")
+    kbps = float(rate) if rate is not None else first.rate / 1e3 if first else 0.0
+    wait = float(queue) / 1e3 if queue is not None else 8 * first.queue / first.rate if first else 0.0
+    return Bottleneck.lasting(1e3 * kbps, wait)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -275,18 +306,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duplicate", type=float, default=0.0, help="share of packets that come twice")
     parser.add_argument("--rate-kbps", type=float, default=0.0, help="a bottleneck of so many kbit/s [none]")
     parser.add_argument("--queue-ms", type=float, default=100.0, help="the longest wait in the bottleneck's queue")
+    parser.add_argument(
+        "--loss-first", action="store_true", help="packets are lost before the bottleneck, not after it"
+    )
+    parser.add_argument("--back-rate-kbps", type=float, help="of the way back, if not as there; 0: no bottleneck")
+    parser.add_argument("--back-queue-ms", type=float, help="its longest wait [--queue-ms]")
     parser.add_argument("--step", action="append", default=[], metavar="SECOND:NAME=VALUE,...", help="later another")
-    parser.add_argument("--spare", type=int, action="append", help="ports that are only delayed [5060]")
+    parser.add_argument("--spare", type=int, action="append", help="ports that are only delayed [5060 5062]")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.0, help="end after so long [at a signal]")
     parser.add_argument("--log", type=FilePath, help="one line per RTP and RTCP packet")
     parser.add_argument("--owner", type=int, default=0, help=argparse.SUPPRESS)
 
 
-def steps_of(options: argparse.Namespace) -> tuple[Step, ...]:
+def steps_of(options: argparse.Namespace) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """What happens on the way there, and on the way back."""
     row: Row | None = options.row
     if row is not None:
-        return row.steps
+        return row.steps, row.way_back
     first = Impairment(
         loss=options.loss,
         burst=options.burst,
@@ -295,9 +332,20 @@ def steps_of(options: argparse.Namespace) -> tuple[Step, ...]:
         jitter=options.jitter_ms / 1e3,
         reorder=not options.in_order,
         duplicate=options.duplicate,
-        bottleneck=Bottleneck.lasting(options.rate_kbps * 1e3, options.queue_ms / 1e3) if options.rate_kbps else None,
+        bottleneck=_bottleneck(options.rate_kbps, options.queue_ms),
+        loss_first=options.loss_first,
     )
-    return (Step(0.0, first), *(parse_step(text, first) for text in options.step))
+    steps = (Step(0.0, first), *(parse_step(text, first) for text in options.step))
+    if options.back_rate_kbps is None and options.back_queue_ms is None:
+        return steps, steps
+    rate = options.rate_kbps if options.back_rate_kbps is None else options.back_rate_kbps
+    queue = options.queue_ms if options.back_queue_ms is None else options.back_queue_ms
+    back = _bottleneck(rate, queue)
+    return steps, tuple(Step(step.at, replace(step.impairment, bottleneck=back)) for step in steps)
+
+
+def _bottleneck(kbps: float, milliseconds: float) -> Bottleneck | None:
+    return Bottleneck.lasting(1e3 * kbps, milliseconds / 1e3) if kbps else None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -306,7 +354,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(problem + "\n")
         return 1
     hosts = [new_host(address) for address in ADDRESSES]
-    spare = frozenset(options.spare or {SIP_PORT})
+    spare = frozenset(options.spare or {SIP_PORT, SECOND_SIP_PORT})
     stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stopped.append(number))
@@ -322,7 +370,8 @@ def run(options: argparse.Namespace) -> int:
 
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(options.log.open("w")) if options.log else None
-        wire = Wire((hosts[0][1], hosts[1][1]), steps_of(options), seed=options.seed, spare=spare, log=log)
+        there, back = steps_of(options)
+        wire = Wire((hosts[0][1], hosts[1][1]), there, seed=options.seed, spare=spare, log=log, back=back)
         sys.stdout.write(json.dumps(up) + "\n")
         sys.stdout.flush()
         wire.run(go_on)
