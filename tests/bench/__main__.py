@@ -9,6 +9,7 @@ import sys
 COMMANDS = {
     "ours": "sender.py and receiver.py over the wire, row by row",
     "others": "other people's programs over the same wire",
+    "mouth-to-ear": "from a microphone to a speaker: the delay over virtual sound cards",
     "virtual": "calls in virtual time, beside what is possible",
     "report": "docs/benchmarks.md and its pictures from docs/benchmarks.json",
     "wire": "two hosts joined by a bad wire, to try programs by hand",
@@ -24,7 +25,7 @@ def main() -> int:
     for name, text in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text)
         if name == wanted:  # modules of other commands need not even be importable
-            module = importlib.import_module(f"tests.bench.{name}")
+            module = importlib.import_module(f"tests.bench.{name.replace('-', '_')}")
             module.add_options(sub)
             sub.set_defaults(run=module.run)
     options = parser.parse_args()

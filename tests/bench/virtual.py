@@ -40,7 +40,9 @@ from voip.session import RtpSession
 BLOCK = 0.01
 """Seconds that both devices handle at a time."""
 FEC_MAX = 200e3
-"""Bits per second, the default of --fec-max."""
+"""Bits per second, the least that --fec-max allows by default."""
+FEC_MEDIA_FACTOR = 2.5
+"""Times the media's rate that it allows by default."""
 LATENCY_MAX = 0.5
 """Seconds, the default of --latency-max."""
 HEARD_RATE = 48000
@@ -81,14 +83,15 @@ class TwoWayCall:
         codec: Codec | None = None,
         *,
         fec: bool = True,
+        ptime: float = PTIME,
         lines: Lines | None = None,
         begin: float = 0.0,
     ) -> None:
-        """`codec`: another than the default; without `fec` as with `--fec off`.
+        """`codec`, `ptime`: others than the defaults; without `fec` as with `--fec off`.
 
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
-        near, far = medias(codec=codec or opus(), payload_type=96, ptime=PTIME, fec="flexfec" if fec else None)
+        near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, fec="flexfec" if fec else None)
         self.now = _START + begin
         self.lines = lines or Lines.of(row)
         self.forth = Wire(Path(row.steps, f"{seed} near", line=self.lines.forth))
@@ -98,7 +101,7 @@ class TwoWayCall:
             sample_rate=RATE,
             channels=1,
             rng=random.Random(seed + 3),
-            control=FecController(FEC_MAX, ptime=PTIME) if fec else None,
+            control=FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime) if fec else None,
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
         self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)

@@ -153,6 +153,12 @@ class VirtualSound:
             finally:
                 recorder.terminate()
 
+    def recorder(self, sink: str, output: int) -> subprocess.Popen[bytes]:
+        """Write what a sink plays to a file descriptor, as soon as it does: 16-bit samples, RATE, mono."""
+        form = ["--format=s16le", f"--rate={RATE}", "--channels=1", "--raw"]
+        command = ["parec", f"--device={sink}.monitor", "--latency-msec=5", *form]
+        return subprocess.Popen(command, env=self.environment, stdout=output)
+
     def _start(self, *command: str) -> None:
         null = subprocess.DEVNULL
         self._processes.append(subprocess.Popen(command, env=self.environment, stdin=null, stdout=null, stderr=null))

@@ -88,12 +88,13 @@ class ReceiveStream:
 class SendSettings:
     """How what is captured is sent.
 
-    fec: which repair packets, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s. keys: the
-    DTMF that each peer is sent in the call, "" for none.
+    fec: which repair packets, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s or
+    fec_media_factor times what the media takes, whichever is more. keys: the DTMF that each peer is sent, "" for none.
     """
 
     fec: Pattern | Literal["auto"] | None = None
     fec_max: float = 0.0
+    fec_media_factor: float = 0.0
     keys: str = ""
 
 
@@ -156,11 +157,15 @@ class SendStream:
             channels=source.channels,
             rng=self._rng,
             pattern=None if isinstance(fec, str) else fec,
-            control=FecController(self._settings.fec_max, ptime=media.packet_time) if isinstance(fec, str) else None,
+            control=self._control(media) if isinstance(fec, str) else None,
             on_decision=lambda reason: self._console.say(1, reason),
             dtmf=self._dtmf,
         )
         self._capture.fanout.add(self._stream_id, sender, send)
+
+    def _control(self, media: NegotiatedMedia) -> FecController:
+        settings = self._settings
+        return FecController(settings.fec_max, media_factor=settings.fec_media_factor, ptime=media.packet_time)
 
     def _leave(self, ended: Ended) -> None:  # capture thread
         left, fanout = self._dtmf.left, self._capture.fanout

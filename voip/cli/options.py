@@ -21,6 +21,7 @@ from voip.cli.values import (
     AUTO,
     FecChoice,
     IpNetwork,
+    RepairLimit,
     RtpTarget,
     bit_rate,
     codec_names,
@@ -33,6 +34,7 @@ from voip.cli.values import (
     latency,
     pcm_format,
     ports,
+    repair_limit,
     retry_rule,
     seconds,
     short_time,
@@ -84,7 +86,7 @@ class CommonOptions:
     ptime: float
     fec: Pattern | Literal["auto"] | None
     fec_scheme: str
-    fec_max: float
+    fec_max: RepairLimit
     plain_fec: bool
     """--fec was given: without signalling FEC is sent only then, since the peer cannot say that it supports it."""
     sdp: str | None
@@ -453,10 +455,11 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
     )
     group.add_argument(
         "--fec-max",
-        metavar="BPS",
-        type=bit_rate,
-        default=200e3,
-        help="Upper limit of the bit rate of the repair packets.  [200k]",
+        metavar="BPS|Nx",
+        type=repair_limit,
+        default="2.5x",
+        help="Upper limit of the bit rate of the repair packets; 2x: twice that of the media, but at least 200k.  "
+        "[2.5x]",
     )
 
 

@@ -30,6 +30,10 @@ AUTO: Literal["auto"] = "auto"
 LONG_DELAY = 3.0
 """Seconds above which a delay without a unit is taken for milliseconds, hence for a slip."""
 
+REPAIR_FLOOR = 200e3
+"""Bit/s that repair packets may take in any case where their limit is a multiple of the media's rate: speech at a low
+rate needs more of them than it has packets of its own."""
+
 RTP_SCHEME = "rtp://"
 """How a target without signalling begins."""
 
@@ -92,6 +96,19 @@ def bit_rate(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a bit rate: write 24000 or 24k")
     return float(match[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[match[2]]
+
+
+class RepairLimit(NamedTuple):
+    """What repair packets may take: `rate` in bit/s, or `media_factor` times the media's rate, if that is more."""
+
+    rate: float
+    media_factor: float = 0.0
+
+
+def repair_limit(text: str) -> RepairLimit:
+    """`200k`: a bit rate; `2x`: so many times the media's, or `REPAIR_FLOOR`, whichever is more."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*x", text.strip())
+    return RepairLimit(bit_rate(text)) if match is None else RepairLimit(REPAIR_FLOOR, float(match[1]))
 
 
 def ports(text: str) -> tuple[int, int]:

@@ -176,7 +176,8 @@ def make_streams(
 ) -> AudioStreams:
     """What is played, what is sent, or both."""
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
-    send = SendSettings(fec=options.fec, fec_max=options.fec_max, keys=keys)
+    rate, factor = options.fec_max
+    send = SendSettings(fec=options.fec, fec_max=rate, fec_media_factor=factor, keys=keys)
     return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 

@@ -4,6 +4,7 @@ Sound is an int16 array of shape (samples, channels) everywhere in this package.
 
 pcm         Pcm: the type, its level, channel layout, mixing
 resample    Resampler: from one sample rate to another
+polyphase   the short filter that does it where the rates are in a ratio of small whole numbers
 pitch       the period of a sound
 conceal     Concealer: what fills a gap
 background  the noise into which that fades

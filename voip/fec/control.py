@@ -89,9 +89,12 @@ class FecController:
     if so they return one line that says why.
     """
 
-    def __init__(self, max_rate: float, *, ptime: float = 0.02) -> None:
-        """`max_rate`: bits per second that repair packets may take on the wire, all headers included."""
-        self.max_rate = max_rate
+    def __init__(self, max_rate: float, *, media_factor: float = 0.0, ptime: float = 0.02) -> None:
+        """`max_rate`: bits per second that repair packets may take on the wire, all headers included.
+
+        `media_factor`: they may take so many times what the media packets take, if that is more.
+        """
+        self._max_rate, self._media_factor = max_rate, media_factor
         self._ladder = self._rungs = ladder()
         self._bandwidth: float | None = None
         self._estimator = ChannelEstimator(ptime)
@@ -281,9 +284,9 @@ class FecController:
     @property
     def _allowed_rate(self) -> float:
         """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        if self._bandwidth is None:
-            return self.max_rate
-        return min(self.max_rate, max(0.0, self._bandwidth - self._media_sizes.mean * 8 / self.ptime))
+        media = self._media_sizes.mean * 8 / self.ptime
+        most = max(self._max_rate, self._media_factor * media)
+        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)

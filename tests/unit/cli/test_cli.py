@@ -12,6 +12,7 @@ import pytest
 
 from voip import cli, errors
 from voip.cli.parser import MORE_VARIABLES
+from voip.cli.values import REPAIR_FLOOR, RepairLimit
 from voip.fec import parse_pattern
 from voip.media import Direction
 
@@ -38,7 +39,7 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     assert (options.sip_port, options.media_ports) == (5060, (5000, 5019))
     assert (options.output, options.max_calls, options.once) == ("speaker", 1, False)
     assert options.latency is None
-    assert (options.fec, options.fec_max, options.bitrate) == ("auto", 200_000.0, None)
+    assert (options.fec, options.fec_max, options.bitrate) == ("auto", RepairLimit(200_000.0, 2.5), None)
     assert options.codecs == ("opus", "g722", "pcmu", "pcma", "l16")
 
 
@@ -46,7 +47,12 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     ("text", "value"), [("24000", 24_000.0), ("32k", 32_000.0), ("1.5M", 1_500_000.0), (".5M", 500_000.0)]
 )
 def test_bit_rates_take_units(text: str, value: float) -> None:
-    assert cli.sender_options(["--fec-max", text]).fec_max == value
+    assert cli.sender_options(["--fec-max", text]).fec_max == RepairLimit(value)
+
+
+@pytest.mark.parametrize(("text", "factor"), [("2x", 2.0), (".5x", 0.5), ("1.25 x", 1.25)])
+def test_repair_packets_may_take_a_multiple_of_the_media(text: str, factor: float) -> None:
+    assert cli.sender_options(["--fec-max", text]).fec_max == RepairLimit(REPAIR_FLOOR, factor)
 
 
 def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
@@ -66,7 +72,7 @@ def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: ob
     assert options.fec == used
     assert settings.capabilities.fec is (used is not None)
     assert settings.capabilities.repair_packets == packets
-    assert options.fec_max == 200_000.0
+    assert options.fec_max == RepairLimit(200_000.0, 2.5)
 
 
 def test_the_bit_rate_reaches_the_codec() -> None:
@@ -97,6 +103,9 @@ def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[s
         ["--codec", "mp3"],
         ["--fec", "many"],
         ["--fec-max", "much"],
+        ["--fec-max", "x"],
+        ["--fec-max", "-2x"],
+        ["--fec-max", "2kx"],
         ["--bitrate", "5k"],
         ["--bitrate", "600k"],
         ["--bitrate", "-1"],
