@@ -9,13 +9,14 @@ Payload formats are in `voip.codecs`; `voip.session` decides which packets of a 
 
 from voip.rtp.packet import MAX_DATAGRAM, RtpPacket, is_rtcp, unwrap
 from voip.rtp.packetizer import Packetizer
-from voip.rtp.reception import MAX_DROPOUT, MAX_MISORDER, MAX_REPAIR_REACH, ReceptionStats
+from voip.rtp.reception import MAX_DROPOUT, MAX_MISORDER, MAX_REPAIR_REACH, RECEIPT_THINNING, ReceptionStats
 
 __all__ = [
     "MAX_DATAGRAM",
     "MAX_DROPOUT",
     "MAX_MISORDER",
     "MAX_REPAIR_REACH",
+    "RECEIPT_THINNING",
     "Packetizer",
     "ReceptionStats",
     "RtpPacket",

@@ -1,0 +1,245 @@
+"""How much may be sent over a path that may be full (RFC 8083, RFC 8085 section 3.1; requirements: RFC 8836).
+
+A queue that grows says that the line is full, before it drops anything. Then at once so much less is sent that it runs
+empty; from there the rate goes up in small steps, which repair packets fill: they are the surplus, and if they are
+lost nothing is missing. Loss without a queue is not the line's, and for FEC to answer.
+
+    OPEN       nothing is known to be full: no limit
+    DRAINING   the queue is being emptied                       OPEN | HOLDING | RISING -> DRAINING: the queue is long
+    HOLDING    it is empty, and stays so for a while            DRAINING -> HOLDING: it is empty
+    RISING     more is tried, step by step                      HOLDING -> RISING: it was held for long enough
+    SHARING    the queue is another's, and does not empty       DRAINING -> SHARING: less of ours does not shorten it
+               whatever we send: a fair share is taken          SHARING -> HOLDING: it is gone
+
+RISING goes back to OPEN when nothing has been full for REOPEN_AFTER.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from voip.congestion.breaker import CircuitBreaker
+from voip.congestion.queue import Passage, QueueEstimator
+from voip.stats import PathReport
+
+FULL = 0.080
+"""Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
+EMPTY = 0.040
+"""Seconds of queue that are none."""
+DRAIN = 0.6
+"""Share of what the line carried that is sent while its queue is emptied."""
+KEEP = 0.85
+"""Share of what the line carried that is sent then."""
+HOLD_SECONDS, MAX_HOLD_SECONDS = 8.0, 64.0
+"""Seconds at that rate before more is tried: doubled each time that it proved too much, up to the second number."""
+RISE_EVERY = 2.0
+"""Seconds from one step up to the next: two or three reports tell what the last one did."""
+RISE = 1.08
+"""Factor of a step up."""
+REOPEN_AFTER = 90.0
+"""Seconds after the queue was last long at which the line is taken for another one."""
+STUCK_SECONDS = 4.0
+"""Seconds of draining after which a queue that has not become shorter is another's."""
+SHORTER = 0.7
+"""Factor on the length of a queue that is shorter."""
+SHARE = 60_000.0
+"""Bit/s that are a fair share beside others on a full line: Opus as it starts, and a light pattern of repair packets."""
+MIN_REPORT_SECONDS = 0.1
+"""Two reports closer to each other than this, as an early one may be, are one."""
+MEAN_PACKETS = 50
+"""Packets whose mean size counts: one second of them."""
+
+
+class State(Enum):
+    """What the controller does; the module's docstring has the transitions."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    HOLDING = "holding"
+    RISING = "rising"
+    SHARING = "sharing"
+
+
+@dataclass(frozen=True)
+class Congestion:
+    """For reports: the most that may be sent in bit/s, None without a limit; seconds of queue, as last reported and the
+    most; how often the line was full; whether it is full now, so that what it drops is no loss of the path's own."""
+
+    limit: float | None = None
+    queue: float | None = None
+    queue_max: float | None = None
+    times_full: int = 0
+    full: bool = False
+
+
+class RateController:
+    """The most that a stream and its repair packets may send: `limit`, bit/s with all headers; None: no limit.
+
+    `sent` for every packet, `report` for every report: it returns one line that says what has changed and why.
+    """
+
+    def __init__(self, floor: float = 25_000.0) -> None:
+        """`floor`: bit/s below which the stream cannot go."""
+        self.ended = False
+        """Whether RFC 8083 demands that nothing more is sent."""
+        self._floor = floor
+        self._queue = QueueEstimator()
+        self._breaker = CircuitBreaker()
+        self._state = State.OPEN
+        self._capacity = math.inf  # bit/s that came through when the line was full
+        self._limit = math.inf
+        self._since = 0.0  # when this state began
+        self._began = 0.0  # seconds of queue then
+        self._full_at = -math.inf
+        self._hold = HOLD_SECONDS
+        self._stepped_at = 0.0
+        self._reported_at: float | None = None
+        self._sizes: deque[int] = deque(maxlen=MEAN_PACKETS)
+        self._now: Congestion = Congestion()
+
+    @property
+    def limit(self) -> float | None:
+        """Bit/s, all headers included."""
+        limit = min(self._limit, max(self._floor, self._breaker.line))
+        return None if math.isinf(limit) else limit
+
+    @property
+    def figures(self) -> Congestion:
+        """As of the last report."""
+        return self._now
+
+    def set_floor(self, floor: float) -> None:
+        """The least that the stream can send is another now."""
+        self._floor = floor
+
+    def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
+        """A packet goes out; `size` in bytes, all headers included."""
+        self._queue.sent(number, size, now, repair=repair)
+        self._sizes.append(size)
+
+    def report(self, report: PathReport) -> str | None:
+        """A report of the peer has come."""
+        before = self.limit
+        self._watch_line(report)
+        if self._reported_at is not None and report.at - self._reported_at < MIN_REPORT_SECONDS:
+            return None
+        passage = self._passage(report)
+        self._reported_at = report.at
+        if passage is None:
+            return None
+        state = self._state
+        self._step(passage, report.at)
+        self._note(passage)
+        after = self.limit
+        if after == before and state is self._state:
+            return None
+        return self._line(passage, before, after)
+
+    def _passage(self, report: PathReport) -> Passage | None:
+        if report.receipts:
+            return self._queue.receipts(report.receipts, report.fraction_lost, report.at)
+        return None if report.rtt is None else self._queue.round_trip(report.rtt, report.at)
+
+    def _step(self, passage: Passage, now: float) -> None:
+        """The transition that this report makes, if any."""
+        full = passage.end > FULL and passage.end > passage.begin * SHORTER
+        if self._state is State.DRAINING:
+            self._drain(passage, now)
+        elif self._state is State.SHARING:
+            if passage.end < EMPTY:
+                self._enter(State.HOLDING, passage, now)
+        elif full:
+            self._cut(passage, now)
+        elif self._state is State.HOLDING and now - self._since >= self._hold:
+            self._enter(State.RISING, passage, now)
+            self._rise(now)
+        elif self._state is State.RISING and now - self._stepped_at >= RISE_EVERY and passage.end < EMPTY:
+            self._rise(now)
+
+    def _cut(self, passage: Passage, now: float) -> None:
+        """The line is full: send so little that its queue runs empty."""
+        if self._state in (State.HOLDING, State.RISING):
+            self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
+        self._capacity = passage.rate if passage.rate is not None else KEEP * min(self._limit, self._sending)
+        self._enter(State.DRAINING, passage, now)
+        self._limit = max(self._floor, DRAIN * self._capacity)
+
+    def _drain(self, passage: Passage, now: float) -> None:
+        if passage.end < EMPTY:
+            self._enter(State.HOLDING, passage, now)
+            self._limit = max(self._floor, KEEP * self._capacity)
+        elif now - self._since >= STUCK_SECONDS:
+            if passage.end > SHORTER * self._began and self._limit < KEEP * self._capacity:
+                self._enter(State.SHARING, passage, now)
+                self._limit = max(self._floor, SHARE)
+                self._queue.rebase(passage.end)
+            else:
+                self._since, self._began = now, passage.end
+
+    def _rise(self, now: float) -> None:
+        self._stepped_at = now
+        self._limit *= RISE
+        if now - self._full_at > REOPEN_AFTER:
+            self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
+
+    def _enter(self, state: State, passage: Passage, now: float) -> None:
+        self._state, self._since, self._began = state, now, passage.end
+        if state is State.DRAINING:
+            self._full_at = now
+
+    @property
+    def _mean_size(self) -> float:
+        return sum(self._sizes) / max(1, len(self._sizes))
+
+    @property
+    def _sending(self) -> float:
+        return self._floor
+
+    def _watch_line(self, report: PathReport) -> None:
+        """RFC 8083: never beyond the line; and an end, where even the least is beyond it."""
+        if report.rtt is None:
+            return
+        self._breaker.report(report.at, report.fraction_lost, report.rtt, self._mean_size)
+        self.ended = self.ended or self._breaker.trips(report.at, self._floor)
+
+    def _note(self, passage: Passage) -> None:
+        waited = max(0.0, passage.end)
+        before = self._now
+        full = self._state is State.DRAINING
+        self._now = Congestion(
+            limit=self.limit,
+            queue=waited,
+            queue_max=max(waited, before.queue_max or 0.0),
+            times_full=before.times_full + (full and not before.full),
+            full=full,
+        )
+
+    def _line(self, passage: Passage, before: float | None, after: float | None) -> str:
+        queue = f"queue {1e3 * max(0.0, passage.end):.0f} ms"
+        reason = {
+            State.OPEN: "the line has not been full for a while",
+            State.DRAINING: f"the line is full, {queue}",
+            State.HOLDING: f"the line is free, {queue}",
+            State.RISING: f"trying more, {queue}",
+            State.SHARING: f"others keep the line full, {queue}",
+        }[self._state]
+        most = "no limit" if after is None else f"at most {after / 1e3:.0f} kbit/s"
+        return f"rate {most}: {reason}"
+
+
+def media_rate(limit: float | None, full: int, header: float, packets: float, least: int) -> int:
+    """Bit/s to encode at so that, with `header` bytes on each of so many `packets` a second, the limit is kept.
+
+    From `full` down to `least`, in the steps of STEPS."""
+    if limit is None:
+        return full
+    room = limit - 8 * header * packets
+    steps = sorted({full, *(step for step in STEPS if step < full)}, reverse=True)
+    return next((step for step in steps if step <= room), max(least, steps[-1]))
+
+
+STEPS = (24_000, 20_000, 16_000, 12_000, 9_000)
+"""Bit/s of Opus: speech at 16 kHz has PESQ 4.47, -, 4.21, 3.79 and 2.95 (no loss; `python -m tools.measure_codecs`)."""
