@@ -32,7 +32,8 @@ from pathlib import Path as FilePath
 from typing import Any, TextIO
 
 from tests.bench.rows import Row, find
-from tests.support.network import Bottleneck, Impairment, Path, Step
+from tests.support.bottleneck import Bottleneck
+from tests.support.network import Impairment, Path, Step
 
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 """Of near, where the sender is, and far."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.support.bottleneck import DropTail, QueueRecord
 from tests.support.negotiated import negotiated
 from tests.support.network import Impairment, Path, Wire
 from voip.audio import AudioReceiver, AudioSender, Digit
@@ -39,11 +40,12 @@ class Link:
         *,
         drop: Callable[[RtpPacket], bool] | None = None,
         seed: int = 1,
+        line: DropTail | None = None,
         **impairment: float,
     ) -> None:
-        """`impairment`: fields of `network.Impairment`."""
-        path = Path(Impairment(**impairment), settled=False, rng=random.Random(seed))  # type: ignore[arg-type]
-        self.wire = Wire(path)
+        """`impairment`: fields of `network.Impairment`. `line`: a bottleneck."""
+        fields = Impairment(**impairment)  # type: ignore[arg-type]
+        self.wire = Wire(Path(fields, settled=False, rng=random.Random(seed), line=line))
         self.drop = drop
         self.lost = 0
         """Media packets that never came out."""
@@ -53,6 +55,11 @@ class Link:
     @property
     def impairment(self) -> Impairment:
         return self.wire.path.impairment
+
+    @property
+    def queue(self) -> QueueRecord:
+        """What the packets met at the bottleneck."""
+        return self.wire.path.queue
 
     @property
     def ip_bytes(self) -> int:

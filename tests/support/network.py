@@ -7,8 +7,8 @@
 `Impairment` says what happens to packets, `Path` decides the fate of each one, `Wire` also carries them. Everything
 comes from the seed: the same packets at the same times meet the same fate. A packet passes, in this order,
 
-    bottleneck    a link of few bits per second with a queue; what finds the queue full is lost (drop-tail)
-    losses        independent ones, bursts counted in packets (Gilbert), or outages in time
+    bottleneck    a link of few bits per second with a queue; what finds the queue full is lost (`bottleneck.DropTail`)
+    losses        independent ones, bursts counted in packets (Gilbert), or outages in time; or before the bottleneck
     duplication   a second copy, with a delay of its own
     delay         a fixed one, an exponential one on top (jitter), with or without overtaking
 
@@ -25,30 +25,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tests.support.bottleneck import Bottleneck, CrossTraffic, DropTail, QueueRecord
 from voip.ip import IP_UDP_HEADER
 
 DELAY = 0.02
 """Seconds that a packet takes by default: a path within one country."""
-_ROUNDING = 1e-6  # bytes: sums of times are not exact
 
 
 # --- what happens to packets ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Bottleneck:
-    """A link of `rate` bits per second. Packets that do not fit into a queue of `queue` bytes are dropped.
-
-    The packet that is being transmitted counts with the bytes that are not yet out; an idle link takes any packet.
-    """
-
-    rate: float
-    queue: float
-
-    @classmethod
-    def lasting(cls, rate: float, seconds: float) -> Bottleneck:
-        """A queue given by the longest time that a packet may spend in it."""
-        return cls(rate, rate * seconds / 8)
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class Impairment:
     Losses are independent; or come in Gilbert bursts of `burst` packets on average; or with `outage` in time: nothing
     passes in bad periods of that mean length (exponential). `loss` is the long-run share of each. `jitter` is the mean
     of an exponential delay on top of `delay`, drawn for each packet alone; without `reorder` a packet waits for the
-    one before it.
+    one before it. With `loss_first` packets are lost before they come to the bottleneck, not after it.
     """
 
     loss: float = 0.0
@@ -69,6 +53,7 @@ class Impairment:
     reorder: bool = True
     duplicate: float = 0.0
     bottleneck: Bottleneck | None = None
+    loss_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +143,13 @@ def losses(impairment: Impairment, rng: random.Random, *, settled: bool = False)
 # --- one direction ----------------------------------------------------------------------------------------------------
 
 
+def line_of(steps: Sequence[Step], beside: Sequence[CrossTraffic] = ()) -> DropTail | None:
+    """The bottleneck that a schedule has; None: it never has one. `beside`: what else uses it."""
+    if all(step.impairment.bottleneck is None for step in steps):
+        return None
+    return DropTail([(step.at, step.impairment.bottleneck) for step in steps], beside=beside)
+
+
 class Path:
     """One direction: when each packet comes out of it, if it does. It carries nothing itself."""
 
@@ -168,11 +160,13 @@ class Path:
         *,
         settled: bool = True,
         rng: random.Random | None = None,
+        line: DropTail | None = None,
     ) -> None:
         """`steps`: what holds all the time, or a schedule whose time begins with `start`. `settled` as in `Gilbert`.
 
         Losses and delays have random numbers of their own, so that other delays do not change what is lost; unless
-        both are to be drawn from one `rng`, in the order of the packets.
+        both are to be drawn from one `rng`, in the order of the packets. `line`: a bottleneck that is shared with
+        others, in place of those of the steps.
         """
         if isinstance(steps, Impairment):
             steps = [Step(0.0, steps)]
@@ -182,7 +176,10 @@ class Path:
         self._settled = settled
         self._begin: float | None = None
         self._latest = 0.0
-        self._busy_until = 0.0
+        self.line = line or line_of(self._steps)
+        """The bottleneck of this path; None: there is none at any time."""
+        self.queue = QueueRecord()
+        """What this path's packets met there."""
         self.impairment: Impairment
         self._use(self._steps.pop(0).impairment)
 
@@ -190,9 +187,13 @@ class Path:
         """The steps count from `now` on; the first call decides."""
         if self._begin is None:
             self._begin = now
+            if self.line is not None:
+                self.line.start(now)
 
     def change(self, **changes: float) -> None:
-        """From now on these fields of the impairment are others."""
+        """From now on these fields of the impairment are others; ValueError for the bottleneck, which steps change."""
+        if "bottleneck" in changes:
+            raise ValueError("a bottleneck changes by steps, as packets in its queue have been told their time")
         impairment = replace(self.impairment, **changes)  # type: ignore[arg-type]
         if changes.keys() & {"loss", "burst", "outage"}:
             self._use(impairment)
@@ -207,12 +208,15 @@ class Path:
         self._advance(now)
         if spared:
             return [now + self.impairment.delay]
-        if self.impairment.bottleneck is not None:
-            sent = self._transmitted(self.impairment.bottleneck, size, now)
+        first = self.impairment.loss_first
+        if first and self.lost(now):
+            return []
+        if self.line is not None:
+            sent = self.line.transmit(now, size, self.queue)
             if sent is None:
                 return []
             now = sent
-        return [] if self.lost(now) else self.copies(now)
+        return [] if not first and self.lost(now) else self.copies(now)
 
     def lost(self, now: float) -> bool:
         """Whether the losses take the next packet; the first half of `departures` without a bottleneck."""
@@ -223,14 +227,6 @@ class Path:
         duplicate = self.impairment.duplicate
         count = 1 + (duplicate > 0.0 and self._delay_rng.random() < duplicate)
         return [self._out(now) for _ in range(count)]
-
-    def _transmitted(self, bottleneck: Bottleneck, size: int, now: float) -> float | None:
-        """When the last bit of a packet has left the bottleneck; None: the queue was full."""
-        backlog = max(0.0, self._busy_until - now) * bottleneck.rate / 8
-        if backlog > 0.0 and backlog + size > bottleneck.queue + _ROUNDING:
-            return None
-        self._busy_until = max(now, self._busy_until) + 8 * size / bottleneck.rate
-        return self._busy_until
 
     def _out(self, now: float) -> float:
         out = now + self.impairment.delay

@@ -30,8 +30,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
 
+from tests.support.bottleneck import Bottleneck
 from tests.support.mutation import mutated
-from tests.support.network import Bottleneck, Impairment, Path
+from tests.support.network import Impairment, Path
 from voip.ip import IP_UDP_HEADER
 
 ROOT = FilePath(__file__).resolve().parents[2]

@@ -6,7 +6,8 @@ import statistics
 
 import pytest
 
-from tests.support.network import Bottleneck, Gilbert, Impairment, Independent, Outages, Path, Step, Wire
+from tests.support.bottleneck import Bottleneck
+from tests.support.network import Gilbert, Impairment, Independent, Outages, Path, Step, Wire
 
 PTIME = 0.02
 MANY = 60_000
