@@ -57,6 +57,23 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class Congestion:
+    """What a full line makes of a stream: the most that may be sent in bit/s with all headers, None without a limit;
+    seconds that packets waited in a queue on the path, by the newest report and at most; how often the line was full.
+
+    `full`: it is now, so that what it drops is no loss of the path's own. `ended`: RFC 8083 demands that nothing more
+    is sent.
+    """
+
+    limit: float | None = None
+    queue: float | None = None
+    queue_max: float | None = None
+    times_full: int = 0
+    full: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class SenderStats:
     """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too).
 
@@ -83,6 +100,7 @@ class SenderStats:
     fec_timestamp: int | None = None
     fec_timestamp_at: float | None = None
     levels: Levels = Levels()
+    congestion: Congestion = Congestion()
 
 
 @dataclass(frozen=True)

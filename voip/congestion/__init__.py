@@ -8,7 +8,7 @@ CircuitBreaker    the line of RFC 8083 that no stream may cross for long
 from __future__ import annotations
 
 from voip.congestion.breaker import CircuitBreaker, allowed_rate
-from voip.congestion.control import Congestion, RateController, media_rate
+from voip.congestion.control import RateController, media_rate
 from voip.congestion.queue import QueueEstimator
 
-__all__ = ["CircuitBreaker", "Congestion", "QueueEstimator", "RateController", "allowed_rate", "media_rate"]
+__all__ = ["CircuitBreaker", "QueueEstimator", "RateController", "allowed_rate", "media_rate"]

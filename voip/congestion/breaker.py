@@ -1,6 +1,6 @@
 """The circuit breaker for congestion (RFC 8083 section 4.3): what TCP would send on this path, times ten, is the most.
 
-    X = s / (Tr * sqrt(2 p / 3))        bytes/s of a TCP connection: packets of s bytes, round trip Tr, share p lost
+X = s / (Tr * sqrt(2 p / 3))        bytes/s of a TCP connection: packets of s bytes, round trip Tr, share p lost
 """
 
 from __future__ import annotations

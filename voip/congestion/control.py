@@ -11,19 +11,19 @@ lost nothing is missing. Loss without a queue is not the line's, and for FEC to 
     SHARING    the queue is another's, and does not empty       DRAINING -> SHARING: less of ours does not shorten it
                whatever we send: a fair share is taken          SHARING -> HOLDING: it is gone
 
-RISING goes back to OPEN when nothing has been full for REOPEN_AFTER.
+A queue that keeps its length in SHARING is none: the path has become longer (SHARING -> OPEN). RISING goes back to OPEN
+when nothing has been full for REOPEN_AFTER.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
 from voip.congestion.queue import Passage, QueueEstimator
-from voip.stats import PathReport
+from voip.stats import Congestion, PathReport
 
 FULL = 0.080
 """Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
@@ -39,16 +39,22 @@ RISE_EVERY = 2.0
 """Seconds from one step up to the next: two or three reports tell what the last one did."""
 RISE = 1.08
 """Factor of a step up."""
+USED = 0.85
+"""Share of the limit that has to be used before it is raised."""
 REOPEN_AFTER = 90.0
 """Seconds after the queue was last long at which the line is taken for another one."""
 STUCK_SECONDS = 4.0
 """Seconds of draining after which a queue that has not become shorter is another's."""
 SHORTER = 0.7
 """Factor on the length of a queue that is shorter."""
+STEADY_SECONDS, STEADY = 10.0, 0.025
+"""Seconds for which a queue that is another's would change its length by more than so many seconds."""
 SHARE = 60_000.0
-"""Bit/s that are a fair share beside others on a full line: Opus as it starts, and a light pattern of repair packets."""
+"""Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
 MIN_REPORT_SECONDS = 0.1
 """Two reports closer to each other than this, as an early one may be, are one."""
+STEPS = (24_000, 20_000, 16_000, 12_000, 9_000)
+"""Bit/s of Opus: speech at 16 kHz has PESQ 4.47, -, 4.21, 3.79 and 2.95 (no loss; `python -m tools.measure_codecs`)."""
 MEAN_PACKETS = 50
 """Packets whose mean size counts: one second of them."""
 
@@ -63,18 +69,6 @@ class State(Enum):
     SHARING = "sharing"
 
 
-@dataclass(frozen=True)
-class Congestion:
-    """For reports: the most that may be sent in bit/s, None without a limit; seconds of queue, as last reported and the
-    most; how often the line was full; whether it is full now, so that what it drops is no loss of the path's own."""
-
-    limit: float | None = None
-    queue: float | None = None
-    queue_max: float | None = None
-    times_full: int = 0
-    full: bool = False
-
-
 class RateController:
     """The most that a stream and its repair packets may send: `limit`, bit/s with all headers; None: no limit.
 
@@ -83,8 +77,7 @@ class RateController:
 
     def __init__(self, floor: float = 25_000.0) -> None:
         """`floor`: bit/s below which the stream cannot go."""
-        self.ended = False
-        """Whether RFC 8083 demands that nothing more is sent."""
+        self._ended = False
         self._floor = floor
         self._queue = QueueEstimator()
         self._breaker = CircuitBreaker()
@@ -93,10 +86,12 @@ class RateController:
         self._limit = math.inf
         self._since = 0.0  # when this state began
         self._began = 0.0  # seconds of queue then
+        self._range = (0.0, 0.0)  # of the length of the queue since
         self._full_at = -math.inf
         self._hold = HOLD_SECONDS
         self._stepped_at = 0.0
         self._reported_at: float | None = None
+        self._bytes = 0  # sent since that report
         self._sizes: deque[int] = deque(maxlen=MEAN_PACKETS)
         self._now: Congestion = Congestion()
 
@@ -119,6 +114,7 @@ class RateController:
         """A packet goes out; `size` in bytes, all headers included."""
         self._queue.sent(number, size, now, repair=repair)
         self._sizes.append(size)
+        self._bytes += size
 
     def report(self, report: PathReport) -> str | None:
         """A report of the peer has come."""
@@ -126,31 +122,22 @@ class RateController:
         self._watch_line(report)
         if self._reported_at is not None and report.at - self._reported_at < MIN_REPORT_SECONDS:
             return None
-        passage = self._passage(report)
-        self._reported_at = report.at
-        if passage is None:
+        passage, state = self._queue.report(report), self._state
+        if passage is not None:
+            self._step(passage, report.at)
+            self._note(passage)
+        self._reported_at, self._bytes = report.at, 0
+        if passage is None or (self.limit == before and state is self._state):
             return None
-        state = self._state
-        self._step(passage, report.at)
-        self._note(passage)
-        after = self.limit
-        if after == before and state is self._state:
-            return None
-        return self._line(passage, before, after)
-
-    def _passage(self, report: PathReport) -> Passage | None:
-        if report.receipts:
-            return self._queue.receipts(report.receipts, report.fraction_lost, report.at)
-        return None if report.rtt is None else self._queue.round_trip(report.rtt, report.at)
+        return self._line(passage)
 
     def _step(self, passage: Passage, now: float) -> None:
         """The transition that this report makes, if any."""
-        full = passage.end > FULL and passage.end > passage.begin * SHORTER
+        full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
-            if passage.end < EMPTY:
-                self._enter(State.HOLDING, passage, now)
+            self._share(passage, now)
         elif full:
             self._cut(passage, now)
         elif self._state is State.HOLDING and now - self._since >= self._hold:
@@ -159,15 +146,24 @@ class RateController:
         elif self._state is State.RISING and now - self._stepped_at >= RISE_EVERY and passage.end < EMPTY:
             self._rise(now)
 
+    def _sending(self, now: float) -> float:
+        """Bit/s that were sent since the last report."""
+        return 8 * self._bytes / max(MIN_REPORT_SECONDS, now - (self._reported_at or now - 1.0))
+
     def _cut(self, passage: Passage, now: float) -> None:
         """The line is full: send so little that its queue runs empty."""
         if self._state in (State.HOLDING, State.RISING):
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
-        self._capacity = passage.rate if passage.rate is not None else KEEP * min(self._limit, self._sending)
+        self._capacity = passage.rate if passage.rate is not None else KEEP * self._sending(now)
         self._enter(State.DRAINING, passage, now)
         self._limit = max(self._floor, DRAIN * self._capacity)
 
     def _drain(self, passage: Passage, now: float) -> None:
+        if (
+            passage.end >= EMPTY and passage.rate is not None
+        ):  # what leaves a queue without drops is what the line carries
+            self._capacity = min(self._capacity, passage.rate)
+            self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
             self._limit = max(self._floor, KEEP * self._capacity)
@@ -175,18 +171,30 @@ class RateController:
             if passage.end > SHORTER * self._began and self._limit < KEEP * self._capacity:
                 self._enter(State.SHARING, passage, now)
                 self._limit = max(self._floor, SHARE)
-                self._queue.rebase(passage.end)
             else:
                 self._since, self._began = now, passage.end
 
+    def _share(self, passage: Passage, now: float) -> None:
+        least, most = self._range = min(self._range[0], passage.end), max(self._range[1], passage.end)
+        if passage.end < EMPTY:
+            self._enter(State.HOLDING, passage, now)
+        elif now - self._since >= STEADY_SECONDS:
+            if most - least < STEADY:
+                self._queue.rebase(least)
+                self._state, self._limit = State.OPEN, math.inf
+            else:
+                self._since, self._range = now, (passage.end, passage.end)
+
     def _rise(self, now: float) -> None:
         self._stepped_at = now
-        self._limit *= RISE
+        if self._sending(now) > USED * self._limit:
+            self._limit *= RISE
         if now - self._full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
     def _enter(self, state: State, passage: Passage, now: float) -> None:
         self._state, self._since, self._began = state, now, passage.end
+        self._range = (passage.end, passage.end)
         if state is State.DRAINING:
             self._full_at = now
 
@@ -194,16 +202,12 @@ class RateController:
     def _mean_size(self) -> float:
         return sum(self._sizes) / max(1, len(self._sizes))
 
-    @property
-    def _sending(self) -> float:
-        return self._floor
-
     def _watch_line(self, report: PathReport) -> None:
         """RFC 8083: never beyond the line; and an end, where even the least is beyond it."""
         if report.rtt is None:
             return
         self._breaker.report(report.at, report.fraction_lost, report.rtt, self._mean_size)
-        self.ended = self.ended or self._breaker.trips(report.at, self._floor)
+        self._ended = self._ended or self._breaker.trips(report.at, self._floor)
 
     def _note(self, passage: Passage) -> None:
         waited = max(0.0, passage.end)
@@ -215,9 +219,10 @@ class RateController:
             queue_max=max(waited, before.queue_max or 0.0),
             times_full=before.times_full + (full and not before.full),
             full=full,
+            ended=self._ended,
         )
 
-    def _line(self, passage: Passage, before: float | None, after: float | None) -> str:
+    def _line(self, passage: Passage) -> str:
         queue = f"queue {1e3 * max(0.0, passage.end):.0f} ms"
         reason = {
             State.OPEN: "the line has not been full for a while",
@@ -226,20 +231,16 @@ class RateController:
             State.RISING: f"trying more, {queue}",
             State.SHARING: f"others keep the line full, {queue}",
         }[self._state]
-        most = "no limit" if after is None else f"at most {after / 1e3:.0f} kbit/s"
+        limit = self.limit
+        most = "no limit" if limit is None else f"at most {limit / 1e3:.0f} kbit/s"
         return f"rate {most}: {reason}"
 
 
-def media_rate(limit: float | None, full: int, header: float, packets: float, least: int) -> int:
-    """Bit/s to encode at so that, with `header` bytes on each of so many `packets` a second, the limit is kept.
-
-    From `full` down to `least`, in the steps of STEPS."""
+def media_rate(limit: float | None, full: int, header: float, packets: float) -> int:
+    """Bit/s to encode at so that, with `header` bytes on each of so many `packets` a second, the limit is kept: `full`
+    or one of STEPS, the least of them if none is low enough."""
     if limit is None:
         return full
     room = limit - 8 * header * packets
     steps = sorted({full, *(step for step in STEPS if step < full)}, reverse=True)
-    return next((step for step in steps if step <= room), max(least, steps[-1]))
-
-
-STEPS = (24_000, 20_000, 16_000, 12_000, 9_000)
-"""Bit/s of Opus: speech at 16 kHz has PESQ 4.47, -, 4.21, 3.79 and 2.95 (no loss; `python -m tools.measure_codecs`)."""
+    return next((step for step in steps if step <= room), steps[-1])

@@ -442,8 +442,7 @@ def test_a_peer_that_agrees_to_repair_packets_later_gets_what_the_reports_ask_fo
     source = adaptive_sender(agreed_media(), [])
     talk_plain(source)
     source.update(agreed_media(fec="4"))
-    assert source._control is not None
-    assert source._fec.pattern == source._control.pattern
+    assert source._fec.pattern == source._steering.pattern
     assert str(source._fec.pattern) != START_PATTERN
 
 

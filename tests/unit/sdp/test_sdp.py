@@ -152,8 +152,10 @@ def test_sender_and_receiver_agree_on_all_that_both_know() -> None:
     assert sender.remote == ("192.0.2.2", 5000)
     assert receiver.remote == ("192.0.2.1", 5002)
     assert sender.rtcp_mux is receiver.rtcp_mux is True
-    assert sender.rtcp_xr == receiver.rtcp_xr == ExtendedReports(
-        loss_rle=True, receipts=True, round_trip="all", metrics=True
+    assert (
+        sender.rtcp_xr
+        == receiver.rtcp_xr
+        == ExtendedReports(loss_rle=True, receipts=True, round_trip="all", metrics=True)
     )
     assert (receiver.remote_ssrc, receiver.remote_fec_ssrc) == (sender.ssrc, sender.fec_ssrc)
     assert (sender.remote_ssrc, sender.remote_fec_ssrc) == (None, None)
