@@ -4,12 +4,13 @@ A queue that grows says that the line is full, before it drops anything. Then at
 empty; from there the rate goes up in small steps, which repair packets fill: they are the surplus, and if they are
 lost nothing is missing. Loss without a queue is not the line's, and for FEC to answer.
 
-    OPEN       nothing is known to be full: no limit
+    OPEN       nothing is known to be full: a step beyond what has come through
     DRAINING   the queue is being emptied                       OPEN | HOLDING | RISING -> DRAINING: the queue is long
     HOLDING    it is empty, and stays so for a while            DRAINING -> HOLDING: it is empty
     RISING     more is tried, step by step                      HOLDING -> RISING: it was held for long enough
-    SHARING    the queue is another's, and does not empty       DRAINING -> SHARING: less of ours does not shorten it
-               whatever we send: a fair share is taken          SHARING -> HOLDING: it is gone
+    SHARING    the queue is another's, and does not empty       DRAINING -> SHARING: less of ours does not shorten it,
+               whatever we send: a fair share is taken          or did not lately; SHARING -> HOLDING: it is gone;
+                                                                SHARING -> DRAINING: not even that comes through
 
 A queue that keeps its length in SHARING is none: the path has become longer (SHARING -> OPEN). RISING goes back to OPEN
 when nothing has been full for REOPEN_AFTER.
@@ -43,10 +44,24 @@ USED = 0.85
 """Share of the limit that has to be used before it is raised."""
 REOPEN_AFTER = 90.0
 """Seconds after the queue was last long at which the line is taken for another one."""
-STUCK_SECONDS = 4.0
-"""Seconds of draining after which a queue that has not become shorter is another's."""
-SHORTER = 0.7
-"""Factor on the length of a queue that is shorter."""
+STUCK_SECONDS, SHORTER = 0.7, 0.7
+"""Seconds of draining after which a queue of our own is shorter by this factor, if less is sent than came through."""
+STUCK_AT_FLOOR, SHORTER_AT_FLOOR = 3.0, 0.95
+"""The same where nothing less can be sent, and all of that comes through: only a line as slow as that empties so
+slowly."""
+DRAIN_SECONDS = 10.0
+"""Seconds after which draining is looked at anew."""
+OTHERS_SECONDS = 30.0
+"""Seconds for which others are remembered who kept the line full."""
+OURS_SECONDS, OURS = 60.0, 0.15
+"""Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
+others would have made room for it."""
+RAMP = 1.6
+"""Times of what came through without a queue that may be sent, before the line was ever full."""
+MAX_LOSS = 0.5
+"""Share lost without a queue that is believed."""
+SLOWLY = 0.2
+"""Weight of the newest report in the loss that the path has without a queue."""
 STEADY_SECONDS, STEADY = 10.0, 0.025
 """Seconds for which a queue that is another's would change its length by more than so many seconds."""
 SHARE = 60_000.0
@@ -85,9 +100,11 @@ class RateController:
         self._capacity = math.inf  # bit/s that came through when the line was full
         self._limit = math.inf
         self._since = 0.0  # when this state began
-        self._began = 0.0  # seconds of queue then
+        self._began = 0.0  # seconds of queue that the first packets sent since then met
+        self._came = 0.0  # bit/s that came through when the line was last found full
         self._range = (0.0, 0.0)  # of the length of the queue since
-        self._full_at = -math.inf
+        self._full_at = self._others_at = self._ours_at = -math.inf
+        self._proven = self._loss = 0.0  # bit/s that came through, and share lost, without a queue
         self._hold = HOLD_SECONDS
         self._stepped_at = 0.0
         self._reported_at: float | None = None
@@ -99,6 +116,8 @@ class RateController:
     def limit(self) -> float | None:
         """Bit/s, all headers included."""
         limit = min(self._limit, max(self._floor, self._breaker.line))
+        if self._state is State.OPEN and self._proven:
+            limit = min(limit, RAMP * self._proven)
         return None if math.isinf(limit) else limit
 
     @property
@@ -124,20 +143,27 @@ class RateController:
             return None
         passage, state = self._queue.report(report), self._state
         if passage is not None:
-            self._step(passage, report.at)
+            self._learn(passage, report)
+            self._step(passage, report.fraction_lost, report.at)
             self._note(passage)
         self._reported_at, self._bytes = report.at, 0
-        if passage is None or (self.limit == before and state is self._state):
+        if passage is None or (state is self._state and (state is State.OPEN or self.limit == before)):
             return None
         return self._line(passage)
 
-    def _step(self, passage: Passage, now: float) -> None:
+    def _learn(self, passage: Passage, report: PathReport) -> None:
+        """What the path does to our packets while it has no queue."""
+        if self._state is not State.DRAINING and passage.end < EMPTY:
+            self._proven = max(self._proven, self._sending(report.at))
+            self._loss += SLOWLY * (report.fraction_lost - self._loss)
+
+    def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
         full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
-            self._share(passage, now)
+            self._share(passage, lost, now)
         elif full:
             self._cut(passage, now)
         elif self._state is State.HOLDING and now - self._since >= self._hold:
@@ -154,27 +180,51 @@ class RateController:
         """The line is full: send so little that its queue runs empty."""
         if self._state in (State.HOLDING, State.RISING):
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
-        self._capacity = passage.rate if passage.rate is not None else KEEP * self._sending(now)
+        came = passage.rate if passage.rate is not None else KEEP * self._sending(now)
+        self._capacity = self._came = came / (1.0 - min(self._loss, MAX_LOSS))
         self._enter(State.DRAINING, passage, now)
         self._limit = max(self._floor, DRAIN * self._capacity)
+        if now - self._others_at < OTHERS_SECONDS:
+            self._yield(passage, now)
+
+    def _yield(self, passage: Passage, now: float) -> None:
+        """Others keep the line full."""
+        self._others_at = now
+        self._enter(State.SHARING, passage, now)
+        self._limit = max(self._floor, SHARE)
 
     def _drain(self, passage: Passage, now: float) -> None:
         if (
             passage.end >= EMPTY and passage.rate is not None
         ):  # what leaves a queue without drops is what the line carries
-            self._capacity = min(self._capacity, passage.rate)
+            self._capacity = min(self._capacity, passage.rate / (1.0 - min(self._loss, MAX_LOSS)))
             self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
             self._limit = max(self._floor, KEEP * self._capacity)
-        elif now - self._since >= STUCK_SECONDS:
-            if passage.end > SHORTER * self._began and self._limit < KEEP * self._capacity:
-                self._enter(State.SHARING, passage, now)
-                self._limit = max(self._floor, SHARE)
-            else:
-                self._since, self._began = now, passage.end
+        elif passage.sent < self._since:
+            self._began = max(self._began, passage.end)
+        elif self._is_stuck(passage, now):
+            self._yield(passage, now)
+        elif now - self._since >= DRAIN_SECONDS:
+            self._since, self._began = now, passage.end
 
-    def _share(self, passage: Passage, now: float) -> None:
+    def _is_stuck(self, passage: Passage, now: float) -> bool:
+        """Whether the queue does not become shorter as one of our own would."""
+        seconds = passage.sent - self._since
+        if now - self._ours_at < OURS_SECONDS:
+            return False
+        if seconds >= STUCK_SECONDS and passage.end > SHORTER * self._began and self._limit < KEEP * self._came:
+            return True
+        comes = passage.rate is not None and passage.rate >= SHORTER_AT_FLOOR * self._sending(now)
+        return comes and seconds >= STUCK_AT_FLOOR and passage.end > SHORTER_AT_FLOOR * self._began
+
+    def _share(self, passage: Passage, lost: float, now: float) -> None:
+        if lost - self._loss > OURS:
+            self._others_at, self._ours_at = -math.inf, now
+            self._cut(passage, now)
+            return
+        self._others_at = now
         least, most = self._range = min(self._range[0], passage.end), max(self._range[1], passage.end)
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)

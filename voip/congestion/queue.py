@@ -29,13 +29,15 @@ _INDEX = RING_PACKETS - 1
 class Passage(NamedTuple):
     """What one report says: seconds in the queue at its beginning and its end, and bit/s that came out at the far end.
 
-    `rate` is None where too few packets are known to say. `burst`: the newest packets came at once, as after something
+    `rate` is None where too few packets are known to say; `sent` is when the first of the newer half of the packets was
+    sent: what was done later shows in none before. `burst`: the newest packets came at once, as after something
     had held them back: that is no queue of a line that is full, which lets them out one by one.
     """
 
     begin: float
     end: float
     rate: float | None
+    sent: float
     burst: bool = False
 
 
@@ -79,7 +81,8 @@ class QueueEstimator:
         half = len(transits) // 2
         base = self._least[0][1]
         burst = transits[half] - transits[-1] > BURST
-        return Passage(_early(transits[:half]) - base, _early(transits[half:]) - base, self._rate(found, report), burst)
+        begin, end = _early(transits[:half]) - base, _early(transits[half:]) - base
+        return Passage(begin, end, self._rate(found, report), found[half][0].at, burst)
 
     def _rate(self, found: Sequence[tuple[_Sent, float]], report: PathReport) -> float | None:
         """Bit/s that arrived from the first to the last of these packets."""
@@ -106,7 +109,7 @@ class QueueEstimator:
         """A round trip, where there are no receipt times: what it is above the least is taken to be our queue."""
         _push(self._trips, now, seconds)
         waited = seconds - self._trips[0][1]
-        return Passage(waited, waited, None)
+        return Passage(waited, waited, None, now - seconds)
 
     def rebase(self, waited: float) -> None:
         """The queue is always there, whatever we send: from now on only what is beyond `waited` counts as a queue."""
