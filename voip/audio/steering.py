@@ -74,6 +74,8 @@ class Steering:
         """A packet goes out; `size` with all headers."""
         if not repair:
             self._size = size
+            if self._rate is not None and self._prepared is not None and self._prepared[1] is None:
+                self._rate.set_floor(8 * size / self._ptime)  # the codec leaves no choice
         if self._rate is not None:
             self._rate.sent(number, size, now, repair=repair)
         if self._control is None:
@@ -99,6 +101,7 @@ class Steering:
         bitrate = None
         if self._rate is not None and encoder.full_bitrate is not None:
             bitrate = media_rate(self._rate.limit, encoder.full_bitrate, self._header, 1.0 / self._ptime)
+            self._rate.set_floor(media_rate(0.0, encoder.full_bitrate, 0, 0) + 8 * self._header / self._ptime)
         if (loss, bitrate) != self._prepared:
             self._prepared = loss, bitrate
             encoder.set_loss(loss, in_band_fec=True)

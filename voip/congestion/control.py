@@ -84,6 +84,37 @@ class State(Enum):
     SHARING = "sharing"
 
 
+class _Past:
+    """Moments that are remembered, and what the path is like without a queue."""
+
+    def __init__(self) -> None:
+        self.full_at = self.others_at = self.ours_at = -math.inf
+        self.proven = 0.0  # bit/s that came through
+        self.loss = 0.0  # share lost
+
+    def learn(self, sending: float, lost: float) -> None:
+        """Without a queue so many bit/s were sent, and this share lost."""
+        self.proven = max(self.proven, sending)
+        self.loss += SLOWLY * (lost - self.loss)
+
+    def note_full(self, now: float) -> None:
+        """The line is full."""
+        self.full_at = now
+
+    def note_others(self, now: float) -> None:
+        """Others keep it full."""
+        self.others_at = now
+
+    def note_ours(self, now: float) -> None:
+        """It was not others who kept it full."""
+        self.others_at, self.ours_at = -math.inf, now
+
+    @property
+    def passed(self) -> float:
+        """The share that the path lets through."""
+        return 1.0 - min(self.loss, MAX_LOSS)
+
+
 class RateController:
     """The most that a stream and its repair packets may send: `limit`, bit/s with all headers; None: no limit.
 
@@ -103,8 +134,7 @@ class RateController:
         self._began = 0.0  # seconds of queue that the first packets sent since then met
         self._came = 0.0  # bit/s that came through when the line was last found full
         self._range = (0.0, 0.0)  # of the length of the queue since
-        self._full_at = self._others_at = self._ours_at = -math.inf
-        self._proven = self._loss = 0.0  # bit/s that came through, and share lost, without a queue
+        self._past = _Past()
         self._hold = HOLD_SECONDS
         self._stepped_at = 0.0
         self._reported_at: float | None = None
@@ -116,8 +146,8 @@ class RateController:
     def limit(self) -> float | None:
         """Bit/s, all headers included."""
         limit = min(self._limit, max(self._floor, self._breaker.line))
-        if self._state is State.OPEN and self._proven:
-            limit = min(limit, RAMP * self._proven)
+        if self._state is State.OPEN and self._past.proven:
+            limit = min(limit, RAMP * self._past.proven)
         return None if math.isinf(limit) else limit
 
     @property
@@ -154,8 +184,7 @@ class RateController:
     def _learn(self, passage: Passage, report: PathReport) -> None:
         """What the path does to our packets while it has no queue."""
         if self._state is not State.DRAINING and passage.end < EMPTY:
-            self._proven = max(self._proven, self._sending(report.at))
-            self._loss += SLOWLY * (report.fraction_lost - self._loss)
+            self._past.learn(self._sending(report.at), report.fraction_lost)
 
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
@@ -181,15 +210,15 @@ class RateController:
         if self._state in (State.HOLDING, State.RISING):
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
         came = passage.rate if passage.rate is not None else KEEP * self._sending(now)
-        self._capacity = self._came = came / (1.0 - min(self._loss, MAX_LOSS))
+        self._capacity = self._came = came / self._past.passed
         self._enter(State.DRAINING, passage, now)
         self._limit = max(self._floor, DRAIN * self._capacity)
-        if now - self._others_at < OTHERS_SECONDS:
+        if now - self._past.others_at < OTHERS_SECONDS:
             self._yield(passage, now)
 
     def _yield(self, passage: Passage, now: float) -> None:
         """Others keep the line full."""
-        self._others_at = now
+        self._past.note_others(now)
         self._enter(State.SHARING, passage, now)
         self._limit = max(self._floor, SHARE)
 
@@ -197,7 +226,7 @@ class RateController:
         if (
             passage.end >= EMPTY and passage.rate is not None
         ):  # what leaves a queue without drops is what the line carries
-            self._capacity = min(self._capacity, passage.rate / (1.0 - min(self._loss, MAX_LOSS)))
+            self._capacity = min(self._capacity, passage.rate / self._past.passed)
             self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
@@ -212,7 +241,7 @@ class RateController:
     def _is_stuck(self, passage: Passage, now: float) -> bool:
         """Whether the queue does not become shorter as one of our own would."""
         seconds = passage.sent - self._since
-        if now - self._ours_at < OURS_SECONDS:
+        if now - self._past.ours_at < OURS_SECONDS:
             return False
         if seconds >= STUCK_SECONDS and passage.end > SHORTER * self._began and self._limit < KEEP * self._came:
             return True
@@ -220,11 +249,11 @@ class RateController:
         return comes and seconds >= STUCK_AT_FLOOR and passage.end > SHORTER_AT_FLOOR * self._began
 
     def _share(self, passage: Passage, lost: float, now: float) -> None:
-        if lost - self._loss > OURS:
-            self._others_at, self._ours_at = -math.inf, now
+        if lost - self._past.loss > OURS:
+            self._past.note_ours(now)
             self._cut(passage, now)
             return
-        self._others_at = now
+        self._past.note_others(now)
         least, most = self._range = min(self._range[0], passage.end), max(self._range[1], passage.end)
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
@@ -239,14 +268,14 @@ class RateController:
         self._stepped_at = now
         if self._sending(now) > USED * self._limit:
             self._limit *= RISE
-        if now - self._full_at > REOPEN_AFTER:
+        if now - self._past.full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
     def _enter(self, state: State, passage: Passage, now: float) -> None:
         self._state, self._since, self._began = state, now, passage.end
         self._range = (passage.end, passage.end)
         if state is State.DRAINING:
-            self._full_at = now
+            self._past.note_full(now)
 
     @property
     def _mean_size(self) -> float:

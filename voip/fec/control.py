@@ -35,6 +35,8 @@ CLEAN_START_PACKETS = 80
 """Packets that arrived, all of them, before START_PATTERN is given up at once: those of the first two reports."""
 REPORT_SILENCE = 5.0
 """Seconds without any report after which the peer is taken to send none."""
+SECOND_REPORT_WAIT = 12.0
+"""Seconds that the second report may take: REPORT_WAIT_FACTOR times the 8 s that peers take."""
 MIN_REPORT_WAIT = 3.0
 """Seconds that the next report may take at least: three lost in a row mean that much is lost."""
 REPORT_WAIT_FACTOR = 1.5
@@ -188,7 +190,9 @@ class FecController:
     @property
     def _report_wait(self) -> float:
         """Seconds that the next report may take."""
-        return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals)) if self._intervals else REPORT_SILENCE
+        if self._intervals:
+            return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals))
+        return REPORT_SILENCE if self._last_report_at is None else SECOND_REPORT_WAIT
 
     def _come_down(self, less: Choice, affordable: list[Rung], now: float) -> str | None:
         """Less would be enough, with a margin: take the next step when that has been so for a while."""

@@ -23,7 +23,7 @@ LATE_JITTERS = 4.0
 """Multiple of the interarrival jitter for which a packet may still be under way."""
 MAX_UNREPORTED = 64
 """Packets behind the highest beyond which all are reported, whatever the jitter."""
-MAX_RECEIPT_BLOCKS = 4
+MAX_RECEIPT_BLOCKS = 3
 """Blocks of receipt times in a compound, each with 12 bytes before its times: a lossy path makes gaps in them."""
 
 
