@@ -147,13 +147,16 @@ class ReceiveFormat:
 class ExtendedReports:
     """The extended reports that the peer asks for (RFC 3611 section 5.1); `"voip-metrics" in reports` asks by name.
 
-    loss_rle: loss RLE blocks, of at most loss_rle_bytes. round_trip: who may send DLRR blocks, all or only those that
-    send media, of at most round_trip_bytes. summary: the fields of the statistics summary that are wanted, of "loss",
-    "dup", "jitt", "TTL" and "HL"; None: no summary. metrics: VoIP metrics. None for a size: no limit.
+    loss_rle: loss RLE blocks, of at most loss_rle_bytes. receipts: packet receipt times, of at most receipt_bytes.
+    round_trip: who may send DLRR blocks, all or only those that send media, of at most round_trip_bytes. summary: the
+    fields of the statistics summary that are wanted, of "loss", "dup", "jitt", "TTL" and "HL"; None: no summary.
+    metrics: VoIP metrics. None for a size: no limit.
     """
 
     loss_rle: bool = False
     loss_rle_bytes: int | None = None
+    receipts: bool = False
+    receipt_bytes: int | None = None
     round_trip: Literal["all", "sender"] | None = None
     round_trip_bytes: int | None = None
     summary: frozenset[str] | None = None
@@ -163,6 +166,7 @@ class ExtendedReports:
         """Whether the reports that a=rtcp-xr calls by this name are wanted."""
         wanted = {
             "pkt-loss-rle": self.loss_rle,
+            "pkt-rcpt-times": self.receipts,
             "rcvr-rtt": self.round_trip is not None,
             "stat-summary": self.summary is not None,
             "voip-metrics": self.metrics,

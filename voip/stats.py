@@ -57,6 +57,23 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class Congestion:
+    """What a full line makes of a stream: the most that may be sent in bit/s with all headers, None without a limit;
+    seconds that packets waited in a queue on the path, by the newest report and at most; how often the line was full.
+
+    `full`: it is now, so that what it drops is no loss of the path's own. `ended`: RFC 8083 demands that nothing more
+    is sent.
+    """
+
+    limit: float | None = None
+    queue: float | None = None
+    queue_max: float | None = None
+    times_full: int = 0
+    full: bool = False
+    ended: bool = False
+
+
+@dataclass(frozen=True)
 class SenderStats:
     """What one stream has sent: media and repair packets, bytes of both (`ip_bytes`: IP and UDP headers too).
 
@@ -83,6 +100,7 @@ class SenderStats:
     fec_timestamp: int | None = None
     fec_timestamp_at: float | None = None
     levels: Levels = Levels()
+    congestion: Congestion = Congestion()
 
 
 @dataclass(frozen=True)
@@ -98,9 +116,10 @@ class PathReport:
     """What the peer's newest RTCP compound says of one stream that we send, before any repair.
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
-    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `delay` and `delay_max` of the peer's jitter
-    buffer are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and the share `discarded` (0 to 1)
-    that came too late for it.
+    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `receipts` from packet receipt times (section
+    4.3): sequence numbers, and seconds by a clock of the peer's; `delay` and `delay_max` of the peer's jitter buffer
+    are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and the share `discarded` (0 to 1) that
+    came too late for it.
     """
 
     at: float
@@ -111,6 +130,7 @@ class PathReport:
     rtt: float | None = None
     media: Arrivals | None = None
     repair: Arrivals | None = None
+    receipts: tuple[tuple[int, float], ...] = ()
     delay: float | None = None
     delay_max: float | None = None
     r: float | None = None

@@ -32,6 +32,7 @@ from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from tests.support.tcp_model import Cubic
 from voip.audio import AudioReceiver, AudioSender
 from voip.codecs import Codec, missing, offerable
+from voip.congestion import RateController
 from voip.dsp import Pcm
 from voip.fec import FecController
 from voip.rtcp import ReportSources
@@ -102,6 +103,7 @@ class TwoWayCall:
             channels=1,
             rng=random.Random(seed + 3),
             control=FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime) if fec else None,
+            rate=RateController(),
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
         self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)

@@ -126,7 +126,7 @@ def test_the_controller_steers_any_scheme(scheme: str) -> None:
     control = FecController(200e3)
     source = AudioSender(agreed, sample_rate=rate, channels=channels, rng=random.Random(1), control=control)
     sent = [RtpPacket.parse(data) for data in source.write(noise(2, rate, channels), 0.0)]
-    assert source.stats.fec_packets + source.stats.fec_copies >= 190  # it begins with two for each
+    assert source.stats.fec_packets + source.stats.fec_copies >= 48  # it begins with one for two
     numbers = [(packet.sequence_number - sent[0].sequence_number) & 0xFFFF for packet in sent]
     assert numbers == list(range(len(sent)))
     assert max(len(packet.serialize()) for packet in sent) <= 1200

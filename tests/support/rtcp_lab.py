@@ -22,7 +22,9 @@ SENDER, RECEIVER = ("192.0.2.1", 5000), ("192.0.2.2", 6000)
 SSRC, REPAIR_SSRC, LISTENER_SSRC = 0xCAFE0001, 0xFEC00001, 0x11112222
 FIRST_NUMBER, FIRST_REPAIR, FIRST_TIMESTAMP = 65530, 65533, 0xFFFFFF00  # everything wraps early
 NTP_OFFSET = 3_900_000_000.0 + 0.999  # the seconds of NTP time tick soon after the start
-EVERYTHING = parse_extended_reports(["pkt-loss-rle rcvr-rtt=all stat-summary=loss,dup,jitt voip-metrics"])
+EVERYTHING = parse_extended_reports(
+    ["pkt-loss-rle pkt-rcpt-times rcvr-rtt=all", "stat-summary=loss,dup,jitt voip-metrics"]
+)
 PTIME, STEP = 0.02, 160
 
 

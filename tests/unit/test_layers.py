@@ -14,7 +14,7 @@ LAYERS = [
     {"dsp", "stats"},
     {"rtp", "codecs", "srtp"},
     {"media", "quality"},
-    {"rtcp", "sdp", "stun", "fec", "jitter", "dtls"},
+    {"rtcp", "sdp", "stun", "fec", "congestion", "jitter", "dtls"},
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voip.stats import SenderStats
+from voip.stats import Congestion, SenderStats
 
 
 class SendCounters:
@@ -50,8 +50,8 @@ class SendCounters:
             self.packets += 1
             self._payload_bytes += payload
 
-    def snapshot(self) -> SenderStats:
-        """The sums so far."""
+    def snapshot(self, congestion: Congestion) -> SenderStats:
+        """The sums so far, and what a full line makes of the stream."""
         return SenderStats(
             packets=self.packets,
             fec_packets=self._fec_packets,
@@ -66,4 +66,5 @@ class SendCounters:
             timestamp_at=self._timestamp_at,
             fec_timestamp=self._fec_timestamp,
             fec_timestamp_at=self._fec_timestamp_at,
+            congestion=congestion,
         )

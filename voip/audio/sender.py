@@ -10,9 +10,10 @@ import numpy as np
 from voip.audio.convert import Converter
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.framer import Framer
-from voip.audio.in_band import ExpectedLoss
 from voip.audio.levels import LevelMeter
 from voip.audio.send_counters import SendCounters
+from voip.audio.steering import Decisions, Steering
+from voip.congestion import RateController
 from voip.dsp import Pcm
 from voip.fec import FecController, FecEncoder, NoFec, Pattern, create_encoder
 from voip.ip import IP_UDP_HEADER
@@ -29,7 +30,7 @@ class AudioSender:
     """One stream that we send: reframe to the negotiated packet time, encode, packetize, protect.
 
     To a peer that agreed to repair packets, a pattern decides which of them are sent; with a `control` it follows the
-    peer's reports.
+    peer's reports, as does with a `rate` how much is sent in all.
     """
 
     def __init__(
@@ -41,27 +42,28 @@ class AudioSender:
         rng: random.Random,
         pattern: Pattern | None = None,
         control: FecController | None = None,
+        rate: RateController | None = None,
         on_decision: Callable[[str], None] = lambda reason: None,
         dtmf: DtmfSender | None = None,
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be written.
 
-        `control` chooses the pattern in place of `pattern`; `on_decision` gets a line for people with each change.
+        `control` chooses the pattern in place of `pattern`, `rate` says how much may be sent; `on_decision` gets a line
+        for people with each change.
         `dtmf` says which keys are sent in place of the sound, to a peer that takes telephone events.
         """
         self.stats = SenderStats()
         """Replaced whole with every `write` that sends."""
         self._format = (sample_rate, channels)
         self._rng = rng
-        self._control = control
+        self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
+        self._steering = Steering(pattern, control, rate, self._ip_header)
         self._on_decision = on_decision
         self._counters = SendCounters()
         self._now = 0.0
-        self._expected_loss = ExpectedLoss()
         self._packetizer = Packetizer(media.ssrc, media.payload_type, _first_number(media, rng), rng.getrandbits(32))
         self._events = EventPacketizer(dtmf or DtmfSender(""), self._packetizer)
-        self._wanted_pattern = pattern
-        self._fec: FecEncoder = NoFec(control.pattern if control is not None else pattern)
+        self._fec: FecEncoder = NoFec(self._steering.pattern)
         self._fec_terms: tuple[object, ...] = ()
         self._media = media
         self._open_codec(media)
@@ -69,8 +71,7 @@ class AudioSender:
 
     def set_pattern(self, pattern: Pattern | None) -> None:
         """From the next packet on, repair packets cover others; None: there are none."""
-        if self._control is None:
-            self._wanted_pattern = pattern
+        self._steering.set_fixed(pattern)
         self._use_pattern(pattern)
 
     def _use_pattern(self, pattern: Pattern | None) -> None:
@@ -99,7 +100,7 @@ class AudioSender:
         for event in self._events.finish(self._media.audio):
             datagrams += self._emit(event, time=self._packetizer.timestamp)
         datagrams += self._emit_repairs(self._fec.flush())
-        self.stats = self._counters.snapshot()
+        self.stats = self._counters.snapshot(self._steering.congestion)
         return datagrams
 
     def update(self, media: NegotiatedMedia) -> None:
@@ -110,17 +111,13 @@ class AudioSender:
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._framer.resize(self._frame_samples(media))
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
-        if self._control is not None:
-            self._control.set_ptime(media.audio.ptime)
-            self._control.set_limits(window=self._repair_packets, bandwidth=media.bandwidth)
-        self._use_pattern(self._wanted_pattern if self._control is None else self._control.pattern)
+        self._steering.update(media.audio.ptime, self._repair_packets, media.bandwidth, self._ip_header)
+        self._use_pattern(self._steering.pattern)
         self._negotiate_fec()
 
     def report(self, report: PathReport) -> None:
         """A report of the peer about this stream has come."""
-        self._expected_loss.report(report)
-        if self._control is not None:
-            self._steer(self._control.report(report))
+        self._follow(self._steering.report(report))
 
     @property
     def _repair_packets(self) -> int | None:
@@ -131,7 +128,7 @@ class AudioSender:
     def _open_codec(self, media: NegotiatedMedia) -> None:
         codec = media.audio.codec
         self._encoder = codec.encoder(self._format[0])
-        self._prepared_for: float | None = None
+        self._steering.forget_encoder()
         self._converter = Converter(self._format, (self._encoder.sample_rate, codec.channels))
         self._framer = Framer(self._frame_samples(media))
         self._marker = True  # the next packet begins a talk spurt
@@ -166,7 +163,7 @@ class AudioSender:
         if not frames:
             return []
         datagrams = [data for frame in frames for data in self._send(frame)]
-        self.stats = self._counters.snapshot()
+        self.stats = self._counters.snapshot(self._steering.congestion)
         return datagrams
 
     def _send(self, pcm: Pcm) -> list[bytes]:
@@ -184,7 +181,8 @@ class AudioSender:
             datagrams = self._emit(event, time=packetizer.timestamp)
             packetizer.skip(duration)
             return datagrams
-        self._prepare()
+        repaired = not isinstance(self._fec, NoFec) and self._fec.pattern is not None
+        self._steering.prepare(self._encoder, self._now, repaired=repaired)
         marker = self._marker or self._encoder.marks_frame_ends
         (packet,) = packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
         self._marker = False
@@ -192,14 +190,6 @@ class AudioSender:
         carried = self._fec.carry(packet)
         self._counters.copies(self._fec.blocks - copied)
         return self._emit(packet, carried)
-
-    def _prepare(self) -> None:
-        """Let the encoder add in-band FEC while packets are lost that no repair packet can replace."""
-        repaired = not isinstance(self._fec, NoFec) and self._fec.pattern is not None
-        loss = 0.0 if repaired else self._expected_loss.at(self._now)
-        if loss != self._prepared_for:
-            self._prepared_for = loss
-            self._encoder.set_loss(loss, in_band_fec=True)
 
     def _emit(self, packet: RtpPacket, carried: RtpPacket | None = None, *, time: int | None = None) -> list[bytes]:
         """The datagrams of a packet, as it is carried, and of the repair packets that are due after it.
@@ -228,16 +218,17 @@ class AudioSender:
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:
             self._counters.unplayed()
-        if self._control is not None:
-            self._steer(self._control.sent(packet.sequence_number, ip_size, self._now, repair=repair))
+        self._follow(self._steering.sent(packet.sequence_number, ip_size, self._now, repair=repair))
 
-    def _steer(self, reason: str | None) -> None:
-        """Follow the controller, if it has decided anew: `reason` says why. It is told only while there is FEC."""
-        if reason is None or self._control is None:
+    def _follow(self, decisions: Decisions) -> None:
+        """Do what was decided anew, and tell it: of FEC only while there is some."""
+        if decisions.rate is not None:
+            self._on_decision(decisions.rate)
+        if decisions.rate is None and decisions.fec is None:
             return
-        self._use_pattern(self._control.pattern)
-        if not isinstance(self._fec, NoFec):
-            self._on_decision(reason)
+        self._use_pattern(self._steering.pattern)
+        if decisions.fec is not None and not isinstance(self._fec, NoFec):
+            self._on_decision(decisions.fec)
 
 
 class Fanout:

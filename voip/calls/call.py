@@ -194,6 +194,12 @@ class Call:
             self.ending = CallEnded(self.call_id, "local-bye", None, "")
         return replace(self.snapshot(now), end_reason=self.ending.reason)
 
+    @property
+    def is_beyond_the_line(self) -> bool:
+        """Whether what it sends is more than its path carries, for so long that RFC 8083 demands an end."""
+        sent = (line.send.statistics() for line in self.lines if line.send)
+        return any(stats is not None and stats.congestion.ended for stats in sent)
+
     def snapshot(self, now: float) -> CallRecord:
         """All that is known of it. To be asked for at least once a second, or the worst stretch is missed."""
         rx, tx, network = self.record.rx, self.record.tx, self.record.network

@@ -71,6 +71,9 @@ def _outcome(peer: str, ending: CallEnded | None) -> Outcome:
         return Outcome()
     if ending.reason in ("media-timeout", "timeout"):
         return Outcome(EXIT_NO_MEDIA, f"lost contact with {peer}: {ending.phrase}")
+    if ending.reason == "congestion":
+        error = f"the path to {peer} loses too much even at the least bit rate (RFC 8083); another network may carry it"
+        return Outcome(EXIT_NO_MEDIA, error)
     if ending.reason == "internal-error":
         return Outcome(EXIT_BUG, f"the call to {peer} was dropped because of a bug here; -v shows where")
     if ending.reason == "network":

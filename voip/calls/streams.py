@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender, untaken
+from voip.congestion import RateController
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import NegotiatedMedia
@@ -158,6 +159,7 @@ class SendStream:
             rng=self._rng,
             pattern=None if isinstance(fec, str) else fec,
             control=self._control(media) if isinstance(fec, str) else None,
+            rate=RateController(),
             on_decision=lambda reason: self._console.say(1, reason),
             dtmf=self._dtmf,
         )

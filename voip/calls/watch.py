@@ -1,6 +1,7 @@
 """Peers that leave without a word: silence is asked about (OPTIONS), and ends a call after the media time-out.
 
-Whatever the direction: who responds is there, and stays for as long as it likes without a sound.
+Whatever the direction: who responds is there, and stays for as long as it likes without a sound. A path that does not
+carry even the least that a stream can send ends a call, too (RFC 8083).
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class CallWatch:
     def check(self, call: Call, now: float) -> None:
         """End a call whose peer is gone; ask a silent one whether it is still there. To be called often."""
         if call.established is None or call.ending is not None:
+            return
+        if call.is_beyond_the_line:
+            self._agent.hang_up(call.call_id, now)
+            self._end(call, CallEnded(call.call_id, "congestion", None, ""), now)
             return
         silent = call.silence(now)
         call.liveness.note_refusals(call.port_refusals, now)

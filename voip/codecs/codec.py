@@ -29,6 +29,8 @@ class Encoder(ABC):
     marks_frame_ends: bool = False
     """The marker bit of each packet says that it ends a frame (RFC 3640 section 3.1), not that a talk spurt begins with
     it (RFC 3551 section 4.1)."""
+    full_bitrate: int | None = None
+    """Bit/s that it was made for, which `set_bitrate` may lower; None: the format leaves no choice."""
     flush_samples: int = 0
     """Samples of silence to encode after the end of a sound, so that all of it comes out: what the encoder holds."""
 
@@ -46,6 +48,9 @@ class Encoder(ABC):
 
         `in_band_fec`: by in-band FEC, where the format has it. May be called between any two payloads.
         """
+
+    def set_bitrate(self, bitrate: int) -> None:  # noqa: B027
+        """Encode at so many bit/s on average, at most `full_bitrate`. May be called between any two payloads."""
 
 
 class Decoder(Protocol):

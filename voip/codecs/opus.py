@@ -146,7 +146,7 @@ class OpusEncoder(Encoder):
         """VoipError without the library."""
         super().__init__(sample_rate)
         theirs = parameters(codec.remote_fmtp)
-        self._bitrate = _bitrate(codec, theirs)
+        self._bitrate = self.full_bitrate = _bitrate(codec, theirs)
         self._peer_recovers = theirs.get("useinbandfec") == "1"
         self._native = libopus.Encoder(codec.channels, sample_rate)
         self._native.set(libopus.SET_BITRATE, self._bitrate)
@@ -174,6 +174,11 @@ class OpusEncoder(Encoder):
         if samples > len(pcm):
             pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
         return self._native.encode(pcm, _max_bytes(self._bitrate, frame))
+
+    def set_bitrate(self, bitrate: int) -> None:
+        """From the next packet on; more than `full_bitrate`, or less than Opus can, is not."""
+        self._bitrate = max(BITRATES[0], min(bitrate, self.full_bitrate or bitrate))
+        self._native.set(libopus.SET_BITRATE, self._bitrate)
 
     def set_complexity(self, complexity: int) -> None:
         """0 to 10: more processor time for better sound."""

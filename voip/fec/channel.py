@@ -165,14 +165,16 @@ class ChannelEstimator:
             entry = self._media[number & _INDEX] = _Sent(number, self._frame)
             self._frames.append([entry])
 
-    def report(self, report: PathReport) -> None:
-        """What the peer says."""
+    def report(self, report: PathReport, *, counts: bool = True) -> None:
+        """What the peer says. Unless it `counts`, what was lost and late is not the path's doing: passed over."""
         if report.media is not None:
             newest = max(_mark(self._media, report.media), _mark(self._repair, report.repair))
             losses = self._judge(newest - self._unsettled(report.jitter))
         else:
             losses = self._guess(report)
         self._highest = report.highest
+        if not counts:
+            return
         self.judged += losses
         self._seen.append((report.at, losses, report.jitter))
         self._forget(report.at - MEMORY_SECONDS)

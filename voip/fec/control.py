@@ -21,16 +21,22 @@ of that leaves room for errors in the estimate of the path."""
 WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
-START_PATTERN = "sliding:0,1,8+0,2,3,12/1"
-"""The pattern of the first seconds: rebuilds 20 % random loss within 60 ms, and most outages of 60 ms in time."""
+START_PATTERN = "sliding:0,1,3,8/2"
+"""The pattern of the first seconds: more might fill the line before anything is known of it. It rebuilds 5 % random
+loss within 100 ms."""
+SILENCE_PATTERN = "sliding:0,1,8+0,2,3,12/1"
+"""The pattern while the peer's reports are lost: rebuilds 20 % random loss within 60 ms, and most outages of 60 ms in
+time."""
 UNREPORTED_PATTERN = "sliding:0,1,3,8/2"
 """The pattern towards a peer that sends no reports: rebuilds 5 % random loss within 100 ms."""
 MIN_LOSS = 0.007
 """Share of packets that any path is assumed to lose: the first loss comes without notice."""
-CLEAN_START_PACKETS = 450
-"""Packets that arrived, all of them, before START_PATTERN is given up at once: 3 s of it."""
+CLEAN_START_PACKETS = 80
+"""Packets that arrived, all of them, before START_PATTERN is given up at once: those of the first two reports."""
 REPORT_SILENCE = 5.0
 """Seconds without any report after which the peer is taken to send none."""
+SECOND_REPORT_WAIT = 12.0
+"""Seconds that the second report may take: REPORT_WAIT_FACTOR times the 8 s that peers take."""
 MIN_REPORT_WAIT = 3.0
 """Seconds that the next report may take at least: three lost in a row mean that much is lost."""
 REPORT_WAIT_FACTOR = 1.5
@@ -158,13 +164,13 @@ class FecController:
             return self._without_reports()
         return None
 
-    def report(self, report: PathReport) -> str | None:
-        """A report of the peer has come."""
+    def report(self, report: PathReport, *, counts: bool = True) -> str | None:
+        """A report of the peer has come; unless it `counts`, its losses are those of a full line, and no reason."""
         if self._last_report_at is not None:
             self._intervals.append(report.at - self._last_report_at)
         self._last_report_at = report.at
         self._delay_max = report.delay_max
-        self._estimator.report(report)
+        self._estimator.report(report, counts=counts)
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
         affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
@@ -187,7 +193,9 @@ class FecController:
     @property
     def _report_wait(self) -> float:
         """Seconds that the next report may take."""
-        return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals)) if self._intervals else REPORT_SILENCE
+        if self._intervals:
+            return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals))
+        return REPORT_SILENCE if self._last_report_at is None else SECOND_REPORT_WAIT
 
     def _come_down(self, less: Choice, affordable: list[Rung], now: float) -> str | None:
         """Less would be enough, with a margin: take the next step when that has been so for a while."""
@@ -252,7 +260,7 @@ class FecController:
 
     def _without_reports(self) -> str | None:
         """No report for a while: either the peer sends none, or they are lost with the rest."""
-        wanted = self._find(START_PATTERN if self._last_report_at is not None else UNREPORTED_PATTERN)
+        wanted = self._find(SILENCE_PATTERN if self._last_report_at is not None else UNREPORTED_PATTERN)
         if wanted not in self._rungs:
             return None
         self._starting = False

@@ -18,7 +18,7 @@ from voip.report.rating import (
 from voip.report.record import CallRecord
 from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
-from voip.stats import GMIN, Levels, ReceiverStats, SenderStats, SessionStats
+from voip.stats import GMIN, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
 
 SCHEMA = 1
 """Version of the JSON layout; it changes only when a field changes its meaning or goes."""
@@ -288,4 +288,14 @@ def _tx_object(tx: SenderStats, network: SessionStats | None) -> dict[str, Any]:
         "unsent": network.unsent if network else None,
         "excess": network.excess if network else None,
         "withheld": network.withheld if network else None,
+        "congestion": _congestion_object(tx.congestion),
+    }
+
+
+def _congestion_object(found: Congestion) -> dict[str, Any]:
+    return {
+        "limit_kbps": None if found.limit is None else round(found.limit / 1e3, 1),
+        "queue_ms": _ms(found.queue),
+        "queue_max_ms": _ms(found.queue_max),
+        "times_full": found.times_full,
     }

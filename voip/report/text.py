@@ -35,6 +35,7 @@ END_TEXT = {
     "local-bye": "ended by this side",
     "remote-bye": "ended by the other side",
     "timeout": "ended by the other side",
+    "congestion": "ended: the path does not carry even the least bit rate",
     "media-timeout": "ended: no more media from the other side",
     "no-answer": "not answered",
     "rejected": "refused",
@@ -180,6 +181,11 @@ def _sent_rows(call: CallRecord, tx: SenderStats, every: bool) -> list[str]:
     if tx.fec_copies:
         parts.append(f"repeated {tx.fec_copies} ({percent(tx.fec_copies, tx.packets):.0f} %)")
     parts.append(f"{rate:.0f} kbit/s with all headers")
+    full = tx.congestion
+    if full.times_full:
+        parts.append(
+            f"line full {counted(full.times_full, 'time')}, queue up to {1e3 * (full.queue_max or 0.0):.0f} ms"
+        )
     if tx.unplayed:
         parts.append(f"not played there {tx.unplayed}")
     lines = row("sent", parts)

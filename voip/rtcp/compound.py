@@ -7,7 +7,7 @@ from collections import deque
 
 from voip.rtcp import xr
 from voip.rtcp.packets import Packet, ReceiverReport, ReportBlock, SenderReport, SourceDescription
-from voip.rtcp.parameters import LOSS_RLE, METRICS, ROUND_TRIP, SUMMARY, ReportSources, RtcpParameters
+from voip.rtcp.parameters import LOSS_RLE, METRICS, RECEIPTS, ROUND_TRIP, SUMMARY, ReportSources, RtcpParameters
 from voip.rtcp.peer import PeerReports
 from voip.rtcp.reported import ReportedStream
 from voip.rtcp.roundtrip import ntp_time, short_duration
@@ -115,6 +115,8 @@ class CompoundWriter:
             blocks.append(self._echo(now, sends=sends))
         if LOSS_RLE in wanted:
             blocks += [stream.loss_rle(self._terms.loss_rle_bytes) for stream in (self._media, self._repair)]
+        if RECEIPTS in wanted:
+            blocks += self._media.receipts(self._terms.receipt_bytes)
         if SUMMARY in wanted:
             blocks.append(self._media.summary(self._terms.summary_fields))
         if METRICS in wanted:

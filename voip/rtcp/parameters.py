@@ -9,7 +9,8 @@ from typing import Literal
 from voip.quality import Rating
 from voip.stats import PathReport, ReceiverStats, SenderStats
 
-LOSS_RLE, ROUND_TRIP, SUMMARY, METRICS = "pkt-loss-rle", "rcvr-rtt", "stat-summary", "voip-metrics"
+LOSS_RLE, RECEIPTS, ROUND_TRIP = "pkt-loss-rle", "pkt-rcpt-times", "rcvr-rtt"
+SUMMARY, METRICS = "stat-summary", "voip-metrics"
 """What a=rtcp-xr calls the blocks of extended reports (RFC 3611 section 5.1)."""
 LOSS, DUPLICATES, JITTER = "loss", "dup", "jitt"
 """Fields of the statistics summary that are reported; those of TTL and hop limit are not known here."""
@@ -25,8 +26,9 @@ class RtcpParameters:
     seconds.
 
     `extended` holds names of a=rtcp-xr, and the rest are its values (RFC 3611 section 5.1). `echoes`: reference times
-    of the peer are echoed; with rcvr-rtt=sender only while we send media. `loss_rle_bytes` and `echo_bytes` are the
-    greatest sizes of these blocks, None: no limit. `summary_fields`: which of "loss", "dup" and "jitt" are wanted.
+    of the peer are echoed; with rcvr-rtt=sender only while we send media. `loss_rle_bytes`, `receipt_bytes` and
+    `echo_bytes` are the greatest sizes of these blocks, None: no limit. `summary_fields`: which of "loss", "dup" and
+    "jitt" are wanted.
     """
 
     ssrc: int
@@ -38,6 +40,7 @@ class RtcpParameters:
     repair_clock_rate: int | None = None
     echoes: Literal["all", "sender"] = "all"
     loss_rle_bytes: int | None = None
+    receipt_bytes: int | None = None
     echo_bytes: int | None = None
     summary_fields: frozenset[str] = ALL_FIELDS
 

@@ -33,6 +33,7 @@ class PeerReports:
         self.reference: tuple[int, int, float] | None = None
         """The newest receiver reference time: SSRC, middle of its NTP time, when it came."""
         self._terms, self._sources, self._ntp_offset = parameters, sources, ntp_offset
+        self._receipt_ticks: int | None = None  # the newest of the peer's clock, extended
         self._sender_reports: dict[int, tuple[int, float]] = {}  # by SSRC: middle of its NTP time, when it came
 
     def update(self, parameters: RtcpParameters) -> None:
@@ -103,6 +104,7 @@ class PeerReports:
             rtt=self.round_trip.last,
             media=_arrivals(extended, self._terms.ssrc),
             repair=_arrivals(extended, self._terms.repair_ssrc),
+            receipts=self._receipts(extended),
             delay=metrics.buffer_nominal / 1e3 if metrics and metrics.buffer_nominal else None,
             delay_max=metrics.buffer_absolute / 1e3 if metrics and metrics.buffer_absolute else None,
             r=_within(metrics.r_factor, xr.R_RANGE) if metrics else None,
@@ -113,6 +115,18 @@ class PeerReports:
         sent = self._sources.sender_stats()
         self.packets_sent = self._terms.media_totals(sent)[0] if sent is not None else 0
         self._sources.on_report(self.path)
+
+    def _receipts(self, extended: list[xr.Block]) -> tuple[tuple[int, float], ...]:
+        """When our media packets came, in seconds by a clock of the peer's that does not wrap."""
+        found = []
+        for block in extended:
+            if not isinstance(block, xr.ReceiptTimes) or block.ssrc != self._terms.ssrc:
+                continue
+            for number, ticks in block.receipts():
+                last = ticks if self._receipt_ticks is None else self._receipt_ticks
+                self._receipt_ticks = unwrap(ticks, last, 32)
+                found.append((number, self._receipt_ticks / self._terms.clock_rate))
+        return tuple(found)
 
 
 def _arrivals(extended: list[xr.Block], ssrc: int | None) -> Arrivals | None:

@@ -1,4 +1,5 @@
-"""Report blocks about one stream of the peer: reception report and loss run lengths (RFC 3550 A.3, RFC 3611 4.1)."""
+"""Report blocks about one stream of the peer: reception report, loss run lengths, receipt times (RFC 3550 A.3, RFC 3611
+4.1 and 4.3)."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from collections import deque
 
 from voip.rtcp.packets import ReportBlock
 from voip.rtcp.parameters import ALL_FIELDS, DUPLICATES, JITTER, LOSS
-from voip.rtcp.xr import LossRle, StatisticsSummary
-from voip.rtp import ReceptionStats
+from voip.rtcp.xr import LossRle, ReceiptTimes, StatisticsSummary
+from voip.rtp import RECEIPT_THINNING, ReceptionStats
 from voip.stats import Arrivals
 
 MAX_REPORTED_SPAN = 800
@@ -22,6 +23,8 @@ LATE_JITTERS = 4.0
 """Multiple of the interarrival jitter for which a packet may still be under way."""
 MAX_UNREPORTED = 64
 """Packets behind the highest beyond which all are reported, whatever the jitter."""
+MAX_RECEIPT_BLOCKS = 3
+"""Blocks of receipt times in a compound, each with 12 bytes before its times: a lossy path makes gaps in them."""
 
 
 class ReportedStream:
@@ -82,6 +85,16 @@ class ReportedStream:
                 return block
             flags = flags[max(1, len(flags) // 4) :]
         return None
+
+    def receipts(self, limit: int | None = None) -> tuple[ReceiptTimes, ...]:
+        """When packets came since the last call: the newest blocks, each of at most `limit` bytes; none if it is too
+        large, or there is nothing to tell."""
+        receipts = self.reception.take_receipts()
+        if self.ssrc is None:
+            return ()
+        ticks = [(number, round(arrival * self.reception.clock_rate)) for number, arrival in receipts]
+        blocks = ReceiptTimes.of(self.ssrc, ticks, RECEIPT_THINNING)[-MAX_RECEIPT_BLOCKS:]
+        return tuple(block for block in blocks if limit is None or len(block.serialize()) <= limit)
 
     def summary(self, wanted: frozenset[str] = ALL_FIELDS) -> StatisticsSummary | None:
         """The fields that are `wanted`, since the last compound; None if there are none to report."""

@@ -1,4 +1,5 @@
-"""Extended reports (RFC 3611): loss run lengths, receiver reference time and its echo, statistics, VoIP metrics.
+"""Extended reports (RFC 3611): loss run lengths, receipt times, receiver reference time and its echo, statistics, VoIP
+metrics.
 
 Parsers return a value or raise ProtocolError. Blocks of other types, and known ones of a wrong length, are ignored.
 """
@@ -68,6 +69,47 @@ class LossRle:
         """The block; the chunks are filled up to whole words with a null chunk."""
         chunks = self.chunks + (0,) * (len(self.chunks) % 2)
         body = _SPAN.pack(self.ssrc, self.begin, self.end) + struct.pack(f"!{len(chunks)}H", *chunks)
+        return _block(self.TYPE, self.thinning, body)
+
+
+@dataclass(frozen=True)
+class ReceiptTimes:
+    """When packets arrived, in ticks of the media clock (section 4.3): those from `begin` up to but excluding `end`
+    whose number is a multiple of 2^`thinning`. All of them have arrived."""
+
+    TYPE: ClassVar[int] = 3
+    ssrc: int
+    begin: int
+    end: int
+    times: tuple[int, ...]
+    thinning: int = 0
+
+    @classmethod
+    def of(cls, ssrc: int, receipts: Sequence[tuple[int, int]], thinning: int) -> tuple[ReceiptTimes, ...]:
+        """The blocks for extended numbers and ticks: one for each run of numbers without a gap."""
+        step = 1 << thinning
+        runs: list[list[tuple[int, int]]] = []
+        for number, ticks in receipts:
+            if not runs or number != runs[-1][-1][0] + step:
+                runs.append([])
+            runs[-1].append((number, ticks))
+        return tuple(
+            cls(ssrc, run[0][0] & 0xFFFF, run[-1][0] + 1 & 0xFFFF, tuple(t & 0xFFFFFFFF for _, t in run), thinning)
+            for run in runs
+        )
+
+    def receipts(self) -> tuple[tuple[int, int], ...]:
+        """Sequence number and ticks of each; empty if the block is not what it claims to be."""
+        span, step = (self.end - self.begin) & 0xFFFF, 1 << self.thinning
+        first = -self.begin % step  # to the first multiple
+        numbers = range(self.begin + first, self.begin + span, step)
+        if span > MAX_SPAN or len(numbers) != len(self.times):
+            return ()
+        return tuple((number & 0xFFFF, ticks) for number, ticks in zip(numbers, self.times, strict=True))
+
+    def serialize(self) -> bytes:
+        """The block."""
+        body = _SPAN.pack(self.ssrc, self.begin, self.end) + struct.pack(f"!{len(self.times)}I", *self.times)
         return _block(self.TYPE, self.thinning, body)
 
 
@@ -157,7 +199,7 @@ class VoipMetrics:
         return _block(self.TYPE, 0, body)
 
 
-Block = LossRle | ReferenceTime | ReferenceEcho | StatisticsSummary | VoipMetrics
+Block = LossRle | ReceiptTimes | ReferenceTime | ReferenceEcho | StatisticsSummary | VoipMetrics
 
 
 @dataclass(frozen=True)
@@ -201,6 +243,10 @@ def _parse_block(block_type: int, specific: int, body: bytes) -> Block | None:
         ssrc, begin, end = _SPAN.unpack_from(body)
         chunks = struct.unpack_from(f"!{(len(body) - _SPAN.size) // 2}H", body, _SPAN.size)
         return LossRle(ssrc, begin, end, chunks, specific & 0x0F)
+    if block_type == ReceiptTimes.TYPE and len(body) >= _SPAN.size:
+        times = struct.unpack_from(f"!{(len(body) - _SPAN.size) // _WORD}I", body, _SPAN.size)
+        ssrc, begin, end = _SPAN.unpack_from(body)
+        return ReceiptTimes(ssrc, begin, end, times, specific & 0x0F)
     if block_type == ReferenceTime.TYPE and len(body) == _NTP.size:
         return ReferenceTime(*_NTP.unpack(body))
     if block_type == ReferenceEcho.TYPE and len(body) % _ECHO.size == 0:

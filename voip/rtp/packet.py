@@ -19,6 +19,8 @@ _CSRC_MASK = 0x0F
 _MARKER_BIT = 0x80
 _PAYLOAD_TYPE_MASK = 0x7F
 _HEADER = struct.Struct("!BBHII")
+HEADER_BYTES = _HEADER.size
+"""Of a packet without CSRCs and extensions (RFC 3550 section 5.1)."""
 _EXTENSION_HEADER = struct.Struct("!HH")
 _WORD = 4
 _MAX_CSRCS = 15

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from voip.rtp.jitter import Jitter
 from voip.rtp.packet import RtpPacket, unwrap
 
@@ -11,6 +13,10 @@ MAX_MISORDER = 100
 """A sequence number this far behind is a jump, not reordering (RFC 3550 A.1)."""
 MAX_REPAIR_REACH = 110
 """Packets that one repair packet can name (RFC 8627 section 4.2.2.1, the longest mask)."""
+RECEIPT_THINNING = 2
+"""Of the times at which packets came, those of every 2^RECEIPT_THINNING-th number are kept (RFC 3611 section 4.1)."""
+MAX_RECEIPTS = 64
+"""Such times that are kept: those of two seconds of packets of 10 ms."""
 
 _DUPLICATE_WINDOW = 1024  # packets behind the highest whose arrival is remembered
 _SETTLE_EVERY = 2 * _DUPLICATE_WINDOW
@@ -34,6 +40,7 @@ class ReceptionStats:
         "_jitter",
         "_low",
         "_origin",
+        "_receipts",
         "_runs",
         "_window",
         "clock_rate",
@@ -49,6 +56,7 @@ class ReceptionStats:
         self.duplicate = 0
         self.reordered = 0
         self._jitter = Jitter()
+        self._receipts: deque[tuple[int, float]] = deque(maxlen=MAX_RECEIPTS)
         self.epoch = 0
         """How often it was restarted."""
         self._closed = 0  # packets expected in the epochs before this one
@@ -132,6 +140,15 @@ class ReceptionStats:
         """
         return self._jitter.take_changes()
 
+    def take_receipts(self) -> list[tuple[int, float]]:
+        """Extended number and moment (seconds) of packets that came since the last call, the newest of them.
+
+        They are those whose number is a multiple of 2^RECEIPT_THINNING, in the order of their numbers.
+        """
+        receipts = sorted(self._receipts)
+        self._receipts.clear()
+        return receipts
+
     def in_window(self, sequence_number: int) -> bool:
         """Whether a number continues this epoch; if not, it is a jump (RFC 3550 A.1): confirm it, then `restart`."""
         ahead = (sequence_number - self._highest) & 0xFFFF
@@ -153,6 +170,8 @@ class ReceptionStats:
         self.received += 1
         if timed:
             self._jitter.measure(packet.timestamp, arrival, self.clock_rate)
+        if not extended & (1 << RECEIPT_THINNING) - 1:
+            self._receipts.append((extended, arrival))
         return extended
 
     def known(self, extended: int) -> None:
@@ -180,6 +199,7 @@ class ReceptionStats:
         next_cycle = (self._highest >> 16) + 2  # a whole cycle apart: what is known around both ends cannot meet
         self._origin = next_cycle << 16 | packet.sequence_number
         self._window = 0
+        self._receipts.clear()
         self._jitter.restart()
 
     def loss_runs(self) -> dict[str, int]:

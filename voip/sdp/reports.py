@@ -8,7 +8,7 @@ from typing import Literal
 from voip.media import ExtendedReports
 from voip.sdp.description import parse_number
 
-RTCP_XR = "pkt-loss-rle rcvr-rtt=all voip-metrics"
+RTCP_XR = "pkt-loss-rle pkt-rcpt-times rcvr-rtt=all voip-metrics"
 """The extended reports that we want of a peer."""
 MAX_BLOCK_BYTES = 65535
 """A block that is larger fits into no datagram, so that a larger limit is none."""
@@ -25,6 +25,8 @@ def parse_extended_reports(values: list[str]) -> ExtendedReports:
         name, _, argument = word.partition("=")
         if name == "pkt-loss-rle":
             reports = replace(reports, loss_rle=True, loss_rle_bytes=_size(argument))
+        elif name == "pkt-rcpt-times":
+            reports = replace(reports, receipts=True, receipt_bytes=_size(argument))
         elif name == "rcvr-rtt":
             mode, _, size = argument.partition(":")
             asked: Literal["all", "sender"] = "sender" if mode == "sender" else "all"

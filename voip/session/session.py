@@ -343,6 +343,7 @@ def _rtcp_parameters(media: NegotiatedMedia) -> RtcpParameters:
         extended=reports,
         echoes=reports.round_trip or "all",
         loss_rle_bytes=reports.loss_rle_bytes,
+        receipt_bytes=reports.receipt_bytes,
         echo_bytes=reports.round_trip_bytes,
         summary_fields=frozenset() if reports.summary is None else reports.summary,
         remote_ssrc=media.remote_ssrc,

@@ -20,7 +20,7 @@ from voip.codecs import Encoder
 from voip.dsp import Pcm
 from voip.fec import FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel, ChannelEstimator
-from voip.fec.control import REPORT_SILENCE, START_PATTERN, UNREPORTED_PATTERN
+from voip.fec.control import REPORT_SILENCE, SILENCE_PATTERN, START_PATTERN, UNREPORTED_PATTERN
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import Rung, ladder
 from voip.fec.tables import LOSSES, OUTAGES, PREDICTED, WAITS
@@ -253,10 +253,9 @@ def test_without_any_report_a_sensible_pattern_stays() -> None:
     loop = Loop(independent(0.05, random.Random(7)))
     loop.reports = False
     outcome = loop.run(REPORT_SILENCE + 1.0)
-    assert str(loop.control.pattern) == UNREPORTED_PATTERN
-    assert "no report" in outcome.changes[-1][1]
+    assert str(loop.control.pattern) == UNREPORTED_PATTERN == START_PATTERN
     loop.run(20.0)
-    assert len(outcome.changes) == 1
+    assert outcome.changes == []
     loop.reports = True
     loop.run(3.0)
     assert overhead(loop.control) >= 0.5  # goes on by what it hears
@@ -268,7 +267,7 @@ def test_reports_that_stop_are_a_hint_of_loss() -> None:
     assert overhead(loop.control) <= 1 / 3
     loop.back = lambda now: True
     loop.run(REPORT_SILENCE + 2.0)
-    assert str(loop.control.pattern) == START_PATTERN
+    assert str(loop.control.pattern) == SILENCE_PATTERN
     loop.back = lossless
     loop.run(40.0)
     assert overhead(loop.control) <= 1 / 3
@@ -299,7 +298,7 @@ def test_a_stream_that_rests_expects_no_report() -> None:
 def test_lost_reports_do_not_stall_it() -> None:
     loop = Loop(independent(0.2, random.Random(8)), back=independent(0.5, random.Random(9)))
     outcome = loop.run(60.0)
-    assert outcome.missing(0.1) <= 0.005
+    assert outcome.missing(0.1) <= 0.006
 
 
 def test_the_peers_longest_delay_bounds_the_reach() -> None:
@@ -421,10 +420,11 @@ def repair_share(packets: list[RtpPacket]) -> float:
     return repairs / (len(packets) - repairs)
 
 
-def test_a_sender_starts_strong_comes_down_on_a_clean_path_and_goes_up_with_loss() -> None:
+def test_a_sender_starts_with_half_a_copy_comes_down_on_a_clean_path_and_goes_up_with_loss() -> None:
     lines: list[str] = []
     source = adaptive_sender(agreed_media(fec="4"), lines, max_rate=1e6)
-    assert repair_share(talk(source, 0.0, 4.0)) >= 1.99  # the first packet has nothing to be combined with
+    assert repair_share(talk(source, 0.0, 1.0)) == pytest.approx(0.5, abs=0.02)
+    talk(source, 1.0, 3.0)
     assert repair_share(talk(source, 4.0, 4.0)) == pytest.approx(0.25, abs=0.02)
     talk(source, 8.0, 2.0, random.Random(1))
     assert repair_share(talk(source, 10.0, 2.0, random.Random(2))) >= 1.5
@@ -442,9 +442,7 @@ def test_a_peer_that_agrees_to_repair_packets_later_gets_what_the_reports_ask_fo
     source = adaptive_sender(agreed_media(), [])
     talk_plain(source)
     source.update(agreed_media(fec="4"))
-    assert source._control is not None
-    assert source._fec.pattern == source._control.pattern
-    assert str(source._fec.pattern) != START_PATTERN
+    assert source._fec.pattern == source._steering.pattern is not None
 
 
 def talk_plain(source: AudioSender) -> list[RtpPacket]:

@@ -139,7 +139,7 @@ def test_our_offer_names_codecs_in_order_with_static_and_dynamic_numbers() -> No
         "a=ssrc:572662306 cname:alice@192.0.2.1",
         "a=ssrc-group:FEC-FR 286331153 572662306",
         "a=rtcp-mux",
-        "a=rtcp-xr:pkt-loss-rle rcvr-rtt=all voip-metrics",
+        "a=rtcp-xr:pkt-loss-rle pkt-rcpt-times rcvr-rtt=all voip-metrics",
     ]
 
 
@@ -152,7 +152,11 @@ def test_sender_and_receiver_agree_on_all_that_both_know() -> None:
     assert sender.remote == ("192.0.2.2", 5000)
     assert receiver.remote == ("192.0.2.1", 5002)
     assert sender.rtcp_mux is receiver.rtcp_mux is True
-    assert sender.rtcp_xr == receiver.rtcp_xr == ExtendedReports(loss_rle=True, round_trip="all", metrics=True)
+    assert (
+        sender.rtcp_xr
+        == receiver.rtcp_xr
+        == ExtendedReports(loss_rle=True, receipts=True, round_trip="all", metrics=True)
+    )
     assert (receiver.remote_ssrc, receiver.remote_fec_ssrc) == (sender.ssrc, sender.fec_ssrc)
     assert (sender.remote_ssrc, sender.remote_fec_ssrc) == (None, None)
     assert sender.repair_window == receiver.repair_window == 0.08

@@ -75,7 +75,7 @@ def test_extended_reports_of_a_line_replace_those_of_the_session() -> None:
         False,
     ]
     answer, _ = make_answer(offer("a=rtcp-xr:voip-metrics", PLAIN), DUPLEX, BOB)
-    assert answer.media[0].value("rtcp-xr") == "pkt-loss-rle rcvr-rtt=all voip-metrics"
+    assert answer.media[0].value("rtcp-xr") == "pkt-loss-rle pkt-rcpt-times rcvr-rtt=all voip-metrics"
 
 
 def test_the_clock_of_repair_packets_is_the_one_they_are_described_with() -> None:

@@ -1,0 +1,119 @@
+"""What the peer's reports make of a stream that we send: its repair packets, its bit rate, its in-band FEC.
+
+The rate controller comes first (RFC 8083, RFC 8085): what it allows is the budget. Of that the encoder takes what it
+needs, and FEC the rest (RFC 8627). What a full line dropped is no reason for more FEC.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from voip.audio.in_band import ExpectedLoss
+from voip.codecs import Encoder
+from voip.congestion import RateController, media_rate
+from voip.fec import FecController, Pattern
+from voip.rtp import HEADER_BYTES
+from voip.stats import Congestion, PathReport
+
+
+class Decisions(NamedTuple):
+    """Lines that say what has changed, and why; None: nothing."""
+
+    fec: str | None = None
+    rate: str | None = None
+
+
+NOTHING = Decisions()
+"""No change."""
+
+
+class Steering:
+    """Controllers of one stream. `sent` for every packet, `report` for every report: both may change `pattern`."""
+
+    def __init__(
+        self, pattern: Pattern | None, control: FecController | None, rate: RateController | None, ip_header: int
+    ) -> None:
+        """`control` chooses the pattern in place of `pattern`; `rate` says how much may be sent, `ip_header`: bytes."""
+        self._fixed, self._control, self._rate = pattern, control, rate
+        self._expected_loss = ExpectedLoss()
+        self._header, self._ptime = ip_header + HEADER_BYTES, 0.02
+        self._window: int | None = None
+        self._bandwidth: float | None = None
+        self._prepared: tuple[float, int | None] | None = None
+        self._size = 0  # of the newest media packet, with all headers
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """Which packets repair packets are to cover."""
+        if self._control is not None:
+            return self._control.pattern
+        limit = None if self._rate is None else self._rate.limit
+        if self._fixed is None or limit is None:
+            return self._fixed
+        fits = (1.0 + self._fixed.overhead) * 8 * self._size / self._ptime <= limit
+        return self._fixed if fits else None
+
+    @property
+    def congestion(self) -> Congestion:
+        """For reports."""
+        return Congestion() if self._rate is None else self._rate.figures
+
+    def set_fixed(self, pattern: Pattern | None) -> None:
+        """Another pattern, where no controller chooses it."""
+        self._fixed = pattern
+
+    def update(self, ptime: float, window: int | None, bandwidth: float | None, ip_header: int) -> None:
+        """What was negotiated: seconds per packet, packets of a repair window, bit/s that the peer takes in all."""
+        self._header, self._ptime = ip_header + HEADER_BYTES, ptime
+        self._window, self._bandwidth = window, bandwidth
+        if self._control is not None:
+            self._control.set_ptime(ptime)
+        self._set_limits()
+
+    def sent(self, number: int, size: int, now: float, *, repair: bool) -> Decisions:
+        """A packet goes out; `size` with all headers."""
+        if not repair:
+            self._size = size
+            if self._rate is not None and self._prepared is not None and self._prepared[1] is None:
+                self._rate.set_floor(8 * size / self._ptime)  # the codec leaves no choice
+        if self._rate is not None:
+            self._rate.sent(number, size, now, repair=repair)
+        if self._control is None:
+            return NOTHING
+        return Decisions(fec=self._control.sent(number, size, now, repair=repair))
+
+    def report(self, report: PathReport) -> Decisions:
+        """A report of the peer about this stream has come."""
+        self._expected_loss.report(report)
+        rate = None
+        counts = True
+        if self._rate is not None:
+            rate = self._rate.report(report)
+            counts = not self._rate.figures.full
+            self._set_limits()
+        fec = None if self._control is None else self._control.report(report, counts=counts)
+        return Decisions(fec, rate)
+
+    def prepare(self, encoder: Encoder, now: float, *, repaired: bool) -> None:
+        """Before a packet is encoded: let in-band FEC be added while packets are lost that no repair packet can
+        replace, and take no more bits than there are."""
+        loss = 0.0 if repaired else self._expected_loss.at(now)
+        bitrate = None
+        if self._rate is not None and encoder.full_bitrate is not None:
+            bitrate = media_rate(self._rate.limit, encoder.full_bitrate, self._header, 1.0 / self._ptime)
+            self._rate.set_floor(media_rate(0.0, encoder.full_bitrate, 0, 0) + 8 * self._header / self._ptime)
+        if (loss, bitrate) != self._prepared:
+            self._prepared = loss, bitrate
+            encoder.set_loss(loss, in_band_fec=True)
+            if bitrate is not None:
+                encoder.set_bitrate(bitrate)
+
+    def forget_encoder(self) -> None:
+        """The next one that is prepared is new."""
+        self._prepared = None
+
+    def _set_limits(self) -> None:
+        limits = (self._bandwidth, None if self._rate is None else self._rate.limit)
+        least = min((limit for limit in limits if limit is not None), default=None)
+        if self._control is not None:
+            self._control.set_limits(window=self._window, bandwidth=least)

@@ -1,0 +1,14 @@
+"""How much a path carries, and how much is sent over it (RFC 8836, RFC 8083, RFC 8085 section 3.1): no I/O, no clock.
+
+RateController    the most that a stream may send, with all headers, and why
+QueueEstimator    how long packets wait in a queue on the path, by the times at which they arrived
+CircuitBreaker    the line of RFC 8083 that no stream may cross for long
+"""
+
+from __future__ import annotations
+
+from voip.congestion.breaker import CircuitBreaker, allowed_rate
+from voip.congestion.control import RateController, media_rate
+from voip.congestion.queue import QueueEstimator
+
+__all__ = ["CircuitBreaker", "QueueEstimator", "RateController", "allowed_rate", "media_rate"]
