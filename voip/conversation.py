@@ -1,0 +1,46 @@
+"""What delay and missing sound cost a conversation, by the E-model (ITU-T G.107): sender and receiver weigh by it.
+
+The sender chooses how long a repair may take (`voip.fec.choice`), the receiver how long it waits (`voip.jitter`). Both
+ask what is worse: to hear each other later, or with more holes. Points are of R on the scale to 100. Pure: no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+from voip.quality import EQUIPMENT, WIDEBAND_STRETCH, Loss, delay_impairment, loss_impairment
+
+BESIDES = 0.06
+"""Seconds from mouth to ear that are not the wait for repair: a packet of 20 ms, the encoder's look-ahead of 6.5 ms,
+15 ms of play-out beyond that wait, and a network of 20 ms. A longer network makes each further moment of waiting as
+dear as beyond 150 ms, where the choice is made."""
+PATIENCE = 0.3
+"""Seconds of play-out delay up to which a conversation waits for repair: 150 ms more than is free cost 20 points."""
+LISTENING_FROM = 0.35
+"""Seconds: who waits longer than this for repair only listens, or has a delay already that makes waiting free."""
+_EQUIPMENT = EQUIPMENT["opus"]
+
+
+class Use(Enum):
+    """What the one who hears a stream does with it."""
+
+    CONVERSATION = "conversation"
+    LISTENING = "listening"
+
+
+def delay_points(wait: float) -> float:
+    """Points of R that a conversation loses if sound is played so many seconds after the fastest packets."""
+    return delay_impairment(BESIDES + wait)
+
+
+def missing_points(share: float) -> float:
+    """Points of R that are lost if this share of the packets (0 to 1) is missing when it should be played."""
+    lost = loss_impairment(_EQUIPMENT, Loss(100.0 * share)) - _EQUIPMENT.ie
+    return lost / WIDEBAND_STRETCH
+
+
+def use_of(wait_max: float | None) -> Use:
+    """What a peer does that waits so many seconds for repair; None: it does not say."""
+    listens = wait_max is not None and math.isfinite(wait_max) and wait_max > LISTENING_FROM
+    return Use.LISTENING if listens else Use.CONVERSATION
