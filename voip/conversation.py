@@ -6,7 +6,6 @@ ask what is worse: to hear each other later, or with more holes. Points are of R
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 
 from voip.quality import EQUIPMENT, WIDEBAND_STRETCH, Loss, delay_impairment, loss_impairment
@@ -15,10 +14,12 @@ BESIDES = 0.06
 """Seconds from mouth to ear that are not the wait for repair: a packet of 20 ms, the encoder's look-ahead of 6.5 ms,
 15 ms of play-out beyond that wait, and a network of 20 ms. A longer network makes each further moment of waiting as
 dear as beyond 150 ms, where the choice is made."""
+FREE_WAIT = 0.1
+"""Seconds of waiting up to which anything that is rebuilt is worth it: they cost less than a point of R."""
 PATIENCE = 0.3
 """Seconds of play-out delay up to which a conversation waits for repair: 150 ms more than is free cost 20 points."""
 LISTENING_FROM = 0.35
-"""Seconds: who waits longer than this for repair only listens, or has a delay already that makes waiting free."""
+"""Seconds: a peer that waits longer than this for repair only listens."""
 _EQUIPMENT = EQUIPMENT["opus"]
 
 
@@ -40,7 +41,11 @@ def missing_points(share: float) -> float:
     return lost / WIDEBAND_STRETCH
 
 
-def use_of(wait_max: float | None) -> Use:
-    """What a peer does that waits so many seconds for repair; None: it does not say."""
-    listens = wait_max is not None and math.isfinite(wait_max) and wait_max > LISTENING_FROM
-    return Use.LISTENING if listens else Use.CONVERSATION
+def use_of(wait_max: float | None, delay: float | None) -> Use:
+    """What a peer does that waits up to `wait_max` seconds for repair, and aims at `delay`; None: it does not say.
+
+    A limit that is no more than the delay of now says nothing: late packets have raised both.
+    """
+    if wait_max is None or wait_max <= max(LISTENING_FROM, delay or 0.0):
+        return Use.CONVERSATION
+    return Use.LISTENING

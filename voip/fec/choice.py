@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from voip.conversation import Use, delay_points, missing_points
+from voip.conversation import FREE_WAIT, Use, delay_points, missing_points
 from voip.fec.channel import Channel
 from voip.fec.prediction import Rung
 
@@ -20,8 +20,6 @@ of that leaves room for errors in the estimate of the path."""
 WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
-FREE_WAIT = 0.1
-"""Seconds up to which a wait is paid for by anything that it rebuilds: it costs less than a point of R."""
 TOLERANCE = 1.5
 """Factor on the missing share of the best choice, and on MAX_MISSING, up to which a cheaper pattern stays."""
 NEARLY_BEST = 1.2
@@ -30,7 +28,7 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
-TOLERANCE_POINTS, EQUAL_TOLERANCE_POINTS = 0.5, 1.0
+TOLERANCE_POINTS, EQUAL_TOLERANCE_POINTS = 0.5, 0.5
 """Points of R that a pattern that is in use may lose more than a dearer one, and than one of equal cost."""
 
 

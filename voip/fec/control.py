@@ -142,7 +142,7 @@ class FecController:
         if self._last_report_at is not None:
             self._intervals.append(report.at - self._last_report_at)
         self._last_report_at = report.at
-        self._listener = Listener(self.ptime, report.delay_max, use_of(report.wait_max))
+        self._listener = Listener(self.ptime, report.delay_max, use_of(report.wait_max, report.delay))
         self._estimator.report(report)
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, MIN_LOSS))

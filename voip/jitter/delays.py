@@ -7,7 +7,7 @@ from collections import deque
 
 import numpy as np
 
-from voip.conversation import PATIENCE, Use, delay_points
+from voip.conversation import FREE_WAIT, PATIENCE, Use, delay_points
 
 
 class SlidingMinimum:
@@ -58,7 +58,7 @@ class DelayTarget:
     LATE = 0.05
     """Share of packets that may be worth less than the wait for them."""
     POINT_PRICE = 0.05
-    """Seconds of delay that a point of R is worth where people talk: by PRICE a hundredth of the packets is worth 0.6 s,
+    """Seconds of delay that a point of R is worth where people talk: by PRICE a hundredth of the packets is worth 0.6 s
     and that is 12 points. Beyond 150 ms from mouth to ear, where 50 ms cost 6 points, waiting counts sevenfold."""
     FREE_LATENESS = 0.01
     """Seconds of lateness that cost nothing: so little synthesized sound is not heard."""
@@ -74,6 +74,8 @@ class DelayTarget:
     """That quantile."""
     TAIL = 2.5
     """How much further than the quantile the end of the tail lies where transits spread exponentially."""
+    REPAIRED = 0.16
+    """Seconds after which repair packets of eight packets later are here: a guess goes no further for repair."""
     INTERVAL = 0.25
     """Seconds between two looks at the history, where nothing is late."""
     FALL = 0.01
@@ -89,25 +91,36 @@ class DelayTarget:
         self.value = self.minimum if first is None else min(max(first, self.minimum), maximum)
         self.needed = 0.0
         """What the packets of the last seconds would have needed, whether or not `value` has followed."""
-        self._history: deque[tuple[float, float]] = deque()
+        self._history: deque[tuple[float, float, bool]] = deque()
         self._sorted: list[float] = []
+        self._arrived: list[float] = []  # those that have not been rebuilt, sorted
         self._missed = False
         self._updated: float | None = None
         self._judged = float("-inf")
 
-    def add(self, transit: float, at: float) -> None:
+    def add(self, transit: float, at: float, *, rebuilt: bool = False) -> None:
         """Note a packet that became known at `at`, `transit` after the time that its timestamp stands for."""
-        history, ordered = self._history, self._sorted
-        history.append((at, transit))
+        history, ordered, arrived = self._history, self._sorted, self._arrived
+        history.append((at, transit, rebuilt))
         insort(ordered, transit)
+        if not rebuilt:
+            insort(arrived, transit)
         oldest = at - self.WINDOW
         while history[0][0] < oldest or len(history) > self.MAX_PACKETS:
-            del ordered[bisect_left(ordered, history.popleft()[1])]
+            _, old, was_rebuilt = history.popleft()
+            del ordered[bisect_left(ordered, old)]
+            if not was_rebuilt:
+                del arrived[bisect_left(arrived, old)]
 
     @property
     def patience(self) -> float:
         """The delay in seconds up to which packets are waited for that have to be rebuilt."""
         return self.maximum if self._use is Use.LISTENING else min(self.maximum, PATIENCE)
+
+    @property
+    def hold_max(self) -> float:
+        """The delay in seconds up to which it is worth to hold play-out for a packet that may be rebuilt."""
+        return self.maximum if self._use is Use.LISTENING else max(self.value, FREE_WAIT)
 
     @property
     def wait_max(self) -> float:
@@ -127,6 +140,7 @@ class DelayTarget:
         """The history does not hold for what comes next; the target itself stays."""
         self._history.clear()
         self._sorted.clear()
+        self._arrived.clear()
         self._missed = False
         self.needed = 0.0
 
@@ -163,6 +177,12 @@ class DelayTarget:
         if self._use is Use.CONVERSATION:
             price += self.POINT_PRICE * np.array([delay_points(wait) for wait in (tail - fastest).tolist()])
         best = float(tail[np.argmin(price)]) - fastest
-        if count <= self.RESOLVED:
-            return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - fastest))
-        return best
+        return max(best, self._guess(fastest)) if count <= self.RESOLVED else best
+
+    def _guess(self, fastest: float) -> float:
+        """Where the tail of few packets may end; for repair not beyond REPAIRED, as its pattern has an end."""
+        known, arrived = (
+            self.TAIL * (ordered[int(self.LOWER * (len(ordered) - 1))] - fastest)
+            for ordered in (self._sorted, self._arrived or self._sorted)
+        )
+        return min(known, max(arrived, self.REPAIRED)) if self._use is Use.CONVERSATION else known

@@ -362,7 +362,7 @@ class Playout:
         if not self._position.hole(self._step) or not self._position.missing(self._step):
             return False
         # The last repair packet for it comes with the packet `repair_span` after it, at the latest.
-        repair = min(self.repair_span * self._step / self._clock, self._target.patience)
+        repair = min(self.repair_span * self._step / self._clock, self._target.hold_max - HOLD_MARGIN)
         hope = max(repair, self._target.needed) + HOLD_MARGIN
         return self._pace.delay - self._pace.ahead < hope
 
