@@ -10,14 +10,13 @@ from enum import Enum
 
 from voip.quality import EQUIPMENT, WIDEBAND_STRETCH, Loss, delay_impairment, loss_impairment
 
-BESIDES = 0.06
-"""Seconds from mouth to ear that are not the wait for repair: a packet of 20 ms, the encoder's look-ahead of 6.5 ms,
-15 ms of play-out beyond that wait, and a network of 20 ms. A longer network makes each further moment of waiting as
-dear as beyond 150 ms, where the choice is made."""
+BESIDES = 0.04
+"""Seconds from mouth to ear that are neither the wait for repair nor the network's: a packet of 20 ms, the encoder's
+look-ahead of 6.5 ms, and 15 ms of play-out beyond that wait."""
 FREE_WAIT = 0.1
 """Seconds of waiting up to which anything that is rebuilt is worth it: they cost less than a point of R."""
 PATIENCE = 0.3
-"""Seconds of play-out delay up to which a conversation waits for repair: 150 ms more than is free cost 20 points."""
+"""Seconds of play-out delay up to which a conversation waits for repair: the last 150 ms of it cost 17 points."""
 LISTENING_FROM = 0.35
 """Seconds: a peer that waits longer than this for repair only listens."""
 _EQUIPMENT = EQUIPMENT["opus"]

@@ -28,8 +28,12 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
-TOLERANCE_POINTS, EQUAL_TOLERANCE_POINTS = 0.5, 0.5
-"""Points of R that a pattern that is in use may lose more than a dearer one, and than one of equal cost."""
+SOONER_FROM, SOONER_POINTS = 0.12, 0.5
+"""Waits in seconds up to which a shorter one is taken where it loses no more than so many points of R: the network may
+be slow enough for each of these moments to count, which is not known here."""
+TOLERANCE_POINTS = 0.5
+"""Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
+other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
 
 
 class Choice(NamedTuple):
@@ -64,8 +68,13 @@ class Listener(NamedTuple):
 
     def choose(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The best of some rungs, which are given the cheapest first."""
-        waits, talks = self.waits, self.use is Use.CONVERSATION
-        for wait in waits:
+        if self.use is Use.CONVERSATION:
+            return self._sooner(self._choose(rungs, channel), rungs, channel)
+        return self._choose(rungs, channel)
+
+    def _choose(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        talks = self.use is Use.CONVERSATION
+        for wait in self.waits:
             good = [rung for rung in rungs if self.missing(rung, channel, wait) < MAX_MISSING]
             if good and (wait <= FREE_WAIT or not talks):
                 return self.best(_cheapest(good), channel, wait)
@@ -91,10 +100,21 @@ class Listener(NamedTuple):
         if wanted.rung is current or more < 0.0:
             return False
         if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
-            points = TOLERANCE_POINTS if more > 0.0 else EQUAL_TOLERANCE_POINTS
-            return self.at_best(current, channel).points > wanted.points + points
+            now = self.at_best(current, channel)
+            shorter = more <= 0.0 and wanted.wait < now.wait
+            return now.points > wanted.points + (0.0 if shorter else TOLERANCE_POINTS)
         tolerance = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
         return self.missing(current, channel, wanted.wait) > tolerance * max(wanted.missing, MAX_MISSING)
+
+    def _sooner(self, choice: Choice, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        """A shorter wait, by a pattern of the same cost, where that loses next to nothing."""
+        if choice.wait <= SOONER_FROM:
+            equal = [rung for rung in rungs if rung.pattern.overhead == choice.rung.pattern.overhead]
+            for wait in self.waits:
+                sooner = self.best(equal, channel, wait)
+                if wait < choice.wait and sooner.points <= choice.points + SOONER_POINTS:
+                    return sooner
+        return choice
 
     def _least_loss_of_r(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""

@@ -136,6 +136,11 @@ class DelayTarget:
         """A packet came too late to be played: the target may rise."""
         self._missed = True
 
+    def forget_repair(self) -> None:
+        """Packets are rebuilt sooner or later than before: how long that took says nothing of what comes."""
+        self._history = deque(entry for entry in self._history if not entry[2])
+        self._sorted = [*self._arrived]
+
     def forget(self) -> None:
         """The history does not hold for what comes next; the target itself stays."""
         self._history.clear()

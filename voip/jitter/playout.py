@@ -169,7 +169,9 @@ class Playout:
 
     def note_repair_span(self, packets: int) -> None:
         """So many packets follow a lost one until the last repair packet that can rebuild it has come."""
-        self.repair_span = packets
+        if packets != self.repair_span:
+            self.repair_span = packets
+            self._target.forget_repair()
 
     def set_on_hold(self, on_hold: bool) -> None:
         """The stream is put on hold, or taken off: on hold, silence is no underrun."""
