@@ -7,6 +7,7 @@ pattern and the wait that together lose least of R, and one that only listens th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -101,10 +102,12 @@ class Listener(NamedTuple):
             return False
         if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
             now = self.at_best(current, channel)
-            shorter = more <= 0.0 and wanted.wait < now.wait
-            return now.points > wanted.points + (0.0 if shorter else TOLERANCE_POINTS)
-        tolerance = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
-        return self.missing(current, channel, wanted.wait) > tolerance * max(wanted.missing, MAX_MISSING)
+            tolerance = 0.0 if more <= 0.0 and wanted.wait < now.wait else TOLERANCE_POINTS
+            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM:
+                tolerance += math.copysign(SOONER_POINTS, wanted.wait - now.wait) if wanted.wait != now.wait else 0.0
+            return now.points > wanted.points + tolerance
+        factor = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
+        return self.missing(current, channel, wanted.wait) > factor * max(wanted.missing, MAX_MISSING)
 
     def _sooner(self, choice: Choice, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """A shorter wait, by a pattern of the same cost, where that loses next to nothing."""

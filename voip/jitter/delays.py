@@ -117,10 +117,11 @@ class DelayTarget:
         """The delay in seconds up to which packets are waited for that have to be rebuilt."""
         return self.maximum if self._use is Use.LISTENING else min(self.maximum, PATIENCE)
 
-    @property
-    def hold_max(self) -> float:
-        """The delay in seconds up to which it is worth to hold play-out for a packet that may be rebuilt."""
-        return self.maximum if self._use is Use.LISTENING else max(self.value, FREE_WAIT)
+    def hope(self, repair: float) -> float:
+        """The delay in seconds up to which to hold play-out for a packet, where its repair takes up to `repair`."""
+        if self._use is Use.CONVERSATION:
+            repair = min(repair, max(self.value, FREE_WAIT))
+        return max(repair, self.needed)
 
     @property
     def wait_max(self) -> float:

@@ -367,7 +367,9 @@ def test_several_targets_are_kept_in_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("slip", [["-o", "null"], ["--latency", "80ms"], ["--latency-max", "1s"], ["--latency-for", "listening"]])
+@pytest.mark.parametrize(
+    "slip", [["-o", "null"], ["--latency", "80ms"], ["--latency-max", "1s"], ["--latency-for", "listening"]]
+)
 def test_options_of_the_other_direction_want_two_way(slip: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.sender_options(slip)
