@@ -27,19 +27,20 @@ LADDER = (
     "sliding:0,1,3,8/2",
     "sliding:0,1,3/2",
     "sliding:0,1,2,5/2",
-    "sliding:0,5,12/2",
     "sliding:0,1,2,8/1",
-    "sliding:0,1,2,4,12/1",
     "sliding:0,2,3/1",
     "sliding:0,1/1",
     "sliding:0,3,12/1",
     "sliding:0,3,8,11+1,2,3,7+0,1,8/2",
     "sliding:1,3+0,3+0,1,2/2",
-    "sliding:11+12+3,6,10,12/2",
     "sliding:0,1,8+0,2,3,12/1",
-    "sliding:0,1+0,2,3/1",
     "sliding:0,1,4+0,2,3/1",
+    "sliding:1,3,4+4/1",
     "sliding:1,2,5+5/1",
+    "sliding:2,3,6+0,6/1",
+    "sliding:1,6+0,1,3/1",
+    "sliding:3+6/1",
+    "sliding:4+8/1",
     "sliding:0,1,6+0,3,5,6/1",
     "sliding:2,6+8/1",
     "sliding:0,12+0,1,3,9/1",
@@ -47,7 +48,8 @@ LADDER = (
 )
 """Found by a random search, for each number of repair packets: for short waits at random loss and at jitter, for
 longer ones at outages of 20 to 100 ms, and for all of them at once. Those of wide reach come first: where two are as
-good, the one that also outlasts an outage is taken."""
+good, the one that also outlasts an outage is taken. 3+6 and 4+8 are plain copies, half of the wait and all of it later:
+nothing rebuilds more of an outage within 120 and 160 ms."""
 LOSSES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 OUTAGES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 JITTERS = (0.5, 1.0, 2.0, 3.0, 5.0)

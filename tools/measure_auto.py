@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from tests.support.fec_loop import Loop, Outcome, Wire, gilbert, independent, lossless, outage
 
+LISTENS = 0.5
+"""Seconds that a peer waits for repair that only listens."""
 MakeWire = Callable[[random.Random], Wire]
 
 
@@ -25,22 +27,25 @@ class Row:
     delay: float
     jitter: float = 0.0
     limit: float = 0.0
+    wait_max: float | None = None
+    """Seconds that the peer says it waits for repair: longer than a conversation would, if it only listens."""
 
     def run(self, seed: int, seconds: float) -> Outcome:
         forth, back = random.Random(2 * seed), random.Random(2 * seed + 1)
-        return Loop(self.wire(forth), jitter=self.jitter, seed=seed, back=self.wire(back)).run(seconds)
+        loop = Loop(self.wire(forth), jitter=self.jitter, seed=seed, back=self.wire(back), wait_max=self.wait_max)
+        return loop.run(seconds)
 
 
 def random_row(rate: float, delay: float, limit: float, jitter: float = 0.0) -> Row:
     return Row(lambda rng: independent(rate, rng), delay, jitter, limit)
 
 
-def burst_row(rate: float, limit: float) -> Row:
-    return Row(lambda rng: gilbert(rate, 3.0, rng), 0.25, 0.0, limit)
+def burst_row(rate: float, limit: float, delay: float = 0.25, wait_max: float | None = LISTENS) -> Row:
+    return Row(lambda rng: gilbert(rate, 3.0, rng), delay, 0.0, limit, wait_max)
 
 
-def outage_row(rate: float, limit: float) -> Row:
-    return Row(lambda rng: outage(rate, 0.06, rng), 0.25, 0.0, limit)
+def outage_row(rate: float, limit: float, delay: float = 0.25, wait_max: float | None = LISTENS) -> Row:
+    return Row(lambda rng: outage(rate, 0.06, rng), delay, 0.0, limit, wait_max)
 
 
 ROWS = {
@@ -54,6 +59,11 @@ ROWS = {
     "bursts 20": burst_row(0.2, 0.02),
     "outages 5": outage_row(0.05, 0.01),
     "outages 10": outage_row(0.1, 0.025),
+    "talk, bursts 5": burst_row(0.05, 0.003, 0.1, None),
+    "talk, bursts 10": burst_row(0.1, 0.005, 0.12, None),
+    "talk, bursts 20": burst_row(0.2, 0.015, 0.12, None),
+    "talk, outages 5": outage_row(0.05, 0.015, 0.16, None),
+    "talk, outages 10": outage_row(0.1, 0.03, 0.16, None),
     "jitter 30": Row(lambda rng: lossless, 0.06, 0.03, 0.005),
     "jitter 60": Row(lambda rng: lossless, 0.115, 0.06, 0.005),
     "10, jitter 30": random_row(0.1, 0.085, 0.005, 0.03),

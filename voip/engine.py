@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from voip.audio import AudioReceiver, Digit, Fanout, Mixer
+from voip.conversation import Use
 from voip.devices import Sink, Source
 from voip.errors import (
     EXIT_BUG,
@@ -264,9 +265,9 @@ def fill_standard_streams() -> None:
 class Playback:
     """The playback thread's state: the sink and the mixer of what is heard. Others reach it through `mailbox`."""
 
-    def __init__(self, sink: Sink, *, latency: float | None, latency_max: float) -> None:
+    def __init__(self, sink: Sink, *, latency: float | None, latency_max: float, use: Use = Use.CONVERSATION) -> None:
         self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
-        self._latency, self.latency_max = latency, latency_max
+        self._latency, self.latency_max, self._use = latency, latency_max, use
 
     def begin(self, key: str, media: NegotiatedMedia, on_digit: Callable[[Digit], object] = lambda digit: None) -> None:
         """A stream joins; a file that has no format yet takes the stream's own. `on_digit` is told its keys."""
@@ -277,6 +278,7 @@ class Playback:
             channels=self.sink.channels,
             latency=self._latency,
             latency_max=self.latency_max,
+            use=self._use,
             on_digit=on_digit,
         )
         self.mixer.add(key, receiver)

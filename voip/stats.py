@@ -117,9 +117,9 @@ class PathReport:
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
     `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `receipts` from packet receipt times (section
-    4.3): sequence numbers, and seconds by a clock of the peer's; `delay` and `delay_max` of the peer's jitter buffer
-    are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and the share `discarded` (0 to 1) that
-    came too late for it.
+    4.3): sequence numbers, and seconds by a clock of the peer's; `delay`, `delay_max` (absolute) and `wait_max` (at
+    present) of the peer's jitter buffer are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and
+    the share `discarded` (0 to 1) that came too late for it.
     """
 
     at: float
@@ -133,6 +133,7 @@ class PathReport:
     receipts: tuple[tuple[int, float], ...] = ()
     delay: float | None = None
     delay_max: float | None = None
+    wait_max: float | None = None
     r: float | None = None
     mos_lq: float | None = None
     mos_cq: float | None = None
@@ -162,7 +163,7 @@ class PlayoutStats:
     packet was here though the sender had sent some; `resyncs`: how often play-out started over elsewhere in the stream.
     `silent_seconds`: the peer was to send and nothing came; `unheard_seconds`: what came was not heard, since the
     device was gone or the process stood still. `delay` is the play-out delay over the fastest packets, `target` the one
-    aimed at.
+    aimed at, and `wait_max` the one up to which packets are waited for that have to be rebuilt.
     """
 
     played: int = 0
@@ -183,6 +184,7 @@ class PlayoutStats:
     delay_mean: float | None = None
     delay_max: float | None = None
     target: float | None = None
+    wait_max: float | None = None
 
 
 @dataclass(frozen=True)

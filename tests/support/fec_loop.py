@@ -97,7 +97,7 @@ class Peer:
         flags = tuple(number in self._arrived[repair] for number in range(first, end))
         return Arrivals(first & 0xFFFF, flags)
 
-    def report(self, at: float, delay_max: float | None) -> PathReport | None:
+    def report(self, at: float, delay_max: float | None, wait_max: float | None = None) -> PathReport | None:
         if False not in self._highest:
             return None
         highest = self._highest[False]
@@ -115,6 +115,7 @@ class Peer:
             media=self.arrivals(False, 1.0),
             repair=self.arrivals(True, per_frame),
             delay_max=delay_max,
+            wait_max=wait_max,
         )
 
 
@@ -157,11 +158,13 @@ class Loop:
         back: Wire = lossless,
         max_rate: float = 200e3,
         control: FecController | None = None,
+        wait_max: float | None = None,
     ) -> None:
         self.rng = random.Random(seed)
         self.wire, self.back, self.jitter = wire, back, jitter
         self.reports = True
         self.delay_max: float | None = None
+        self.wait_max = wait_max
         self.control = control or FecController(max_rate, ptime=PTIME)
         self.encoder = FlexFecEncoder(
             self.control.pattern,
@@ -221,7 +224,7 @@ class Loop:
         if self.reports and self.now >= self._report_at:
             self._report_at = self.now + self.rng.uniform(0.8, 1.2)
             self._deliver(self.now)
-            report = self.peer.report(self.now + BACK, self.delay_max)
+            report = self.peer.report(self.now + BACK, self.delay_max, self.wait_max)
             if report is not None and not self.back(self.now):
                 self._order += 1
                 heapq.heappush(self._coming, (report.at, self._order, report))

@@ -14,6 +14,7 @@ LAYERS = [
     {"dsp", "stats"},
     {"rtp", "codecs", "srtp"},
     {"media", "quality"},
+    {"conversation"},
     {"rtcp", "sdp", "stun", "fec", "congestion", "jitter", "dtls"},
     {"sip", "session", "audio"},
     {"devices", "net"},
@@ -25,7 +26,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]
-MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter", "quality"}
+MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter", "quality", "conversation"}
 SIGNALLING = {"voip.sdp", "voip.sip", "voip.net"}
 WORLD = {
     "asyncio",

@@ -12,6 +12,7 @@ from voip.audio.dtmf import Digit, DtmfReceiver
 from voip.audio.reception import Reception
 from voip.audio.rendering import Renderer
 from voip.audio.sample_queue import SampleQueue
+from voip.conversation import Use
 from voip.dsp import Pcm
 from voip.jitter import ClockFollower, DelayFloor, DelayTarget, Gap, Playout, PlayoutCounters, Stretch
 from voip.media import NegotiatedMedia
@@ -34,7 +35,8 @@ SNAPSHOT_INTERVAL = 0.1
 class AudioReceiver:
     """One stream that we hear.
 
-    `latency` is the least play-out delay, None: whatever the network needs; `latency_max` is the most.
+    `latency` is the least play-out delay, None: whatever the network needs; `latency_max` is the most. `use` says how
+    dear delay is.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class AudioReceiver:
         channels: int,
         latency: float | None,
         latency_max: float,
+        use: Use = Use.CONVERSATION,
         on_digit: Callable[[Digit], object] = lambda digit: None,
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be read; `on_digit` is told each digit."""
@@ -53,8 +56,8 @@ class AudioReceiver:
         self.drained = False
         """After `finish`: the last sample has been read."""
         self._format = (sample_rate, channels)
-        self._latency_max = latency_max
-        self._floor = DelayFloor(latency)
+        self._latency_max, self._use = latency_max, use
+        self._floor = DelayFloor(latency, use)
         self._counters = PlayoutCounters()
         self._ready = SampleQueue(sample_rate, channels)
         self._now = 0.0
@@ -139,7 +142,8 @@ class AudioReceiver:
 
     def _agree(self, media: NegotiatedMedia, first: float | None) -> None:
         """Make what depends on the codec; `first`: seconds of delay to begin with."""
-        self._target = DelayTarget(self._floor.seconds(media, self._now), self._latency_max, first)
+        floor = self._floor.seconds(media, self._now)
+        self._target = DelayTarget(floor, self._latency_max, first, use=self._use)
         self._playout = Playout(
             media.audio.codec.clock_rate,
             self._target,
@@ -238,7 +242,9 @@ class AudioReceiver:
             missing_packets=self._counters.bursts.missing,
             missing_runs=self._counters.bursts.runs,
             bursts=self._counters.bursts.figures(),
-            playout=self._counters.snapshot(self._target.value if heard else None),
+            playout=self._counters.snapshot(
+                self._target.value if heard else None, self._target.wait_max if heard else None
+            ),
             first_audio_at=self._ready.begun_at,
             clock_ppm=self._clock.ppm,
             levels=self._ready.levels,

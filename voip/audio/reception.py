@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class Reception:
         """Blocks that came within other packets (RFC 2198)."""
         self._rebuilt: dict[int, None] = {}  # extended sequence numbers
         self._reaches: deque[int] = deque(maxlen=REACHES)
+        self._newest: tuple[int, int] | None = None  # number and timestamp of the last media packet
         self._ssrc: int | None = None
         self._rejected_before = 0
         self._fec: ParityDecoder | None = None
@@ -110,6 +111,8 @@ class Reception:
             self._numbers = None
         elif self._numbers is None:
             self._numbers = MediaNumbers(step)
+        # Ticks between two packets, by which the timestamp of a repair packet tells when it was sent; 0: it does not.
+        self._step = step if self._numbers is None and media.repair_clock_rate == media.clock_rate else 0
         self._red = None
         if self._types.red is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
@@ -160,6 +163,8 @@ class Reception:
         self._ssrc = packet.ssrc
         before = stats.received
         timed = agreed and packet.payload_type not in self._types.events
+        if timed:
+            self._newest = placed.sequence_number, placed.timestamp
         extended = stats.count(placed, arrival, timed=timed)
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
@@ -197,7 +202,7 @@ class Reception:
         rebuilt = self._fec.receive(packet)
         named = self._fec.last_named
         if named:
-            self._learn_reach((named[-1] - named[0]) & 0xFFFF)
+            self._learn_reach(packet, named)
         highest = self.stats.highest
         if highest is not None:
             for name in named if self._numbers is None else self._numbers.named(named):
@@ -207,8 +212,22 @@ class Reception:
         for available in rebuilt:
             self._pass_on_parity(available, arrival)
 
-    def _learn_reach(self, reach: int) -> None:
-        """How far back the sender's repair packets look: the most of the last few."""
+    def _learn_reach(self, packet: RtpPacket, named: Sequence[int]) -> None:
+        """How far back the sender's repair packets look: the most of the last few.
+
+        One that covers a single packet may be sent any time after it: its timestamp tells, as that is of the newest
+        media packet (RFC 8627 section 4.2.1). Where it tells nothing of the kind, the packets named do.
+        """
+        reach = (named[-1] - named[0]) & 0xFFFF
+        if self._newest is not None and self._step:
+            number, timestamp = self._newest
+            later = round(unwrap(packet.timestamp - timestamp, 0, 32) / self._step)
+            since = unwrap(number + later - named[-1], 0, 16)
+            if since >= 0 and reach + since <= self._believed:
+                reach += since
+        self._note_reach(reach)
+
+    def _note_reach(self, reach: int) -> None:
         self._reaches.append(reach)
         self._playout.note_repair_span(max(self._reaches))
 
@@ -229,7 +248,7 @@ class Reception:
             for copy in self._red.receive(packet, blocks):
                 self._hand_over(copy, arrival)
             if blocks:
-                self._learn_reach(self._red.reach)
+                self._note_reach(self._red.reach)
 
     def _hand_over(self, packet: RtpPacket, arrival: float) -> None:
         if packet.payload_type in self._types.non_audio:

@@ -43,6 +43,7 @@ from voip.cli.values import (
     telephone_keys,
 )
 from voip.cli.versions import versions
+from voip.conversation import Use
 from voip.environment import program_name
 from voip.errors import EXIT_OK
 from voip.fec import Pattern
@@ -121,6 +122,7 @@ class CommonOptions:
     overwrite: bool
     latency: float | None
     latency_max: float
+    latency_for: Use
     verbosity: int
     json: bool
     report: str | None
@@ -260,7 +262,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
-    _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max")
+    _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
     plain = any(isinstance(each, RtpTarget) for each in found.targets)
     return SenderOptions(
@@ -380,6 +382,12 @@ def _playing(group: Group) -> None:
         metavar="TIME",
         type=short_time(),
         help="Upper limit of the play-out delay. Packets that come even later are not played.  [500ms]",
+    )
+    group.add_argument(
+        "--latency-for",
+        choices=[use.value for use in Use],
+        help="What the delay that auto chooses is weighed for: quick answers, or sound that is whole however late.  "
+        "[conversation]",
     )
 
 
@@ -576,6 +584,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "overwrite": bool(found.overwrite),
         "latency": None if found.latency in (None, AUTO) else found.latency,
         "latency_max": LATENCY_MAX if found.latency_max is None else found.latency_max,
+        "latency_for": Use(found.latency_for or Use.CONVERSATION),
         "verbosity": -1 if found.quiet else found.verbose,
         "json": bool(found.json),
         "report": found.report,

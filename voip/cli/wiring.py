@@ -144,7 +144,7 @@ def open_playback(options: CommonOptions, console: Console, shutdown: Shutdown) 
         quiet=options.hides_library_noise,
     )
     sink = _await_device(options, console, shutdown, opened)
-    return Playback(sink, latency=options.latency, latency_max=options.latency_max)
+    return Playback(sink, latency=options.latency, latency_max=options.latency_max, use=options.latency_for)
 
 
 def open_capture(

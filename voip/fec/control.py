@@ -1,26 +1,21 @@
 """Adaptive FEC: the cheapest pattern that protects enough on the path, by the peer's reports (RFC 3550, RFC 3611).
 
-Up within one report; down one step at a time, and only when less has been enough for a while. It starts with a strong
-pattern, because nothing is known yet, and gives that up as soon as enough packets have arrived without loss.
+What is best on a path, `voip.fec.choice` says; here is decided when to change. Up within one report; down one step at a
+time, and only when less has been enough for a while. It starts with a strong pattern, because nothing is known yet, and
+gives that up as soon as enough packets have arrived without loss.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import NamedTuple
 
+from voip.conversation import use_of
 from voip.fec.channel import Channel, ChannelEstimator
+from voip.fec.choice import Choice, Listener
 from voip.fec.pattern import Pattern
 from voip.fec.prediction import Rung, ladder
 from voip.stats import PathReport
 
-MAX_MISSING = 0.0005
-"""Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is inaudible; half
-of that leaves room for errors in the estimate of the path."""
-WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
-"""Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
-a cheaper pattern."""
 START_PATTERN = "sliding:0,1,3,8/2"
 """The pattern of the first seconds: more might fill the line before anything is known of it. It rebuilds 5 % random
 loss within 100 ms."""
@@ -50,24 +45,10 @@ HOLD_SECONDS = 4.0
 the whole ladder takes less than a minute."""
 STEP_DOWN_MARGIN = 1.25
 """Factor on loss and jitter: even then less has to be enough before a step down."""
-TOLERANCE = 1.5
-"""Factor on the missing share of the best choice, and on MAX_MISSING, up to which a cheaper pattern stays."""
-NEARLY_BEST = 1.2
-"""Factor on the missing share of the best, where none is good enough, up to which a cheaper one is preferred."""
-EQUAL_TOLERANCE = 3.0
-"""The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 REPAIR_EXTRA = 24
 """Bytes by which a repair packet exceeds the largest packet that it covers: CSRC, FlexFEC header, the middle mask."""
 REMEMBERED_SIZES = 100
 """Packets of either kind whose mean size tells how large repair packets become."""
-
-
-class Choice(NamedTuple):
-    """A rung, the wait in seconds that it was chosen for, and the share that it leaves missing then."""
-
-    rung: Rung
-    wait: float
-    missing: float
 
 
 class _Sizes:
@@ -112,7 +93,7 @@ class FecController:
         self._intervals: deque[float] = deque(maxlen=REMEMBERED_INTERVALS)
         self._before_silence: Rung | None = None
         self._starting = True
-        self._delay_max: float | None = None
+        self._listener = Listener(ptime)
         self._enough_since: float | None = None  # less than the current pattern has been enough
 
     @property
@@ -134,6 +115,7 @@ class FecController:
         """The packets last so many seconds from now on: other ones make a new stream, of which nothing is known yet."""
         if ptime != self.ptime:
             self._estimator = ChannelEstimator(ptime)
+            self._listener = self._listener._replace(ptime=ptime)
 
     def set_limits(self, *, window: int | None = None, bandwidth: float | None = None) -> None:
         """What was agreed on with the peer; None: no limit.
@@ -169,23 +151,23 @@ class FecController:
         if self._last_report_at is not None:
             self._intervals.append(report.at - self._last_report_at)
         self._last_report_at = report.at
-        self._delay_max = report.delay_max
+        self._listener = Listener(self.ptime, report.delay_max, use_of(report.wait_max, report.delay))
         self._estimator.report(report, counts=counts)
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
         affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
         if not affordable:
             return None
-        wanted = self._choose(affordable, channel)
+        wanted = self._listener.choose(affordable, channel)
         resumed, self._before_silence = self._before_silence, None
-        if resumed in affordable and not self._insufficient(resumed, wanted, channel):
-            return self._take(Choice(resumed, wanted.wait, self._missing(resumed, channel, wanted.wait)))
-        if self._current is None or self._insufficient(self._current, wanted, channel):
+        if resumed in affordable and not self._listener.insufficient(resumed, wanted, channel):
+            return self._take(Choice(resumed, wanted.wait, self._listener.missing(resumed, channel, wanted.wait)))
+        if self._current is None or self._listener.insufficient(self._current, wanted, channel):
             self._enough_since = None
             return self._take(wanted)
-        less = self._choose(affordable, channel.worse(STEP_DOWN_MARGIN))
+        less = self._listener.choose(affordable, channel.worse(STEP_DOWN_MARGIN))
         cheaper = less.rung.pattern.overhead < self._current.pattern.overhead
-        if not cheaper or self._insufficient(less.rung, wanted, channel):
+        if not cheaper or self._listener.insufficient(less.rung, wanted, channel):
             self._enough_since = None
             return None
         return self._come_down(less, affordable, report.at)
@@ -215,36 +197,7 @@ class FecController:
         if next_cost == less.rung.pattern.overhead:
             return self._take(less)
         step = (rung for rung in steps if rung.pattern.overhead == next_cost)
-        return self._take(self._best(step, self.channel, less.wait))
-
-    def _choose(self, rungs: list[Rung], channel: Channel) -> Choice:
-        """The cheapest that is good enough after the shortest wait; else, after the longest, nearly the best."""
-        waits = [wait for wait in WAITS if self._delay_max is None or wait <= self._delay_max] or [WAITS[0]]
-        for wait in waits:
-            good = [rung for rung in rungs if self._missing(rung, channel, wait) < MAX_MISSING]
-            if good:
-                cost = good[0].pattern.overhead
-                return self._best((rung for rung in good if rung.pattern.overhead == cost), channel, wait)
-        best = self._best(rungs, channel, waits[-1])
-        near = [rung for rung in rungs if self._missing(rung, channel, waits[-1]) <= best.missing * NEARLY_BEST]
-        cost = near[0].pattern.overhead
-        return self._best((rung for rung in near if rung.pattern.overhead == cost), channel, waits[-1])
-
-    def _best(self, rungs: Iterable[Rung], channel: Channel, wait: float) -> Choice:
-        """The one that leaves least missing."""
-        missing, _, rung = min((self._missing(rung, channel, wait), i, rung) for i, rung in enumerate(rungs))
-        return Choice(rung, wait, missing)
-
-    def _missing(self, rung: Rung, channel: Channel, wait: float) -> float:
-        return rung.missing(channel, wait / self.ptime + 1e-6)
-
-    def _insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
-        """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
-        more = wanted.rung.pattern.overhead - current.pattern.overhead
-        if wanted.rung is current or more < 0.0:
-            return False
-        tolerance = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
-        return self._missing(current, channel, wanted.wait) > tolerance * max(wanted.missing, MAX_MISSING)
+        return self._take(self._listener.best(step, self.channel, less.wait))
 
     def _take(self, choice: Choice) -> str | None:
         """Change over; the line that says so."""
@@ -281,7 +234,7 @@ class FecController:
         if not affordable:
             return f"FEC off: the lightest pattern would pass {self._allowed_rate / 1e3:.4g} kbit/s"
         channel = self.channel
-        self._current = self._choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
+        self._current = self._listener.choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
         return f"{_direction(before, self._current)}: more would pass {self._allowed_rate / 1e3:.4g} kbit/s"
 
     def _affordable(self, pattern: Pattern) -> bool:

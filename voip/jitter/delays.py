@@ -7,6 +7,8 @@ from collections import deque
 
 import numpy as np
 
+from voip.conversation import FREE_WAIT, PATIENCE, Use, delay_points
+
 
 class SlidingMinimum:
     """The smallest of the values of the last `window` seconds; the latest is always among them."""
@@ -55,6 +57,9 @@ class DelayTarget:
     """Packets that the history counts as at least, 30 s of 20 ms each: one stall says little of the next 30 s."""
     LATE = 0.05
     """Share of packets that may be worth less than the wait for them."""
+    POINT_PRICE = 0.05
+    """Seconds of delay that a point of R is worth where people talk: by PRICE a hundredth of the packets is worth 0.6 s
+    and that is 12 points. Beyond 150 ms from mouth to ear, where 50 ms cost 6 points, waiting counts sevenfold."""
     FREE_LATENESS = 0.01
     """Seconds of lateness that cost nothing: so little synthesized sound is not heard."""
     MAX_LATENESS = 0.03
@@ -69,32 +74,59 @@ class DelayTarget:
     """That quantile."""
     TAIL = 2.5
     """How much further than the quantile the end of the tail lies where transits spread exponentially."""
+    REPAIRED = 0.16
+    """Seconds after which repair packets of eight packets later are here: a guess goes no further for repair."""
     INTERVAL = 0.25
     """Seconds between two looks at the history, where nothing is late."""
     FALL = 0.01
     """Seconds per second by which the target comes down."""
 
-    def __init__(self, minimum: float, maximum: float, first: float | None = None) -> None:
-        """`first`: the delay to begin with; the minimum without one."""
+    def __init__(
+        self, minimum: float, maximum: float, first: float | None = None, *, use: Use = Use.CONVERSATION
+    ) -> None:
+        """`first`: the delay to begin with; the minimum without one. `use`: what the sound is for."""
+        self._use = use
         self.minimum = min(minimum, maximum)
         self.maximum = maximum
         self.value = self.minimum if first is None else min(max(first, self.minimum), maximum)
         self.needed = 0.0
         """What the packets of the last seconds would have needed, whether or not `value` has followed."""
-        self._history: deque[tuple[float, float]] = deque()
+        self._history: deque[tuple[float, float, bool]] = deque()
         self._sorted: list[float] = []
+        self._arrived: list[float] = []  # those that have not been rebuilt, sorted
         self._missed = False
         self._updated: float | None = None
         self._judged = float("-inf")
 
-    def add(self, transit: float, at: float) -> None:
+    def add(self, transit: float, at: float, *, rebuilt: bool = False) -> None:
         """Note a packet that became known at `at`, `transit` after the time that its timestamp stands for."""
-        history, ordered = self._history, self._sorted
-        history.append((at, transit))
+        history, ordered, arrived = self._history, self._sorted, self._arrived
+        history.append((at, transit, rebuilt))
         insort(ordered, transit)
+        if not rebuilt:
+            insort(arrived, transit)
         oldest = at - self.WINDOW
         while history[0][0] < oldest or len(history) > self.MAX_PACKETS:
-            del ordered[bisect_left(ordered, history.popleft()[1])]
+            _, old, was_rebuilt = history.popleft()
+            del ordered[bisect_left(ordered, old)]
+            if not was_rebuilt:
+                del arrived[bisect_left(arrived, old)]
+
+    @property
+    def patience(self) -> float:
+        """The delay in seconds up to which packets are waited for that have to be rebuilt."""
+        return self.maximum if self._use is Use.LISTENING else min(self.maximum, PATIENCE)
+
+    def hope(self, repair: float) -> float:
+        """The delay in seconds up to which to hold play-out for a packet, where its repair takes up to `repair`."""
+        if self._use is Use.CONVERSATION:
+            repair = min(repair, max(self.value, FREE_WAIT))
+        return max(repair, self.needed)
+
+    @property
+    def wait_max(self) -> float:
+        """The delay in seconds at which a packet would be in time now: of what waits already, or would."""
+        return max(self.value, self.patience)
 
     def require(self, delay: float) -> None:
         """The least delay has become `delay` seconds: the target is there at once if it was below."""
@@ -105,10 +137,16 @@ class DelayTarget:
         """A packet came too late to be played: the target may rise."""
         self._missed = True
 
+    def forget_repair(self) -> None:
+        """Packets are rebuilt sooner or later than before: how long that took says nothing of what comes."""
+        self._history = deque(entry for entry in self._history if not entry[2])
+        self._sorted = [*self._arrived]
+
     def forget(self) -> None:
         """The history does not hold for what comes next; the target itself stays."""
         self._history.clear()
         self._sorted.clear()
+        self._arrived.clear()
         self._missed = False
         self.needed = 0.0
 
@@ -141,7 +179,16 @@ class DelayTarget:
         count = len(ordered)
         tail = np.array(ordered[-max(2, round(self.LATE * count)) :])
         lateness = np.clip(tail[None, :] - tail[:, None] - self.FREE_LATENESS, 0.0, self.MAX_LATENESS).sum(axis=1)
-        best = float(tail[np.argmin(tail + self.PRICE / max(count, self.MIN_COUNT) * lateness)]) - fastest
-        if count <= self.RESOLVED:
-            return max(best, self.TAIL * (ordered[int(self.LOWER * (count - 1))] - fastest))
-        return best
+        price = tail + self.PRICE / max(count, self.MIN_COUNT) * lateness
+        if self._use is Use.CONVERSATION:
+            price += self.POINT_PRICE * np.array([delay_points(wait) for wait in (tail - fastest).tolist()])
+        best = float(tail[np.argmin(price)]) - fastest
+        return max(best, self._guess(fastest)) if count <= self.RESOLVED else best
+
+    def _guess(self, fastest: float) -> float:
+        """Where the tail of few packets may end; for repair not beyond REPAIRED, as its pattern has an end."""
+        known, arrived = (
+            self.TAIL * (ordered[int(self.LOWER * (len(ordered) - 1))] - fastest)
+            for ordered in (self._sorted, self._arrived or self._sorted)
+        )
+        return min(known, max(arrived, self.REPAIRED)) if self._use is Use.CONVERSATION else known

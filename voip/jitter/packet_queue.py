@@ -167,7 +167,7 @@ class PacketQueue:
 
     def _put_rebuilt(self, item: QueuedPacket, off: float, *, late: bool) -> PutResult:
         if abs(off) <= TIMELINE_STEP:
-            self._target.add(item.transit, item.arrival)
+            self._target.add(item.transit, item.arrival, rebuilt=True)
             if not late:
                 self._enqueue(item)
                 return PutResult.QUEUED

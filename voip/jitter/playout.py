@@ -169,6 +169,8 @@ class Playout:
 
     def note_repair_span(self, packets: int) -> None:
         """So many packets follow a lost one until the last repair packet that can rebuild it has come."""
+        if packets != self.repair_span:
+            self._target.forget_repair()
         self.repair_span = packets
 
     def set_on_hold(self, on_hold: bool) -> None:
@@ -362,7 +364,7 @@ class Playout:
         if not self._position.hole(self._step) or not self._position.missing(self._step):
             return False
         # The last repair packet for it comes with the packet `repair_span` after it, at the latest.
-        hope = max(self.repair_span * self._step / self._clock, self._target.needed) + HOLD_MARGIN
+        hope = self._target.hope(self.repair_span * self._step / self._clock) + HOLD_MARGIN
         return self._pace.delay - self._pace.ahead < hope
 
     def _wait(self) -> Gap:

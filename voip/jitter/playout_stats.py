@@ -182,8 +182,9 @@ class PlayoutCounters:
         """The play-out delay as it is now."""
         self._delays.add(delay)
 
-    def snapshot(self, target: float | None) -> PlayoutStats:
-        """The figures as they are now; `target`: seconds of delay aimed at, None: no stream yet."""
+    def snapshot(self, target: float | None, wait_max: float | None = None) -> PlayoutStats:
+        """The figures as they are now; `target`: seconds of delay aimed at, `wait_max`: up to which repair is waited
+        for, None: no stream yet."""
         return PlayoutStats(
             played=self.played,
             played_seconds=self.played_seconds,
@@ -203,4 +204,5 @@ class PlayoutCounters:
             delay_mean=self._delays.mean,
             delay_max=self._delays.most,
             target=target,
+            wait_max=wait_max,
         )

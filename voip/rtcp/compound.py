@@ -140,6 +140,7 @@ class CompoundWriter:
             return None
         figures, ptime, expected = heard.bursts, self._terms.ptime, max(1, heard.expected)
         nominal = heard.playout.delay if heard.playout.target is None else heard.playout.target
+        waits = heard.playout.delay_max if heard.playout.wait_max is None else heard.playout.wait_max
         reached = heard.playout.delay_max if self._sources.buffer_limit is None else self._sources.buffer_limit
         return xr.VoipMetrics(
             ssrc,
@@ -152,7 +153,7 @@ class CompoundWriter:
             round_trip=_milliseconds(self._peer.round_trip.steady),
             end_system_delay=_milliseconds(None if heard.playout.delay is None else ptime + heard.playout.delay),
             buffer_nominal=_milliseconds(nominal),
-            buffer_maximum=_milliseconds(heard.playout.delay_max),
+            buffer_maximum=_milliseconds(waits),
             buffer_absolute=_milliseconds(reached),
             signal_level=_signal_level(heard.levels),
             **self._rating(heard),

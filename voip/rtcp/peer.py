@@ -107,6 +107,7 @@ class PeerReports:
             receipts=self._receipts(extended),
             delay=metrics.buffer_nominal / 1e3 if metrics and metrics.buffer_nominal else None,
             delay_max=metrics.buffer_absolute / 1e3 if metrics and metrics.buffer_absolute else None,
+            wait_max=metrics.buffer_maximum / 1e3 if metrics and metrics.buffer_maximum else None,
             r=_within(metrics.r_factor, xr.R_RANGE) if metrics else None,
             mos_lq=_tenths(metrics.mos_lq) if metrics else None,
             mos_cq=_tenths(metrics.mos_cq) if metrics else None,

@@ -13,6 +13,7 @@ import pytest
 from voip import cli, errors
 from voip.cli.parser import MORE_VARIABLES
 from voip.cli.values import REPAIR_FLOOR, RepairLimit
+from voip.conversation import Use
 from voip.fec import parse_pattern
 from voip.media import Direction
 
@@ -61,6 +62,14 @@ def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
     assert (options.latency, options.codecs, options.bitrate) == (0.08, ("pcmu", "opus"), 64_000)
     options = cli.receiver_options(["--fec", "off", "--latency", "auto"])
     assert (options.fec, options.latency) == (None, None)
+
+
+def test_delay_is_for_a_conversation_unless_it_is_said_to_be_for_listening() -> None:
+    assert cli.receiver_options([]).latency_for is Use.CONVERSATION
+    assert cli.receiver_options(["--latency-for", "listening"]).latency_for is Use.LISTENING
+    assert cli.sender_options(["--two-way", "--latency-for=listening"]).latency_for is Use.LISTENING
+    with pytest.raises(SystemExit):
+        cli.receiver_options(["--latency-for", "singing"])
 
 
 @pytest.mark.parametrize(
@@ -367,7 +376,9 @@ def test_several_targets_are_kept_in_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("slip", [["-o", "null"], ["--latency", "80ms"], ["--latency-max", "1s"]])
+@pytest.mark.parametrize(
+    "slip", [["-o", "null"], ["--latency", "80ms"], ["--latency-max", "1s"], ["--latency-for", "listening"]]
+)
 def test_options_of_the_other_direction_want_two_way(slip: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.sender_options(slip)

@@ -187,11 +187,11 @@ def test_voip_metrics_tell_how_the_listener_fares() -> None:
         expected=1000,
         recovered=60,
         bursts=BurstFigures(burst_density=0.25, gap_density=0.03, burst_length=8.0, gap_length=100.0),
-        playout=PlayoutStats(late=60, discarded=50, delay=0.06, delay_max=0.12, target=0.05),
+        playout=PlayoutStats(late=60, discarded=50, delay=0.06, delay_max=0.12, target=0.05, wait_max=0.3),
     )
     call.run(20)
     path = call.told[-1]
-    assert (path.delay, path.delay_max) == (0.05, 0.4)
+    assert (path.delay, path.delay_max, path.wait_max) == (0.05, 0.4, 0.3)
     (metrics,) = find(call.compounds("far")[-1][1], VoipMetrics)
     assert isinstance(metrics, VoipMetrics)
     assert metrics.discard_rate / 256 == pytest.approx(0.05, abs=0.005)

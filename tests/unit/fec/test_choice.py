@@ -1,0 +1,85 @@
+"""Which pattern is best on a path, for one who talks and for one who only listens."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from voip.conversation import FREE_WAIT, Use
+from voip.fec.channel import Channel
+from voip.fec.choice import MAX_MISSING, NEARLY_BEST_POINTS, SOONER_POINTS, TOLERANCE_POINTS, Choice, Listener
+from voip.fec.prediction import Rung, ladder
+
+TALKS, LISTENS = Listener(0.02), Listener(0.02, use=Use.LISTENING)
+LADDER = ladder()
+PATHS = [Channel(loss, outage) for loss, outage in itertools.product((0.02, 0.05, 0.1, 0.2), (0.0, 1.0, 2.0, 3.0, 5.0))]
+
+
+def rung(text: str) -> Rung:
+    return next(each for each in LADDER if str(each.pattern) == text)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")
+def test_who_talks_never_loses_more_of_r_than_by_any_other_choice(path: Channel) -> None:
+    chosen = TALKS.choose(LADDER, path)
+    rest = [Choice(each, wait, TALKS.missing(each, path, wait)) for each in LADDER for wait in TALKS.waits]
+    best = min(choice.points for choice in rest)
+    assert chosen.good or chosen.points <= best + NEARLY_BEST_POINTS + SOONER_POINTS
+    assert chosen.missing == TALKS.missing(chosen.rung, path, chosen.wait)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")
+def test_who_listens_waits_at_least_as_long_and_misses_no_more(path: Channel) -> None:
+    talks, listens = TALKS.choose(LADDER, path), LISTENS.choose(LADDER, path)
+    assert listens.wait >= talks.wait
+    assert listens.missing <= max(MAX_MISSING, 1.2 * talks.missing)
+
+
+def test_outages_get_plain_copies_and_a_wait_by_their_length() -> None:
+    chosen = [TALKS.choose(LADDER, Channel(0.05, outage)) for outage in (1.0, 2.0, 3.0, 5.0)]
+    waits = [choice.wait for choice in chosen]
+    assert waits == sorted(waits)
+    assert waits[0] <= FREE_WAIT
+    assert waits[-1] <= 0.16
+    assert LISTENS.choose(LADDER, Channel(0.05, 3.0)).wait == 0.25
+
+
+def test_random_losses_are_repaired_as_soon_as_for_a_listener() -> None:
+    for loss in (0.01, 0.05, 0.1, 0.2):
+        assert TALKS.choose(LADDER, Channel(loss)) == LISTENS.choose(LADDER, Channel(loss))
+
+
+def test_no_wait_is_longer_than_the_peers_buffer() -> None:
+    for listener in (TALKS, LISTENS):
+        short = listener._replace(delay_max=0.1)
+        assert short.choose(LADDER, Channel(0.1, 3.0)).wait <= 0.1
+        assert short._replace(delay_max=0.0).choose(LADDER, Channel(0.1, 3.0)).wait == 0.06
+
+
+def test_a_shorter_wait_needs_no_gain_and_a_longer_one_does() -> None:
+    short, long = rung("sliding:3+6/1"), rung("sliding:4+8/1")
+    found = set()
+    for loss, outage in itertools.product((0.03, 0.05, 0.07, 0.09), (2.0, 2.3, 2.6, 3.0, 3.5)):
+        path = Channel(loss, outage)
+        sooner, later = TALKS.at_best(short, path), TALKS.at_best(long, path)
+        assert sooner.wait < later.wait
+        gain = sooner.points - later.points
+        assert TALKS.insufficient(short, later, path) is (gain > TOLERANCE_POINTS)
+        assert TALKS.insufficient(long, sooner, path) is (gain < 0.0)
+        found.add((gain > TOLERANCE_POINTS, gain < 0.0))
+    assert found == {(True, False), (False, True), (False, False)}, "each case was among them"
+
+
+def test_the_pattern_in_use_stays_within_the_range_in_which_the_sooner_one_is_taken() -> None:
+    sooner, later = rung("sliding:1,3,4+4/1"), rung("sliding:1,2,5+5/1")
+    changes = []
+    for share in range(60, 120):
+        path = Channel(0.05, share / 100)
+        for current, other in ((sooner, later), (later, sooner)):
+            changes.append((TALKS.insufficient(current, TALKS.at_best(other, path), path), current is sooner, share))
+    ups = {share for change, up, share in changes if change and up}
+    downs = {share for change, up, share in changes if change and not up}
+    assert ups
+    assert downs
+    assert not ups & downs, "no path on which they would take turns"

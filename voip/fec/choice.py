@@ -1,0 +1,140 @@
+"""Which pattern, and which wait for its repair, is best on a path: by predicted R (ITU-T G.107), or by what is missing.
+
+A repair that comes later rebuilds more, and is heard later. Within FREE_WAIT the delay costs next to nothing: the
+cheapest pattern wins that leaves MAX_MISSING after the shortest wait. Where none does, a peer that talks gets the
+pattern and the wait that together lose least of R, and one that only listens the pattern that leaves least missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from voip.conversation import FREE_WAIT, Use, delay_points, missing_points
+from voip.fec.channel import Channel
+from voip.fec.prediction import Rung
+
+MAX_MISSING = 0.0005
+"""Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is inaudible; half
+of that leaves room for errors in the estimate of the path."""
+WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
+"""Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
+a cheaper pattern."""
+TOLERANCE = 1.5
+"""Factor on the missing share of the best choice, and on MAX_MISSING, up to which a cheaper pattern stays."""
+NEARLY_BEST = 1.2
+"""Factor on the missing share of the best, where none is good enough, up to which a cheaper one is preferred."""
+EQUAL_TOLERANCE = 3.0
+"""The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
+NEARLY_BEST_POINTS = 0.25
+"""Points of R that a cheaper pattern may lose more than the best."""
+SOONER_FROM, SOONER_POINTS = 0.12, 0.5
+"""Waits in seconds up to which a shorter one is taken where it loses no more than so many points of R: the network may
+be slow enough for each of these moments to count, which is not known here."""
+TOLERANCE_POINTS = 0.5
+"""Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
+other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
+
+
+class Choice(NamedTuple):
+    """A rung, the wait in seconds that it was chosen for, and the share that it leaves missing then."""
+
+    rung: Rung
+    wait: float
+    missing: float
+
+    @property
+    def points(self) -> float:
+        """Points of R that delay and holes cost a conversation."""
+        return delay_points(self.wait) + missing_points(self.missing)
+
+    @property
+    def good(self) -> bool:
+        """Whether what is missing is too little to be heard."""
+        return self.missing < MAX_MISSING
+
+
+class Listener(NamedTuple):
+    """The one for whom packets are repaired: seconds per packet, the longest wait if it is known, and what it does."""
+
+    ptime: float
+    delay_max: float | None = None
+    use: Use = Use.CONVERSATION
+
+    @property
+    def waits(self) -> Sequence[float]:
+        """The waits that are possible, the shortest first."""
+        return [wait for wait in WAITS if self.delay_max is None or wait <= self.delay_max] or [WAITS[0]]
+
+    def choose(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        """The best of some rungs, which are given the cheapest first."""
+        if self.use is Use.CONVERSATION:
+            return self._sooner(self._choose(rungs, channel), rungs, channel)
+        return self._choose(rungs, channel)
+
+    def _choose(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        talks = self.use is Use.CONVERSATION
+        for wait in self.waits:
+            good = [rung for rung in rungs if self.missing(rung, channel, wait) < MAX_MISSING]
+            if good and (wait <= FREE_WAIT or not talks):
+                return self.best(_cheapest(good), channel, wait)
+        return self._least_loss_of_r(rungs, channel) if talks else self._least_missing(rungs, channel)
+
+    def best(self, rungs: Iterable[Rung], channel: Channel, wait: float) -> Choice:
+        """The one that leaves least missing."""
+        missing, _, rung = min((self.missing(rung, channel, wait), i, rung) for i, rung in enumerate(rungs))
+        return Choice(rung, wait, missing)
+
+    def at_best(self, rung: Rung, channel: Channel) -> Choice:
+        """A rung with the wait that loses least of R."""
+        choices = [Choice(rung, wait, self.missing(rung, channel, wait)) for wait in self.waits]
+        return min(choices, key=lambda choice: choice.points)
+
+    def missing(self, rung: Rung, channel: Channel, wait: float) -> float:
+        """The share of media packets that are neither here nor rebuilt after so many seconds."""
+        return rung.missing(channel, wait / self.ptime + 1e-6)
+
+    def insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
+        """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
+        more = wanted.rung.pattern.overhead - current.pattern.overhead
+        if wanted.rung is current or more < 0.0:
+            return False
+        if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
+            now = self.at_best(current, channel)
+            tolerance = 0.0 if more <= 0.0 and wanted.wait < now.wait else TOLERANCE_POINTS
+            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM:
+                tolerance += math.copysign(SOONER_POINTS, wanted.wait - now.wait) if wanted.wait != now.wait else 0.0
+            return now.points > wanted.points + tolerance
+        factor = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
+        return self.missing(current, channel, wanted.wait) > factor * max(wanted.missing, MAX_MISSING)
+
+    def _sooner(self, choice: Choice, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        """A shorter wait, by a pattern of the same cost, where that loses next to nothing."""
+        if choice.wait <= SOONER_FROM:
+            equal = [rung for rung in rungs if rung.pattern.overhead == choice.rung.pattern.overhead]
+            for wait in self.waits:
+                sooner = self.best(equal, channel, wait)
+                if wait < choice.wait and sooner.points <= choice.points + SOONER_POINTS:
+                    return sooner
+        return choice
+
+    def _least_loss_of_r(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
+        choices = [self.at_best(rung, channel) for rung in rungs]
+        enough = min(choice.points for choice in choices) + NEARLY_BEST_POINTS
+        near = [choice for choice in choices if choice.points <= enough]
+        cost = near[0].rung.pattern.overhead
+        return min((each for each in near if each.rung.pattern.overhead == cost), key=lambda choice: choice.points)
+
+    def _least_missing(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
+        """After the longest wait, the cheapest pattern that leaves nearly as little missing as the best."""
+        wait = self.waits[-1]
+        best = self.best(rungs, channel, wait)
+        near = [rung for rung in rungs if self.missing(rung, channel, wait) <= best.missing * NEARLY_BEST]
+        return self.best(_cheapest(near), channel, wait)
+
+
+def _cheapest(rungs: Sequence[Rung]) -> list[Rung]:
+    """Those that cost as little as the first."""
+    return [rung for rung in rungs if rung.pattern.overhead == rungs[0].pattern.overhead]
