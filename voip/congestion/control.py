@@ -40,6 +40,8 @@ RISE_EVERY = 2.0
 """Seconds from one step up to the next: two or three reports tell what the last one did."""
 RISE = 1.08
 """Factor of a step up."""
+PROBED, PROBE_AFTER = 0.95, 40.0
+"""Share of what the line carried up to which the rate rises, until so many seconds after it was full."""
 USED = 0.85
 """Share of the limit that has to be used before it is raised."""
 REOPEN_AFTER = 90.0
@@ -56,7 +58,7 @@ OTHERS_SECONDS = 30.0
 OURS_SECONDS, OURS = 60.0, 0.15
 """Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
 others would have made room for it."""
-RAMP = 1.6
+RAMP = 2.0
 """Times of what came through without a queue that may be sent, before the line was ever full."""
 MAX_LOSS = 0.5
 """Share lost without a queue that is believed."""
@@ -266,8 +268,9 @@ class RateController:
 
     def _rise(self, now: float) -> None:
         self._stepped_at = now
+        known = PROBED * self._capacity if now - self._past.full_at < PROBE_AFTER else math.inf
         if self._sending(now) > USED * self._limit:
-            self._limit *= RISE
+            self._limit = max(self._limit, min(RISE * self._limit, known))
         if now - self._past.full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 

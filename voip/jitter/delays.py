@@ -8,6 +8,7 @@ from collections import deque
 import numpy as np
 
 from voip.conversation import FREE_WAIT, PATIENCE, Use, delay_points
+from voip.jitter.queueing import QueueWatch
 
 
 class SlidingMinimum:
@@ -80,6 +81,8 @@ class DelayTarget:
     """Seconds between two looks at the history, where nothing is late."""
     FALL = 0.01
     """Seconds per second by which the target comes down."""
+    FALL_AFTER_QUEUE = 0.05
+    """The same once a queue on the path has been emptied: nothing asks for the delay any more."""
 
     def __init__(
         self, minimum: float, maximum: float, first: float | None = None, *, use: Use = Use.CONVERSATION
@@ -97,9 +100,15 @@ class DelayTarget:
         self._missed = False
         self._updated: float | None = None
         self._judged = float("-inf")
+        self._queue, self._queue_over = QueueWatch(), False
+        self._fastest: float | None = None  # as of the last update
 
     def add(self, transit: float, at: float, *, rebuilt: bool = False) -> None:
         """Note a packet that became known at `at`, `transit` after the time that its timestamp stands for."""
+        if self._fastest is not None and not rebuilt:
+            since = self._queue.add(transit - self._fastest, at, at - transit)
+            if since is not None:
+                self._forget_queue(since)
         history, ordered, arrived = self._history, self._sorted, self._arrived
         history.append((at, transit, rebuilt))
         insort(ordered, transit)
@@ -142,6 +151,13 @@ class DelayTarget:
         self._history = deque(entry for entry in self._history if not entry[2])
         self._sorted = [*self._arrived]
 
+    def _forget_queue(self, since: float) -> None:
+        """There was a queue, and it is empty again."""
+        self._history = deque(entry for entry in self._history if entry[0] < since)
+        self._sorted = sorted(transit for _, transit, _ in self._history)
+        self._arrived = sorted(transit for _, transit, rebuilt in self._history if not rebuilt)
+        self._judged, self._queue_over = float("-inf"), True
+
     def forget(self) -> None:
         """The history does not hold for what comes next; the target itself stays."""
         self._history.clear()
@@ -156,7 +172,7 @@ class DelayTarget:
         `extra` seconds come on top of what packets need; the delay is never below `least` and a margin.
         """
         elapsed = 0.0 if self._updated is None else now - self._updated
-        self._updated = now
+        self._updated, self._fastest = now, fastest
         ordered = self._sorted
         wanted = bottom = min(max(self.minimum, self.MARGIN + max(extra, least)), self.maximum)
         missed, self._missed = self._missed, False
@@ -167,7 +183,9 @@ class DelayTarget:
             wanted = min(max(self.needed + self.MARGIN + extra, bottom), self.maximum)
         self.value = max(self.value, bottom)
         if wanted < self.value:
-            self.value = max(wanted, self.value - self.FALL * max(elapsed, 0.0))
+            fall = self.FALL_AFTER_QUEUE if self._queue_over else self.FALL
+            self.value = max(wanted, self.value - fall * max(elapsed, 0.0))
+            self._queue_over &= self.value > wanted
         elif missed and wanted > self.value:
             self.value = wanted
             return True

@@ -1,0 +1,41 @@
+"""A queue on the path that has been emptied: what its packets waited says nothing of those to come.
+
+A line that was full lets packets out one by one, each later than the last, for as long as its queue lasts; a network
+that stood still lets them out all at once. The first is over once it is over, as the sender sends less (RFC 8836
+section 2): its packets need no delay any more. The second may come again.
+"""
+
+from __future__ import annotations
+
+LONG = 0.060
+"""Seconds beyond the fastest packets at which packets may be in a queue: more than jitter does to all of them."""
+SHORT = 0.030
+"""Seconds beyond the fastest at which the queue is empty again."""
+LASTING = 0.5
+"""Seconds for which all packets have to be late, one after the other, to have been in a queue."""
+APART = 0.3
+"""Share of the time in which they were sent that they take to arrive, at least: what was held back comes at once."""
+
+
+class QueueWatch:
+    """Looks at packets as they arrive, and says when a queue has been emptied, and since when there was one."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None  # arrival and sending of its first packet
+        self._last = (0.0, 0.0)
+
+    def add(self, beyond: float, at: float, sent: float) -> float | None:
+        """A packet came at `at`, `beyond` seconds later than the fastest would have, which was sent at `sent` by any
+        clock: the moment since which packets were in a queue that is empty now; None: there was none, or still is."""
+        if self._begun is None:
+            if beyond > LONG:
+                self._begun = (at, sent)
+                self._last = self._begun
+            return None
+        if beyond > SHORT:
+            self._last = (at, sent)
+            return None
+        (arrived, left), (last_arrived, last_left) = self._begun, self._last
+        self._begun = None
+        lasted, came = last_left - left, last_arrived - arrived
+        return arrived if lasted >= LASTING and came >= APART * lasted else None
