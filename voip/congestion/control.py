@@ -60,6 +60,8 @@ OURS_SECONDS, OURS = 60.0, 0.15
 others would have made room for it."""
 RAMP = 2.0
 """Times of what came through without a queue that may be sent, before the line was ever full."""
+START_RATE = 95_000.0
+"""Bit/s that may be sent whatever has come through so far: Opus at its default with one repair packet for each."""
 MAX_LOSS = 0.5
 """Share lost without a queue that is believed."""
 SLOWLY = 0.2
@@ -140,6 +142,7 @@ class RateController:
         self._hold = HOLD_SECONDS
         self._stepped_at = 0.0
         self._reported_at: float | None = None
+        self._first_at: float | None = None  # when the first packet was sent
         self._bytes = 0  # sent since that report
         self._sizes: deque[int] = deque(maxlen=MEAN_PACKETS)
         self._now: Congestion = Congestion()
@@ -149,7 +152,7 @@ class RateController:
         """Bit/s, all headers included."""
         limit = min(self._limit, max(self._floor, self._breaker.line))
         if self._state is State.OPEN and self._past.proven:
-            limit = min(limit, RAMP * self._past.proven)
+            limit = min(limit, max(START_RATE, RAMP * self._past.proven))
         return None if math.isinf(limit) else limit
 
     @property
@@ -164,6 +167,7 @@ class RateController:
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
         """A packet goes out; `size` in bytes, all headers included."""
         self._queue.sent(number, size, now, repair=repair)
+        self._first_at = now if self._first_at is None else self._first_at
         self._sizes.append(size)
         self._bytes += size
 
@@ -205,7 +209,8 @@ class RateController:
 
     def _sending(self, now: float) -> float:
         """Bit/s that were sent since the last report."""
-        return 8 * self._bytes / max(MIN_REPORT_SECONDS, now - (self._reported_at or now - 1.0))
+        since = self._reported_at if self._reported_at is not None else self._first_at
+        return 8 * self._bytes / max(MIN_REPORT_SECONDS, now - (now if since is None else since))
 
     def _cut(self, passage: Passage, now: float) -> None:
         """The line is full: send so little that its queue runs empty."""

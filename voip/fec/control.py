@@ -16,9 +16,9 @@ from voip.fec.pattern import Pattern
 from voip.fec.prediction import Rung, ladder
 from voip.stats import PathReport
 
-START_PATTERN = "sliding:0,1,2,8/1"
-"""The pattern of the first seconds, one copy of everything: more might fill the line before anything is known of it. It
-rebuilds 10 % random loss within 60 ms."""
+START_PATTERN = "sliding:0,1,3,8/2"
+"""The pattern of the first seconds: more might fill the line before anything is known of it. It rebuilds 5 % random
+loss within 100 ms."""
 SILENCE_PATTERN = "sliding:0,1,8+0,2,3,12/1"
 """The pattern while the peer's reports are lost: rebuilds 20 % random loss within 60 ms, and most outages of 60 ms in
 time."""
