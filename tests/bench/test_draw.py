@@ -66,7 +66,7 @@ def test_full_lines_have_a_table_of_their_own_with_what_they_ask_for() -> None:
             "line64-200": call,
             "line64-1000": slow,
             "line256-tcp": {**call, "tcp_kbps": 127.0},
-            "line128-two": {**call, "second": {"kbps": 57.0}},
+            "line96-two": {**call, "second": {"kbps": 57.0}},
         },
     }
     text = document(results)
@@ -78,7 +78,7 @@ def test_full_lines_have_a_table_of_their_own_with_what_they_ask_for() -> None:
         "| - | - | - | 55 | 3 | 101 | 0.60 | - | - | missed: delay over 150, queue p95 over 100, drops over 0.5 |"
     )
     assert lines["256 kbit/s beside TCP"].endswith("| 127 | missed: TCP under 128 |")
-    assert "| 57 | reached |" in lines["128 kbit/s for two calls"]
+    assert "| 57 | reached |" in lines["96 kbit/s for two calls"]
     assert "64 kbit/s, queue" not in text.split("## Full lines")[0], "the other table is of other networks"
     assert "## Full lines" not in document({"ours": {"clean": call}})
 
