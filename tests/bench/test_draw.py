@@ -94,7 +94,7 @@ def test_programs_are_compared_at_equal_bits_in_the_order_of_their_bits() -> Non
         "limited": {"--fec-max 43k": at(97.0, 4.3), "--fec-max 1k": {"clean": at(1.0, 1.0)["clean"]}},
         "others": {"libwebrtc-red2": at(98.0, 4.15), "gst": {"loss20": {"kbps": 40.0}}},
     }
-    text = document(results).split("## At equal bits")[1].split("##")[0]
+    text = document(results).split("**At equal bits.**")[1].split("##")[0]
     lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
     assert lines == [
         "| this program, `--fec-max 43k` | 97, 4.30, 90 | - | - | - |",
