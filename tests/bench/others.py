@@ -280,10 +280,10 @@ RIVALS = (
         (*_GST_BASIC, "rtpulpfecenc", "rtpulpfecdec", "rtpstorage"),
         _gst(_PLAIN, _ULPFEC, _UNULPFEC),
     ),
-    Rival("libwebrtc", "libwebrtc, Opus with in-band FEC", (), (), _libwebrtc(0), "webrtc"),
-    Rival("libwebrtc-red2", "libwebrtc, Opus + RED, 2 copies", (), (), _libwebrtc(2), "webrtc"),
     Rival("ffmpeg", "ffmpeg, Opus", ("ffmpeg",), (), _ffmpeg),
     Rival("baresip", "baresip, Opus 32k with in-band FEC", ("baresip",), (), _baresip),
+    Rival("libwebrtc", "libwebrtc, Opus with in-band FEC", (), (), _libwebrtc(0), "webrtc"),
+    Rival("libwebrtc-red2", "libwebrtc, Opus + RED, 2 copies", (), (), _libwebrtc(2), "webrtc"),
 )
 SOME_ROWS = ("clean", "loss10", "loss20", "loss30", "burst10", "jitter30", "jitter60")
 """What they run on unless told otherwise: an hour for all of them. Two calls at a time are for ours alone."""

@@ -120,8 +120,7 @@ def run_row(row: Row, seed: int, setup: Setup) -> Figures:
         wire = stack.enter_context(WireJob(row, seed, folder))
         call, second = Call(row, setup, wire, folder), None
         if row.second is not None:
-            shorter = replace(row, seconds=row.seconds - row.second)
-            second = Call(shorter, setup, wire, folder / "second", second=True)
+            second = Call(row.of_second, setup, wire, folder / "second", second=True)
         samples = _make(call, second, wire, stack)
         summary, log = wire.finish()
         figures = call.figures(summary, [line for line in log if line.far_port not in _SECOND_PORTS])

@@ -170,11 +170,7 @@ def lines_table(results: Mapping[str, Any], *, aims: bool = True) -> str:
         "R": rating("r", 1),
         "MOS-CQ": rating("mos_cq", 2),
         "kbit/s": number("kbps", 0),
-        "queue ms, median": number("queue_p50_ms", 0),
-        "95 %": number("queue_p95_ms", 0),
-        "dropped %": number("drops_pct", 2),
-        "short after s": number("short_after_s", 1),
-        "beside it kbit/s": _beside,
+        **_QUEUE_CELLS,
     }
     rows = [row for row in FULL_LINES if row.name in results]
     lines = [
@@ -207,6 +203,15 @@ def _bits_and_quality(figures: Mapping[str, Any]) -> str:
     return ", ".join(parts) if figures else "-"
 
 
+_QUEUE_CELLS: Mapping[str, Cell] = {
+    "queue ms, median": number("queue_p50_ms", 0),
+    "95 %": number("queue_p95_ms", 0),
+    "dropped %": number("drops_pct", 2),
+    "short after s": number("short_after_s", 1),
+    "beside it kbit/s": _beside,
+}
+
+
 def truth_table(results: Mapping[str, Any]) -> str:
     """What the sender's report says of the far side, and what the wire knows."""
     cells: dict[str, Cell] = {
@@ -236,8 +241,9 @@ def others_table(results: Results) -> str:
     for row in ALL:
         found = [(title, figures[row.name]) for title, figures in programs(results) if row.name in figures]
         if any(title != OURS for title, _ in found):
-            lines = [[title, *(cell(figures) for cell in cells.values())] for title, figures in found]
-            parts.append(f"### {row.title}\n\n{table(['program', *cells], lines)}")
+            shown = {**cells, **_QUEUE_CELLS} if row.full_line else cells
+            lines = [[title, *(cell(figures) for cell in shown.values())] for title, figures in found]
+            parts.append(f"### {row.title}\n\n{table(['program', *shown], lines)}")
     return "\n".join(parts)
 
 
@@ -271,8 +277,9 @@ def virtual_table(results: Mapping[str, Any]) -> str:
 
 
 _EQUAL_NOTE = (
-    "The more bits, the more can be repaired. So this program was also held to what others send, by the options named. "
-    "Each cell: kbit/s on the wire, PESQ-WB, milliseconds of delay; in the order of the bits sent at 10 % loss."
+    "**At equal bits.** The more bits, the more can be repaired. So this program was also held to what others send, by "
+    "the options named. Each cell: kbit/s on the wire, PESQ-WB, milliseconds of delay; in the order of the bits "
+    "that are sent at 10 % loss."
 )
 _EQUAL_ROWS = ("loss10", "loss20", "burst10", "outage10")
 _LINES_NOTE = (
@@ -384,7 +391,7 @@ def document(results: Results) -> str:
         if name == LOSS_PICTURE:
             parts.append(_bit_rates_text(results))
             if equal := equal_table(results):
-                parts += ["## At equal bits\n", _wrapped(_EQUAL_NOTE), equal]
+                parts += [_wrapped(_EQUAL_NOTE), equal]
     if "ours" in results:
         parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
         runs = sorted({figures.get("runs", 1) for figures in results["ours"].values()})

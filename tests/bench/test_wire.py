@@ -195,6 +195,9 @@ def test_only_rows_with_a_bottleneck_are_full_lines_and_settle_after_each_step()
     assert [row for row in ALL if row.full_line] == list(FULL_LINES)
     assert find("line-steps").settled == [(5.0, 30.0), (35.0, 90.0), (95.0, 150.0)]
     assert replace(find("line-steps"), seconds=34.0).settled == [(5.0, 30.0)]
+    two = find("line96-two")
+    assert two.settled == [(5.0, 10.0), (15.0, 60.0)]
+    assert (two.of_second.settled, two.of_second.seconds) == ([(5.0, 50.0)], 50.0)
     assert find("line40-200").way_back == find("line40-200").steps
 
 

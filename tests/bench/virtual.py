@@ -174,7 +174,7 @@ def run_row(row: Row, seed: int, speech: Wave | None, *, fec: bool = True, more:
         other = stretch(source, row.seconds - row.second)
         heard, heard_later = talk_both(call, pcm(reference), later, pcm(other))
         quality = judged(other, heard_later, speech, more)
-        second = {"second": call_figures(replace(row, seconds=row.seconds - row.second), later, quality)}
+        second = {"second": call_figures(row.of_second, later, quality)}
     quality = judged(reference, heard, speech, more)
     figures = {**call_figures(row, call, quality), **second, **limits_of(row, quality, overhead(call), seed)}
     if call.lines.tcp is not None:
