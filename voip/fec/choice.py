@@ -29,9 +29,10 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
-SOONER_FROM, SOONER_POINTS = 0.12, 0.5
-"""Waits in seconds up to which a shorter one is taken where it loses no more than so many points of R: the network may
-be slow enough for each of these moments to count, which is not known here."""
+SOONER_FROM, SOONER_POINTS = 0.12, 1.5
+"""Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
+points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is missing
+than is predicted; and the network, whose delay is not known here, may make each moment count."""
 TOLERANCE_POINTS = 0.5
 """Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
 other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
@@ -111,7 +112,7 @@ class Listener(NamedTuple):
 
     def _sooner(self, choice: Choice, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """A shorter wait, by a pattern of the same cost, where that loses next to nothing."""
-        if choice.wait <= SOONER_FROM:
+        if channel.outage > 0.0 and choice.wait <= SOONER_FROM:
             equal = [rung for rung in rungs if rung.pattern.overhead == choice.rung.pattern.overhead]
             for wait in self.waits:
                 sooner = self.best(equal, channel, wait)
