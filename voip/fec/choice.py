@@ -18,7 +18,7 @@ from voip.fec.prediction import Rung
 MAX_MISSING = 0.0005
 """Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is inaudible; half
 of that leaves room for errors in the estimate of the path."""
-WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
+WAITS = (0.06, 0.08, 0.1, 0.12, 0.18, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
 TOLERANCE = 1.5
@@ -29,10 +29,10 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
-SOONER_FROM, SOONER_POINTS = 0.12, 1.5
+SOONER_FROM, SOONER_POINTS = 0.12, 1.0
 """Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
-points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is missing
-than is predicted; and the network, whose delay is not known here, may make each moment count."""
+points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
+missing than is predicted; and the network, whose delay is not known here, may make each moment count."""
 TOLERANCE_POINTS = 0.5
 """Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
 other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
