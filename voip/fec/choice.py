@@ -7,7 +7,6 @@ pattern and the wait that together lose least of R, and one that only listens th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -33,6 +32,8 @@ SOONER_FROM, SOONER_POINTS = 0.12, 1.0
 """Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
 points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
 missing than is predicted; and the network, whose delay is not known here, may make each moment count."""
+LATER_POINTS = 2.0
+"""Points of R that a longer wait of these has to gain beyond TOLERANCE_POINTS before a pattern is changed for it."""
 TOLERANCE_POINTS = 0.5
 """Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
 other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
@@ -104,8 +105,9 @@ class Listener(NamedTuple):
         if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
             now = self.at_best(current, channel)
             tolerance = 0.0 if more <= 0.0 and wanted.wait < now.wait else TOLERANCE_POINTS
-            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM:
-                tolerance += math.copysign(SOONER_POINTS, wanted.wait - now.wait) if wanted.wait != now.wait else 0.0
+            further = wanted.rung.pattern.reach - current.pattern.reach
+            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM and further:
+                tolerance += LATER_POINTS if further > 0 else -SOONER_POINTS
             return now.points > wanted.points + tolerance
         factor = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
         return self.missing(current, channel, wanted.wait) > factor * max(wanted.missing, MAX_MISSING)

@@ -74,7 +74,7 @@ def test_a_shorter_wait_needs_no_gain_and_a_longer_one_does() -> None:
 def test_the_pattern_in_use_stays_within_the_range_in_which_the_sooner_one_is_taken() -> None:
     sooner, later = rung("sliding:1,3,4+4/1"), rung("sliding:1,2,5+5/1")
     changes = []
-    for share in range(60, 120):
+    for share in range(60, 200):
         path = Channel(0.05, share / 100)
         for current, other in ((sooner, later), (later, sooner)):
             changes.append((TALKS.insufficient(current, TALKS.at_best(other, path), path), current is sooner, share))
