@@ -7,7 +7,6 @@ pattern and the wait that together lose least of R, and one that only listens th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from voip.fec.prediction import Rung
 MAX_MISSING = 0.0005
 """Share of media packets missing at their turn that is good enough. One in a thousand, concealed, is inaudible; half
 of that leaves room for errors in the estimate of the path."""
-WAITS = (0.06, 0.08, 0.1, 0.12, 0.16, 0.25)
+WAITS = (0.06, 0.08, 0.1, 0.12, 0.18, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
 TOLERANCE = 1.5
@@ -29,9 +28,12 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
-SOONER_FROM, SOONER_POINTS = 0.12, 0.5
-"""Waits in seconds up to which a shorter one is taken where it loses no more than so many points of R: the network may
-be slow enough for each of these moments to count, which is not known here."""
+SOONER_FROM, SOONER_POINTS = 0.12, 1.0
+"""Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
+points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
+missing than is predicted; and the network, whose delay is not known here, may make each moment count."""
+LATER_POINTS = 2.0
+"""Points of R that a longer wait of these has to gain beyond TOLERANCE_POINTS before a pattern is changed for it."""
 TOLERANCE_POINTS = 0.5
 """Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
 other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
@@ -103,15 +105,16 @@ class Listener(NamedTuple):
         if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
             now = self.at_best(current, channel)
             tolerance = 0.0 if more <= 0.0 and wanted.wait < now.wait else TOLERANCE_POINTS
-            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM:
-                tolerance += math.copysign(SOONER_POINTS, wanted.wait - now.wait) if wanted.wait != now.wait else 0.0
+            further = wanted.rung.pattern.reach - current.pattern.reach
+            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM and further:
+                tolerance += LATER_POINTS if further > 0 else -SOONER_POINTS
             return now.points > wanted.points + tolerance
         factor = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
         return self.missing(current, channel, wanted.wait) > factor * max(wanted.missing, MAX_MISSING)
 
     def _sooner(self, choice: Choice, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """A shorter wait, by a pattern of the same cost, where that loses next to nothing."""
-        if choice.wait <= SOONER_FROM:
+        if channel.outage > 0.0 and choice.wait <= SOONER_FROM:
             equal = [rung for rung in rungs if rung.pattern.overhead == choice.rung.pattern.overhead]
             for wait in self.waits:
                 sooner = self.best(equal, channel, wait)

@@ -20,10 +20,8 @@ BURSTY_DELAY = 0.135
 """Seconds while losses come in bursts: repair packets of six packets later are in time."""
 OUTAGE_DELAY = 0.255
 """Seconds while the network fails for tens of milliseconds: repair packets of twelve packets later are in time."""
-TALK_BURSTY_DELAY = 0.115
-"""The same where people talk, and losses come in bursts: repair packets of five packets later."""
-TALK_OUTAGE_DELAY = 0.175
-"""The same where people talk: repair packets of eight packets later. The four packets more cost 9 points of R, and
+TALK_OUTAGE_DELAY = 0.195
+"""The same where people talk: repair packets of nine packets later. The three packets more cost 7 points of R, and
 rebuild what costs 2 to 6."""
 OUTAGE = 1.2
 """Packets by which runs of losses exceed what chance makes them, where the network fails for such times."""
@@ -77,8 +75,8 @@ class DelayFloor:
         if not clustering:
             return LOSSY_DELAY
         talks = self._use is Use.CONVERSATION
-        bursty, outage = (TALK_BURSTY_DELAY, TALK_OUTAGE_DELAY) if talks else (BURSTY_DELAY, OUTAGE_DELAY)
-        delay = bursty if clustering < OUTAGE else outage
+        outage = TALK_OUTAGE_DELAY if talks else OUTAGE_DELAY
+        delay = BURSTY_DELAY if clustering < OUTAGE else outage
         if talks and self._repair_wait:  # the sender has chosen how long repair takes
             return min(delay, max(LOSSY_DELAY, self._repair_wait + FEC_MARGIN))
         return delay

@@ -82,7 +82,7 @@ def test_outages_last_and_lose_what_they_should() -> None:
 
 @pytest.mark.parametrize("text", ["4", "sliding:0,2,3/1", "sliding:0,12+0,1,3,9/1"])
 def test_the_table_is_what_its_generator_computes(text: str) -> None:
-    computed = make_fec_tables.tables(pattern_of(text), 20_000, seed=9)
+    computed = make_fec_tables.tables(pattern_of(text), 60_000, seed=9)
     for new, old in zip(computed, PREDICTED[text], strict=True):
         for fresh, stored in zip(new, old, strict=True):
             for i in range(0, len(stored), 2):

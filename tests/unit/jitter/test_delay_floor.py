@@ -13,7 +13,6 @@ from voip.jitter.floor import (
     LOSSY_DELAY,
     NEXT_MARGIN,
     OUTAGE_DELAY,
-    TALK_BURSTY_DELAY,
     TALK_OUTAGE_DELAY,
     DelayFloor,
 )
@@ -60,8 +59,8 @@ def test_what_is_lost_decides_where_people_listen(lost: set[int], agreed: Negoti
     [
         (set(), 0.24, CLEAN_DELAY),
         ({7}, 0.24, LOSSY_DELAY),
-        (PAIRS, 0.0, TALK_BURSTY_DELAY),
-        (PAIRS, 0.24, TALK_BURSTY_DELAY),
+        (PAIRS, 0.0, BURSTY_DELAY),
+        (PAIRS, 0.24, BURSTY_DELAY),
         (PAIRS, 0.08, 0.08 + FEC_MARGIN),
         (PAIRS, 0.02, LOSSY_DELAY),
         (RUNS, 0.0, TALK_OUTAGE_DELAY),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from voip.conversation import PATIENCE, Use
 from voip.jitter import DelayTarget, Gap, Playout, PutResult, SlidingMinimum
 from voip.rtp import RtpPacket
 
@@ -248,3 +249,45 @@ def test_the_sliding_minimum_forgets_what_is_old() -> None:
     for at, value, expected in ((0.0, 3.0, 3.0), (0.5, 2.0, 2.0), (1.0, 4.0, 2.0), (1.6, 5.0, 4.0), (9.0, 7.0, 7.0)):
         minimum.add(value, at)
         assert minimum.value == expected
+
+
+def waiting(use: Use, *, waits: tuple[tuple[float, float], ...]) -> float:
+    """The target after a minute in which these shares of the packets were rebuilt so many seconds after the others."""
+    target = DelayTarget(0.06, 0.5, use=use)
+    for i in range(1600):
+        late, passed = 0.0, 0.0
+        for share, wait in waits:
+            if passed <= (i * 0.618034) % 1.0 < passed + share:
+                late = wait
+            passed += share
+        target.add(5.0 + late, i * 0.02, rebuilt=late > 0.0)
+    target.missed()
+    target.update(5.0, 32.0, 0.0)
+    return target.value
+
+
+def test_a_conversation_waits_for_much_but_not_for_the_last_of_it() -> None:
+    waits = ((0.04, 0.12), (0.006, 0.3))
+    assert waiting(Use.CONVERSATION, waits=waits) == pytest.approx(0.12 + DelayTarget.MARGIN)
+    assert waiting(Use.LISTENING, waits=waits) == pytest.approx(0.3 + DelayTarget.MARGIN)
+    much = ((0.04, 0.3),)
+    assert waiting(Use.CONVERSATION, waits=much) == pytest.approx(0.3 + DelayTarget.MARGIN)
+
+
+def test_what_repair_took_with_another_pattern_is_forgotten() -> None:
+    target = DelayTarget(0.06, 0.5)
+    for i in range(1000):
+        target.add(5.0 + (0.2 if i % 10 == 0 else 0.0), i * 0.02, rebuilt=i % 10 == 0)
+    target.forget_repair()
+    target.missed()
+    target.update(5.0, 20.0, 0.0)
+    assert target.needed == 0.0
+    target.add(5.0, 60.0)  # and what is too old still goes, in both orders
+    assert len(target._sorted) == len(target._arrived) == len(target._history) == 1
+
+
+def test_who_listens_says_that_it_waits_as_long_as_it_may() -> None:
+    assert DelayTarget(0.06, 0.5, use=Use.LISTENING).wait_max == 0.5
+    assert DelayTarget(0.06, 0.5).wait_max == PATIENCE
+    assert DelayTarget(0.06, 0.1).wait_max == 0.1
+    assert DelayTarget(0.4, 0.5).wait_max == 0.4
