@@ -1,4 +1,6 @@
-"""libopus by ctypes: the system's, or the one that comes with PyAV. Names and numbers are those of opus_defines.h.
+"""libopus by ctypes: the system's or the one that comes with PyAV, whichever is newer.
+
+Names and numbers are those of opus_defines.h.
 
 Each handle belongs to one thread at a time, and is freed with its object.
 """
@@ -9,8 +11,9 @@ import ctypes
 import ctypes.util
 import importlib.util
 import os
+import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ LONG_FRAME = 960
 """Samples of a SILK frame; a longer Opus frame holds two or three (RFC 6716 section 4.2.2)."""
 
 APPLICATION_VOIP = 2048
+APPLICATION_LOW_DELAY = 2051
 SET_BITRATE = 4002
 SET_MAX_BANDWIDTH = 4004
 SET_VBR = 4006
@@ -68,8 +72,22 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 @cache
 def load() -> ctypes.CDLL:
-    """The library, found once; VoipError says how to install it."""
-    for name in _candidates():
+    """The newest of the system's library and that of PyAV, found once; VoipError says how to install it.
+
+    Version 1.6 takes a third less processor time to encode than 1.3, at equal PESQ (`tools.measure_codecs`).
+    """
+    found = [library for names in (_SONAMES, _of_wheel()) if (library := _first(names)) is not None]
+    if not found:
+        elsewhere = _first(filter(None, (ctypes.util.find_library("opus"),)))  # slow: it may start programs
+        if elsewhere is None:
+            raise VoipError(INSTALL)
+        found = [elsewhere]
+    return max(found, key=_release)
+
+
+def _first(names: Iterable[str]) -> ctypes.CDLL | None:
+    """The first of these files that is the library, ready to be called."""
+    for name in names:
         try:
             library = ctypes.CDLL(name)
             for function, (result, arguments) in _SIGNATURES.items():
@@ -78,7 +96,13 @@ def load() -> ctypes.CDLL:
         except (OSError, AttributeError):  # not there, of another machine, or something else by that name
             continue
         return library
-    raise VoipError(INSTALL)
+    return None
+
+
+def _release(library: ctypes.CDLL) -> list[int]:
+    """`libopus 1.3.1` as [1, 3, 1]; a library that does not say is the oldest."""
+    match = re.search(rb"(\d+(?:\.\d+)*)", library.opus_get_version_string() or b"")
+    return [int(part) for part in match[1].split(b".")] if match else []
 
 
 def version() -> str:
@@ -87,9 +111,8 @@ def version() -> str:
     return text.decode("ascii", "replace")
 
 
-def _candidates() -> Iterator[str]:
-    """File names to try; the slow search, which starts programs on some systems, comes last."""
-    yield from _SONAMES
+def _of_wheel() -> Iterator[str]:
+    """Files that come with PyAV."""
     package = importlib.util.find_spec("av")  # not imported: that would load all of FFmpeg
     if package is not None and package.origin:
         root = Path(package.origin).parent.parent
@@ -97,9 +120,6 @@ def _candidates() -> Iterator[str]:
             for path in sorted(root.glob(pattern)):
                 _let_find(path.parent)
                 yield str(path)
-    found = ctypes.util.find_library("opus")
-    if found:
-        yield found
 
 
 def _let_find(folder: Path) -> None:

@@ -28,6 +28,9 @@ GRAIN_SAMPLES = SAMPLE_RATE // 400
 PIECE_SAMPLES = 960
 """Samples that are concealed at a time: 20 ms, the longest that all of libopus' modes continue in one step."""
 
+SILK_SAMPLES = 480
+"""Samples in 10 ms, the shortest packet of the speech coder. Shorter ones are always of the music coder (RFC 6716
+section 2.1.4), so an encoder need not look 4 ms further ahead to keep the two in step."""
 DEFAULT_BITRATE = 24000
 """Bit/s. PESQ 4.46 for speech, and 40 kbit/s on the wire with 20 ms packets."""
 BITRATES = (6000, 510000)
@@ -148,11 +151,15 @@ class OpusEncoder(Encoder):
         theirs = parameters(codec.remote_fmtp)
         self._bitrate = self.full_bitrate = _bitrate(codec, theirs)
         self._peer_recovers = theirs.get("useinbandfec") == "1"
-        self._native = libopus.Encoder(codec.channels, sample_rate)
-        self._native.set(libopus.SET_BITRATE, self._bitrate)
-        self.set_complexity(COMPLEXITY)
-        self._native.set(libopus.SET_VBR, int(theirs.get("cbr") != "1"))
-        self._native.set(libopus.SET_MAX_BANDWIDTH, _bandwidth(number(theirs, "maxplaybackrate")))
+        self._channels = codec.channels
+        self._settings = {
+            libopus.SET_BITRATE: self._bitrate,
+            libopus.SET_COMPLEXITY: COMPLEXITY,
+            libopus.SET_VBR: int(theirs.get("cbr") != "1"),
+            libopus.SET_MAX_BANDWIDTH: _bandwidth(number(theirs, "maxplaybackrate")),
+        }
+        self._low_delay: bool | None = None  # None: nothing has been encoded
+        self._native = self._open(low_delay=False)
 
     @property
     def delay(self) -> float:
@@ -170,6 +177,7 @@ class OpusEncoder(Encoder):
         frame = next((frame for frame in _FRAMES if frame >= len(pcm) * slower), None)
         if frame is None:
             raise ValueError(f"{len(pcm)} samples do not fit into one Opus packet")
+        self._fit(frame)
         samples = frame // slower
         if samples > len(pcm):
             pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
@@ -182,7 +190,7 @@ class OpusEncoder(Encoder):
 
     def set_complexity(self, complexity: int) -> None:
         """0 to 10: more processor time for better sound."""
-        self._native.set(libopus.SET_COMPLEXITY, complexity)
+        self._set(libopus.SET_COMPLEXITY, complexity)
 
     def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
         """Prepare for losses: this fraction of packets will be missing, after what other means repair.
@@ -192,8 +200,29 @@ class OpusEncoder(Encoder):
         percent = min(100, max(0, round(100 * fraction)))
         if fraction > 0.0:
             percent = max(1, percent)
-        self._native.set(libopus.SET_PACKET_LOSS_PERC, percent)
-        self._native.set(libopus.SET_INBAND_FEC, int(in_band_fec and percent > 0 and self._peer_recovers))
+        self._set(libopus.SET_PACKET_LOSS_PERC, percent)
+        self._set(libopus.SET_INBAND_FEC, int(in_band_fec and percent > 0 and self._peer_recovers))
+
+    def _set(self, request: int, value: int) -> None:
+        self._settings[request] = value
+        self._native.set(request, value)
+
+    def _open(self, *, low_delay: bool) -> libopus.Encoder:
+        application = libopus.APPLICATION_LOW_DELAY if low_delay else libopus.APPLICATION_VOIP
+        native = libopus.Encoder(self._channels, self.sample_rate, application)
+        for request, value in self._settings.items():
+            native.set(request, value)
+        return native
+
+    def _fit(self, frame: int) -> None:
+        """Look ahead as far as packets of so many samples (of 48 kHz) make use of it; mostly they stay as they are."""
+        if self._low_delay is None:
+            self._low_delay = frame < SILK_SAMPLES
+            if self._low_delay:
+                self._native = self._open(low_delay=True)
+        elif self._low_delay and frame >= SILK_SAMPLES:
+            self._low_delay = False
+            self._native = self._open(low_delay=False)
 
 
 def _bandwidth(rate: int | None) -> int:

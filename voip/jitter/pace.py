@@ -15,8 +15,6 @@ PHASE_WINDOW = 0.3
 BAND = 0.0101
 """Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
 over 10 ms, the usual block of a device and a step of many packet times."""
-PAUSE_BAND = 0.004
-"""Seconds above the target that are left alone where only a pause would be shortened: that is not heard."""
 FAR = 0.040
 """Seconds of deviation at which it matters more that the delay gets right than that it is not heard."""
 CLOSE = 0.002
@@ -97,7 +95,7 @@ class Pace:
         self._risen |= risen
         wish = self._wish(target)
         urgent = self._is_urgent(wish)
-        only_in_pauses = not urgent and (self._waited < ONLY_PAUSES_FOR or -BAND <= wish < 0.0)
+        only_in_pauses = not urgent and self._waited < ONLY_PAUSES_FOR
         if wish >= 0.0:
             self._risen &= wish > 0.0
         else:
@@ -111,8 +109,7 @@ class Pace:
         lack = target - self.delay
         direction = 1 if lack > 0.0 else -1
         going_on = direction == self._direction or (self._risen and lack > 0.0)
-        band = BAND if lack > 0.0 else PAUSE_BAND
-        if abs(lack) <= (CLOSE if going_on else band):
+        if abs(lack) <= (CLOSE if going_on else BAND):
             self._direction = 0
             return 0.0
         if direction != self._direction:
@@ -124,8 +121,6 @@ class Pace:
         on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
         if wish > 0.0 and (self._risen or on_edge):
             return True
-        if -BAND <= wish < 0.0:
-            return False
         return self._waited > (ONLY_PAUSES_FOR if abs(wish) > FAR else ANY_SOUND_AFTER)
 
     @property

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.ogg import opus_stream
+from tests.support.sound import sine
 from tests.support.voice import voice
 from tests.support.wav import load
 from tests.support.wavdiff import compare
@@ -104,7 +105,8 @@ def test_packets_of_every_duration_come_back_as_long_as_they_went(spoken: Pcm, m
     heard = [decoding.decode(payload) for payload in payloads(spoken, encoding, samples)]
     assert {len(pcm) for pcm in heard} == {samples}
     sound = np.concatenate(heard)
-    assert likeness(spoken[: len(sound) - LOOKAHEAD], sound[LOOKAHEAD:]) > 0.9
+    ahead = round(encoding.delay * RATE)
+    assert likeness(spoken[: len(sound) - ahead], sound[ahead:]) > 0.9
 
 
 def test_a_voice_keeps_its_wave_the_better_the_higher_the_bit_rate(spoken: Pcm) -> None:
@@ -343,3 +345,76 @@ def test_a_library_that_is_not_there_is_a_line_and_the_one_of_pyav_is_found(monk
             assert ("av" in sys.modules) is loaded
     finally:
         monkeypatch.undo()
+
+
+# --- which library, and how far an encoder looks ahead ----------------------------------------------------------------
+
+
+class Library:
+    """What stands for a libopus of some version."""
+
+    def __init__(self, version: bytes | None) -> None:
+        self.version = version
+
+    def __getattr__(self, name: str) -> object:
+        return Function(self.version)
+
+
+class Function:
+    """Any of its functions; all return the version."""
+
+    def __init__(self, result: bytes | None) -> None:
+        self.result = result
+
+    def __call__(self) -> bytes | None:
+        return self.result
+
+
+@pytest.mark.parametrize(
+    ("system", "wheel", "best"),
+    [
+        (b"libopus 1.3.1", b"libopus 1.6.1", "wheel"),
+        (b"libopus 1.6.1", b"libopus 1.6", "system"),
+        (b"libopus 1.10", b"libopus 1.9.2-rc1-5-gabc", "system"),
+        (b"libopus 1.4", b"libopus 1.4", "system"),
+        (b"libopus unknown", b"libopus 1.1", "wheel"),
+        (b"libopus 1.3.1", None, "system"),
+        (None, b"libopus 1.5", "wheel"),
+    ],
+)
+def test_the_newer_library_is_taken(
+    system: bytes | None, wheel: bytes | None, best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = {"libopus.so.0": system and Library(system), "wheel": wheel and Library(wheel)}
+
+    def open_library(name: str) -> object:
+        if not libraries.get(name):
+            raise OSError(name)
+        return libraries[name]
+
+    monkeypatch.setattr(ctypes, "CDLL", open_library)
+    monkeypatch.setattr(libopus, "_of_wheel", lambda: iter(["wheel"]))
+    found: object = libopus.load.__wrapped__()
+    assert found is libraries["libopus.so.0" if best == "system" else "wheel"]
+
+
+def test_packets_shorter_than_10_ms_come_with_less_delay() -> None:
+    (codec,) = codecs.offerable(["opus"], 48000, 1)
+    delays = {}
+    for milliseconds in (2.5, 5, 10, 20):
+        encoder = OpusEncoder(codec)
+        encoder.encode(sine(48000, milliseconds / 1000, 440.0))
+        delays[milliseconds] = round(1e3 * encoder.delay, 1)
+    assert delays == {2.5: 2.5, 5: 2.5, 10: 6.5, 20: 6.5}
+
+
+def test_an_encoder_that_gets_longer_packets_makes_use_of_them() -> None:
+    (codec,) = codecs.offerable(["opus"], 48000, 1, 64000)
+    encoder, decoder = OpusEncoder(codec), OpusDecoder(codec)
+    encoder.set_complexity(3)
+    assert len(decoder.decode(encoder.encode(sine(48000, 0.005, 440.0)))) == 240
+    assert len(decoder.decode(encoder.encode(sine(48000, 0.02, 440.0)))) == 960
+    assert encoder.delay == 0.0065
+    assert len(encoder.encode(sine(48000, 0.02, 440.0))) > 100  # the bit rate is still the one that was asked for
+    encoder.encode(sine(48000, 0.003, 440.0))  # the last of a stream
+    assert encoder.delay == 0.0065

@@ -362,12 +362,12 @@ class Audio:
     def __init__(self, rate: int, channels: int) -> None:
         self.takes = (rate, channels)
         self.tried: list[tuple[object, object]] = []
-        self.block: object = None
+        self.blocks: list[object] = []
 
     def open(self, **arguments: object) -> str:
         assert arguments["start"] is False
         self.tried.append((arguments["rate"], arguments["channels"]))
-        self.block = arguments["frames_per_buffer"]
+        self.blocks.append(arguments["frames_per_buffer"])
         if self.tried[-1] != self.takes:
             raise OSError(-9997, "Invalid sample rate")
         return "stream"
@@ -376,9 +376,8 @@ class Audio:
 def test_blocks_are_short_until_a_device_has_been_too_slow_for_them(time: Time) -> None:
     audio, info = Audio(48000, 1), device(2, "Card", 1, 0)
     _open(audio, audio, info, MICROPHONE, None)
-    assert audio.block == 240
     _open(audio, audio, info, MICROPHONE, Opened(Stream(time), "Card", 48000, 1, 0.0, block=0.01))
-    assert audio.block == 480
+    assert audio.blocks == [240, 480]
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(48000, 2), (48000, 1), (44100, 2), (44100, 1)])
