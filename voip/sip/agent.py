@@ -240,7 +240,10 @@ class UserAgent:
     def stats(self) -> AgentStats:
         """What has been ignored so far. Any thread may read it."""
         return AgentStats(
-            self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited, self._dispatcher.passed_over
+            self._dispatcher.malformed,
+            self._dispatcher.ignored,
+            self._guard.limited + self._core.too_long,
+            self._dispatcher.passed_over,
         )
 
     # --- inside ---------------------------------------------------------------------------------------------------
