@@ -236,6 +236,10 @@ class UserAgent:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
         return self._core.resolver.server_name(address)
 
+    def note_malformed(self, count: int) -> None:
+        """So many datagrams that cannot be SIP were dropped before they came here."""
+        self._dispatcher.note_malformed(count)
+
     @property
     def stats(self) -> AgentStats:
         """What has been ignored so far. Any thread may read it."""
