@@ -38,8 +38,8 @@ _HEADER = "scene                      rate/s   packets   lost %   concealed %   
 
 @dataclass(frozen=True)
 class Flood:
-    """`make` gives a datagram; `rate` a second; from the peer's own socket or from elsewhere; to the media port, or that of RTCP
-    or SIP."""
+    """`make` gives a datagram; `rate` a second; from the peer's own socket or from elsewhere; to the media port, or
+    that of RTCP or SIP."""
 
     make: Callable[[Stream, random.Random], bytes]
     rate: int = 50_000
