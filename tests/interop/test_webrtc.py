@@ -154,11 +154,12 @@ def test_the_engine_calls(kind: str, tmp_path: Path) -> None:
     assert_heard(says, chrome.heard)
 
 
-def test_the_engine_is_called(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["optional", "required"])
+def test_the_engine_is_called(rule: str, tmp_path: Path) -> None:
     """With --ice our offer has all that it wants."""
     says = save(tmp_path / "says.wav", speechlike(RATE, SECONDS, seed=1), RATE)
     heard = tmp_path / "heard.wav"
-    told = ("--input", str(says), "--output", str(heard), "--ice", "--srtp", "required", "-v", *SPEECH)
+    told = ("--input", str(says), "--output", str(heard), "--ice", "--srtp", rule, "-v", *SPEECH)
     with raw_peer() as phone, engine(tmp_path, "answer") as chrome:
         with sender(tmp_path, phone.target, *told) as near:
             invite = phone.wait("INVITE ")

@@ -147,8 +147,9 @@ class SourceLatch:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The hosts that the peer's media or RTCP is expected from; none without signalling, until it has come."""
-        if self.unsignalled and self._latched is None:
+        """The hosts that the peer's media or RTCP is expected from; none without signalling, until it has come, or
+        before ICE has selected one."""
+        if (self.unsignalled and self._latched is None) or (self._media.ice is not None and not self._selected):
             return frozenset()
         places = (
             self._latched,

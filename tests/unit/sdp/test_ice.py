@@ -148,3 +148,15 @@ def test_lines_that_are_refused_keep_their_names() -> None:
     assert answer.media[1].port == 0
     assert answer.media[1].value("mid") == "1"
     assert ("group", "BUNDLE 0") in answer.attributes
+
+
+def test_two_of_us_need_no_ice_between_them() -> None:
+    """Both are lite: no side would check, so that the addresses of the descriptions count (RFC 8445 section 6.1.1)."""
+    offer = make_offer(OFFERS, OURS)
+    them = replace(OURS, host="198.51.100.2", own_ice=OwnIce(b"other"))
+    answer, theirs = make_answer(offer, CAPABILITIES, them)
+    ours = accept_answer(offer, answer, OFFERS, OURS)
+    assert (ours.ice, theirs.ice) == (None, None)
+    assert (ours.remote, theirs.remote) == (("198.51.100.2", 4000), ("198.51.100.1", 4000))
+    assert ours.direction is theirs.direction is Direction.SENDRECV
+    assert ours.fec == theirs.fec == "flexfec"

@@ -170,7 +170,9 @@ def test_nothing_is_sent_before_a_pair_is_selected_nor_after_consent(invited: bo
     found = session(invited=invited)
     assert not found.may_send
     assert (found.rtcp_destination, found.keep_alive()) == (None, None)
+    assert found.hosts == frozenset()  # a flood must not keep the first check away
     found.select(NAT, 100.0)
+    assert NAT[0] in found.hosts
     assert found.may_send
     assert (found.remote, found.rtcp_destination) == (NAT, NAT)
     found.select(None, 130.0)
