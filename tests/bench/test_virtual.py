@@ -88,7 +88,7 @@ def test_a_call_that_a_line_just_carries_leaves_its_queue_empty_and_one_that_it_
     assert full["queue_max_ms"] <= 500
     assert full["drops"] > 0
     assert full["short_after_s"] is None
-    assert full["drops_pct"] == pytest.approx(100.0 * (1 - 24 / full["kbps"]), abs=6)
+    assert full["drops_pct"] == pytest.approx(100.0 * (1 - 24 / full["kbps"]), abs=8)
     assert full["delay"] > 350
     assert full["r"] < enough["r"]
 

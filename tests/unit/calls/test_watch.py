@@ -9,7 +9,9 @@ import pytest
 
 from voip.calls.call import Call
 from voip.calls.liveness import Liveness
+from voip.calls.outcome import outcome_of
 from voip.calls.watch import CallWatch
+from voip.errors import EXIT_NO_MEDIA
 from voip.sip import CallEnded, UserAgent
 
 TIMEOUT = 20.0
@@ -33,6 +35,7 @@ class Peer:
     call_id: str = "x"
     port_refusals: int = 0
     lines: tuple[object, ...] = ()
+    is_beyond_the_line: bool = False
     liveness: Liveness = field(default_factory=Liveness)
 
     def silence(self, now: float) -> float:
@@ -100,3 +103,11 @@ def test_a_single_icmp_error_long_ago_does_not_shorten_the_time_out() -> None:
 def test_a_stream_without_signalling_is_not_asked() -> None:
     peer = Peer(media_until=1.0, signalled=False, lines=()).run(1.5)
     assert (peer.ending, peer.asked) == (None, [])
+
+
+def test_a_path_that_does_not_carry_the_least_ends_the_call_and_says_so() -> None:
+    peer = Peer(media_until=90.0, is_beyond_the_line=True).run(5.0)
+    assert peer.ending == CallEnded("x", "congestion", None, "")
+    outcome = outcome_of("sip:far@192.0.2.1", peer.ending)
+    assert outcome.status == EXIT_NO_MEDIA
+    assert "sip:far@192.0.2.1 loses too much" in outcome.error
