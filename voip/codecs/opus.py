@@ -186,7 +186,7 @@ class OpusEncoder(Encoder):
     def set_bitrate(self, bitrate: int) -> None:
         """From the next packet on; more than `full_bitrate`, or less than Opus can, is not."""
         self._bitrate = max(BITRATES[0], min(bitrate, self.full_bitrate or bitrate))
-        self._native.set(libopus.SET_BITRATE, self._bitrate)
+        self._set(libopus.SET_BITRATE, self._bitrate)
 
     def set_complexity(self, complexity: int) -> None:
         """0 to 10: more processor time for better sound."""
