@@ -19,7 +19,7 @@ MEMORY_SECONDS = 60.0
 """Seconds for which the least transit time counts: two clocks drift apart by 6 ms meanwhile, at 100 ppm."""
 RING_PACKETS = 2048
 """Packets whose sending is remembered until the peer reports them."""
-MIN_RECEIPTS = 4
+MIN_RECEIPTS = 3
 """Receipt times that tell something together."""
 BURST = 0.020
 """Seconds by which the transit of packets falls from one receipt to the last, where they came at once."""

@@ -18,8 +18,8 @@ BANDWIDTH_SHARE = 0.05
 """Share of the session bandwidth for the reports of all members together (RFC 3550 section 6.2)."""
 MIN_SESSION_BANDWIDTH = 64_000.0
 """Bits per second; the share is taken of at least this, so that a low-rate stream does not slow reports down."""
-FIRST_MINIMUM, MINIMUM = 0.5, 0.75
-"""Minimum seconds before the first report, and between two. Randomised they become 0.2 to 0.6 and 0.3 to 0.9 seconds:
+FIRST_MINIMUM, MINIMUM = 0.25, 0.75
+"""Minimum seconds before the first report, and between two. Randomised they become 0.1 to 0.3 and 0.3 to 0.9 seconds:
 two reports in a row that do not come are 1.9 s at most. The first one asks for no share of the bandwidth: it
 says whether the line is full, or loses, before much has been sent."""
 EARLY_AFTER = 0.3
