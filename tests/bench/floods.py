@@ -1,4 +1,4 @@
-"""Floods of the media port of a real receiver.py: what the call loses, and what they cost the process.
+"""Floods of the ports of a real receiver.py: what the call loses, and what they cost the process.
 
     python -m tests.bench.floods [--seconds 8] [SCENE ...]
 
@@ -38,12 +38,14 @@ _HEADER = "scene                      rate/s   packets   lost %   concealed %   
 
 @dataclass(frozen=True)
 class Flood:
-    """`make` gives a datagram; `rate` a second; from the peer's own socket or from elsewhere; to the RTCP port."""
+    """`make` gives a datagram; `rate` a second; from the peer's own socket or from elsewhere; to the media port, or
+    that of RTCP or SIP."""
 
     make: Callable[[Stream, random.Random], bytes]
     rate: int = 50_000
     as_peer: bool = False
     to_rtcp: bool = False
+    to_sip: bool = False
     options: tuple[str, ...] = ()
 
 
@@ -83,6 +85,11 @@ def parity(stream: Stream, rng: random.Random) -> bytes:
     return rtp(rng.getrandbits(16), stream.timestamp, body, ssrc=7, payload_type=FEC, csrcs=(stream.ssrc,))
 
 
+def invite(stream: Stream, rng: random.Random) -> bytes:
+    """One of a stranger that calls, as terse as it may be."""
+    return stream.dialog.peer.request("INVITE", stream.dialog.target, body=stream.dialog.peer.description())
+
+
 FLOODS = {
     "elsewhere": Flood(garbage),
     "elsewhere, 100,000/s": Flood(garbage, rate=100_000),
@@ -90,6 +97,8 @@ FLOODS = {
     "elsewhere, RTCP port": Flood(report, to_rtcp=True),
     "elsewhere, STUN": Flood(stun),
     "elsewhere, 60 kB": Flood(large, rate=5000),
+    "SIP port, garbage": Flood(garbage, to_sip=True),
+    "SIP port, INVITE": Flood(invite, rate=1000, to_sip=True),
     "as the peer, other SSRC": Flood(other_ssrc, rate=20_000, as_peer=True),
     "as the peer, garbage": Flood(garbage, rate=20_000, as_peer=True),
     "as the peer, RTCP": Flood(report, rate=2000, as_peer=True),
@@ -101,9 +110,11 @@ FLOODS = {
 def send(flood: Flood, sock: socket.socket, stream: Stream, seconds: float) -> None:
     """A process of its own: datagrams at that rate for so long."""
     rng = random.Random(1)
-    datagrams = [flood.make(stream, rng) for _ in range(VARIANTS if flood.rate > BATCHES * 100 else 100)]
+    datagrams = [
+        flood.make(stream, rng) for _ in range(VARIANTS if flood.rate > BATCHES * 100 or flood.to_sip else 100)
+    ]
     host, port = stream.dialog.media
-    target = (host, port + flood.to_rtcp)
+    target = stream.dialog.target if flood.to_sip else (host, port + flood.to_rtcp)
     start, sent = time.monotonic(), 0
     while (now := time.monotonic()) < start + seconds:
         while sent < (now - start) * flood.rate:

@@ -28,6 +28,9 @@ from voip.stun import binding_request, is_stun, parse_response
 RATE = 8000
 BLOCK = 80
 """Samples that the listener reads at a time: 10 ms."""
+MOST_READS = 100
+"""Blocks that are read while packets come, and after them: a second each, twice what the jitter buffer may hold. Empty
+pieces could ask for 95 s of silence else."""
 
 
 def rtp(data: bytes) -> None:
@@ -165,14 +168,18 @@ def listener(data: bytes) -> None:
         comfort_noise_payload_type=13,
     )
     receiver, now = AudioReceiver(media, sample_rate=RATE, channels=1, latency=None, latency_max=0.5), 10.0
+    reads = MOST_READS
     for control, piece in pieces(data):
-        for _ in range(control & 7):
+        for _ in range(min(control & 7, reads)):
+            reads -= 1
             now += BLOCK / RATE
             receiver.read(BLOCK, now)
         with contextlib.suppress(ProtocolError):
             receiver.put(RtpPacket.parse(piece), now)
     receiver.finish(now)
-    for _ in range(100):
+    for _ in range(MOST_READS):
+        if receiver.drained:
+            break
         now += BLOCK / RATE
         receiver.read(BLOCK, now)
 

@@ -12,6 +12,7 @@ from voip.sdp import Capabilities, SessionDescription, accept_answer, make_answe
 from voip.sdp.reports import parse_extended_reports
 
 ABLE = Capabilities(tuple(ALL), Direction.SENDRECV)
+OFFER = make_offer(ABLE, BOB)
 
 
 def description(data: bytes) -> None:
@@ -21,9 +22,8 @@ def description(data: bytes) -> None:
         SessionDescription.parse(found.serialize())
         with contextlib.suppress(NegotiationError, ProtocolError):
             make_answer(found, ABLE, BOB)
-        offer = make_offer(ABLE, BOB)
         with contextlib.suppress(NegotiationError, ProtocolError):
-            accept_answer(offer, found, ABLE, BOB)
+            accept_answer(OFFER, found, ABLE, BOB)
         parse_extended_reports([data.decode("utf-8", "replace")])
 
 

@@ -33,7 +33,7 @@ def messages() -> Sequence[bytes]:
 
 
 def message(data: bytes) -> None:
-    """A datagram, the same as a part of a stream, what can be saved of it, its bodies; read again as we write it."""
+    """A datagram, the same as a part of a stream, what can be saved of it, its bodies; written."""
     for stream in (False, True):
         with contextlib.suppress(ProtocolError):
             found = parse_message(data, stream=stream)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, media, sdp, sip
+from tests.fuzz import dtls, files, media, sdp, sip
 from tests.fuzz.target import Target
 
-TARGETS: dict[str, Target] = {target.name: target for part in (sip, sdp, media, files) for target in part.TARGETS}
+TARGETS: dict[str, Target] = {target.name: target for part in (sip, sdp, media, dtls, files) for target in part.TARGETS}

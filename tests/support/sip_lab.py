@@ -37,6 +37,12 @@ INFORMATION = (RequestRefused, MessageUnreadable, RequestEchoed, FieldsPassedOve
 BEGINNINGS = (IncomingCall, CallAnswered, CallRinging)
 FIRST_PORT = 5060
 
+PRODUCT = "Telephone T-4000 (hardware 2.1; firmware 5.10.2.1-release; codecs opus, G722, PCMU, PCMA, L16; " + (
+    "display 320x240; 12 lines; language en; time zone UTC; line 1 of 12; built 2024-01-15T10:00:00Z)"
+)
+"""What a telephone says of itself. As long as it is, a request brings as many bytes as the longest response has, which
+an unproven source does not get for less."""
+
 Policy = Callable[["Phone", Event], None]
 
 
@@ -214,11 +220,19 @@ class TextPeer:
     """A peer that says exactly what a test has it say, to one agent, and reads what that answers."""
 
     def __init__(
-        self, agent: UserAgent, host: str = "10.0.0.9", port: int = 5099, *, protocol: str = "udp", listens: int = 0
+        self,
+        agent: UserAgent,
+        host: str = "10.0.0.9",
+        port: int = 5099,
+        *,
+        protocol: str = "udp",
+        listens: int = 0,
+        product: str = PRODUCT,
     ) -> None:
-        """`listens`: the port that it says it has, where that is not the one that it sends from."""
+        """`listens`: the port that it says it has, where that is not the one that it sends from. `product`: its
+        User-Agent, "" for none."""
         self.agent, self.address, self.now = agent, Address(protocol, host, port), 1000.0
-        self.listens = listens
+        self.listens, self.product = listens, product
         self.tag, self.call_id, self.branches = "peer", f"text@{host}", itertools.count()
 
     def request(
@@ -236,10 +250,12 @@ class TextPeer:
     ) -> bytes:
         """The bytes of a request as a telephone would make it."""
         branch = branch or f"z9hG4bK{self.address.port}x{next(self.branches)}"
+        named = [f"User-Agent: {self.product}"] if self.product and "User-Agent" not in lines else []
         return self._text(listens=self.listens).request(
             method,
             uri,
             *lines.splitlines(),
+            *named,
             call_id=self.call_id,
             to="<sip:anyone@10.0.0.1>" + (f";tag={to_tag}" if to_tag else ""),
             number=number,

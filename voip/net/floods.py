@@ -14,7 +14,7 @@ import ipaddress
 import socket
 import struct
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from voip.net.loop import EventLoop
@@ -30,6 +30,8 @@ CHECK_INTERVAL = 1.0
 """Seconds between looks at what the kernel has dropped."""
 SAMPLE_MASK = 0xFF
 """One in 256 strangers passes: 200 a second of 50,000."""
+COUNTER = 1 << 32
+"""What `drops` counts to before it begins anew."""
 CAN_FILTER = sys.platform == "linux"
 """Whether sockets take filters."""
 
@@ -43,7 +45,6 @@ _SOURCE = {4: 12, 6: 8}  # of the address in the IP header
 _UDP_HEADER = 8
 _SSRC_IN_RTP, _SSRC_IN_RTCP = _UDP_HEADER + 8, _UDP_HEADER + 4
 _WHOLE = 0x40000
-_COUNTER = 1 << 32  # the counter wraps
 _INSTRUCTION = struct.Struct("=HBBI")
 _PROGRAM = struct.Struct("HP")
 
@@ -57,7 +58,7 @@ class Rules(NamedTuple):
     other_ssrcs: frozenset[int]
 
 
-class _Counter:
+class FloodCounter:
     """Finds out when `datagrams` have come within FLOOD_SECONDS."""
 
     def __init__(self, datagrams: int) -> None:
@@ -83,7 +84,7 @@ class FloodGuard:
         self._session: RtpSession | None = None
         self._others: Callable[[], Collection[str]] = tuple
         self._known: frozenset[str] = frozenset()
-        self._strangers, self._peers = _Counter(FLOOD_DATAGRAMS), _Counter(PEER_FLOOD_DATAGRAMS)
+        self._strangers, self._peers = FloodCounter(FLOOD_DATAGRAMS), FloodCounter(PEER_FLOOD_DATAGRAMS)
         self._rules: Rules | None = None
         self._doubts_peer = self._doubts_ssrc = False
         self._drops: tuple[int, ...] = ()
@@ -149,7 +150,7 @@ class FloodGuard:
     def _count(self, session: RtpSession) -> int:
         """What was dropped since the last look."""
         before, self._drops = self._drops, self._read_drops()
-        new = sum((now - then) % _COUNTER for then, now in zip(before, self._drops, strict=True))
+        new = sum((now - then) % COUNTER for then, now in zip(before, self._drops, strict=True))
         session.note_filtered(new, as_peer=self._doubts_peer)
         self._dropped += new
         return new
@@ -188,6 +189,11 @@ def program(rules: Rules, *, version: int) -> list[tuple[int, int, int, int]]:
     code += [] if rules.peer_ssrcs is None else _with_ssrc(rules.peer_ssrcs)
     labels["pass"] = len(code)
     code.append((_RETURN, "", "", _WHOLE))
+    return assembled(code, labels)
+
+
+def assembled(code: Sequence[Instruction], labels: Mapping[str, int]) -> list[tuple[int, int, int, int]]:
+    """Instructions with the places of these labels in them."""
 
     def jump(at: int, label: str) -> int:
         return labels[label] - at - 1 if label else 0

@@ -18,6 +18,7 @@ from voip.net.dns import Resolver, missing_records
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
+from voip.net.sip_floods import SipFloodGuard
 from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of, reason_of
 from voip.net.tls import Tls
 from voip.net.trace import Trace
@@ -75,6 +76,7 @@ class SipTransport:
         self._handlers: Mapping[type, Handler] = {}
         self._drop: Callable[[str], None] = lambda call_id: None
         self._connections = Connections(loop, self._hooks(), tls, dscp=dscp)
+        self._floods = SipFloodGuard(loop, self._sockets.values, self._note_dropped, say)
         loop.add(self)
 
     # --- our own ports --------------------------------------------------------------------------------------------
@@ -169,6 +171,7 @@ class SipTransport:
     def close(self) -> None:
         """Close every socket; after the thread has ended."""
         self._loop.remove(self)
+        self._floods.close()
         self._connections.close()
         for sock in self._sockets.values():
             self._loop.unregister(sock)
@@ -227,12 +230,18 @@ class SipTransport:
             self._dispatch(SendFailed(address, reason_of(error)))
 
     def _receive(self, sock: socket.socket) -> None:
+        now = self._loop.now()
         for data, source in datagrams(sock, self._note_refused):
+            self._floods.note(data, now)
             if is_stun(data):
                 self._addresses.receive_stun(data, source)
             else:
                 self._refused.pop(source, None)
                 self._receive_message(data, Address("udp", *source))
+
+    def _note_dropped(self, count: int) -> None:
+        if self._agent is not None:
+            self._agent.note_malformed(count)
 
     def _note_refused(self, host: str, port: int) -> None:
         """ICMP says that a port is closed. The second one is believed: the first may be forged."""

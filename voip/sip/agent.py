@@ -236,11 +236,18 @@ class UserAgent:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
         return self._core.resolver.server_name(address)
 
+    def note_malformed(self, count: int) -> None:
+        """So many datagrams that cannot be SIP were dropped before they came here."""
+        self._dispatcher.note_malformed(count)
+
     @property
     def stats(self) -> AgentStats:
         """What has been ignored so far. Any thread may read it."""
         return AgentStats(
-            self._dispatcher.malformed, self._dispatcher.ignored, self._guard.limited, self._dispatcher.passed_over
+            self._dispatcher.malformed,
+            self._dispatcher.ignored,
+            self._guard.limited + self._core.too_long,
+            self._dispatcher.passed_over,
         )
 
     # --- inside ---------------------------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from voip.sip.address import Address, is_unproven, literal, may_be_spoofed
 from voip.sip.auth import Credentials
 from voip.sip.digest_client import CHALLENGED, DigestClient
 from voip.sip.events import Event, RequestRefused, ResolveUri
+from voip.sip.fitting import Fields, add_fitting, make_room, shorten
 from voip.sip.identity import TOKEN_BITS, Identity, random_token
 from voip.sip.message import MAX_FORWARDS, REASONS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
@@ -39,7 +40,6 @@ MAX_UDP_REQUEST = 1300
 COPIES_TO_UNVALIDATED = 1
 """How often a 2xx is retransmitted by timer to an address that is not validated, by an ACK or by media. Each copy of
 the INVITE fetches one more; so a spoofed INVITE sends little to the victim."""
-Fields = Iterable["tuple[str, str]"]
 ByeHeaders = Callable[[str], Mapping[str, str]]
 """The header fields, by call id, that go with our BYE or with our 200 to the peer's: such as X-RTP-Stat."""
 
@@ -79,6 +79,8 @@ class Core:
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers: dict[ServerKey, ServerTransaction] = {}
         self.digest_client = DigestClient(credentials, partial(self.token, CALL_ID_BITS))
+        self.too_long = 0
+        """Requests of unproven sources left without a response because it would have been larger."""
         self._most_servers = max_servers
         self._product, self._registrar = product, registrar
         self._routes = [NameAddr(_loose(proxy)) for proxy in proxies]
@@ -260,39 +262,53 @@ class Core:
         why: str = "",
     ) -> Response:
         """Respond; with `optional` fields only while the response is no larger than its request, and with Allow (and
-        Supported, in a 2xx), if that is called for, to unvalidated sources only then. `why` is what RequestRefused says
-        of a refusal, where the usual phrase says too little."""
+        Supported, in a 2xx), if that is called for, to unproven sources only then. What is larger all the same is not
+        sent there at all, if it belongs to no call. `why` is what RequestRefused says of a refusal, where the usual
+        phrase says too little."""
         response = transaction.request.response(status, reason or None, transaction.to_tag)
         for name, value in fields:
             response.headers.add(name, value)
         abilities = [ALLOW, SUPPORTED][: 1 + (status < 300)] if allow else []
-        spoofable = may_be_spoofed(transaction.source)
-        for name, value in [] if spoofable else abilities:
+        of_call, unproven = transaction.owner is not None, is_unproven(transaction.source)
+        frugal = may_be_spoofed(transaction.source) if of_call else unproven
+        for name, value in [] if frugal else abilities:
             response.headers.add(name, value)
         if body:
             response.headers.set("Content-Type", SDP)
             response.body = body
-        self._add_optional(response, [*abilities, *optional] if spoofable else optional, transaction.size)
-        if status >= 300 and is_unproven(transaction.source) and len(response.serialize()) > transaction.size:
-            response.reason = ""  # which is for people, and longer than the request was
+        if frugal and not of_call:
+            make_room(response, abilities, transaction.size)
+        self._add_optional(response, [*abilities, *optional] if frugal else optional, transaction.size)
+        fits = not unproven or (of_call and status < 300) or shorten(response, transaction.size)
         if status >= 300:
             self._note_refusal(transaction, status, why)
-        transaction.respond(response, now)
+        if fits or of_call:
+            transaction.respond(response, now)
+        else:
+            self._leave_without_response(transaction)
         return response
 
     def respond_stateless(self, request: Request, source: Address, status: int, size: int, fields: Fields = ()) -> None:
-        """Respond without remembering it (8.2.7): every copy of the request gets the same response. Unvalidated
-        sources get as many of the `fields`, in order, as do not make it larger than the request."""
+        """Respond without remembering it (8.2.7): every copy of the request gets the same response. Unproven sources
+        get as many of the `fields`, in order, as do not make it larger than the request, and nothing where it is larger
+        without them."""
         if request.method == "ACK":
             return
         response = request.response(status, None, self.stateless_tag(request))
-        bare = len(response.serialize())
-        if may_be_spoofed(source):
-            self._add_fitting(response, fields, size - bare)
-        else:
+        if not is_unproven(source):
             response.headers = Headers([*response.headers, *fields])
-        if bare <= size or not may_be_spoofed(source):
-            self.wire.send(response.serialize(), reply_address(request.via[0], source))
+        elif shorten(response, size):
+            make_room(response, fields, size)
+            add_fitting(response, fields, size - len(response.serialize()))
+        else:
+            self.too_long += 1
+            return
+        self.wire.send(response.serialize(), reply_address(request.via[0], source))
+
+    def _leave_without_response(self, transaction: ServerTransaction) -> None:
+        """Its source may be forged, and would get more than was sent in its name."""
+        self.too_long += 1
+        transaction.drop()
 
     def stateless_tag(self, request: Request) -> str:
         """The To tag of such a response: that of the ACK to it, too, which only its receiver can know."""
@@ -316,14 +332,7 @@ class Core:
         fields = list(optional)
         if self._product is not None:
             fields.append(("Server", self._product))
-        self._add_fitting(response, fields, size - len(response.serialize()))
-
-    def _add_fitting(self, response: Response, fields: Fields, room: int) -> None:
-        for name, value in fields:
-            room -= len(name) + len(value) + len(": \r\n")
-            if room < 0:
-                return
-            response.headers.add(name, value)
+        add_fitting(response, fields, size - len(response.serialize()))
 
     def _forget_one(self) -> bool:
         """Make room for a server transaction: the oldest that has done its work goes."""

@@ -63,6 +63,10 @@ class Dispatcher:
             if not self._refuse_malformed(data, source, error, now):
                 self._report_dropped(data, source, error, now)
 
+    def note_malformed(self, count: int) -> None:
+        """So many datagrams were dropped unread, as they cannot be SIP."""
+        self.malformed += count
+
     def _note_passed_over(self, message: Request | Response, source: Address) -> None:
         if message.passed_over:
             self.passed_over += len(message.passed_over)

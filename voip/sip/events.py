@@ -192,7 +192,8 @@ class FieldsPassedOver:
 class AgentStats:
     """What a user agent has ignored. `malformed`: datagrams that are not SIP messages; `ignored`: messages that
     belong to nothing, as stray responses and ACKs; `limited`: requests left without a response because there were too
-    many, the password was wrong too often, or they came from a scanner; `passed_over`: fields and parts of fields that
+    many, the password was wrong too often, they came from a scanner, or the response would have been longer than the
+    request of an address that nothing proves; `passed_over`: fields and parts of fields that
     were malformed and not needed."""
 
     malformed: int

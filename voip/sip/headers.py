@@ -48,6 +48,9 @@ _COMPACT = {
     "x": "Session-Expires",
     "y": "Identity",
 }
+COMPACT_NAMES = {name: letter for letter, name in _COMPACT.items()}
+"""The short name of each header field that has one."""
+
 # Fields whose values may share one line, separated by commas.
 _LISTS = (
     "Accept",

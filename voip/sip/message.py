@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from voip.sip.grammar import (
     SipParseError,
     is_token,
 )
-from voip.sip.headers import CSeq, Headers, Via, canonical_name
+from voip.sip.headers import COMPACT_NAMES, CSeq, Headers, Via, canonical_name
 from voip.sip.uri import NameAddr, SipUri, parse_target, parse_uri, read_uri, uri_equal
 
 __all__ = [
@@ -224,17 +224,21 @@ class SipMessage(ABC):
     def start_line(self) -> str:
         """The first line, without its end."""
 
+    @abstractmethod
+    def _names(self) -> Mapping[str, str]:
+        """How the names of header fields are written, where not in full."""
+
     def serialize(self) -> bytes:
         """The bytes to send; Content-Length is that of the body, in its place or last."""
-        length = str(len(self.body))
+        length, names = str(len(self.body)), self._names()
         lines = [self.start_line()]
         missing = True
         for name, value in self.headers:
             if name == "Content-Length":
                 missing, value = False, length
-            lines.append(f"{name}: {value}")
+            lines.append(f"{names.get(name, name)}: {value}")
         if missing:
-            lines.append(f"Content-Length: {length}")
+            lines.append(f"{names.get('Content-Length', 'Content-Length')}: {length}")
         return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + self.body
 
     def _one(self, name: str) -> str:
@@ -260,6 +264,9 @@ class Request(SipMessage):
     def start_line(self) -> str:
         return f"{self.method} {self.uri} {VERSION}"
 
+    def _names(self) -> Mapping[str, str]:
+        return {}
+
     def response(self, status: int, reason: str | None = None, to_tag: str | None = None) -> Response:
         """The response with what RFC 3261 section 8.2.6 copies: all Via, From, To (with `to_tag` unless it has a tag),
         Call-ID, CSeq, and for 100 the Timestamp. Fields that a salvaged request lacks are left out."""
@@ -284,19 +291,24 @@ def _tagged(to: str, tag: str) -> str:
 
 @dataclass(slots=True)
 class Response(SipMessage):
-    """A response; `reason` is for people, `status` (100 to 699) for programs."""
+    """A response; `reason` is for people, `status` (100 to 699) for programs. `compact`: it is written with the short
+    names of header fields (section 7.3.3)."""
 
     status: int
     reason: str = ""
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     passed_over: list[str] = field(default_factory=list, compare=False, repr=False)
+    compact: bool = field(default=False, compare=False, repr=False)
 
     def _top_via(self, value: str) -> Via:
         return Via.read(value)
 
     def start_line(self) -> str:
         return f"{VERSION} {self.status} {self.reason}"
+
+    def _names(self) -> Mapping[str, str]:
+        return COMPACT_NAMES if self.compact else {}
 
 
 def parse_message(data: bytes, *, stream: bool = False) -> Request | Response:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voip.sip.address import Address, may_be_spoofed
+from voip.sip.address import Address, is_unproven
 from voip.sip.bodies import session_part
-from voip.sip.core import COPIES_TO_UNVALIDATED, Core, Fields
+from voip.sip.core import COPIES_TO_UNVALIDATED, Core
 from voip.sip.dialog import Dialog
+from voip.sip.fitting import Fields
 from voip.sip.message import Request, Response
 from voip.sip.methods import RELIABLE
 from voip.sip.timers import GIVE_UP, T1
@@ -70,7 +71,8 @@ class ReliableProvisionals:
 
     def _repeat(self, now: float) -> None:
         assert self._transaction is not None
-        if may_be_spoofed(self._transaction.source) and self._copies >= COPIES_TO_UNVALIDATED:
+        proven = not is_unproven(self._transaction.source) or self._core.hears(self._transaction.request.call_id)
+        if not proven and self._copies >= COPIES_TO_UNVALIDATED:
             return
         self._copies += 1
         self._transaction.send_again()
