@@ -6,7 +6,7 @@ from it and never see SIP or SDP.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
 
@@ -85,6 +85,22 @@ class Security:
     readable: bool = False
     association: AssociationTerms | None = None
     proved: str = ""
+
+
+@dataclass(frozen=True)
+class IceCredentials:
+    """What the checks of one side's peer show that they are meant for it (RFC 8445 section 5.3)."""
+
+    fragment: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class IceTerms:
+    """The credentials of an ICE session whose peer checks our one candidate: ours, and the peer's."""
+
+    own: IceCredentials
+    remote: IceCredentials
 
 
 DTMF_EVENTS = frozenset(range(16))
@@ -194,7 +210,8 @@ class NegotiatedMedia:
     like; rtcp_off: it wants no RTCP (RFC 3556). rtcp_xr: the extended reports the peer wants.
 
     security is what protects the packets, None: nothing, and security_note says why, where it was wanted. profile is
-    that of the media line (RFC 8866 section 5.14).
+    that of the media line (RFC 8866 section 5.14). ice: the peer's checks, not `remote`, say where media goes;
+    None: there is no ICE.
     """
 
     audio: AudioFormat
@@ -226,6 +243,7 @@ class NegotiatedMedia:
     security: Security | None = None
     security_note: str = ""
     profile: str = "RTP/AVP"
+    ice: IceTerms | None = None
 
     @property
     def clock_rate(self) -> int:

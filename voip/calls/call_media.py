@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from voip.audio import LAST_WORDS
 from voip.calls.call import Call
+from voip.calls.ice import IceListeners, LineIce
 from voip.calls.line import MediaLine
 from voip.calls.negotiation import Negotiation
 from voip.calls.streams import AudioStreams, ReceiveStream, SendStream
@@ -22,7 +23,7 @@ from voip.report import CallRecord, Console
 from voip.report.security import encryption_object, encryption_parts
 from voip.rtcp import ReportSources
 from voip.rtp import RtpPacket
-from voip.sdp import Capabilities, Endpoint, SrtpRule
+from voip.sdp import Capabilities, Endpoint, OwnIce, SrtpRule
 from voip.session import RtpSession
 from voip.sip import IncomingCall
 from voip.sip.grammar import format_host
@@ -31,6 +32,8 @@ from voip.stats import ReceiverStats
 CNAME_BYTES = 12
 """Of a CNAME that is new for each call, in base64 (RFC 7022 sections 4.2 and 5)."""
 SSRC_BITS = 32
+ICE_SECRET = 32
+"""Bytes that our credentials of ICE in a call are made of."""
 SESSION_ID_BITS = 31
 """Of the session id in our descriptions, which some phones read as a signed number."""
 
@@ -87,6 +90,7 @@ class CallMedia:
             sip_encrypted=sip_encrypted,
             own_dtls=self._dtls.own(self._rng) if self._dtls is not None and signalled else None,
             peer_host=remote_host if record.incoming else None,
+            own_ice=OwnIce(self._rng.randbytes(ICE_SECRET)) if signalled else None,
         )
         secrets = None if self._capabilities.srtp is SrtpRule.OFF else self._rng
         start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -159,7 +163,8 @@ class CallMedia:
         self._tell_unproven(call)
 
     def _tell_unproven(self, call: Call) -> None:
-        if call.acknowledged and any(line.send and not line.session.may_send for line in call.lines):
+        waiting = [line for line in call.lines if line.send and line.media.ice is None and not line.session.may_send]
+        if call.acknowledged and waiting:
             host = call.lines[0].session.remote[0]
             self._console.say(
                 1, f"{call.record.peer} is sent nothing at {host} until RTP or RTCP comes from there: SIP does not"
@@ -211,6 +216,8 @@ class CallMedia:
         if call.dtls is not None:
             call.dtls.close()
         call.transport.close()
+        for line in call.lines:
+            line.close()
 
     def _use_keys(self, call: Call) -> None:
         """A handshake has brought keys, the first ones or others."""
@@ -242,9 +249,19 @@ class CallMedia:
         )
         if call.acknowledged:
             session.proof.add(call.remote_host)
-        line = MediaLine(media, call.transport, session, receive, send)
+        listeners = IceListeners(lambda address: self._on_selected(call, line, address), self._console.say)
+        ice = LineIce(session, self._network.loop, listeners)
+        line = MediaLine(media, call.transport, session, receive, send, ice)
+        ice.agree(media.ice, call.transport)
         call.add_line(line)
         return line
+
+    def _on_selected(self, call: Call, line: MediaLine, address: tuple[str, int]) -> None:
+        """ICE has selected an address of the peer: a handshake may go there now, and sound."""
+        if call.ending is None:
+            if call.dtls is not None:
+                call.dtls.aim(address)
+            self._go_on(call, _aimed(line, line.media))
 
     def _start(self, call: Call) -> None:
         call.start(self._network.loop.now())
@@ -272,7 +289,14 @@ class CallMedia:
 
 def _agreed(call: Call, media: NegotiatedMedia) -> NegotiatedMedia:
     """What was agreed on, with the keys that a handshake has brought already; or it begins."""
-    return media if call.dtls is None else call.dtls.agree(media, call.transport)
+    agreed = media if call.dtls is None else call.dtls.agree(media, call.transport)
+    return _aimed(call.lines[0], agreed) if call.lines else agreed
+
+
+def _aimed(line: MediaLine, media: NegotiatedMedia) -> NegotiatedMedia:
+    """Its address is what ICE has selected, if it has."""
+    selected = None if media.ice is None or line.ice is None else line.ice.selected
+    return media if selected is None else replace(media, remote=selected, remote_rtcp=selected)
 
 
 def _report_sources(call: Call, receive: ReceiveStream | None, send: SendStream | None) -> ReportSources:

@@ -89,12 +89,20 @@ class CallDtls:
             self._keys = self._proof = self._connected = self._proof_at = None
         self._terms = terms
         usable = media.remote[1] and media.remote[0] not in ("0.0.0.0", "::")
-        self._remote = _bare(media.remote) if usable else None
+        if media.ice is None:
+            self._remote = _bare(media.remote) if usable else None
         self._agreeing = True  # the keys that come of it are returned
         self._endpoint.agree(terms, self._remote, self._loop.now())
         self._pump()
         self._agreeing = False
         return self.secured(media)
+
+    def aim(self, address: tuple[str, int]) -> None:
+        """ICE has selected this address of the peer: a handshake with any other is not its own."""
+        self._remote = _bare(address)
+        if self._endpoint is not None and self._terms is not None:
+            self._endpoint.agree(self._terms, self._remote, self._loop.now())
+            self._pump()
 
     def secured(self, media: NegotiatedMedia) -> NegotiatedMedia:
         """With the keys of the association, and the address at which the peer has shown itself."""
@@ -102,6 +110,8 @@ class CallDtls:
         if security is None or security.association is None or self._keys is None or connected is None:
             return media
         secured = replace(media, security=replace(security, keys=self._keys, proved=self._proved))
+        if media.ice is not None:
+            return secured
         hidden = connected.role is Role.SERVER and _bare(media.remote) == self._behind != connected.remote
         return replace(secured, remote=connected.remote) if hidden else secured
 

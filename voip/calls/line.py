@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from voip.calls.ice import LineIce
 from voip.calls.streams import Ended, MediaStream, ReceiveStream, SendStream
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport
@@ -22,7 +23,9 @@ class MediaLine:
         session: RtpSession,
         receive: ReceiveStream | None,
         send: SendStream | None,
+        ice: LineIce | None = None,
     ) -> None:
+        self.ice = ice
         self.media, self.transport, self.session = media, transport, session
         self.receive, self.send = receive, send
         self._unplayed = 0
@@ -64,6 +67,8 @@ class MediaLine:
     def move(self, transport: MediaTransport) -> None:
         """Go on by another port, in place of one that is closed."""
         self.transport = transport
+        if self.ice is not None:
+            self.ice.agree(self.media.ice, transport)
         transport.attach(self.session, self.packet_sink, opens_path=True)
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
@@ -78,6 +83,8 @@ class MediaLine:
         """Go on with what was agreed on anew."""
         self.media = media
         self.session.update(media)
+        if self.ice is not None:
+            self.ice.agree(media.ice, self.transport)
         if not self.session.may_send:
             self.transport.open_path()
         for stream in self.streams:
@@ -88,6 +95,11 @@ class MediaLine:
         """What was captured is sent and what has come is played to its end; `ended` is called for each stream."""
         for stream in self.streams:
             stream.end(ended)
+
+    def close(self) -> None:
+        """Its port is closed."""
+        if self.ice is not None:
+            self.ice.close()
 
     def statistics(self) -> SessionStats:
         """What the network side has seen."""

@@ -22,6 +22,7 @@ from voip.sdp import (
     make_offer,
 )
 from voip.sdp.dtls import reoffered
+from voip.sdp.ice import moved
 from voip.sdp.security import rekeyed
 from voip.srtp import MasterKey
 
@@ -186,6 +187,7 @@ def readdressed(description: SessionDescription, endpoint: Endpoint, direction: 
             continue
         kept = [(name, value) for name, value in line.attributes if name not in (*_DIRECTIONS, "rtcp")]
         kept = [*reoffered(rekeyed(kept, endpoint.own_keys)), (direction.value, None)]
+        kept = moved(kept, endpoint.own_ice, endpoint.host, endpoint.port)
         if endpoint.rtcp_port is not None:
             kept.append(("rtcp", str(endpoint.rtcp_port)))
         media.append(replace(line, port=endpoint.port, connection=None, attributes=kept))

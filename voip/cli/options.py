@@ -93,6 +93,7 @@ class CommonOptions:
     bind: str | None
     public_address: str | None
     stun: tuple[str, int | None] | None
+    ice: bool
     media_ports: tuple[int, int] | None
     dscp: int
     tls: TlsFiles
@@ -491,6 +492,11 @@ def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -
         "--stun", metavar="HOST", type=host_port, help="STUN server that is asked for the public address.  [off]"
     )
     group.add_argument(
+        "--ice",
+        action="store_true",
+        help="Offer ICE in calls of our own, as browsers want it; what a peer offers is taken without it.  [off]",
+    )
+    group.add_argument(
         "--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="DSCP marking of sent packets.  [ef]"
     )
     group.add_argument(
@@ -562,6 +568,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "bind": found.bind,
         "public_address": found.public_address,
         "stun": found.stun,
+        "ice": found.ice,
         "media_ports": found.rtp_port,
         "dscp": found.dscp,
         "media_timeout": found.media_timeout,

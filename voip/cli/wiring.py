@@ -200,6 +200,7 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         srtp=options.srtp,
         sdes_in_clear=options.sdes_in_clear,
         dtls_only=options.call_password is not None,
+        ice=options.ice,
     )
     settings = CallSettings(
         capabilities=capabilities,

@@ -35,6 +35,8 @@ away."""
 OnPacket = Callable[[RtpPacket, float], None]
 """Called with each accepted packet and the time of its arrival."""
 OnStun = Callable[[bytes, "tuple[str, int]"], None]
+OnCheck = Callable[[bytes, "tuple[str, int]"], bool]
+"""Called with a STUN message and its source: whether it was one that it takes."""
 OnDtls = Callable[[bytes, "tuple[str, int]"], None]
 
 
@@ -115,6 +117,11 @@ class MediaTransport:
         if self._open:
             self._transmit(self.rtp, destination, datagram)
 
+    def send_response(self, datagram: bytes, destination: tuple[str, int]) -> None:
+        """Send the response to a check of ICE, to where that came from."""
+        if self._open:
+            self._transmit(self.rtp, destination, datagram)
+
     def send_goodbye(self) -> None:
         """Send the last RTCP of the session, with BYE; once."""
         if self._session is not None:
@@ -192,6 +199,16 @@ class MediaTransport:
         """Datagrams of DTLS that come to the RTP port go there, with their source; the session has none of them."""
         self._on_dtls = on_dtls
 
+    def respond(self, on_check: OnCheck) -> None:
+        """STUN messages go there first, with their source; those that it does not take go where they did before."""
+        before = self._on_stun
+
+        def on_stun(data: bytes, source: tuple[str, int]) -> None:
+            if not on_check(data, source):
+                before(data, source)
+
+        self._on_stun = on_stun
+
     def read_early(self, wanted: bool) -> None:
         """Read the sockets before there is a session, for STUN responses only, or stop reading them."""
         if self._session is None:
@@ -212,7 +229,7 @@ class MediaTransport:
             arrival = self._loop.now()
             self._guard.note(source, arrival)
             if is_stun(data):  # shares the port with RTP (RFC 7983)
-                self._on_stun(data, source)
+                self._pass_on(self._on_stun, data, source)
             elif self._on_dtls is not None and sock is self.rtp and is_dtls(data):
                 self._pass_on(self._on_dtls, data, source)
             elif self._session is not None:
@@ -224,9 +241,9 @@ class MediaTransport:
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
 
-    def _pass_on(self, on_dtls: OnDtls, data: bytes, source: tuple[str, int]) -> None:
+    def _pass_on(self, handler: OnDtls | OnStun, data: bytes, source: tuple[str, int]) -> None:
         try:
-            on_dtls(data, source)
+            handler(data, source)
         except Exception as error:
             self._failures.note(f"a datagram from {source[0]}", error)
 

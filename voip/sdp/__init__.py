@@ -10,6 +10,7 @@ reports        which extended reports a peer asks for
 plays          whether what is received is played
 crypto         keys in the description, a=crypto
 dtls           certificates and roles of DTLS in a description
+ice            credentials and candidates of ICE
 security       whether and how a line is encrypted
 negotiation    offer, answer, and what both make of the media
 plain          the same without signalling
@@ -18,6 +19,7 @@ plain          the same without signalling
 from voip.sdp.crypto import OwnKeys
 from voip.sdp.description import MediaDescription, SessionDescription
 from voip.sdp.dtls import OwnDtls
+from voip.sdp.ice import OwnIce
 from voip.sdp.media import MAX_PAYLOAD, Capabilities, Endpoint, SrtpRule, effective_ptime
 from voip.sdp.negotiation import accept_answer, make_answer, make_offer
 from voip.sdp.payload_types import PayloadTypes
@@ -28,6 +30,7 @@ __all__ = [
     "Endpoint",
     "MediaDescription",
     "OwnDtls",
+    "OwnIce",
     "OwnKeys",
     "PayloadTypes",
     "SessionDescription",

@@ -11,7 +11,7 @@ from voip import codecs
 from voip.codecs import Codec
 from voip.errors import ProtocolError
 from voip.ip import MAX_PORT
-from voip.media import MAX_PAYLOAD_TYPE, Direction
+from voip.media import MAX_PAYLOAD_TYPE, Direction, IceCredentials
 
 MAX_LINES = 1000
 """A longer description is refused: every line costs time. Room systems write up to 200, and 64 kB hold some 2000."""
@@ -41,9 +41,13 @@ _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _LEADING_ZEROS = re.compile(r"\b0+(?=[0-9])")
 _PER_FORMAT = frozenset({"fmtp", "rtpmap"})
 _DIRECTIONS = tuple(direction.value for direction in Direction)
+FRAGMENT, PASSWORD, CANDIDATE, LITE = "ice-ufrag", "ice-pwd", "candidate", "ice-lite"
+"""Attributes of ICE (RFC 8839 section 5)."""
 _KNOWN = frozenset(
     {*_DIRECTIONS, "crypto", "fingerprint", "fmtp", "maxptime", "ptime", "rtcp", "rtcp-mux", "rtcp-xr", "rtpmap"}
-) | {"setup", "ssrc", "tls-id"}
+) | {"setup", "ssrc", "tls-id", FRAGMENT, PASSWORD, CANDIDATE, LITE, "ice-mismatch", "mid", "group"}
+_FRAGMENT = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 
 
 class _Table(NamedTuple):
@@ -192,13 +196,25 @@ class SessionDescription:
         direction = Direction(names[0]) if names else Direction.SENDRECV
         address = parse_ip(self.host(media))
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        # RFC 3264 section 8.4: hold as in RFC 2543
+        # RFC 3264 section 8.4: hold as in RFC 2543; with ICE, that candidates come later (RFC 8840 section 4.1.1)
         held = any(each is not None and each.is_unspecified for each in (address, mapped))
+        held = held and self.ice_credentials(media) is None
         return direction.limited_to(Direction.SENDONLY) if held else direction
 
     def values(self, media: MediaDescription, name: str) -> list[str]:
         """The values of an attribute of a media line; those of the session where the line has none."""
         return media.values(name) or [value or "" for known, value in self.attributes if known == name]
+
+    def ice_credentials(self, media: MediaDescription) -> IceCredentials | None:
+        """Those of the checks that the describing side sends for a line; None: there are none, or no ICE that is
+        understood here: that of a lite agent, which sends none, or without a=rtcp-mux, which takes a second candidate.
+        """
+        fragment = next(iter(self.values(media, FRAGMENT)), "")
+        password = next(iter(self.values(media, PASSWORD)), "")
+        if media.value("rtcp-mux") is None or any(name == LITE for name, _ in self.attributes):
+            return None
+        whole = _FRAGMENT.fullmatch(fragment) and _PASSWORD.fullmatch(password)
+        return IceCredentials(fragment, password) if whole else None
 
     def host(self, media: MediaDescription) -> str | None:
         """The connection address of a media line, its own or the session's."""
@@ -285,6 +301,12 @@ def parse_ip(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address 
         return None if "%" in text else ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether this is the address that is none."""
+    address = parse_ip(host)
+    return address is not None and address.is_unspecified
 
 
 def parse_number(text: str, highest: int) -> int | None:

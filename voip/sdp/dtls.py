@@ -71,6 +71,7 @@ def answer_dtls(
     Where the choice is ours the caller is the client: if it is behind a NAT, only it can begin, and what we sent before
     would make the NAT give its media another port. To be the client ourselves would save half a round trip (RFC 5763
     section 5); we are where our own address is private and that of the peer, whose SIP comes from `peer_host`, is not.
+    With ICE the peer's checks come first, and open its NAT.
     """
     theirs = _read(offer, media)
     if before is not None and before.continues(_terms(before.role, theirs, before.number)):
@@ -126,6 +127,7 @@ def _read(description: SessionDescription, media: MediaDescription) -> _Theirs:
     tls_id = next(iter(description.values(media, TLS_ID)), None)
     address = parse_ip(description.host(media))
     reachable = address is not None and not address.is_unspecified and media.port
+    reachable = reachable and description.ice_credentials(media) is None  # its address is no more than a default
     return _Theirs(
         setup,
         tuple(fingerprints),
@@ -156,6 +158,8 @@ def _are_hidden(offer: SessionDescription, media: MediaDescription, own_host: st
     """Whether we are behind a NAT, and the peer, by where its SIP comes from, is not: then only we can begin."""
     ours, theirs = parse_ip(own_host), parse_ip((peer_host or "").partition("%")[0])
     named = parse_ip(offer.host(media))
+    if offer.ice_credentials(media) is not None:
+        return False
     if ours is None or theirs is None or not ours.is_private or theirs.is_private:
         return False
     return named is None or not named.is_private

@@ -10,6 +10,7 @@ from voip.codecs import Codec
 from voip.media import FLEXFEC, Direction
 from voip.sdp.crypto import OwnKeys
 from voip.sdp.dtls import OwnDtls
+from voip.sdp.ice import OwnIce
 
 MAX_PAYLOAD = 1140
 """Bytes of media payload such that a repair packet that protects it fits into a datagram of 1200."""
@@ -35,7 +36,7 @@ class Capabilities:
     payload that leave room for the FEC of each packet.
     events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted. srtp: whether
     media is encrypted; sdes_in_clear: its keys are offered also in SIP that is not encrypted. dtls_only: keys come by
-    DTLS or not at all, since the peer has to prove itself there.
+    DTLS or not at all, since the peer has to prove itself there. ice: it is offered; what a peer offers is taken.
     """
 
     codecs: tuple[Codec, ...]
@@ -51,6 +52,7 @@ class Capabilities:
     srtp: SrtpRule = SrtpRule.OFF
     sdes_in_clear: bool = False
     dtls_only: bool = False
+    ice: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Endpoint:
     sip_encrypted: bool = False
     own_dtls: OwnDtls | None = None
     peer_host: str | None = None
+    own_ice: OwnIce | None = None
+    """Our side of ICE, None: we cannot."""
 
 
 def effective_ptime(codec: Codec, ptime: float, max_payload: int = MAX_PAYLOAD) -> float:

@@ -17,6 +17,7 @@ from voip.media import (
     FLEXFEC,
     AudioFormat,
     Direction,
+    IceTerms,
     KeyAgreement,
     NegotiatedMedia,
     ReceiveFormat,
@@ -25,6 +26,7 @@ from voip.sdp.bandwidth import header_rate, receive_limit, wants_no_rtcp
 from voip.sdp.description import (
     MediaDescription,
     SessionDescription,
+    is_unspecified,
     parse_ip,
     parse_number,
     parse_payload_type,
@@ -52,6 +54,8 @@ from voip.sdp.fec import (
     repair_window,
     without_flexfec,
 )
+from voip.sdp.ice import accept_ice, answer_ice, offer_ice
+from voip.sdp.ice import add_answer as answer_with_ice
 from voip.sdp.media import Capabilities, Endpoint, effective_ptime
 from voip.sdp.payload_types import PayloadTypes
 from voip.sdp.plays import PLAYS, says_that_it_plays
@@ -99,10 +103,15 @@ def make_offer(
         offer_fec(media, capabilities.fec_scheme, capabilities.codecs, numbering, window)
     for clock_rate in offered_event_rates(capabilities.codecs) if capabilities.events else ():
         add_events(media, str(numbering.number((TELEPHONE_EVENT, clock_rate, 1))), clock_rate)
-    _add_common(media, capabilities, endpoint, capabilities.direction, ptime)
+    ice = endpoint.own_ice if capabilities.ice else None
+    before_ice = None if before is None else before.ice
+    plain = ice is None and before_ice is None
+    _add_common(media, capabilities, endpoint, capabilities.direction, ptime, without_group=not plain)
     media.attributes += [("rtcp-mux", None), ("rtcp-xr", RTCP_XR)]
     secure_offer(media, capabilities, endpoint, before)
-    return _session(endpoint, [media])
+    offer = _session(endpoint, [media])
+    offer_ice(offer, media, ice, before_ice)
+    return offer
 
 
 def make_answer(
@@ -121,7 +130,8 @@ def make_answer(
     mux = offered.value("rtcp-mux") is not None
     direction = _answerable_direction(offer, offered, codec, capabilities)
     codec = _agreed_codec(codec, offered.parameters(choice), capabilities)
-    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, direction, terms)
+    ice = answer_ice(offer, offered, endpoint.own_ice, None if before is None else before.ice)
+    agreed = _Agreed(offer, offered, codec, int(choice), fec, mux, direction, terms, ice)
     negotiated = _negotiated(agreed, capabilities, endpoint)
     media = MediaDescription("audio", endpoint.port, offered.profile, [])
     for number in offered.formats:
@@ -139,7 +149,9 @@ def make_answer(
     if offer.values(offered, "rtcp-xr"):
         media.attributes.append(("rtcp-xr", RTCP_XR))
     secure_answer(media, terms)
-    return _answer(offer, endpoint, [media if line is offered else _refused(line) for line in offer.media]), negotiated
+    answer = _answer(offer, endpoint, [media if line is offered else _refused(line) for line in offer.media])
+    answer_with_ice(answer, media, offer, offered, ice)
+    return answer, negotiated
 
 
 def _answer(offer: SessionDescription, endpoint: Endpoint, lines: list[MediaDescription]) -> SessionDescription:
@@ -199,7 +211,9 @@ def accept_answer(
     mux = ours.value("rtcp-mux") is not None and theirs.value("rtcp-mux") is not None
     codec = _agreed_codec(codec, theirs.parameters(their_number), capabilities)
     direction = offer.direction(ours)
-    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, direction, terms, repair_window(ours))
+    ice = accept_ice(ours, answer, theirs)
+    window = repair_window(ours)
+    agreed = _Agreed(answer, theirs, codec, int(their_number), their_fec, mux, direction, terms, ice, window)
     our_events = find_events(ours, agreed.events[1]) if agreed.events else None
     # RFC 3264 section 5.1: what comes to us bears the numbers of our description, what we send those of theirs.
     negotiated = _negotiated(agreed, capabilities, endpoint)
@@ -264,6 +278,7 @@ class _Agreed:
     rtcp_mux: bool
     direction: Direction
     terms: Terms
+    ice: IceTerms | None
     announced_window: float | None = None
     """Seconds that our repair packets span by our offer; None: our answer will say it."""
 
@@ -281,9 +296,6 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     if limit is not None:
         payload_rate = int(limit - header_rate(remote[0], audio.ptime, agreed.terms.tag_length))
         audio = replace(audio, codec=audio.codec.limited(max(0, payload_rate)))
-    direction = agreed.direction.limited_to(description.direction(media).reversed())
-    if limit == 0:  # RFC 3264 section 5: no media is to be sent
-        direction = direction.limited_to(Direction.RECVONLY)
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
     flexfec = fec is not None and fec.scheme == FLEXFEC
     return NegotiatedMedia(
@@ -292,7 +304,7 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         remote=remote,
         remote_rtcp=remote if agreed.rtcp_mux else _rtcp_address(media, remote, endpoint),
         rtcp_mux=agreed.rtcp_mux,
-        direction=direction,
+        direction=_agreed_direction(agreed, limit),
         fec=None if fec is None else fec.scheme,
         fec_payload_type=None if fec is None else parse_payload_type(fec.repair),
         red_payload_type=None if fec is None else parse_payload_type(fec.red),
@@ -312,7 +324,17 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
         security=agreed.terms.security,
         security_note=agreed.terms.note,
         profile=media.profile,
+        ice=agreed.ice,
     )
+
+
+def _agreed_direction(agreed: _Agreed, limit: int | None) -> Direction:
+    """What both sides want, but for media that the peer wants none of, or that has nowhere to go without ICE."""
+    description, media = agreed.description, agreed.media
+    direction = agreed.direction.limited_to(description.direction(media).reversed())
+    if limit == 0 or (agreed.ice is None and is_unspecified(description.host(media) or "")):  # RFC 3264 section 5
+        direction = direction.limited_to(Direction.RECVONLY)
+    return direction
 
 
 def _lacks_rtcp_keys(agreed: _Agreed) -> bool:
@@ -502,8 +524,15 @@ def _add_format(media: MediaDescription, number: str, codec: Codec) -> None:
 
 
 def _add_common(
-    media: MediaDescription, capabilities: Capabilities, endpoint: Endpoint, direction: Direction, ptime: float
+    media: MediaDescription,
+    capabilities: Capabilities,
+    endpoint: Endpoint,
+    direction: Direction,
+    ptime: float,
+    *,
+    without_group: bool = False,
 ) -> None:
+    """`without_group`: the SSRC of FlexFEC is not told: Chrome refuses sound with two of them."""
     media.attributes += [("ptime", f"{ptime * 1000:g}"), (direction.value, None)]
     if endpoint.rtcp_port is not None:
         media.attributes.append(("rtcp", str(endpoint.rtcp_port)))
@@ -511,7 +540,7 @@ def _add_common(
         media.attributes.append((PLAYS, "no"))
     if capabilities.direction.sends:
         media.attributes.append(("ssrc", f"{endpoint.ssrc} cname:{endpoint.cname}"))
-        if _has_flexfec(media) and capabilities.repair_packets > 0:
+        if _has_flexfec(media) and capabilities.repair_packets > 0 and not without_group:
             media.attributes.append(("ssrc", f"{endpoint.fec_ssrc} cname:{endpoint.cname}"))
             media.attributes.append(("ssrc-group", f"{FEC_GROUP} {endpoint.ssrc} {endpoint.fec_ssrc}"))
 

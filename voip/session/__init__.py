@@ -2,6 +2,7 @@
 
 session     RtpSession: the order of the checks, counters, RTCP, keep-alive packets
 latch       SourceLatch: which address the peer's media comes from (symmetric RTP)
+ice         IceLite: the checks of an ICE peer, and the pair that it nominates
 repair      RepairStream: the same of repair packets
 rate        how much of both is worked on
 proof       AddressProof: which addresses our packets may go to
@@ -14,6 +15,7 @@ payload type, SSRC, sequence number.
 """
 
 from voip.session.addresses import Address
+from voip.session.ice import IceLite
 from voip.session.latch import LATCH_HELD
 from voip.session.rate import Allowance
 from voip.session.session import MAX_RECEIVED_BYTES, MIN_RECEIVED_BYTES, RtpSession
@@ -26,5 +28,6 @@ __all__ = [
     "MIN_RECEIVED_BYTES",
     "Address",
     "Allowance",
+    "IceLite",
     "RtpSession",
 ]

@@ -3,7 +3,8 @@
 The address in the peer's SDP is accepted at once. Any other address (the peer is behind a NAT, or has moved) must
 first send a run of packets that only the peer or an attacker on the path can send, while the peer itself is silent.
 The host that signalling comes from is where a peer behind a NAT is: it comes before all others, which are believed only
-while it is silent too. Without signalling, the first source of the expected payload is the peer.
+while it is silent too. Without signalling, the first source of the expected payload is the peer. With ICE (RFC 8445)
+the pair that the peer has nominated is all that counts.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ TAKEOVER_SILENCE = 1.000
 CANDIDATE_SILENCE = 0.100
 """Seconds of silence before packets of another address are even parsed, so that a flood costs little."""
 
+NOWHERE: Address = ("", 0)
+"""Where media goes before ICE has selected an address."""
 _UNSPECIFIED_HOSTS = ("", "0.0.0.0", "::")  # hold of RFC 2543, RFC 3264 section 8.4
 
 
@@ -67,17 +70,36 @@ class SourceLatch:
         self._last_valid: float | None = None  # when the peer was last heard at its newest signalled address
         self._candidate: PacketRun | None = None  # the run of another address
         self._candidate_source: Address | None = None
+        self._selected: tuple[Address, ...] = ()  # what ICE has selected, the newest first, and the one before
 
     @property
     def remote(self) -> Address:
-        """Where our media goes: the latched address, else the one in the peer's SDP. Any thread may ask."""
-        source = self.source
+        """Where our media goes: the latched address, else the one in the peer's SDP, or what ICE has selected: port 0
+        before that. Any thread may ask."""
+        source, selected = self.source, self._selected
+        if source is None and self._media.ice is not None:
+            return selected[0] if selected else NOWHERE
         return self._media.remote if source is None else source
+
+    def select(self, address: Address | None) -> None:
+        """ICE has selected this address of the peer; None: it no longer consents to media."""
+        if address is None:
+            self._selected, self.source = (), None
+            return
+        if self._selected[:1] == (address,):
+            return
+        self._selected = (address, *(each for each in self._selected if each != address))[:2]
+        if self.source is not None:
+            self.latch(address)
 
     def update(self, media: NegotiatedMedia) -> None:
         """Continue with renegotiated media; unless the peer signalled another address (not hold), the latch stays."""
         signalled = _signalled_address(media)
-        if signalled is not None and signalled != self._signalled:
+        if media.ice is None and self._media.ice is not None:
+            self._selected, self._latched, self.source = (), None, None
+        if media.ice is not None:
+            self._signalled = signalled
+        elif signalled is not None and signalled != self._signalled:
             self._signalled = signalled
             if signalled != self._latched:
                 self._latched = self.source = self._last_valid = None
@@ -87,6 +109,8 @@ class SourceLatch:
 
     def is_peer(self, source: Address) -> bool:
         """Whether media from this address is the peer's."""
+        if self._media.ice is not None:
+            return canonical(source) in self._selected
         if self.unsignalled and self._latched is None:
             return True
         return canonical(source) in (self._latched, self._signalled)
@@ -95,6 +119,8 @@ class SourceLatch:
         """Whether this may be the source of the peer's RTCP: its RTP port, the one above, or the one in its SDP."""
         if source == self.source or self.is_peer(source):
             return True
+        if self._media.ice is not None:
+            return False
         if self._latched is None and self._is_near(source):
             return True  # behind a NAT: its ports are not those that it knows
         host, port = canonical(source)
@@ -112,6 +138,8 @@ class SourceLatch:
 
     def latch(self, source: Address) -> None:
         """Media has been accepted from this address."""
+        if self._media.ice is not None:
+            source = self._selected[0]  # what is on its way by the pair before changes nothing
         self._latched = canonical(source)
         self._far = self._latched != self._signalled and not self._is_near(source)
         self.source = source[:2]
@@ -119,10 +147,17 @@ class SourceLatch:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The hosts that the peer's media or RTCP is expected from; none without signalling, until it has come."""
-        if self.unsignalled and self._latched is None:
+        """The hosts that the peer's media or RTCP is expected from; none without signalling, until it has come, or
+        before ICE has selected one."""
+        if (self.unsignalled and self._latched is None) or (self._media.ice is not None and not self._selected):
             return frozenset()
-        places = (self._latched, self._signalled, self._media.remote_rtcp, (self._signalling_host or "", 0))
+        places = (
+            self._latched,
+            self._signalled,
+            self._media.remote_rtcp,
+            (self._signalling_host or "", 0),
+            *self._selected,
+        )
         known = {canonical(place)[0] for place in places if place is not None}
         return frozenset(known.difference(_UNSPECIFIED_HOSTS))
 
@@ -130,7 +165,9 @@ class SourceLatch:
 
     def may_move(self, source: Address, now: float) -> bool:
         """Whether packets of this other address are worth parsing."""
-        if not self._media.direction.receives:  # unrequested media must not redirect ours
+        if (
+            self._media.ice is not None or not self._media.direction.receives
+        ):  # unrequested media must not redirect ours
             return False
         if self._last_valid is None or now - self._last_valid >= CANDIDATE_SILENCE:
             return True

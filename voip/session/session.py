@@ -16,7 +16,7 @@ from voip.media import FLEXFEC, MAX_PAYLOAD_TYPE, NegotiatedMedia
 from voip.rtcp import ReportSources, RtcpParameters, RtcpSession
 from voip.rtp import ReceptionStats, RtpPacket, is_rtcp
 from voip.session.addresses import Address
-from voip.session.latch import SourceLatch
+from voip.session.latch import NOWHERE, SourceLatch
 from voip.session.proof import AddressProof
 from voip.session.protection import Protection
 from voip.session.rate import RTCP_BURST, RTCP_RATE, Allowance
@@ -89,7 +89,15 @@ class RtpSession:
     @property
     def may_send(self) -> bool:
         """Whether media may go to `remote`. Any thread may ask."""
-        return self.proof.allows(self._latch.remote)
+        remote = self._latch.remote
+        return remote != NOWHERE and self.proof.allows(remote)
+
+    def select(self, address: Address | None, now: float) -> None:
+        """ICE has selected this address, by a check that has come from there; None: the peer no longer consents."""
+        self._latch.select(address)
+        if address is not None:
+            self.proof.add(address[0])
+            self.last_heard = now
 
     @property
     def latched(self) -> bool:

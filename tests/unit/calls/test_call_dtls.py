@@ -16,7 +16,7 @@ from voip import codecs
 from voip.calls.dtls import CallDtls, DtlsIdentity, Listeners
 from voip.dtls.guesses import FREE, MAX_WAIT
 from voip.dtls.proof import NO_PASSWORD, OTHER_PASSWORD
-from voip.media import AudioFormat, KeyAgreement, NegotiatedMedia, Security
+from voip.media import AudioFormat, IceCredentials, IceTerms, KeyAgreement, NegotiatedMedia, Security
 from voip.net import MediaTransport
 from voip.net.loop import EventLoop
 from voip.srtp.association import AssociationTerms, Role
@@ -106,11 +106,14 @@ class Party:
     def _on_closed(self) -> None:
         self.closed += 1
 
-    def agree(self, peer: str, remote: tuple[str, int], tls_id: str = "x" * 22) -> Security:
+    def agree(
+        self, peer: str, remote: tuple[str, int], tls_id: str = "x" * 22, ice: IceTerms | None = None
+    ) -> Security:
         codec = codecs.find("PCMU", 8000, 1)
         assert codec is not None
         terms = AssociationTerms(self.role, (certificate(peer).fingerprint,), tls_id)
-        media = NegotiatedMedia(AudioFormat(codec), 0, remote, security=Security(KeyAgreement.DTLS, association=terms))
+        security = Security(KeyAgreement.DTLS, association=terms)
+        media = NegotiatedMedia(AudioFormat(codec), 0, remote, security=security, ice=ice)
         self.media = self.dtls.agree(media, cast(MediaTransport, self.port))
         assert self.media.security is not None
         return self.media.security
@@ -134,6 +137,22 @@ def begin(world: World, alice: Party, bob: Party) -> None:
     assert alice.agree("bob", BOB).keys is None
     assert bob.agree("alice", ALICE).keys is None
     world.run(1.0)
+
+
+def test_with_ice_a_handshake_waits_for_the_address_that_is_selected() -> None:
+    """The address of the description is a default, or none at all."""
+    world, alice, bob = pair()
+    ice = IceTerms(IceCredentials("ours", "p" * 22), IceCredentials("theirs", "q" * 22))
+    alice.agree("bob", BOB)
+    bob.agree("alice", NAT, ice=ice)
+    world.run(2.0)
+    assert (bob.keys, alice.keys) == (0, 0)
+    bob.dtls.aim(ALICE)
+    world.run(1.0)
+    assert (bob.keys, alice.keys) == (1, 1)
+    assert bob.media is not None
+    assert bob.media.remote == NAT  # the call says where media goes
+    assert not bob.failures
 
 
 def test_both_get_keys_and_the_same_string() -> None:
