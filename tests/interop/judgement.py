@@ -34,6 +34,8 @@ _QUIET = 100.0  # root mean square of a piece that is a pause
 _EDGE = 0.5  # seconds of silence before the prompts
 LIMITS = {"pcmu": 37.0, "pcma": 37.0, "g722": 24.0, "l16": float("inf"), "opus": 4.0, "aac": 4.0}
 """Least signal to noise in dB; of opus and AAC, which do not keep the wave, least PESQ (ITU-T P.862.2)."""
+BY_LONG_PACKETS = 3.8
+"""Least PESQ where packets last up to 0.4 s and come when they are full: our delay follows them, in pauses."""
 JUDGED_BY_EAR = ("opus", "aac")
 UNKEYED = 8
 """Packets that rtpengine may drop, as it has keys with whoever sends before it has keys with whoever is to hear."""
@@ -90,13 +92,15 @@ def length(file: Path) -> float:
     return (file.stat().st_size - 44) / (2 * channels * rate) if channels and rate else 0.0
 
 
-def judge(codec: str, said: Path, heard: Path, *, moves: bool = False) -> Judgement:
-    """Compare a whole recording; `moves`: whoever made it leaves out or repeats some now and then."""
+def judge(codec: str, said: Path, heard: Path, *, moves: bool = False, by_ear: float = LIMITS["opus"]) -> Judgement:
+    """Compare a whole recording; `moves`: whoever made it leaves out or repeats some now and then.
+
+    `by_ear`: least PESQ of what is judged by it."""
     if length(heard) < 0.5:
         return Judgement(0.0, f"{length(heard):.1f} s of sound arrived")
     wanted = seconds(codec) - _CUT
     if codec in JUDGED_BY_EAR:
-        return _judge_by_ear(codec, said, heard, wanted, _SETTLED if moves else 0.0)
+        return _judge_by_ear(said, heard, wanted, _SETTLED if moves else 0.0, by_ear)
     difference = _difference(said, heard)
     if moves and difference.snr < LIMITS[codec]:
         return _judge_pieces(codec, said, heard, wanted)
@@ -128,7 +132,7 @@ def judge_end(codec: str, said: Path, heard: Path) -> str:
     return "" if best >= least else f"after resuming {best:.1f} dB"
 
 
-def _judge_by_ear(codec: str, said: Path, heard: Path, wanted: float, skip: float) -> Judgement:
+def _judge_by_ear(said: Path, heard: Path, wanted: float, skip: float, least: float) -> Judgement:
     """By PESQ of all that was heard; and no pieces of it may be missing."""
     from pesq import pesq  # compiled, and only needed here: the fast tests do without
 
@@ -141,7 +145,7 @@ def _judge_by_ear(codec: str, said: Path, heard: Path, wanted: float, skip: floa
     if compared < wanted - _CUT:
         return Judgement(0.0, f"only {compared:.1f} s of {wanted:.1f} s compared")
     score = float(pesq(RATE, reference.astype(np.float32), received.astype(np.float32), "wb"))
-    problem = "" if score >= LIMITS[codec] else f"PESQ {score:.2f}"
+    problem = "" if score >= least else f"PESQ {score:.2f}"
     if holes := _holes(reference, received):
         problem = f"{holes} holes of {_PIECE} s"
     return Judgement(score, problem)
