@@ -105,10 +105,10 @@ def test_two_calls_share_a_line_and_each_has_its_figures() -> None:
     )
     figures = run_row(row, 1, None, fec=False)
     later = figures["second"]
-    assert figures["kbps"] == pytest.approx(later["kbps"], rel=0.15)
-    assert figures["kbps"] + later["kbps"] > 64
+    assert figures["kbps"] == pytest.approx(later["kbps"], rel=0.4), "each leaves some to the other"
+    assert 45 < figures["kbps"] + later["kbps"] < 80
     assert figures["queue_over_time_ms"][0] < 50, "there was only one"
-    assert later["queue_p50_ms"] > 200
+    assert later["queue_p50_ms"] < 200, "neither fills the line"
     assert len(later["kbps_over_time"]) == 2
     assert run_row(row, 1, None, fec=False) == figures, "everything comes from the seed"
 
