@@ -81,7 +81,10 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 async def described(connection: RTCPeerConnection, path: Path, change: Callable[[str], str]) -> None:
     """Tell the other side what this one has to say, once all its addresses are known."""
     await until(lambda: str(connection.ice_gathering_state).endswith("complete"), "addresses")
-    publish(path, change(connection.local_description.sdp))
+    local = connection.local_description
+    if local is None:
+        raise SystemExit("no description of this side")
+    publish(path, change(local.sdp))
 
 
 async def speak(webrtc: ModuleType, red: int) -> None:
