@@ -58,7 +58,8 @@ def choose(devices: list[DeviceInfo], wanted: str, kind: DeviceKind) -> DeviceIn
     able = [device for device in devices if kind.channels(device)]
     if not able:
         raise DeviceError(
-            f"no {kind.name} found ({_catalogue(devices)}); connect one or use {kind.instead}", may_come=True
+            f"no {kind.name} found ({_catalogue(devices)}); connect one, start the sound server, or use {kind.instead}",
+            may_come=True,
         )
     if not wanted:
         return next((device for device in able if kind.is_default(device)), able[0])
