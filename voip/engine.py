@@ -318,7 +318,7 @@ class Capture:
         self.source, self.fanout = source, Fanout(source.sample_rate)
         self._again = again
         self._mailbox, self._posted = Mailbox(), threading.Event()
-        self._left = None if duration is None else round(duration * source.sample_rate)  # samples
+        self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
 
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Run `function(*args)` on the capture thread, soon; callable from any thread."""
@@ -364,16 +364,16 @@ class Capture:
     def _send(self, silenced: Callable[[], bool]) -> None:
         """One block per turn, paced by the source."""
         self.source.start()
-        while not silenced() and (self._left is None or self._left > 0):
+        while not silenced() and self._blocks_left != 0:
             self._mailbox.run()
             if self._again and self.fanout.idle:
                 return
             pcm = self.source.read()
             if pcm is None:
                 return
-            self._transmit(self.fanout.write(pcm[: self._left], time.monotonic()))
-            if self._left is not None:
-                self._left -= len(pcm)
+            self._transmit(self.fanout.write(pcm, time.monotonic()))
+            if self._blocks_left is not None:
+                self._blocks_left -= 1
 
     @staticmethod
     def _transmit(outgoing: list[tuple[Callable[[bytes], None], bytes]]) -> None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -23,13 +22,6 @@ from voip.dsp import Pcm
 from voip.errors import DeviceError
 from voip.printable import one_line
 
-QUICK_BLOCK_SECONDS = 0.005
-"""What a sound card is asked for first: the half of BLOCK_SECONDS takes 10 to 20 ms off the way from mouth to ear."""
-MAX_SLIPS = 3
-"""Overruns or underruns within SLIP_MEMORY after which such short blocks do not pay: the device is opened again with
-BLOCK_SECONDS. One or two may be a moment of a busy machine."""
-SLIP_MEMORY = 30.0
-"""Seconds."""
 REOPEN_SECONDS = 1.0
 STALL_SECONDS = 0.25
 """Without a block for so long, a device counts as stalled."""
@@ -75,7 +67,7 @@ class CardStream(Protocol):
 
 @dataclass(frozen=True)
 class Opened:
-    """A device that was opened, not yet started: its stream, and what it was opened as (Hz, seconds, seconds a block).
+    """A device that was opened, not yet started: its stream, and what it was opened as (Hz, seconds).
 
     askable: whether `readable` and `writable` can be relied on. If not, reading and writing wait for the device, also
     for one that stalls.
@@ -87,11 +79,10 @@ class Opened:
     channels: int
     latency: float
     askable: bool = True
-    block: float = BLOCK_SECONDS
 
 
 Opener = Callable[["Opened | None"], Opened]
-"""Opens a device or raises DeviceError; given the lost one, the same again with the same rate, channels and block."""
+"""Opens a device or raises DeviceError; given the lost one, the same again with the same rate and channels."""
 
 
 class SlipMeter:
@@ -101,13 +92,12 @@ class SlipMeter:
     clock within half a second never moves by more than the clocks' drift, unless samples are missing.
     """
 
-    WINDOW = 0.5
-    """Seconds whose smallest lag is compared with that of those before."""
+    WINDOW = 50
+    TOLERANCE = BLOCK_SECONDS / 2
 
-    def __init__(self, rate: int, block: float = BLOCK_SECONDS) -> None:
-        """`block`: seconds; half of one has to be missing."""
+    def __init__(self, rate: int) -> None:
         self.slips = 0
-        self._rate, self._tolerance, self._window = rate, block / 2, round(self.WINDOW / block)
+        self._rate = rate
         self.restart()
 
     def restart(self) -> None:
@@ -123,8 +113,8 @@ class SlipMeter:
         self._samples += samples
         self._lowest = min(self._lowest, now - self._origin - self._samples / self._rate)
         self._blocks += 1
-        if self._blocks == self._window:
-            self.slips += self._lowest - self._before > self._tolerance
+        if self._blocks == self.WINDOW:
+            self.slips += self._lowest - self._before > self.TOLERANCE
             self._before, self._lowest, self._blocks = self._lowest, float("inf"), 0
 
 
@@ -142,16 +132,14 @@ class Card(ABC):
         self._open, self._clock, self._sleep = open_device, clock, sleep
         opened = open_device(None)
         self.sample_rate, self.channels, self.latency = opened.rate, opened.channels, opened.latency
-        self.block = block_samples(opened.rate, opened.block)
+        self.block = block_samples(opened.rate)
         self.description = f"{one_line(opened.name)}, {opened.rate} Hz"
         self.failures = 0
         self._last = opened  # what to open again
         self._opened: Opened | None = opened  # None: lost, or closed
         self._started = self._absent = False
         self._last_block = self._retry = 0.0
-        self._meter = SlipMeter(opened.rate, opened.block)
-        self._xruns = 0  # with shorter blocks, before
-        self._slips: deque[float] = deque(maxlen=MAX_SLIPS)  # when
+        self._meter = SlipMeter(opened.rate)
         self._pacer = Pacer(opened.rate, clock=clock, sleep=sleep)
 
     @property
@@ -162,14 +150,13 @@ class Card(ABC):
     @property
     def xruns(self) -> int:
         """How often samples were lost because they were not fetched in time, or missing because they came late."""
-        return self._xruns + self._meter.slips
+        return self._meter.slips
 
     def faults(self) -> str:
         """What went wrong so far, in words."""
         return faults_in_words(
             (self.failures, "interruption", "interruptions"),
             (self.xruns, "overrun or underrun of the sound card", "overruns or underruns of the sound card"),
-            (int(self._xruns > 0), "change to longer blocks", "changes to longer blocks"),
         )
 
     def start(self) -> None:
@@ -201,33 +188,13 @@ class Card(ABC):
             if self._opened is not None and self._ready(self._opened.stream):
                 result = move(self._opened.stream)
                 self._last_block = self._clock()
-                self._count(self._last_block)
+                self._meter.count(self.block, self._last_block)
                 self._absent = False
                 return result
         except OSError:
             self._lose()
         self._stand_in()
         return None
-
-    def _count(self, now: float) -> None:
-        """A block has been exchanged: is the device too slow for such short ones?"""
-        before = self._meter.slips
-        self._meter.count(self.block, now)
-        if self._meter.slips == before or self._last.block >= BLOCK_SECONDS:
-            return
-        self._slips.append(now)
-        if len(self._slips) == MAX_SLIPS and now - self._slips[0] <= SLIP_MEMORY:
-            self._lengthen()
-
-    def _lengthen(self) -> None:
-        """Open the device again, with blocks of the usual length."""
-        opened, self._opened = self._opened, None
-        assert opened is not None
-        opened.stream.close()
-        self._last = replace(self._last, block=BLOCK_SECONDS)
-        self.block, self._xruns = block_samples(self.sample_rate), self._meter.slips
-        self._meter = SlipMeter(self.sample_rate)
-        self._reopen()
 
     @abstractmethod
     def _waiting(self, stream: CardStream) -> int:
@@ -237,7 +204,7 @@ class Card(ABC):
         """Whether a block can be exchanged: waits for it, but not for one that stalls."""
         if not self._last.askable:
             return True
-        nap, now = SLEPT_SHARE * self._last.block, self._clock()
+        nap, now = SLEPT_SHARE * BLOCK_SECONDS, self._clock()
         # A process that was frozen itself finds the limit passed: the device gets the time of a block nevertheless.
         limit = now if self._absent else max(self._last_block + STALL_SECONDS, now + 2 * BLOCK_SECONDS)
         while 0 <= self._waiting(stream) < self.block:
@@ -262,17 +229,13 @@ class Card(ABC):
             self._pacer.start(self._last_block)
         self._pacer.wait(self.block)
         if self._opened is None and self._clock() >= self._retry:
-            self._reopen()
-
-    def _reopen(self) -> None:
-        """Try to get the device back, as it was; after REOPEN_SECONDS again."""
-        self._retry = self._clock() + REOPEN_SECONDS
-        try:
-            self._opened = self._open(self._last)
-        except DeviceError:
-            return
-        self._last, self.latency = self._opened, self._opened.latency
-        self.start()
+            self._retry = self._clock() + REOPEN_SECONDS
+            try:
+                self._opened = self._open(self._last)
+            except DeviceError:
+                return
+            self._last = self._opened
+            self.start()
 
 
 class Microphone(Card):
@@ -298,7 +261,7 @@ class Microphone(Card):
             for _ in range(MAX_BACKLOG_BLOCKS):
                 before = self._clock()
                 data = stream.read(self.block)
-                if self._clock() - before > self._last.block / 2:
+                if self._clock() - before > BLOCK_SECONDS / 2:
                     break
         return data
 
