@@ -68,8 +68,9 @@ _TABLE = (
     Method("SUBSCRIBE", 6665),
 )
 METHODS = {row.name: row for row in _TABLE}
-ALLOW = ("Allow", ", ".join(row.name for row in _TABLE if row.where))
-SUPPORTED = ("Supported", ", ".join(EXTENSIONS))
+# Without spaces (RFC 3261 section 7.3.1): a request of more than 1300 bytes goes by TCP first.
+ALLOW = ("Allow", ",".join(row.name for row in _TABLE if row.where))
+SUPPORTED = ("Supported", ",".join(EXTENSIONS))
 METHOD_NOT_ALLOWED, NOT_IMPLEMENTED = 405, 501
 
 

@@ -85,7 +85,7 @@ def test_other_methods_are_refused_with_what_is_allowed(method: str, status: int
     (answer,) = peer.say(peer.request(method))
     assert isinstance(answer, Response)
     assert answer.status == status
-    assert answer.headers.lines("Allow") == ["INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"]
+    assert answer.headers.lines("Allow") == ["INVITE,ACK,BYE,CANCEL,OPTIONS,PRACK,UPDATE,INFO"]
     (refused,) = events_of(peer.agent)
     assert isinstance(refused, RequestRefused)
     assert refused == RequestRefused(peer.address, method, status, "sip:text@10.0.0.9:5099", refused.reason)
