@@ -1,8 +1,8 @@
 """How long sound takes from a microphone to a speaker: `python -m tests.bench mouth-to-ear`.
 
-Two virtual sound cards (tests/support/virtual_sound.py), `sender.py --input mic` and `receiver.py --output speaker` over
-loopback. Chirps are played to the microphone. What it hears and what the speaker plays are recorded at once; the distance
-between the two is the delay: devices, blocks, codec, packets, jitter buffer, sample rate conversion.
+Two virtual sound cards (tests/support/virtual_sound.py), `sender.py --input mic` and `receiver.py --output speaker`
+over loopback. Chirps are played to the microphone. What it hears and what the speaker plays are recorded at once; the
+distance between the two is the delay: devices, blocks, codec, packets, jitter buffer, sample rate conversion.
 """
 
 from __future__ import annotations
@@ -194,7 +194,9 @@ def run(options: argparse.Namespace) -> int:
             with sound_and_folder() as (sound, folder):
                 result = measure(row, options.seconds, sound, folder)
             results[row.name].append(result)
-            sys.stderr.write(f"{row.name}: {len(result.delays)} chirps, median {1e3 * np.median(result.delays):.1f} ms\n")
+            sys.stderr.write(
+                f"{row.name}: {len(result.delays)} chirps, median {1e3 * np.median(result.delays):.1f} ms\n"
+            )
     sys.stdout.write(table(rows, results))
     return 0
 
