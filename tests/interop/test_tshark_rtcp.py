@@ -13,7 +13,15 @@ import pytest
 from tests.support.peers import require
 from tests.support.rtcp_lab import LISTENER_SSRC, RECEIVER, REPAIR_SSRC, SENDER, SSRC, Call, Link
 from voip.rtcp.packets import Goodbye, Packet, ReceiverReport, SenderReport, SourceDescription
-from voip.rtcp.xr import ExtendedReport, LossRle, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics
+from voip.rtcp.xr import (
+    ExtendedReport,
+    LossRle,
+    ReceiptTimes,
+    ReferenceEcho,
+    ReferenceTime,
+    StatisticsSummary,
+    VoipMetrics,
+)
 from voip.stats import PlayoutStats, ReceiverStats
 
 pytestmark = pytest.mark.interop
@@ -133,12 +141,12 @@ def test_extended_reports_read_the_same(scene: Scene) -> None:
     ):
         report = next(part for part in compound if isinstance(part, ExtendedReport))
         assert [int(value) for value in row[0]] == [block.TYPE for block in report.blocks]
-        spans = [block for block in report.blocks if isinstance(block, (LossRle, StatisticsSummary))]
+        spans = [block for block in report.blocks if isinstance(block, (LossRle, ReceiptTimes, StatisticsSummary))]
         assert [int(value) for value in row[1]] == [block.begin for block in spans]
         assert [int(value) for value in row[2]] == [block.end for block in spans]
         echoes = [echo for block in report.blocks if isinstance(block, ReferenceEcho) for echo in block.echoes]
         assert [(int(last), int(delay)) for last, delay in zip(row[3], row[4], strict=True)] == [e[1:] for e in echoes]
-    for kind in (LossRle, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics):
+    for kind in (LossRle, ReceiptTimes, ReferenceEcho, ReferenceTime, StatisticsSummary, VoipMetrics):
         assert blocks(scene.sent("far")[-1], kind)
 
 
