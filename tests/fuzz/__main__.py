@@ -28,6 +28,8 @@ MEMORY_LIMIT = 1024
 """Megabytes of a process that fuzzes."""
 GRACE = 120
 """Seconds that a process may take beyond its time before it is killed."""
+LINES_OF_A_FAILURE = 40
+"""Of the log, printed."""
 MOST_KEPT = 60
 """Inputs of a target in the repository."""
 
@@ -46,6 +48,12 @@ class Outcome:
         """The outcome in one line."""
         verdict = "only declared errors" if self.status == 0 else f"FAILED, see {self.log}"
         return f"{self.name:16} {self.runs:>10,} inputs   {verdict}"
+
+    def end(self) -> Sequence[str]:
+        """What the log of a failure says last: the exception and where it came from."""
+        if self.status == 0:
+            return ()
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
 
 
 def fuzz(target: Target, seconds: int, seed: int) -> Outcome:
@@ -106,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(found.jobs) as pool:
         outcomes = []
         for outcome in pool.map(lambda target: fuzz(target, found.seconds, found.seed), targets):
-            print(outcome.line, flush=True)
+            print(outcome.line, *outcome.end(), sep="\n", flush=True)
             outcomes.append(outcome)
         if found.keep:
             list(pool.map(keep, targets))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from voip.dtls.certificate import Certificate
 from voip.dtls.records import split
@@ -98,13 +98,7 @@ class Context:
         """Self-signed is as good as any: only the fingerprint counts, and of the peer's own certificate alone."""
         if depth > 0:
             return True
-        to_cryptography = getattr(certificate, "to_cryptography", None)
-        if to_cryptography is None:
-            return False
-        try:
-            return self._on_certificate(_der(to_cryptography()))
-        except ValueError:  # OpenSSL has read it, `cryptography` does not
-            return False
+        return isinstance(certificate, crypto.X509) and self._on_certificate(_der(certificate))
 
 
 class Listener:
@@ -155,7 +149,7 @@ class Association:
     @property
     def certificate(self) -> bytes | None:
         """The peer's certificate in DER, once it has come and its key has proved to be the peer's."""
-        found = self._connection.get_peer_certificate(as_cryptography=True)
+        found = self._connection.get_peer_certificate()
         return None if found is None else _der(found)
 
     def proceed(self) -> None:
@@ -252,8 +246,9 @@ def _outgoing(connection: SSL.Connection) -> list[bytes]:
         return []
 
 
-def _der(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.DER)
+def _der(certificate: crypto.X509) -> bytes:
+    """By OpenSSL alone: `cryptography` refuses some of what OpenSSL reads, and only the bytes count here."""
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
 
 def _explain(error: SSL.Error) -> str:

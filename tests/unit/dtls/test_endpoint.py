@@ -46,6 +46,31 @@ def test_a_handshake_survives_loss_doubling_and_disorder(seed: int) -> None:
     assert lab.client.connected.keys.local == lab.server.connected.keys.remote
 
 
+class ChangingLab(DtlsLab):
+    """What the server sends has one string in place of another."""
+
+    def __init__(self, old: bytes, new: bytes) -> None:
+        super().__init__()
+        self._old, self._new = old, new
+        self.changed = 0
+
+    def send(self, data: bytes, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        if source == SERVER:
+            self.changed += self._old in data
+            data = data.replace(self._old, self._new)
+        super().send(data, source, destination)
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, 10, 127])
+def test_a_certificate_of_an_unknown_version_is_the_wrong_one(version: int) -> None:
+    """Found by fuzzing: `cryptography` has an error of its own for it, which is no ValueError."""
+    lab = ChangingLab(bytes.fromhex("a0030201 02"), bytes.fromhex("a0030201") + bytes([version]))
+    lab.agree()
+    lab.run(HANDSHAKE_TIMEOUT + 1.0)
+    assert lab.changed
+    assert lab.client.failures == [WRONG_CERTIFICATE]
+
+
 @pytest.mark.parametrize("index", range(7))
 def test_the_loss_of_any_one_datagram_costs_a_quarter_of_a_second(index: int) -> None:
     lab = DtlsLab(delay=0.02, lost=lambda each: each == 2 * index)
