@@ -207,23 +207,6 @@ def test_a_capture_without_a_stream_does_not_begin_and_ends_when_asked() -> None
     assert (source.starts, source.closed) == (0, True)
 
 
-class Shrinking(Blocks):
-    """Its blocks become shorter, as those of a device may become longer."""
-
-    def read(self) -> Pcm | None:
-        pcm = super().read()
-        return pcm if pcm is None or self._left > 5 else pcm[:100]
-
-
-def test_the_duration_is_kept_whatever_the_blocks() -> None:
-    sent: list[bytes] = []
-    capture = Capture(Shrinking(10, iter(())), duration=0.11)
-    capture.post(capture.fanout.add, "one", audio_sender(), sent.append)
-    capture.run(lambda: False, lambda: True)
-    payload = sum(len(datagram) - 12 for datagram in sent)
-    assert payload == 880  # 0.11 s of PCMU, of blocks of 160 and of 100 samples
-
-
 # --- threads that are stuck -------------------------------------------------------------------------------------------
 
 
