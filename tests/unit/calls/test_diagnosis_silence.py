@@ -13,7 +13,7 @@ from tests.support.diagnosis import LOOK_INTERVAL, PEER, Scene, causes, events
 from voip.calls.diagnosis import Event, Finding, Silence
 from voip.media import Direction, ExtendedReports, NegotiatedMedia
 from voip.rtcp.timing import ReportTimer
-from voip.stats import ReceiverStats
+from voip.stats import PathReport, ReceiverStats
 
 OURS = ExtendedReports(loss_rle=True, round_trip="all", metrics=True)
 """What a program of our own kind asks for in a=rtcp-xr."""
@@ -267,6 +267,14 @@ def reporting(seconds: float, rng: random.Random, loss: float = 0.0, jitter: flo
     return sorted(found)
 
 
+def lossy_sender(loss: float) -> Scene:
+    """Its peer reports that this share of the packets is lost."""
+    call = sender(rtcp_xr=OURS)
+    path = PathReport(0.0, loss, cumulative_lost=round(1000 * loss), highest=1000, jitter=0.0)
+    call.note(path=path, path_packets=1000)
+    return call
+
+
 def listen(call: Scene, seconds: float, arrivals: list[float]) -> list[tuple[float, Finding]]:
     """Let time pass in which these reports arrive."""
     start, end = len(call.said), call.seconds + seconds
@@ -276,20 +284,33 @@ def listen(call: Scene, seconds: float, arrivals: list[float]) -> list[tuple[flo
     return call.said[start:]
 
 
+@pytest.mark.parametrize("earliest", [0.5, 2.0, 15.0])
 @pytest.mark.parametrize("seed", range(20))
-def test_a_network_that_is_cut_is_named_within_three_seconds_by_who_only_sends(seed: int) -> None:
+def test_a_network_that_is_cut_is_named_within_three_seconds_by_who_only_sends(seed: int, earliest: float) -> None:
     rng = random.Random(seed)
-    cut = 15.0 + 20.0 * rng.random()
-    ((at, finding),) = listen(sender(rtcp_xr=OURS), 50.0, reporting(cut, rng))
+    cut = earliest + 20.0 * rng.random()
+    ((at, finding),) = listen(sender(rtcp_xr=OURS), cut + 10.0, reporting(cut, rng))
     assert cut < at <= cut + 3.0
     assert finding.cause == "nothing-comes-back"
+
+
+@pytest.mark.parametrize(("loss", "within"), [(0.1, 5.5), (0.3, 7.5)])
+def test_a_cut_at_the_beginning_of_a_lossy_call_is_named_as_soon_as_it_cannot_be_chance(
+    loss: float, within: float
+) -> None:
+    """Since the last report that came: what was lost before the cut is no sign of it."""
+    for seed in range(20):
+        rng = random.Random(seed)
+        arrivals = reporting(1.0 + 8.0 * rng.random(), rng, loss)
+        ((at, _),) = listen(lossy_sender(loss), 20.0, arrivals)[-1:]
+        assert at <= arrivals[-1] + within, f"seed {seed}"
 
 
 @pytest.mark.parametrize(("loss", "jitter"), [(0.0, 0.0), (0.0, 0.06), (0.05, 0.06), (0.1, 0.06), (0.3, 0.06)])
 def test_reports_that_are_lost_or_late_are_no_cut(loss: float, jitter: float) -> None:
     for seed in range(20):
         arrivals = reporting(120.0, random.Random(seed), loss, jitter)
-        assert listen(sender(rtcp_xr=OURS), 120.0, arrivals) == [], f"seed {seed}"
+        assert listen(lossy_sender(loss), 120.0, arrivals) == [], f"seed {seed}"
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.3])

@@ -5,10 +5,15 @@ Silence is no fault on hold, after comfort noise (RFC 3389), and when the peer h
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
+from statistics import median
 
 from voip.calls.diagnosis.situation import NAMED_AFTER, STOOD_STILL, Event, Finding, Situation, length
+from voip.media import ExtendedReports
+from voip.report.shares import remote_share
+from voip.rtcp.timing import MEAN_INTERVAL
 
 PAUSE_FACTOR = 4.0
 """After a silence in which the peer sent nothing, the next must be so many times as long: some telephones send nothing
@@ -38,6 +43,15 @@ longest has those that were lost in it."""
 REMEMBERED_REPORTS = 128
 """Intervals between reports that say how long the next one may take: on a network that loses 30 % the longest of them
 has two or three reports that were lost, so that many more must be lost in a row for a false alarm."""
+BY_CHANCE = 0.001
+"""The probability that a network which goes on loses all the reports whose absence is named: a call has some 16 of them
+before their intervals are known."""
+EXPECTED_LOSS = (1, 12)
+"""Reports that count as lost, and as sent, before the first one: a twelfth is lost until more is known."""
+MOST_TYPICAL = 1.0
+"""Seconds between reports of such a peer; longer ones have reports that were lost in them."""
+MOST_LOST = 0.6
+"""The highest share of lost reports that is reckoned with."""
 REPORTLESS_AFTER = 10.0
 """Seconds without RTCP after which a peer counts as one that sends none: two intervals of RFC 3550 at their longest."""
 REFUSED_FOR = 1.0
@@ -113,16 +127,18 @@ class Silence:
 
     def _patience(self, situation: Situation) -> float:
         """Seconds without any sign of the peer that say something; infinite if none has to come."""
+        media = situation.media
         if self._reports.count:
+            if _reports_each_second(media.rtcp_xr) and not self._reports.steady:
+                return self._reports.by_chance(remote_share(situation.network))
             return self._reports.patience
         if self._signs.came or not situation.signalled:
             return float("inf")
-        media = situation.media
         if media.remote_direction.sends:
             return NAMED_AFTER
         if media.rtcp_off:  # a listener without RTCP (RFC 3556) gives no sign
             return float("inf")
-        if media.rtcp_xr.loss_rle and media.rtcp_xr.metrics:  # what this program asks for, which reports each second
+        if _reports_each_second(media.rtcp_xr):
             return NAMED_AFTER
         return SLOW_REPORT if media.rtcp_mux else float("inf")
 
@@ -148,6 +164,11 @@ class Silence:
             if situation.media.rtcp_off:
                 text = f"{situation.peer} has switched RTCP off (b=RR:0 in its SDP): whether it hears us stays unknown"
             yield Finding("no-rtcp", text, Event.DETAIL)
+
+
+def _reports_each_second(asked: ExtendedReports) -> bool:
+    """Whether the peer asks for what this program asks for, which reports so often."""
+    return asked.loss_rle and asked.metrics
 
 
 def _nothing_arrives(situation: Situation) -> Finding:
@@ -236,16 +257,31 @@ class _Reports:
         self.count, self._last_at = count, now
 
     @property
+    def steady(self) -> bool:
+        """Whether the intervals are known well."""
+        return len(self._intervals) >= STEADY_INTERVALS
+
+    @property
     def patience(self) -> float:
         """Seconds that the next report may take."""
         if len(self._intervals) < KNOWN_INTERVALS:
             return LATE_REPORT
         longest = max(self._intervals)
-        if len(self._intervals) < STEADY_INTERVALS:
+        if not self.steady:
             least = SLOW_REPORT if longest <= NAMED_AFTER else VERY_LATE_REPORT
             return max(least, LATE_REPORT_FACTOR * longest)
         factor = STEADY_REPORT_FACTOR if longest <= NAMED_AFTER else LATE_REPORT_FACTOR
         return max(NAMED_AFTER, factor * longest)
+
+    def by_chance(self, loss: float) -> float:
+        """Seconds that the next report may take of a peer that reports each second: after them more are missing in a
+        row than are lost by chance. `loss`: share of our packets that is lost on the way there."""
+        known = len(self._intervals) >= KNOWN_INTERVALS
+        typical = min(MOST_TYPICAL, median(self._intervals)) if known else MEAN_INTERVAL
+        missing = sum(max(0, round(each / typical) - 1) for each in self._intervals)
+        lost, sent = EXPECTED_LOSS
+        share = min(MOST_LOST, max(loss, (missing + lost) / (missing + self.count + sent)))
+        return max(NAMED_AFTER, typical * (1.0 + math.log(BY_CHANCE) / math.log(share)))
 
     def came_within(self, seconds: float, now: float) -> bool:
         return bool(self.count) and now - self._last_at < seconds
