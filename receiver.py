@@ -56,7 +56,8 @@ def main(options: cli.ReceiverOptions) -> int:
     if capture:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    with together(workers):
+    page = cli.page("receiver", options.web, network, manager, console, dials=False)
+    with page, together(workers):
         cli.watch(options, network, manager, devices, console, shutdown, watchdog)
     network.close()
     return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)

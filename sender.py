@@ -29,7 +29,8 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    capture = cli.open_capture(options, console, shutdown, duration=options.duration)
+    stays = options.web is not None
+    capture = cli.open_capture(options, console, shutdown, duration=options.duration, answers=stays)
     playback = cli.open_playback(options, console, shutdown) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
@@ -37,7 +38,7 @@ def main(options: cli.SenderOptions) -> int:
     network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
-    policy = cli.ExitAfterLastCall(shutdown, console, cli.make_redial(options, network, console))
+    policy = cli.make_sender_policy(options, network, shutdown, console)
     manager = CallManager(
         network,
         agent,
@@ -49,6 +50,7 @@ def main(options: cli.SenderOptions) -> int:
     )
     cli.announce_call(options, playback, console)
     cli.call_targets(options, network, manager)
+    page = cli.page("sender", options.web, network, manager, console, dials=True)
 
     hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [
@@ -58,7 +60,7 @@ def main(options: cli.SenderOptions) -> int:
     if playback:
         workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    with together(workers):
+    with page, together(workers):
         cli.watch(options, network, manager, devices, console, shutdown, watchdog)
     network.close()
     return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)

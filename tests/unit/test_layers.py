@@ -20,7 +20,7 @@ LAYERS = [
     {"devices", "net"},
     {"engine", "report"},
     {"calls"},
-    {"environment"},
+    {"environment", "web"},
     {"cli"},
     {"scripts"},
 ]

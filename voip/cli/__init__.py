@@ -8,13 +8,15 @@ listing     --list-devices      versions   --version
 wiring      from options to objects
 policy      what each script does when a call is over
 service     what a service manager is told
+web         --web, and the buttons of its page
 running     what both scripts do around their threads
 """
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
-from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
+from voip.cli.policy import WaitForNextCall
 from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
+from voip.cli.web import page
 from voip.cli.wiring import (
     announce,
     announce_call,
@@ -22,7 +24,7 @@ from voip.cli.wiring import (
     make_call_settings,
     make_console,
     make_network,
-    make_redial,
+    make_sender_policy,
     make_streams,
     make_user_agent,
     open_capture,
@@ -32,9 +34,7 @@ from voip.cli.wiring import (
 
 __all__ = [
     "CommonOptions",
-    "ExitAfterLastCall",
     "ReceiverOptions",
-    "Redial",
     "RtpTarget",
     "SenderOptions",
     "WaitForNextCall",
@@ -45,11 +45,12 @@ __all__ = [
     "make_call_settings",
     "make_console",
     "make_network",
-    "make_redial",
+    "make_sender_policy",
     "make_streams",
     "make_user_agent",
     "open_capture",
     "open_playback",
+    "page",
     "read_plain_source",
     "receiver_options",
     "run",

@@ -43,6 +43,7 @@ from voip.cli.values import (
     telephone_keys,
 )
 from voip.cli.versions import versions
+from voip.cli.web import WebAddress, add_web
 from voip.conversation import Use
 from voip.environment import program_name
 from voip.errors import EXIT_OK
@@ -128,6 +129,8 @@ class CommonOptions:
     json: bool
     report: str | None
     stats_interval: float
+    web: WebAddress | None
+    """Where to serve a page, None for nowhere."""
 
     @property
     def hides_library_noise(self) -> bool:
@@ -436,7 +439,9 @@ def _common(
     _coding(parser.add_argument_group("coding"), usual_codecs)
     _network(parser.add_argument_group("network"), sip_port, media_ports)
     add_security(parser.add_argument_group("security"))
-    _printing(parser.add_argument_group("output"))
+    output = parser.add_argument_group("output")
+    _printing(output)
+    add_web(output)
 
 
 def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
@@ -596,4 +601,5 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "json": bool(found.json),
         "report": found.report,
         "stats_interval": found.stats_interval,
+        "web": found.web,
     }

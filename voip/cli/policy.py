@@ -145,3 +145,23 @@ class WaitForNextCall:
 
     def on_account_refused(self, error: str) -> None:
         self._shutdown.request(EXIT_AUTHENTICATION, error)
+
+
+class WaitForPage:
+    """The sender's with a page: calls begin and end there, and the program goes on until it is told to stop."""
+
+    def __init__(self, shutdown: Shutdown, console: Console) -> None:
+        self._shutdown, self._console = shutdown, console
+
+    def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        if self._shutdown.requested():
+            self._shutdown.request(outcome.status, outcome.error or None)
+        elif outcome.error:
+            self._console.event("failed", outcome.error, call_id=record.call_id or None, error=outcome.error)
+
+    def on_input_ended(self, manager: CallManager) -> None:
+        """The program is to end."""
+        manager.finish()
+
+    def on_account_refused(self, error: str) -> None:
+        self._shutdown.request(EXIT_AUTHENTICATION, error)

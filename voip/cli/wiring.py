@@ -14,7 +14,7 @@ from voip import codecs
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
 from voip.calls.records import rtp_stat_headers
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
-from voip.cli.policy import Redial
+from voip.cli.policy import ExitAfterLastCall, Redial, WaitForPage
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
@@ -260,6 +260,15 @@ def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
     return PlainSource(str(stream), family, audio.port, description)
 
 
+def make_sender_policy(
+    options: SenderOptions, network: Network, shutdown: Shutdown, console: Console
+) -> ExitAfterLastCall | WaitForPage:
+    """When a sender ends: after its last call, or, with a page, when it is told to."""
+    if options.web is not None:
+        return WaitForPage(shutdown, console)
+    return ExitAfterLastCall(shutdown, console, make_redial(options, network, console))
+
+
 def make_redial(options: SenderOptions, network: Network, console: Console) -> Redial:
     """What calls the targets of the options again when their calls are lost."""
     targets = [target for target in options.targets if isinstance(target, SipUri)]
@@ -269,6 +278,8 @@ def make_redial(options: SenderOptions, network: Network, console: Console) -> R
 
 def call_targets(options: SenderOptions, network: Network, manager: CallManager) -> None:
     """Have each target called, or streamed to, as soon as the network runs. NetworkError for an unknown host."""
+    if options.web is not None and not options.target_given:
+        return
     for target in options.targets:
         if isinstance(target, RtpTarget):
             network.loop.post(manager.stream_to, str(target), (host_address(target.host, options.bind), target.port))
@@ -278,7 +289,7 @@ def call_targets(options: SenderOptions, network: Network, manager: CallManager)
 
 def announce_call(options: SenderOptions, playback: Playback | None, console: Console) -> None:
     """What a person needs to know before a call: whom it is for unless they said so, and where the peer is played."""
-    if not options.target_given:
+    if not options.target_given and options.web is None:
         console.say(
             0, f"no TARGET given: calling this machine ({program_name('sender')} --help shows how to call another)"
         )

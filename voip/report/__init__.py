@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voip.report.console import PACKETS_SHOWN, Console
+from voip.report.events import EventLog
 from voip.report.objects import call_object, final_report
 from voip.report.record import CallRecord
 from voip.report.rtp_stat import RTP_STAT, rtp_stat
@@ -13,6 +14,7 @@ __all__ = [
     "RTP_STAT",
     "CallRecord",
     "Console",
+    "EventLog",
     "call_object",
     "final_report",
     "rtp_stat",

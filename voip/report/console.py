@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, TextIO
 
 from voip.printable import printable
+from voip.report.events import EventLog
 from voip.report.live import LiveCalls, Recent, is_running
 from voip.report.objects import SCHEMA, call_object, interval_object
 from voip.report.rating import verdict
@@ -66,6 +67,8 @@ class Console:
         self._style = style_for(self._talk)
         self._status_shown = False
         self._live, self._turn = LiveCalls(), 0  # main thread
+        self.recent = EventLog()
+        """What happened lately, but for statistics. Any thread may read it."""
         self._next_line: float | None = None
         self._told: dict[str, CallRecord] = {}  # network thread: what the last `stats` events told
 
@@ -95,6 +98,8 @@ class Console:
         self, name: str, text: str | None, *, call_id: str | None = None, paint: Paint = str, **fields: object
     ) -> None:
         """Something that happened: JSON with `--json`, `text` (if any) for people."""
+        if text is not None:
+            self.recent.add({"event": name, "time": time_of_day(), "text": printable(text), "call_id": call_id})
         if self._json:
             moment = round(self._clock() - self._begin, 3)
             line = {"schema": SCHEMA, "t": moment, "event": name, "call_id": call_id, **fields}

@@ -1,0 +1,95 @@
+// Charts of the last five minutes as SVG: one or two lines over time, a grid, and the newest value in words.
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 320;
+const HEIGHT = 112;
+const LEFT = 36;
+const BOTTOM = 16;
+const TOP = 6;
+export const SECONDS = 300;
+
+function element(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) {
+    made.setAttribute(key, value);
+  }
+  return made;
+}
+
+// The next of 1, 2 and 5 times a power of ten: where the axis ends.
+export function ceiling(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const factor = [1, 2, 5, 10].find((each) => each * power >= value * 0.999);
+  return factor * power;
+}
+
+// Samples as the path of a line; where one is unknown, or seconds are missing, it is interrupted.
+export function path(samples, name, now, top) {
+  const parts = [];
+  let before = null;
+  for (const [at, sample] of samples) {
+    const value = sample[name];
+    if (value === null || value === undefined) {
+      before = null;
+      continue;
+    }
+    const x = LEFT + (WIDTH - LEFT) * Math.max(0, 1 - (now - at) / SECONDS);
+    const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(1, value / top));
+    parts.push(`${before !== null && at - before < 2.5 ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`);
+    before = at;
+  }
+  return parts.join("");
+}
+
+// `names` are the figures of a sample, the first in front; `least` is where the axis ends at least.
+export class Chart {
+  constructor(title, unit, names, labels, least) {
+    Object.assign(this, { title, unit, names, labels, least });
+    this.figure = document.createElement("figure");
+    this.svg = element("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" });
+    this.caption = document.createElement("figcaption");
+    this.lines = names.map((_, i) => element("path", { class: i ? "second" : "first" }));
+    this.marks = [0, 1].map((share) => {
+      const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
+      this.svg.append(element("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }));
+      const text = element("text", { x: LEFT - 4, y: y + 4, "text-anchor": "end" });
+      this.svg.append(text);
+      return text;
+    });
+    const times = [["5 min ago", LEFT, "start"], ["now", WIDTH, "end"]];
+    for (const [words, x, anchor] of times) {
+      const text = element("text", { x, y: HEIGHT - 3, "text-anchor": anchor });
+      text.textContent = words;
+      this.svg.append(text);
+    }
+    this.svg.append(...this.lines.reverse());
+    this.lines.reverse();
+    this.figure.append(this.caption, this.svg);
+  }
+
+  draw(samples, now) {
+    const known = samples.flatMap(([, each]) => this.names.map((name) => each[name])).filter((value) => value !== null);
+    this.figure.hidden = known.length === 0;
+    if (this.figure.hidden) {
+      return;
+    }
+    const top = ceiling(Math.max(this.least, ...known));
+    this.marks[0].textContent = "0";
+    this.marks[1].textContent = String(top);
+    this.names.forEach((name, i) => this.lines[i].setAttribute("d", path(samples, name, now, top)));
+    this.describe(samples.at(-1)[1]);
+  }
+
+  describe(newest) {
+    const words = this.names.map((name, i) => {
+      const value = newest[name];
+      const span = document.createElement("span");
+      span.className = i ? "second" : "first";
+      const figure = value === null || value === undefined ? "unknown" : `${Math.round(value * 100) / 100} ${this.unit}`;
+      span.textContent = `${this.labels[i]} ${figure}`.trim();
+      return span;
+    });
+    this.caption.replaceChildren(`${this.title}: `, ...words.flatMap((span, i) => (i ? [", ", span] : [span])));
+    this.svg.setAttribute("aria-label", this.caption.textContent);
+  }
+}

@@ -1,0 +1,43 @@
+"""What a program tells its page, and what it lets the page do: the one thing that the server knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from voip.errors import VoipError
+from voip.report import CallRecord, EventLog
+
+Arguments = Mapping[str, Any]
+Command = Callable[[Arguments], None]
+"""Posts what the page asks for to the thread that owns it; CommandRefused for what makes no sense."""
+
+
+class CommandRefused(VoipError):
+    """The page asked for something that cannot be done now; the text is for the person."""
+
+
+class Download(NamedTuple):
+    """A file that the page offers: its content, its name, its media type (RFC 9110 section 8.3.1)."""
+
+    content: bytes
+    filename: str
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A script as its page sees it.
+
+    `records` may be asked by any thread; `commands` are by name, and `downloads` too, each of which gives its file, or
+    None while there is none. `about` is told once, when a page opens: what can be chosen, what this machine is called.
+    """
+
+    name: str
+    version: str
+    records: Callable[[], Sequence[CallRecord]]
+    events: EventLog = field(default_factory=EventLog)
+    commands: Mapping[str, Command] = field(default_factory=dict)
+    downloads: Mapping[str, Callable[[], Download | None]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
