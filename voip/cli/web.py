@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import ipaddress
 import json
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -84,7 +85,8 @@ def page(
         return Download(json.dumps(found, indent=1).encode(), f"{program}-report.json", "application/json")
 
     shown = Program(program, voip.__version__, lambda: manager.records, console.recent, commands, {"report": report})
-    with WebServer(shown, address.host, address.port) as server:
+    named = network.addresses.reachable_hosts()[0] if ipaddress.ip_address(address.host).is_unspecified else None
+    with WebServer(shown, address.host, address.port, shown_as=named) as server:
         console.event("page", f"page      {server.url}", url=server.url)
         if address.opens:
             webbrowser.open(server.url)

@@ -68,9 +68,13 @@ class WebServer:
     `url` is what a browser opens. NetworkError from `__enter__` if the port cannot be opened.
     """
 
-    def __init__(self, program: Program, host: str, port: int, *, token: str | None = None) -> None:
-        """`host`, `port`: where to listen, port 0 for a free one. `token`: None makes one unless on loopback."""
+    def __init__(
+        self, program: Program, host: str, port: int, *, token: str | None = None, shown_as: str | None = None
+    ) -> None:
+        """`host`, `port`: where to listen, port 0 for a free one; `shown_as` is the host in the URL, where another one
+        is to be named. `token`: None makes one unless on loopback."""
         self._program, self._host, self._port = program, host, port
+        self._shown_as = shown_as or host
         needed = not is_loopback(host)
         self._guard = Guard(token or (secrets.token_urlsafe(TOKEN_BYTES) if needed else None))
         self._history, self._sockets = History(), set[web.WebSocketResponse]()
@@ -89,7 +93,7 @@ class WebServer:
             opened = OSError("it does not start")
         if isinstance(opened, OSError):
             raise NetworkError(f"--web: port {self._port} of {self._host}: {opened.strerror or opened}")
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = f"[{self._shown_as}]" if ":" in self._shown_as else self._shown_as
         secret = f"#{self._guard.token}" if self._guard.token is not None else ""
         self.url = f"http://{host}:{opened}/{secret}"
         return self

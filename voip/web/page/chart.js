@@ -1,7 +1,7 @@
 // Charts of the last five minutes as SVG: one or two lines over time, a grid, and the newest value in words.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 320;
+const NARROWEST = 160;
 const HEIGHT = 112;
 const LEFT = 36;
 const BOTTOM = 16;
@@ -24,7 +24,7 @@ export function ceiling(value) {
 }
 
 // Samples as the path of a line; where one is unknown, or seconds are missing, it is interrupted.
-export function path(samples, name, now, top) {
+export function path(samples, name, now, top, width) {
   const parts = [];
   let before = null;
   for (const [at, sample] of samples) {
@@ -33,7 +33,7 @@ export function path(samples, name, now, top) {
       before = null;
       continue;
     }
-    const x = LEFT + (WIDTH - LEFT) * Math.max(0, 1 - (now - at) / SECONDS);
+    const x = LEFT + (width - LEFT) * Math.max(0, 1 - (now - at) / SECONDS);
     const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(1, value / top));
     parts.push(`${before !== null && at - before < 2.5 ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`);
     before = at;
@@ -46,24 +46,18 @@ export class Chart {
   constructor(title, unit, names, labels, least) {
     Object.assign(this, { title, unit, names, labels, least });
     this.figure = document.createElement("figure");
-    this.svg = element("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" });
+    this.svg = element("svg", { class: "chart", role: "img" });
     this.caption = document.createElement("figcaption");
-    this.lines = names.map((_, i) => element("path", { class: i ? "second" : "first" }));
-    this.marks = [0, 1].map((share) => {
+    this.grid = [0, 1].map((share) => {
       const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
-      this.svg.append(element("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }));
-      const text = element("text", { x: LEFT - 4, y: y + 4, "text-anchor": "end" });
-      this.svg.append(text);
-      return text;
+      return [element("line", { class: "grid", x1: LEFT, y1: y, y2: y }), element("text", { x: LEFT - 4, y: y + 4, "text-anchor": "end" })];
     });
-    const times = [["5 min ago", LEFT, "start"], ["now", WIDTH, "end"]];
-    for (const [words, x, anchor] of times) {
-      const text = element("text", { x, y: HEIGHT - 3, "text-anchor": anchor });
-      text.textContent = words;
-      this.svg.append(text);
-    }
-    this.svg.append(...this.lines.reverse());
-    this.lines.reverse();
+    this.begin = element("text", { x: LEFT, y: HEIGHT - 3 });
+    this.begin.textContent = "5 min ago";
+    this.end = element("text", { y: HEIGHT - 3, "text-anchor": "end" });
+    this.end.textContent = "now";
+    this.lines = names.map((_, i) => element("path", { class: i ? "second" : "first" }));
+    this.svg.append(...this.grid.flat(), this.begin, this.end, ...[...this.lines].reverse());
     this.figure.append(this.caption, this.svg);
   }
 
@@ -74,9 +68,14 @@ export class Chart {
       return;
     }
     const top = ceiling(Math.max(this.least, ...known));
-    this.marks[0].textContent = "0";
-    this.marks[1].textContent = String(top);
-    this.names.forEach((name, i) => this.lines[i].setAttribute("d", path(samples, name, now, top)));
+    const width = Math.max(NARROWEST, this.svg.clientWidth);
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    this.grid.forEach(([line, text], i) => {
+      line.setAttribute("x2", width);
+      text.textContent = String(i * top);
+    });
+    this.end.setAttribute("x", width);
+    this.names.forEach((name, i) => this.lines[i].setAttribute("d", path(samples, name, now, top, width)));
     this.describe(samples.at(-1)[1]);
   }
 

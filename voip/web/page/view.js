@@ -151,7 +151,7 @@ export class CallView {
 }
 
 export function eventLine(event) {
-  const line = document.createElement("li");
+  const line = document.createElement("p");
   const time = document.createElement("time");
   time.textContent = event.time ?? "";
   line.className = event.event;

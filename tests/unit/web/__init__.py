@@ -1,0 +1,1 @@
+"""The page: what it shows, who may ask, and its server."""
