@@ -48,7 +48,8 @@ class Browser:
 
     def find(self, selector: str) -> WebElement:
         """The first element of this selector of CSS, waited for until it is there and seen."""
-        return self.wait(lambda: next((each for each in self.all(selector) if each.is_displayed()), None), selector)
+        found: WebElement = self.wait(lambda: next((e for e in self.all(selector) if e.is_displayed()), None), selector)
+        return found
 
     def all(self, selector: str) -> list[WebElement]:
         """Every element of this selector, seen or not."""
@@ -77,7 +78,7 @@ class Browser:
 
     def run(self, script: str, *arguments: object) -> Any:  # noqa: ANN401
         """What JavaScript returns."""
-        return self.driver.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
+        return self.driver.execute_script(script, *arguments)
 
     def errors(self) -> list[Mapping[str, Any]]:
         """What the console of the page has of errors and warnings since it was asked last; that a program which has

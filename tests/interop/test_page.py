@@ -146,7 +146,7 @@ def test_the_keyboard_alone_begins_and_ends_a_call(tmp_path: Path, window: Brows
     from selenium.webdriver.common.keys import Keys
 
     def press(*keys: str) -> None:
-        ActionChains(window.driver).send_keys(*keys).perform()  # type: ignore[no-untyped-call]
+        ActionChains(window.driver).send_keys(*keys).perform()
 
     with receiver(tmp_path) as listening, sender_without_target(tmp_path, "--web", "0", "--input", "tone") as calling:
         window.open(page_of(calling))

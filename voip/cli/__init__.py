@@ -13,7 +13,7 @@ running     what both scripts do around their threads
 """
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
-from voip.cli.policy import WaitForNextCall
+from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.cli.running import finish, run, watch
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.web import page
@@ -34,7 +34,9 @@ from voip.cli.wiring import (
 
 __all__ = [
     "CommonOptions",
+    "ExitAfterLastCall",
     "ReceiverOptions",
+    "Redial",
     "RtpTarget",
     "SenderOptions",
     "WaitForNextCall",

@@ -234,7 +234,7 @@ def test_json_and_raw_samples_cannot_share_stdout(capsys: pytest.CaptureFixture[
     assert cli.receiver_options(["--json", "--no-json", "--output", "-"]).output == "-"
 
 
-@pytest.mark.parametrize("slip", ["--web", "--require-mos", "--mute", "--check"])
+@pytest.mark.parametrize("slip", ["--wavelet", "--require-mos", "--mute", "--check"])
 def test_an_option_that_is_like_no_other_is_taken_for_none(slip: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in refused([slip], capsys)
 
