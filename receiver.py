@@ -56,8 +56,9 @@ def main(options: cli.ReceiverOptions) -> int:
     if capture:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
+    keys, neighbours = cli.CallKeys(network, manager, console), cli.announced(options, network, console)
+    with together(workers), neighbours, keys:
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
     return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)
 

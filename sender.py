@@ -29,6 +29,9 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
+    options = cli.find_targets(options, console, shutdown)
+    if not options.calls:
+        return cli.send_message(options, console, shutdown)
     capture = cli.open_capture(options, console, shutdown, duration=options.duration)
     playback = cli.open_playback(options, console, shutdown) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
@@ -58,8 +61,8 @@ def main(options: cli.SenderOptions) -> int:
     if playback:
         workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
+    with together(workers), cli.CallKeys(network, manager, console) as keys:
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
     return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)
 
