@@ -95,13 +95,14 @@ class Texts:
             tell_of_sent(self._console, event, sent.peer, sent.text)
 
 
-def tell_of_sent(console: Console, event: TextSent, peer: str, text: str) -> None:
-    """What became of a text of ours."""
+def tell_of_sent(console: Console, event: TextSent, peer: str, text: str, *, aloud: bool = True) -> None:
+    """What became of a text of ours; without a line for people if not `aloud`."""
     said = f"{event.status or ''} {event.reason}".strip()
     fate = "delivered to" if event.delivered else "not delivered to"
+    line = f"text {fate} {peer}" + (f":\n{quoted(text)}" if event.delivered else f": {one_line(said)}")
     console.event(
         "text-sent",
-        f"text {fate} {peer}" + (f":\n{quoted(text)}" if event.delivered else f": {one_line(said)}"),
+        line if aloud else None,
         call_id=event.call_id or None,
         peer=peer,
         message=text,

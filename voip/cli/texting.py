@@ -39,10 +39,12 @@ class Errand:
 
     def _on_sent(self, event: TextSent) -> None:
         peer, text = self._under_way.pop(event.text_id)
-        tell_of_sent(self._console, event, peer, text)
         outcome = outcome_of(event, peer)
-        if self._worst.status == EXIT_OK:
+        worst = self._worst.status == EXIT_OK
+        if worst:
             self._worst = outcome
+        # The last line of the program is the error that it ends with: not twice.
+        tell_of_sent(self._console, event, peer, text, aloud=not worst or outcome.status == EXIT_OK)
         if not self._under_way:
             self._shutdown.request(self._worst.status, self._worst.error or None)
 

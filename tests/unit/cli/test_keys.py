@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import pty
+import subprocess
+import sys
 import termios
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes import until
+from tests.support.processes import PATIENCE, ROOT
+from tests.support.terminal import AtTerminal
 from voip.cli.keys import Key, Keys, Line, Terminal
 from voip.report import Console
 
@@ -112,35 +114,23 @@ def test_a_terminal_that_is_not_ours_is_neither_read_nor_changed(terminal: tuple
 
 
 def test_keys_are_read_one_by_one_and_the_terminal_is_left_as_it_was() -> None:
-    child, master = pty.fork()
-    if child == 0:  # a session of its own, whose terminal this is
-        status = 1
-        try:
-            before = termios.tcgetattr(0)
-            opened, seen = Terminal(0), ""
-            os.write(1, b"ready\n")
-            pause = threading.Event()
-            while len(seen) < 3:
-                seen += opened.read()
-                pause.wait(0.02)
-            opened.restore()
-            status = 0 if seen == "tü\x1b" and termios.tcgetattr(0) == before else 2
-        finally:
-            os._exit(status)
-    try:
-        said = b""
-        while b"ready" not in said:
-            said += os.read(master, 100)
-        os.write(master, "tü".encode()[:2])  # half of a letter
-        os.write(master, "tü".encode()[2:] + b"\x1b")
-        ended: list[int] = []
-
-        def is_over() -> bool:
-            pid, status = os.waitpid(child, os.WNOHANG)
-            ended.extend([status] if pid else [])
-            return bool(pid)
-
-        until(is_over, "the end")
-        assert os.waitstatus_to_exitcode(ended[0]) == 0
-    finally:
-        os.close(master)
+    program = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from voip.cli.keys import Terminal\n"
+        "terminal, seen = Terminal(0), ''\n"
+        "print('ready', file=sys.stderr, flush=True)\n"
+        "while len(seen) < 3:\n"
+        "    seen += terminal.read()\n"
+        "    time.sleep(0.02)\n"
+        "terminal.restore()\n"
+        "sys.exit(seen != 'tü\\x1b')\n"
+    )
+    with AtTerminal() as terminal:
+        command = [*terminal.through, sys.executable, "-c", program, str(ROOT)]
+        with subprocess.Popen(command, stdin=terminal.end) as child:
+            terminal.wait_for("ready")
+            assert not terminal.is_as_usual
+            for part in (b"t\xc3", b"\xbc", b"\x1b"):  # a letter in two halves
+                terminal.types_bytes(part)
+            assert child.wait(PATIENCE) == 0
+        assert terminal.is_as_usual
