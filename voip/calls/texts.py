@@ -48,6 +48,7 @@ class Texts:
         self._agent, self._table, self._console = agent, table, console
         self._now, self._wall_clock, self._first = now, wall_clock, first
         self._under_way: dict[str, _Sent] = {}
+        self._greeted: set[str] = set()  # who has `first`: a call that is made again after a loss is no other call
 
     def handlers(self) -> dict[type, Callable[[Any], None]]:
         """What takes the user agent's events."""
@@ -55,7 +56,7 @@ class Texts:
 
     def begin(self, call: Call) -> None:
         """A call is up."""
-        if self._first and not call.record.incoming:
+        if self._first and not call.record.incoming and call.record.peer not in self._greeted:
             self._send(call, self._first)
 
     def say(self, text: str) -> None:
@@ -92,6 +93,8 @@ class Texts:
     def _on_sent(self, event: TextSent) -> None:
         sent = self._under_way.pop(event.text_id, None)
         if sent is not None:
+            if event.delivered and sent.text == self._first:
+                self._greeted.add(sent.peer)
             tell_of_sent(self._console, event, sent.peer, sent.text)
 
 

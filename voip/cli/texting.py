@@ -31,10 +31,14 @@ class Errand:
         handlers: dict[type, Callable[[Any], None]] = {TextSent: self._on_sent, SendFailed: self._on_failed}
         network.sip.serve(agent, handlers | MalformedMessages(console).handlers(), lambda call_id: None)
 
-    def send(self, targets: list[SipUri], text: str, name: str) -> None:
-        """To all of them at once."""
-        for target in targets:
-            text_id = self._agent.send_page(target, text, self._network.loop.now(), display=name)
+    def send(self, options: SenderOptions) -> None:
+        """To all targets at once."""
+        text, display, timeout = options.message, options.name, options.connect_timeout
+        for target in options.targets:
+            if not isinstance(target, SipUri):
+                continue
+            now = self._network.loop.now()
+            text_id = self._agent.send_page(target, text, now, display=display, timeout=timeout)
             self._under_way[text_id] = str(target), text
 
     def _on_sent(self, event: TextSent) -> None:
@@ -71,8 +75,7 @@ def send_message(options: SenderOptions, console: Console, shutdown: Shutdown) -
     network.sip.listen(options.sip_port)
     agent = make_user_agent(options, network, CallTable(network.loop.now), accepts_calls=False)
     errand = Errand(network, agent, console, shutdown)
-    targets = [target for target in options.targets if isinstance(target, SipUri)]
-    network.loop.post(errand.send, targets, options.message, options.name)
+    network.loop.post(errand.send, options)
     workers = [Worker("network", shutdown, network.loop.run, shutdown.stopped)]
     watchdog = Watchdog(workers, network.loop.now())
     with together(workers):

@@ -129,16 +129,23 @@ class Announcement:
                 told = self._tell_once(told, f"not announced: {error}")
                 stopped = self._is_stopped_within(LOOK_INTERVAL)
                 continue
-            try:
-                self._register(zone, hosts)
-            except (OSError, RuntimeError, self._library.Error) as error:
-                told = self._tell_once(told, f"not announced: {error or type(error).__name__}")
-            while not stopped and self._current_hosts() == hosts:
+            problem = self._try_to_register(zone, hosts)
+            told = self._tell_once(told, f"not announced: {problem}") if problem else ""
+            stopped = self._is_stopped_within(LOOK_INTERVAL)
+            while not (stopped or problem) and self._current_hosts() == hosts:
                 stopped = self._is_stopped_within(LOOK_INTERVAL)
             with suppress(OSError, RuntimeError, self._library.Error):
                 zone.unregister_all_services()
             with suppress(OSError, RuntimeError, self._library.Error):
                 zone.close()
+
+    def _try_to_register(self, zone: Any, hosts: Sequence[str]) -> str:  # noqa: ANN401 -- of the library
+        """Why it has failed, "" if it has not."""
+        try:
+            self._register(zone, hosts)
+        except (OSError, RuntimeError, self._library.Error) as error:
+            return str(error) or type(error).__name__
+        return ""
 
     def _register(self, zone: Any, hosts: Sequence[str]) -> None:  # noqa: ANN401 -- of the library
         """All services by one name: that which was free for the first of them."""

@@ -149,9 +149,10 @@ class UserAgent:
         text_id, call = self._core.token(CALL_ID_BITS), self._calls.get(call_id)
         return text_id if call is not None and call.send_text(text_id, text, now) else None
 
-    def send_page(self, target: SipUri, text: str, now: float, *, display: str = "") -> str:
-        """The same to `target` without a call; TextSent follows in any case."""
-        return self._pages.send(target, text, display, now)
+    def send_page(self, target: SipUri, text: str, now: float, *, display: str = "", timeout: float = 10.0) -> str:
+        """The same to `target` without a call; TextSent follows in any case, after `timeout` seconds without any
+        response."""
+        return self._pages.send(target, text, now, display=display, timeout=timeout)
 
     def register(self, now: float) -> None:
         """Make `account` reachable here and keep it so; at once again if that has begun: our address is another.

@@ -16,7 +16,6 @@ from voip.sip.events import TextSent
 from voip.sip.leg import GONE, Leg
 from voip.sip.message import Response
 from voip.sip.methods import ALLOW, SUPPORTED, TEXT
-from voip.sip.pauses import TRY_TIMEOUT
 from voip.sip.transaction import ClientTransaction
 from voip.sip.uri import NameAddr, SipUri, uri_equal
 
@@ -110,9 +109,18 @@ class Page:
     """One text to a peer without a call, "pager mode" by the RFC; `on_over` is called when its fate is known."""
 
     def __init__(
-        self, core: Core, target: SipUri, text: str, display: str, on_over: Callable[[Page, float], object]
+        self,
+        core: Core,
+        target: SipUri,
+        text: str,
+        *,
+        display: str,
+        timeout: float,
+        on_over: Callable[[Page, float], object],
     ) -> None:
+        """`timeout`: seconds without any response until it is given up, all addresses of a name together."""
         self._core, self.target, self._display, self._on_over = core, target, display, on_over
+        self._timeout = timeout
         self.text_id = core.token(CALL_ID_BITS)
         self._body, self._tag, self._number = text.encode("utf-8", "replace"), core.token(), 0
         self._destinations: list[Address] = []
@@ -129,12 +137,11 @@ class Page:
         for destination in destinations:
             self._core.digest_client.allow(self.text_id, destination.host)
         self._destinations = list(destinations)
+        self._timeout /= len(self._destinations)
         self._try_first(now)
 
     def _try_first(self, now: float) -> None:
         destination = self._destinations[0]
-        if self._sent is not None and not self._sent.answered:
-            self._sent.drop()
         self._number += not self._number
         sender = NameAddr(self._core.identity.caller_uri(destination), self._display, {"tag": self._tag})
         self._sent = self._core.request(
@@ -154,13 +161,11 @@ class Page:
         self._await_response(now)
 
     def _await_response(self, now: float) -> None:
-        """With one address the transaction itself gives up; of several each has TRY_TIMEOUT."""
-        self._core.timers.clear(self, "silent")
-        if len(self._destinations) > 1:
-            self._core.timers.set(self, "silent", now + TRY_TIMEOUT, self._give_up)
+        self._core.timers.set(self, "silent", now + self._timeout, self._give_up)
 
     def _give_up(self, now: float) -> None:
         if self._sent is not None:
+            self._sent.drop()
             self.on_no_response(self._sent, now)
 
     def on_response(self, transaction: ClientTransaction, response: Response, source: Address, now: float) -> None:
@@ -210,9 +215,9 @@ class Pages:
         self._core = core
         self._pages: list[Page] = []
 
-    def send(self, target: SipUri, text: str, display: str, now: float) -> str:
+    def send(self, target: SipUri, text: str, now: float, *, display: str, timeout: float) -> str:
         """Send it, now or after those to the same place; its id."""
-        page = Page(self._core, target, text, display, self._on_over)
+        page = Page(self._core, target, text, display=display, timeout=timeout, on_over=self._on_over)
         before = [other for other in self._pages if uri_equal(other.target, target)]
         self._pages.append(page)
         if len(before) > MAX_WAITING:

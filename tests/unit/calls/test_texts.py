@@ -148,3 +148,12 @@ def test_a_call_of_ours_begins_with_the_text_of_the_options(
     lab = Lab(call, first=first)
     lab.texts.begin(cast(Call, call))
     assert lab.agent.sent == sent
+
+
+def test_a_call_that_is_made_again_has_the_text_only_where_it_did_not_arrive() -> None:
+    call = Up("x")
+    lab = Lab(call, first="hi")
+    for status, sent in ((None, 1), (200, 2), (200, 2)):
+        lab.texts.begin(cast(Call, call))
+        assert len(lab.agent.sent) == sent
+        lab.texts.handlers()[TextSent](TextSent(f"text-{sent}", "x", status, ""))

@@ -6,6 +6,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.sip_lab import OFFER, Lab, Phone, TextPeer, events_of, knows_names, up
 from voip.sip import (
@@ -155,6 +157,19 @@ def test_bytes_that_are_no_text_are_shown_as_what_they_are() -> None:
     peer = TextPeer(agent())
     peer.say(peer.request("MESSAGE", lines=PLAIN, body=b"a\xff\x1b[2J"))
     assert texts_of(peer.agent) == ["a\\xff\x1b[2J"]  # what steers a terminal is made harmless where it is shown
+
+
+@given(
+    st.binary(max_size=1400),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=60),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40),
+)
+def test_any_body_with_any_fields_is_taken_or_refused(body: bytes, parameters: str, date: str) -> None:
+    peer = TextPeer(agent())
+    lines = f"Content-Type: text/plain;{parameters}\nDate: {date}\nExpires: 60"
+    heard = peer.say(peer.request("MESSAGE", lines=lines, body=body))
+    assert status_of(heard) in ([200], [400], [413], [415])
+    assert bool(texts_of(peer.agent)) == (status_of(heard) == [200])
 
 
 @pytest.mark.parametrize(
@@ -333,7 +348,9 @@ def test_a_text_that_nobody_takes_is_told_and_nothing_is_left_of_it() -> None:
     lab = Lab()
     near = lab.phone("10.0.0.1")
     text_id = near.agent.send_page(parse_target("10.0.0.2"), "x", lab.now)
-    lab.run(100.0)
+    lab.run(9.9)
+    assert sent(near) == []
+    lab.run(0.2)
     assert sent(near) == [(text_id, None)]
     near.check_empty()
 
