@@ -61,4 +61,5 @@ class AtTerminal:
     @property
     def is_as_usual(self) -> bool:
         """Whether lines are edited and echoed by the terminal itself, as before."""
-        return termios.tcgetattr(self.end)[3] & (termios.ICANON | termios.ECHO) == termios.ICANON | termios.ECHO
+        usual: int = termios.ICANON | termios.ECHO
+        return bool(termios.tcgetattr(self.end)[3] & usual == usual)

@@ -61,8 +61,8 @@ def add_calling(group: Group) -> None:
     group.add_argument(
         "--browse",
         action="store_true",
-        help="List the receivers on this network that announce themselves, and let one be chosen at a terminal. Needs "
-        "zeroconf.",
+        help="List receivers that announce themselves; call one. Which one is asked at a terminal; elsewhere they are "
+        "only listed. Needs zeroconf.",
     )
 
 

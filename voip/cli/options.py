@@ -183,7 +183,18 @@ class SenderOptions(CommonOptions):
     """False: this machine is called because no target was given."""
 
 
-RECEIVER_DAILY = ("output", "list_devices", "two_way", "once", "max_calls", "allow", "user", "registrar", "report")
+RECEIVER_DAILY = (
+    "output",
+    "list_devices",
+    "two_way",
+    "once",
+    "max_calls",
+    "allow",
+    "announce",
+    "user",
+    "registrar",
+    "report",
+)
 SENDER_DAILY = (
     "input",
     "duration",
@@ -192,6 +203,8 @@ SENDER_DAILY = (
     "codec",
     "fec_max",
     "dtmf",
+    "message",
+    "browse",
     "user",
     "registrar",
     "report",
