@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.namespaces import Host, Hosts, require
 from tests.support.processes import receiver, sender
+from tests.support.terminal import AtTerminal
 
 pytest.importorskip("zeroconf")
 pytestmark = pytest.mark.interop
@@ -124,3 +125,27 @@ def test_a_text_goes_to_a_name_and_nothing_is_found_of_a_receiver_that_does_not_
         callee.wait_for("  | hi")
         callee.stop()
         assert callee.finish().status == 0
+
+
+def test_at_a_terminal_one_of_those_that_are_listed_is_called(tmp_path: Path, link: Link) -> None:
+    far = {"host": link.any_host, "through": link.far.through}
+    with (
+        AtTerminal() as terminal,
+        receiver(tmp_path, "--announce", "attic", ports=PORTS[0], name="attic", **far) as attic,  # type: ignore[arg-type]
+        receiver(tmp_path, "--once", "--announce", "barn", ports=PORTS[1], name="barn", **far) as barn,  # type: ignore[arg-type]
+    ):
+        attic.wait_for("announced as")
+        barn.wait_for("announced as")
+        through = (*terminal.through, *link.near.through)
+        options = ("--duration", "2s")
+        with sender(tmp_path, "--browse", *options, host=link.any_host, stdin=terminal.end, through=through) as caller:
+            terminal.wait_for("call which (1 to 2, Enter for none)?")
+            terminal.types("2\n")
+            terminal.wait_for("call to sip:")
+            sent, heard = caller.finish(), barn.finish()
+        attic.stop()
+        assert attic.finish().status == 0
+    assert sent.status == heard.status == 0, heard.stderr
+    assert b"  1  attic " in sent.stdout
+    assert b"  2  barn " in sent.stdout
+    assert heard.call["rx"]["received"] > 50
