@@ -56,9 +56,10 @@ def main(options: cli.ReceiverOptions) -> int:
     if capture:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
+    keys, neighbours = cli.CallKeys(network, manager, console), cli.announced(options, network, console)
     page = cli.page("receiver", options.web, network, manager, console, dials=False)
-    with page, together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
+    with keys, page, neighbours, together(workers):
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
     return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)
 

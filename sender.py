@@ -29,6 +29,9 @@ def main(options: cli.SenderOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
+    options = cli.find_targets(options, console, shutdown)
+    if not options.calls:
+        return cli.send_message(options, console, shutdown)
     stays = options.web is not None
     capture = cli.open_capture(options, console, shutdown, duration=options.duration, answers=stays)
     playback = cli.open_playback(options, console, shutdown) if options.two_way else None
@@ -60,8 +63,8 @@ def main(options: cli.SenderOptions) -> int:
     if playback:
         workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    with page, together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
+    with cli.CallKeys(network, manager, console) as keys, page, together(workers):
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
     return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.peers import require
 from tests.support.processes import LOOPBACK, Receiver, assert_identities, free_ports, receiver, sender
-from tests.support.sipp import PASSWORD, USER, Verdict
+from tests.support.sipp import PASSWORD, USER, Scenario, Sipp, Verdict
 from tests.support.sipp_scenarios import UAC, UAS, run_uac, run_uas
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
@@ -111,3 +111,21 @@ def test_ctrl_c_while_it_rings_cancels(tmp_path: Path) -> None:
         verdict = callee.finish()
     assert verdict.passed, f"{verdict}\n{outcome.stderr}"
     assert outcome.status == ENDED, outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("response", "code"), [("200 OK", ENDED), ("202 Accepted", ENDED), ("404 Not Found", REJECTED)]
+)
+def test_a_text_without_a_call_reaches_sipp(response: str, code: int, tmp_path: Path) -> None:
+    require("sipp")
+    port, _ = free_ports()
+    scenario = Scenario().asked("MESSAGE", body="on my way", line="text/plain")
+    scenario.reply(response, headers=["Server: sipp"], again=False)
+    with Sipp(scenario, tmp_path, "-p", str(port), host=LOOPBACK, seconds=40.0) as peer:
+        with sender(tmp_path, f"{LOOPBACK}:{port}", "--message", "on my way", "--no-call") as program:
+            outcome = program.finish()
+        verdict = peer.finish()
+    assert verdict.passed, f"{verdict}\n{outcome.stderr}"
+    assert outcome.status == code, outcome.stderr
+    assert outcome.report is not None
+    assert outcome.report["exit"] == code

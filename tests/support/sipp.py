@@ -211,7 +211,8 @@ class Scenario:
 
     def _message(self, lines: Sequence[str], body: str, attributes: dict[str, str]) -> "Scenario":
         if body:
-            lines = [*lines, "Content-Type: application/sdp", "Content-Length: [len]", "", body]
+            typed = [] if any(line.startswith("Content-Type:") for line in lines) else ["Content-Type: application/sdp"]
+            lines = [*lines, *typed, "Content-Length: [len]", "", body]
         else:
             lines = [*lines, "Content-Length: 0", "", ""]
         return self._step("send", attributes, "<![CDATA[\n" + "\n".join(lines) + "\n]]>", plain=True)

@@ -112,6 +112,21 @@ def _unknown_extension() -> Scenario:
     return _refused(audio(), 420, headers=headers, header=("Unsupported", "unheard-of"))
 
 
+def _text(scenario: Scenario, number: int, *, inside: bool) -> Scenario:
+    """A MESSAGE, and one of a kind that is refused."""
+    for more, kind, status in ((0, "text/plain", 200), (1, "text/html", 415)):
+        headers, transaction = [f"Content-Type: {kind}"], f"text{more}"
+        scenario.send(
+            "MESSAGE", number + more, transaction=transaction, inside=inside, headers=headers, body="hello from sipp"
+        )
+        scenario.receive(status, transaction=transaction)
+    return scenario
+
+
+def _text_in_call() -> Scenario:
+    return _bye(_text(_acknowledge(_invite(Scenario(), audio())).pause(300), 2, inside=True), 4)
+
+
 def _unknown_method() -> Scenario:
     scenario = Scenario().send("FOO", 1, transaction="foo").receive(501, transaction="foo", optional=True, goto="alive")
     scenario.receive(405, transaction="foo").label("alive").send("OPTIONS", 2, transaction="options")
@@ -259,6 +274,8 @@ UAC: dict[str, Callable[[], Scenario]] = {
     "no audio": _no_audio,
     "unknown extension": _unknown_extension,
     "unknown method": _unknown_method,
+    "text": lambda: _text(Scenario(), 1, inside=False),
+    "text in call": _text_in_call,
     "session timer": _session_timer,
     "reliable required": _reliable_required,
 }

@@ -136,5 +136,6 @@ class TextPhone:
 
 
 def _message(lines: list[str], body: bytes) -> bytes:
-    typed = [f"Content-Type: {SDP_TYPE}"] if body else []
+    named = any(line.lower().startswith(("content-type:", "c:")) for line in lines)
+    typed = [f"Content-Type: {SDP_TYPE}"] if body and not named else []
     return CRLF.join([*lines, *typed, f"Content-Length: {len(body)}", "", ""]).encode() + body

@@ -28,16 +28,17 @@ if TYPE_CHECKING:  # it needs pyOpenSSL
 class CallSettings:
     """What the options say of every call; times in seconds.
 
-    name: how we are shown to who is called. auto_answer: calls that come in are answered at once; else they ring until
-    `CallManager.answer`. plain_fec: FEC is sent, and expected, also without signalling. on_description is given the
-    session description of each stream without signalling: another tool may need it. dtls: what we prove ourselves by in
-    handshakes of DTLS, None: there are none.
+    name: how we are shown to who is called. message: a text that each call of ours begins with. auto_answer: calls that
+    come in are answered at once; else they ring until `CallManager.answer`. plain_fec: FEC is sent, and expected, also
+    without signalling. on_description is given the session description of each stream without signalling: another tool
+    may need it. dtls: what we prove ourselves by in handshakes of DTLS, None: there are none.
     """
 
     capabilities: Capabilities
     media_timeout: float
     connect_timeout: float = 10.0
     name: str = ""
+    message: str = ""
     auto_answer: bool = True
     plain_fec: bool = False
     on_description: Callable[[SessionDescription], None] = lambda description: None

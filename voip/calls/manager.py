@@ -15,6 +15,7 @@ from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
 from voip.calls.delivery import judge
 from voip.calls.early_media import EarlyMedia
+from voip.calls.hold import Hold
 from voip.calls.malformed import MalformedMessages
 from voip.calls.media_names import MediaNames
 from voip.calls.news import CallNews
@@ -24,6 +25,7 @@ from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
+from voip.calls.texts import Texts
 from voip.calls.unprotected import BYE_TIMEOUT, UnprotectedCalls
 from voip.calls.warnings import CallWarnings
 from voip.calls.watch import CallWatch
@@ -89,8 +91,7 @@ class CallManager:
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
         self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
-        self._records = Records()
-        self._names = MediaNames(network, console)
+        self._records, self._names = Records(), MediaNames(network, console)
         unprotected = UnprotectedCalls(network, agent, table, console, self._close)
         self._media = CallMedia(network, audio, console, settings.capabilities, rng, settings.dtls, unprotected.end)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
@@ -99,7 +100,9 @@ class CallManager:
         self._address_change = AddressChange(network, agent, console)
         renegotiation = Renegotiation(network, agent, table, self._media, self._names, console)
         early = EarlyMedia(table, self._media, console, plays=audio.plays)
-        others = early.handlers() | renegotiation.handlers() | self._account.handlers()
+        self.hold = Hold(network, agent, table, self._media, console)
+        self.texts = Texts(agent, table, console, network.loop.now, first=settings.message)
+        others = self.texts.handlers() | early.handlers() | renegotiation.handlers() | self._account.handlers()
         others |= MalformedMessages(console).handlers() | CallNews(table, console, network.loop.now).handlers()
         network.sip.serve(agent, self._handlers() | others, self.drop)
         network.loop.post(self._account.start)
@@ -314,6 +317,7 @@ class CallManager:
             self._media.renegotiate(call, media)
         else:
             self._media.begin(call, media)
+            self.texts.begin(call)
 
     def _on_ended(self, event: CallEnded) -> None:
         call = self._table.get(event.call_id)

@@ -48,7 +48,7 @@ class Negotiation:
         self._rng = rng
         self._local: MasterKey | None = None  # our key of SRTP that is in use
         self.endpoint = endpoint if rng is None else replace(endpoint, own_keys=OwnKeys.draw(rng))
-        self._capabilities, self._on_skipped = capabilities, on_skipped
+        self._wanted, self._capabilities, self._on_skipped = capabilities, capabilities, on_skipped
         self._numbers = PayloadTypes()
         self._sent: SessionDescription | None = None  # the newest of ours; its version rises only when it changes
         self._offer: SessionDescription | None = None  # the newest, if it was an offer; stays for session refreshes
@@ -86,6 +86,19 @@ class Negotiation:
         self._raise_version()
         self._draw_keys()
         return self._make_offer(readdressed(self._sent, self.endpoint, self._capabilities.direction))
+
+    @property
+    def held(self) -> bool:
+        """Whether our user has put the call on hold."""
+        return self._capabilities is not self._wanted
+
+    def hold(self, held: bool) -> bytes | None:
+        """The session as it is, offered so that it stands still until `hold(False)`, whatever is offered or answered
+        meanwhile; None before we described anything."""
+        if self._sent is None:
+            return None
+        self._capabilities = replace(self._wanted, direction=Direction.INACTIVE) if held else self._wanted
+        return self.offer_address()
 
     def answer(self, offer: bytes) -> tuple[bytes, NegotiatedMedia | None]:
         """Our answer to the peer's offer, and what both agree on. To an empty one: an offer of ours, and None.

@@ -3,18 +3,25 @@
 values      what is written after an option
 accounts    users, passwords, registrar, proxies
 parser      errors of one line, --help, the environment
+calling     making calls, texts, who can be called
 options     the options, as frozen dataclasses
 listing     --list-devices      versions   --version
 wiring      from options to objects
+neighbours  finding and being found on the local network
+texting     a text without a call
+keys        the keys of the terminal
 policy      what each script does when a call is over
 service     what a service manager is told
 web         --web, and the buttons of its page
 running     what both scripts do around their threads
 """
 
+from voip.cli.keys import CallKeys
+from voip.cli.neighbours import announced, find_targets
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
 from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.cli.running import finish, run, watch
+from voip.cli.texting import send_message
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.web import page
 from voip.cli.wiring import (
@@ -33,6 +40,7 @@ from voip.cli.wiring import (
 )
 
 __all__ = [
+    "CallKeys",
     "CommonOptions",
     "ExitAfterLastCall",
     "ReceiverOptions",
@@ -42,7 +50,9 @@ __all__ = [
     "WaitForNextCall",
     "announce",
     "announce_call",
+    "announced",
     "call_targets",
+    "find_targets",
     "finish",
     "make_call_settings",
     "make_console",
@@ -57,6 +67,7 @@ __all__ = [
     "receiver_options",
     "run",
     "seconds",
+    "send_message",
     "sender_options",
     "watch",
 ]

@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from voip import codecs
 from voip.calls import RetryRule
-from voip.cli.accounts import account_values, add_account, complete
+from voip.cli.accounts import account_values, add_account
+from voip.cli.calling import (
+    PLAUSIBLE_WAIT,
+    add_announce,
+    add_calling,
+    announce_value,
+    calling_values,
+    target_or_name,
+)
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
@@ -35,12 +43,9 @@ from voip.cli.values import (
     pcm_format,
     ports,
     repair_limit,
-    retry_rule,
     seconds,
     short_time,
     stream,
-    target,
-    telephone_keys,
 )
 from voip.cli.versions import versions
 from voip.cli.web import WebAddress, add_web
@@ -52,7 +57,7 @@ from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
 from voip.sdp import SrtpRule
-from voip.sip import Credentials, SipUri, parse_target
+from voip.sip import Credentials, SipUri
 
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
@@ -75,8 +80,6 @@ LOCAL_NETWORKS = (
     "fc00::/7",  # RFC 4193
 )
 """Callers that are accepted unless --allow-only is given: loopback, private and link-local addresses."""
-PLAUSIBLE_WAIT = 3600.0
-"""Seconds above which a time-out or an interval without a unit is taken for milliseconds, hence for a slip."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ class ReceiverOptions(CommonOptions):
     users: Mapping[str, str] = field(repr=False)
     """Names and passwords that callers must authenticate with; empty: none needed."""
     stream: RtpTarget | Path | None
+    announce: str | None
+    """The name to announce on the local network, "" for the machine's; None: nothing is announced."""
 
     def allowed(self, host: str) -> bool:
         """Whether a caller at this address is answered."""
@@ -168,12 +173,31 @@ class SenderOptions(CommonOptions):
     retry: RetryRule
     """How often a target whose call was lost is called again."""
     duration: float | None
+    message: str
+    """A text for each peer, "" for none."""
+    calls: bool
+    """False: only the text is sent."""
     targets: tuple[SipUri | RtpTarget, ...]
+    names: tuple[str, ...]
+    """More targets, whose addresses are to be found among those that announce themselves."""
+    browse: bool
+    """The user chooses a target of those."""
     target_given: bool
     """False: this machine is called because no target was given."""
 
 
-RECEIVER_DAILY = ("output", "list_devices", "two_way", "once", "max_calls", "allow", "user", "registrar", "report")
+RECEIVER_DAILY = (
+    "output",
+    "list_devices",
+    "two_way",
+    "once",
+    "max_calls",
+    "allow",
+    "announce",
+    "user",
+    "registrar",
+    "report",
+)
 SENDER_DAILY = (
     "input",
     "duration",
@@ -182,6 +206,8 @@ SENDER_DAILY = (
     "codec",
     "fec_max",
     "dtmf",
+    "message",
+    "browse",
     "user",
     "registrar",
     "report",
@@ -214,7 +240,8 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     two_way = parser.add_argument_group("both directions")
     _two_way(two_way, "Also send sound (--input) to each caller. Use a headset: echo is not cancelled.")
     _capturing(two_way)
-    _answering(parser.add_argument_group("answering"))
+    _answering(answering := parser.add_argument_group("answering"))
+    add_announce(answering)
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
@@ -229,6 +256,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         allow=(*alone, *(found.allow or ())),
         answer=found.answer == "auto",
         once=bool(found.once),
+        announce=announce_value(parser, found),
         **account,
         **security_values(parser, found, streams=found.stream is not None, password=account["call_password"]),
         stream=_stream(parser, found.stream),
@@ -252,9 +280,9 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         "targets",
         metavar="TARGET",
         nargs="*",
-        type=target,
-        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a user name with --registrar, or "
-        "rtp://host:port to send without signalling.  [127.0.0.1]",
+        type=target_or_name,
+        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a name that a receiver announces, "
+        "a user name with --registrar, or rtp://host:port to send without signalling.  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
@@ -262,7 +290,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     two_way = parser.add_argument_group("both directions")
     _two_way(two_way, "Also play the sound that comes back (--output). Use a headset: echo is not cancelled.")
     _playing(two_way)
-    _calling(parser.add_argument_group("calling"))
+    add_calling(parser.add_argument_group("calling"))
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
@@ -276,8 +304,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         connect_timeout=found.connect_timeout,
         retry=found.retry,
         duration=found.duration,
-        targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
-        target_given=bool(found.targets),
+        **calling_values(parser, found, default=THIS_MACHINE),
         **account,
         **security_values(parser, found, streams=plain, password=account["call_password"]),
     )
@@ -305,31 +332,6 @@ def _answering(group: Group) -> None:
         "--answer", choices=("auto", "deny"), default="auto", help="Answer every call, or reject every call.  [auto]"
     )
     group.add_argument("--once", action=argparse.BooleanOptionalAction, help="Exit after the first call.")
-
-
-def _calling(group: Group) -> None:
-    group.add_argument("--from", metavar="NAME", dest="name", default="", help="Name to show to the peer.")
-    group.add_argument(
-        "--connect-timeout",
-        metavar="TIME",
-        type=short_time(PLAUSIBLE_WAIT),
-        default=10.0,
-        help="How long to wait for an answer.  [10s]",
-    )
-    group.add_argument(
-        "--retry",
-        metavar="off|N|forever",
-        type=retry_rule,
-        default=RetryRule(),
-        help="Call again when a call is lost or not answered, N times in a row.  [forever once one was up, else off]",
-    )
-    group.add_argument(
-        "--dtmf",
-        metavar="KEYS",
-        type=telephone_keys,
-        default="",
-        help="Send these DTMF digits (0-9*#A-D) during the call. A comma pauses for 1 s.",
-    )
 
 
 def _stream(parser: Parser, text: str | None) -> RtpTarget | Path | None:

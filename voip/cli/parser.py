@@ -33,12 +33,14 @@ MORE_VARIABLES = frozenset(
         "PASSWORD",
         "ALLOW",
         "ALLOW_ONLY",
+        "ANNOUNCE",
         "ANSWER",
         "CONNECT_TIMEOUT",
         "DTMF",
         "DURATION",
         "FROM",
         "MAX_CALLS",
+        "MESSAGE",
         "ONCE",
         "RETRY",
     )
@@ -179,6 +181,8 @@ def _described(action: argparse.Action, text: str) -> list[str]:
     elif action.nargs is None:
         metavar = action.metavar or "|".join(map(str, action.choices or ()))
         names[-1] += f" {metavar}"
+    elif action.nargs == "?":
+        names[-1] += f" [{action.metavar}]"
     indent = "" if not action.option_strings or action.option_strings[0][1] != "-" else "    "
     head = f"  {indent}{', '.join(names)}"
     body = textwrap.wrap(text, WIDTH - NAMES_WIDTH - 1, break_on_hyphens=False)

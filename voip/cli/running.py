@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import voip
 from voip.calls import CallManager
+from voip.cli.keys import CallKeys
 from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.service import ServiceManager
 from voip.cli.wiring import make_console
@@ -42,6 +43,7 @@ def watch(
     console: Console,
     shutdown: Shutdown,
     watchdog: Watchdog,
+    keys: CallKeys,
 ) -> None:
     """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
     for device in devices:
@@ -53,6 +55,7 @@ def watch(
         now = network.loop.now()
         watchdog.check(now)
         service.beat(now)
+        keys.poll()
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
@@ -108,7 +111,7 @@ def finish(
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     told = [_device_object(device) for device in devices]
-    status = _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
+    status = conclude(program, options, console, shutdown.status, shutdown.error, manager.records, told)
     if watchdog.left_behind:  # the interpreter would wait for it
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):
@@ -158,10 +161,10 @@ def _run(program: str, options: AnyOptions, main: Callable[[AnyOptions], int]) -
         status, text = EXIT_NETWORK, str(error)
     except VoipError as error:
         status, text = EXIT_USAGE, str(error)
-    return _report(program, options, make_console(options), status, text, ())
+    return conclude(program, options, make_console(options), status, text, ())
 
 
-def _report(
+def conclude(
     program: str,
     options: CommonOptions,
     console: Console,

@@ -22,6 +22,7 @@ PACKAGES = {
     "pylibsrtp": "pylibsrtp",
     "pyOpenSSL": "pyOpenSSL",
     "spake2": "spake2",
+    "zeroconf": "zeroconf",
 }
 """Libraries of Python by the names that people know, and by those of their distributions."""
 MISSING = "not installed"

@@ -77,6 +77,7 @@ def make_user_agent(
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
+        accepts_texts=receiver is not None and receiver.call_password is None,
         allowed=receiver.allowed if receiver else lambda host: True,
         trusted=receiver.trusted if receiver else lambda host: False,
         credentials=options.credentials,
@@ -211,7 +212,9 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         dtls=_make_identity(options.call_password) if options.has_dtls else None,
     )
     if isinstance(options, SenderOptions):
-        settings = replace(settings, name=options.name, connect_timeout=options.connect_timeout)
+        settings = replace(
+            settings, name=options.name, connect_timeout=options.connect_timeout, message=options.message
+        )
     return settings
 
 

@@ -66,6 +66,7 @@ class Console:
         self._terminal = self._talk.isatty() and verbosity >= 0
         self._style = style_for(self._talk)
         self._status_shown = False
+        self._prompt: str | None = None  # main thread
         self._live, self._turn = LiveCalls(), 0  # main thread
         self.recent = EventLog()
         """What happened lately, but for statistics. Any thread may read it."""
@@ -135,7 +136,9 @@ class Console:
         """Show how it goes, about once a second: redrawn on a terminal, else a line now and then. Main thread only."""
         now = self._clock()
         recent = self._live.look(calls, now)
-        if not recent:
+        if self._prompt is not None:
+            self._show_prompt()
+        elif not recent:
             self._next_line = None
         elif self._terminal:
             parts = status_line(recent, self._columns() - 1, self._turn)
@@ -144,6 +147,28 @@ class Console:
             self._status_shown = True
         elif self._verbosity >= 0:
             self._log_status(recent, now)
+
+    def prompt(self, text: str | None) -> None:
+        """Show this in place of the status line, as the user types it; None: the status line again. Main thread only,
+        and only on a terminal."""
+        if text is None and self._prompt is not None:
+            _put(self._talk, "\r\x1b[K")
+            self._status_shown = False
+        self._prompt = text
+        if text is not None:
+            self._show_prompt()
+
+    def _show_prompt(self) -> None:
+        """The end of it, where it is longer than the line."""
+        if self._prompt is not None:
+            shown = printable(self._prompt).replace("\n", " ")
+            _put(self._talk, f"\r{shown[-self._columns() + 1 :]}\x1b[K")
+            self._status_shown = True
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether it is a terminal that the user can type at, with room for a line beside what is written."""
+        return self._terminal and not self._json
 
     def _log_status(self, calls: Sequence[Recent], now: float) -> None:
         """A line for each call, every `interval`."""
@@ -174,8 +199,10 @@ class Console:
             try:
                 write = self._lines.get_nowait()
             except queue.Empty:
-                return
+                break
             write()
+        if self._prompt is not None and not self._status_shown:
+            self._show_prompt()
 
     def _write(self, text: str, paint: Paint = str) -> None:
         erase = "\r\x1b[K" if self._status_shown else ""

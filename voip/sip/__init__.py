@@ -8,6 +8,7 @@ transactions   timers, transaction (section 17), dialog (section 12)
 shared         identity (our URIs, Contact, Via), core (what all calls need)
 calls          call (what it is made of, a handler for each method), leg (state, dialog, ending), negotiation (offers),
                session_timer, acks (2xx until ACK), reliable (provisional responses), ping, uac (calling), uas (called)
+texts          text_message (RFC 3428: what is taken, and once), text_sending (ours, in a call and outside)
 registration   registration (section 10), pauses (between tries), keepalive (for remotes that reach us through a NAT)
 user agent     agent (the face), dispatch (sorts what arrives), objections (what a request must be like),
                guard and limits (what unvalidated sources may ask), events (what the owner gets)
@@ -41,6 +42,8 @@ from voip.sip.events import (
     RequestEchoed,
     RequestRefused,
     ResolveUri,
+    TextReceived,
+    TextSent,
 )
 from voip.sip.message import NameAddr, Request, Response, SipMessage, SipUri, parse_message, parse_target
 from voip.sip.pauses import TRY_TIMEOUT, Pauses
@@ -75,6 +78,8 @@ __all__ = [
     "Response",
     "SipMessage",
     "SipUri",
+    "TextReceived",
+    "TextSent",
     "UserAgent",
     "parse_message",
     "parse_target",

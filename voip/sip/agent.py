@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import SPARE_CALLS, Calls, Replaceable
-from voip.sip.core import MAX_SERVERS, ByeHeaders, Core, no_headers
+from voip.sip.core import CALL_ID_BITS, MAX_SERVERS, ByeHeaders, Core, no_headers
 from voip.sip.digest_server import DigestVerifier
-from voip.sip.dispatch import Dispatcher
+from voip.sip.dispatch import Accepts, Dispatcher
 from voip.sip.events import AgentStats, Event
 from voip.sip.guard import Guard
 from voip.sip.identity import ANONYMOUS, Identity, Local
 from voip.sip.keepalive import KeepAlive
 from voip.sip.registration import Registration
+from voip.sip.text_sending import Pages
 from voip.sip.uri import SipUri
 
 KEEP_ALIVE_INTERVAL = 25.0
@@ -31,16 +32,20 @@ def _at_once(action: Callable[[float], object], now: float) -> None:
     action(now)
 
 
+def _verifier(users: Mapping[str, str] | None, rng: random.Random) -> DigestVerifier | None:
+    return DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
+
+
 class UserAgent:
     """Makes and answers calls over UDP, TCP and TLS.
 
     `local(remote)` is the (host, port) to tell that remote of ourselves; `rng` has to be cryptographic in production.
-    `allowed(host)` says who may call, `trusted(host)` which hosts stand for many callers (a PBX); `replaceable(call_id,
-    source, caller)` whether a call that takes up the last room may be dropped for a new one (its peer may be gone
-    without a BYE), `hears(call_id)` whether media of it has come; `users` (name to password): callers have to
-    authenticate as one of them; `credentials` our own; calls are made in the name of `account`, which `register` makes
-    reachable at `registrar`; what is outside of dialogs goes by way of `proxies`. `bye_headers(call_id)` is asked for
-    header fields when our BYE is sent, or our 200 to the peer's."""
+    `accepts_texts`: outside of calls, too. `allowed(host)` says who may call, `trusted(host)` which hosts stand for
+    many callers (a PBX); `replaceable(call_id, source, caller)` whether a call that takes up the last room may be
+    dropped for a new one (its peer may be gone without a BYE), `hears(call_id)` whether media of it has come; `users`
+    (name to password): callers have to authenticate as one of them; `credentials` our own; calls are made in the name
+    of `account`, which `register` makes reachable at `registrar`; what is outside of dialogs goes by way of `proxies`.
+    `bye_headers(call_id)` is asked for header fields when our BYE is sent, or our 200 to the peer's."""
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class UserAgent:
         user: str = ANONYMOUS,
         max_calls: int = 1,
         accepts_calls: bool = True,
+        accepts_texts: bool = True,
         allowed: Callable[[str], bool] = lambda host: True,
         credentials: Credentials | None = None,
         users: Mapping[str, str] | None = None,
@@ -63,10 +69,9 @@ class UserAgent:
         hears: Callable[[str], bool] = lambda call_id: False,
         bye_headers: ByeHeaders = no_headers,
     ) -> None:
-        identity = Identity(rng, local, user, account=account, always_behind_nat=keeps_alive)
         self._core = Core(
             rng,
-            identity,
+            Identity(rng, local, user, account=account, always_behind_nat=keeps_alive),
             product=product,
             credentials=credentials,
             registrar=registrar,
@@ -76,12 +81,12 @@ class UserAgent:
             max_servers=max(MAX_SERVERS, 2 * (max_calls + SPARE_CALLS)),
         )
         self._allowed, self._trusted = allowed, trusted
-        verifier = DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
-        self._guard = Guard(self._core, self.may_call, verifier, self._stands_for_many)
+        self._guard = Guard(self._core, self.may_call, _verifier(users, rng), self._stands_for_many)
         self._registration = Registration(self._core, account, registrar) if account and registrar else None
-        self._calls = Calls(self._core, max_calls, replaceable)
+        self._calls, self._pages = Calls(self._core, max_calls, replaceable), Pages(self._core)
         self._keep_alive = KeepAlive(self._core.wire, self._to_keep_alive, lambda: KEEP_ALIVE_INTERVAL)
-        self._dispatcher = Dispatcher(self._core, self._calls, self._guard, accepts_calls, self._keep_alive.arm)
+        accepts = Accepts(accepts_calls, accepts_texts)
+        self._dispatcher = Dispatcher(self._core, self._calls, self._guard, accepts, self._keep_alive.arm)
 
     # --- what the user asks ---------------------------------------------------------------------------------------
 
@@ -137,6 +142,17 @@ class UserAgent:
         """Ask the peer of a call that is up whether it is there (OPTIONS): PeerAlive if so, nothing if not."""
         if call := self._calls.get(call_id):
             call.ping(now)
+
+    def send_text(self, call_id: str, text: str, now: float) -> str | None:
+        """Send the peer of a call that is up a text (MESSAGE), LONGEST_SENT bytes at most; its id, which TextSent has
+        later. None: the call is not up."""
+        text_id, call = self._core.token(CALL_ID_BITS), self._calls.get(call_id)
+        return text_id if call is not None and call.send_text(text_id, text, now) else None
+
+    def send_page(self, target: SipUri, text: str, now: float, *, display: str = "", timeout: float = 10.0) -> str:
+        """The same to `target` without a call; TextSent follows in any case, after `timeout` seconds without any
+        response."""
+        return self._pages.send(target, text, now, display=display, timeout=timeout)
 
     def register(self, now: float) -> None:
         """Make `account` reachable here and keep it so; at once again if that has begun: our address is another.

@@ -4,6 +4,7 @@
     Ending                   BYE both ways, and the reason
     Negotiation              offers and answers, both ways; the session timer
     Ping, Probe              OPTIONS of ours
+    DialogTexts              texts of ours (MESSAGE)
     Side                     the strategy: Caller in uac.py, or Called in uas.py
     UnackedResponses, Acks   2xx of ours until their ACK, and our ACKs
 
@@ -24,7 +25,7 @@ from voip.sip.bodies import session_part
 from voip.sip.call_state import TAKES_ROOM, Action, CallState, Trigger
 from voip.sip.core import CALL_ID_BITS, Core
 from voip.sip.dialog import Dialog
-from voip.sip.events import CallAnswered, CallEstablished, DigitPressed
+from voip.sip.events import CallAnswered, CallEstablished, DigitPressed, TextReceived
 from voip.sip.info_digit import digit_of
 from voip.sip.leg import LOCAL_BYE, Ending, Leg, Reason
 from voip.sip.message import Request
@@ -32,6 +33,8 @@ from voip.sip.methods import DTMF, SDP
 from voip.sip.negotiation import Negotiation
 from voip.sip.ping import Ping
 from voip.sip.probe import Probe
+from voip.sip.text_message import expiry_of, text_of
+from voip.sip.text_sending import DialogTexts
 from voip.sip.timers import GIVE_UP
 from voip.sip.transaction import ServerTransaction, merge_key
 from voip.sip.uac import Answered, Caller, Invitation
@@ -94,6 +97,7 @@ class Call:
         self.negotiation = Negotiation(leg, self.unacked, self.acks, self, self.give_up)
         self.ending = Ending(leg, self.negotiation.stop, self._on_end)
         self._ping, self.probe = Ping(leg, self.ending.end), Probe(leg)
+        self._texts = DialogTexts(leg, self._ping.send)
         self.side = make_side(self)
         self._accepted_at = math.inf
         self._handlers = {
@@ -103,6 +107,7 @@ class Call:
             "PRACK": self.on_prack,
             "INFO": self.on_info,
             "OPTIONS": self.on_options,
+            "MESSAGE": self.on_message,
         }
 
     @property
@@ -175,6 +180,13 @@ class Call:
         if self.leg.may(Action.PING):
             self._ping.send(now)
 
+    def send_text(self, text_id: str, text: str, now: float) -> bool:
+        """MESSAGE, after those under way; whether the call is up."""
+        up = self.leg.may(Action.TEXT)
+        if up:
+            self._texts.send(text_id, text, now)
+        return up
+
     def hang_up(self, now: float, headers: Mapping[str, str]) -> None:
         """End the call as its state asks for; `headers` go with BYE or CANCEL."""
         if not self.leg.may(Action.HANG_UP):
@@ -214,12 +226,14 @@ class Call:
         self._core.digest_client.forget(self.call_id)
         self._on_forgotten(self.call_id)
         self.negotiation.drop()
+        self._texts.drop()
         self.side.drop()
 
     def _on_end(self, now: float) -> None:
         self.side.stop()
         self.negotiation.stop(now)
         self.unacked.forget()
+        self._texts.stop()
         self._core.timers.set(self, "forget", now + GIVE_UP, self.forget)
 
     # --- requests of the peer -------------------------------------------------------------------------------------
@@ -303,6 +317,13 @@ class Call:
             digit = digit_of(request.body)
             if digit:
                 self._core.events.append(DigitPressed(self.call_id, digit))
+
+    def on_message(self, transaction: ServerTransaction, now: float) -> None:
+        """A text of the peer's; that it comes once is for its CSeq to say."""
+        request, source = transaction.request, transaction.source
+        self._core.respond(transaction, 200, now)
+        text = TextReceived(self.call_id, request.from_, source, text_of(request), expiry_of(request))
+        self._core.events.append(text)
 
     def on_ack(self, request: Request, source: Address, now: float) -> None:
         """An ACK for a 2xx of ours."""

@@ -43,6 +43,7 @@ class Action(Enum):
     REJECT = "refuse an offer"
     REINVITE = "offer another session"
     PING = "ask whether the peer is there"
+    TEXT = "send the peer a text"
     HANG_UP = "end the call"
 
 
@@ -69,6 +70,7 @@ class Allowed(NamedTuple):
 
 _NO_REQUESTS: frozenset[str] = frozenset()
 _OFFERED = {Action.ACCEPT, Action.REJECT}
+_OF_USER = {Action.REINVITE, Action.PING, Action.TEXT, Action.HANG_UP}
 _OF_CALLEE, _OF_PEER = methods_in(Where.EARLY), methods_in(Where.DIALOG)
 
 ALLOWED = {
@@ -78,7 +80,7 @@ ALLOWED = {
     CallState.INCOMING: Allowed(_OF_PEER, frozenset({Action.RING, Action.HANG_UP} | _OFFERED)),
     CallState.ACCEPTED: Allowed(_OF_PEER, frozenset({Action.HANG_UP} | _OFFERED)),
     CallState.LEAVING: Allowed(_OF_PEER, frozenset({Action.HANG_UP} | _OFFERED)),
-    CallState.CONFIRMED: Allowed(_OF_PEER, frozenset({Action.REINVITE, Action.PING, Action.HANG_UP} | _OFFERED)),
+    CallState.CONFIRMED: Allowed(_OF_PEER, frozenset(_OF_USER | _OFFERED)),
     CallState.ENDING: Allowed(_OF_PEER - {"INVITE", "UPDATE"}, frozenset()),
     CallState.TERMINATED: Allowed(frozenset({"BYE", "PRACK"}), frozenset()),
 }

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from voip.errors import ProtocolError
 from voip.sip.address import SIP_PORT, Address
 from voip.sip.call import Call, Calls
 from voip.sip.core import Core
-from voip.sip.events import FieldsPassedOver, MessageUnreadable, RequestEchoed
+from voip.sip.events import FieldsPassedOver, MessageUnreadable, RequestEchoed, TextReceived
 from voip.sip.guard import Guard
 from voip.sip.leg import Reason
 from voip.sip.limits import RateLimiter
 from voip.sip.message import Request, Response, SipParseError, parse_message, salvage
 from voip.sip.methods import METHOD_NOT_ALLOWED, METHODS, NOT_IMPLEMENTED, SDP, Refusal, is_served, needs_dialog
 from voip.sip.objections import objection
+from voip.sip.text_message import SeenTexts, expiry_of, text_of
 from voip.sip.transaction import InviteServer, ServerTransaction, client_key, merge_key, note_source, server_key
 
 UNREADABLE_RATE, UNREADABLE_BURST, UNREADABLE_TOTAL_RATE = 0.1, 3.0, 1.0
@@ -26,16 +28,24 @@ KEEP_ALIVE = b"\r\n\0 "
 """What datagrams that only keep a NAT's mapping open consist of."""
 
 
+class Accepts(NamedTuple):
+    """What is taken outside of dialogs, of those that may call."""
+
+    calls: bool = True
+    texts: bool = True
+
+
 class Dispatcher:
     """Takes each message to its place; never raises for what a peer sent. `on_heard` is called when the peer of a
     dialog may be another one now, or elsewhere."""
 
     def __init__(
-        self, core: Core, calls: Calls, guard: Guard, accepts_calls: bool, on_heard: Callable[[float], object]
+        self, core: Core, calls: Calls, guard: Guard, accepts: Accepts, on_heard: Callable[[float], object]
     ) -> None:
         self._core, self._calls, self._guard = core, calls, guard
-        self._accepts_calls, self._on_heard = accepts_calls, on_heard
-        self._outside = {"INVITE": self._on_invite, "OPTIONS": self._on_options}
+        self._accepts, self._on_heard = accepts, on_heard
+        self._outside = {"INVITE": self._on_invite, "OPTIONS": self._on_options, "MESSAGE": self._on_message}
+        self._seen_texts = SeenTexts()
         self.malformed = 0
         """Datagrams that are no SIP message."""
         self.ignored = 0
@@ -193,9 +203,21 @@ class Dispatcher:
     def _on_options(self, transaction: ServerTransaction, now: float) -> None:
         self._core.respond(transaction, 200, now, optional=[("Accept", SDP)], allow=True)
 
+    def _on_message(self, transaction: ServerTransaction, now: float) -> None:
+        """A text without a call; a copy of one that was shown is taken again, and shown no more."""
+        request, source = transaction.request, transaction.source
+        if not self._accepts.texts:
+            self._core.respond(transaction, 403, now, why="texts are taken within a call only")
+            return
+        self._core.respond(transaction, 200, now)
+        if self._seen_texts.is_new(request):
+            self._core.events.append(TextReceived("", request.from_, source, text_of(request), expiry_of(request)))
+        else:
+            self.ignored += 1
+
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
         """A call comes in."""
-        if not self._accepts_calls:
+        if not self._accepts.calls:
             self._core.respond(transaction, 480, now, why="no calls are taken")
         elif self._calls.has_room(now):
             self._calls.take(transaction, now)

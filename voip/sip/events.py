@@ -96,6 +96,35 @@ class DigitPressed:
 
 
 @dataclass(frozen=True)
+class TextReceived:
+    """The peer of a call, or, with an empty `call_id`, another user agent has sent a text (MESSAGE). It is as they
+    wrote it, and may hold anything: nothing in it is to be acted on. `expires_at`: until when it is worth showing, in
+    seconds since 1970 by the sender's clock; None where that is not said."""
+
+    call_id: str
+    sender: NameAddr
+    source: Address
+    text: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True)
+class TextSent:
+    """What became of a text of ours, reported once for each: `status` is that of the final response, None where none
+    came; `reason` its phrase, or what kept the text from being sent. `text_id` is what sending it has returned."""
+
+    text_id: str
+    call_id: str
+    status: int | None
+    reason: str
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the other side has taken it; with 202 it is with a server that passes it on later."""
+        return self.status is not None and self.status < 300
+
+
+@dataclass(frozen=True)
 class CallEnded:
     """The call is over; reported exactly once for each call.
 
@@ -213,6 +242,8 @@ Event = (
     | CallOffered
     | CallReanswered
     | DigitPressed
+    | TextReceived
+    | TextSent
     | CallEnded
     | PeerAlive
     | Registered

@@ -27,6 +27,8 @@ CALL_RATE, CALL_BURST = 30.0, 60.0
 STRAY_RATE, STRAY_BURST = 20.0, 40.0
 """Responses and ACKs a second that are read although they belong to nothing: to say what is wrong with them."""
 UNLIMITED = float("inf")
+AUTHENTICATED = ("INVITE", "MESSAGE")
+"""Methods by which a caller comes in: where passwords are asked for, of these outside of dialogs."""
 FRIENDS, FRIENDSHIP = 256, 24 * 3600.0
 """Hosts that have had a call and are remembered, the newest, and for how many seconds."""
 UNSERVED_RATE, UNSERVED_BURST = 1.0, 5.0
@@ -130,7 +132,7 @@ class Guard:
 
     def is_allowed(self, request: Request, source: Address, size: int, now: float) -> bool:
         """Whether a caller is authenticated, if it has to be; else it is challenged, and nothing is kept of it."""
-        calls = request.method == "INVITE" and not request.to.tag
+        calls = request.method in AUTHENTICATED and not request.to.tag
         if self._verifier is None or not calls or not self.may_call(source.host):
             return True
         verdict = self._verifier.verify(request, source.host, now)

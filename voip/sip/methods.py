@@ -16,6 +16,7 @@ SDP = "application/sdp"
 DTMF = ("application/dtmf-relay", "application/dtmf")
 """What telephones send a digit as in INFO: "Signal=5" and "Duration=160" in lines, or the bare digit."""
 
+TEXT = "text/plain"
 RELIABLE = "100rel"
 TIMER = "timer"
 EXTENSIONS = (RELIABLE, TIMER)
@@ -60,7 +61,7 @@ _TABLE = (
     Method("PRACK", 3262, (Where.DIALOG,)),
     Method("UPDATE", 3311, (Where.DIALOG, Where.EARLY), (SDP,)),
     Method("INFO", 6086, (Where.DIALOG, Where.EARLY), DTMF),
-    Method("MESSAGE", 3428),
+    Method("MESSAGE", 3428, (Where.OUTSIDE, Where.DIALOG, Where.EARLY), (TEXT,)),
     Method("NOTIFY", 6665),
     Method("PUBLISH", 3903),
     Method("REFER", 3515),

@@ -8,6 +8,7 @@ from voip.sip.dialog import contact_of, is_secure
 from voip.sip.message import Request
 from voip.sip.methods import EXTENSIONS, METHODS, SDP, Refusal, is_served, refusal_of
 from voip.sip.session_timer import MIN_SE, too_short
+from voip.sip.text_message import objection_to_text
 from voip.sip.uri import SipUri
 
 NEGOTIATING = ("INVITE", "UPDATE")
@@ -26,6 +27,8 @@ def objection(request: Request, source: Address) -> Refusal | None:
         return Refusal(420, [("Unsupported", tags)], f"requires {tags}")
     if request.method in NEGOTIATING and too_short(request):
         return Refusal(422, [("Min-SE", str(MIN_SE))])
+    if request.method == "MESSAGE":
+        return objection_to_text(request)
     refusal = objection_to_body(request) if SDP in METHODS[request.method].bodies else None
     if refusal is None and request.method == "INVITE":
         return _objection_to_accept(request) or _objection_to_contact(request)

@@ -312,3 +312,57 @@ def test_a_re_invite_in_clear_is_refused_where_encryption_is_required() -> None:
         with pytest.raises(NegotiationError, match="--srtp required"):
             theirs.answer(which)
     assert theirs.answer(offer) == (answer, media)
+
+
+# --- hold by our user -------------------------------------------------------------------------------------------------
+
+
+def directions(ours: Negotiation, theirs: Negotiation, offer: bytes | None) -> tuple[Direction, Direction]:
+    """What both sides do after this offer of ours."""
+    assert offer is not None
+    answer, media = theirs.answer(offer)
+    assert media is not None
+    return ours.accept(answer).direction, media.direction
+
+
+def test_hold_stops_both_directions_and_resume_brings_them_back() -> None:
+    ours, theirs = side("192.0.2.1"), side("192.0.2.2")
+    assert ours.hold(True) is None  # nothing was described yet
+    ours.accept(theirs.answer(ours.offer())[0])
+    still, flowing = Direction.INACTIVE, Direction.SENDRECV
+    assert not ours.held
+    assert directions(ours, theirs, ours.hold(True)) == (still, still)
+    assert ours.held
+    assert directions(ours, theirs, ours.hold(False)) == (flowing, flowing)
+    assert not ours.held
+
+
+def test_a_call_that_came_in_can_be_held_too() -> None:
+    ours, theirs = side("192.0.2.1"), side("192.0.2.2")
+    theirs.accept(ours.answer(theirs.offer())[0])
+    assert directions(ours, theirs, ours.hold(True)) == (Direction.INACTIVE, Direction.INACTIVE)
+    assert directions(ours, theirs, ours.hold(False)) == (Direction.SENDRECV, Direction.SENDRECV)
+
+
+def test_what_is_negotiated_meanwhile_ends_no_hold() -> None:
+    """A refresh by the peer, a change of our address."""
+    ours, theirs = side("192.0.2.1"), side("192.0.2.2")
+    ours.accept(theirs.answer(ours.offer())[0])
+    directions(ours, theirs, ours.hold(True))
+    answer, media = ours.answer(theirs.offer())
+    assert media is not None
+    assert media.direction is theirs.accept(answer).direction is Direction.INACTIVE
+    ours.move("192.0.2.9", 7000)
+    assert directions(ours, theirs, ours.offer_address()) == (Direction.INACTIVE, Direction.INACTIVE)
+    assert directions(ours, theirs, ours.hold(False)) == (Direction.SENDRECV, Direction.SENDRECV)
+
+
+def test_a_sender_that_only_sends_goes_on_sending_after_a_hold() -> None:
+    ours = side("192.0.2.1")
+    theirs = Negotiation(
+        Capabilities(tuple(codecs.offerable(("pcmu",), 8000, 1)), direction=Direction.RECVONLY),
+        Endpoint("192.0.2.2", 5000, 1, 2, "x", 7),
+    )
+    ours.accept(theirs.answer(ours.offer())[0])
+    directions(ours, theirs, ours.hold(True))
+    assert directions(ours, theirs, ours.hold(False)) == (Direction.SENDONLY, Direction.RECVONLY)

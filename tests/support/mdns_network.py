@@ -1,0 +1,129 @@
+"""A local network in the place of the package zeroconf: what is announced on it is heard at once, by all.
+
+network = MdnsNetwork()
+Announcement("kitchen", {"udp": 5060}, {}, library=network.library, ...)
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import cast
+
+
+class StateChange(enum.Enum):
+    Added = 1
+    Removed = 2
+    Updated = 3
+
+
+class IPVersion(enum.Enum):
+    V4Only = 1
+    V6Only = 2
+    All = 3
+
+
+class Error(Exception):
+    """What the library raises."""
+
+
+@dataclass
+class Info:
+    """One announced service, as the library has it."""
+
+    type: str
+    name: str
+    port: int | None = None
+    properties: Mapping[object, object] = field(default_factory=dict)
+    server: str = ""
+    parsed_addresses: Sequence[str] = ()
+
+    def parsed_scoped_addresses(self) -> list[str]:
+        return list(self.parsed_addresses)
+
+
+Handler = Callable[..., None]
+
+
+class MdnsNetwork:
+    """`refuses`: the versions of IP that cannot be opened; `silent`: nothing can be registered."""
+
+    def __init__(self, *, refuses: Sequence[IPVersion] = (), silent: bool = False) -> None:
+        self.refuses, self.silent = refuses, silent
+        self.announced: dict[str, Info] = {}
+        self.goodbyes: list[str] = []
+        self.opened: list[dict[str, object]] = []
+        self.handlers: list[tuple[list[str], Handler]] = []
+        self.closed = 0
+
+    @property
+    def library(self) -> ModuleType:
+        def make_info(kind: str, name: str, **values: object) -> Info:
+            return Info(kind, name, **values)  # type: ignore[arg-type]
+
+        def browse(zone: Zone, types: list[str], handlers: list[Handler]) -> None:
+            for handler in handlers:
+                self.handlers.append((types, handler))
+            for info in list(self.announced.values()):
+                self.tell(info, StateChange.Added)
+
+        stand_in = SimpleNamespace(
+            Zeroconf=lambda **options: Zone(self, options),
+            ServiceInfo=make_info,
+            ServiceBrowser=browse,
+            ServiceStateChange=StateChange,
+            IPVersion=IPVersion,
+            InterfaceChoice=SimpleNamespace(All="all interfaces"),
+            Error=Error,
+        )
+        return cast(ModuleType, stand_in)
+
+    def add(self, info: Info) -> None:
+        """Somebody announces this."""
+        self.announced[info.name] = info
+        self.tell(info, StateChange.Added)
+
+    def tell(self, info: Info, change: StateChange) -> None:
+        for types, handler in self.handlers:
+            if info.type in types:
+                handler(zeroconf=None, service_type=info.type, name=info.name, state_change=change)
+
+
+class Zone:
+    """A `Zeroconf` on that network."""
+
+    def __init__(self, network: MdnsNetwork, options: dict[str, object]) -> None:
+        if options["ip_version"] in network.refuses:
+            raise OSError(97, "Address family not supported by protocol")
+        self._network, self._own = network, list[Info]()
+        network.opened.append(options)
+
+    def register_service(self, info: Info, allow_name_change: bool = False) -> None:
+        if self._network.silent:
+            raise Error("nothing goes out")
+        name, number = info.name, 2
+        while info.name in self._network.announced:
+            assert allow_name_change
+            info.name = name.replace(f".{info.type}", f"-{number}.{info.type}")
+            number += 1
+        self._own.append(info)
+        self._network.add(info)
+
+    def unregister_all_services(self) -> None:
+        for info in self._own:
+            del self._network.announced[info.name]
+            self._network.goodbyes.append(info.name)
+            self._network.tell(info, StateChange.Removed)
+        self._own = []
+
+    def get_service_info(self, kind: str, name: str, timeout: float) -> Info | None:
+        info = self._network.announced.get(name)
+        if info is None:
+            return None
+        raw = {str(key).encode(): str(value).encode() for key, value in info.properties.items()}
+        return Info(kind, name, info.port, cast(Mapping[object, object], raw), info.server, info.parsed_addresses)
+
+    def close(self) -> None:
+        self._network.closed += 1

@@ -1,0 +1,165 @@
+"""Being found by a name on the local network, and finding others there (RFC 6763): from options to `net/mdns.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import platform
+import select
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions
+from voip.engine import Shutdown
+from voip.errors import NetworkError, Stopped
+from voip.net import Network, mdns
+from voip.net.interfaces import own_networks
+from voip.printable import one_line
+from voip.report import Console
+from voip.sip import SipUri, parse_target
+from voip.sip.neighbours import SERVICES, Neighbour, may_be_host, objection_to_name
+
+FIND_TIME = 2.0
+"""Seconds that a name is looked for: a question, and its repetition after one second (RFC 6762 section 5.2)."""
+BROWSE_TIME = 2.0
+"""Seconds that --browse listens."""
+CHOICE_STEP = 0.1
+"""Seconds between looks at what the user types."""
+FALL_BACK_NAME = "voip"
+FACTS_SHOWN = ("codecs", "twoway", "srtp", "password", "calls")
+"""Of a neighbour, in this order; it may say anything else, too."""
+
+
+# --- to be found ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def announced(options: ReceiverOptions, network: Network, console: Console) -> Iterator[None]:
+    """Announced by --announce while the block runs, else not at all."""
+    if options.announce is None:
+        yield
+        return
+
+    def on_announced(name: str) -> None:
+        services = [SERVICES[transport] for transport in network.sip.sip_ports if transport in SERVICES]
+        text = f"announced as {one_line(name)}: on this network, sender.py {_quoted(name)} finds it"
+        console.event("announced", text, instance=name, services=services)
+
+    announcement = mdns.Announcement(
+        options.announce or machine_name(),
+        network.sip.sip_ports,
+        facts(options),
+        bind=_bind(options),
+        on_announced=on_announced,
+        say=console.say,
+    )
+    with announcement:
+        yield
+
+
+def machine_name() -> str:
+    """What this machine is called, as a name to announce."""
+    name = platform.node().partition(".")[0]
+    return name if objection_to_name(name) is None else FALL_BACK_NAME
+
+
+def facts(options: ReceiverOptions) -> dict[str, str]:
+    """What a caller may want to know before: what is taken, and what is needed. No secret, and nothing of callers."""
+    return {
+        "codecs": ",".join(options.codecs),
+        "twoway": "yes" if options.two_way else "no",
+        "srtp": options.srtp.value,
+        "password": "yes" if options.users or options.call_password is not None else "no",
+        "calls": str(options.max_calls),
+    }
+
+
+# --- to find others -------------------------------------------------------------------------------------------------
+
+
+def find_targets(options: SenderOptions, console: Console, shutdown: Shutdown) -> SenderOptions:
+    """The same options with an address for each name, and with what the user has chosen of --browse. Stopped if that is
+    nothing; NetworkError for a name that is not there."""
+    if not options.browse and not options.names:
+        return options
+    if mdns.missing() is not None:  # then each may be the name of a host
+        console.say(1, f"looked for by the DNS alone: {mdns.MISSING}")
+        found: list[SipUri] = [parse_target(name) for name in options.names]
+    else:
+        with mdns.Browser(bind=_bind(options), networks=own_networks) as browser:
+            if options.browse:
+                found = _browse(options, browser, console, shutdown)
+            else:
+                found = [_find(name, browser, console, shutdown) for name in options.names]
+    console.pump()
+    return replace(options, targets=(*options.targets, *found), names=(), browse=False)
+
+
+def _find(name: str, browser: mdns.Browser, console: Console, shutdown: Shutdown) -> SipUri:
+    def is_there(found: Sequence[Neighbour]) -> bool:
+        return any(matches(each, name) and each.service == SERVICES["udp"] for each in found)
+
+    heard = browser.look(FIND_TIME, pause=shutdown.wait, enough=is_there)
+    if shutdown.requested():
+        raise Stopped("while looking for a name")
+    same = [each for each in heard if matches(each, name)]
+    if same:
+        console.say(0, f"{one_line(same[0].name)} is at {same[0].uri}")
+        return same[0].uri
+    others = ", ".join(dict.fromkeys(one_line(each.name) for each in heard))
+    hint = f"; there are: {others}" if others else ""
+    if not may_be_host(name):
+        raise NetworkError(f"no receiver on this network announces itself as {name}{hint}")
+    console.say(0 if others else 1, f"no receiver announces itself as {name}, looking for a host{hint}")
+    return parse_target(name)
+
+
+def matches(neighbour: Neighbour, name: str) -> bool:
+    """Whether it is what the user means: upper and lower case are the same (RFC 6762 section 16)."""
+    return neighbour.name.casefold() == name.casefold()
+
+
+def _browse(options: SenderOptions, browser: mdns.Browser, console: Console, shutdown: Shutdown) -> list[SipUri]:
+    heard = browser.look(BROWSE_TIME, pause=shutdown.wait)
+    for number, each in enumerate(heard, 1):
+        known = {name: each.facts[name] for name in FACTS_SHOWN if name in each.facts}
+        console.event(
+            "found", None, instance=each.name, uri=str(each.uri), service=each.service, facts=dict(each.facts)
+        )
+        if not options.json:
+            said = "   ".join(f"{name} {one_line(value)}" for name, value in known.items())
+            print(f"{number:3}  {one_line(each.name):20}  {each.uri}   {said}".rstrip(), flush=True)
+    console.pump()
+    if not heard:
+        console.say(0, "no receiver on this network announces itself (receiver.py --announce)")
+    chosen = _choose(len(heard), shutdown) if heard and _at_terminal() and not options.json else None
+    console.pump()
+    if chosen is None:
+        raise Stopped("nothing was chosen")
+    return [heard[chosen - 1].uri]
+
+
+def _at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+
+
+def _choose(most: int, shutdown: Shutdown) -> int | None:
+    """The number that the user types; None for anything else, and where the program is to end."""
+    print(f"call which (1 to {most}, Enter for none)? ", end="", file=sys.stderr, flush=True)
+    while sys.platform != "win32" and not select.select([sys.stdin], [], [], 0.0)[0]:
+        if shutdown.wait(CHOICE_STEP):
+            return None
+    typed = sys.stdin.readline().strip()
+    return int(typed) if typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= most else None
+
+
+def _quoted(name: str) -> str:
+    """As it is written in a shell."""
+    return name if may_be_host(name) else "'" + name.replace("'", "'\\''") + "'"
+
+
+def _bind(options: CommonOptions) -> str | None:
+    if options.bind is None or ipaddress.ip_address(options.bind).is_unspecified:
+        return None
+    return options.bind
