@@ -4,7 +4,7 @@
 network thread    sockets -> UserAgent (SIP), RtpSession (RTP) -> mailbox of the playback thread
 capture thread    with --two-way: microphone -> AudioSender of each call -> socket, paced by the microphone
 playback thread   mailbox -> AudioReceiver (FEC, jitter buffer, decoder) -> Mixer -> speaker, paced by the speaker
-main thread       shows how it goes, waits for Ctrl+C, writes the report
+main thread       shows how it goes, acts on keys, waits for Ctrl+C, writes the report
 
 A call: IncomingCall -> CallManager opens a media port, answers 200, attaches an RtpSession; its packets play until
 BYE, the media time-out or Ctrl+C (which sends BYE); what has arrived is played to its end; then its report.
@@ -27,6 +27,7 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
+    keyboard = cli.find_attendant(options)
     playback = cli.open_playback(options, console, shutdown)
     capture = cli.open_capture(options, console, shutdown, answers=True) if options.two_way else None
     devices = [part for part in (playback.sink, capture and capture.source) if part]
@@ -36,11 +37,12 @@ def main(options: cli.ReceiverOptions) -> int:
     sip_port = None if stream else network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=options.max_calls)
+    streams = cli.make_streams(options, network, console, playback=playback, capture=capture)
     manager = CallManager(
         network,
         agent,
         calls,
-        cli.make_streams(options, network, console, playback=playback, capture=capture),
+        streams,
         console,
         cli.make_call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY),
         cli.WaitForNextCall(shutdown, once=options.once, stream=stream),
@@ -48,6 +50,7 @@ def main(options: cli.ReceiverOptions) -> int:
     if stream:
         network.loop.post(manager.await_stream, stream)
     cli.announce(options, network, sip_port, devices, console)
+    attendant = cli.make_attendant(keyboard, network, manager, streams, console)
 
     workers = [
         Worker("network", shutdown, network.loop.run, shutdown.stopped),
@@ -57,7 +60,7 @@ def main(options: cli.ReceiverOptions) -> int:
         workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
     with together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown, watchdog)
+        cli.watch(options, network, manager, devices, console, shutdown, watchdog, attendant)
     network.close()
     return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)
 

@@ -1,10 +1,12 @@
 """The command line of both scripts.
 
 values      what is written after an option
+answering   who is answered, and how many
 accounts    users, passwords, registrar, proxies
 parser      errors of one line, --help, the environment
 options     the options, as frozen dataclasses
 listing     --list-devices      versions   --version
+keyboard    single keys of the terminal    attendant   what they do
 wiring      from options to objects
 policy      what each script does when a call is over
 service     what a service manager is told
@@ -19,6 +21,8 @@ from voip.cli.wiring import (
     announce,
     announce_call,
     call_targets,
+    find_attendant,
+    make_attendant,
     make_call_settings,
     make_console,
     make_network,
@@ -41,7 +45,9 @@ __all__ = [
     "announce",
     "announce_call",
     "call_targets",
+    "find_attendant",
     "finish",
+    "make_attendant",
     "make_call_settings",
     "make_console",
     "make_network",

@@ -34,12 +34,14 @@ MORE_VARIABLES = frozenset(
         "ALLOW",
         "ALLOW_ONLY",
         "ANSWER",
+        "CONFERENCE",
         "CONNECT_TIMEOUT",
         "DTMF",
         "DURATION",
         "FROM",
         "MAX_CALLS",
         "ONCE",
+        "OUTPUT_PER_CALLER",
         "RETRY",
     )
 )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import voip
 from voip.calls import CallManager
+from voip.cli.attendant import Attendant
 from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.service import ServiceManager
 from voip.cli.wiring import make_console
@@ -21,7 +22,7 @@ from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, Stopped, VoipError
 from voip.net import Network
 from voip.private import private
-from voip.report import CallRecord, Console, final_report
+from voip.report import CallRecord, Console, final_report, total_text
 
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
@@ -42,8 +43,28 @@ def watch(
     console: Console,
     shutdown: Shutdown,
     watchdog: Watchdog,
+    attendant: Attendant | None = None,
 ) -> None:
-    """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye."""
+    """The main thread's part of a run: shows how it goes until somebody asks to stop, then says goodbye.
+
+    `attendant` acts on keys meanwhile."""
+    with contextlib.nullcontext() if attendant is None else attendant.keyboard:
+        _watch(options, network, manager, devices, console, shutdown, watchdog, attendant)
+    _say_goodbye(network, manager, shutdown)
+    shutdown.stop()
+    network.loop.post(lambda: None)
+
+
+def _watch(
+    options: CommonOptions,
+    network: Network,
+    manager: CallManager,
+    devices: Sequence[Device],
+    console: Console,
+    shutdown: Shutdown,
+    watchdog: Watchdog,
+    attendant: Attendant | None,
+) -> None:
     for device in devices:
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
     service, now = ServiceManager(os.environ), network.loop.now()
@@ -57,14 +78,13 @@ def watch(
         if now >= next_statistics:
             next_statistics += options.stats_interval
             network.loop.post(manager.tell_statistics)
+        if attendant is not None:
+            attendant.look()
         console.pump()
         if now >= next_status:
             next_status += STATUS_INTERVAL
-            console.status(manager.records)
+            console.status(manager.records, None if attendant is None else attendant.selected)
     service.tell("STOPPING=1")
-    _say_goodbye(network, manager, shutdown)
-    shutdown.stop()
-    network.loop.post(lambda: None)
 
 
 def _say_goodbye(network: Network, manager: CallManager, shutdown: Shutdown) -> None:
@@ -105,10 +125,14 @@ def finish(
     for device in devices:
         if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
+    if line := total_text(manager.records):
+        console.say(0, line)
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     told = [_device_object(device) for device in devices]
-    status = _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
+    status = _report(
+        program, options, console, shutdown.status, shutdown.error, manager.records, told, limited=manager.limited
+    )
     if watchdog.left_behind:  # the interpreter would wait for it
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):
@@ -169,9 +193,12 @@ def _report(
     error: str | None,
     calls: tuple[CallRecord, ...],
     devices: Sequence[Mapping[str, object]] = (),
+    limited: int | None = None,
 ) -> int:
     """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
-    report = final_report(program, voip.__version__, status, error, calls, devices=devices, system=system_figures())
+    report = final_report(
+        program, voip.__version__, status, error, calls, devices=devices, system=system_figures(), limited=limited
+    )
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:
         status, error = EXIT_DEVICE, problem

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from voip import codecs
-from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
+from voip.calls import Answer, AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
 from voip.calls.records import rtp_stat_headers
+from voip.cli.attendant import HELP, Attendant
+from voip.cli.keyboard import Keyboard, find_keyboard
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.policy import Redial
 from voip.cli.values import RtpTarget
-from voip.devices import Device, Source, open_sink, open_source
+from voip.devices import Device, PerCaller, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
@@ -34,6 +36,8 @@ if TYPE_CHECKING:  # it needs pyOpenSSL
 
 ANY_ADDRESS = "0.0.0.0"
 AnyDevice = TypeVar("AnyDevice", bound=Device)
+FILE_TIME = "%Y%m%d-%H%M%S"
+"""How a recording's name begins, local time."""
 DEVICE_LOOK = 1.0
 """Seconds between looks for a sound device that is not there."""
 
@@ -144,7 +148,16 @@ def open_playback(options: CommonOptions, console: Console, shutdown: Shutdown) 
         quiet=options.hides_library_noise,
     )
     sink = _await_device(options, console, shutdown, opened)
-    return Playback(sink, latency=options.latency, latency_max=options.latency_max, use=options.latency_for)
+    folder = options.output_per_caller if isinstance(options, ReceiverOptions) else None
+    say = partial(console.say, 0)
+    recorder = None if folder is None else PerCaller(folder, now=lambda: time.strftime(FILE_TIME), say=say)
+    return Playback(
+        sink,
+        latency=options.latency,
+        latency_max=options.latency_max,
+        use=options.latency_for,
+        recorder=recorder,
+    )
 
 
 def open_capture(
@@ -212,6 +225,8 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     )
     if isinstance(options, SenderOptions):
         settings = replace(settings, name=options.name, connect_timeout=options.connect_timeout)
+    elif isinstance(options, ReceiverOptions):
+        settings = replace(settings, answer=options.answer)
     return settings
 
 
@@ -258,6 +273,28 @@ def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
         raise VoipError(f"{stream} describes no audio")
     family = "::" if ":" in (description.host(audio) or "") else ANY_ADDRESS
     return PlainSource(str(stream), family, audio.port, description)
+
+
+def find_attendant(options: ReceiverOptions) -> Keyboard | None:
+    """The keyboard of whoever attends to the calls; None where there is nothing to attend to, or no terminal.
+    VoipError where one is needed."""
+    asks = options.answer is Answer.ASK
+    if not asks and options.max_calls == 1:
+        return None
+    keyboard = find_keyboard()
+    if keyboard is None and asks:
+        raise VoipError("--answer ask needs a terminal to ask at: stdin is none")
+    return keyboard
+
+
+def make_attendant(
+    keyboard: Keyboard | None, network: Network, manager: CallManager, streams: AudioStreams, console: Console
+) -> Attendant | None:
+    """What acts on its keys, and a line that names them."""
+    if keyboard is None:
+        return None
+    console.say(0, HELP)
+    return Attendant(keyboard, manager, streams, console, network.loop.post)
 
 
 def make_redial(options: SenderOptions, network: Network, console: Console) -> Redial:
