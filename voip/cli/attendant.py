@@ -43,12 +43,16 @@ class Attendant:
     def look(self) -> None:
         """Do what was asked for since the last look."""
         for key in self.keyboard.pressed():
-            if key in "yYnN":
-                self._reply(answers=key in "yY")
-            elif key.isdecimal() and key.isascii():
-                self._choose(int(key))
-            elif key in "mM+-":
-                self._adjust(key)
+            self.press(key)
+
+    def press(self, key: str) -> None:
+        """What one key does; others than those of `HELP` and the question do nothing."""
+        if key in "yYnN":
+            self._reply(answers=key in "yY")
+        elif key.isdecimal() and key.isascii():
+            self._choose(int(key))
+        elif key in "mM+-":
+            self._adjust(key)
 
     def _reply(self, *, answers: bool) -> None:
         """To the call that has rung for the longest."""
