@@ -7,10 +7,13 @@ reception   the network half of that: FEC and accounts          rendering: decod
 dtmf        telephone events, sent and received
 in_band     what Opus' in-band FEC should expect              levels: peak, energy, silence, clipping
 speaking    ActiveSpeaker: which of several streams is the loudest
+minus       MixMinus: to each party all others                   own_voice: the microphone of a conference's host
 """
 
 from voip.audio.dtmf import Digit, DtmfSender, untaken
+from voip.audio.minus import MixMinus
 from voip.audio.mixer import GAIN_LIMIT, Mixer, Mixture
+from voip.audio.own_voice import OwnVoice
 from voip.audio.receiver import LAST_WORDS, AudioReceiver
 from voip.audio.sender import AudioSender, Fanout
 
@@ -22,7 +25,9 @@ __all__ = [
     "Digit",
     "DtmfSender",
     "Fanout",
+    "MixMinus",
     "Mixer",
     "Mixture",
+    "OwnVoice",
     "untaken",
 ]

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender, untaken
+from voip.conference import Bridge
 from voip.congestion import RateController
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
@@ -28,6 +29,9 @@ Post = Callable[..., None]
 """Runs a function with its arguments on the network thread."""
 Transmit = Callable[[bytes], bool]
 """Sends one datagram to the peer; False while the peer's address is unknown."""
+
+Feed = Capture | Bridge
+"""What peers are sent, by a thread of its own: what is captured, or a conference."""
 
 
 class MediaStream(Protocol):
@@ -109,7 +113,7 @@ class SendStream:
     """What is captured goes to the peer."""
 
     def __init__(
-        self, stream_id: str, capture: Capture, post: Post, console: Console, settings: SendSettings, rng: random.Random
+        self, stream_id: str, capture: Feed, post: Post, console: Console, settings: SendSettings, rng: random.Random
     ) -> None:
         self._stream_id, self._capture, self._post, self._console = stream_id, capture, post, console
         self._settings, self._rng = settings, rng
@@ -187,7 +191,8 @@ class SendStream:
 
 
 class AudioStreams:
-    """The sound of the program: `playback` plays what peers send, `capture` is sent to them. Either may be absent."""
+    """The sound of the program: `playback` plays what peers send, `capture` is sent to them. Either may be absent.
+    In a conference `capture` is the bridge."""
 
     def __init__(
         self,
@@ -195,7 +200,7 @@ class AudioStreams:
         console: Console,
         *,
         playback: Playback | None = None,
-        capture: Capture | None = None,
+        capture: Feed | None = None,
         send: SendSettings | None = None,
         rng: random.Random | None = None,
     ) -> None:

@@ -31,6 +31,7 @@ from voip.cli.wiring import (
     make_user_agent,
     open_capture,
     open_playback,
+    open_receiver_sound,
     read_plain_source,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "make_user_agent",
     "open_capture",
     "open_playback",
+    "open_receiver_sound",
     "read_plain_source",
     "receiver_options",
     "run",
