@@ -198,9 +198,8 @@ class _Input:
         self._rise = ramp(max(1, round(FADE * receiver.format[0])))
         self._to_rise = 0  # samples of it that are left
         self._factor = self._wanted = 1.0
-        self.last: Floats = np.zeros(receiver.format[1], np.float32)
-        """The last sample that was read."""
-        self._before = self.last  # that of the block before
+        self._newest: Pcm | Floats = np.zeros((1, receiver.format[1]), np.float32)
+        self._before: Pcm | Floats = self._newest  # the block before that
 
     def adjust(self, gain_db: float, muted: bool) -> None:
         """From the next block on, which leads over to it."""
@@ -223,14 +222,20 @@ class _Input:
             shaped = shaped * factors
         elif self._factor != 1.0:
             shaped = shaped * np.float32(self._factor)
-        self._before, self.last = self.last, shaped[-1].astype(np.float32)
+        self._before, self._newest = self._newest, shaped
         return shaped
 
     def end(self, block: Pcm | Floats) -> tuple[int, Floats]:
         """Where in its last block the sound of the stream is over, and the sample before that."""
         sounding = np.flatnonzero(block.any(axis=1))
         start = int(sounding[-1]) + 1 if len(sounding) else 0
-        return start, block[start - 1].astype(np.float32) if start else self._before
+        last = block[start - 1] if start else self._before[-1]
+        return start, np.asarray(last, np.float32)
+
+    @property
+    def last(self) -> Floats:
+        """The last sample that was read."""
+        return np.asarray(self._newest[-1], np.float32)
 
     def fall(self, last: Floats) -> Floats:
         """How a sound that has broken off at this sample comes to silence."""
