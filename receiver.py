@@ -4,7 +4,9 @@
 network thread    sockets -> UserAgent (SIP), RtpSession (RTP) -> mailbox of the playback thread
 capture thread    with --two-way: microphone -> AudioSender of each call -> socket, paced by the microphone
 playback thread   mailbox -> AudioReceiver (FEC, jitter buffer, decoder) -> Mixer -> speaker, paced by the speaker
-main thread       shows how it goes, waits for Ctrl+C, writes the report
+bridge thread     in place of capture, with --conference: mix-minus -> AudioSender of each call -> socket, fed by the
+                  playback thread; with --two-way the microphone has a thread that feeds the mix
+main thread       shows how it goes, acts on keys, waits for Ctrl+C, writes the report
 
 A call: IncomingCall -> CallManager opens a media port, answers 200, attaches an RtpSession; its packets play until
 BYE, the media time-out or Ctrl+C (which sends BYE); what has arrived is played to its end; then its report.
@@ -27,41 +29,42 @@ def main(options: cli.ReceiverOptions) -> int:
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
-    playback = cli.open_playback(options, console, shutdown)
-    capture = cli.open_capture(options, console, shutdown, answers=True) if options.two_way else None
-    devices = [part for part in (playback.sink, capture and capture.source) if part]
+    keyboard = cli.find_keys(options, console)
+    sound = cli.open_receiver_sound(options, console, shutdown)
 
     network = cli.make_network(options, console)
     stream = cli.read_plain_source(options.stream) if options.stream else None
     sip_port = None if stream else network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=options.max_calls)
+    streams = cli.make_streams(options, network, console, playback=sound.playback, capture=sound.sent)
     manager = CallManager(
         network,
         agent,
         calls,
-        cli.make_streams(options, network, console, playback=playback, capture=capture),
+        streams,
         console,
-        cli.make_call_settings(options, Direction.SENDRECV if capture else Direction.RECVONLY),
+        cli.make_call_settings(options, Direction.SENDRECV if sound.sent else Direction.RECVONLY),
         cli.WaitForNextCall(shutdown, once=options.once, stream=stream),
     )
     if stream:
         network.loop.post(manager.await_stream, stream)
-    cli.announce(options, network, sip_port, devices, console)
+    cli.announce(options, network, sip_port, sound.devices, console)
 
     workers = [
         Worker("network", shutdown, network.loop.run, shutdown.stopped),
-        Worker("playback", shutdown, playback.run, shutdown.stopped),
+        Worker("playback", shutdown, sound.playback.run, shutdown.stopped),
     ]
-    if capture:
-        workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped))
+    for name, run in sound.threads:  # capture, or bridge and microphone
+        workers.append(Worker(name, shutdown, run, shutdown.requested, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    keys, neighbours = cli.CallKeys(network, manager, console), cli.announced(options, network, console)
-    page = cli.page("receiver", options.web, network, manager, console, dials=False)
-    with keys, page, neighbours, together(workers):
-        cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
+    others = cli.beside("receiver", options, keyboard, network, manager, streams, console)
+    with others as keys, together(workers):
+        cli.watch(options, network, manager, sound.devices, console, shutdown, watchdog, keys)
     network.close()
-    return cli.finish("receiver", options, manager, devices, console, shutdown, watchdog)
+    for fault in sound.faults:
+        console.say(0, fault)
+    return cli.finish("receiver", options, manager, sound.devices, console, shutdown, watchdog)
 
 
 def command() -> int:

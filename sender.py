@@ -32,8 +32,7 @@ def main(options: cli.SenderOptions) -> int:
     options = cli.find_targets(options, console, shutdown)
     if not options.calls:
         return cli.send_message(options, console, shutdown)
-    stays = options.web is not None
-    capture = cli.open_capture(options, console, shutdown, duration=options.duration, answers=stays)
+    capture = cli.open_sender_capture(options, console, shutdown)
     playback = cli.open_playback(options, console, shutdown) if options.two_way else None
     devices = [part for part in (capture.source, playback and playback.sink) if part]
 
@@ -42,18 +41,18 @@ def main(options: cli.SenderOptions) -> int:
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
     policy = cli.make_sender_policy(options, network, shutdown, console)
+    streams = cli.make_streams(options, network, console, playback=playback, capture=capture)
     manager = CallManager(
         network,
         agent,
         calls,
-        cli.make_streams(options, network, console, playback=playback, capture=capture),
+        streams,
         console,
         cli.make_call_settings(options, Direction.SENDRECV, capture.source),
         policy,
     )
     cli.announce_call(options, playback, console)
     cli.call_targets(options, network, manager)
-    page = cli.page("sender", options.web, network, manager, console, dials=True)
 
     hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [
@@ -63,7 +62,8 @@ def main(options: cli.SenderOptions) -> int:
     if playback:
         workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
-    with cli.CallKeys(network, manager, console) as keys, page, together(workers):
+    others = cli.beside("sender", options, cli.find_keys(options, console), network, manager, streams, console)
+    with others as keys, together(workers):
         cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
     return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from voip.audio import AudioReceiver, Digit, Fanout, Mixer
+from voip.audio import AudioReceiver, Digit, Fanout, Mixer, Mixture
 from voip.conversation import Use
-from voip.devices import Sink, Source
+from voip.devices import PerCaller, Sink, Source
 from voip.errors import (
     EXIT_BUG,
     EXIT_DEVICE,
@@ -265,12 +265,32 @@ def fill_standard_streams() -> None:
 class Playback:
     """The playback thread's state: the sink and the mixer of what is heard. Others reach it through `mailbox`."""
 
-    def __init__(self, sink: Sink, *, latency: float | None, latency_max: float, use: Use = Use.CONVERSATION) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        latency: float | None,
+        latency_max: float,
+        use: Use = Use.CONVERSATION,
+        recorder: PerCaller | None = None,
+        forward: Callable[[Mixture], object] = lambda mixture: None,
+    ) -> None:
+        """`recorder` records each stream by itself; `forward` is given each block before it is heard."""
         self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
         self._latency, self.latency_max, self._use = latency, latency_max, use
+        self._recorder, self._forward = recorder, forward
 
-    def begin(self, key: str, media: NegotiatedMedia, on_digit: Callable[[Digit], object] = lambda digit: None) -> None:
-        """A stream joins; a file that has no format yet takes the stream's own. `on_digit` is told its keys."""
+    def begin(
+        self,
+        key: str,
+        media: NegotiatedMedia,
+        on_digit: Callable[[Digit], object] = lambda digit: None,
+        peer: str = "",
+    ) -> None:
+        """A stream joins; a file that has no format yet takes the stream's own. `on_digit` is told its keys; `peer` is
+        who sends it."""
+        if self._recorder is not None:
+            self._recorder.name(key, peer)
         self.sink.configure(media.audio.codec.sample_rate, media.audio.codec.channels)
         receiver = AudioReceiver(
             media,
@@ -292,18 +312,32 @@ class Playback:
             while not stopped():
                 self.mailbox.run()
                 if self.mixer.idle:
-                    self.sink.idle()
-                    continue
-                waiting, pcm = self.mixer.waiting, self.mixer.read(self.sink.block, time.monotonic())
-                if waiting:
-                    self.sink.idle()
+                    self._rest()
                 else:
-                    self.sink.write(pcm)
-                if not self.sink.available:
-                    self.mixer.note_unheard(self.sink.block / self.sink.sample_rate)
+                    self._play()
             self.mailbox.run()
         finally:
+            if self._recorder is not None:
+                self._recorder.close()
             self.sink.close()
+
+    def _rest(self) -> None:
+        """Let the time of a block pass without a stream."""
+        if self._recorder is not None:
+            self._recorder.rest()
+        self.sink.idle()
+
+    def _play(self) -> None:
+        waiting, mixture = self.mixer.waiting, self.mixer.take(self.sink.block, time.monotonic())
+        self._forward(mixture)
+        if self._recorder is not None:
+            self._recorder.hear(mixture.streams, self.mixer.has_begun, self.sink.sample_rate)
+        if waiting:
+            self.sink.idle()
+        else:
+            self.sink.write(self.mixer.limit(mixture))
+        if not self.sink.available:
+            self.mixer.note_unheard(self.sink.block / self.sink.sample_rate)
 
 
 class Capture:

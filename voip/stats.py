@@ -188,12 +188,26 @@ class PlayoutStats:
 
 
 @dataclass(frozen=True)
+class InMix:
+    """How one stream is heard among others: `gain_db` is what the user has set (0: as it comes), `muted` that it is
+    left out. `level_dbfs` is its RMS of the last moments before either (a full-scale square wave is 0; None: silence),
+    and `speaking` whether it is the loudest of those that speak.
+    """
+
+    gain_db: float = 0.0
+    muted: bool = False
+    level_dbfs: float | None = None
+    speaking: bool = False
+
+
+@dataclass(frozen=True)
 class ReceiverStats:
     """What one stream has received, and what was heard of it (`playout`).
 
     expected == received + lost and lost == recovered + lost_after_fec hold in every snapshot; repair packets are
     in none of the four. `first_audio_at` is the monotonic moment of the first sound. `clock_ppm` is how much faster
-    than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played.
+    than ours the sender's clock runs, in millionths. `levels` are those of the sound that was played; `in_mix` is how
+    it is heard among others.
 
     `missing_packets` were not heard, each by its sequence number: lost and not rebuilt in time, too late, or left out;
     they came in `missing_runs` runs in a row (their mean length is the quotient), and `bursts` has where they were
@@ -219,6 +233,7 @@ class ReceiverStats:
     first_audio_at: float | None = None
     clock_ppm: float | None = None
     levels: Levels = Levels()
+    in_mix: InMix = InMix()
 
     @property
     def lost(self) -> int:

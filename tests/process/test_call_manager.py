@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.processes import free_ports
 from voip import cli
-from voip.calls import CallManager, CallTable, Outcome
+from voip.calls import Answer, CallManager, CallTable, Outcome
 from voip.engine import Shutdown, Worker, together
 from voip.media import Direction
 from voip.net import Network
@@ -70,7 +70,7 @@ def _flows(record: CallRecord) -> bool:
 
 
 @contextlib.contextmanager
-def phone(*more: str, auto_answer: bool = True) -> Iterator[Phone]:
+def phone(*more: str, answer: Answer = Answer.AUTO) -> Iterator[Phone]:
     """A phone that sends a tone and plays to nowhere."""
     arguments = ["-i", "tone", "-o", "null", "--two-way", "--bind", LOOPBACK, "-c", "pcmu", "-q", *more]
     options = cli.sender_options(arguments)
@@ -80,9 +80,7 @@ def phone(*more: str, auto_answer: bool = True) -> Iterator[Phone]:
     network = cli.make_network(options, console)
     port, calls = network.sip.listen(0), CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=4)
-    settings = replace(
-        cli.make_call_settings(options, Direction.SENDRECV, capture.source), auto_answer=auto_answer, name="test"
-    )
+    settings = replace(cli.make_call_settings(options, Direction.SENDRECV, capture.source), answer=answer, name="test")
     audio = cli.make_streams(options, network, console, playback=playback, capture=capture)
     manager = CallManager(network, agent, calls, audio, console, settings, policy)
     workers = [
@@ -137,7 +135,7 @@ def test_calls_are_started_and_stopped_one_after_the_other_and_each_has_sound() 
 
 
 def test_a_call_rings_until_it_is_answered_where_that_is_not_automatic() -> None:
-    with phone() as one, phone(auto_answer=False) as other:
+    with phone() as one, phone(answer=Answer.ASK) as other:
         one.dial(other)
         wait(lambda: other.manager.records)
         (ringing,) = other.manager.records
@@ -151,7 +149,7 @@ def test_a_call_rings_until_it_is_answered_where_that_is_not_automatic() -> None
 
 
 def test_a_call_that_rings_can_be_refused() -> None:
-    with phone() as one, phone(auto_answer=False) as other:
+    with phone() as one, phone(answer=Answer.ASK) as other:
         one.dial(other)
         wait(lambda: other.manager.records)
         other.hang_up(other.manager.records[0])

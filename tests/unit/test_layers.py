@@ -19,6 +19,7 @@ LAYERS = [
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},
+    {"conference"},
     {"calls"},
     {"environment", "web"},
     {"cli"},
@@ -26,7 +27,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]
-MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter", "quality", "conversation"}
+MEDIA = {"audio", "session", "report", "engine", "rtcp", "fec", "jitter", "quality", "conversation", "conference"}
 SIGNALLING = {"voip.sdp", "voip.sip", "voip.net"}
 WORLD = {
     "asyncio",

@@ -12,7 +12,7 @@ from voip.media import Direction
 from voip.report import CallRecord
 from voip.report.live import LiveCalls, Recent
 from voip.report.status import Part, chosen, clock_time, fit, log_line, meter, plain, short_name, status_line
-from voip.stats import Levels, PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
+from voip.stats import InMix, Levels, PathReport, PlayoutStats, ReceiverStats, SenderStats, SessionStats
 
 RATE = 50
 """Packets per second."""
@@ -191,3 +191,22 @@ def test_what_a_call_is_called(peer: str, name: str) -> None:
 
 def test_clock_time() -> None:
     assert clock_time(3661.9) == "01:01:01"
+
+
+def _named(name: str, *, speaking: bool = False, muted: bool = False, gain_db: float = 0.0) -> Recent:
+    calls = [replace(record(second), call_id=name, peer=f"sip:{name}@192.0.2.2") for second in (10, 11)]
+    mix = InMix(gain_db=gain_db, muted=muted, speaking=speaking)
+    return looks(LiveCalls(), *(replace(each, rx=replace(each.rx, in_mix=mix)) for each in calls if each.rx))
+
+
+def test_of_several_calls_the_one_that_was_chosen_is_shown_and_who_speaks_is_told() -> None:
+    calls = [_named("alice", speaking=True), _named("bob", muted=True), _named("carol", gain_db=-6.0)]
+    shown = [plain(status_line(calls, 160, 0, selected)) for selected in ("bob", "carol", None)]
+    assert "2/3 bob" in shown[0]
+    assert "muted" in shown[0]
+    assert "3/3 carol" in shown[1]
+    assert "-6 dB" in shown[1]
+    assert "1/3 alice" in shown[2]
+    assert all("speaking alice" in each for each in shown)
+    assert "muted" not in shown[2]
+    assert "1/3 alice" in plain(status_line(calls, 160, 0, "who has left"))

@@ -71,6 +71,11 @@ class AudioReceiver:
         self._agree(media, self._floor.first)
         self._reception = Reception(media, self._playout, self._dtmf.receive)
 
+    @property
+    def format(self) -> tuple[int, int]:
+        """Sample rate and channels of what is read."""
+        return self._format
+
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """Take in an accepted packet, media or repair, that arrived at `arrival`: until LAST_WORDS after `finish`."""
         if not self.drained and (self._finished_at is None or arrival <= self._finished_at + LAST_WORDS):

@@ -5,6 +5,7 @@ by BYE, rejection or media time-out. What other threads may know of it is in `Ca
 values that is replaced whole. When the program ends is not decided here: see `CallPolicy`.
 
 manager         CallManager: dials, answers, hangs up
+answering       Answering: calls that ring, until a person has said what is to become of them
 call            Call: one call from its first message to the end of its sound
 table           CallTable: the live calls
 negotiation     Negotiation: offers and answers of one call, as bytes
@@ -26,7 +27,8 @@ account         Account: what calls come in for, registered
 outcome         Outcome: what the end of a call means to whoever started the program
 """
 
-from voip.calls.call import Call, CallSettings
+from voip.calls.answering import Answering
+from voip.calls.call import Answer, Call, CallSettings
 from voip.calls.line import MediaLine
 from voip.calls.manager import CallManager, CallPolicy
 from voip.calls.outcome import Outcome
@@ -36,6 +38,8 @@ from voip.calls.streams import AudioStreams, MediaStream, ReceiveStream, SendSet
 from voip.calls.table import CallTable
 
 __all__ = [
+    "Answer",
+    "Answering",
     "AudioStreams",
     "Call",
     "CallManager",

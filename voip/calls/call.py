@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,14 +25,22 @@ if TYPE_CHECKING:  # it needs pyOpenSSL
     from voip.calls.dtls import CallDtls, DtlsIdentity
 
 
+class Answer(enum.Enum):
+    """What is done about a call that comes in: it is answered at once, a person is asked, or it is declined."""
+
+    AUTO = "auto"
+    ASK = "ask"
+    DENY = "deny"
+
+
 @dataclass(frozen=True)
 class CallSettings:
     """What the options say of every call; times in seconds.
 
-    name: how we are shown to who is called. message: a text that each call of ours begins with. auto_answer: calls that
-    come in are answered at once; else they ring until `CallManager.answer`. plain_fec: FEC is sent, and expected, also
-    without signalling. on_description is given the session description of each stream without signalling: another tool
-    may need it. dtls: what we prove ourselves by in handshakes of DTLS, None: there are none.
+    name: how we are shown to who is called. message: a text that each call of ours begins with. answer: what is done
+    about calls that come in. plain_fec: FEC is sent, and expected, also without signalling. on_description is given the
+    session description of each stream without signalling: another tool may need it. dtls: what we prove ourselves by in
+    handshakes of DTLS, None: there are none.
     """
 
     capabilities: Capabilities
@@ -39,7 +48,7 @@ class CallSettings:
     connect_timeout: float = 10.0
     name: str = ""
     message: str = ""
-    auto_answer: bool = True
+    answer: Answer = Answer.AUTO
     plain_fec: bool = False
     on_description: Callable[[SessionDescription], None] = lambda description: None
     dtls: DtlsIdentity | None = None
@@ -120,6 +129,11 @@ class Call:
 
     # --- how it goes ----------------------------------------------------------------------------------------------
 
+    @property
+    def rings(self) -> bool:
+        """It has come in, and waits for an answer."""
+        return self._unanswered is not None and self.ending is None
+
     def take_offer(self) -> bytes | None:
         """The offer to answer, once; None if that is done, or the call is our own."""
         offer, self._unanswered = self._unanswered, None
@@ -138,7 +152,7 @@ class Call:
     def start(self, now: float) -> None:
         """Let its lines flow."""
         self.established = now
-        self.record = replace(self.record, media=self.lines[0].media, setup=now - self._began)
+        self.record = replace(self.record, media=self.lines[0].media, setup=now - self._began, since=now)
         for line in self.lines:
             line.start(now)
 

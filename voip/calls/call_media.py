@@ -237,7 +237,7 @@ class CallMedia:
         )
 
     def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
-        receive, send = self._audio.open(call.call_id, len(call.lines))
+        receive, send = self._audio.open(call.call_id, len(call.lines), call.record.peer)
         session = RtpSession(
             media,
             cname=call.negotiation.endpoint.cname,

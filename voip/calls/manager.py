@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
+from voip.calls.answering import Answering
 from voip.calls.call import Call, CallSettings
 from voip.calls.call_media import CallMedia
 from voip.calls.delivery import judge
@@ -92,6 +93,7 @@ class CallManager:
         rng = random.SystemRandom()
         self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
         self._records, self._names = Records(), MediaNames(network, console)
+        self.answering = Answering(settings.answer, network, agent, table, self._names, console, self._accept)
         unprotected = UnprotectedCalls(network, agent, table, console, self._close)
         self._media = CallMedia(network, audio, console, settings.capabilities, rng, settings.dtls, unprotected.end)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
@@ -124,6 +126,11 @@ class CallManager:
     def dropped(self) -> int:
         """Messages and calls that were dropped because of bugs."""
         return self._network.failures.count
+
+    @property
+    def limited(self) -> int | None:
+        """Samples of what was played that were made softer; None where nothing is."""
+        return self._audio.limited
 
     @property
     def linger_until(self) -> float:
@@ -172,10 +179,7 @@ class CallManager:
 
     def answer(self, call_id: str) -> None:
         """Answer a call that rings; does nothing in any other state."""
-        call = self._table.get(call_id)
-        if call is not None and (offer := call.take_offer()) is not None:
-            accept = partial(self._names.resolve, call, offer, partial(self._accept, call))
-            find_public_address(self._network, call, accept)
+        self.answering.answer(call_id)
 
     def hang_up(self, call_id: str) -> None:
         """End a call in whatever state it is; does nothing if it is over."""
@@ -257,6 +261,7 @@ class CallManager:
         call_id, peer = event.call_id, str(event.caller.uri)[:LONGEST_PEER]
         self._console.event("incoming", None, call_id=call_id, peer=peer)
         try:
+            self.answering.check()
             if not self._audio.available:
                 raise NegotiationError("the speaker is no longer available", status=480)
             transport = self._media.open_port(event.source.host)
@@ -266,10 +271,7 @@ class CallManager:
         record = CallRecord(call_id=call_id, peer=peer, incoming=True)
         call = self._media.incoming_call(record, event, transport)
         self._table.add(call)
-        if self._settings.auto_answer:
-            self.answer(call_id)
-        else:
-            self._agent.ring(call_id, self._network.loop.now())
+        self.answering.receive(call)
 
     def _accept(self, call: Call, offer: bytes) -> None:
         """200 with our answer, or our offer: then the peer's answer is in its ACK (RFC 3261 section 13.2.1)."""
@@ -324,8 +326,6 @@ class CallManager:
         if call is not None:
             self._end(call, event)
 
-    # --- inside ---------------------------------------------------------------------------------------------------
-
     def _handlers(self) -> dict[type, Callable[[Any], None]]:
         return {
             OfferWanted: self._on_offer_wanted,
@@ -365,6 +365,7 @@ class CallManager:
             self._watch.check(call, now)
             call.send_when_ready()
             self._address_change.check(call, now)
+        self.answering.look()
         self._account.check(now)
         self._warnings.look(now)
         self._records.publish(self._table, now)

@@ -10,9 +10,11 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender, untaken
+from voip.conference import Bridge
 from voip.congestion import RateController
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
@@ -28,6 +30,9 @@ Post = Callable[..., None]
 Transmit = Callable[[bytes], bool]
 """Sends one datagram to the peer; False while the peer's address is unknown."""
 
+Feed = Capture | Bridge
+"""What peers are sent, by a thread of its own: what is captured, or a conference."""
+
 
 class MediaStream(Protocol):
     """One direction of a media line that flows."""
@@ -42,13 +47,15 @@ class MediaStream(Protocol):
 class ReceiveStream:
     """What comes from the peer is played."""
 
-    def __init__(self, call_id: str, stream_id: str, playback: Playback, post: Post, console: Console) -> None:
-        self._call_id, self._stream_id, self._playback = call_id, stream_id, playback
+    def __init__(
+        self, call_id: str, stream_id: str, playback: Playback, post: Post, console: Console, peer: str = ""
+    ) -> None:
+        self._call_id, self._stream_id, self._playback, self._peer = call_id, stream_id, playback, peer
         self._post, self._console = post, console
 
     def start(self, media: NegotiatedMedia) -> None:
         """Join what is played."""
-        self._playback.mailbox.post(self._playback.begin, self._stream_id, media, self._on_digit)
+        self._playback.mailbox.post(self._playback.begin, self._stream_id, media, self._on_digit, self._peer)
 
     def packet_sink(self, packet: RtpPacket, arrival: float) -> None:
         """Take an accepted packet."""
@@ -77,7 +84,10 @@ class ReceiveStream:
 
     def statistics(self) -> ReceiverStats | None:
         """What is known so far. Any thread may ask."""
-        return self._playback.mixer.stats.get(self._stream_id)
+        mixer = self._playback.mixer
+        stats = mixer.stats.get(self._stream_id)
+        in_mix = mixer.in_mix.get(self._stream_id)
+        return stats if stats is None or in_mix is None else replace(stats, in_mix=in_mix)
 
     def _on_digit(self, digit: Digit) -> None:  # playback thread
         lasted = round(digit.seconds * 1e3)
@@ -103,7 +113,7 @@ class SendStream:
     """What is captured goes to the peer."""
 
     def __init__(
-        self, stream_id: str, capture: Capture, post: Post, console: Console, settings: SendSettings, rng: random.Random
+        self, stream_id: str, capture: Feed, post: Post, console: Console, settings: SendSettings, rng: random.Random
     ) -> None:
         self._stream_id, self._capture, self._post, self._console = stream_id, capture, post, console
         self._settings, self._rng = settings, rng
@@ -181,7 +191,8 @@ class SendStream:
 
 
 class AudioStreams:
-    """The sound of the program: `playback` plays what peers send, `capture` is sent to them. Either may be absent."""
+    """The sound of the program: `playback` plays what peers send, `capture` is sent to them. Either may be absent.
+    In a conference `capture` is the bridge."""
 
     def __init__(
         self,
@@ -189,7 +200,7 @@ class AudioStreams:
         console: Console,
         *,
         playback: Playback | None = None,
-        capture: Capture | None = None,
+        capture: Feed | None = None,
         send: SendSettings | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -229,12 +240,28 @@ class AudioStreams:
         capture = 0 if self._capture is None else self._capture.source.xruns
         return capture + (0 if self._playback is None else self._playback.sink.xruns)
 
-    def open(self, call_id: str, number: int) -> tuple[ReceiveStream | None, SendStream | None]:
-        """The streams of the media line of this number in a call; they flow when they are started."""
-        stream_id = f"{call_id}/{number}"
+    def adjust(self, call_id: str, *, gain_db: float, muted: bool) -> None:
+        """How loud a call is heard, and whether it is left out of what is heard. Any thread may ask for it."""
+        if self._playback is not None:
+            mixer = self._playback.mixer
+            self._playback.mailbox.post(partial(mixer.adjust, _stream_id(call_id, 0), gain_db=gain_db, muted=muted))
+
+    @property
+    def limited(self) -> int | None:
+        """Samples of what was heard that were made softer, since there was too much at once; None: nothing is played.
+        Any thread may ask."""
+        return None if self._playback is None else self._playback.mixer.limited
+
+    def open(self, call_id: str, number: int, peer: str = "") -> tuple[ReceiveStream | None, SendStream | None]:
+        """The streams of the media line of this number in a call with `peer`; they flow when they are started."""
+        stream_id = _stream_id(call_id, number)
         receive = send = None
         if self._playback is not None:
-            receive = ReceiveStream(call_id, stream_id, self._playback, self._post, self._console)
+            receive = ReceiveStream(call_id, stream_id, self._playback, self._post, self._console, peer)
         if self._capture is not None:
             send = SendStream(stream_id, self._capture, self._post, self._console, self._send, self._rng)
         return receive, send
+
+
+def _stream_id(call_id: str, number: int) -> str:
+    return f"{call_id}/{number}"

@@ -1,11 +1,13 @@
 """The command line of both scripts.
 
 values      what is written after an option
+answering   who is answered, and how many
 accounts    users, passwords, registrar, proxies
 parser      errors of one line, --help, the environment
 calling     making calls, texts, who can be called
 options     the options, as frozen dataclasses
 listing     --list-devices      versions   --version
+keyboard    single keys of the terminal    attendant   what they do
 wiring      from options to objects
 neighbours  finding and being found on the local network
 texting     a text without a call
@@ -13,21 +15,22 @@ keys        the keys of the terminal
 policy      what each script does when a call is over
 service     what a service manager is told
 web         --web, and the buttons of its page
+beside      keys, page and announcement together
 running     what both scripts do around their threads
 """
 
-from voip.cli.keys import CallKeys
-from voip.cli.neighbours import announced, find_targets
+from voip.cli.beside import beside
+from voip.cli.neighbours import find_targets
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
 from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.cli.running import finish, run, watch
 from voip.cli.texting import send_message
 from voip.cli.values import RtpTarget, seconds
-from voip.cli.web import page
 from voip.cli.wiring import (
     announce,
     announce_call,
     call_targets,
+    find_keys,
     make_call_settings,
     make_console,
     make_network,
@@ -36,11 +39,12 @@ from voip.cli.wiring import (
     make_user_agent,
     open_capture,
     open_playback,
+    open_receiver_sound,
+    open_sender_capture,
     read_plain_source,
 )
 
 __all__ = [
-    "CallKeys",
     "CommonOptions",
     "ExitAfterLastCall",
     "ReceiverOptions",
@@ -50,8 +54,9 @@ __all__ = [
     "WaitForNextCall",
     "announce",
     "announce_call",
-    "announced",
+    "beside",
     "call_targets",
+    "find_keys",
     "find_targets",
     "finish",
     "make_call_settings",
@@ -62,7 +67,8 @@ __all__ = [
     "make_user_agent",
     "open_capture",
     "open_playback",
-    "page",
+    "open_receiver_sound",
+    "open_sender_capture",
     "read_plain_source",
     "receiver_options",
     "run",

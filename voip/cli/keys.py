@@ -1,32 +1,19 @@
-"""The keys of the terminal while a program runs: single letters that do something, and a line to type.
-
-The terminal is read unbuffered and without an echo (termios, hence not on Windows), and put back as it was at the end.
-Ctrl+C, Ctrl+Z and the like mean what they always mean. A program in the background reads nothing: it would be
-stopped.
-"""
+"""What the keys of the terminal do while a program runs: single letters that do something, and a line to type."""
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import os
 import re
-import select
-import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import NamedTuple
 
 from voip.calls import CallManager
+from voip.cli.attendant import HELP, Attendant
+from voip.cli.keyboard import Keyboard
 from voip.net import Network
 from voip.report import Console
 from voip.sip.text_sending import LONGEST_SENT
 
-if sys.platform != "win32":
-    import termios
-
-MOST_BYTES = 4096
-"""Read at a time: a line that is pasted, and more."""
 ERASE, ERASE_ALL, ENTER, ESCAPE = "\x7f\b", "\x15", "\r\n", "\x1b"
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)")
 """What the keys with arrows and functions send (ECMA-48 section 5.4)."""
@@ -37,41 +24,6 @@ class Key(NamedTuple):
 
     does: str
     act: Callable[[], object]
-
-
-class Terminal:
-    """The terminal that the program was started at."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._decode = codecs.getincrementaldecoder("utf-8")("ignore").decode
-        self._before = termios.tcgetattr(fd)
-        self.read()
-
-    def read(self) -> str:
-        """What was typed since; "" in the background. Never waits."""
-        try:
-            if os.tcgetpgrp(self._fd) != os.getpgrp():
-                return ""
-            self._take_over()
-            ready, _, _ = select.select([self._fd], [], [], 0.0)
-            return self._decode(os.read(self._fd, MOST_BYTES)) if ready else ""
-        except (OSError, termios.error):  # it is gone
-            return ""
-
-    def _take_over(self) -> None:
-        """Also anew: a shell puts its own settings back whenever the program was stopped."""
-        now = termios.tcgetattr(self._fd)
-        if now[3] & (termios.ICANON | termios.ECHO):
-            self._before = termios.tcgetattr(self._fd)
-            now[3] &= ~(termios.ICANON | termios.ECHO)
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, now)
-
-    def restore(self) -> None:
-        """Leave it as it was."""
-        with contextlib.suppress(OSError, termios.error):
-            if os.tcgetpgrp(self._fd) == os.getpgrp():
-                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
 
 class Line:
@@ -93,8 +45,15 @@ class Line:
 class Keys:
     """What the user's keys do. Main thread only; `poll` is called several times a second."""
 
-    def __init__(self, keys: Mapping[str, Key], console: Console, read: Callable[[], str]) -> None:
-        self._keys, self._console, self._read = keys, console, read
+    def __init__(
+        self,
+        keys: Mapping[str, Key],
+        console: Console,
+        read: Callable[[], str],
+        other: Callable[[str], object],
+    ) -> None:
+        """`read` gives what was typed since it was asked last, `other` takes a key that is none of `keys`."""
+        self._keys, self._console, self._read, self._other = keys, console, read, other
         self._line: Line | None = None
         self._label = ""
         self._on_line: Callable[[str], object] = _ignore
@@ -117,6 +76,8 @@ class Keys:
                 key.act()
             elif character == "?":
                 self.help()
+            else:
+                self._other(character)
         if typed:
             self._console.prompt(None if self._line is None else f"{self._label}{self._line.text}")
 
@@ -132,24 +93,43 @@ class Keys:
 class CallKeys:
     """The keys of both scripts, while the `with` block lasts: none where there is no terminal."""
 
-    def __init__(self, network: Network, manager: CallManager, console: Console) -> None:
-        self._network, self._manager = network, manager
-        self._terminal = _open_terminal() if console.takes_keys else None
+    def __init__(
+        self,
+        network: Network,
+        manager: CallManager,
+        console: Console,
+        keyboard: Keyboard | None,
+        attendant: Attendant | None = None,
+    ) -> None:
+        """`attendant` takes the other keys."""
+        self._network, self._manager, self._console = network, manager, console
+        self._keyboard, self._attendant = keyboard, attendant
         keys = {"t": Key("write a text", self._write), "h": Key("hold or resume", self._hold)}
-        self._keys = Keys(keys, console, _nothing if self._terminal is None else self._terminal.read)
+        read = _nothing if keyboard is None else keyboard.pressed
+        self._keys = Keys(keys, console, read, _ignore if attendant is None else attendant.press)
+
+    @property
+    def selected(self) -> str | None:
+        """Call-ID of the caller that was chosen, if any was."""
+        return None if self._attendant is None else self._attendant.selected
 
     def poll(self) -> None:
         """Do what was typed."""
         self._keys.poll()
 
     def __enter__(self) -> CallKeys:
-        if self._terminal is not None:
+        if self._keyboard is not None:
+            self._keyboard.__enter__()
             self._keys.help()
+            if self._attendant is not None:
+                self._console.say(0, HELP)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._terminal is not None:
-            self._terminal.restore()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._keyboard is not None:
+            self._keyboard.__exit__(kind, error, trace)
 
     def _write(self) -> None:
         self._keys.ask("text: ", self._say, most=LONGEST_SENT)
@@ -159,15 +139,6 @@ class CallKeys:
 
     def _hold(self) -> None:
         self._network.loop.post(self._manager.hold.toggle)
-
-
-def _open_terminal() -> Terminal | None:
-    """None where standard input is none, or not ours to read."""
-    try:
-        fd = sys.stdin.fileno()
-        return Terminal(fd) if sys.platform != "win32" and os.isatty(fd) else None
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _nothing() -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voip import codecs
-from voip.calls import RetryRule
+from voip.calls import Answer, RetryRule
 from voip.cli.accounts import account_values, add_account
+from voip.cli.answering import add_answering, add_per_caller, answering_values
 from voip.cli.calling import (
     PLAUSIBLE_WAIT,
     add_announce,
@@ -38,7 +39,6 @@ from voip.cli.values import (
     file_to_write,
     host_port,
     ip_address,
-    ip_network,
     latency,
     pcm_format,
     ports,
@@ -61,25 +61,13 @@ from voip.sip import Credentials, SipUri
 
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
-RECEIVER_MEDIA_PORTS = (5000, 5019)
+RECEIVER_MEDIA_PORTS = "5000-5019, more for more calls"
 STDOUT = "-"
 """--output of raw samples."""
 THIS_MACHINE = "127.0.0.1"
 """What the sender calls unless it is told what."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
-LOCAL_NETWORKS = (
-    "127.0.0.0/8",  # RFC 1122
-    "10.0.0.0/8",  # RFC 1918
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",  # RFC 3927
-    "100.64.0.0/10",  # RFC 6598
-    "::1/128",  # RFC 4291
-    "fe80::/10",
-    "fc00::/7",  # RFC 4193
-)
-"""Callers that are accepted unless --allow-only is given: loopback, private and link-local addresses."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +132,13 @@ class CommonOptions:
 @dataclass(frozen=True)
 class ReceiverOptions(CommonOptions):
     max_calls: int
+    conference: bool
+    """Each caller hears the others."""
     allow: tuple[IpNetwork, ...]
-    answer: bool
+    answer: Answer
     once: bool
+    output_per_caller: Path | None
+    """Where each caller is recorded by itself."""
     users: Mapping[str, str] = field(repr=False)
     """Names and passwords that callers must authenticate with; empty: none needed."""
     stream: RtpTarget | Path | None
@@ -154,9 +146,9 @@ class ReceiverOptions(CommonOptions):
     """The name to announce on the local network, "" for the machine's; None: nothing is announced."""
 
     def allowed(self, host: str) -> bool:
-        """Whether a caller at this address is answered."""
+        """Whether a caller at this address may call."""
         address = ipaddress.ip_address(host)
-        return self.answer and any(address in network for network in self.allow)
+        return any(address in network for network in self.allow)
 
     def trusted(self, host: str) -> bool:
         """Whether the user has named just this host: a PBX or proxy, which stands for many callers."""
@@ -237,25 +229,21 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     )
     sound = parser.add_argument_group("sound")
     _playing(sound)
+    add_per_caller(sound)
     two_way = parser.add_argument_group("both directions")
     _two_way(two_way, "Also send sound (--input) to each caller. Use a headset: echo is not cancelled.")
     _capturing(two_way)
-    _answering(answering := parser.add_argument_group("answering"))
-    add_announce(answering)
+    add_answering(group := parser.add_argument_group("answering"))
+    add_announce(group)
     add_account(parser.add_argument_group("account"), answers=True)
-    _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
+    _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_text=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "input", "loop")
-    if found.max_calls < 1:
-        parser.error("--max-calls: at least 1")
+    answering = answering_values(parser, found)
     account = account_values(parser, found, answers=True)
-    alone = found.allow_only or map(ipaddress.ip_network, LOCAL_NETWORKS)
     return ReceiverOptions(
         **_common_values(found),
-        max_calls=found.max_calls,
-        allow=(*alone, *(found.allow or ())),
-        answer=found.answer == "auto",
-        once=bool(found.once),
+        **answering,
         announce=announce_value(parser, found),
         **account,
         **security_values(parser, found, streams=found.stream is not None, password=account["call_password"]),
@@ -292,7 +280,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     _playing(two_way)
     add_calling(parser.add_argument_group("calling"))
     add_account(parser.add_argument_group("account"), answers=False)
-    _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
+    _common(parser, sound, codecs.DEFAULT, sip_port=0, media_text="any")
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
@@ -308,30 +296,6 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         **account,
         **security_values(parser, found, streams=plain, password=account["call_password"]),
     )
-
-
-def _answering(group: Group) -> None:
-    group.add_argument(
-        "--max-calls", metavar="N", type=int, default=1, help="Calls at a time; others get 486 Busy Here.  [1]"
-    )
-    group.add_argument(
-        "--allow",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="Also accept calls from this network, besides private and loopback addresses. May be repeated.",
-    )
-    group.add_argument(
-        "--allow-only",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="Accept calls from this network in place of private and loopback addresses. May be repeated.",
-    )
-    group.add_argument(
-        "--answer", choices=("auto", "deny"), default="auto", help="Answer every call, or reject every call.  [auto]"
-    )
-    group.add_argument("--once", action=argparse.BooleanOptionalAction, help="Exit after the first call.")
 
 
 def _stream(parser: Parser, text: str | None) -> RtpTarget | Path | None:
@@ -417,7 +381,7 @@ def _common(
     usual_codecs: tuple[str, ...],
     *,
     sip_port: int,
-    media_ports: tuple[int, int] | None,
+    media_text: str,
 ) -> None:
     """What both scripts take besides their own options."""
     sound.add_argument(
@@ -439,7 +403,7 @@ def _common(
     )
     parser.set_defaults(usual_codecs=usual_codecs)
     _coding(parser.add_argument_group("coding"), usual_codecs)
-    _network(parser.add_argument_group("network"), sip_port, media_ports)
+    _network(parser.add_argument_group("network"), sip_port, media_text)
     add_security(parser.add_argument_group("security"))
     output = parser.add_argument_group("output")
     _printing(output)
@@ -479,8 +443,7 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
     )
 
 
-def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -> None:
-    media_text = f"{media_ports[0]}-{media_ports[1]}" if media_ports else "any"
+def _network(group: Group, sip_port: int, media_text: str) -> None:
     group.add_argument(
         "-p",
         "--sip-port",
@@ -494,7 +457,6 @@ def _network(group: Group, sip_port: int, media_ports: tuple[int, int] | None) -
         "--rtp-port",
         metavar="PORT[-PORT]",
         type=ports,
-        default=media_ports,
         help=f"Local UDP ports for media.  [{media_text}]",
     )
     group.add_argument(

@@ -35,6 +35,7 @@ MORE_VARIABLES = frozenset(
         "ALLOW_ONLY",
         "ANNOUNCE",
         "ANSWER",
+        "CONFERENCE",
         "CONNECT_TIMEOUT",
         "DTMF",
         "DURATION",
@@ -42,6 +43,7 @@ MORE_VARIABLES = frozenset(
         "MAX_CALLS",
         "MESSAGE",
         "ONCE",
+        "OUTPUT_PER_CALLER",
         "RETRY",
     )
 )

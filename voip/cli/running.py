@@ -22,7 +22,7 @@ from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, Stopped, VoipError
 from voip.net import Network
 from voip.private import private
-from voip.report import CallRecord, Console, final_report
+from voip.report import CallRecord, Console, final_report, total_text
 
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
@@ -63,7 +63,7 @@ def watch(
         console.pump()
         if now >= next_status:
             next_status += STATUS_INTERVAL
-            console.status(manager.records)
+            console.status(manager.records, keys.selected)
     service.tell("STOPPING=1")
     _say_goodbye(network, manager, shutdown)
     shutdown.stop()
@@ -108,10 +108,14 @@ def finish(
     for device in devices:
         if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
+    if line := total_text(manager.records):
+        console.say(0, line)
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     told = [_device_object(device) for device in devices]
-    status = conclude(program, options, console, shutdown.status, shutdown.error, manager.records, told)
+    status = conclude(
+        program, options, console, shutdown.status, shutdown.error, manager.records, told, limited=manager.limited
+    )
     if watchdog.left_behind:  # the interpreter would wait for it
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):
@@ -172,9 +176,12 @@ def conclude(
     error: str | None,
     calls: tuple[CallRecord, ...],
     devices: Sequence[Mapping[str, object]] = (),
+    limited: int | None = None,
 ) -> int:
     """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
-    report = final_report(program, voip.__version__, status, error, calls, devices=devices, system=system_figures())
+    report = final_report(
+        program, voip.__version__, status, error, calls, devices=devices, system=system_figures(), limited=limited
+    )
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:
         status, error = EXIT_DEVICE, problem

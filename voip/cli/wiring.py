@@ -8,15 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from voip import codecs
-from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
+from voip.audio import Mixture
+from voip.calls import Answer, AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
 from voip.calls.records import rtp_stat_headers
+from voip.calls.streams import Feed
+from voip.cli.attendant import Attendant
+from voip.cli.keyboard import Keyboard, find_keyboard
+from voip.cli.keys import CallKeys
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.policy import ExitAfterLastCall, Redial, WaitForPage
 from voip.cli.values import RtpTarget
-from voip.devices import Device, Source, open_sink, open_source
+from voip.conference import Bridge, HostMicrophone
+from voip.devices import Device, PerCaller, Sink, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
@@ -34,6 +40,10 @@ if TYPE_CHECKING:  # it needs pyOpenSSL
 
 ANY_ADDRESS = "0.0.0.0"
 AnyDevice = TypeVar("AnyDevice", bound=Device)
+CONFERENCE_FORMAT = (48000, 1)
+"""Sample rate and channels of a conference where no sound card has its own: nothing of any voice is lost."""
+FILE_TIME = "%Y%m%d-%H%M%S"
+"""How a recording's name begins, local time."""
 DEVICE_LOOK = 1.0
 """Seconds between looks for a sound device that is not there."""
 
@@ -136,6 +146,72 @@ def _await_device(
 
 def open_playback(options: CommonOptions, console: Console, shutdown: Shutdown) -> Playback:
     """What plays, with its sink open. DeviceError; VoipError for an output that does not exist."""
+    return _make_playback(options, console, _open_sink(options, console, shutdown))
+
+
+class ReceiverSound(NamedTuple):
+    """What a receiver plays, what it sends if anything, and in a conference the microphone here, if there is one."""
+
+    playback: Playback
+    sent: Feed | None
+    host: HostMicrophone | None = None
+
+    @property
+    def devices(self) -> list[Device]:
+        """The speaker and the microphone."""
+        source = self.host.source if self.host else self.sent.source if isinstance(self.sent, Capture) else None
+        return [self.playback.sink] if source is None else [self.playback.sink, source]
+
+    @property
+    def threads(self) -> list[tuple[str, Callable[..., None]]]:
+        """What runs besides playback, until it is `silenced` and `stopped`, each with its name."""
+        found: list[tuple[str, Callable[..., None]]] = []
+        if self.sent is not None:
+            found.append(("capture" if isinstance(self.sent, Capture) else "bridge", self.sent.run))
+        if self.host is not None:
+            found.append(("microphone", self.host.run))
+        return found
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong between the parts of a conference so far, in words."""
+        voice = self.host.voice if self.host is not None else None
+        bridge = self.sent if isinstance(self.sent, Bridge) else None
+        counts = {
+            "blocks of 10 ms that the conference left out since the machine was too slow": bridge.dropped
+            if bridge
+            else 0,
+            "times that the microphone was late for the conference": voice.underruns if voice else 0,
+            "times that it was ahead, and some of it was left out": voice.overruns if voice else 0,
+        }
+        return [f"{text}: {count}" for text, count in counts.items() if count]
+
+
+def open_receiver_sound(options: ReceiverOptions, console: Console, shutdown: Shutdown) -> ReceiverSound:
+    """All that a receiver hears and says. DeviceError; VoipError for an input or an output that does not exist."""
+    if options.conference:
+        return _open_conference(options, console, shutdown)
+    playback = open_playback(options, console, shutdown)
+    return ReceiverSound(playback, open_capture(options, console, shutdown, answers=True) if options.two_way else None)
+
+
+def _open_conference(options: ReceiverOptions, console: Console, shutdown: Shutdown) -> ReceiverSound:
+    sink = _open_sink(options, console, shutdown)
+    sink.configure(*CONFERENCE_FORMAT)
+    form = sink.sample_rate, sink.channels
+    bridge, host = Bridge(*form), None
+    forward: Callable[[Mixture], object] = bridge.forward
+    if options.two_way:
+        host = HostMicrophone(_open_source(options, console, shutdown, endless=True), *form)
+        forward = partial(_with_host, host, bridge)
+    return ReceiverSound(_make_playback(options, console, sink, forward), bridge, host)
+
+
+def _with_host(host: HostMicrophone, bridge: Bridge, mixture: Mixture) -> None:
+    bridge.forward(host.add_to(mixture))
+
+
+def _open_sink(options: CommonOptions, console: Console, shutdown: Shutdown) -> Sink:
     opened = partial(
         open_sink,
         options.output,
@@ -144,8 +220,26 @@ def open_playback(options: CommonOptions, console: Console, shutdown: Shutdown) 
         say=partial(console.say, 0),
         quiet=options.hides_library_noise,
     )
-    sink = _await_device(options, console, shutdown, opened)
-    return Playback(sink, latency=options.latency, latency_max=options.latency_max, use=options.latency_for)
+    return _await_device(options, console, shutdown, opened)
+
+
+def _make_playback(
+    options: CommonOptions,
+    console: Console,
+    sink: Sink,
+    forward: Callable[[Mixture], object] = lambda mixture: None,
+) -> Playback:
+    folder = options.output_per_caller if isinstance(options, ReceiverOptions) else None
+    say = partial(console.say, 0)
+    recorder = None if folder is None else PerCaller(folder, now=lambda: time.strftime(FILE_TIME), say=say)
+    return Playback(
+        sink,
+        latency=options.latency,
+        latency_max=options.latency_max,
+        use=options.latency_for,
+        recorder=recorder,
+        forward=forward,
+    )
 
 
 def open_capture(
@@ -160,20 +254,29 @@ def open_capture(
 
     Who `answers` begins anew with each caller and never ends.
     """
+    source = _open_source(options, console, shutdown, endless=answers)
+    return Capture(source, duration=duration, again=answers)
+
+
+def _open_source(options: CommonOptions, console: Console, shutdown: Shutdown, *, endless: bool) -> Source:
     opened = partial(
         open_source,
         options.input,
         format=options.format,
         loop=options.loop,
-        endless=answers,
+        endless=endless,
         quiet=options.hides_library_noise,
     )
-    source = _await_device(options, console, shutdown, opened)
-    return Capture(source, duration=duration, again=answers)
+    return _await_device(options, console, shutdown, opened)
+
+
+def open_sender_capture(options: SenderOptions, console: Console, shutdown: Shutdown) -> Capture:
+    """What captures at a sender: once for all calls, or, with a page, anew for each."""
+    return open_capture(options, console, shutdown, duration=options.duration, answers=options.web is not None)
 
 
 def make_streams(
-    options: CommonOptions, network: Network, console: Console, *, playback: Playback | None, capture: Capture | None
+    options: CommonOptions, network: Network, console: Console, *, playback: Playback | None, capture: Feed | None
 ) -> AudioStreams:
     """What is played, what is sent, or both."""
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
@@ -215,6 +318,8 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         settings = replace(
             settings, name=options.name, connect_timeout=options.connect_timeout, message=options.message
         )
+    elif isinstance(options, ReceiverOptions):
+        settings = replace(settings, answer=options.answer)
     return settings
 
 
@@ -270,6 +375,29 @@ def make_sender_policy(
     if options.web is not None:
         return WaitForPage(shutdown, console)
     return ExitAfterLastCall(shutdown, console, make_redial(options, network, console))
+
+
+def find_keys(options: CommonOptions, console: Console) -> Keyboard | None:
+    """The keyboard of whoever attends to the calls; None without a terminal. VoipError where one is needed."""
+    asks = isinstance(options, ReceiverOptions) and options.answer is Answer.ASK
+    keyboard = find_keyboard() if asks or console.takes_keys else None
+    if keyboard is None and asks:
+        raise VoipError("--answer ask needs a terminal to ask at: stdin is none")
+    return keyboard
+
+
+def make_keys(
+    keyboard: Keyboard | None,
+    options: CommonOptions,
+    network: Network,
+    manager: CallManager,
+    streams: AudioStreams,
+    console: Console,
+) -> CallKeys:
+    """What its keys do; there is more where several may call, or a person is asked."""
+    attends = isinstance(options, ReceiverOptions) and (options.max_calls > 1 or options.answer is Answer.ASK)
+    attendant = Attendant(manager, streams, console, network.loop.post) if attends else None
+    return CallKeys(network, manager, console, keyboard, attendant)
 
 
 def make_redial(options: SenderOptions, network: Network, console: Console) -> Redial:
@@ -332,7 +460,7 @@ def announce(
         *([f"          or, by TLS,             sips:{host}:{by_tls}"] if by_tls else []),
         f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}",
         *sound,
-        call + _target(options, host, sip_port) + " --two-way" * options.two_way,
+        call + _target(options, host, sip_port) + " --two-way" * (options.two_way or options.conference),
     ]
     console.event(
         "listening",

@@ -5,7 +5,8 @@ anything else. `open_source` and `open_sink` turn the words of the command line 
 
 device      Device, Source, Sink: what all of them offer
 paced       real time for what has no clock: PacedSource, NullSink
-files       WAV files and pipes             writer    their disk's own thread   new_file   created late
+files       WAV files and pipes
+recording   a WAV file that grows           writer    its disk's own thread     new_file   created late
 generate    tone, silence, a piece
 card        Microphone, Speaker: a sound card that may go away and come back
 choice      which sound card is meant
@@ -31,6 +32,7 @@ from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo
 from voip.devices.device import Device, Sink, Source
 from voip.devices.files import RATES, RawSink, RawSource, WavReader, WavSink
 from voip.devices.paced import Clock, Fill, NullSink, PacedSource, Sleep
+from voip.devices.per_caller import PerCaller
 from voip.devices.portaudio import list_devices, opener
 from voip.devices.quiet import library_noise_kept_away
 from voip.errors import DeviceError, VoipError
@@ -38,6 +40,7 @@ from voip.errors import DeviceError, VoipError
 __all__ = [
     "Device",
     "DeviceInfo",
+    "PerCaller",
     "Sink",
     "Source",
     "is_card",

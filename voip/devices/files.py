@@ -6,7 +6,6 @@ Python 3.12, and float always. Layout: Multimedia Programming Interface and Data
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
@@ -15,21 +14,19 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voip.devices import new_file
 from voip.devices.device import faults_in_words
 from voip.devices.paced import Clock, Fill, NullSink, Pacer, Sleep, block_samples
-from voip.devices.writer import Writer
+from voip.devices.recording import FORMAT_PCM, RIFF_LIMIT, Recording
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
-FORMAT_PCM, FORMAT_FLOAT, FORMAT_EXTENSIBLE = 1, 3, 0xFFFE
+FORMAT_FLOAT, FORMAT_EXTENSIBLE = 3, 0xFFFE
 PCM_BITS, FLOAT_BITS = (8, 16, 24, 32), (32, 64)
 RATES = range(4000, 192001)
 """Sample rates taken for sound; others are a sign of a broken header."""
@@ -39,12 +36,6 @@ PIECE_BYTES = 65536
 """Bytes of a chunk read at a time."""
 AHEAD_SECONDS = 0.1
 """Sound that is read at a time, and not block by block: from files only, a pipe may be no faster than the sound."""
-
-PATCH_SECONDS = 1.0
-"""How often the header of a WAV file being written is brought up to date: what a killed program loses at most."""
-HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-RIFF_LIMIT = 0xFFFFFFFF
-"""Sizes in a header are 32 bits; a longer recording keeps this one and is still played."""
 
 PIPE_PIECE_BYTES = 512
 """Bytes that a pipe takes without blocking once select calls it writable (POSIX: PIPE_BUF is at least this)."""
@@ -219,13 +210,7 @@ def _fold(pcm: Pcm) -> Pcm:
 
 
 class WavSink(NullSink):
-    """Writes a 16-bit WAV file in real time, in the format of the first stream: a Sink.
-
-    The file is created when the first sound comes: until then, a file of that name is as it was. If there is one, the
-    sound goes to a numbered name beside it, unless it is to be replaced. The header is right once a second and at the
-    end, so that also a killed program leaves a file that plays. A disk that stalls delays no sound: the file belongs to
-    a thread of its own.
-    """
+    """Writes a 16-bit WAV file in real time, in the format of the first stream: a Sink. See `Recording`."""
 
     def __init__(
         self,
@@ -239,91 +224,30 @@ class WavSink(NullSink):
         sleep: Sleep = time.sleep,
     ) -> None:
         """`say` is told, on any thread, if the sound goes to another name. DeviceError if no file can be created."""
-        self._path, self._overwrite, self._say = Path(path), overwrite, say
-        self._file: BinaryIO | None = None  # the writer's, once that runs
-        self._bytes = self._unpatched = 0
-        self._closed = False
-        try:
-            new_file.check(self._path, replace=overwrite)
-            name = new_file.free_name(self._path, replace=overwrite)
-        except OSError as error:
-            raise self._failure(error) from None
-        if new_file.is_pipe(self._path):
-            raise DeviceError(f"{path} is a pipe, which a WAV file cannot be written to: use --output - > {path}")
-        super().__init__(rate=rate, channels=channels, description=f"file {name}", clock=clock, sleep=sleep)
-        if new_file.is_device(self._path):
-            try:
-                self._create()
-            except OSError as error:
-                self._shut()
-                raise self._failure(error) from None
-        self._writer = Writer("wav-writer")
+        self._path, self._say = Path(path), say
+        self.recording = Recording(path, overwrite=overwrite, on_created=self._on_created)
+        description = f"file {self.recording.name}"
+        super().__init__(rate=rate, channels=channels, description=description, clock=clock, sleep=sleep)
+        self.recording.open(rate, channels)
+
+    def configure(self, rate: int, channels: int) -> None:
+        """The first call decides the format, later ones change nothing."""
+        super().configure(rate, channels)
+        self.recording.open(self.sample_rate, self.channels)
 
     def write(self, pcm: Pcm) -> None:
         """Return when this block is due; DeviceError if the file could not grow by one before."""
-        try:
-            self._writer.put(partial(self._append, pcm.astype("<i2", copy=False).tobytes()))
-        except OSError as error:
-            raise self._failure(error) from None
+        self.recording.append(pcm)
         super().write(pcm)
 
     def close(self) -> None:
         """The last samples and the final header. DeviceError if they cannot be written. May be called again."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            with contextlib.suppress(OSError):  # an earlier error, which close() raises
-                self._writer.put(self._patch)
-            self._writer.close()
-        except OSError as error:
-            raise self._failure(error) from None
-        finally:
-            self._shut()
+        self.recording.close()
 
-    def _shut(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # what cannot be written has been reported already
-                self._file.close()
-
-    def _create(self) -> BinaryIO:
-        """The file, valid and without sound."""
-        self._file, name = new_file.create(self._path, replace=self._overwrite)
+    def _on_created(self, name: Path) -> None:
         self.description = f"file {name}"
         if name != self._path:
             self._say(f"recording to {name}: {self._path} is kept (--overwrite replaces it)")
-        self._patch()
-        return self._file
-
-    def _append(self, data: bytes) -> None:
-        file = self._file or self._create()
-        file.write(data)
-        self._bytes += len(data)
-        self._unpatched += len(data)
-        if self._unpatched >= PATCH_SECONDS * self.sample_rate * self.channels * 2:
-            self._patch()
-
-    def _patch(self) -> None:
-        """Bring the file on disk, if there is one, up to date: the samples first, then the header that speaks of
-        them."""
-        if self._file is None:
-            return
-        self._file.flush()
-        self._file.seek(0)
-        self._file.write(_header(self.sample_rate, self.channels, self._bytes))
-        self._file.seek(0, os.SEEK_END)
-        self._file.flush()
-        self._unpatched = 0
-
-    def _failure(self, error: OSError) -> DeviceError:
-        return DeviceError(f"cannot write {self._path}: {error.strerror or error}")
-
-
-def _header(rate: int, channels: int, size: int) -> bytes:
-    size = min(size, RIFF_LIMIT - HEADER.size)
-    riff, frame = HEADER.size - 8 + size, 2 * channels
-    form = (FORMAT_PCM, channels, rate, rate * frame, frame, 16)
-    return HEADER.pack(b"RIFF", riff, b"WAVE", b"fmt ", 16, *form, b"data", size)
 
 
 # --- raw samples in pipes ---------------------------------------------------------------------------------------------

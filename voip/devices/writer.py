@@ -27,9 +27,18 @@ class Writer:
             raise self._error
         self._jobs.put(job)
 
+    @property
+    def ended(self) -> bool:
+        """All is done, and the thread is gone."""
+        return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Do what waits, and end; nothing more comes."""
+        self._jobs.put(None)
+
     def close(self) -> None:
         """Wait until all is done, and end."""
-        self._jobs.put(None)
+        self.end()
         self._thread.join()
         if self._error is not None:
             raise self._error

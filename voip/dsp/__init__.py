@@ -10,12 +10,14 @@ conceal     Concealer: what fills a gap
 background  the noise into which that fades
 comfort     ComfortNoise: the noise that a sender describes
 noise       white noise, of which both are made
+limiter     Limiter: a sum of sounds within full scale
 timescale   TimeScaler: longer and shorter without another pitch
 """
 
 from voip.dsp.comfort import ComfortNoise
 from voip.dsp.conceal import Concealer
-from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Pcm, level_dbfs, mix, to_channels, to_int16
+from voip.dsp.limiter import Limiter
+from voip.dsp.pcm import FULL_SCALE, SILENCE_DBFS, Floats, Pcm, add, level_dbfs, ramp, to_channels, to_int16
 from voip.dsp.resample import Resampler
 from voip.dsp.timescale import TimeScaler
 
@@ -24,11 +26,14 @@ __all__ = [
     "SILENCE_DBFS",
     "ComfortNoise",
     "Concealer",
+    "Floats",
+    "Limiter",
     "Pcm",
     "Resampler",
     "TimeScaler",
+    "add",
     "level_dbfs",
-    "mix",
+    "ramp",
     "to_channels",
     "to_int16",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,13 @@ def level_dbfs(pcm: Pcm) -> float:
     return max(10.0 * math.log10(power), SILENCE_DBFS) if power > 0.0 else SILENCE_DBFS
 
 
-def mix(blocks: Sequence[Pcm]) -> Pcm:
-    """The sum of at least one block of equal shape, held at full scale where it would overflow."""
-    if len(blocks) == 1:
-        return blocks[0]
-    total = blocks[0].astype(np.int32)
-    for block in blocks[1:]:
+def add(blocks: Iterable[Pcm | Floats], samples: int, channels: int) -> Floats:
+    """The sum of any number of blocks of that shape, without a limit: exact for up to 512 blocks of samples, whose sum
+    has as many bits as a float holds."""
+    total = np.zeros((samples, channels), np.float32)
+    for block in blocks:
         total += block
-    return np.clip(total, _INT16.min, _INT16.max).astype(np.int16)
+    return total
 
 
 def ramp(length: int) -> Floats:

@@ -132,8 +132,10 @@ class Console:
             self.event("stats", None, **call_object(call), interval=interval)
         self._told = {call.call_id: call for call in running}
 
-    def status(self, calls: Sequence[CallRecord]) -> None:
-        """Show how it goes, about once a second: redrawn on a terminal, else a line now and then. Main thread only."""
+    def status(self, calls: Sequence[CallRecord], selected: str | None = None) -> None:
+        """Show how it goes, about once a second: redrawn on a terminal, else a line now and then. Main thread only.
+
+        `selected`: the Call-ID of the call that is to be shown, of several."""
         now = self._clock()
         recent = self._live.look(calls, now)
         if self._prompt is not None:
@@ -141,7 +143,7 @@ class Console:
         elif not recent:
             self._next_line = None
         elif self._terminal:
-            parts = status_line(recent, self._columns() - 1, self._turn)
+            parts = status_line(recent, self._columns() - 1, self._turn, selected)
             self._turn += 1
             _put(self._talk, f"\r{self._style.parts(parts)}\x1b[K")
             self._status_shown = True

@@ -18,6 +18,7 @@ from voip.report.rating import (
 from voip.report.record import CallRecord
 from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
+from voip.report.total import total_of
 from voip.stats import GMIN, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
 
 SCHEMA = 1
@@ -33,8 +34,10 @@ def final_report(
     *,
     devices: Sequence[Mapping[str, Any]] = (),
     system: Mapping[str, Any] | None = None,
+    limited: int | None = None,
 ) -> dict[str, Any]:
-    """The object of `--report FILE` and of the `report` event; `devices` and `system` as they are told there."""
+    """The object of `--report FILE` and of the `report` event; `devices`, `system` and `limited` as they are told
+    there."""
     return {
         "schema": SCHEMA,
         "program": program,
@@ -42,8 +45,29 @@ def final_report(
         "exit": status,
         "error": error,
         "calls": [call_object(call) for call in calls],
+        "total": total_object(calls, limited),
         "devices": list(devices),
         "system": {"cpu_s": None, "max_rss_kb": None} | dict(system or {}),
+    }
+
+
+def total_object(calls: Sequence[CallRecord], limited: int | None = None) -> dict[str, Any]:
+    """All calls together: the sums of their counts, and how many there were at a time.
+
+    `limited`: samples of their mixture that were made softer, since there was too much at once."""
+    figures = total_of(calls)
+    return {
+        "calls": figures.calls,
+        "with_media": figures.with_media,
+        "at_a_time": figures.at_a_time,
+        "duration_s": round(figures.duration, 3),
+        "received": figures.received,
+        "expected": figures.expected,
+        "lost": figures.lost,
+        "recovered": figures.recovered,
+        "lost_after_fec": figures.lost_after_fec,
+        "packets": figures.sent,
+        "limited": limited,
     }
 
 
@@ -155,6 +179,10 @@ def _heard_object(rx: ReceiverStats) -> dict[str, Any]:
         "longest_gap_ms": _ms(heard.longest_gap),
         "underruns": heard.underruns,
         "resyncs": heard.resyncs,
+        "gain_db": rx.in_mix.gain_db,
+        "muted": rx.in_mix.muted,
+        "level_dbfs": _rounded(rx.in_mix.level_dbfs, 1),
+        "speaking": rx.in_mix.speaking,
     }
 
 

@@ -13,8 +13,8 @@ from voip.stats import ReceiverStats, SenderStats, SessionStats
 class CallRecord:
     """All that is told of one call; times in seconds, `setup` and `first_audio` counted from the INVITE.
 
-    `at` is the monotonic moment of the figures. `output_latency` is that of the speaker, None where it is unknown.
-    `again`: it was made because one before it was lost.
+    `at` is the monotonic moment of the figures, `since` that from which on media flowed. `output_latency` is that of
+    the speaker, None where it is unknown. `again`: it was made because one before it was lost.
     """
 
     call_id: str
@@ -31,5 +31,6 @@ class CallRecord:
     tx: SenderStats | None = None
     network: SessionStats | None = None
     at: float | None = None
+    since: float | None = None
     trend: TrendFigures = field(default_factory=TrendFigures)
     output_latency: float | None = None

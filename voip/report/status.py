@@ -42,22 +42,27 @@ def clock_time(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def chosen(calls: Sequence[Recent], turn: int) -> int:
-    """Which of several calls is shown: one with dead air at once, else each in its turn."""
+def chosen(calls: Sequence[Recent], turn: int, selected: str | None = None) -> int:
+    """Which of several calls is shown: the one that is `selected` (by Call-ID), one with dead air, else each in its
+    turn."""
+    for number, recent in enumerate(calls):
+        if recent.call.call_id == selected:
+            return number
     dead = [number for number, recent in enumerate(calls) if recent.dead]
     among = dead or range(len(calls))
     return among[turn // SHOWN_FOR % len(among)]
 
 
-def status_line(calls: Sequence[Recent], width: int, turn: int = 0) -> list[Part]:
+def status_line(calls: Sequence[Recent], width: int, turn: int = 0, selected: str | None = None) -> list[Part]:
     """The parts of the line for these calls (one at least) that fit into `width` columns."""
-    number = chosen(calls, turn)
+    number = chosen(calls, turn, selected)
     shown = parts_of(calls[number])
     if len(calls) > 1:
         shown.insert(0, Part(f"{number + 1}/{len(calls)} {short_name(calls[number].call.peer)}", 1))
         dead = sum(recent.dead for recent in calls)
         if dead > 1:
             shown.insert(1, Part(f"{dead} calls without sound", 2, alarm=True))
+        shown += _speaking(calls)
     return fit(shown, width)
 
 
@@ -100,10 +105,20 @@ def parts_of(recent: Recent) -> list[Part]:
     return parts
 
 
+def _speaking(calls: Sequence[Recent]) -> list[Part]:
+    """Who of several is the active speaker."""
+    names = [short_name(each.call.peer) for each in calls if each.call.rx is not None and each.call.rx.in_mix.speaking]
+    return [Part(f"speaking {name}", 3, moving=True) for name in names]
+
+
 def _incoming(recent: Recent, name: str) -> list[Part]:
     call, parts = recent.call, list[Part]()
     if call.rx is None:
         return parts
+    if call.rx.in_mix.muted:
+        parts.append(Part("muted", 1))
+    elif call.rx.in_mix.gain_db:
+        parts.append(Part(f"{call.rx.in_mix.gain_db:+.0f} dB", 3))
     if recent.rx_level is not None:
         parts.append(Part(f"{name}{meter(recent.rx_level)}", 4, moving=True))
     if recent.loss is not None and recent.loss_after_fec is not None:

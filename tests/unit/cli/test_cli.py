@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from voip import cli, errors
+from voip.calls import Answer
 from voip.cli.parser import MORE_VARIABLES
 from voip.cli.values import REPAIR_FLOOR, RepairLimit
 from voip.conversation import Use
@@ -153,13 +154,13 @@ def test_private_and_loopback_callers_are_answered_and_others_are_not() -> None:
         assert not options.allowed(host)
 
 
-def test_allow_adds_networks_and_deny_answers_none() -> None:
+def test_allow_adds_networks_and_deny_declines() -> None:
     options = cli.receiver_options(["--allow", "192.0.2.0/24", "--allow", "2001:db8::/32"])
     assert options.allowed("192.0.2.7")
     assert options.allowed("2001:db8::1")
     assert options.allowed("127.0.0.1")
     assert not options.allowed("198.51.100.1")
-    assert not cli.receiver_options(["--answer", "deny"]).allowed("127.0.0.1")
+    assert cli.receiver_options(["--answer", "deny"]).answer is Answer.DENY  # and they are told so, not 403
 
 
 def test_allow_only_replaces_the_private_networks_and_allow_still_adds() -> None:
@@ -266,7 +267,8 @@ def test_the_environment_is_between_the_default_and_what_is_given(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("VOIP_LATENCY", "60"), ("VOIP_ONCE", "maybe"), ("VOIP_ANSWER", "ask"), ("VOIP_VERBOSE", "x")]
+    ("name", "value"),
+    [("VOIP_LATENCY", "60"), ("VOIP_ONCE", "maybe"), ("VOIP_ANSWER", "perhaps"), ("VOIP_VERBOSE", "x")],
 )
 def test_a_wrong_value_of_the_environment_names_its_variable(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -288,7 +290,7 @@ def test_what_both_scripts_know_is_not_told_of_as_unknown(
 ) -> None:
     for name in MORE_VARIABLES - {"VOIP_PASSWORD", "VOIP_ALLOW_ONLY"}:
         value = {"VOIP_ALLOW": "10.0.0.0/8", "VOIP_ANSWER": "auto", "VOIP_ONCE": "1", "VOIP_MAX_CALLS": "2"}
-        values = {**value, "VOIP_RETRY": "off", "VOIP_DTMF": "1", "VOIP_FROM": "Anna"}
+        values = {**value, "VOIP_RETRY": "off", "VOIP_DTMF": "1", "VOIP_FROM": "Anna", "VOIP_CONFERENCE": "1"}
         monkeypatch.setenv(name, values.get(name, "5s"))
     cli.sender_options([])
     cli.receiver_options([])

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import subprocess
 import sys
-import termios
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.processes import PATIENCE, ROOT
 from tests.support.terminal import AtTerminal
-from voip.cli.keys import Key, Keys, Line, Terminal
+from voip.cli.keys import Key, Keys, Line
 from voip.report import Console
 
 
@@ -26,7 +22,9 @@ class Typed:
         self.talk.isatty = lambda: True  # type: ignore[method-assign]
         self.console = Console(lambda: 0.0, talk=self.talk, data=io.StringIO(), time_of_day=lambda: "")
         self.held, self.lines = 0, list[str]()
-        self.keys = Keys({"h": Key("hold", self._hold), "t": Key("text", self._ask)}, self.console, self._read)
+        self.others: list[str] = []
+        keys = {"h": Key("hold", self._hold), "t": Key("text", self._ask)}
+        self.keys = Keys(keys, self.console, self._read, self.others.append)
 
     def types(self, text: str) -> str:
         """What is shown then."""
@@ -48,10 +46,10 @@ class Typed:
         self.keys.ask("text: ", self.lines.append, most=20)
 
 
-def test_a_key_does_what_it_is_for_and_others_do_nothing() -> None:
+def test_a_key_does_what_it_is_for_and_others_are_handed_on() -> None:
     user = Typed()
     assert user.types("hxh\x1b[Ah\x1bOP") == ""
-    assert user.held == 3
+    assert (user.held, user.others) == (3, ["x"])
     assert "h hold   t text" in user.types("?")
 
 
@@ -93,36 +91,16 @@ def test_what_is_said_while_a_line_is_typed_stands_above_it() -> None:
     assert user.talk.getvalue().endswith("\rtext: hello\x1b[K")
 
 
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, int]]:
-    """Both ends of a terminal that is ours: read by nobody yet."""
-    master, slave = pty.openpty()
-    yield master, slave
-    os.close(master)
-    os.close(slave)
-
-
-def test_a_terminal_that_is_not_ours_is_neither_read_nor_changed(terminal: tuple[int, int]) -> None:
-    """As for a program in the background, which would be stopped."""
-    master, slave = terminal
-    before = termios.tcgetattr(slave)
-    opened = Terminal(slave)
-    os.write(master, b"x\n")
-    assert opened.read() == ""
-    opened.restore()
-    assert termios.tcgetattr(slave) == before
-
-
 def test_keys_are_read_one_by_one_and_the_terminal_is_left_as_it_was() -> None:
     program = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from voip.cli.keys import Terminal\n"
-        "terminal, seen = Terminal(0), ''\n"
-        "print('ready', file=sys.stderr, flush=True)\n"
-        "while len(seen) < 3:\n"
-        "    seen += terminal.read()\n"
-        "    time.sleep(0.02)\n"
-        "terminal.restore()\n"
+        "from voip.cli.keyboard import Keyboard\n"
+        "seen = ''\n"
+        "with Keyboard(0) as keyboard:\n"
+        "    print('ready', file=sys.stderr, flush=True)\n"
+        "    while len(seen) < 3:\n"
+        "        seen += keyboard.pressed()\n"
+        "        time.sleep(0.02)\n"
         "sys.exit(seen != 'tü\\x1b')\n"
     )
     with AtTerminal() as terminal:

@@ -304,7 +304,8 @@ def test_a_named_pipe_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def wait_for_disk(sink: WavSink) -> None:
     """Until all is written that was given to the sink so far."""
     done = threading.Event()
-    sink._writer.put(done.set)
+    assert sink.recording._writer is not None
+    sink.recording._writer.put(done.set)
     assert done.wait(20.0)
 
 
@@ -333,7 +334,7 @@ sink._pacer.wait = lambda samples: None
 for n in range(250):
     sink.write(np.full((480, 1), n, np.int16))
 done = threading.Event()
-sink._writer.put(done.set)
+sink.recording._writer.put(done.set)
 assert done.wait(20.0)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -350,14 +351,14 @@ def test_a_disk_that_stalls_holds_nobody_up_and_loses_nothing(tmp_path: Path, ti
     sink.write(noise(80))
     wait_for_disk(sink)
     disk, reached, sent = threading.Event(), threading.Event(), noise(80 * 300)
-    grow = sink._append
+    grow = sink.recording._append
 
     def stalls(data: bytes) -> None:
         reached.set()
         assert disk.wait(20.0)
         grow(data)
 
-    sink._append = stalls  # type: ignore[method-assign]
+    sink.recording._append = stalls  # type: ignore[method-assign]
     for n in range(300):
         sink.write(sent[80 * n : 80 * n + 80])
     assert reached.wait(20.0)
@@ -374,9 +375,10 @@ def test_a_full_disk_is_told_with_the_next_block_and_at_the_end(tmp_path: Path, 
     def fails(data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    sink._append = fails  # type: ignore[method-assign]
+    sink.recording._append = fails  # type: ignore[method-assign]
     sink.write(noise(480))
-    while sink._writer._error is None:
+    assert sink.recording._writer is not None
+    while sink.recording._writer._error is None:
         threading.Event().wait(0.001)
     with pytest.raises(DeviceError, match="No space left"):
         sink.write(noise(480))

@@ -122,10 +122,9 @@ def test_levels_are_relative_to_full_scale() -> None:
     assert dsp.level_dbfs(np.zeros((0, 1), np.int16)) == dsp.SILENCE_DBFS
 
 
-def test_mixing_adds_and_holds_at_full_scale() -> None:
+def test_sounds_are_added_without_a_limit_and_left_as_they_are() -> None:
     one, two = np.array([[20000], [-20000], [5]], np.int16), np.array([[20000], [-20000], [-7]], np.int16)
-    assert dsp.mix([one, two]).ravel().tolist() == [32767, -32768, -2]
-    assert dsp.mix([one]) is one
+    assert dsp.add([one, two], 3, 1).ravel().tolist() == [40000, -40000, -2]
     assert one.ravel().tolist() == [20000, -20000, 5]
 
 

@@ -1,0 +1,125 @@
+"""One recording for each caller, all on one time line: sample n of each file was heard at the same moment.
+
+A time line begins with the first caller who comes when there is none, and ends with the last one. Who comes later has
+silence before, so that the files fit together when each is played from its beginning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from voip.devices.recording import Recording
+from voip.dsp import Pcm
+from voip.errors import DeviceError
+
+BATCH_SECONDS = 0.5
+"""Sound that is handed to the disk at a time: with many callers each hand-over of a block would wake a thread."""
+NAME_LENGTH = 40
+"""Characters of a caller's name in that of a file."""
+
+
+class PerCaller:
+    """Records what each caller sends, as it came, before any gain. Playback thread only."""
+
+    def __init__(self, folder: Path, *, now: Callable[[], str], say: Callable[[str], object]) -> None:
+        """`now` gives the date and time that the files of a time line begin their names with; `say` tells of files.
+        DeviceError if there can be no files in `folder`, which is created if need be."""
+        self._folder, self._now, self._say = folder, now, say
+        self._names: dict[str, str] = {}
+        self._tracks: dict[str, _Track] = {}
+        self._ended: list[Recording] = []  # that may still wait for the disk
+        self._samples = self._count = 0  # of the time line
+        self._begun_at = ""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DeviceError(f"cannot write to {folder}: {error.strerror}") from None
+        Recording(folder / "caller.wav")  # DeviceError now, rather than in the first call
+
+    def name(self, key: str, caller: str) -> None:
+        """Who the stream of this key is, before its first block."""
+        self._names[key] = caller
+
+    def hear(self, streams: Mapping[str, Pcm], begun: Callable[[str], bool], rate: int) -> None:
+        """The next block of all streams; a file begins with the first one of a stream that has `begun`. DeviceError."""
+        for key in [key for key in self._tracks if key not in streams]:
+            self._end(key)
+        self._release()
+        for key, pcm in streams.items():
+            if key not in self._tracks and begun(key):
+                self._begin(key, rate, pcm.shape[1])
+            if key in self._tracks:
+                self._tracks[key].add(pcm)
+        if self._count:
+            self._samples += len(next(iter(streams.values())))
+
+    def rest(self) -> None:
+        """There is no caller: the time line is over. DeviceError."""
+        for key in [*self._tracks]:
+            self._end(key)
+        self._samples = self._count = 0
+        self._release()
+
+    def close(self) -> None:
+        """Wait until all files are complete. DeviceError."""
+        self.rest()
+        while self._ended:
+            self._ended.pop().close()
+
+    def _begin(self, key: str, rate: int, channels: int) -> None:
+        if not self._count:
+            self._begun_at, self._samples = self._now(), 0
+        self._count += 1
+        caller = file_name(self._names.get(key, ""))
+        path = self._folder / f"{self._begun_at}-{self._count:02}{'-' if caller else ''}{caller}.wav"
+        recording = Recording(path, checked=False, on_created=lambda name: self._say(f"recording to {name}"))
+        recording.open(rate, channels)
+        if self._samples:
+            recording.append_silence(self._samples)
+        self._tracks[key] = _Track(recording, round(BATCH_SECONDS * rate))
+
+    def _end(self, key: str) -> None:
+        self._names.pop(key, None)
+        self._ended.append(self._tracks.pop(key).end())
+
+    def _release(self) -> None:
+        """Forget the files that are complete."""
+        for recording in [recording for recording in self._ended if recording.complete]:
+            self._ended.remove(recording)
+            recording.close()
+
+
+class _Track:
+    """The file of one caller, and what is to go to it next."""
+
+    def __init__(self, recording: Recording, batch: int) -> None:
+        self._recording, self._batch = recording, batch
+        self._blocks: list[Pcm] = []
+        self._samples = 0
+
+    def add(self, pcm: Pcm) -> None:
+        self._blocks.append(pcm)
+        self._samples += len(pcm)
+        if self._samples >= self._batch:
+            self._flush()
+
+    def end(self) -> Recording:
+        """Nothing more comes; the file is on its way to the disk."""
+        self._flush()
+        self._recording.end()
+        return self._recording
+
+    def _flush(self) -> None:
+        if self._blocks:
+            self._recording.append(np.concatenate(self._blocks))
+        self._blocks, self._samples = [], 0
+
+
+def file_name(peer: str) -> str:
+    """What a caller's address is called in the name of a file: letters, digits, `.`, `_` and `-` alone."""
+    address = peer.partition(":")[2] if peer.startswith(("sip:", "sips:")) else peer
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", address.partition(";")[0]).strip("._-")[:NAME_LENGTH]
