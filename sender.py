@@ -42,15 +42,8 @@ def main(options: cli.SenderOptions) -> int:
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
     policy = cli.make_sender_policy(options, network, shutdown, console)
     streams = cli.make_streams(options, network, console, playback=playback, capture=capture)
-    manager = CallManager(
-        network,
-        agent,
-        calls,
-        streams,
-        console,
-        cli.make_call_settings(options, Direction.SENDRECV, capture.source),
-        policy,
-    )
+    settings = cli.make_call_settings(options, Direction.SENDRECV, capture.source)
+    manager = CallManager(network, agent, calls, streams, console, settings, policy)
     cli.announce_call(options, playback, console)
     cli.call_targets(options, network, manager)
 

@@ -26,6 +26,7 @@ EXTRAS = {
     "dns": {"dnspython"},
     "secure": {"pylibsrtp", "pyopenssl", "cryptography", "spake2", "cffi", "pycparser"}
     | ({"typing-extensions"} if sys.version_info < (3, 13) else set()),
+    "mdns": {"zeroconf", "ifaddr"},
 }
 INDEX_IS_AWAY = re.compile("No matching distribution|Could not find|onnection|resolution|Failed to (?:fetch|resolve)")
 PATIENCE = 300.0  # seconds that an installation may take: most of it is the network's

@@ -9,12 +9,13 @@ import select
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions
 from voip.engine import Shutdown
 from voip.errors import NetworkError, Stopped
 from voip.net import Network, mdns
-from voip.net.interfaces import own_networks
+from voip.net.interfaces import own_hosts, own_networks
 from voip.printable import one_line
 from voip.report import Console
 from voip.sip import SipUri, parse_target
@@ -53,6 +54,7 @@ def announced(options: ReceiverOptions, network: Network, console: Console) -> I
         bind=_bind(options),
         on_announced=on_announced,
         say=console.say,
+        hosts=partial(reachable, options.bind),
     )
     with announcement:
         yield
@@ -62,6 +64,15 @@ def machine_name() -> str:
     """What this machine is called, as a name to announce."""
     name = platform.node().partition(".")[0]
     return name if objection_to_name(name) is None else FALL_BACK_NAME
+
+
+def reachable(bind: str | None) -> list[str]:
+    """Our addresses of the families that are listened at."""
+    hosts = own_hosts()
+    if bind is None:
+        return hosts
+    version = ipaddress.ip_address(bind).version
+    return [host for host in hosts if ipaddress.ip_address(host).version == version]
 
 
 def facts(options: ReceiverOptions) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from voip import cli
+from voip.cli import neighbours
 from voip.cli.neighbours import facts, machine_name
 from voip.cli.texting import outcome_of
 from voip.net import mdns
@@ -93,6 +94,13 @@ def test_a_name_to_announce_is_given_or_that_of_the_machine(
     for name in ("studio-2.example", "600", "", "x" * 100):
         monkeypatch.setattr("platform.node", lambda name=name: name)
         assert objection_to_name(machine_name()) is None
+
+
+def test_only_addresses_that_are_listened_at_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "own_hosts", lambda: ["192.168.1.20", "fd00::20"])
+    assert neighbours.reachable(None) == ["192.168.1.20", "fd00::20"]
+    assert neighbours.reachable("0.0.0.0") == ["192.168.1.20"]
+    assert neighbours.reachable("::") == ["fd00::20"]
 
 
 def test_what_is_announced_is_what_a_caller_needs_and_no_secret(with_zeroconf: None, tmp_path: Path) -> None:
