@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from voip import codecs
 from voip.calls import RetryRule
 from voip.cli.accounts import account_values, add_account, complete
+from voip.cli.callers import add_callers, callers_values
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
@@ -30,7 +31,6 @@ from voip.cli.values import (
     file_to_write,
     host_port,
     ip_address,
-    ip_network,
     latency,
     pcm_format,
     ports,
@@ -62,18 +62,6 @@ THIS_MACHINE = "127.0.0.1"
 """What the sender calls unless it is told what."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
-LOCAL_NETWORKS = (
-    "127.0.0.0/8",  # RFC 1122
-    "10.0.0.0/8",  # RFC 1918
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",  # RFC 3927
-    "100.64.0.0/10",  # RFC 6598
-    "::1/128",  # RFC 4291
-    "fe80::/10",
-    "fc00::/7",  # RFC 4193
-)
-"""Callers that are accepted unless --allow-only is given: loopback, private and link-local addresses."""
 PLAUSIBLE_WAIT = 3600.0
 """Seconds above which a time-out or an interval without a unit is taken for milliseconds, hence for a slip."""
 
@@ -139,16 +127,19 @@ class CommonOptions:
 class ReceiverOptions(CommonOptions):
     max_calls: int
     allow: tuple[IpNetwork, ...]
+    allow_own: bool
+    """Also callers on this machine, whatever its addresses are: unless --allow-only says who may call."""
     answer: bool
     once: bool
     users: Mapping[str, str] = field(repr=False)
     """Names and passwords that callers must authenticate with; empty: none needed."""
     stream: RtpTarget | Path | None
 
-    def allowed(self, host: str) -> bool:
-        """Whether a caller at this address is answered."""
+    def allowed(self, host: str, is_own: Callable[[str], bool] = lambda host: False) -> bool:
+        """Whether a caller at this address is answered; `is_own` says whether it is one of this machine."""
         address = ipaddress.ip_address(host)
-        return self.answer and any(address in network for network in self.allow)
+        named = any(address in network for network in self.allow)
+        return self.answer and (named or (self.allow_own and is_own(host)))
 
     def trusted(self, host: str) -> bool:
         """Whether the user has named just this host: a PBX or proxy, which stands for many callers."""
@@ -219,11 +210,10 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     if found.max_calls < 1:
         parser.error("--max-calls: at least 1")
     account = account_values(parser, found, answers=True)
-    alone = found.allow_only or map(ipaddress.ip_network, LOCAL_NETWORKS)
     return ReceiverOptions(
         **_common_values(found),
         max_calls=found.max_calls,
-        allow=(*alone, *(found.allow or ())),
+        **callers_values(found),
         answer=found.answer == "auto",
         once=bool(found.once),
         **account,
@@ -284,20 +274,7 @@ def _answering(group: Group) -> None:
     group.add_argument(
         "--max-calls", metavar="N", type=int, default=1, help="Calls at a time; others get 486 Busy Here.  [1]"
     )
-    group.add_argument(
-        "--allow",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="Also accept calls from this network, besides private and loopback addresses. May be repeated.",
-    )
-    group.add_argument(
-        "--allow-only",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="Accept calls from this network in place of private and loopback addresses. May be repeated.",
-    )
+    add_callers(group)
     group.add_argument(
         "--answer", choices=("auto", "deny"), default="auto", help="Answer every call, or reject every call.  [auto]"
     )
