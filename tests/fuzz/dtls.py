@@ -247,8 +247,8 @@ def protection_seeds() -> Sequence[bytes]:
 
 TARGETS = (
     Target("dtls", records, record_seeds),
-    Target("dtls-handshake", handshake, handshake_seeds, 2000),
-    Target("call-dtls", call_dtls, call_dtls_seeds, 1500),
+    Target("dtls-handshake", handshake, handshake_seeds, 2000, kept=30),
+    Target("call-dtls", call_dtls, call_dtls_seeds, 1500, kept=30),
     Target("dtls-proof", proof, proof_seeds, 1200),
     Target("srtp", protection, protection_seeds, 1500),
 )

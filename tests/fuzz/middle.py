@@ -69,6 +69,6 @@ def password_seeds() -> Sequence[bytes]:
 
 
 TARGETS = (
-    Target("call", call, call_seeds, 1500),
-    Target("call-password", call_with_password, password_seeds, 1500),
+    Target("call", call, call_seeds, 1500, kept=30),
+    Target("call-password", call_with_password, password_seeds, 1500, kept=8),
 )

@@ -166,7 +166,7 @@ def response_seeds() -> Sequence[bytes]:
     call_id, ours = value(invite, "Call-ID"), value(invite, "From")
     within = [
         phone.request(
-            method, "sip:a@10.0.0.1", call_id=call_id, to=ours, number=number, branch=f"z9{number}", body=body
+            method, "sip:a@10.0.0.1", call_id=call_id, to=ours, number=number, branch=f"z9hG4bK{number}", body=body
         )
         for number, (method, body) in enumerate(
             (("INVITE", SDP), ("ACK", b""), ("UPDATE", b""), ("INFO", b""), ("OPTIONS", b""), ("BYE", b"")), 5
