@@ -76,12 +76,12 @@ class Memory:
 
 
 @contextlib.contextmanager
-def watched(program: Receiver) -> Iterator[Memory]:
-    """Look at its memory all along."""
+def watched(program: Receiver, interval: float = LOOK_INTERVAL) -> Iterator[Memory]:
+    """Look at its memory all along, so many seconds apart."""
     memory, over, began = Memory(), threading.Event(), time.monotonic()
 
     def look() -> None:
-        while not over.wait(LOOK_INTERVAL):
+        while not over.wait(interval):
             with contextlib.suppress(OSError):  # it has ended: the phase says so
                 memory.looks.append((time.monotonic() - began, resident(program)))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 from tests.soak.observed import MOST_GROWTH, Memory, Row, Sample, resident, watched
-from tests.support.processes import Receiver
+from tests.support.processes import PATIENCE, Receiver
 
 START = Sample(
     time=10.0,
@@ -42,6 +43,10 @@ def test_a_phase_of_less_than_a_minute_says_nothing_of_the_first() -> None:
 def test_memory_is_that_of_the_process() -> None:
     here = cast(Receiver, SimpleNamespace(pid=os.getpid()))
     assert resident(here) > 1_000_000
-    with watched(here) as memory:
-        pass
-    assert memory.most == max((size for _, size in memory.looks), default=0)
+    deadline = time.monotonic() + PATIENCE
+    with watched(here, interval=0.001) as memory:
+        while len(memory.looks) < 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert len(memory.looks) >= 2
+    assert memory.looks[0][0] <= memory.looks[-1][0]
+    assert memory.most > 1_000_000
