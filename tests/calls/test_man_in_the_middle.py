@@ -56,6 +56,28 @@ def test_a_password_proves_the_peer_and_another_one_ends_the_call() -> None:
     assert not any(party.heard or party.keys for party in scene.parties)
 
 
+def test_repair_packets_are_encrypted_too_and_repair() -> None:
+    scene, numbers = Scene(), list[int]()
+
+    def meddle(data: bytes, source: Endpoint, destination: Endpoint) -> None:
+        """Every fifth packet of the caller's media is lost."""
+        if source[0] == CALLER and source[1] != SIP_PORT and data[0] >= 0x80 and not 192 <= data[1] <= 223:
+            numbers.append(len(data))
+            if len(numbers) % 5 == 0:
+                return
+        scene.wires.carry(data, source, destination)
+
+    scene.wires.meddle = meddle
+    scene.dial()
+    scene.run(TALK)
+    scene.finish()
+    assert outcomes(scene) == [EXIT_OK, EXIT_OK]
+    (record,) = scene.callee.records
+    assert record.rx is not None
+    assert record.rx.recovered > 1
+    assert scene.callee.forged == 0
+
+
 def without_encryption(terms: Terms) -> Scene:
     """A proxy takes all of it out of the descriptions, of offer and answer."""
     scene = Scene(terms)

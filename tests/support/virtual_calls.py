@@ -30,13 +30,14 @@ import numpy as np
 from tests.support.call import check
 from tests.support.dtls_lab import certificate
 from voip import codecs
-from voip.audio import Fanout, Mixer
+from voip.audio import AudioSender, Fanout, Mixer
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, Outcome, SendSettings
 from voip.calls.call import Call
 from voip.calls.dtls import DtlsIdentity
 from voip.calls.records import rtp_stat_headers
 from voip.dsp import Pcm
 from voip.engine import Capture, Mailbox, Playback
+from voip.fec import Pattern
 from voip.media import Direction
 from voip.net import MediaTransport, Network
 from voip.net.failures import Failures
@@ -54,6 +55,8 @@ DELAY = 0.02
 """Seconds that a datagram takes."""
 RATE, BLOCK = 8000, 160
 """Of both devices: 20 ms at a time."""
+PATTERN = Pattern.block(2)
+"""One repair packet for two of sound."""
 MEDIA_TIMEOUT = 5.0
 PATIENCE = 200.0
 """Seconds in which whatever was disturbed comes to its end: a BYE without response takes 32 s, in each direction."""
@@ -289,18 +292,32 @@ class VirtualNetwork:
         )
 
 
+class Recorded(Fanout):
+    """Remembers each datagram that is given to the wire, in clear; those of a stream that ends, too."""
+
+    def __init__(self) -> None:
+        super().__init__(RATE)
+        self.sent: set[bytes] = set()
+
+    def add(self, key: str, sender: AudioSender, send: Callable[[bytes], None]) -> None:
+        def remember(datagram: bytes) -> None:
+            self.sent.add(datagram)
+            send(datagram)
+
+        super().add(key, sender, remember)
+
+
 class Microphone:
-    """A device that speaks noise, in the place of a capture thread. `sent`: what was given to the wire, in clear."""
+    """A device that speaks noise, in the place of a capture thread."""
 
     sample_rate, channels, block, description = RATE, 1, BLOCK, "noise"
     live = available = True
     xruns = 0
 
     def __init__(self, seed: int) -> None:
-        self.source, self.fanout = self, Fanout(RATE)
+        self.source, self.fanout = self, Recorded()
         self._mailbox = Mailbox()
         self._rng = np.random.default_rng(seed)
-        self.sent: set[bytes] = set()
 
     def post(self, function: Callable[..., object], *arguments: object) -> None:
         self._mailbox.post(function, *arguments)
@@ -310,7 +327,6 @@ class Microphone:
         pcm: Pcm = self._rng.integers(-12000, 12000, (BLOCK, 1)).astype(np.int16)
         outgoing = [] if self.fanout.idle else self.fanout.write(pcm, now)
         for send, datagram in outgoing:
-            self.sent.add(datagram)
             send(datagram)
 
 
@@ -395,7 +411,7 @@ class Party:
             self.console,
             playback=cast(Playback, self.speaker),
             capture=cast(Capture, self.microphone),
-            send=SendSettings(),
+            send=SendSettings(fec=PATTERN if terms.fec else None),
             rng=random.Random(host),
         )
         self.manager = CallManager(
@@ -409,6 +425,7 @@ class Party:
                     (codec,),
                     Direction.SENDRECV,
                     fec=terms.fec,
+                    repair_packets=PATTERN.window if terms.fec else 0,
                     srtp=SrtpRule.REQUIRED if password is not None else terms.srtp,
                     sdes_in_clear=terms.sdes_in_clear,
                     dtls_only=password is not None,
@@ -453,7 +470,7 @@ class Party:
             return
         assert self.peer is not None
         self.heard += 1
-        forged = packet.serialize() not in self.peer.microphone.sent
+        forged = packet.serialize() not in self.peer.microphone.fanout.sent
         self.forged += forged
         call = next(each for each in self.manager.calls if stream_id.startswith(each.call_id))
         encrypted = _is_encrypted(call)
