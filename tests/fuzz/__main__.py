@@ -30,8 +30,6 @@ GRACE = 120
 """Seconds that a process may take beyond its time before it is killed."""
 LINES_OF_A_FAILURE = 40
 """Of the log, printed."""
-MOST_KEPT = 60
-"""Inputs of a target in the repository."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def keep(target: Target) -> None:
     kept = [path for path in sorted(merged.iterdir(), key=lambda each: each.stat().st_size) if path.name not in known]
     if kept:
         (CORPUS / target.name).mkdir(parents=True, exist_ok=True)
-    for path in kept[:MOST_KEPT]:
+    for path in kept[: target.kept]:
         shutil.copy(path, CORPUS / target.name / path.name[:16])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tests.fuzz.target import Target, joined, pieces
 from tests.support.dtls_lab import CLIENT, ELSEWHERE, DtlsLab, certificate, terms
+from tests.support.dtls_parties import ALICE, BOB, NAT, Party, World, pair
 from tests.support.session_lab import SENDER_REPORT, packet
 from voip.dtls.endpoint import HANDSHAKE_TIMEOUT, Endpoint
 from voip.dtls.proof import PasswordProof, Proof, ShortString, State
@@ -93,6 +94,87 @@ def handshake_seeds() -> Sequence[bytes]:
     ]
 
 
+WORDS = ((None, None),) * 6 + (("correct horse",) * 2, ("correct horse", "battery staple"))
+"""The passwords of both sides, by the first octet of an input; their proof takes ten times as long as the rest."""
+REMOTES = (BOB, NAT, ("0.0.0.0", 5000), ("192.0.2.2", 0))
+STEP = 0.05
+"""Seconds of a unit of time."""
+WAITS, TO_ALICE, TO_BOB, ON_THE_WAY, ALICE_AGREES, BOB_AGREES, AIMS, CLOSES = range(8)
+
+
+def call_dtls(data: bytes) -> None:
+    """The DTLS side of both calls: forged and changed datagrams, descriptions that come anew, other addresses, and the
+    end of either. No side has keys that the other has not had; with another password there are none."""
+    words = WORDS[(data[0] if data else 0) % len(WORDS)]
+    world, alice, bob = pair(*words)
+    send, changes = world.send, list[bytes]()
+
+    def meddle(data: bytes, source: Addressed, destination: Addressed) -> None:
+        change = changes.pop(0) if changes else b"\0"
+        if change:
+            send(_changed(data, change[1:], change[0]), source, destination)
+
+    world.send = meddle  # type: ignore[method-assign]
+    alice.agree("bob", BOB)
+    bob.agree("alice", ALICE)
+    for control, piece in list(pieces(data[1:]))[:MOST_CHANGES]:
+        _take_step(control & 7, control >> 3, piece, changes, (world, alice, bob))
+    world.run(HANDSHAKE_TIMEOUT + 1.0)
+    _check_both(alice, bob, differ=len(set(words)) > 1)
+    for side in (alice, bob):
+        side.dtls.close()
+    world.run(1.0)
+    assert not world.participants
+
+
+def _take_step(kind: int, number: int, piece: bytes, changes: list[bytes], scene: tuple[World, Party, Party]) -> None:
+    world, alice, bob = scene
+    if kind == WAITS:
+        world.run(number * STEP)
+    elif kind == TO_ALICE:
+        alice.port.receive(piece, NAT if number & 1 else BOB)
+    elif kind == TO_BOB:
+        bob.port.receive(piece, NAT if number & 1 else ALICE)
+    elif kind == ON_THE_WAY:
+        changes.append(piece)
+    elif kind == ALICE_AGREES:
+        alice.agree("mallory" if number & 4 else "bob", REMOTES[number & 3], _tls_id(piece))
+    elif kind == BOB_AGREES:
+        bob.agree("alice", ALICE, _tls_id(piece))
+    elif kind == AIMS:
+        (alice if number & 4 else bob).dtls.aim(REMOTES[number & 1])
+    else:
+        (alice if number & 1 else bob).dtls.close()
+
+
+def _tls_id(piece: bytes) -> str:
+    return piece.hex() or "x" * 22
+
+
+def _check_both(alice: Party, bob: Party, *, differ: bool) -> None:
+    turned = {(theirs, ours) for ours, theirs in bob.known}
+    assert not alice.known or not turned or alice.known & turned, "keys that the other side has not"
+    assert not differ or not (alice.known or bob.known), "keys with another password"
+    for side in (alice, bob):
+        assert side.known or side.failures or side.closed or not side.keys
+        assert all(reason for reason, _ in side.failures)
+    assert not set(alice.strings).symmetric_difference(bob.strings) or not (alice.strings and bob.strings)
+
+
+def call_dtls_seeds() -> Sequence[bytes]:
+    sent = [datagram for datagram, _ in _flights()]
+    plans = [
+        b"",
+        joined((WAITS | 8 << 3, b""), (ALICE_AGREES, b"again"), (BOB_AGREES, b"again")),
+        joined((WAITS | 8 << 3, b""), (ALICE_AGREES | 2 << 3, b""), (ALICE_AGREES, b""), (CLOSES, b"")),
+        joined((ON_THE_WAY, b"\0"), (ON_THE_WAY, b""), (ON_THE_WAY, b"\x20\1"), (ON_THE_WAY, b"")),
+        joined(*((TO_ALICE | index << 3, each) for index, each in enumerate(sent[:3]))),
+        joined((AIMS | 1 << 3, b""), (ALICE_AGREES | 4 << 3, b"else"), (WAITS | 30 << 3, b""), (ALICE_AGREES, b"")),
+        joined(*((TO_BOB, each) for each in sent[3:6]), (CLOSES | 1 << 3, b"")),
+    ]
+    return [bytes([words]) + plan for words in (0, 6, 7) for plan in plans]
+
+
 def proof(data: bytes) -> None:
     """What comes inside an association before the password is proved, and what the short string is agreed on by."""
     role = Role.CLIENT if data[:1] < b"\x80" else Role.SERVER
@@ -165,7 +247,8 @@ def protection_seeds() -> Sequence[bytes]:
 
 TARGETS = (
     Target("dtls", records, record_seeds),
-    Target("dtls-handshake", handshake, handshake_seeds, 2000),
+    Target("dtls-handshake", handshake, handshake_seeds, 2000, kept=30),
+    Target("call-dtls", call_dtls, call_dtls_seeds, 1500, kept=30),
     Target("dtls-proof", proof, proof_seeds, 1200),
     Target("srtp", protection, protection_seeds, 1500),
 )

@@ -16,14 +16,15 @@ OFFER = make_offer(ABLE, BOB)
 
 
 def description(data: bytes) -> None:
-    """A description: as an offer to us, as the answer to ours, as the file of a stream; written and read again."""
+    """A description: as an offer to us or, where its length is odd, as the answer to ours; written and read again."""
     with contextlib.suppress(ProtocolError):
         found = SessionDescription.parse(data)
         SessionDescription.parse(found.serialize())
         with contextlib.suppress(NegotiationError, ProtocolError):
-            make_answer(found, ABLE, BOB)
-        with contextlib.suppress(NegotiationError, ProtocolError):
-            accept_answer(OFFER, found, ABLE, BOB)
+            if len(data) % 2:
+                accept_answer(OFFER, found, ABLE, BOB)
+            else:
+                make_answer(found, ABLE, BOB)
         parse_extended_reports([data.decode("utf-8", "replace")])
 
 

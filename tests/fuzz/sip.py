@@ -7,8 +7,9 @@ import random
 from collections.abc import Sequence
 
 from tests.fuzz.target import Target, files, joined, pieces
+from tests.support.text_phone import TextPhone, value
 from voip.errors import ProtocolError
-from voip.sip import Address, CallOffered, IncomingCall, UserAgent, parse_message, parse_target
+from voip.sip import Address, CallOffered, Credentials, IncomingCall, UserAgent, parse_message, parse_target
 from voip.sip.auth import parse_challenge, parse_credentials
 from voip.sip.bodies import objection_to_body, session_part
 from voip.sip.framing import StreamFramer
@@ -33,14 +34,14 @@ def messages() -> Sequence[bytes]:
 
 
 def message(data: bytes) -> None:
-    """A datagram, the same as a part of a stream, what can be saved of it, its bodies; written."""
-    for stream in (False, True):
-        with contextlib.suppress(ProtocolError):
-            found = parse_message(data, stream=stream)
-            found.serialize()
-            session_part(found)
-            if isinstance(found, Request):
-                objection_to_body(found)
+    """A datagram or, where its length is odd, a part of a stream: they differ in Content-Length alone. Its bodies, and
+    what can be saved of it; written."""
+    with contextlib.suppress(ProtocolError):
+        found = parse_message(data, stream=len(data) % 2 == 1)
+        found.serialize()
+        session_part(found)
+        if isinstance(found, Request):
+            objection_to_body(found)
     salvage(data)
     digit_of(data)
 
@@ -97,12 +98,29 @@ def digest_seeds() -> Sequence[bytes]:
     ]
 
 
+def user_agent(max_calls: int) -> UserAgent:
+    """The same each time, down to its tags and branches."""
+    credentials = Credentials("alice", "secret")
+    local = ("10.0.0.1", 5060)
+    return UserAgent(rng=random.Random(7), local=lambda remote: local, max_calls=max_calls, credentials=credentials)
+
+
+def calling(now: float) -> UserAgent:
+    """One that has called; it can take one call besides."""
+    agent = user_agent(max_calls=2)
+    agent.invite("sip:bob@10.0.0.9", SDP, now, timeout=10.0)
+    return agent
+
+
 def agent(data: bytes) -> None:
-    """A user agent that accepts every call: messages from two hosts, over three transports, with time between them."""
-    now = 1000.0
-    ours = UserAgent(rng=random.Random(7), local=lambda remote: ("10.0.0.1", 5060), max_calls=2)
-    ours.invite("sip:bob@10.0.0.9", SDP, now, timeout=10.0)
-    for control, piece in pieces(data):
+    """A user agent that accepts every call: messages from two hosts, over three transports, with time between them.
+
+    Where there is a response among them it has made a call as well: a third of the time goes into that.
+    """
+    now, messages = 1000.0, list(pieces(data))
+    responds = any(piece.lstrip(b"\r\n")[:4].upper() == b"SIP/" for _, piece in messages)
+    ours = calling(now) if responds else user_agent(max_calls=1)
+    for control, piece in messages:
         host = "10.0.0.9" if control & 1 else "203.0.113.66"
         protocol = ("udp", "tcp", "tls", "udp")[control >> 1 & 3]
         now += (control >> 3) / 4.0
@@ -120,6 +138,45 @@ def agent_seeds() -> Sequence[bytes]:
     return [joined((1, each)) for each in messages() if len(each) < 1500] + [
         joined(*((1, each) for each in files("sip/sipp-uac-*.sip"))),
         joined(*((1, each) for each in files("sip/baresip-uac-*.sip"))),
+        *response_seeds(),
+    ]
+
+
+def response_seeds() -> Sequence[bytes]:
+    """What the callee of its call says, and goes on to say in the dialog."""
+    (sent, _), *_ = calling(1000.0).messages_to_send(1000.0)
+    invite, phone = sent.decode(), TextPhone("bob", "10.0.0.9", 5060, "theirs")
+    challenge = 'Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth"'
+    seeds = [
+        joined((1, phone.response(invite, code, reason, *lines)))
+        for code, reason, *lines in (
+            (183, "Session Progress", "Require: 100rel", "RSeq: 1"),
+            (302, "Moved", "Contact: <sip:bob@10.0.0.7>, <sip:bob@10.0.0.9:5070;transport=tcp>;q=0.1"),
+            (401, "Unauthorized", f"WWW-Authenticate: {challenge}"),
+            (407, "Proxy Authentication Required", f"Proxy-Authenticate: {challenge}"),
+            (415, "Unsupported Media Type", "Accept: text/plain"),
+            (420, "Bad Extension", "Unsupported: timer"),
+            (422, "Session Interval Too Small", "Min-SE: 1800"),
+            (486, "Busy Here"),
+            (503, "Service Unavailable", "Retry-After: 5"),
+        )
+    ]
+    ringing = phone.response(invite, 180, "Ringing")
+    answer = phone.response(invite, 200, "OK", "Session-Expires: 90;refresher=uac", "Supported: timer", body=SDP)
+    call_id, ours = value(invite, "Call-ID"), value(invite, "From")
+    within = [
+        phone.request(
+            method, "sip:a@10.0.0.1", call_id=call_id, to=ours, number=number, branch=f"z9hG4bK{number}", body=body
+        )
+        for number, (method, body) in enumerate(
+            (("INVITE", SDP), ("ACK", b""), ("UPDATE", b""), ("INFO", b""), ("OPTIONS", b""), ("BYE", b"")), 5
+        )
+    ]
+    return [
+        *seeds,
+        joined((1, ringing), (1 | 1 << 3, answer), *((1, each) for each in within)),
+        joined((1, answer), (1 | 12 << 3, within[-1])),
+        joined((1, answer), (1, phone.response(invite, 200, "OK", tag="fork", body=SDP)), (1 | 31 << 3, b"")),
     ]
 
 

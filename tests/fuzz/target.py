@@ -20,6 +20,8 @@ class Target:
     seeds: Callable[[], Sequence[bytes]]
     longest: int = 4096
     """Bytes of an input at most."""
+    kept: int = 60
+    """Inputs in the repository at most: each is a test."""
 
     def inputs(self) -> Iterator[bytes]:
         """The seeds, and what is kept in the repository."""

@@ -1,8 +1,10 @@
-"""Half an hour of a call under attack and fault:  python -m tests.soak [--minutes 30] [--only NAME]
+"""Half an hour of a call under attack and fault:  python -m tests.soak [--minutes 30] [--only NAME] [--floods]
 
 Three hosts in namespaces: one plays (receiver.py), one sends (sender.py), strangers are the third. Each phase prints
 what the call lost in it, what the process used, and what the strangers did. Exit status 1 if a process ended by itself.
 Needs root, iproute2, openssl and gcc.
+
+With --floods each flood lasts ten minutes, and status 1 also says that the process has grown by more than 5 MB in one.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.soak.observed import Row, Sample
+from tests.soak.observed import MOST_GROWTH, Row, Sample, watched
 from tests.support.certificates import make_certificates
 from tests.support.namespaces import Host, Hosts
 from tests.support.processes import ROOT, Program, Receiver, receiver, sender
@@ -28,6 +30,8 @@ ROOM, PEER, ROOM_OUTSIDE, STRANGER = "10.66.1.1", "10.66.1.2", "10.66.2.1", "10.
 SIP_PORT, TLS_PORT, MEDIA = 5060, 5061, range(7000, 7040)
 SETTLE = 3.0
 """Seconds after a phase in which its end is still seen."""
+MIN_PHASE = 5.0
+"""Seconds of a phase at least."""
 SMALL_DISK = 300_000
 """Bytes: three seconds of 16 bit at 48 kHz."""
 
@@ -89,6 +93,16 @@ def calls(scene: Scene) -> str:
 def garbage(scene: Scene) -> str:
     """50,000 datagrams a second at the media port, from elsewhere."""
     return scene.traffic("garbage", 50_000, port=scene.media_port())
+
+
+def junk(scene: Scene) -> str:
+    """50,000 datagrams a second that are no SIP, at the port of SIP."""
+    return scene.traffic("garbage", 50_000)
+
+
+def rtp(scene: Scene) -> str:
+    """20,000 packets of RTP a second at the media port, from elsewhere."""
+    return scene.traffic("rtp", 20_000, port=scene.media_port())
 
 
 def spoofed(scene: Scene) -> str:
@@ -167,6 +181,9 @@ PHASES: tuple[Phase, ...] = (
     *(calls, garbage, spoofed, invites, registers, options, tcp, tls),
     *(frozen, clock, unplugged, disk, nothing),
 )
+FLOODS: tuple[Phase, ...] = (nothing, invites, registers, options, junk, garbage, rtp, spoofed, tcp, tls)
+FLOOD_MINUTES = 10.0
+"""Of each, with --floods."""
 
 
 @contextlib.contextmanager
@@ -210,28 +227,43 @@ def scene(folder: Path, unit: float) -> Iterator[Scene]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="A call under attack and fault.")
     parser.add_argument("--minutes", type=float, default=30.0, help="How long it all takes.  [%(default)s]")
-    names = [phase.__name__ for phase in PHASES]
     parser.add_argument(
-        "--only", metavar="NAME", nargs="+", choices=names, help=f"Of {', '.join(dict.fromkeys(names))}."
+        "--floods", action="store_true", help="Floods alone, with the memory that they take; --each long."
     )
+    parser.add_argument(
+        "--each", type=float, metavar="MINUTES", help=f"How long each phase takes.  [--floods: {FLOOD_MINUTES:g}]"
+    )
+    names = dict.fromkeys(phase.__name__ for phase in (*PHASES, *FLOODS))
+    parser.add_argument("--only", metavar="NAME", nargs="+", choices=names, help=f"Of {', '.join(names)}.")
     found = parser.parse_args(argv)
-    phases = [phase for phase in PHASES if found.only is None or phase.__name__ in found.only]
+    phases = FLOODS if found.floods else PHASES
+    if found.only is not None:
+        phases = tuple(phase for phase in dict.fromkeys((*PHASES, *FLOODS)) if phase.__name__ in found.only)
+    each = found.each or (FLOOD_MINUTES if found.floods else found.minutes / len(phases))
     folder = Path(tempfile.mkdtemp(prefix="voip-soak."))
     try:
-        with scene(folder, 60.0 * found.minutes / len(phases) - SETTLE) as here:
+        with scene(folder, max(MIN_PHASE, 60.0 * each - SETTLE)) as here:
             print(Row.HEAD, flush=True)
-            for phase in phases:
-                before = here.sample()
-                did = phase(here)
-                time.sleep(SETTLE)
-                ended = [each.name for each in (here.far, here.near) if each.process.poll() is not None]
-                if ended:
-                    print(f"{phase.__name__}: {', '.join(ended)} has ended", flush=True)
-                    return 1
-                print(Row(phase.__name__, did, before, here.sample()).line, flush=True)
+            return max(_run(phase, here, bounded=found.floods) for phase in phases)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return 0
+
+
+def _run(phase: Phase, here: Scene, *, bounded: bool) -> int:
+    """One phase, and its row; 1 if a process has ended, or if it has grown by too much while it is `bounded`."""
+    if any(each.process.poll() is not None for each in (here.far, here.near)):
+        return 1
+    before = here.sample()
+    with watched(here.far) as memory:
+        did = phase(here)
+        time.sleep(SETTLE)
+    ended = [each.name for each in (here.far, here.near) if each.process.poll() is not None]
+    if ended:
+        print(f"{phase.__name__}: {', '.join(ended)} has ended", flush=True)
+        return 1
+    row = Row(phase.__name__, did, before, here.sample(), memory)
+    print(row.line, flush=True)
+    return int(bounded and row.growth > MOST_GROWTH)
 
 
 if __name__ == "__main__":

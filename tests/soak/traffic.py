@@ -1,8 +1,9 @@
 """What strangers send, from a host of their own:  python -m tests.soak.traffic KIND HOST PORT SECONDS RATE [FROM:PORT]
 
-KIND: `garbage` (datagrams of 172 random bytes), `spoofed` (the same with the source address FROM:PORT, by a raw
-socket), `INVITE`, `REGISTER` or `OPTIONS` (requests over UDP), `calls` (RATE calls a second, each set up, acknowledged
-and hung up), `tcp` or `tls` (RATE connections at once that say nothing). At the end it prints what it did, as JSON.
+KIND: `garbage` (datagrams of 172 random bytes), `rtp` (packets of RTP as long as those, each of another stream),
+`spoofed` (garbage with the source address FROM:PORT, by a raw socket), `INVITE`, `REGISTER` or `OPTIONS` (requests over
+UDP), `calls` (RATE calls a second, each set up, acknowledged and hung up), `tcp` or `tls` (RATE connections at once
+that say nothing). At the end it prints what it did, as JSON.
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ def garbage(task: Task) -> int:
     data = os.urandom(SIZE)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         return flood(task, lambda number: sock.sendto(data, task.target))
+
+
+def rtp(task: Task) -> int:
+    """Packets of G.711 as a phone sends them, of a thousand streams."""
+    packets = [struct.pack("!BBHII", 0x80, 0, number, 160 * number, number) + os.urandom(160) for number in range(1000)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return flood(task, lambda number: sock.sendto(packets[number % len(packets)], task.target))
 
 
 def spoofed(task: Task, source: tuple[str, int]) -> int:
@@ -123,6 +131,8 @@ def main() -> None:
     ours = source[0].partition(":")[0] if source else "0.0.0.0"
     if kind == "garbage":
         done: object = garbage(task)
+    elif kind == "rtp":
+        done = rtp(task)
     elif kind == "spoofed":
         done = spoofed(task, (ours, int(source[0].partition(":")[2])))
     elif kind in ("tcp", "tls"):

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 from pathlib import Path
 from typing import Any
 
 from voip.calls import Answer
+from voip.cli.callers import add_callers, callers_values
 from voip.cli.parser import Group, Parser
-from voip.cli.values import ip_network
 from voip.ip import MAX_PORT
 
-LOCAL_NETWORKS = (
-    "127.0.0.0/8",  # RFC 1122
-    "10.0.0.0/8",  # RFC 1918
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",  # RFC 3927
-    "100.64.0.0/10",  # RFC 6598
-    "::1/128",  # RFC 4291
-    "fe80::/10",
-    "fc00::/7",  # RFC 4193
-)
-"""Callers that are accepted unless --allow-only is given: loopback, private and link-local addresses."""
 FIRST_PORT = 5000
 """Of the media ports, which stay below those of SIP (5060) as long as there is room."""
 PORTS_END = 5060
@@ -51,20 +38,7 @@ def add_answering(group: Group) -> None:
         action=argparse.BooleanOptionalAction,
         help="Let each of the --max-calls callers hear the others; with --two-way also the microphone here.",
     )
-    group.add_argument(
-        "--allow",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="Also accept calls from this network, besides private and loopback addresses. May be repeated.",
-    )
-    group.add_argument(
-        "--allow-only",
-        metavar="CIDR",
-        type=ip_network,
-        action="append",
-        help="Accept calls from this network in place of private and loopback addresses. May be repeated.",
-    )
+    add_callers(group)
     group.add_argument(
         "--answer",
         choices=[answer.value for answer in Answer],
@@ -98,11 +72,10 @@ def answering_values(parser: Parser, found: argparse.Namespace) -> dict[str, Any
     found.rtp_port = _media_ports(parser, found)
     if found.output_per_caller is not None and found.output is None:
         found.output = "null"
-    alone = found.allow_only or map(ipaddress.ip_network, LOCAL_NETWORKS)
     return {
         "max_calls": found.max_calls,
         "conference": bool(found.conference),
-        "allow": (*alone, *(found.allow or ())),
+        **callers_values(found),
         "answer": Answer(found.answer),
         "once": bool(found.once),
         "output_per_caller": found.output_per_caller,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,8 @@ class ReceiverOptions(CommonOptions):
     conference: bool
     """Each caller hears the others."""
     allow: tuple[IpNetwork, ...]
+    allow_own: bool
+    """Also callers on this machine, whatever its addresses are: unless --allow-only says who may call."""
     answer: Answer
     once: bool
     output_per_caller: Path | None
@@ -145,10 +147,10 @@ class ReceiverOptions(CommonOptions):
     announce: str | None
     """The name to announce on the local network, "" for the machine's; None: nothing is announced."""
 
-    def allowed(self, host: str) -> bool:
-        """Whether a caller at this address may call."""
+    def allowed(self, host: str, is_own: Callable[[str], bool] = lambda host: False) -> bool:
+        """Whether a caller at this address may call; `is_own` says whether it is one of this machine."""
         address = ipaddress.ip_address(host)
-        return any(address in network for network in self.allow)
+        return any(address in network for network in self.allow) or (self.allow_own and is_own(host))
 
     def trusted(self, host: str) -> bool:
         """Whether the user has named just this host: a PBX or proxy, which stands for many callers."""

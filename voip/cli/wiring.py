@@ -28,7 +28,7 @@ from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
-from voip.net import Network, host_address
+from voip.net import Network, OwnHosts, host_address
 from voip.private import private
 from voip.report import PACKETS_SHOWN, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
@@ -88,7 +88,7 @@ def make_user_agent(
         max_calls=max_calls,
         accepts_calls=accepts_calls,
         accepts_texts=receiver is not None and receiver.call_password is None,
-        allowed=receiver.allowed if receiver else lambda host: True,
+        allowed=partial(receiver.allowed, is_own=OwnHosts(network.loop.now).has) if receiver else lambda host: True,
         trusted=receiver.trusted if receiver else lambda host: False,
         credentials=options.credentials,
         users=receiver.users if receiver else None,

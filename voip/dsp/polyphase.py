@@ -8,6 +8,7 @@ products follows them (a Farrow structure). Nothing is switched when the ratio c
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -143,11 +144,17 @@ class Polyphase:
         return to_int16(sound.reshape(self._channels, -1).T)
 
 
+@functools.lru_cache(maxsize=2)
 def _kernel(cut_off: float) -> Doubles:
-    """One side of the filter: from its middle on, `_DENSITY` values for each period of the lower rate, then zero."""
+    """One side of the filter: from its middle on, `_DENSITY` values for each period of the lower rate, then zero.
+
+    Each stream has converters, and there are two filters: they are made once, as one takes a millisecond.
+    """
     time = np.arange(REACH * _DENSITY + 1) / _DENSITY
     window = np.i0(WINDOW * np.sqrt(1.0 - (time / REACH) ** 2)) / np.i0(WINDOW)
-    return np.append(cut_off * np.sinc(cut_off * time) * window, 0.0)
+    table = np.append(cut_off * np.sinc(cut_off * time) * window, 0.0)
+    table.flags.writeable = False
+    return table
 
 
 def _parabola(at: Doubles) -> Doubles:

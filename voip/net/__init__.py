@@ -12,6 +12,7 @@ tls           certificates, and TLS between the bytes of a socket and those of i
 stun          the STUN client
 failures      containing our own bugs
 dns           resolving host names, by the DNS and the system
+own           whether a source is this machine
 zones         zones of link-local addresses
 sockets       UDP and TCP sockets, and why the system refuses one
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 from voip.net.dns import host_address
 from voip.net.media import MediaTransport, OnPacket
 from voip.net.network import Network
+from voip.net.own import OwnHosts
 from voip.net.signalling import Handler, SendFailed
 from voip.net.sockets import DSCP_EF, family_of, local_address_towards
 from voip.net.tls import TlsFiles
@@ -32,6 +34,7 @@ __all__ = [
     "MediaTransport",
     "Network",
     "OnPacket",
+    "OwnHosts",
     "SendFailed",
     "TlsFiles",
     "family_of",

@@ -19,6 +19,8 @@ RECEIVE_BUFFER = 1 << 20
 """Bytes of socket buffer to request: three seconds of the widest stream survive a frozen process."""
 DSCP_EF = 46
 """Expedited forwarding (RFC 3246): voice."""
+NEVER_OURS = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
+"""Addresses that no machine has: reserved (RFC 1112 section 4), and discarded (RFC 6666)."""
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -37,7 +39,22 @@ def local_address_towards(host: str) -> str:
 
 
 def is_own_address(host: str) -> bool:
-    """Whether this machine has the literal address `host` at present."""
+    """Whether this machine has the literal address `host` at present.
+
+    A socket can be bound to nothing else, unless the system is set to let bind to anything (`ip_nonlocal_bind` of
+    Linux); then only the address that a route to `host` begins at tells.
+    """
+    if not _can_bind(host):
+        return False
+    if not _can_bind(NEVER_OURS[family_of(host)]):
+        return True
+    try:
+        return local_address_towards(host) == host
+    except NetworkError:
+        return False
+
+
+def _can_bind(host: str) -> bool:
     sock = try_bind(family_of(host), host, 0, 0)
     if sock is not None:
         sock.close()

@@ -154,6 +154,16 @@ def test_private_and_loopback_callers_are_answered_and_others_are_not() -> None:
         assert not options.allowed(host)
 
 
+def test_this_machine_is_answered_whatever_its_address_is_unless_others_are_named_alone() -> None:
+    def is_own(host: str) -> bool:
+        return host == "192.0.2.2"
+
+    assert cli.receiver_options([]).allowed("192.0.2.2", is_own)
+    assert not cli.receiver_options([]).allowed("192.0.2.3", is_own)
+    assert cli.receiver_options(["--allow", "198.51.100.0/24"]).allowed("192.0.2.2", is_own)
+    assert not cli.receiver_options(["--allow-only", "198.51.100.0/24"]).allowed("192.0.2.2", is_own)
+
+
 def test_allow_adds_networks_and_deny_declines() -> None:
     options = cli.receiver_options(["--allow", "192.0.2.0/24", "--allow", "2001:db8::/32"])
     assert options.allowed("192.0.2.7")
