@@ -2,6 +2,7 @@
 
 sender      AudioSender: reframe, encode, packetize, protect    Fanout: one sound, many senders
             framer: sound into frames   send_counters: what was sent
+encoding    SharedEncoders: what senders of one sound have in common
 receiver    AudioReceiver: packets in, sound out                 mixer: many receivers, one sound
 reception   the network half of that: FEC and accounts          rendering: decode or conceal, time-scale, convert
 dtmf        telephone events, sent and received
@@ -9,8 +10,19 @@ in_band     what Opus' in-band FEC should expect              levels: peak, ener
 """
 
 from voip.audio.dtmf import Digit, DtmfSender, untaken
+from voip.audio.encoding import SharedEncoders
 from voip.audio.mixer import Mixer
 from voip.audio.receiver import LAST_WORDS, AudioReceiver
 from voip.audio.sender import AudioSender, Fanout
 
-__all__ = ["LAST_WORDS", "AudioReceiver", "AudioSender", "Digit", "DtmfSender", "Fanout", "Mixer", "untaken"]
+__all__ = [
+    "LAST_WORDS",
+    "AudioReceiver",
+    "AudioSender",
+    "Digit",
+    "DtmfSender",
+    "Fanout",
+    "Mixer",
+    "SharedEncoders",
+    "untaken",
+]
