@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from voip import codecs
 from voip.calls import RetryRule
-from voip.cli.accounts import account_values, add_account, complete
+from voip.cli.accounts import account_values, add_account
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.security import add_security, security_values
+from voip.cli.targets import add_targets, given_targets
 from voip.cli.values import (
     AUTO,
     FecChoice,
@@ -39,7 +40,6 @@ from voip.cli.values import (
     seconds,
     short_time,
     stream,
-    target,
     telephone_keys,
 )
 from voip.cli.versions import versions
@@ -51,15 +51,13 @@ from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
 from voip.sdp import SrtpRule
-from voip.sip import Credentials, SipUri, parse_target
+from voip.sip import Credentials, SipUri
 
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
 RECEIVER_MEDIA_PORTS = (5000, 5019)
 STDOUT = "-"
 """--output of raw samples."""
-THIS_MACHINE = "127.0.0.1"
-"""What the sender calls unless it is told what."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 LOCAL_NETWORKS = (
@@ -237,7 +235,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     program = program_name("sender")
     parser = _parser(
         program,
-        "Call TARGET and send it the sound of the microphone.",
+        "Call each TARGET and send it the sound of the microphone.",
         examples=(
             f"{program} 192.168.1.20                     call the receiver at this address",
             f"{program} --input speech.wav 192.168.1.20  play a file to it, then hang up",
@@ -245,27 +243,22 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         ),
         daily=SENDER_DAILY,
     )
-    parser.add_argument(
-        "targets",
-        metavar="TARGET",
-        nargs="*",
-        type=target,
-        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a user name with --registrar, or "
-        "rtp://host:port to send without signalling.  [127.0.0.1]",
-    )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
     sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="Hang up after this time.")
     two_way = parser.add_argument_group("both directions")
     _two_way(two_way, "Also play the sound that comes back (--output). Use a headset: echo is not cancelled.")
     _playing(two_way)
-    _calling(parser.add_argument_group("calling"))
+    calling = parser.add_argument_group("calling")
+    add_targets(parser, calling)
+    _calling(calling)
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_ports=None)
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
-    plain = any(isinstance(each, RtpTarget) for each in found.targets)
+    targets = given_targets(parser, found)
+    plain = any(isinstance(each, RtpTarget) for each in targets)
     return SenderOptions(
         **_common_values(found),
         name=found.name,
@@ -273,8 +266,8 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         connect_timeout=found.connect_timeout,
         retry=found.retry,
         duration=found.duration,
-        targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
-        target_given=bool(found.targets),
+        targets=tuple(targets),
+        target_given=bool(found.targets or found.targets_file),
         **account,
         **security_values(parser, found, streams=plain, password=account["call_password"]),
     )

@@ -21,7 +21,7 @@ from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, Stopped, VoipError
 from voip.net import Network
 from voip.private import private
-from voip.report import CallRecord, Console, final_report
+from voip.report import CallRecord, Console, TargetRecord, final_report, targets_text
 
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
@@ -100,6 +100,7 @@ def finish(
     console: Console,
     shutdown: Shutdown,
     watchdog: Watchdog,
+    targets: Sequence[TargetRecord] = (),
 ) -> int:
     """After every thread has ended: the final report, and the exit status. With a thread that is stuck, the end."""
     for device in devices:
@@ -107,8 +108,10 @@ def finish(
             console.say(0, f"{device.description}: {trouble}")
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
+    if len(targets) > 1:
+        console.say(0, targets_text(targets, manager.records))
     told = [_device_object(device) for device in devices]
-    status = _report(program, options, console, shutdown.status, shutdown.error, manager.records, told)
+    status = _report(program, options, console, shutdown.status, shutdown.error, manager.records, told, targets)
     if watchdog.left_behind:  # the interpreter would wait for it
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):
@@ -169,9 +172,12 @@ def _report(
     error: str | None,
     calls: tuple[CallRecord, ...],
     devices: Sequence[Mapping[str, object]] = (),
+    targets: Sequence[TargetRecord] = (),
 ) -> int:
     """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
-    report = final_report(program, voip.__version__, status, error, calls, devices=devices, system=system_figures())
+    report = final_report(
+        program, voip.__version__, status, error, calls, devices=devices, system=system_figures(), targets=targets
+    )
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:
         status, error = EXIT_DEVICE, problem

@@ -6,6 +6,7 @@ from voip.report.console import PACKETS_SHOWN, Console
 from voip.report.objects import call_object, final_report
 from voip.report.record import CallRecord
 from voip.report.rtp_stat import RTP_STAT, rtp_stat
+from voip.report.targets import TargetRecord, targets_text
 from voip.report.text import text_report
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "RTP_STAT",
     "CallRecord",
     "Console",
+    "TargetRecord",
     "call_object",
     "final_report",
     "rtp_stat",
+    "targets_text",
     "text_report",
 ]

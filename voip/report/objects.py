@@ -18,6 +18,7 @@ from voip.report.rating import (
 from voip.report.record import CallRecord
 from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
+from voip.report.targets import TargetRecord, targets_object
 from voip.stats import GMIN, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
 
 SCHEMA = 1
@@ -33,8 +34,10 @@ def final_report(
     *,
     devices: Sequence[Mapping[str, Any]] = (),
     system: Mapping[str, Any] | None = None,
+    targets: Sequence[TargetRecord] = (),
 ) -> dict[str, Any]:
-    """The object of `--report FILE` and of the `report` event; `devices` and `system` as they are told there."""
+    """The object of `--report FILE` and of the `report` event; `devices` and `system` as they are told there.
+    `targets` of a sender, once they are called."""
     return {
         "schema": SCHEMA,
         "program": program,
@@ -42,6 +45,7 @@ def final_report(
         "exit": status,
         "error": error,
         "calls": [call_object(call) for call in calls],
+        **targets_object(targets, calls),
         "devices": list(devices),
         "system": {"cpu_s": None, "max_rss_kb": None} | dict(system or {}),
     }
