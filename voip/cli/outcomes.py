@@ -62,8 +62,8 @@ class TargetOutcomes:
         worst = min(failed, key=lambda outcome: SEVERITY.index(outcome.status))
         if not self.several:
             return worst
-        cause = worst.error if len(failed) == 1 else f"the most serious: {worst.error}"
-        return replace(worst, error=f"{len(failed)} of {len(self._outcomes)} targets failed: {cause}")
+        which = ":" if len(failed) == 1 else "; the most serious:"
+        return replace(worst, error=f"{len(failed)} of {len(self._outcomes)} targets failed{which} {worst.error}")
 
     @property
     def records(self) -> tuple[TargetRecord, ...]:

@@ -33,7 +33,9 @@ class _Sum:
 
 
 def targets_object(targets: Sequence[TargetRecord], calls: Sequence[CallRecord]) -> dict[str, Any]:
-    """The JSON of it: `targets`, each with its own sums, and `total`."""
+    """The JSON of it: `targets`, each with its own sums, and `total`; None without targets."""
+    if not targets:
+        return {"targets": [], "total": None}
     return {
         "targets": [
             {"target": target.target, "exit": target.status, "error": target.error or None}
