@@ -45,9 +45,9 @@ def test_one_receiver_that_is_killed_and_one_that_is_not_there_disturb_no_other(
     assert end.report["total"]["failed"] == 2
     assert end.report["error"].startswith("2 of 4 targets failed; the most serious: cannot reach")
     assert "4 targets   2 had the sound   2 failed" in end.stderr
-    for number, each in zip((0, 2), heard, strict=True):
-        assert each.status == 0, each.stderr
-        rx = each.call["rx"]
+    for number, outcome in zip((0, 2), heard, strict=True):
+        assert outcome.status == 0, outcome.stderr
+        rx = outcome.call["rx"]
         assert rx["lost_after_fec"] == 0, rx
         assert rx["received"] * 0.02 == pytest.approx(SECONDS, abs=1.5)  # one begins when it has answered
         written, rate = load(tmp_path / f"heard{number}.wav")
