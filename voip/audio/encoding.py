@@ -2,8 +2,11 @@
 
 Streams share an encoder while codec, parameters, packet time, bit rate and in-band FEC are equal. One that is to have
 others (its peer reports losses, its path is full) moves to the encoder that has them, or to a copy of its own in the
-same state, always between two packets. What is added to the sound (RTP header, FEC, SRTP) is of each stream alone: see
-`AudioSender`.
+same state, always between two packets. With the latter nothing is heard of it. With the former the first packet is
+predicted from none before it, for the peer's decoder has not had those: what it makes of the packets is off by -27 dB,
+then by less than -45 dB; without that by -19, -25, -29 and -42 dB (`python -m tools.measure_joining`).
+
+What is added to the sound (RTP header, FEC, SRTP) is of each stream alone: see `AudioSender`.
 """
 
 from __future__ import annotations
