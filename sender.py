@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Call a receiver (or any SIP phone) and stream the microphone to it:  sender.py 192.168.1.20
+"""Call receivers (or any SIP phones) and stream the microphone to them:  sender.py 192.168.1.20
 
 capture thread    microphone -> Fanout -> AudioSender (encode, packetize, FEC) -> socket, paced by the microphone
 network thread    sockets -> UserAgent (SIP), RtpSession; timers
@@ -8,7 +8,7 @@ main thread       shows how it goes, waits for Ctrl+C, writes the report
 
 A call: INVITE -> CallAnswered -> CallManager attaches an RtpSession and gives the capture thread an AudioSender; it
 ends by the end of the input, --duration, BYE from the other side, the media time-out or Ctrl+C (which sends BYE). One
-that is lost is made again (--retry) while the input goes on.
+that is lost is made again (--retry) while the input goes on. Any number of them share one input, and its encoders.
 """
 
 import sys
@@ -45,7 +45,7 @@ def main(options: cli.SenderOptions) -> int:
     settings = cli.make_call_settings(options, Direction.SENDRECV, capture.source)
     manager = CallManager(network, agent, calls, streams, console, settings, policy)
     cli.announce_call(options, playback, console)
-    cli.call_targets(options, network, manager)
+    cli.call_targets(options, network, manager, policy)
 
     hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [
@@ -59,7 +59,7 @@ def main(options: cli.SenderOptions) -> int:
     with others as keys, together(workers):
         cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
-    return cli.finish("sender", options, manager, devices, console, shutdown, watchdog)
+    return cli.finish("sender", options, manager, devices, console, shutdown, watchdog, policy.targets)
 
 
 def command() -> int:

@@ -7,6 +7,7 @@ ask what is worse: to hear each other later, or with more holes. Points are of R
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from voip.quality import EQUIPMENT, WIDEBAND_STRETCH, Loss, delay_impairment, loss_impairment
 
@@ -20,6 +21,8 @@ PATIENCE = 0.3
 LISTENING_FROM = 0.35
 """Seconds: a peer that waits longer than this for repair only listens."""
 _EQUIPMENT = EQUIPMENT["opus"]
+DELAYS_REMEMBERED = 64
+"""Waits whose points are remembered: there are a few that are asked for again and again."""
 
 
 class Use(Enum):
@@ -29,6 +32,7 @@ class Use(Enum):
     LISTENING = "listening"
 
 
+@lru_cache(maxsize=DELAYS_REMEMBERED)
 def delay_points(wait: float) -> float:
     """Points of R that a conversation loses if sound is played so many seconds after the fastest packets."""
     return delay_impairment(BESIDES + wait)

@@ -349,7 +349,7 @@ class Capture:
 
     def __init__(self, source: Source, *, duration: float | None = None, again: bool = False) -> None:
         """`duration`: seconds after which the input ends."""
-        self.source, self.fanout = source, Fanout(source.sample_rate)
+        self.source, self.fanout = source, Fanout(source.sample_rate, source.channels)
         self._again = again
         self._mailbox, self._posted = Mailbox(), threading.Event()
         self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
@@ -381,8 +381,7 @@ class Capture:
                 while not self.fanout.idle and not silenced():  # a pipe has ended before the call
                     self._mailbox.run()
                     self._wait()
-            self._mailbox.run()
-            self._transmit(self.fanout.finish())
+            self._transmit(self.fanout.finish())  # all streams at once: one that leaves first would lack the last sound
         finally:
             self.source.close()
         at_end()

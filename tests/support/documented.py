@@ -11,7 +11,8 @@ the reader's is replaced in the text first:
                                      and `null` (in CI there has to be one)
 
 Files that a command reads are there before: any .wav and .mp3 is a second of sound (four that ffmpeg reads in real
-time), .sdp a description of a stream, .pem a certificate for localhost; what --password-file names holds the password.
+time), .sdp a description of a stream, .pem a certificate for localhost; what --password-file names holds the password,
+what --targets-file names one receiver.
 """
 
 from __future__ import annotations
@@ -161,6 +162,8 @@ class Laboratory:
         for before, word in itertools.pairwise(words):
             if before == "--password-file":
                 (self.folder / word).write_text(PASSWORD + "\n")
+            if before == "--targets-file":
+                (self.folder / word).write_text(f"{LOOPBACK}:{self.port}\n")
         written = {word for before, word in itertools.pairwise(words) if before in WRITING}
         for name in {*FILE.findall(text)} - written:
             self._make_file(self.folder / name, 4.0 if " -re " in text else 1.0)

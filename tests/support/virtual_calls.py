@@ -296,7 +296,7 @@ class Recorded(Fanout):
     """Remembers each datagram that is given to the wire, in clear; those of a stream that ends, too."""
 
     def __init__(self) -> None:
-        super().__init__(RATE)
+        super().__init__(RATE, 1)
         self.sent: set[bytes] = set()
 
     def add(self, key: str, sender: AudioSender, send: Callable[[bytes], None]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from voip import codecs
-from voip.audio import AudioSender
+from voip.audio import AudioSender, SharedEncoders
 from voip.dsp import Pcm
 from voip.engine import PACKETS_BEHIND, STUCK_AFTER, Capture, Mailbox, Shutdown, Watchdog, Worker
 from voip.errors import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, DeviceError, NetworkError
@@ -170,18 +170,19 @@ class Blocks:
         self.closed = True
 
 
-def audio_sender() -> AudioSender:
+def audio_sender(encoders: SharedEncoders) -> AudioSender:
     codec = codecs.find("PCMU", 8000, 1)
     assert codec is not None
     media = NegotiatedMedia(AudioFormat(codec), 0, ("192.0.2.2", 5000))
-    return AudioSender(media, sample_rate=8000, channels=1, rng=random.Random(1))
+    return AudioSender(media, sample_rate=8000, channels=1, rng=random.Random(1), encoders=encoders)
 
 
 def test_an_input_is_sent_once_to_all_that_are_there_while_it_lasts() -> None:
     sent: dict[str, list[bytes]] = {"first": [], "second": []}
 
     def join(name: str) -> None:
-        capture.post(capture.fanout.add, name, audio_sender(), sent[name].append)
+        fanout = capture.fanout
+        capture.post(lambda: fanout.add(name, audio_sender(fanout.encoders), sent[name].append))
 
     def turns() -> Iterator[None]:
         """The first leaves after 10 blocks; from then on nobody is there, until after 20 the second has joined."""

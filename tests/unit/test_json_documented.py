@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.records import received, sent
 from voip.calls.diagnosis import Event
-from voip.report import final_report
+from voip.report import TargetRecord, final_report
 from voip.report.objects import interval_object
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,7 @@ def test_every_event_is_in_the_table_with_its_fields_and_no_other() -> None:
 
 def test_every_field_of_the_report_is_documented() -> None:
     calls: Any = (received(), sent())
-    report = final_report("receiver", "1", 0, None, calls, devices=[{"description": "x"}])
+    targets = [TargetRecord(sent().peer)]
+    report = final_report("sender", "1", 0, None, calls, devices=[{"description": "x"}], targets=targets)
     names = {*fields(report), *fields(interval_object(received(), None))}
     assert names - NAMED - {"schema"} == set()

@@ -52,7 +52,8 @@ def test_capture_serves_one_caller_after_the_other() -> None:
         """Somebody is there in turns 10 to 19 and 30 to 39, and in each of them a block of 10 ms is sent."""
         turn = next(turns, None)
         if turn in (10, 30):
-            caller = AudioSender(media, sample_rate=48000, channels=1, rng=random.Random(1))
+            rng, encoders = random.Random(1), capture.fanout.encoders
+            caller = AudioSender(media, sample_rate=48000, channels=1, rng=rng, encoders=encoders)
             capture.fanout.add("caller", caller, sent.append)
         elif turn in (20, 40):
             capture.fanout.remove("caller")

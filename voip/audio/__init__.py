@@ -2,6 +2,7 @@
 
 sender      AudioSender: reframe, encode, packetize, protect    Fanout: one sound, many senders
             framer: sound into frames   send_counters: what was sent
+encoding    SharedEncoders: what senders of one sound have in common
 receiver    AudioReceiver: packets in, sound out                 mixer: many receivers, one sound
 reception   the network half of that: FEC and accounts          rendering: decode or conceal, time-scale, convert
 dtmf        telephone events, sent and received
@@ -11,6 +12,7 @@ minus       MixMinus: to each party all others                   own_voice: the 
 """
 
 from voip.audio.dtmf import Digit, DtmfSender, untaken
+from voip.audio.encoding import SharedEncoders
 from voip.audio.minus import MixMinus
 from voip.audio.mixer import GAIN_LIMIT, Mixer, Mixture
 from voip.audio.own_voice import OwnVoice
@@ -29,5 +31,6 @@ __all__ = [
     "Mixer",
     "Mixture",
     "OwnVoice",
+    "SharedEncoders",
     "untaken",
 ]

@@ -16,6 +16,17 @@ class Framer:
         self._pending: list[Pcm] = []
         self._pending_samples = 0
 
+    @property
+    def samples(self) -> int:
+        """Of each frame."""
+        return self._samples
+
+    def forked(self, samples: int) -> Framer:
+        """Another one, for frames of so many samples, that has collected the same."""
+        other = Framer(samples)
+        other._pending, other._pending_samples = list(self._pending), self._pending_samples
+        return other
+
     def resize(self, samples: int) -> None:
         """From now on frames have this many samples; what was collected goes into the first of them."""
         self._samples = samples

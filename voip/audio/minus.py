@@ -33,6 +33,9 @@ class MixMinus:
     levels = Levels()
     """Unknown: what one is sent may well be silence, when none of the others speaks."""
 
+    encoders = None
+    """What is shared of encoders: nothing, for each hears another sound."""
+
     def __init__(self, sample_rate: int) -> None:
         """`sample_rate` of the sound that will be written, in Hz."""
         self.stats: dict[str, SenderStats] = {}

@@ -5,11 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-import numpy as np
-
-from voip.audio.convert import Converter
 from voip.audio.dtmf import DtmfSender, EventPacketizer
-from voip.audio.framer import Framer
+from voip.audio.encoding import SharedEncoders, StreamEncoder
 from voip.audio.levels import LevelMeter
 from voip.audio.send_counters import SendCounters
 from voip.audio.steering import Decisions, Steering
@@ -45,8 +42,9 @@ class AudioSender:
         rate: RateController | None = None,
         on_decision: Callable[[str], None] = lambda reason: None,
         dtmf: DtmfSender | None = None,
+        encoders: SharedEncoders | None = None,
     ) -> None:
-        """`sample_rate` and `channels` of the sound that will be written.
+        """`sample_rate` and `channels` of the sound that will be written; `encoders` of it that it shares with others.
 
         `control` chooses the pattern in place of `pattern`, `rate` says how much may be sent; `on_decision` gets a line
         for people with each change.
@@ -54,7 +52,7 @@ class AudioSender:
         """
         self.stats = SenderStats()
         """Replaced whole with every `write` that sends."""
-        self._format = (sample_rate, channels)
+        self._encoders = encoders or SharedEncoders(sample_rate, channels)
         self._rng = rng
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._steering = Steering(pattern, control, rate, self._ip_header)
@@ -66,7 +64,7 @@ class AudioSender:
         self._fec: FecEncoder = NoFec(self._steering.pattern)
         self._fec_terms: tuple[object, ...] = ()
         self._media = media
-        self._open_codec(media)
+        self._encoder = self._open_codec(media)
         self.update(media)
 
     def set_pattern(self, pattern: Pattern | None) -> None:
@@ -85,31 +83,60 @@ class AudioSender:
 
     def write(self, pcm: Pcm, now: float) -> list[bytes]:
         """Take sound of any length; the datagrams that have become due, in sending order."""
-        self._now = now
-        return self._send_frames(self._converter.process(pcm))
+        self._encoders.write(pcm)
+        self.prepare(now)
+        return self.send()
 
     def finish(self) -> list[bytes]:
         """The stream ends: the datagrams for what is left of it, a shorter packet if need be, and their repair."""
-        datagrams = self._send_frames(self._converter.flush())
-        if self._counters.packets:
-            channels = self._media.audio.codec.channels
-            datagrams += self._send_frames(np.zeros((self._encoder.flush_samples, channels), np.int16))
-        last = self._framer.flush()
-        if last is not None:
-            datagrams += self._send(last)
+        datagrams = list[bytes]()
+        if self._encoder.flush():
+            self.prepare(self._now)
+            datagrams += self.send()
+        return datagrams + self.end()
+
+    def prepare(self, now: float) -> None:
+        """The shared encoders have been given a block: choose the settings for it. Of all streams before any sends."""
+        self._now = now
+        if self._encoder.frames and self._media.direction.sends:
+            repaired = not isinstance(self._fec, NoFec) and self._fec.pattern is not None
+            self._steering.prepare(self._encoder, now, repaired=repaired)
+            self._encoder.settle(gap=self._gap)
+
+    def send(self) -> list[bytes]:
+        """The datagrams that are due of that block."""
+        frames = self._encoder.frames
+        if not frames:
+            return []
+        datagrams = [data for frame in frames for data in self._send(frame)]
+        self.stats = self._counters.snapshot(self._steering.congestion)
+        return datagrams
+
+    def end(self) -> list[bytes]:
+        """No more sound is sent: the datagrams that are due because of that."""
+        datagrams = list[bytes]()
         for event in self._events.finish(self._media.audio):
             datagrams += self._emit(event, time=self._packetizer.timestamp)
         datagrams += self._emit_repairs(self._fec.flush())
         self.stats = self._counters.snapshot(self._steering.congestion)
         return datagrams
 
+    def leave(self) -> None:
+        """Nothing is written any more: others that share the encoder go on."""
+        self._encoder.leave()
+
+    def shares(self, encoders: SharedEncoders) -> bool:
+        """Whether it sends what these encode."""
+        return self._encoders is encoders
+
     def update(self, media: NegotiatedMedia) -> None:
         """The session was negotiated anew: from the next packet on."""
         if media.audio.codec != self._media.audio.codec:
-            self._open_codec(media)
+            self._encoder.leave()
+            self._encoder = self._open_codec(media)
         self._media = media
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
-        self._framer.resize(self._frame_samples(media))
+        self._encoder.resize(media.audio.ptime)
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
         self._steering.update(media.audio.ptime, self._repair_packets, media.bandwidth, self._ip_header)
         self._use_pattern(self._steering.pattern)
@@ -125,16 +152,10 @@ class AudioSender:
         window = self._media.send_repair_window
         return None if window is None else int(window / self._media.packet_time + ROUNDING)
 
-    def _open_codec(self, media: NegotiatedMedia) -> None:
-        codec = media.audio.codec
-        self._encoder = codec.encoder(self._format[0])
+    def _open_codec(self, media: NegotiatedMedia) -> StreamEncoder:
         self._steering.forget_encoder()
-        self._converter = Converter(self._format, (self._encoder.sample_rate, codec.channels))
-        self._framer = Framer(self._frame_samples(media))
-        self._marker = True  # the next packet begins a talk spurt
-
-    def _frame_samples(self, media: NegotiatedMedia) -> int:
-        return max(1, round(media.audio.ptime * self._encoder.sample_rate))
+        self._marker = self._gap = True  # the next packet begins a talk spurt
+        return self._encoders.join(media.audio.codec, media.audio.ptime)
 
     def _negotiate_fec(self) -> None:
         media, pattern = self._media, self._fec.pattern
@@ -157,22 +178,13 @@ class AudioSender:
             media_clock_rate=rates[1],
         ) or NoFec(pattern)
 
-    def _send_frames(self, pcm: Pcm) -> list[bytes]:
-        """Send what makes whole packets together with what was left before."""
-        frames = self._framer.cut(pcm)
-        if not frames:
-            return []
-        datagrams = [data for frame in frames for data in self._send(frame)]
-        self.stats = self._counters.snapshot(self._steering.congestion)
-        return datagrams
-
     def _send(self, pcm: Pcm) -> list[bytes]:
         """The datagrams of one packet of sound, or of an event in its place."""
         audio, packetizer, rate = self._media.audio, self._packetizer, self._encoder.sample_rate
         duration = len(pcm) * audio.codec.clock_rate // rate
         if not self._media.direction.sends:
             packetizer.skip(duration)
-            self._marker = True
+            self._marker = self._gap = True
             return []
         seconds = len(pcm) / rate
         self._counters.frame(seconds, packetizer.timestamp, self._now)
@@ -180,12 +192,11 @@ class AudioSender:
         if event is not None:
             datagrams = self._emit(event, time=packetizer.timestamp)
             packetizer.skip(duration)
+            self._gap = True
             return datagrams
-        repaired = not isinstance(self._fec, NoFec) and self._fec.pattern is not None
-        self._steering.prepare(self._encoder, self._now, repaired=repaired)
         marker = self._marker or self._encoder.marks_frame_ends
         (packet,) = packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
-        self._marker = False
+        self._marker = self._gap = False
         copied = self._fec.blocks
         carried = self._fec.carry(packet)
         self._counters.copies(self._fec.blocks - copied)
@@ -234,13 +245,16 @@ class AudioSender:
 class Fanout:
     """One sound to any number of streams. `stats` and `levels` are replaced whole whenever something is sent.
 
-    The sound is measured once, however many streams there are; `levels` begin anew with the first of them.
+    The sound is measured once, however many streams there are, and encoded once for all with equal settings that have
+    `encoders`; `levels` begin anew with the first stream.
     """
 
-    def __init__(self, sample_rate: int) -> None:
-        """`sample_rate` of the sound that will be written, in Hz."""
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        """`sample_rate` (Hz) and `channels` of the sound that will be written."""
+        self.encoders = SharedEncoders(sample_rate, channels)
         self.stats: dict[str, SenderStats] = {}
         self.levels = Levels()
+        self._now = 0.0
         self._sample_rate = sample_rate
         self._meter = LevelMeter(sample_rate)
         self._streams: dict[str, tuple[AudioSender, Send]] = {}
@@ -251,7 +265,9 @@ class Fanout:
         return not self._streams
 
     def add(self, key: str, sender: AudioSender, send: Send) -> None:
-        """A stream joins; `send` puts one of its datagrams on the wire."""
+        """A stream joins, made with `encoders`; `send` puts one of its datagrams on the wire."""
+        if not sender.shares(self.encoders):
+            raise ValueError("a stream of another sound")
         if self.idle:
             self._meter = LevelMeter(self._sample_rate)
         self._streams[key] = (sender, send)
@@ -268,26 +284,37 @@ class Fanout:
             self._streams[key][0].report(report)
 
     def remove(self, key: str) -> SenderStats | None:
-        """A stream leaves: send its last datagrams. Returns its final figures; None for an unknown one."""
+        """A stream leaves: send its last datagrams. Returns its final figures; None for an unknown one.
+
+        One of several with the same packets leaves between two of them: what is left belongs to their next.
+        """
         if key not in self._streams:
             return None
         sender, send = self._streams.pop(key)
         for datagram in sender.finish():
             send(datagram)
+        sender.leave()
         self._publish()
         return sender.stats
 
     def write(self, pcm: Pcm, now: float) -> list[tuple[Send, bytes]]:
         """Give a block to every stream: what to send, and how."""
+        self._now = now
         self._meter.add(pcm)
-        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.write(pcm, now)]
+        self.encoders.write(pcm)
+        for sender, _ in self._streams.values():
+            sender.prepare(now)
+        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.send()]
         if outgoing:
             self._publish()
         return outgoing
 
     def finish(self) -> list[tuple[Send, bytes]]:
         """The sound has ended: what is left to send."""
-        outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.finish()]
+        self.encoders.flush()
+        for sender, _ in self._streams.values():
+            sender.prepare(self._now)
+        outgoing = [(send, data) for sender, send in self._streams.values() for data in (*sender.send(), *sender.end())]
         self._publish()
         return outgoing
 

@@ -105,6 +105,7 @@ class Call:
         self.liveness = Liveness()
         self._streams_left = 0
         self._trend = Trend()
+        self._newest: tuple[CallRecord, CallRecord] | None = None  # the record, and the snapshot made of it
 
     @property
     def call_id(self) -> str:
@@ -207,6 +208,7 @@ class Call:
         self.unacknowledged = self.signalled and self.ending is None
         if self.ending is None:
             self.ending = CallEnded(self.call_id, "local-bye", None, "")
+        self._newest = None  # the last RTCP has gone since
         return replace(self.snapshot(now), end_reason=self.ending.reason)
 
     @property
@@ -216,7 +218,10 @@ class Call:
         return any(stats is not None and stats.congestion.ended for stats in sent)
 
     def snapshot(self, now: float) -> CallRecord:
-        """All that is known of it. To be asked for at least once a second, or the worst stretch is missed."""
+        """All that is known of it, once for each moment: several parts of the program look at the same time. To be
+        asked for at least once a second, or the worst stretch is missed."""
+        if self._newest is not None and self._newest[0] is self.record and self._newest[1].at == now:
+            return self._newest[1]
         rx, tx, network = self.record.rx, self.record.tx, self.record.network
         for line in self.lines:
             rx = (line.receive.statistics() if line.receive else None) or rx
@@ -226,5 +231,15 @@ class Call:
         duration = 0.0 if self.established is None else (self.ended or now) - self.established
         if self.record.media is not None and self.ended is None:
             self._trend.feed(self.record.media.audio.codec, rx, network.rtt if network else None, now)
-        record = replace(self.record, rx=rx, tx=tx, network=network, first_audio=first_audio, duration=duration)
-        return replace(record, at=now, trend=self._trend.figures)
+        known = replace(
+            self.record,
+            rx=rx,
+            tx=tx,
+            network=network,
+            first_audio=first_audio,
+            duration=duration,
+            at=now,
+            trend=self._trend.figures,
+        )
+        self._newest = self.record, known
+        return known

@@ -172,6 +172,7 @@ class SendStream:
             rate=RateController(),
             on_decision=lambda reason: self._console.say(1, reason),
             dtmf=self._dtmf,
+            encoders=self._capture.fanout.encoders,
         )
         self._capture.fanout.add(self._stream_id, sender, send)
 

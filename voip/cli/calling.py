@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, NamedTuple
+from typing import Any
 
 from voip.calls import RetryRule
-from voip.cli.accounts import complete
 from voip.cli.parser import Group, Parser
-from voip.cli.values import RtpTarget, retry_rule, short_time, target, telephone_keys
+from voip.cli.targets import Name, given_targets
+from voip.cli.values import RtpTarget, retry_rule, short_time, telephone_keys
 from voip.net import mdns
-from voip.sip import SipUri, parse_target
-from voip.sip.neighbours import is_name, may_be_host, objection_to_name
+from voip.sip.neighbours import may_be_host, objection_to_name
 from voip.sip.text_sending import LONGEST_SENT
 
 PLAUSIBLE_WAIT = 3600.0
 """Seconds above which a time-out or an interval without a unit is taken for milliseconds, hence for a slip."""
-
-
-class Name(NamedTuple):
-    """What a target without any mark of an address is called: looked for among those that announce themselves."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def add_calling(group: Group) -> None:
@@ -97,37 +87,24 @@ def name_to_announce(text: str) -> str:
     return text
 
 
-def target_or_name(text: str) -> SipUri | RtpTarget | Name:
-    """What to call: as `target`, or a name without any mark of an address."""
-    return Name(text.strip()) if is_name(text.strip()) else target(text)
-
-
-def calling_values(parser: Parser, found: argparse.Namespace, *, default: str) -> dict[str, Any]:
-    """Targets, names and texts as fields of the options' dataclass; usage errors exit. `default`: what is called where
-    no target is given. With a registrar a name that could be a user's is one."""
-    given: list[SipUri | RtpTarget | Name] = found.targets or ([] if found.browse else [parse_target(default)])
-    names = [
-        each
-        for each in given
-        if isinstance(each, Name) and not (found.registrar is not None and may_be_host(each.text))
-    ]
-    others = [target(each.text) if isinstance(each, Name) else each for each in given if each not in names]
+def calling_values(parser: Parser, found: argparse.Namespace) -> dict[str, Any]:
+    """Targets, names and texts as fields of the options' dataclass; usage errors exit."""
+    given = given_targets(parser, found)
+    names = [each.text for each in given if isinstance(each, Name)]
     if found.no_call and not found.message:
         parser.error("--no-call requires --message")
-    if found.message and any(isinstance(each, RtpTarget) for each in others):
+    if found.message and any(isinstance(each, RtpTarget) for each in given):
         parser.error("--message: a stream without signalling has no texts")
-    if found.browse and given:
-        parser.error("--browse: what is chosen is called; leave out TARGET")
-    needs = "--browse" if found.browse else next((repr(name.text) for name in names if not may_be_host(name.text)), "")
+    needs = "--browse" if found.browse else next((repr(name) for name in names if not may_be_host(name)), "")
     if needs and (problem := mdns.missing()) is not None:
         parser.error(f"{needs}: {problem}")
     return {
-        "targets": tuple(complete(each, found.registrar) for each in others),
-        "names": tuple(name.text for name in names),
+        "targets": tuple(each for each in given if not isinstance(each, Name)),
+        "names": tuple(names),
         "browse": found.browse,
         "message": found.message or "",
         "calls": not found.no_call,
-        "target_given": bool(found.targets) or found.browse,
+        "target_given": bool(found.targets or found.targets_file or found.browse),
     }
 
 

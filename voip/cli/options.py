@@ -20,12 +20,12 @@ from voip.cli.calling import (
     add_calling,
     announce_value,
     calling_values,
-    target_or_name,
 )
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.security import add_security, security_values
+from voip.cli.targets import add_targets
 from voip.cli.values import (
     AUTO,
     FecChoice,
@@ -64,8 +64,6 @@ SIP_PORT = 5060
 RECEIVER_MEDIA_PORTS = "5000-5019, more for more calls"
 STDOUT = "-"
 """--output of raw samples."""
-THIS_MACHINE = "127.0.0.1"
-"""What the sender calls unless it is told what."""
 BITRATES = (6000, 510000)
 """Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 
@@ -258,7 +256,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     program = program_name("sender")
     parser = _parser(
         program,
-        "Call TARGET and send it the sound of the microphone.",
+        "Call each TARGET and send it the sound of the microphone.",
         examples=(
             f"{program} 192.168.1.20                     call the receiver at this address",
             f"{program} --input speech.wav 192.168.1.20  play a file to it, then hang up",
@@ -266,27 +264,22 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         ),
         daily=SENDER_DAILY,
     )
-    parser.add_argument(
-        "targets",
-        metavar="TARGET",
-        nargs="*",
-        type=target_or_name,
-        help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a name that a receiver announces, "
-        "a user name with --registrar, or rtp://host:port to send without signalling.  [127.0.0.1]",
-    )
     sound = parser.add_argument_group("sound")
     _capturing(sound)
     sound.add_argument("-t", "--duration", metavar="TIME", type=seconds, help="Hang up after this time.")
     two_way = parser.add_argument_group("both directions")
     _two_way(two_way, "Also play the sound that comes back (--output). Use a headset: echo is not cancelled.")
     _playing(two_way)
-    add_calling(parser.add_argument_group("calling"))
+    calling = parser.add_argument_group("calling")
+    add_targets(parser, calling)
+    add_calling(calling)
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_text="any")
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
-    plain = any(isinstance(each, RtpTarget) for each in found.targets)
+    called = calling_values(parser, found)
+    plain = any(isinstance(each, RtpTarget) for each in called["targets"])
     return SenderOptions(
         **_common_values(found),
         name=found.name,
@@ -294,7 +287,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         connect_timeout=found.connect_timeout,
         retry=found.retry,
         duration=found.duration,
-        **calling_values(parser, found, default=THIS_MACHINE),
+        **called,
         **account,
         **security_values(parser, found, streams=plain, password=account["call_password"]),
     )

@@ -45,6 +45,7 @@ MORE_VARIABLES = frozenset(
         "ONCE",
         "OUTPUT_PER_CALLER",
         "RETRY",
+        "TARGETS_FILE",
     )
 )
 """What is no option, and the options of one script alone, which the environment of both may hold."""
@@ -89,7 +90,7 @@ class Parser(argparse.ArgumentParser):
             self._from_environment[action.dest] = self._environment_value(action, os.environ[_variable(action)])
             if not isinstance(action, argparse._AppendAction):  # what is given would be added to a default
                 action.default = self._from_environment[action.dest]
-        found = self.parse_args(argv)
+        found = self.parse_intermixed_args(argv)  # options may stand between several targets
         for action in settable:
             if getattr(found, action.dest) is None:
                 setattr(found, action.dest, self._from_environment[action.dest])

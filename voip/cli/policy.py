@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable, Iterable
 
 from voip.calls import CallManager, Outcome, PlainSource, Retries, RetryRule
+from voip.cli.outcomes import TargetOutcomes
 from voip.engine import Shutdown
-from voip.errors import EXIT_AUTHENTICATION, EXIT_NO_MEDIA, EXIT_OK
-from voip.report import CallRecord, Console
+from voip.errors import EXIT_AUTHENTICATION, EXIT_NO_ANSWER, EXIT_NO_MEDIA, EXIT_OK
+from voip.report import CallRecord, Console, TargetRecord
 from voip.sip import SipUri
 
 
@@ -29,7 +30,7 @@ class Redial:
         self._targets = {str(target): (target, Retries(rule, rng)) for target in targets}
         self._console, self._call_later, self._now = console, call_later, now
         self._failures: dict[str, Outcome] = {}
-        self._waiting: list[Outcome] = []
+        self._waiting: list[tuple[str, Outcome]] = []
         self._stopped = False
 
     @property
@@ -46,7 +47,8 @@ class Redial:
         if pause is None:
             return False
         failure = self._failures[record.peer] = self._cause(record, outcome)
-        self._waiting.append(failure)
+        waits = (record.peer, failure)
+        self._waiting.append(waits)
         reason = outcome.error or f"{record.peer} no longer knows the call"
         self._console.event(
             "retry",
@@ -60,7 +62,7 @@ class Redial:
 
         def dial() -> None:
             if not self._stopped:
-                self._waiting.remove(failure)
+                self._waiting.remove(waits)
                 manager.dial(target, again=True)
 
         self._call_later(pause, dial)
@@ -76,53 +78,79 @@ class Redial:
         """What a try without success leaves as it was: the failure before it; None for a call that came to media."""
         return self._failures.get(record.peer) if record.media is None else None
 
-    def stop(self) -> Outcome | None:
-        """Make no more calls; why one was going to be made, if so."""
+    def stop(self) -> list[tuple[str, Outcome]]:
+        """Make no more calls; the targets that were going to be called, and why."""
         self._stopped = True
         waiting, self._waiting = self._waiting, []
-        return waiting[0] if waiting else None
+        return waiting
 
 
 class ExitAfterLastCall:
-    """The sender's: it exits when its last call is over, with the status of the first that failed.
+    """The sender's: it exits when its last call is over, with the most serious status of its targets.
 
-    While others go on, what a failed one came to is told at once. What was lost is called again, as `redial` says.
+    Of several, what a failed one came to is told at once. What was lost is called again, as `redial` says.
     """
 
-    def __init__(self, shutdown: Shutdown, console: Console, redial: Redial) -> None:
+    def __init__(self, shutdown: Shutdown, console: Console, redial: Redial, targets: Iterable[str] = ()) -> None:
+        """`targets`: all that are called, as the records of their calls name them."""
         self._shutdown, self._console, self._redial = shutdown, console, redial
-        self._worst = Outcome()
+        self._outcomes = TargetOutcomes(targets)
+        self._input_ended = False
+
+    @property
+    def targets(self) -> tuple[TargetRecord, ...]:
+        """What each came to. For any thread, after the network thread has ended."""
+        return self._outcomes.records
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
         if self._shutdown.requested():
-            self._redial.stop()
+            self._give_up(self._redial.stop())
         elif self._redial.call_again(manager, record, outcome):
             return
         if outcome.status == EXIT_OK:
-            outcome = self._redial.failure(record) or outcome
-        if outcome.status != EXIT_OK and (manager.calls or self._redial.pending):
-            self._console.say(0, outcome.error)
-        self._end(manager, outcome)
+            outcome = self._redial.failure(record) or self._unheard(record) or outcome
+        self._note(record.peer, outcome)
+        self._end_after_last(manager)
 
     def on_input_ended(self, manager: CallManager) -> None:
         """There is nothing left to send, or the program is to end: hang up, and make no more calls.
 
         A call that was lost, and had not come back by then, was lost for good, whoever has asked to end.
         """
+        self._input_ended = True
         lost = self._redial.stop()
+        self._give_up(lost)
         manager.finish()
-        if lost is not None:
-            self._end(manager, lost)
+        if lost:
+            self._end_after_last(manager)
 
     def on_account_refused(self, error: str) -> None:
         self._shutdown.request(EXIT_AUTHENTICATION, error)
 
-    def _end(self, manager: CallManager, outcome: Outcome) -> None:
-        """This is what one target came to; the last one ends the program."""
-        if self._worst.status == EXIT_OK:
-            self._worst = outcome
-        if not manager.calls and not self._redial.pending:
-            self._shutdown.request(self._worst.status, self._worst.error or None)
+    def _give_up(self, lost: Iterable[tuple[str, Outcome]]) -> None:
+        for target, outcome in lost:
+            self._note(target, outcome)
+
+    def _unheard(self, record: CallRecord) -> Outcome | None:
+        """What it means for one of several that nothing went wrong: its call was still ringing when the others, or the
+        sound, came to an end. Of a single call only its user can have ended that."""
+        if not self._outcomes.several:
+            return None
+        if record.media is None:
+            return Outcome(EXIT_NO_ANSWER, f"{record.peer} had not answered when the program ended")
+        if self._input_ended and record.media.direction.sends and not (record.tx and record.tx.packets):
+            return Outcome(EXIT_NO_MEDIA, f"{record.peer} answered when the sound had ended")
+        return None
+
+    def _note(self, target: str, outcome: Outcome) -> None:
+        self._outcomes.note(target, outcome)
+        if outcome.status != EXIT_OK and self._outcomes.several:
+            self._console.say(0, outcome.error)
+
+    def _end_after_last(self, manager: CallManager) -> None:
+        if self._outcomes.complete and not manager.calls and not self._redial.pending:
+            overall = self._outcomes.overall
+            self._shutdown.request(overall.status, overall.error or None)
 
 
 class WaitForNextCall:
@@ -152,6 +180,11 @@ class WaitForPage:
 
     def __init__(self, shutdown: Shutdown, console: Console) -> None:
         self._shutdown, self._console = shutdown, console
+
+    @property
+    def targets(self) -> tuple[TargetRecord, ...]:
+        """None: which are called is said on the page."""
+        return ()
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
         if self._shutdown.requested():

@@ -22,7 +22,7 @@ from voip.environment import program_name, system_figures
 from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceError, NetworkError, Stopped, VoipError
 from voip.net import Network
 from voip.private import private
-from voip.report import CallRecord, Console, final_report, total_text
+from voip.report import CallRecord, Console, TargetRecord, final_report, targets_text, total_text
 
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
@@ -103,18 +103,28 @@ def finish(
     console: Console,
     shutdown: Shutdown,
     watchdog: Watchdog,
+    targets: Sequence[TargetRecord] = (),
 ) -> int:
     """After every thread has ended: the final report, and the exit status. With a thread that is stuck, the end."""
     for device in devices:
         if trouble := device.faults():
             console.say(0, f"{device.description}: {trouble}")
-    if line := total_text(manager.records):
-        console.say(0, line)
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
+    together = targets_text(targets, manager.records) if len(targets) > 1 else total_text(manager.records)
+    if together:
+        console.say(0, together)
     told = [_device_object(device) for device in devices]
     status = conclude(
-        program, options, console, shutdown.status, shutdown.error, manager.records, told, limited=manager.limited
+        program,
+        options,
+        console,
+        shutdown.status,
+        shutdown.error,
+        manager.records,
+        told,
+        targets=targets,
+        limited=manager.limited,
     )
     if watchdog.left_behind:  # the interpreter would wait for it
         for stream in (sys.stdout, sys.stderr):
@@ -176,11 +186,21 @@ def conclude(
     error: str | None,
     calls: tuple[CallRecord, ...],
     devices: Sequence[Mapping[str, object]] = (),
+    *,
+    targets: Sequence[TargetRecord] = (),
     limited: int | None = None,
 ) -> int:
     """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
     report = final_report(
-        program, voip.__version__, status, error, calls, devices=devices, system=system_figures(), limited=limited
+        program,
+        voip.__version__,
+        status,
+        error,
+        calls,
+        devices=devices,
+        system=system_figures(),
+        targets=targets,
+        limited=limited,
     )
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from voip import codecs
 from voip.audio import Mixture
-from voip.calls import Answer, AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
+from voip.calls import (
+    Answer,
+    AudioStreams,
+    CallManager,
+    CallPolicy,
+    CallSettings,
+    CallTable,
+    Outcome,
+    PlainSource,
+    SendSettings,
+)
 from voip.calls.records import rtp_stat_headers
 from voip.calls.streams import Feed
 from voip.cli.attendant import Attendant
@@ -25,12 +35,12 @@ from voip.conference import Bridge, HostMicrophone
 from voip.devices import Device, PerCaller, Sink, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import forbid_core_dumps, how_to_call, program_name
-from voip.errors import DeviceError, ProtocolError, Stopped, VoipError
+from voip.errors import EXIT_NETWORK, DeviceError, NetworkError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
 from voip.net import Network, OwnHosts, host_address
 from voip.private import private
-from voip.report import PACKETS_SHOWN, Console
+from voip.report import PACKETS_SHOWN, CallRecord, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
 from voip.sip import SipUri, UserAgent
 from voip.sip.grammar import format_host
@@ -374,7 +384,8 @@ def make_sender_policy(
     """When a sender ends: after its last call, or, with a page, when it is told to."""
     if options.web is not None:
         return WaitForPage(shutdown, console)
-    return ExitAfterLastCall(shutdown, console, make_redial(options, network, console))
+    redial = make_redial(options, network, console)
+    return ExitAfterLastCall(shutdown, console, redial, map(str, options.targets))
 
 
 def find_keys(options: CommonOptions, console: Console) -> Keyboard | None:
@@ -407,15 +418,33 @@ def make_redial(options: SenderOptions, network: Network, console: Console) -> R
     return Redial(options.retry, targets, console, call_later=loop.call_later, now=loop.now)
 
 
-def call_targets(options: SenderOptions, network: Network, manager: CallManager) -> None:
-    """Have each target called, or streamed to, as soon as the network runs. NetworkError for an unknown host."""
+def call_targets(options: SenderOptions, network: Network, manager: CallManager, policy: CallPolicy) -> None:
+    """Have each target called, or streamed to, as soon as the network runs; one without an address has failed then."""
     if options.web is not None and not options.target_given:
         return
     for target in options.targets:
         if isinstance(target, RtpTarget):
-            network.loop.post(manager.stream_to, str(target), (host_address(target.host, options.bind), target.port))
+            network.loop.post(_stream_to, target, _address(target, options.bind), manager, policy)
         else:
             network.loop.post(manager.dial, target)
+
+
+def _address(target: RtpTarget, bind: str | None) -> str | NetworkError:
+    try:
+        return host_address(target.host, bind)
+    except NetworkError as error:
+        return error
+
+
+def _stream_to(target: RtpTarget, host: str | NetworkError, manager: CallManager, policy: CallPolicy) -> None:
+    """Send to a target without signalling. One that cannot be sent to keeps no other from its sound."""
+    try:
+        if isinstance(host, NetworkError):
+            raise host
+        manager.stream_to(str(target), (host, target.port))
+    except NetworkError as error:
+        record = CallRecord(call_id="", peer=str(target), incoming=False)
+        policy.on_call_over(manager, record, Outcome(EXIT_NETWORK, str(error)))
 
 
 def announce_call(options: SenderOptions, playback: Playback | None, console: Console) -> None:

@@ -11,8 +11,8 @@ Every codec module builds on this one; `voip.codecs` lists them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from voip.dsp import Pcm
@@ -31,6 +31,8 @@ class Encoder(ABC):
     it (RFC 3551 section 4.1)."""
     full_bitrate: int | None = None
     """Bit/s that it was made for, which `set_bitrate` may lower; None: the format leaves no choice."""
+    prepares_for_loss: bool = False
+    """`set_loss` makes a difference."""
     flush_samples: int = 0
     """Samples of silence to encode after the end of a sound, so that all of it comes out: what the encoder holds."""
 
@@ -51,6 +53,14 @@ class Encoder(ABC):
 
     def set_bitrate(self, bitrate: int) -> None:  # noqa: B027
         """Encode at so many bit/s on average, at most `full_bitrate`. May be called between any two payloads."""
+
+    def forked(self) -> Encoder | None:
+        """A second encoder that goes on from here as this one does; None where it cannot be copied."""
+        return None
+
+    def begin_anew(self) -> None:  # noqa: B027
+        """A decoder that has not decoded the payloads before the next one is to decode it well, as far as the format
+        can do that."""
 
 
 class Decoder(Protocol):
@@ -88,6 +98,11 @@ class Codec:
     def encoder(self, source_rate: int | None = None) -> Encoder:
         """A new encoder, for sound of `source_rate` (Hz) if the format can take it as it is."""
         return self.implementation.encoder(self, source_rate or self.sample_rate)
+
+    @property
+    def encoding(self) -> Hashable:
+        """What its encoders depend on: where this is equal, one encoder serves streams to several peers."""
+        return self.implementation.encoding(self)
 
     def decoder(self) -> Decoder:
         """A new decoder."""
@@ -158,6 +173,10 @@ class Implementation(ABC):
     @abstractmethod
     def encoder(self, codec: Codec, source_rate: int) -> Encoder:
         """A new encoder; for sound of that rate, if there is one."""
+
+    def encoding(self, codec: Codec) -> Hashable:
+        """What an encoder depends on; see `Codec.encoding`. The payload type does not count, and is the peer's."""
+        return replace(codec, payload_type=None)
 
     @abstractmethod
     def decoder(self, codec: Codec) -> Decoder:

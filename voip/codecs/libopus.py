@@ -43,6 +43,7 @@ SET_COMPLEXITY = 4010
 SET_INBAND_FEC = 4012
 SET_PACKET_LOSS_PERC = 4014
 GET_LOOKAHEAD = 4027
+SET_PREDICTION_DISABLED = 4042
 BANDWIDTHS = ((8000, 1101), (12000, 1102), (16000, 1103), (24000, 1104), (48000, 1105))
 """Sample rate that a bandwidth is enough for, and its number: narrow, medium, wide, super-wide, full."""
 
@@ -56,6 +57,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "opus_get_version_string": (_bytes, ()),
     "opus_encoder_create": (_pointer, (_int32, _int, _int, ctypes.POINTER(_int))),
     "opus_encoder_destroy": (None, (_pointer,)),
+    "opus_encoder_get_size": (_int, (_int,)),
     # What follows the request is variadic: it must not be named here, or it goes to the wrong place on some machines.
     "opus_encoder_ctl": (_int, (_pointer, _int)),
     "opus_encode": (_int32, (_pointer, _pointer, _int, _pointer, _int32)),
@@ -135,6 +137,7 @@ class Encoder:
     def __init__(self, channels: int, sample_rate: int = SAMPLE_RATE, application: int = APPLICATION_VOIP) -> None:
         """VoipError if the library is missing or refuses."""
         self._library, self._channels = load(), channels
+        self._sample_rate, self._application = sample_rate, application
         error = _int()
         handle = self._library.opus_encoder_create(sample_rate, channels, application, ctypes.byref(error))
         if not handle:
@@ -164,6 +167,15 @@ class Encoder:
         if size < 0:
             raise VoipError(f"libopus: {_text(size)}, encoding {len(sound)} samples")
         return out.raw[:size]
+
+    def forked(self) -> Encoder:
+        """Another encoder in the same state and with the same settings.
+
+        The state is one piece of memory, of which a plain copy is enough (opus.h, "Opus Encoder").
+        """
+        other = Encoder(self._channels, self._sample_rate, self._application)
+        ctypes.memmove(other._handle, self._handle, self._library.opus_encoder_get_size(self._channels))
+        return other
 
 
 class Decoder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -106,6 +107,10 @@ class Opus(Implementation):
         """A new encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
         return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)
 
+    def encoding(self, codec: Codec) -> OpusEncoding:
+        """What an encoder depends on, however the peer has written it."""
+        return _encoding(codec)
+
     def decoder(self, codec: Codec) -> OpusDecoder:
         """A new decoder."""
         return OpusDecoder(codec)
@@ -142,22 +147,46 @@ def _max_bytes(bitrate: int, samples: int) -> int:
     return round(PEAK * bitrate / 8 * samples / SAMPLE_RATE) + PEAK_BYTES
 
 
+class OpusEncoding(NamedTuple):
+    """All that an encoder depends on by offer and answer; `bitrate` in bit/s, `bandwidth` as libopus counts it."""
+
+    channels: int
+    bitrate: int
+    peer_recovers: bool
+    variable: bool
+    bandwidth: int
+
+
+def _encoding(codec: Codec) -> OpusEncoding:
+    theirs = parameters(codec.remote_fmtp)
+    return OpusEncoding(
+        codec.channels,
+        _bitrate(codec, theirs),
+        theirs.get("useinbandfec") == "1",
+        theirs.get("cbr") != "1",
+        _bandwidth(number(theirs, "maxplaybackrate")),
+    )
+
+
 class OpusEncoder(Encoder):
     """Sound to packets. It looks `delay` seconds ahead; its settings may change between two packets."""
+
+    prepares_for_loss = True
 
     def __init__(self, codec: Codec, sample_rate: int = SAMPLE_RATE) -> None:
         """VoipError without the library."""
         super().__init__(sample_rate)
-        theirs = parameters(codec.remote_fmtp)
-        self._bitrate = self.full_bitrate = _bitrate(codec, theirs)
-        self._peer_recovers = theirs.get("useinbandfec") == "1"
-        self._channels = codec.channels
+        self._codec, encoding = codec, _encoding(codec)
+        self._bitrate = self.full_bitrate = encoding.bitrate
+        self._peer_recovers = encoding.peer_recovers
+        self._channels = encoding.channels
         self._settings = {
             libopus.SET_BITRATE: self._bitrate,
             libopus.SET_COMPLEXITY: COMPLEXITY,
-            libopus.SET_VBR: int(theirs.get("cbr") != "1"),
-            libopus.SET_MAX_BANDWIDTH: _bandwidth(number(theirs, "maxplaybackrate")),
+            libopus.SET_VBR: int(encoding.variable),
+            libopus.SET_MAX_BANDWIDTH: encoding.bandwidth,
         }
+        self._begins_anew = False
         self._low_delay: bool | None = None  # None: nothing has been encoded
         self._native = self._open(low_delay=False)
 
@@ -181,7 +210,24 @@ class OpusEncoder(Encoder):
         samples = frame // slower
         if samples > len(pcm):
             pcm = np.concatenate((pcm, np.zeros((samples - len(pcm), pcm.shape[1]), np.int16)))
-        return self._native.encode(pcm, _max_bytes(self._bitrate, frame))
+        if not self._begins_anew:
+            return self._native.encode(pcm, _max_bytes(self._bitrate, frame))
+        self._begins_anew = False
+        self._native.set(libopus.SET_PREDICTION_DISABLED, 1)
+        payload = self._native.encode(pcm, _max_bytes(self._bitrate, frame))
+        self._native.set(libopus.SET_PREDICTION_DISABLED, 0)
+        return payload
+
+    def forked(self) -> OpusEncoder:
+        """A second encoder that goes on from here as this one does."""
+        other = OpusEncoder(self._codec, self.sample_rate)
+        other._bitrate, other._low_delay = self._bitrate, self._low_delay
+        other._settings, other._native = dict(self._settings), self._native.forked()
+        return other
+
+    def begin_anew(self) -> None:
+        """The next packet is predicted from none before it (it has fewer bits for its sound then)."""
+        self._begins_anew = True
 
     def set_bitrate(self, bitrate: int) -> None:
         """From the next packet on; more than `full_bitrate`, or less than Opus can, is not."""

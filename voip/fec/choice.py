@@ -8,6 +8,7 @@ pattern and the wait that together lose least of R, and one that only listens th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from voip.conversation import FREE_WAIT, Use, delay_points, missing_points
@@ -125,10 +126,11 @@ class Listener(NamedTuple):
     def _least_loss_of_r(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
         choices = [self.at_best(rung, channel) for rung in rungs]
-        enough = min(choice.points for choice in choices) + NEARLY_BEST_POINTS
-        near = [choice for choice in choices if choice.points <= enough]
-        cost = near[0].rung.pattern.overhead
-        return min((each for each in near if each.rung.pattern.overhead == cost), key=lambda choice: choice.points)
+        points = [choice.points for choice in choices]
+        enough = min(points) + NEARLY_BEST_POINTS
+        near = [(lost, choice) for lost, choice in zip(points, choices, strict=True) if lost <= enough]
+        cost = near[0][1].rung.pattern.overhead
+        return min((each for each in near if each[1].rung.pattern.overhead == cost), key=itemgetter(0))[1]
 
     def _least_missing(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """After the longest wait, the cheapest pattern that leaves nearly as little missing as the best."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
+from typing import NamedTuple
 
 from voip.fec.channel import Channel
 from voip.fec.pattern import Pattern, parse_pattern
@@ -19,6 +20,10 @@ _LOG_LOSSES = [math.log(loss) for loss in LOSSES]
 _JITTERS = (QUIET, *JITTERS)
 
 
+REMEMBERED = 64
+"""Predictions that each rung remembers: a report asks for the same ones several times."""
+
+
 class Rung:
     """A pattern of the ladder with its table."""
 
@@ -26,17 +31,25 @@ class Rung:
         """For each of WAITS a text of two-digit numbers: for each of LOSSES, one for each of OUTAGES, or of JITTERS."""
         self.pattern = pattern
         self._texts = outages, jitters
+        self._known: dict[tuple[Channel, int], float] = {}
 
     def missing(self, channel: Channel, wait: float) -> float:
         """The share of media packets that are neither here nor rebuilt within `wait` packet times."""
         column = bisect_right(WAITS, wait) - 1
         if column < 0:
             return min(1.0, channel.loss + math.exp(-wait / max(channel.jitter, 1e-9)))
+        found = self._known.get((channel, column))
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[channel, column] = self._predict(channel, column)
+        return found
+
+    def _predict(self, channel: Channel, column: int) -> float:
         outages, jitters = self._tables
-        lost = _interpolated(outages[column], channel.loss, OUTAGES, channel.outage)
-        if channel.jitter <= QUIET:
-            return lost
-        return max(lost, _interpolated(jitters[column], channel.loss, _JITTERS, channel.jitter))
+        loss, outage, jitter = _places(channel)
+        lost = _interpolated(outages[column], loss, outage)
+        return lost if jitter is None else max(lost, _interpolated(jitters[column], loss, jitter))
 
     @cached_property
     def _tables(self) -> tuple[list[list[list[int]]], list[list[list[int]]]]:
@@ -50,12 +63,18 @@ class Rung:
 
 def ladder() -> list[Rung]:
     """All patterns that the table knows, the cheapest first."""
+    return list(_all_rungs())
+
+
+@cache
+def _all_rungs() -> tuple[Rung, ...]:
+    """Read once for all streams."""
     rungs = []
     for text, (outages, jitters) in PREDICTED.items():
         pattern = parse_pattern(text)
         assert pattern is not None
         rungs.append(Rung(pattern, outages, jitters))
-    return sorted(rungs, key=lambda rung: rung.pattern.overhead)
+    return tuple(sorted(rungs, key=lambda rung: rung.pattern.overhead))
 
 
 def ladder_window() -> int:
@@ -68,17 +87,30 @@ def _rows(text: str, columns: int) -> list[list[int]]:
     return [numbers[i : i + columns] for i in range(0, len(numbers), columns)]
 
 
-def _interpolated(rows: list[list[int]], loss: float, axis: Sequence[float], value: float) -> float:
+class _Place(NamedTuple):
+    """The interval of an ascending axis that holds a value, and how far into it, 0 to 1."""
+
+    at: int
+    share: float
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _places(channel: Channel) -> tuple[_Place, _Place, _Place | None]:
+    """Where a path is in the tables: by loss, outage and jitter; None for the last where it is too small to count."""
+    jitter = None if channel.jitter <= QUIET else _place(_JITTERS, channel.jitter)
+    return _place(_LOG_LOSSES, math.log(max(channel.loss, 1e-9))), _place(OUTAGES, channel.outage), jitter
+
+
+def _interpolated(rows: list[list[int]], loss: _Place, other: _Place) -> float:
     """Between the four nearest numbers; beyond the table, its edge."""
-    row, down = _place(_LOG_LOSSES, math.log(max(loss, 1e-9)))
-    column, right = _place(axis, value)
+    row, down = loss
+    column, right = other
     upper = rows[row][column] * (1.0 - right) + rows[row][column + 1] * right
     lower = rows[row + 1][column] * (1.0 - right) + rows[row + 1][column + 1] * right
     return float(10.0 ** (-(upper * (1.0 - down) + lower * down) / STEPS_PER_DECADE))
 
 
-def _place(axis: Sequence[float], value: float) -> tuple[int, float]:
-    """The interval of an ascending axis that holds a value, and how far into it, 0 to 1."""
+def _place(axis: Sequence[float], value: float) -> _Place:
     index = min(max(bisect_right(axis, value) - 1, 0), len(axis) - 2)
     share = (value - axis[index]) / (axis[index + 1] - axis[index])
-    return index, min(1.0, max(0.0, share))
+    return _Place(index, min(1.0, max(0.0, share)))

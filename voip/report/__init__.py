@@ -9,6 +9,7 @@ from voip.report.objects import call_object, final_report
 from voip.report.record import CallRecord
 from voip.report.rtp_stat import RTP_STAT, rtp_stat
 from voip.report.status import short_name
+from voip.report.targets import TargetRecord, targets_text
 from voip.report.text import text_report
 from voip.report.total import total_text
 
@@ -18,11 +19,13 @@ __all__ = [
     "CallRecord",
     "Console",
     "EventLog",
+    "TargetRecord",
     "call_object",
     "final_report",
     "is_running",
     "rtp_stat",
     "short_name",
+    "targets_text",
     "text_report",
     "total_text",
 ]

@@ -18,6 +18,7 @@ from voip.report.rating import (
 from voip.report.record import CallRecord
 from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
+from voip.report.targets import TargetRecord, sums_of_all, targets_object
 from voip.report.total import total_of
 from voip.stats import GMIN, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
 
@@ -34,10 +35,11 @@ def final_report(
     *,
     devices: Sequence[Mapping[str, Any]] = (),
     system: Mapping[str, Any] | None = None,
+    targets: Sequence[TargetRecord] = (),
     limited: int | None = None,
 ) -> dict[str, Any]:
     """The object of `--report FILE` and of the `report` event; `devices`, `system` and `limited` as they are told
-    there."""
+    there. `targets` of a sender, once they are called."""
     return {
         "schema": SCHEMA,
         "program": program,
@@ -45,7 +47,8 @@ def final_report(
         "exit": status,
         "error": error,
         "calls": [call_object(call) for call in calls],
-        "total": total_object(calls, limited),
+        "targets": targets_object(targets, calls),
+        "total": sums_of_all(targets, calls) | total_object(calls, limited),
         "devices": list(devices),
         "system": {"cpu_s": None, "max_rss_kb": None} | dict(system or {}),
     }

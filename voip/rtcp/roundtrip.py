@@ -40,14 +40,11 @@ class RoundTrip:
 
     def __init__(self) -> None:
         self.last: float | None = None
+        self.steady: float | None = None
+        """The median of the last few, in which a single delayed report does not show."""
         self.minimum: float | None = None
         self._sent: deque[int] = deque(maxlen=TIMESTAMPS_REMEMBERED)
         self._samples: deque[float] = deque(maxlen=MEDIAN_SAMPLES)
-
-    @property
-    def steady(self) -> float | None:
-        """The median of the last few, in which a single delayed report does not show."""
-        return statistics.median(self._samples) if self._samples else None
 
     def mark(self, ntp: int) -> None:
         """This time stamp is sent."""
@@ -64,4 +61,5 @@ class RoundTrip:
         self.last = measured
         self.minimum = measured if self.minimum is None else min(self.minimum, measured)
         self._samples.append(measured)
+        self.steady = statistics.median(self._samples)
         return measured

@@ -28,6 +28,11 @@ def sender(agreed: NegotiatedMedia, rate: int = 8000, channels: int = 1, fec: st
     return AudioSender(agreed, sample_rate=rate, channels=channels, rng=Wrapping(1), pattern=parse_pattern(fec))
 
 
+def fed(fanout: Fanout, agreed: NegotiatedMedia) -> AudioSender:
+    """A sender of what this gives to all."""
+    return AudioSender(agreed, sample_rate=8000, channels=1, rng=Wrapping(1), encoders=fanout.encoders)
+
+
 def receiver(agreed: NegotiatedMedia, rate: int = 8000, channels: int = 1) -> AudioReceiver:
     return AudioReceiver(agreed, sample_rate=rate, channels=channels, latency=0.06, latency_max=0.5)
 
@@ -393,10 +398,10 @@ def test_to_finish_a_stream_that_is_gone_hands_over_empty_figures() -> None:
 
 
 def test_the_fan_out_feeds_every_stream_and_sends_the_rest_of_one_that_leaves() -> None:
-    fanout = Fanout(48000)
+    fanout = Fanout(8000, 1)
     out: dict[str, list[bytes]] = {"a": [], "b": []}
     for key, ptime in (("a", 0.02), ("b", 0.03)):
-        fanout.add(key, sender(media(ptime=ptime)), out[key].append)
+        fanout.add(key, fed(fanout, media(ptime=ptime)), out[key].append)
     for _ in range(10):
         for transmit, datagram in fanout.write(noise(0.01), 0.0):
             transmit(datagram)

@@ -65,14 +65,25 @@ def never_again(output: Console) -> Redial:
 def test_a_sender_ends_with_its_last_call_and_tells_of_the_others_at_once() -> None:
     shutdown, talk = Shutdown(), io.StringIO()
     output = console(talk)
-    policy = ExitAfterLastCall(shutdown, output, never_again(output))
-    for outcome, left in ((Outcome(), 2), (BUSY, 1)):
-        policy.on_call_over(Calls(calls=(object(),) * left).as_manager(), record(), outcome)
+    policy = ExitAfterLastCall(shutdown, output, never_again(output), ("a", "b", "c"))
+    for peer, outcome, left in (("a", Outcome(), 2), ("b", BUSY, 1)):
+        policy.on_call_over(Calls(calls=(object(),) * left).as_manager(), replace(record(), peer=peer), outcome)
         assert not shutdown.requested()
-    policy.on_call_over(Calls().as_manager(), record(), GONE)
-    assert (shutdown.requested(), shutdown.status, shutdown.error) == (True, BUSY.status, BUSY.error)
+    policy.on_call_over(Calls().as_manager(), replace(record(), peer="c"), GONE)
+    error = f"2 of 3 targets failed; the most serious: {BUSY.error}"
+    assert (shutdown.requested(), shutdown.status, shutdown.error) == (True, BUSY.status, error)
     output.pump()
-    assert talk.getvalue() == "refused\n"
+    assert talk.getvalue() == "refused\ngone\n"
+
+
+def test_of_one_target_the_error_is_that_of_the_program_and_told_once() -> None:
+    shutdown, talk = Shutdown(), io.StringIO()
+    output = console(talk)
+    policy = ExitAfterLastCall(shutdown, output, never_again(output), ("a",))
+    policy.on_call_over(Calls().as_manager(), replace(record(), peer="a"), GONE)
+    assert (shutdown.requested(), shutdown.status, shutdown.error) == (True, GONE.status, GONE.error)
+    output.pump()
+    assert talk.getvalue() == ""
 
 
 def test_a_receiver_goes_on_or_ends_after_one_call_that_had_media() -> None:

@@ -296,11 +296,14 @@ def test_the_environment_of_both_scripts_may_hold_what_only_one_of_them_uses(mon
 
 
 def test_what_both_scripts_know_is_not_told_of_as_unknown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    rooms = tmp_path / "rooms"
+    rooms.write_text("10.0.0.1\n")
     for name in MORE_VARIABLES - {"VOIP_PASSWORD", "VOIP_ALLOW_ONLY"}:
         value = {"VOIP_ALLOW": "10.0.0.0/8", "VOIP_ANSWER": "auto", "VOIP_ONCE": "1", "VOIP_MAX_CALLS": "2"}
         values = {**value, "VOIP_RETRY": "off", "VOIP_DTMF": "1", "VOIP_FROM": "Anna", "VOIP_CONFERENCE": "1"}
+        values["VOIP_TARGETS_FILE"] = f"{rooms}"
         monkeypatch.setenv(name, values.get(name, "5s"))
     cli.sender_options([])
     cli.receiver_options([])
