@@ -292,6 +292,9 @@ def test_packets_leave_room_for_their_copies() -> None:
         ("ulpfec:sliding:0,1/1", "ulpfec", parse_pattern("sliding:0,1/1")),
         ("red", "red", red.repetition(1)),
         ("red:2", "red", red.repetition(2)),
+        ("copies:8,4", "red", Pattern.copies((4, 8), 12000)),
+        ("copies:6@9k", "red", Pattern.copies((6,), 9000)),
+        ("COPIES:6@9500", "red", Pattern.copies((6,), 9500)),
     ],
 )
 def test_schemes_are_asked_for_by_their_names(text: str, scheme: str, pattern: Pattern | str | None) -> None:
@@ -299,7 +302,21 @@ def test_schemes_are_asked_for_by_their_names(text: str, scheme: str, pattern: P
 
 
 @pytest.mark.parametrize(
-    "text", ["ulpfec:x", "ulpfec:49", "ulpfec:sliding:0,47/1", "red:0", "red:6", "red:x", "red:²", "rot"]
+    "text",
+    [
+        *("ulpfec:x", "ulpfec:49", "ulpfec:sliding:0,47/1", "red:0", "red:6", "red:x", "red:²", "rot"),
+        *(
+            "copies",
+            "copies:",
+            "copies:0",
+            "copies:17",
+            "copies:4@5k",
+            "copies:4@70k",
+            "copies:4@",
+            "copies:1,2,3,4,5,6",
+        ),
+        *("ulpfec:copies:4", "copies:x"),
+    ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:

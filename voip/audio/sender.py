@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from voip.audio.convert import Converter
+from voip.audio.copies import CopyEncoder
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.framer import Framer
 from voip.audio.levels import LevelMeter
@@ -129,6 +130,7 @@ class AudioSender:
         codec = media.audio.codec
         self._encoder = codec.encoder(self._format[0])
         self._steering.forget_encoder()
+        self._copies = CopyEncoder(codec, self._format[0])
         self._converter = Converter(self._format, (self._encoder.sample_rate, codec.channels))
         self._framer = Framer(self._frame_samples(media))
         self._marker = True  # the next packet begins a talk spurt
@@ -186,8 +188,8 @@ class AudioSender:
         marker = self._marker or self._encoder.marks_frame_ends
         (packet,) = packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
         self._marker = False
-        copied = self._fec.blocks
-        carried = self._fec.carry(packet)
+        copied, pattern = self._fec.blocks, self._fec.pattern if repaired else None
+        carried = self._fec.carry(packet, self._copies.encode(pcm, pattern, self._encoder))
         self._counters.copies(self._fec.blocks - copied)
         return self._emit(packet, carried)
 
@@ -198,7 +200,7 @@ class AudioSender:
         """
         carried = carried or packet
         data = carried.serialize()
-        self._count(carried, data, repair=False)
+        self._count(carried, data, repair=False, copies=len(carried.payload) - len(packet.payload))
         repairs = self._fec.protect(packet, time)
         return [data, *self._emit_repairs(repairs)] if repairs else [data]
 
@@ -212,13 +214,14 @@ class AudioSender:
             self._counters.repair(packets[-1].sequence_number, packets[-1].timestamp, self._now)
         return datagrams
 
-    def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:
+    def _count(self, packet: RtpPacket, data: bytes, *, repair: bool, copies: int = 0) -> None:
+        """A packet goes out; so many bytes of it are copies of others."""
         size = len(data) + self._media.tag_length
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:
             self._counters.unplayed()
-        self._follow(self._steering.sent(packet.sequence_number, ip_size, self._now, repair=repair))
+        self._follow(self._steering.sent(packet.sequence_number, ip_size, self._now, repair=repair, copies=copies))
 
     def _follow(self, decisions: Decisions) -> None:
         """Do what was decided anew, and tell it: of FEC only while there is some."""

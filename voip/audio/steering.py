@@ -40,6 +40,7 @@ class Steering:
         self._window: int | None = None
         self._bandwidth: float | None = None
         self._prepared: tuple[float, int | None] | None = None
+        self._full_bitrate: int | None = None  # of the encoder
         self._size = 0  # of the newest media packet, with all headers
 
     @property
@@ -50,8 +51,7 @@ class Steering:
         limit = None if self._rate is None else self._rate.limit
         if self._fixed is None or limit is None:
             return self._fixed
-        fits = (1.0 + self._fixed.overhead) * 8 * self._size / self._ptime <= limit
-        return self._fixed if fits else None
+        return self._fitting(self._fixed, limit)
 
     @property
     def congestion(self) -> Congestion:
@@ -70,17 +70,18 @@ class Steering:
             self._control.set_ptime(ptime)
         self._set_limits()
 
-    def sent(self, number: int, size: int, now: float, *, repair: bool) -> Decisions:
-        """A packet goes out; `size` with all headers."""
+    def sent(self, number: int, size: int, now: float, *, repair: bool, copies: int = 0) -> Decisions:
+        """A packet goes out; `size` with all headers, and with so many bytes of `copies` of others."""
+        alone = size - copies
         if not repair:
-            self._size = size
+            self._size = alone
             if self._rate is not None and self._prepared is not None and self._prepared[1] is None:
-                self._rate.set_floor(8 * size / self._ptime)  # the codec leaves no choice
+                self._rate.set_floor(8 * alone / self._ptime)  # the codec leaves no choice
         if self._rate is not None:
             self._rate.sent(number, size, now, repair=repair)
         if self._control is None:
             return NOTHING
-        return Decisions(fec=self._control.sent(number, size, now, repair=repair))
+        return Decisions(fec=self._control.sent(number, alone, now, repair=repair))
 
     def report(self, report: PathReport) -> Decisions:
         """A report of the peer about this stream has come."""
@@ -98,7 +99,7 @@ class Steering:
         """Before a packet is encoded: let in-band FEC be added while packets are lost that no repair packet can
         replace, and take no more bits than there are."""
         loss = 0.0 if repaired else self._expected_loss.at(now)
-        bitrate = None
+        bitrate, self._full_bitrate = None, encoder.full_bitrate
         if self._rate is not None and encoder.full_bitrate is not None:
             bitrate = media_rate(self._rate.limit, encoder.full_bitrate, self._header, 1.0 / self._ptime)
             self._rate.set_floor(media_rate(0.0, encoder.full_bitrate, 0, 0) + 8 * self._header / self._ptime)
@@ -111,6 +112,21 @@ class Steering:
     def forget_encoder(self) -> None:
         """The next one that is prepared is new."""
         self._prepared = None
+
+    def _fitting(self, pattern: Pattern, limit: float) -> Pattern | None:
+        """What of a pattern there is room for beside the media: of copies some, of repair packets all or none."""
+        size = self._media_size(limit)
+        room = limit * self._ptime / 8 - size
+        if pattern.copy_bitrate is None:
+            return pattern if pattern.overhead * size <= room else None
+        return pattern.farthest(int(max(0.0, room) / pattern.copy_size(self._ptime)))
+
+    def _media_size(self, limit: float) -> float:
+        """Bytes of a media packet, headers included, at what the encoder will take of so many bit/s."""
+        if self._full_bitrate is None:
+            return self._size
+        rate = media_rate(limit, self._full_bitrate, self._header, 1.0 / self._ptime)
+        return self._header + rate * self._ptime / 8
 
     def _set_limits(self) -> None:
         limits = (self._bandwidth, None if self._rate is None else self._rate.limit)

@@ -460,7 +460,8 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
         help="Which repair packets are sent (forward error correction). auto: as the loss requires; off; K: one XOR "
         "packet for each K packets; sliding:0,1,3/2: after every second packet one that protects it and those 1 and 3 "
         "before it (+ adds further sets). For peers without FlexFEC: ulpfec:4 (like K, by ULPFEC), red:1 (each packet "
-        "repeats the one before).  [auto; off without signalling]",
+        "repeats the one before). copies:4,8@12k: each packet repeats those 4 and 8 before it at 12 kbit/s.  [auto; "
+        "off without signalling]",
     )
     group.add_argument(
         "--fec-max",

@@ -137,6 +137,10 @@ def codec_names(text: str) -> tuple[str, ...]:
     return names
 
 
+COPIES = "copies"
+"""Copies at a low bit rate, by RED."""
+
+
 class FecChoice(NamedTuple):
     """A scheme, and which packets it protects: None for `off`, or `auto`."""
 
@@ -145,11 +149,17 @@ class FecChoice(NamedTuple):
 
 
 def fec_choice(text: str) -> FecChoice:
-    """`auto`, `off`, a pattern of repair packets, `ulpfec:` and such a pattern, or `red:` and a number of copies."""
+    """What `--fec` says.
+
+    `auto`, `off`, a pattern of repair packets, `ulpfec:` and such a pattern, `red:` and a number of packets to repeat,
+    or `copies:` and how far back the packets are that each repeats at a low bit rate.
+    """
     name, _, rest = text.strip().lower().partition(":")
     try:
         if name == RED:
             return FecChoice(RED, red.repetition(_copies(rest)))
+        if name == COPIES:
+            return FecChoice(RED, red.copies(text.strip().lower()))
         if name == ULPFEC:
             pattern = AUTO if rest in ("", AUTO) else ulpfec.fitting(parse_pattern(rest))
             return FecChoice(ULPFEC, pattern)

@@ -38,6 +38,11 @@ class Encoder(ABC):
         self.sample_rate = sample_rate
         """Samples per second of the sound that it takes."""
 
+    @property
+    def bitrate(self) -> int | None:
+        """Bit/s at which it encodes now, on average; None: the format leaves no choice."""
+        return self.full_bitrate
+
     @abstractmethod
     def encode(self, pcm: Pcm) -> bytes:
         """The payload for these samples."""
@@ -88,6 +93,13 @@ class Codec:
     def encoder(self, source_rate: int | None = None) -> Encoder:
         """A new encoder, for sound of `source_rate` (Hz) if the format can take it as it is."""
         return self.implementation.encoder(self, source_rate or self.sample_rate)
+
+    def copy_encoder(self, bitrate: int, source_rate: int | None = None) -> Encoder | None:
+        """A second encoder of the same sound, for copies of at most so many bit/s; see `encoder`.
+
+        None where the payloads have no more than that, or have to be repeated as they are.
+        """
+        return self.implementation.copy_encoder(self, bitrate, source_rate or self.sample_rate)
 
     def decoder(self) -> Decoder:
         """A new decoder."""
@@ -158,6 +170,10 @@ class Implementation(ABC):
     @abstractmethod
     def encoder(self, codec: Codec, source_rate: int) -> Encoder:
         """A new encoder; for sound of that rate, if there is one."""
+
+    def copy_encoder(self, codec: Codec, bitrate: int, source_rate: int) -> Encoder | None:
+        """An encoder for copies at a lower bit rate; see `Codec.copy_encoder`."""
+        return None
 
     @abstractmethod
     def decoder(self, codec: Codec) -> Decoder:

@@ -38,6 +38,8 @@ BITRATES = (6000, 510000)
 COMPLEXITY = 9
 """Of libopus' 0 to 10. PESQ at the default bit rate, and processor seconds for a minute of speech: 0: 3.76, 0.3 s;
 5: 4.22, 0.5 s; 7: 4.44, 0.7 s; 9: 4.46, 0.9 s (tools/measure_codecs.py)."""
+COPY_COMPLEXITY = 5
+"""The same, of the encoder for copies."""
 PEAK = 1.25
 PEAK_BYTES = 100
 """A packet may have PEAK times the bytes of the bit rate and PEAK_BYTES more: the room of a variable bit rate."""
@@ -105,6 +107,14 @@ class Opus(Implementation):
     def encoder(self, codec: Codec, source_rate: int) -> OpusEncoder:
         """A new encoder: at the source's own rate, which saves resampling and its delay, if it is one of Opus'."""
         return OpusEncoder(codec, source_rate if source_rate in ENCODING_RATES else SAMPLE_RATE)
+
+    def copy_encoder(self, codec: Codec, bitrate: int, source_rate: int) -> OpusEncoder | None:
+        """An encoder at no more than this bit rate; it takes the same sound and looks as far ahead."""
+        if bitrate >= _bitrate(codec, parameters(codec.remote_fmtp)):
+            return None
+        encoder = self.encoder(self.limited(codec, bitrate), source_rate)
+        encoder.set_complexity(COPY_COMPLEXITY)
+        return encoder
 
     def decoder(self, codec: Codec) -> OpusDecoder:
         """A new decoder."""
