@@ -182,7 +182,8 @@ def _agreed(fec: FecChoice | None) -> dict[str, object]:
     if fec.scheme == RED:
         return {"fec": RED, "fec_payload_type": None, "red_payload_type": RED_PAYLOAD_TYPE}
     window = fec.pattern.window * PTIME if isinstance(fec.pattern, Pattern) else 0.0
-    return {"fec": fec.scheme, "repair_window": window}
+    red_type = RED_PAYLOAD_TYPE if fec.copies else None
+    return {"fec": fec.scheme, "repair_window": window, "red_payload_type": red_type}
 
 
 def blocks(sound: Pcm) -> list[Pcm]:

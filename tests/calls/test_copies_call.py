@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.call import RED_PAYLOAD_TYPE, CallResult, Link, call, l16, media
+from tests.support.call import FEC_PAYLOAD_TYPE, RED_PAYLOAD_TYPE, Call, CallResult, Link, call, l16, media
 from tests.support.voice import speech
 from voip import codecs
 from voip.audio import AudioSender
@@ -117,3 +117,61 @@ def in_common(first: Pcm, second: Pcm, piece: int = 64) -> float:
     places = {second[i : i + piece].tobytes() for i in range(len(second) - piece)}
     starts = range(0, len(first) - piece, 50 * piece)
     return sum(first[i : i + piece].tobytes() in places for i in starts) / len(starts)
+
+
+# -- beside FlexFEC ---------------------------------------------------------------------------------------
+
+
+def both(fec: str, link: Link, latency: float = 0.2) -> Call:
+    """A call whose peer takes repair packets and copies."""
+    agreed = media(opus(), fec="4", red_payload_type=RED_PAYLOAD_TYPE)
+    return Call(link, agreed, fec=fec, latency=latency)
+
+
+def test_the_pattern_says_which_of_both_is_sent() -> None:
+    talking = both("copies:4,8", Link())
+    talking.talk(speech(48000, 2))
+    assert (talking.sender.stats.fec_packets, talking.sender.stats.fec_copies) == (0, 2 * 100 - 4 - 8)
+    talking.sender.set_pattern(parse_pattern("sliding:0,1/1"))
+    talking.talk(speech(48000, 2))
+    repairs, copies = talking.sender.stats.fec_packets, talking.sender.stats.fec_copies
+    assert (repairs, copies) == (100, 188)
+    talking.sender.set_pattern(parse_pattern("copies:4,8"))
+    talking.talk(speech(48000, 2))
+    assert talking.sender.stats.fec_packets - repairs <= 1  # what the last pattern has left open
+    assert talking.sender.stats.fec_copies == 388
+    stats = talking.end().stats
+    assert talking.sender.stats.fec_packets - repairs > 1  # for what no packet follows to repeat
+    assert (stats.lost, stats.fec_rejected, stats.playout.concealed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("first", ["copies:2,4", "sliding:0,1,2/1"])
+def test_nothing_is_lost_by_a_change_between_them(first: str) -> None:
+    """Parity covers packets with copies in them as they were sent, so either kind rebuilds what the other began."""
+    patterns = [first, "sliding:0,1,2/1" if first != "sliding:0,1,2/1" else "copies:2,4"]
+    turns: list[int] = []
+
+    def drop(packet: RtpPacket) -> bool:
+        turns.append(packet.payload_type)
+        return len(turns) % 7 == 0 and packet.payload_type != FEC_PAYLOAD_TYPE
+
+    talking = both(first, Link(drop=drop))
+    for turn in range(20):
+        talking.sender.set_pattern(parse_pattern(patterns[turn % 2]))
+        talking.talk(speech(48000, 0.5))
+    stats = talking.end().stats
+    assert stats.lost > 40
+    assert (stats.lost_after_fec, stats.fec_rejected) == (0, 0)
+
+
+def test_parity_rebuilds_a_packet_with_the_copies_in_it() -> None:
+    """The packets of an outage, copies and all: the newest of them by parity, the others from the copies in that."""
+    talking = both("copies:1,2", Link())
+    talking.talk(speech(48000, 2))
+    talking.link.drop = outage(0, 3)
+    talking.talk(speech(48000, 0.06))  # three packets
+    talking.link.drop = lambda packet: False
+    talking.sender.set_pattern(parse_pattern("sliding:1/1"))
+    talking.talk(speech(48000, 1))
+    stats = talking.end().stats
+    assert (stats.lost, stats.lost_after_fec, stats.fec_rejected) == (3, 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from voip.codecs import Codec, Encoder
 from voip.dsp import Pcm
 from voip.fec import Pattern
+from voip.media import FLEXFEC, RED, NegotiatedMedia
 
 
 class CopyEncoder:
@@ -28,3 +29,13 @@ class CopyEncoder:
             self._bitrate = bitrate
             self._encoder = None if bitrate is None else self._codec.copy_encoder(bitrate, self._source_rate)
         return None if self._encoder is None else self._encoder.encode(pcm)
+
+
+def kinds_of(media: NegotiatedMedia) -> tuple[bool, bool]:
+    """Whether repair packets may be sent, and whether packets may repeat others at a lower bit rate.
+
+    RED alone sends no repair packets; of a format without lower bit rates it repeats as many packets in their place.
+    """
+    able = media.audio.codec.implementation.makes_copies and media.red_payload_type is not None
+    copies = able and media.fec in (FLEXFEC, RED)
+    return media.fec != RED or not copies, copies

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from voip.audio.convert import Converter
-from voip.audio.copies import CopyEncoder
+from voip.audio.copies import CopyEncoder, kinds_of
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.framer import Framer
 from voip.audio.levels import LevelMeter
@@ -16,9 +16,9 @@ from voip.audio.send_counters import SendCounters
 from voip.audio.steering import Decisions, Steering
 from voip.congestion import RateController
 from voip.dsp import Pcm
-from voip.fec import FecController, FecEncoder, NoFec, Pattern, create_encoder
+from voip.fec import Agreed, FecController, FecEncoder, NoFec, Pattern, create_encoder
 from voip.ip import IP_UDP_HEADER
-from voip.media import NegotiatedMedia
+from voip.media import FLEXFEC, NegotiatedMedia
 from voip.rtp import Packetizer, RtpPacket
 from voip.stats import Levels, PathReport, SenderStats
 
@@ -112,7 +112,8 @@ class AudioSender:
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._framer.resize(self._frame_samples(media))
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
-        self._steering.update(media.audio.ptime, self._repair_packets, media.bandwidth, self._ip_header)
+        agreed = Agreed(self._repair_packets, media.bandwidth, *kinds_of(media))
+        self._steering.update(media.audio.ptime, agreed, self._ip_header)
         self._use_pattern(self._steering.pattern)
         self._negotiate_fec()
 
@@ -297,6 +298,11 @@ class Fanout:
     def _publish(self) -> None:
         self.levels = self._meter.levels
         self.stats = {key: sender.stats for key, (sender, _) in self._streams.items()}
+
+
+def _takes_copies(media: NegotiatedMedia) -> bool:
+    """Whether packets may repeat others at a lower bit rate, beside or in place of repair packets."""
+    return media.fec == FLEXFEC and media.red_payload_type is not None and media.audio.codec.implementation.makes_copies
 
 
 def _first_number(media: NegotiatedMedia, rng: random.Random) -> int:

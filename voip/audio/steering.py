@@ -11,7 +11,7 @@ from typing import NamedTuple
 from voip.audio.in_band import ExpectedLoss
 from voip.codecs import Encoder
 from voip.congestion import RateController, media_rate
-from voip.fec import FecController, Pattern
+from voip.fec import Agreed, FecController, Pattern
 from voip.rtp import HEADER_BYTES
 from voip.stats import Congestion, PathReport
 
@@ -37,8 +37,7 @@ class Steering:
         self._fixed, self._control, self._rate = pattern, control, rate
         self._expected_loss = ExpectedLoss()
         self._header, self._ptime = ip_header + HEADER_BYTES, 0.02
-        self._window: int | None = None
-        self._bandwidth: float | None = None
+        self._agreed = Agreed()
         self._prepared: tuple[float, int | None] | None = None
         self._full_bitrate: int | None = None  # of the encoder
         self._size = 0  # of the newest media packet, with all headers
@@ -49,9 +48,10 @@ class Steering:
         if self._control is not None:
             return self._control.pattern
         limit = None if self._rate is None else self._rate.limit
-        if self._fixed is None or limit is None:
-            return self._fixed
-        return self._fitting(self._fixed, limit)
+        fixed = self._fixed
+        if fixed is not None and not self._agreed.copies:
+            fixed = fixed.whole
+        return fixed if fixed is None or limit is None else self._fitting(fixed, limit)
 
     @property
     def congestion(self) -> Congestion:
@@ -62,10 +62,10 @@ class Steering:
         """Another pattern, where no controller chooses it."""
         self._fixed = pattern
 
-    def update(self, ptime: float, window: int | None, bandwidth: float | None, ip_header: int) -> None:
-        """What was negotiated: seconds per packet, packets of a repair window, bit/s that the peer takes in all."""
+    def update(self, ptime: float, agreed: Agreed, ip_header: int) -> None:
+        """What was negotiated: seconds per packet, and what FEC may be sent."""
         self._header, self._ptime = ip_header + HEADER_BYTES, ptime
-        self._window, self._bandwidth = window, bandwidth
+        self._agreed = agreed
         if self._control is not None:
             self._control.set_ptime(ptime)
         self._set_limits()
@@ -129,7 +129,7 @@ class Steering:
         return self._header + rate * self._ptime / 8
 
     def _set_limits(self) -> None:
-        limits = (self._bandwidth, None if self._rate is None else self._rate.limit)
+        limits = (self._agreed.bandwidth, None if self._rate is None else self._rate.limit)
         least = min((limit for limit in limits if limit is not None), default=None)
         if self._control is not None:
-            self._control.set_limits(window=self._window, bandwidth=least)
+            self._control.set_limits(self._agreed._replace(bandwidth=least))

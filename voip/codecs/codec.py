@@ -132,6 +132,8 @@ class Codec:
 class Implementation(ABC):
     """What knows one payload format. The defaults are those of a format without parameters and without a library."""
 
+    makes_copies = False
+    """Whether `Codec.copy_encoder` can have a lower bit rate than the first encoder."""
     static: Mapping[int, tuple[int, int]] = {}
     """Clock rate and channels of its static payload types (RFC 3551 section 6)."""
 

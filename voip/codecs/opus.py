@@ -50,6 +50,8 @@ _FRAMES = tuple(sorted(round(SAMPLE_RATE * seconds) for seconds in PACKET_TIMES)
 class Opus(Implementation):
     """opus/48000/2. Every stream of it is decoded, whatever its parameters say."""
 
+    makes_copies = True
+
     def __init__(self) -> None:
         super().__init__("opus")
 

@@ -129,6 +129,11 @@ class Pattern:
         """Bytes of each of the copies in a packet of `ptime` seconds, header included; 0 where there are none."""
         return 0.0 if self.copy_bitrate is None else _COPY_HEADER + self.copy_bitrate * ptime / 8
 
+    @property
+    def whole(self) -> Pattern:
+        """The same, but where it asks for copies the packets themselves are sent again."""
+        return self if self.copy_bitrate is None else replace(self, copy_bitrate=None)
+
     def farthest(self, copies: int) -> Pattern | None:
         """Of a pattern of copies so many, which are those that outlast the longest outages; None: none of them."""
         return replace(self, sets=self.sets[-copies:]) if copies > 0 else None
