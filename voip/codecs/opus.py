@@ -6,14 +6,16 @@ each packet, and a decoder takes them all. The format parameters only state pref
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from voip.codecs import libopus
+from voip.codecs import libopus, libopus_dred
 from voip.codecs.codec import Codec, Encoder, Implementation, number, parameters
+from voip.codecs.opus_enhancement import Enhancement
 from voip.dsp import Pcm
 from voip.errors import ProtocolError, VoipError
 
@@ -40,6 +42,8 @@ COMPLEXITY = 9
 5: 4.22, 0.5 s; 7: 4.44, 0.7 s; 9: 4.46, 0.9 s (tools/measure_codecs.py)."""
 COPY_COMPLEXITY = 5
 """The same, of the encoder for copies."""
+DRED_FRAMES = 30
+"""Frames of 10 ms that DRED tells of at most: PESQ with 5 % lost in outages of 60 ms 4.00, and 3.11 without it."""
 PEAK = 1.25
 PEAK_BYTES = 100
 """A packet may have PEAK times the bytes of the bit rate and PEAK_BYTES more: the room of a variable bit rate."""
@@ -157,13 +161,13 @@ def _max_bytes(bitrate: int, samples: int) -> int:
 class OpusEncoder(Encoder):
     """Sound to packets. It looks `delay` seconds ahead; its settings may change between two packets."""
 
-    def __init__(self, codec: Codec, sample_rate: int = SAMPLE_RATE) -> None:
-        """VoipError without the library."""
+    def __init__(self, codec: Codec, sample_rate: int = SAMPLE_RATE, library: ctypes.CDLL | None = None) -> None:
+        """`library`: another than that of `libopus.load`. VoipError without one."""
         super().__init__(sample_rate)
         theirs = parameters(codec.remote_fmtp)
         self._bitrate = self.full_bitrate = _bitrate(codec, theirs)
         self._peer_recovers = theirs.get("useinbandfec") == "1"
-        self._channels = codec.channels
+        self._channels, self._library = codec.channels, library
         self._settings = {
             libopus.SET_BITRATE: self._bitrate,
             libopus.SET_COMPLEXITY: COMPLEXITY,
@@ -172,6 +176,7 @@ class OpusEncoder(Encoder):
         }
         self._low_delay: bool | None = None  # None: nothing has been encoded
         self._native = self._open(low_delay=False)
+        self._has_dred = self._native.try_set(libopus.SET_DRED_DURATION, 0)
 
     @property
     def delay(self) -> float:
@@ -207,13 +212,17 @@ class OpusEncoder(Encoder):
     def set_loss(self, fraction: float, *, in_band_fec: bool) -> None:
         """Prepare for losses: this fraction of packets will be missing, after what other means repair.
 
-        With in-band FEC each packet repeats the one before at a lower rate, to a peer that said it makes use of it.
+        With in-band FEC each packet repeats the one before at a lower rate, to a peer that said it makes use of it; and
+        where the library can, and the bit rate allows, it tells of those before that, in padding that others ignore.
         """
         percent = min(100, max(0, round(100 * fraction)))
         if fraction > 0.0:
             percent = max(1, percent)
         self._set(libopus.SET_PACKET_LOSS_PERC, percent)
-        self._set(libopus.SET_INBAND_FEC, int(in_band_fec and percent > 0 and self._peer_recovers))
+        adds = in_band_fec and percent > 0
+        self._set(libopus.SET_INBAND_FEC, int(adds and self._peer_recovers))
+        if self._has_dred:
+            self._set(libopus.SET_DRED_DURATION, DRED_FRAMES if adds else 0)
 
     def _set(self, request: int, value: int) -> None:
         self._settings[request] = value
@@ -221,7 +230,7 @@ class OpusEncoder(Encoder):
 
     def _open(self, *, low_delay: bool) -> libopus.Encoder:
         application = libopus.APPLICATION_LOW_DELAY if low_delay else libopus.APPLICATION_VOIP
-        native = libopus.Encoder(self._channels, self.sample_rate, application)
+        native = libopus.Encoder(self._channels, self.sample_rate, application, self._library)
         for request, value in self._settings.items():
             native.set(request, value)
         return native
@@ -248,9 +257,11 @@ def _bandwidth(rate: int | None) -> int:
 class OpusDecoder:
     """Packets of any duration, mode and channels to sound at 48 kHz."""
 
-    def __init__(self, codec: Codec) -> None:
-        """VoipError without the library."""
-        self._native = libopus.Decoder(codec.channels)
+    def __init__(self, codec: Codec, library: ctypes.CDLL | None = None) -> None:
+        """`library`: another than that of `libopus.load`. VoipError without one."""
+        self._native = libopus.Decoder(codec.channels, library)
+        self._enhancement = Enhancement(self._native)
+        self._redundancy = libopus_dred.find(library)
         self._last = PIECE_SAMPLES
         self._surplus: Pcm = np.zeros((0, codec.channels), np.int16)
 
@@ -260,6 +271,7 @@ class OpusDecoder:
             return self.conceal(self._last, None)
         pcm = self._native.decode(payload)
         self._last = len(pcm)
+        self._enhancement.receive(len(payload), len(pcm))
         over, self._surplus = self._surplus, self._surplus[:0]
         if not len(over):
             return pcm
@@ -286,11 +298,30 @@ class OpusDecoder:
             recovered = libopus.samples_per_frame(next_payload)
             if recovered > samples:
                 recovered = 0
-        plain = samples - recovered
+        told = self._told_of(samples - recovered, recovered, next_payload)
+        plain = samples - recovered - told
         parts = [self._native.conceal(min(PIECE_SAMPLES, plain - start)) for start in range(0, plain, PIECE_SAMPLES)]
+        parts += [
+            self._rebuild(recovered + told - start, min(PIECE_SAMPLES, told - start))
+            for start in range(0, told, PIECE_SAMPLES)
+        ]
         if recovered and next_payload:
             parts.append(self._recover(next_payload, recovered))
         return parts
+
+    def _told_of(self, samples: int, before: int, payload: bytes | None) -> int:
+        """How many of so many samples, which end `before` samples ahead of a packet, it tells of by DRED."""
+        if self._redundancy is None or not payload or samples <= 0:
+            return 0
+        told = self._redundancy.read(payload, samples + before) - before
+        return max(0, min(samples, told // GRAIN_SAMPLES * GRAIN_SAMPLES))
+
+    def _rebuild(self, before: int, samples: int) -> Pcm:
+        assert self._redundancy is not None
+        try:
+            return self._native.rebuild(self._redundancy.handle, before, samples)
+        except ProtocolError:
+            return self._native.conceal(samples)
 
     def _recover(self, payload: bytes, samples: int) -> Pcm:
         try:
