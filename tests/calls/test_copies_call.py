@@ -13,7 +13,9 @@ from voip import codecs
 from voip.audio import AudioSender
 from voip.codecs import Codec, find
 from voip.dsp import Pcm
-from voip.fec import parse_pattern, red
+from voip.fec import Pattern, parse_pattern, red
+from voip.fec.channel import Channel
+from voip.fec.copies import CopiesRung
 from voip.rtp import RtpPacket
 
 STEP = 960
@@ -102,6 +104,31 @@ def test_copies_leave_what_the_closed_form_says(loss: float) -> None:
     expected = loss**3 * 6000
     assert abs(stats.lost_after_fec - expected) < 3 * (3 * expected) ** 0.5 + 1
     assert (stats.expected, stats.fec_rejected) == (6000, 0)
+
+
+@pytest.mark.parametrize(("outage", "burst"), [(0.06, 1.0), (0.0, 3.0)], ids=["outages", "bursts"])
+@pytest.mark.parametrize("loss", [0.05, 0.2])
+def test_copies_leave_of_bursts_and_outages_what_is_reckoned_with(loss: float, outage: float, burst: float) -> None:
+    """Without repair packets between, a burst of packets is one of frames. Repeating what is small needs no encoder."""
+    left = lost = packets = 0
+    for seed in (1, 5, 6):  # with no outage at the very beginning or end, of which a receiver cannot know
+        link = Link(seed=seed, loss=loss, outage=outage, burst=burst)
+        agreed = media(l16(8000), fec="copies:4,8", scheme="red")
+        stats = call(120, link=link, agreed=agreed, fec="copies:4,8", latency=0.2).stats
+        left, lost, packets = left + stats.lost_after_fec, lost + stats.lost, packets + stats.expected
+    assert lost / packets == pytest.approx(loss, rel=0.25)
+    channel = Channel(lost / packets, outage=3.0, burst=3.0)
+    reckoned = CopiesRung(Pattern.copies((4, 8))).missing(channel, 10)
+    assert left / packets == pytest.approx(reckoned, rel=0.4)
+
+
+def test_two_copies_take_half_the_bits_of_two_repair_packets() -> None:
+    sizes = []
+    for fec, scheme in (("copies:4,8", "red"), ("sliding:4+8/1", "flexfec")):
+        result = call(10, link=Link(), agreed=media(opus(), fec=fec, scheme=scheme), fec=fec, latency=0.2)
+        sizes.append(8 * result.link.ip_bytes / 10)
+    assert sizes[0] < 75e3
+    assert sizes[0] < 0.56 * sizes[1]
 
 
 def test_what_comes_late_itself_is_played_and_not_its_copy() -> None:
