@@ -213,13 +213,18 @@ def test_copies_are_agreed_on_beside_flexfec_by_two_that_have_them(copies: bool,
     capable = {"codecs": (opus, l16(8000)), "repair_packets": 4}
     ours = callee(**capable, direction=Direction.SENDONLY, copies=copies)
     offer = SessionDescription.parse(make_offer(ours, endpoint(1)).serialize())
+    plain = make_offer(callee(**capable, direction=Direction.SENDONLY), endpoint(1))
+    longer = len(offer.serialize()) - len(plain.serialize())
+    assert 0 < longer < 60 if copies else longer == 0  # a request of more than 1300 bytes goes by TCP
     answer, theirs = make_answer(offer, callee(**capable), endpoint(2))
     agreed = accept_answer(offer, SessionDescription.parse(answer.serialize()), ours, endpoint(1))
     assert agreed.fec == theirs.fec == "flexfec"
     assert agreed.red_payload_type == theirs.arriving_red_payload_type
     if copies:
         number = str(agreed.red_payload_type)
-        assert answer.media[0].parameters(number) == "/".join([str(agreed.payload_type)] * 2)  # no repair packets in RED
+        assert answer.media[0].parameters(number) == "/".join(
+            [str(agreed.payload_type)] * 2
+        )  # no repair packets in RED
     types = {agreed.fec_payload_type, agreed.red_payload_type} - {None}
     assert len(types) == numbers
     for missing, left in ((agreed.fec_payload_type, "red"), (agreed.red_payload_type, "flexfec")):

@@ -91,11 +91,17 @@ def load() -> ctypes.CDLL:
 def _first(names: Iterable[str]) -> ctypes.CDLL | None:
     """The first of these files that is the library, ready to be called."""
     for name in names:
-        try:
-            return open_library(name)
-        except (OSError, AttributeError):  # not there, of another machine, or something else by that name
-            continue
+        library = _opened(name)
+        if library is not None:
+            return library
     return None
+
+
+def _opened(name: str) -> ctypes.CDLL | None:
+    try:
+        return open_library(name)
+    except (OSError, AttributeError):  # not there, of another machine, or something else by that name
+        return None
 
 
 def _release(library: ctypes.CDLL) -> list[int]:

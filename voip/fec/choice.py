@@ -28,6 +28,9 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
+COPIES_POINTS = 2.0
+"""Points of R that copies may lose more than the best repair packets, which take three times their bits: 10 % heard
+from copies cost 0.1 to 0.2 PESQ, as 0.1 % missing do."""
 SOONER_FROM, SOONER_POINTS = 0.12, 1.0
 """Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
 points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
@@ -50,6 +53,11 @@ class Choice(NamedTuple):
     def points(self) -> float:
         """Points of R that delay and holes cost a conversation."""
         return delay_points(self.wait) + missing_points(self.missing)
+
+    @property
+    def tolerance(self) -> float:
+        """Points of R that it may lose more than the best, since it costs less."""
+        return NEARLY_BEST_POINTS if self.rung.pattern.copy_bitrate is None else COPIES_POINTS
 
     @property
     def good(self) -> bool:
@@ -125,8 +133,8 @@ class Listener(NamedTuple):
     def _least_loss_of_r(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
         choices = [self.at_best(rung, channel) for rung in rungs]
-        enough = min(choice.points for choice in choices) + NEARLY_BEST_POINTS
-        near = [choice for choice in choices if choice.points <= enough]
+        best = min(choice.points for choice in choices)
+        near = [choice for choice in choices if choice.points <= best + choice.tolerance]
         cost = near[0].rung.pattern.overhead
         return min((each for each in near if each.rung.pattern.overhead == cost), key=lambda choice: choice.points)
 

@@ -129,6 +129,13 @@ class FecController:
         return self._estimator.channel
 
     @property
+    def allowed_rate(self) -> float:
+        """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
+        media = self._media_sizes.mean * 8 / self.ptime
+        most = max(self._max_rate, self._media_factor * media)
+        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
+
+    @property
     def ptime(self) -> float:
         """Seconds per packet."""
         return self._estimator.ptime
@@ -252,10 +259,10 @@ class FecController:
         affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
         before, self._current = self._current, None
         if not affordable:
-            return f"FEC off: the lightest pattern would pass {self._allowed_rate / 1e3:.4g} kbit/s"
+            return f"FEC off: the lightest pattern would pass {self.allowed_rate / 1e3:.4g} kbit/s"
         channel = self.channel
         self._current = self._listener.choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
-        return f"{_direction(before, self._current)}: more would pass {self._allowed_rate / 1e3:.4g} kbit/s"
+        return f"{_direction(before, self._current)}: more would pass {self.allowed_rate / 1e3:.4g} kbit/s"
 
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
@@ -263,14 +270,7 @@ class FecController:
             size = len(pattern.sets) * pattern.copy_size(self.ptime)
         else:
             size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return size * 8 / self.ptime <= self._allowed_rate
-
-    @property
-    def _allowed_rate(self) -> float:
-        """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        media = self._media_sizes.mean * 8 / self.ptime
-        most = max(self._max_rate, self._media_factor * media)
-        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
+        return size * 8 / self.ptime <= self.allowed_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)
