@@ -17,6 +17,8 @@ pytestmark = pytest.mark.skipif(codecs.missing("opus") is not None, reason="only
 SECONDS = 30.0
 SETTLING = 2
 """Seconds after a change of the limit in which packets of before may count."""
+VARIABLE = 1.1
+"""Factor on the limit for one second of a variable bit rate, and of repair packets whose size is learned."""
 
 
 class Watched:
@@ -36,7 +38,7 @@ class Watched:
 
     def _note(self) -> None:
         sent = self.call.sender.stats
-        self.rates.append(8.0 * self.call.forth.ip_bytes - sum(self.rates))
+        self.rates.append(8.0 * sent.ip_bytes - sum(self.rates))
         self.limits.append(sent.congestion.limit)
         self.copies.append(sent.fec_copies - sum(self.copies))
 
@@ -46,7 +48,7 @@ class Watched:
         for second in range(SETTLING, len(self.rates)):
             known = self.limits[second - SETTLING : second + 1]
             limits = [limit for limit in known if limit is not None]
-            if len(limits) == len(known) and self.rates[second] > 1.05 * max(limits):
+            if len(limits) == len(known) and self.rates[second] > VARIABLE * max(limits):
                 found.append((self.rates[second], max(limits)))
         return found
 
