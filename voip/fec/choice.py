@@ -55,11 +55,6 @@ class Choice(NamedTuple):
         return delay_points(self.wait) + missing_points(self.missing)
 
     @property
-    def tolerance(self) -> float:
-        """Points of R that it may lose more than the best, since it costs less."""
-        return NEARLY_BEST_POINTS if self.rung.pattern.copy_bitrate is None else COPIES_POINTS
-
-    @property
     def good(self) -> bool:
         """Whether what is missing is too little to be heard."""
         return self.missing < MAX_MISSING
@@ -133,8 +128,10 @@ class Listener(NamedTuple):
     def _least_loss_of_r(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
         choices = [self.at_best(rung, channel) for rung in rungs]
-        best = min(choice.points for choice in choices)
-        near = [choice for choice in choices if choice.points <= best + choice.tolerance]
+        copies = [choice for choice in choices if choice.rung.pattern.copy_bitrate is not None]
+        if copies and _least(copies) <= _least(choices) + COPIES_POINTS:
+            choices = copies
+        near = [choice for choice in choices if choice.points <= _least(choices) + NEARLY_BEST_POINTS]
         cost = near[0].rung.pattern.overhead
         return min((each for each in near if each.rung.pattern.overhead == cost), key=lambda choice: choice.points)
 
@@ -144,6 +141,11 @@ class Listener(NamedTuple):
         best = self.best(rungs, channel, wait)
         near = [rung for rung in rungs if self.missing(rung, channel, wait) <= best.missing * NEARLY_BEST]
         return self.best(_cheapest(near), channel, wait)
+
+
+def _least(choices: Iterable[Choice]) -> float:
+    """Points of R of the best."""
+    return min(choice.points for choice in choices)
 
 
 def _cheapest(rungs: Sequence[Rung]) -> list[Rung]:
