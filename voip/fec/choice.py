@@ -133,7 +133,10 @@ class Listener(NamedTuple):
             choices = copies
         near = [choice for choice in choices if choice.points <= _least(choices) + NEARLY_BEST_POINTS]
         cost = near[0].rung.pattern.overhead
-        return min((each for each in near if each.rung.pattern.overhead == cost), key=lambda choice: choice.points)
+        equal = [each for each in near if each.rung.pattern.overhead == cost]
+        if choices is copies:  # as good: the one that outlasts a longer outage
+            return max(equal, key=lambda choice: choice.rung.pattern.reach)
+        return min(equal, key=lambda choice: choice.points)
 
     def _least_missing(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """After the longest wait, the cheapest pattern that leaves nearly as little missing as the best."""
