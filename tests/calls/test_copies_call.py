@@ -118,7 +118,7 @@ def test_copies_leave_of_bursts_and_outages_what_is_reckoned_with(loss: float, o
         left, lost, packets = left + stats.lost_after_fec, lost + stats.lost, packets + stats.expected
     assert lost / packets == pytest.approx(loss, rel=0.25)
     channel = Channel(lost / packets, outage=3.0, burst=3.0)
-    reckoned = CopiesRung(Pattern.copies((4, 8))).missing(channel, 10)
+    reckoned = CopiesRung(Pattern.copies((4, 8))).left(channel, 10)
     assert left / packets == pytest.approx(reckoned, rel=0.4)
 
 

@@ -28,9 +28,8 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
-COPIES_POINTS = 2.0
-"""Points of R that copies may lose more than the best repair packets, which take three times their bits: 10 % heard
-from copies cost 0.1 to 0.2 PESQ, as 0.1 % missing do."""
+COPIES_POINTS = 3.0
+"""Points of R that copies may lose more than the best repair packets, which take three times their bits."""
 SOONER_FROM, SOONER_POINTS = 0.12, 1.0
 """Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
 points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
