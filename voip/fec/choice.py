@@ -29,7 +29,7 @@ EQUAL_TOLERANCE = 3.0
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
 COPIES_POINTS = 3.0
-"""Points of R that copies may lose more than the best repair packets, which take three times their bits."""
+"""Points of R that copies may lose more than the best repair packets, if those take twice their bits or more."""
 SOONER_FROM, SOONER_POINTS = 0.12, 1.0
 """Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
 points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
@@ -128,9 +128,9 @@ class Listener(NamedTuple):
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
         choices = [self.at_best(rung, channel) for rung in rungs]
         copies = [choice for choice in choices if choice.rung.pattern.copy_bitrate is not None]
-        if copies and _least(copies) <= _least(choices) + COPIES_POINTS:
+        if copies and _save_bits(_least(copies), _least(choices)):
             choices = copies
-        near = [choice for choice in choices if choice.points <= _least(choices) + NEARLY_BEST_POINTS]
+        near = [choice for choice in choices if choice.points <= _least(choices).points + NEARLY_BEST_POINTS]
         cost = near[0].rung.pattern.overhead
         equal = [each for each in near if each.rung.pattern.overhead == cost]
         if choices is copies:  # as good: the one that outlasts a longer outage
@@ -145,9 +145,15 @@ class Listener(NamedTuple):
         return self.best(_cheapest(near), channel, wait)
 
 
-def _least(choices: Iterable[Choice]) -> float:
-    """Points of R of the best."""
-    return min(choice.points for choice in choices)
+def _least(choices: Iterable[Choice]) -> Choice:
+    """The one that loses least of R."""
+    return min(choices, key=lambda choice: choice.points)
+
+
+def _save_bits(copies: Choice, best: Choice) -> bool:
+    """Whether copies take half the bits of the best choice at most, and lose little against it."""
+    saved = 2 * copies.rung.pattern.overhead <= best.rung.pattern.overhead
+    return saved and copies.points <= best.points + COPIES_POINTS
 
 
 def _cheapest(rungs: Sequence[Rung]) -> list[Rung]:

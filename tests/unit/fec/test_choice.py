@@ -41,6 +41,15 @@ def test_copies_are_chosen_only_where_they_cost_less_and_lose_little_of_r(path: 
         assert chosen.good or chosen.points <= other.points + COPIES_POINTS + SOONER_POINTS
 
 
+def test_copies_of_no_fewer_bits_have_to_be_as_good() -> None:
+    """10 % at random are heard from copies often: repair packets of as many bits do no worse."""
+    path = Channel(0.1)
+    equal = [each for each in BOTH if each.pattern.overhead <= 0.55]
+    assert TALKS.choose(equal, path).rung.pattern.copy_bitrate is None
+    best = min(TALKS.at_best(each, path).points for each in equal if each.pattern.copy_bitrate is not None)
+    assert best < TALKS.choose(equal, path).points + COPIES_POINTS  # which would have been enough for half the bits
+
+
 def test_copies_are_for_outages() -> None:
     for outage in (3.0, 5.0):
         assert TALKS.choose(BOTH, Channel(0.05, outage)).rung.pattern.copy_bitrate is not None
