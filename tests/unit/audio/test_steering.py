@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import pytest
 
+from voip import codecs
+from voip.audio.copies import CopyEncoder
 from voip.audio.steering import Steering
 from voip.codecs import Encoder
 from voip.congestion import RateController
@@ -106,3 +109,16 @@ def test_the_controller_chooses_no_more_copies_than_there_is_room_for(room: floa
     for number in range(200):
         made.sent(number, 100, number * PTIME, repair=False)
     assert (0 if made.pattern is None else len(made.pattern.sets)) == most
+
+
+@pytest.mark.skipif(codecs.missing("opus") is not None, reason="there is no libopus")
+def test_packets_are_repeated_as_they_are_while_they_have_no_more_bits_than_copies() -> None:
+    opus = codecs.find("opus", 48000, 2)
+    assert opus is not None
+    first, again = opus.encoder(48000), CopyEncoder(opus, 48000)
+    sound, pattern = np.zeros((960, 1), np.int16), Pattern.copies((4,), 12000)
+    for bitrate, made in ((24000, True), (16000, True), (12000, False), (9000, False), (24000, True)):
+        first.set_bitrate(bitrate)
+        assert (again.encode(sound, pattern, first) is not None) == made
+    assert again.encode(sound, None, first) is None
+    assert again.encode(sound, parse_pattern("sliding:4/1"), first) is None
