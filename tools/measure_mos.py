@@ -23,7 +23,7 @@ import numpy as np
 from tests.bench.quality import measure
 from tests.bench.rows import Row
 from tests.bench.speech import add_speech_option, chosen
-from tests.bench.virtual import HEARD_RATE, TwoWayCall
+from tests.bench.virtual import AUTO_FEC, HEARD_RATE, TwoWayCall
 from tests.bench.waves import RATE, Wave, at_rate, stretch
 from tests.support.network import Impairment, Step
 from voip import quality
@@ -51,7 +51,7 @@ def one_call(name: str, loss: int, burst: float, fec: bool, speech: Wave, seed: 
     """One whole call."""
     codec = codec_of(name)
     row = Row("mos", "mos", (Step(0.0, Impairment(loss=loss / 100, burst=burst)),))
-    call = TwoWayCall(row, seed, codec, fec=fec)
+    call = TwoWayCall(row, seed, codec, fec=AUTO_FEC if fec else None)
     heard = call.talk_on(np.clip(np.rint(speech * 32768), -32768, 32767).astype(np.int16))
     rx = call.receiver.snapshot()  # before the silence after the end, in which nothing comes
     heard = np.concatenate([heard, call.talk(np.zeros(0, np.int16))])

@@ -10,9 +10,11 @@ from tests.bench.figures import conversation
 from tests.bench.limits import binomial_tail, block_code, ideal, late, streaming_code
 from tests.bench.queueing import queue_figures
 from tests.bench.rows import Row, find
-from tests.bench.virtual import noise, run_row
+from tests.bench.virtual import How, noise, run_row
 from tests.support.bottleneck import Arrival, Bottleneck, QueueRecord
 from tests.support.network import Impairment, Step
+
+OFF = How(fec=None)
 
 
 def test_the_binomial_tail_is_what_counting_every_case_gives() -> None:
@@ -79,11 +81,11 @@ def test_a_lossy_call_in_virtual_time_loses_as_it_should_and_repairs() -> None:
 
 
 def test_a_call_that_a_line_just_carries_leaves_its_queue_empty_and_one_that_it_does_not_is_told() -> None:
-    enough = run_row(replace(find("line64-1000"), seconds=10.0), 1, None, fec=False)
+    enough = run_row(replace(find("line64-1000"), seconds=10.0), 1, None, OFF)
     assert enough["queue_p95_ms"] < 30
     assert (enough["drops"], enough["drops_pct"], enough["short_after_s"]) == (0, 0.0, 0.0)
     line = Impairment(bottleneck=Bottleneck.lasting(24e3, 0.5))
-    full = run_row(Row("short", "short", (Step(0.0, line),), seconds=10.0), 1, None, fec=False)
+    full = run_row(Row("short", "short", (Step(0.0, line),), seconds=10.0), 1, None, OFF)
     assert full["queue_p50_ms"] == pytest.approx(480, abs=30)
     assert full["queue_max_ms"] <= 500
     assert full["drops"] > 0
@@ -94,7 +96,7 @@ def test_a_call_that_a_line_just_carries_leaves_its_queue_empty_and_one_that_it_
 
 
 def test_a_row_with_tcp_has_one_and_it_takes_what_the_call_leaves() -> None:
-    figures = run_row(replace(find("line256-tcp"), seconds=20.0), 1, None, fec=False)
+    figures = run_row(replace(find("line256-tcp"), seconds=20.0), 1, None, OFF)
     assert 170 < figures["tcp_kbps"] < 256 - 0.9 * figures["kbps"]
     assert figures["queue_p50_ms"] > 200
 
@@ -103,14 +105,14 @@ def test_two_calls_share_a_line_and_each_has_its_figures() -> None:
     row = Row(
         "two", "two", (Step(0.0, Impairment(bottleneck=Bottleneck.lasting(64e3, 0.5))),), seconds=14.0, second=4.0
     )
-    figures = run_row(row, 1, None, fec=False)
+    figures = run_row(row, 1, None, OFF)
     later = figures["second"]
     assert figures["kbps"] == pytest.approx(later["kbps"], rel=0.4), "each leaves some to the other"
     assert 45 < figures["kbps"] + later["kbps"] < 80
     assert figures["queue_over_time_ms"][0] < 50, "there was only one"
     assert later["queue_p50_ms"] < 200, "neither fills the line"
     assert len(later["kbps_over_time"]) == 2
-    assert run_row(row, 1, None, fec=False) == figures, "everything comes from the seed"
+    assert run_row(row, 1, None, OFF) == figures, "everything comes from the seed"
 
 
 def test_the_queue_of_a_row_with_steps_is_told_for_its_settled_spans_and_from_its_first_step_on() -> None:

@@ -1,6 +1,6 @@
 """The matrix in virtual time: both ends of a call with all that they do by default, beside what is possible.
 
-    python -m tests.bench virtual [--row loss10] [--row 'line96-*'] [--seeds 3] [--save]
+    python -m tests.bench virtual [--row loss10] [--row 'line96-*'] [--seeds 3] [--fec 4] [--save]
 
 Real packets, real Opus, real RTCP in both directions; the network and the clocks are numbers, and everything comes from
 the seed. The three right columns are limits: what is lost without FEC; what an ideal block code, and what any causal
@@ -16,6 +16,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,10 +32,12 @@ from tests.support.network import Path, Wire, line_of
 from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from tests.support.tcp_model import Cubic
 from voip.audio import AudioReceiver, AudioSender
+from voip.cli.values import AUTO, FecChoice, fec_choice
 from voip.codecs import Codec, missing, offerable
 from voip.congestion import RateController
 from voip.dsp import Pcm
-from voip.fec import FecController
+from voip.fec import FecController, Pattern
+from voip.media import RED
 from voip.rtcp import ReportSources
 from voip.session import RtpSession
 
@@ -48,6 +51,9 @@ LATENCY_MAX = 0.5
 """Seconds, the default of --latency-max."""
 HEARD_RATE = 48000
 """Hz, of what is heard: what most sound cards have, and Opus' own, so that no resampling adds to the delay."""
+AUTO_FEC = fec_choice(AUTO)
+"""The default of --fec."""
+RED_PAYLOAD_TYPE = 98
 _START = 1000.0
 _NTP_OFFSET = 3_900_000_000.0
 _END = 1.5  # seconds in which the last packets come and are played
@@ -74,6 +80,17 @@ class Lines:
         return cls(line_of(row.steps, [tcp] if tcp else []), line_of(row.way_back), tcp)
 
 
+class How(NamedTuple):
+    """What differs from the programs' defaults; `fec` None: as with `--fec off`, `latency_max`: seconds."""
+
+    fec: FecChoice | None = AUTO_FEC
+    latency_max: float = LATENCY_MAX
+
+
+DEFAULTS = How()
+"""Nothing."""
+
+
 class TwoWayCall:
     """Sender and receiver with FEC, play-out and RTCP as they are by default, over a row of the matrix."""
 
@@ -83,16 +100,18 @@ class TwoWayCall:
         seed: int,
         codec: Codec | None = None,
         *,
-        fec: bool = True,
+        fec: FecChoice | None = AUTO_FEC,
+        latency_max: float = LATENCY_MAX,
         ptime: float = PTIME,
         lines: Lines | None = None,
         begin: float = 0.0,
     ) -> None:
-        """`codec`, `ptime`: others than the defaults; without `fec` as with `--fec off`.
+        """`codec`, `ptime`: others than the defaults; `fec` None: as with `--fec off`.
 
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
-        near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, fec="flexfec" if fec else None)
+        near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, **_agreed(fec))
+        chooses = fec is not None and fec.pattern == AUTO
         self.now = _START + begin
         self.lines = lines or Lines.of(row)
         self.forth = Wire(Path(row.steps, f"{seed} near", line=self.lines.forth))
@@ -102,11 +121,12 @@ class TwoWayCall:
             sample_rate=RATE,
             channels=1,
             rng=random.Random(seed + 3),
-            control=FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime) if fec else None,
+            pattern=fec.pattern if fec is not None and isinstance(fec.pattern, Pattern) else None,
+            control=FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime) if chooses else None,
             rate=RateController(),
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
-        self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=LATENCY_MAX)
+        self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=latency_max)
         self.decisions: list[tuple[float, str]] = []
         self.near = RtpSession(
             near,
@@ -120,7 +140,7 @@ class TwoWayCall:
             cname="far",
             ntp_offset=_NTP_OFFSET + 12.3,
             rng=random.Random(seed + 2),
-            reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=LATENCY_MAX),
+            reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=latency_max),
         )
         self.near.start_reports(self.now)
 
@@ -155,22 +175,35 @@ class TwoWayCall:
         return self.receiver.read(round(BLOCK * HEARD_RATE), self.now)
 
 
+def _agreed(fec: FecChoice | None) -> dict[str, object]:
+    """What both ends agreed on for such a choice; what FlexFEC announces is what the pattern spans."""
+    if fec is None:
+        return {"fec": None}
+    if fec.scheme == RED:
+        return {"fec": RED, "fec_payload_type": None, "red_payload_type": RED_PAYLOAD_TYPE}
+    window = fec.pattern.window * PTIME if isinstance(fec.pattern, Pattern) else 0.0
+    red_type = RED_PAYLOAD_TYPE if fec.copies else None
+    return {"fec": fec.scheme, "repair_window": window, "red_payload_type": red_type}
+
+
 def blocks(sound: Pcm) -> list[Pcm]:
     """Sound in pieces of one block, with a channel."""
     size = round(BLOCK * RATE)
     return [sound[at : at + size, np.newaxis] for at in range(0, len(sound), size)]
 
 
-def run_row(row: Row, seed: int, speech: Wave | None, *, fec: bool = True, more: bool = False) -> Figures:
+def run_row(row: Row, seed: int, speech: Wave | None, how: How = DEFAULTS, *, more: bool = False) -> Figures:
     """One call in virtual time, or two, and its limits; `more`: with PLCMOS and ViSQOL."""
     source = noise() if speech is None else speech
     reference = stretch(source, row.seconds)
-    call = TwoWayCall(row, seed, fec=fec)
+    call = TwoWayCall(row, seed, fec=how.fec, latency_max=how.latency_max)
     second: Figures = {}
     if row.second is None:
         heard = call.talk(pcm(reference))
     else:
-        later = TwoWayCall(row, seed + 1000, fec=fec, lines=call.lines, begin=row.second)
+        later = TwoWayCall(
+            row, seed + 1000, fec=how.fec, latency_max=how.latency_max, lines=call.lines, begin=row.second
+        )
         other = stretch(source, row.seconds - row.second)
         heard, heard_later = talk_both(call, pcm(reference), later, pcm(other))
         quality = judged(other, heard_later, speech, more)
@@ -209,8 +242,9 @@ def judged(reference: Wave, heard: Pcm, speech: Wave | None, more: bool) -> Qual
 
 
 def overhead(call: TwoWayCall) -> float:
-    """Repair packets per media packet."""
-    return call.sender.stats.fec_packets / max(1, call.sender.stats.packets)
+    """Repair packets and copies per media packet."""
+    sent = call.sender.stats
+    return (sent.fec_packets + sent.fec_copies) / max(1, sent.packets)
 
 
 def call_figures(row: Row, call: TwoWayCall, quality: Quality) -> Figures:
@@ -299,12 +333,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m tests.bench virtual`."""
     add_speech_option(parser)
     parser.add_argument("--row", action="append", type=matching, help="a row, or several: line96-* [all of them]")
+    parser.add_argument("--fec", type=fec_choice, default=AUTO_FEC, help="as the programs' option of that name [auto]")
+    parser.add_argument(
+        "--latency-max", type=float, default=LATENCY_MAX, help="seconds of play-out delay at most [0.5]"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
     add_more_metrics(parser)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="calls at a time")
-    parser.add_argument("--fec-off", action="store_true", help="without forward error correction; not saved")
-    parser.add_argument("--save", action="store_true", help="put the medians into docs/benchmarks.json")
+    parser.add_argument("--fec-off", dest="fec", action="store_const", const=fec_choice("off"), help="like --fec off")
+    parser.add_argument("--save", action="store_true", help="put the medians of the defaults into docs/benchmarks.json")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -318,13 +356,14 @@ def run(options: argparse.Namespace) -> int:
     if options.seconds:
         rows = [replace(row, seconds=options.seconds) for row in rows]
     sys.stdout.write(f"{'row':24}" + "".join(f"{title:>8}" for _, title, _ in _COLUMNS) + "\n")
+    how = How(options.fec if options.fec.pattern is not None else None, options.latency_max)
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
-        seeds, how = range(options.seeds), {"fec": not options.fec_off, "more": options.more_metrics}
-        calls = {row.name: [pool.submit(run_row, row, seed, speech, **how) for seed in seeds] for row in rows}
+        seeds, more = range(options.seeds), options.more_metrics
+        calls = {row.name: [pool.submit(run_row, row, seed, speech, how, more=more) for seed in seeds] for row in rows}
         for row in rows:
             figures = median([call.result() for call in calls[row.name]])
             sys.stdout.write(table_line(row.name, figures) + "\n")
             sys.stdout.flush()
-            if options.save and not options.fec_off:
+            if options.save and how == DEFAULTS:
                 store(("virtual", row.name), figures)
     return 0

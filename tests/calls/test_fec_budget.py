@@ -10,7 +10,7 @@ from tests.bench.virtual import FEC_MAX, FEC_MEDIA_FACTOR, TwoWayCall, noise
 from tests.bench.waves import RATE, stretch
 from voip import cli
 from voip.codecs import find as find_codec
-from voip.fec import FecController
+from voip.fec import Agreed, FecController
 
 SECONDS = 20.0
 
@@ -51,7 +51,7 @@ def test_repair_stays_within_the_larger_of_both_limits(size: int, rate: float, f
 
 def test_a_limit_on_all_of_it_comes_before_a_multiple_of_the_media() -> None:
     control = FecController(200e3, media_factor=2.5)
-    control.set_limits(bandwidth=600e3)
+    control.set_limits(Agreed(bandwidth=600e3))
     for number in range(200):
         control.sent(number, 1000, number * 0.02, repair=False)  # 400 kbit/s
     assert control.pattern is not None

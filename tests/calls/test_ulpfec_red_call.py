@@ -205,6 +205,38 @@ def test_the_scheme_that_is_offered_is_agreed_on(scheme: str) -> None:
     assert windows == ((0.08, 0.08, 0.08) if scheme == "flexfec" else (0.0, None, 0.0))  # only FlexFEC names one
 
 
+@pytest.mark.parametrize(("copies", "numbers"), [(True, 2), (False, 1)])
+def test_copies_are_agreed_on_beside_flexfec_by_two_that_have_them(copies: bool, numbers: int) -> None:
+    """A peer that knows RED alone, or FlexFEC alone, gets that."""
+    opus = codecs.find("opus", 48000, 2)
+    assert opus is not None
+    capable = {"codecs": (opus, l16(8000)), "repair_packets": 4}
+    ours = callee(**capable, direction=Direction.SENDONLY, copies=copies)
+    offer = SessionDescription.parse(make_offer(ours, endpoint(1)).serialize())
+    plain = make_offer(callee(**capable, direction=Direction.SENDONLY), endpoint(1))
+    longer = len(offer.serialize()) - len(plain.serialize())
+    assert 0 < longer < 60 if copies else longer == 0  # a request of more than 1300 bytes goes by TCP
+    answer, theirs = make_answer(offer, callee(**capable), endpoint(2))
+    agreed = accept_answer(offer, SessionDescription.parse(answer.serialize()), ours, endpoint(1))
+    assert agreed.fec == theirs.fec == "flexfec"
+    assert agreed.red_payload_type == theirs.arriving_red_payload_type
+    if copies:
+        number = str(agreed.red_payload_type)
+        assert answer.media[0].parameters(number) == "/".join(
+            [str(agreed.payload_type)] * 2
+        )  # no repair packets in RED
+    types = {agreed.fec_payload_type, agreed.red_payload_type} - {None}
+    assert len(types) == numbers
+    for missing, left in ((agreed.fec_payload_type, "red"), (agreed.red_payload_type, "flexfec")):
+        if missing is not None:
+            shortened = SessionDescription.parse(answer.serialize())
+            shortened.media[0].formats.remove(str(missing))
+            known = accept_answer(offer, shortened, ours, endpoint(1))
+            wanted = left if copies else None
+            assert known.fec == wanted
+            assert (known.red_payload_type is None) == (known.fec != "red")
+
+
 @pytest.mark.parametrize("scheme", ["ulpfec", "red"])
 def test_a_side_that_wants_no_fec_gets_none(scheme: str) -> None:
     offer = make_offer(caller(scheme), endpoint(1))
@@ -233,7 +265,7 @@ RED = ("rtpmap:121 red/8000", "fmtp:121 0/0")
         pytest.param("0 122", (ULPFEC,), ("ulpfec", 122, None), id="ulpfec"),
         pytest.param("0 121 122", (*RED, ULPFEC), ("ulpfec", 122, 121), id="ulpfec carried by red"),
         pytest.param("0 122 123", (ULPFEC, FLEXFEC), ("flexfec", 123, None), id="the best of two"),
-        pytest.param("0 121 122 123", (*RED, ULPFEC, FLEXFEC), ("flexfec", 123, None), id="the best of all"),
+        pytest.param("0 121 122 123", (*RED, ULPFEC, FLEXFEC), ("flexfec", 123, 121), id="the best of all, and copies"),
         pytest.param("0 122", ("rtpmap:122 ulpfec-x/8000",), (None, None, None), id="something else"),
     ],
 )
@@ -245,7 +277,8 @@ def test_what_others_offer_is_answered(
     wanted = {0, *(number for number in fec[1:] if number is not None)}
     assert {int(number) for number in answer.media[0].formats} == wanted
     if agreed.red_payload_type is not None:
-        assert answer.media[0].parameters("121") == f"0/{agreed.fec_payload_type or 0}"
+        older = agreed.fec_payload_type if agreed.fec == "ulpfec" else 0  # FlexFEC has packets of its own
+        assert answer.media[0].parameters("121") == f"0/{older}"
 
 
 def test_a_scheme_that_is_asked_for_is_preferred() -> None:
@@ -292,14 +325,31 @@ def test_packets_leave_room_for_their_copies() -> None:
         ("ulpfec:sliding:0,1/1", "ulpfec", parse_pattern("sliding:0,1/1")),
         ("red", "red", red.repetition(1)),
         ("red:2", "red", red.repetition(2)),
+        ("copies:8,4", "red", Pattern.copies((4, 8), 12000)),
+        ("copies:6@9k", "red", Pattern.copies((6,), 9000)),
+        ("COPIES:6@9500", "red", Pattern.copies((6,), 9500)),
+        ("copies", "flexfec", "auto"),
+        ("copies:auto", "flexfec", "auto"),
     ],
 )
 def test_schemes_are_asked_for_by_their_names(text: str, scheme: str, pattern: Pattern | str | None) -> None:
-    assert fec_choice(text) == (scheme, pattern)
+    assert fec_choice(text) == (scheme, pattern, text.startswith("copies") and scheme == "flexfec")
 
 
 @pytest.mark.parametrize(
-    "text", ["ulpfec:x", "ulpfec:49", "ulpfec:sliding:0,47/1", "red:0", "red:6", "red:x", "red:²", "rot"]
+    "text",
+    [
+        *("ulpfec:x", "ulpfec:49", "ulpfec:sliding:0,47/1", "red:0", "red:6", "red:x", "red:²", "rot"),
+        *(
+            "copies:0",
+            "copies:17",
+            "copies:4@5k",
+            "copies:4@70k",
+            "copies:4@",
+            "copies:1,2,3,4,5,6",
+        ),
+        *("ulpfec:copies:4", "copies:x"),
+    ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:

@@ -210,6 +210,11 @@ class StreamEncoder(Encoder):
         """Those that are full with the sound of this block, of one packet each."""
         return self._group.frames
 
+    @property
+    def bitrate(self) -> int | None:
+        """Bit/s that were asked for."""
+        return self._wanted.bitrate
+
     def encode(self, pcm: Pcm) -> bytes:
         """The payload of one of `frames`."""
         if self._shared is None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from voip.errors import ProtocolError
 from voip.fec import MediaNumbers, ParityDecoder, RedDecoder, create_decoder, red
 from voip.jitter import Playout, PutResult
-from voip.media import ULPFEC, NegotiatedMedia
+from voip.media import FLEXFEC, ULPFEC, NegotiatedMedia
 from voip.rtp import MAX_REPAIR_REACH, ReceptionStats, RtpPacket, unwrap
 
 REMEMBERED = 1024
@@ -73,6 +73,7 @@ class Reception:
         self._fec: ParityDecoder | None = None
         self._numbers: MediaNumbers | None = None
         self._red: RedDecoder | None = None
+        self._protects_carried = False
         self._fec_terms: tuple[object, ...] = ()
         self.renew(media, playout)
 
@@ -104,7 +105,7 @@ class Reception:
             media.fec,
             payload_type=media.arriving_fec_payload_type,
             media_ssrc=media.remote_ssrc,
-            media_payload_types=media_types | self._types.non_audio,
+            media_payload_types=media_types | self._types.non_audio | self._carrying_types(media),
             step=step,
         )
         if media.fec != ULPFEC:
@@ -117,23 +118,31 @@ class Reception:
         if self._types.red is not None:
             self._red = RedDecoder(media_ssrc=media.remote_ssrc, media_payload_types=media_types, step=step)
 
+    def _carrying_types(self, media: NegotiatedMedia) -> frozenset[int]:
+        """That of RED, where parity covers the packets as they come (RFC 8627), not what RED carries (RFC 5109)."""
+        carrier = self._types.red if media.fec == FLEXFEC else None
+        self._protects_carried = carrier is not None
+        return frozenset() if carrier is None else frozenset({carrier})
+
     def put(self, packet: RtpPacket, arrival: float) -> None:
         """A packet has arrived."""
         if packet.payload_type in self._types.events and self._ssrc not in (None, packet.ssrc):
             self._on_event(packet, arrival)  # of a stream of its own: its numbers say nothing of the sound's
             return
-        found = self._unwrapped(packet)
+        received, found = packet, self._unwrapped(packet)
         if found is None:
             self._rejected_before += 1
             return
         packet, blocks = found
+        protected = received if self._protects_carried else packet
         if packet.payload_type == self._types.fec:
             if self._numbers is not None:
                 self._numbers.repair(packet)
             self.fec_packets += 1
             self._repair(packet, arrival)
         else:
-            self._receive(packet, arrival, [block for block in blocks if block.payload_type != self._types.fec])
+            copies = [block for block in blocks if block.payload_type != self._types.fec]
+            self._receive(packet, arrival, copies, protected)
         for block in blocks:
             if block.payload_type == self._types.fec:  # parity within another packet: RFC 5109 section 14.2
                 self._repair(replace(packet, payload_type=block.payload_type, payload=block.payload), arrival)
@@ -151,7 +160,8 @@ class Reception:
         known = carried in self._types.sound or carried in self._types.non_audio or carried == self._types.fec
         return (packet, blocks) if known else None
 
-    def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block]) -> None:
+    def _receive(self, packet: RtpPacket, arrival: float, blocks: list[red.Block], protected: RtpPacket) -> None:
+        """A packet has come; `protected`: as parity covers it."""
         stats = self.stats
         agreed = packet.payload_type in self._types.agreed
         if self._numbers is not None and packet.payload_type not in self._types.sound:
@@ -169,7 +179,7 @@ class Reception:
         if stats.received > before and extended in self._rebuilt:
             del self._rebuilt[extended]
             self.recovered -= 1
-        rebuilt = [] if self._fec is None else self._fec.receive(packet)[1:]
+        rebuilt = [] if self._fec is None else self._fec.receive(protected)[1:]
         if agreed:
             self._pass_on(placed, arrival, blocks)
         else:
@@ -233,6 +243,13 @@ class Reception:
 
     def _pass_on_parity(self, packet: RtpPacket, arrival: float) -> None:
         """A packet that parity has rebuilt, with a number of its own stream's."""
+        if self._protects_carried and packet.payload_type == self._types.red:
+            found = self._unwrapped(packet)
+            if found is None:
+                self._rejected_before += 1
+            else:
+                self._pass_on(found[0], arrival, found[1])
+            return
         if self._numbers is None:
             self._pass_on(packet, arrival, [])
         elif packet.payload_type in self._types.non_audio:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from voip.audio.copies import CopyEncoder, kinds_of
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.encoding import SharedEncoders, StreamEncoder
 from voip.audio.levels import LevelMeter
@@ -12,9 +13,9 @@ from voip.audio.send_counters import SendCounters
 from voip.audio.steering import Decisions, Steering
 from voip.congestion import RateController
 from voip.dsp import Pcm
-from voip.fec import FecController, FecEncoder, NoFec, Pattern, create_encoder
+from voip.fec import Agreed, FecController, FecEncoder, NoFec, Pattern, create_encoder
 from voip.ip import IP_UDP_HEADER
-from voip.media import NegotiatedMedia
+from voip.media import FLEXFEC, NegotiatedMedia
 from voip.rtp import Packetizer, RtpPacket
 from voip.stats import Levels, PathReport, SenderStats
 
@@ -138,7 +139,8 @@ class AudioSender:
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
         self._encoder.resize(media.audio.ptime)
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
-        self._steering.update(media.audio.ptime, self._repair_packets, media.bandwidth, self._ip_header)
+        agreed = Agreed(self._repair_packets, media.bandwidth, *kinds_of(media))
+        self._steering.update(media.audio.ptime, agreed, self._ip_header)
         self._use_pattern(self._steering.pattern)
         self._negotiate_fec()
 
@@ -154,6 +156,7 @@ class AudioSender:
 
     def _open_codec(self, media: NegotiatedMedia) -> StreamEncoder:
         self._steering.forget_encoder()
+        self._copies = CopyEncoder(media.audio.codec, self._encoders.format[0])
         self._marker = self._gap = True  # the next packet begins a talk spurt
         return self._encoders.join(media.audio.codec, media.audio.ptime)
 
@@ -197,8 +200,8 @@ class AudioSender:
         marker = self._marker or self._encoder.marks_frame_ends
         (packet,) = packetizer.packetize([self._encoder.encode(pcm)], duration, marker=marker)
         self._marker = self._gap = False
-        copied = self._fec.blocks
-        carried = self._fec.carry(packet)
+        copied, pattern = self._fec.blocks, None if isinstance(self._fec, NoFec) else self._fec.pattern
+        carried = self._fec.carry(packet, self._copies.encode(pcm, pattern, self._encoder))
         self._counters.copies(self._fec.blocks - copied)
         return self._emit(packet, carried)
 
@@ -209,7 +212,7 @@ class AudioSender:
         """
         carried = carried or packet
         data = carried.serialize()
-        self._count(carried, data, repair=False)
+        self._count(carried, data, repair=False, copies=len(carried.payload) - len(packet.payload))
         repairs = self._fec.protect(packet, time)
         return [data, *self._emit_repairs(repairs)] if repairs else [data]
 
@@ -223,13 +226,14 @@ class AudioSender:
             self._counters.repair(packets[-1].sequence_number, packets[-1].timestamp, self._now)
         return datagrams
 
-    def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:
+    def _count(self, packet: RtpPacket, data: bytes, *, repair: bool, copies: int = 0) -> None:
+        """A packet goes out; so many bytes of it are copies of others."""
         size = len(data) + self._media.tag_length
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:
             self._counters.unplayed()
-        self._follow(self._steering.sent(packet.sequence_number, ip_size, self._now, repair=repair))
+        self._follow(self._steering.sent(packet.sequence_number, ip_size, self._now, repair=repair, copies=copies))
 
     def _follow(self, decisions: Decisions) -> None:
         """Do what was decided anew, and tell it: of FEC only while there is some."""
@@ -321,6 +325,11 @@ class Fanout:
     def _publish(self) -> None:
         self.levels = self._meter.levels
         self.stats = {key: sender.stats for key, (sender, _) in self._streams.items()}
+
+
+def _takes_copies(media: NegotiatedMedia) -> bool:
+    """Whether packets may repeat others at a lower bit rate, beside or in place of repair packets."""
+    return media.fec == FLEXFEC and media.red_payload_type is not None and media.audio.codec.implementation.makes_copies
 
 
 def _first_number(media: NegotiatedMedia, rng: random.Random) -> int:

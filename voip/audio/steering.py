@@ -11,7 +11,7 @@ from typing import NamedTuple
 from voip.audio.in_band import ExpectedLoss
 from voip.codecs import Encoder
 from voip.congestion import RateController, media_rate
-from voip.fec import FecController, Pattern
+from voip.fec import Agreed, FecController, Pattern
 from voip.rtp import HEADER_BYTES
 from voip.stats import Congestion, PathReport
 
@@ -37,9 +37,9 @@ class Steering:
         self._fixed, self._control, self._rate = pattern, control, rate
         self._expected_loss = ExpectedLoss()
         self._header, self._ptime = ip_header + HEADER_BYTES, 0.02
-        self._window: int | None = None
-        self._bandwidth: float | None = None
+        self._agreed = Agreed()
         self._prepared: tuple[float, int | None] | None = None
+        self._full_bitrate: int | None = None  # of the encoder
         self._size = 0  # of the newest media packet, with all headers
 
     @property
@@ -48,10 +48,10 @@ class Steering:
         if self._control is not None:
             return self._control.pattern
         limit = None if self._rate is None else self._rate.limit
-        if self._fixed is None or limit is None:
-            return self._fixed
-        fits = (1.0 + self._fixed.overhead) * 8 * self._size / self._ptime <= limit
-        return self._fixed if fits else None
+        fixed = self._fixed
+        if fixed is not None and not self._agreed.copies:
+            fixed = fixed.whole
+        return fixed if fixed is None or limit is None else self._fitting(fixed, limit)
 
     @property
     def congestion(self) -> Congestion:
@@ -62,25 +62,26 @@ class Steering:
         """Another pattern, where no controller chooses it."""
         self._fixed = pattern
 
-    def update(self, ptime: float, window: int | None, bandwidth: float | None, ip_header: int) -> None:
-        """What was negotiated: seconds per packet, packets of a repair window, bit/s that the peer takes in all."""
+    def update(self, ptime: float, agreed: Agreed, ip_header: int) -> None:
+        """What was negotiated: seconds per packet, and what FEC may be sent."""
         self._header, self._ptime = ip_header + HEADER_BYTES, ptime
-        self._window, self._bandwidth = window, bandwidth
+        self._agreed = agreed
         if self._control is not None:
             self._control.set_ptime(ptime)
         self._set_limits()
 
-    def sent(self, number: int, size: int, now: float, *, repair: bool) -> Decisions:
-        """A packet goes out; `size` with all headers."""
+    def sent(self, number: int, size: int, now: float, *, repair: bool, copies: int = 0) -> Decisions:
+        """A packet goes out; `size` with all headers, and with so many bytes of `copies` of others."""
+        alone = size - copies
         if not repair:
-            self._size = size
+            self._size = alone
             if self._rate is not None and self._prepared is not None and self._prepared[1] is None:
-                self._rate.set_floor(8 * size / self._ptime)  # the codec leaves no choice
+                self._rate.set_floor(8 * alone / self._ptime)  # the codec leaves no choice
         if self._rate is not None:
             self._rate.sent(number, size, now, repair=repair)
         if self._control is None:
             return NOTHING
-        return Decisions(fec=self._control.sent(number, size, now, repair=repair))
+        return Decisions(fec=self._control.sent(number, alone, now, repair=repair))
 
     def report(self, report: PathReport) -> Decisions:
         """A report of the peer about this stream has come."""
@@ -98,7 +99,7 @@ class Steering:
         """Before a packet is encoded: let in-band FEC be added while packets are lost that no repair packet can
         replace, and take no more bits than there are."""
         loss = 0.0 if repaired else self._expected_loss.at(now)
-        bitrate = None
+        bitrate, self._full_bitrate = None, encoder.full_bitrate
         if self._rate is not None and encoder.full_bitrate is not None:
             bitrate = media_rate(self._rate.limit, encoder.full_bitrate, self._header, 1.0 / self._ptime)
             self._rate.set_floor(media_rate(0.0, encoder.full_bitrate, 0, 0) + 8 * self._header / self._ptime)
@@ -112,8 +113,23 @@ class Steering:
         """The next one that is prepared is new."""
         self._prepared = None
 
+    def _fitting(self, pattern: Pattern, limit: float) -> Pattern | None:
+        """What of a pattern there is room for beside the media: of copies some, of repair packets all or none."""
+        size = self._media_size(limit)
+        room = limit * self._ptime / 8 - size
+        if pattern.copy_bitrate is None:
+            return pattern if pattern.overhead * size <= room else None
+        return pattern.farthest(int(max(0.0, room) / pattern.copy_size(self._ptime)))
+
+    def _media_size(self, limit: float) -> float:
+        """Bytes of a media packet, headers included, at what the encoder will take of so many bit/s."""
+        if self._full_bitrate is None:
+            return self._size
+        rate = media_rate(limit, self._full_bitrate, self._header, 1.0 / self._ptime)
+        return self._header + rate * self._ptime / 8
+
     def _set_limits(self) -> None:
-        limits = (self._bandwidth, None if self._rate is None else self._rate.limit)
+        limits = (self._agreed.bandwidth, None if self._rate is None else self._rate.limit)
         least = min((limit for limit in limits if limit is not None), default=None)
         if self._control is not None:
-            self._control.set_limits(window=self._window, bandwidth=least)
+            self._control.set_limits(self._agreed._replace(bandwidth=least))

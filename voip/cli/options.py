@@ -22,27 +22,25 @@ from voip.cli.calling import (
     calling_values,
 )
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
+from voip.cli.fec import add_fec, fec_values
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.security import add_security, security_values
 from voip.cli.targets import add_targets
 from voip.cli.values import (
     AUTO,
-    FecChoice,
     IpNetwork,
     RepairLimit,
     RtpTarget,
     bit_rate,
     codec_names,
     dscp_value,
-    fec_choice,
     file_to_write,
     host_port,
     ip_address,
     latency,
     pcm_format,
     ports,
-    repair_limit,
     seconds,
     short_time,
     stream,
@@ -77,6 +75,8 @@ class CommonOptions:
     ptime: float
     fec: Pattern | Literal["auto"] | None
     fec_scheme: str
+    fec_copies: bool
+    """Copies at a low bit rate may be sent, too, where FlexFEC is."""
     fec_max: RepairLimit
     plain_fec: bool
     """--fec was given: without signalling FEC is sent only then, since the peer cannot say that it supports it."""
@@ -419,23 +419,7 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
     group.add_argument(
         "--ptime", metavar="TIME", type=short_time(), default=0.02, help="Length of the sound in a packet.  [20ms]"
     )
-    group.add_argument(
-        "--fec",
-        metavar="SPEC",
-        type=fec_choice,
-        help="Which repair packets are sent (forward error correction). auto: as the loss requires; off; K: one XOR "
-        "packet for each K packets; sliding:0,1,3/2: after every second packet one that protects it and those 1 and 3 "
-        "before it (+ adds further sets). For peers without FlexFEC: ulpfec:4 (like K, by ULPFEC), red:1 (each packet "
-        "repeats the one before).  [auto; off without signalling]",
-    )
-    group.add_argument(
-        "--fec-max",
-        metavar="BPS|Nx",
-        type=repair_limit,
-        default="2.5x",
-        help="Upper limit of the bit rate of the repair packets; 2x: twice that of the media, but at least 200k.  "
-        "[2.5x]",
-    )
+    add_fec(group)
 
 
 def _network(group: Group, sip_port: int, media_text: str) -> None:
@@ -528,16 +512,12 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
-    fec: FecChoice = found.fec or fec_choice(AUTO)
     return {
         "codecs": found.codec,
         "bitrate": None if found.bitrate is None else round(found.bitrate),
         "ptime": found.ptime,
-        "fec": fec.pattern,
-        "fec_scheme": fec.scheme,
-        "plain_fec": found.fec is not None,
+        **fec_values(found),
         "sdp": found.sdp,
-        "fec_max": found.fec_max,
         "format": found.format,
         "sip_port": found.sip_port,
         "bind": found.bind,

@@ -137,19 +137,32 @@ def codec_names(text: str) -> tuple[str, ...]:
     return names
 
 
+COPIES = "copies"
+"""Copies at a low bit rate, by RED."""
+
+
 class FecChoice(NamedTuple):
-    """A scheme, and which packets it protects: None for `off`, or `auto`."""
+    """A scheme, and which packets it protects: None for `off`, or `auto`; `copies`: also copies at a low bit rate."""
 
     scheme: str
     pattern: Pattern | Literal["auto"] | None
+    copies: bool = False
 
 
 def fec_choice(text: str) -> FecChoice:
-    """`auto`, `off`, a pattern of repair packets, `ulpfec:` and such a pattern, or `red:` and a number of copies."""
+    """What `--fec` says.
+
+    `auto`, `off`, a pattern of repair packets, `ulpfec:` and such a pattern, `red:` and a number of packets to repeat,
+    `copies:` and how far back the packets are that each repeats at a low bit rate, or `copies` for both as it is best.
+    """
     name, _, rest = text.strip().lower().partition(":")
     try:
         if name == RED:
             return FecChoice(RED, red.repetition(_copies(rest)))
+        if name == COPIES:
+            if rest in ("", AUTO):
+                return FecChoice(FLEXFEC, AUTO, copies=True)
+            return FecChoice(RED, red.copies(text.strip().lower()))
         if name == ULPFEC:
             pattern = AUTO if rest in ("", AUTO) else ulpfec.fitting(parse_pattern(rest))
             return FecChoice(ULPFEC, pattern)

@@ -310,6 +310,7 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         repair_packets=repair_packets,
         max_repair_window=options.latency_max,
         fec_scheme=options.fec_scheme,
+        copies=options.fec_copies,
         max_payload=_max_payload(options),
         plays=not isinstance(options, SenderOptions) or options.two_way,
         srtp=options.srtp,

@@ -40,6 +40,11 @@ class Encoder(ABC):
         self.sample_rate = sample_rate
         """Samples per second of the sound that it takes."""
 
+    @property
+    def bitrate(self) -> int | None:
+        """Bit/s at which it encodes now, on average; None: the format leaves no choice."""
+        return self.full_bitrate
+
     @abstractmethod
     def encode(self, pcm: Pcm) -> bytes:
         """The payload for these samples."""
@@ -104,6 +109,13 @@ class Codec:
         """What its encoders depend on: where this is equal, one encoder serves streams to several peers."""
         return self.implementation.encoding(self)
 
+    def copy_encoder(self, bitrate: int, source_rate: int | None = None) -> Encoder | None:
+        """A second encoder of the same sound, for copies of at most so many bit/s; see `encoder`.
+
+        None where the payloads have no more than that, or have to be repeated as they are.
+        """
+        return self.implementation.copy_encoder(self, bitrate, source_rate or self.sample_rate)
+
     def decoder(self) -> Decoder:
         """A new decoder."""
         return self.implementation.decoder(self)
@@ -135,6 +147,8 @@ class Codec:
 class Implementation(ABC):
     """What knows one payload format. The defaults are those of a format without parameters and without a library."""
 
+    makes_copies = False
+    """Whether `Codec.copy_encoder` can have a lower bit rate than the first encoder."""
     static: Mapping[int, tuple[int, int]] = {}
     """Clock rate and channels of its static payload types (RFC 3551 section 6)."""
 
@@ -177,6 +191,10 @@ class Implementation(ABC):
     def encoding(self, codec: Codec) -> Hashable:
         """What an encoder depends on; see `Codec.encoding`. The payload type does not count, and is the peer's."""
         return replace(codec, payload_type=None)
+
+    def copy_encoder(self, codec: Codec, bitrate: int, source_rate: int) -> Encoder | None:
+        """An encoder for copies at a lower bit rate; see `Codec.copy_encoder`."""
+        return None
 
     @abstractmethod
     def decoder(self, codec: Codec) -> Decoder:

@@ -42,6 +42,8 @@ SET_VBR = 4006
 SET_COMPLEXITY = 4010
 SET_INBAND_FEC = 4012
 SET_PACKET_LOSS_PERC = 4014
+SET_DRED_DURATION = 4050
+"""In frames of 10 ms."""
 GET_LOOKAHEAD = 4027
 SET_PREDICTION_DISABLED = 4042
 BANDWIDTHS = ((8000, 1101), (12000, 1102), (16000, 1103), (24000, 1104), (48000, 1105))
@@ -63,6 +65,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "opus_encode": (_int32, (_pointer, _pointer, _int, _pointer, _int32)),
     "opus_decoder_create": (_pointer, (_int32, _int, ctypes.POINTER(_int))),
     "opus_decoder_destroy": (None, (_pointer,)),
+    "opus_decoder_ctl": (_int, (_pointer, _int)),
     "opus_decode": (_int, (_pointer, _bytes, _int32, _pointer, _int, _int)),
     "opus_packet_get_samples_per_frame": (_int, (_bytes, _int32)),
     "opus_packet_parse": (
@@ -90,21 +93,32 @@ def load() -> ctypes.CDLL:
 def _first(names: Iterable[str]) -> ctypes.CDLL | None:
     """The first of these files that is the library, ready to be called."""
     for name in names:
-        try:
-            library = ctypes.CDLL(name)
-            for function, (result, arguments) in _SIGNATURES.items():
-                found = getattr(library, function)
-                found.restype, found.argtypes = result, arguments
-        except (OSError, AttributeError):  # not there, of another machine, or something else by that name
-            continue
-        return library
+        library = _opened(name)
+        if library is not None:
+            return library
     return None
+
+
+def _opened(name: str) -> ctypes.CDLL | None:
+    try:
+        return open_library(name)
+    except (OSError, AttributeError):  # not there, of another machine, or something else by that name
+        return None
 
 
 def _release(library: ctypes.CDLL) -> list[int]:
     """`libopus 1.3.1` as [1, 3, 1]; a library that does not say is the oldest."""
     match = re.search(rb"(\d+(?:\.\d+)*)", library.opus_get_version_string() or b"")
     return [int(part) for part in match[1].split(b".")] if match else []
+
+
+def open_library(name: str) -> ctypes.CDLL:
+    """The library in that file. OSError if there is none; AttributeError if it is another one."""
+    library = ctypes.CDLL(name)
+    for function, (result, arguments) in _SIGNATURES.items():
+        found = getattr(library, function)
+        found.restype, found.argtypes = result, arguments
+    return library
 
 
 def version() -> str:
@@ -134,9 +148,15 @@ def _let_find(folder: Path) -> None:
 class Encoder:
     """One encoder of libopus."""
 
-    def __init__(self, channels: int, sample_rate: int = SAMPLE_RATE, application: int = APPLICATION_VOIP) -> None:
-        """VoipError if the library is missing or refuses."""
-        self._library, self._channels = load(), channels
+    def __init__(
+        self,
+        channels: int,
+        sample_rate: int = SAMPLE_RATE,
+        application: int = APPLICATION_VOIP,
+        library: ctypes.CDLL | None = None,
+    ) -> None:
+        """`library`: another than that of `load`. VoipError if it is missing or refuses."""
+        self._library, self._channels = library or load(), channels
         self._sample_rate, self._application = sample_rate, application
         error = _int()
         handle = self._library.opus_encoder_create(sample_rate, channels, application, ctypes.byref(error))
@@ -150,6 +170,10 @@ class Encoder:
         code = self._library.opus_encoder_ctl(self._handle, request, _int32(value))
         if code < 0:
             raise VoipError(f"libopus: {_text(code)} (request {request}, value {value})")
+
+    def try_set(self, request: int, value: int) -> bool:
+        """One SET request; False if the library refuses it: what an older one does not know, or was built without."""
+        return int(self._library.opus_encoder_ctl(self._handle, request, _int32(value))) >= 0
 
     def get(self, request: int) -> int:
         """The result of one GET request; VoipError if the library refuses it."""
@@ -173,7 +197,7 @@ class Encoder:
 
         The state is one piece of memory, of which a plain copy is enough (opus.h, "Opus Encoder").
         """
-        other = Encoder(self._channels, self._sample_rate, self._application)
+        other = Encoder(self._channels, self._sample_rate, self._application, self._library)
         ctypes.memmove(other._handle, self._handle, self._library.opus_encoder_get_size(self._channels))
         return other
 
@@ -181,9 +205,9 @@ class Encoder:
 class Decoder:
     """One decoder of libopus, at 48 kHz."""
 
-    def __init__(self, channels: int) -> None:
-        """VoipError if the library is missing or refuses."""
-        self._library = load()
+    def __init__(self, channels: int, library: ctypes.CDLL | None = None) -> None:
+        """`library`: another than that of `load`. VoipError if it is missing or refuses."""
+        self._library = library or load()
         error = _int()
         handle = self._library.opus_decoder_create(SAMPLE_RATE, channels, ctypes.byref(error))
         if not handle:
@@ -204,6 +228,18 @@ class Decoder:
     def recover(self, packet: bytes, samples: int) -> Pcm:
         """The samples before this packet, from its in-band FEC; a multiple of 120 up to MAX_SAMPLES."""
         return self._run(packet, samples, in_band_fec=True)
+
+    def try_set(self, request: int, value: int) -> bool:
+        """One SET request; False if the library refuses it: what an older one does not know, or was built without."""
+        return int(self._library.opus_decoder_ctl(self._handle, request, _int32(value))) >= 0
+
+    def rebuild(self, redundancy: int, before: int, samples: int) -> Pcm:
+        """So many samples, a multiple of 120, from `before` ahead of the packet that a `Redundancy` has read."""
+        count = self._library.opus_decoder_dred_decode(self._handle, redundancy, before, self._address, samples)
+        if count < 0:
+            raise ProtocolError(f"DRED of {before} samples before: {_text(count)}")
+        pcm: Pcm = self._out[:count].copy()
+        return pcm
 
     def _run(self, packet: bytes | None, samples: int, *, in_band_fec: bool) -> Pcm:
         length = 0 if packet is None else len(packet)

@@ -1,6 +1,7 @@
 """Forward error correction: XOR parity and repetition; patterns, their choice, and the schemes that put it on the wire.
 
-FlexFEC (RFC 8627) is the scheme of this program; ULPFEC (RFC 5109) and RED (RFC 2198) are for peers that know no other.
+FlexFEC (RFC 8627) is the scheme of this program, with copies by RED (RFC 2198) between two of it; ULPFEC (RFC 5109) and
+RED alone are for peers that know no other.
 A scheme is a module with an encoder and a decoder; the name that SDP negotiates selects it in `create_encoder` and
 `create_decoder`.
 
@@ -8,11 +9,13 @@ A scheme is a module with an encoder and a decoder; the name that SDP negotiates
 pattern     which packets a repair packet covers    memory      which packets are here, and what would fit
 encoder     parity over the packets sent            decoder     parity over the packets received
             flexfec, ulpfec, red    one scheme each, both ways
+            combined                flexfec, or red in its place
             xor                     parity of whole packets
 control     which pattern to send now               numbering   numbers of the media alone, for ULPFEC
 channel     what the reports say of the path
 prediction  what a pattern leaves lost on a path
 tables      its data, by tools/make_fec_tables.py
+copies      the same for copies, by a formula
 
 A new scheme: a module like flexfec, its name in voip.media.FEC_SCHEMES, a line in both functions here, and its lines of
 SDP in voip.sdp.
@@ -21,7 +24,8 @@ SDP in voip.sdp.
 from __future__ import annotations
 
 from voip.fec import red, ulpfec
-from voip.fec.control import FecController
+from voip.fec.combined import CombinedEncoder
+from voip.fec.control import Agreed, FecController
 from voip.fec.decoder import ParityDecoder
 from voip.fec.encoder import FecEncoder, NoFec
 from voip.fec.flexfec import FlexFecDecoder, FlexFecEncoder
@@ -34,6 +38,7 @@ from voip.media import FLEXFEC, RED, ULPFEC
 from voip.rtp import Packetizer
 
 __all__ = [
+    "Agreed",
     "FecController",
     "FecEncoder",
     "FlexFecDecoder",
@@ -81,8 +86,8 @@ def create_encoder(
     if scheme == ULPFEC:
         return UlpFecEncoder(pattern, payload_type=payload_type, numbers=numbers, red_payload_type=red_payload_type)
     if scheme == FLEXFEC:
-        return FlexFecEncoder(
-            pattern,
+        parity = FlexFecEncoder(
+            None if red_payload_type is not None else pattern,
             payload_type=payload_type,
             ssrc=ssrc,
             media_ssrc=numbers.ssrc,
@@ -90,6 +95,9 @@ def create_encoder(
             clock_rate=clock_rate,
             media_clock_rate=media_clock_rate,
         )
+        if red_payload_type is None:
+            return parity
+        return CombinedEncoder(pattern, parity, RedEncoder(None, payload_type=red_payload_type))
     return None
 
 

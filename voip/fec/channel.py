@@ -39,6 +39,8 @@ SHORT_OUTAGE = 0.5
 """Outage in frames that hits several packets of one frame, and seldom those of the next."""
 SHORT_CORRELATION = 0.3
 """Correlation within frames from which losses are outages, if short ones."""
+QUIET = 0.25
+"""Jitter in packet times that does not count: less than that is in the programs' own timing."""
 _INDEX = RING_PACKETS - 1
 
 

@@ -29,6 +29,8 @@ EQUAL_TOLERANCE = 3.0
 """The same for a pattern of equal cost: the change would help only if the estimate of the path is right."""
 NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
+COPIES_POINTS = 3.0
+"""Points of R that copies may lose more than the best repair packets, if those take twice their bits or more."""
 SOONER_FROM, SOONER_POINTS = 0.12, 1.0
 """Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
 points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
@@ -126,11 +128,18 @@ class Listener(NamedTuple):
     def _least_loss_of_r(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
         choices = [self.at_best(rung, channel) for rung in rungs]
-        points = [choice.points for choice in choices]
-        enough = min(points) + NEARLY_BEST_POINTS
-        near = [(lost, choice) for lost, choice in zip(points, choices, strict=True) if lost <= enough]
+        rated = [(choice.points, choice) for choice in choices]
+        copies = [each for each in rated if each[1].rung.pattern.copy_bitrate is not None]
+        saves = bool(copies) and _save_bits(_least(copies), _least(rated))
+        if saves:
+            rated = copies
+        enough = _least(rated)[0] + NEARLY_BEST_POINTS
+        near = [each for each in rated if each[0] <= enough]
         cost = near[0][1].rung.pattern.overhead
-        return min((each for each in near if each[1].rung.pattern.overhead == cost), key=itemgetter(0))[1]
+        equal = [each for each in near if each[1].rung.pattern.overhead == cost]
+        if saves:  # as good: the one that outlasts a longer outage
+            return max((choice for _, choice in equal), key=lambda choice: choice.rung.pattern.reach)
+        return _least(equal)[1]
 
     def _least_missing(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """After the longest wait, the cheapest pattern that leaves nearly as little missing as the best."""
@@ -138,6 +147,21 @@ class Listener(NamedTuple):
         best = self.best(rungs, channel, wait)
         near = [rung for rung in rungs if self.missing(rung, channel, wait) <= best.missing * NEARLY_BEST]
         return self.best(_cheapest(near), channel, wait)
+
+
+_Rated = tuple[float, Choice]
+"""A choice, and the points of R that it loses."""
+
+
+def _least(rated: Iterable[_Rated]) -> _Rated:
+    """The one that loses least of R."""
+    return min(rated, key=itemgetter(0))
+
+
+def _save_bits(copies: _Rated, best: _Rated) -> bool:
+    """Whether copies take half the bits of the best choice at most, and lose little against it."""
+    saved = 2 * copies[1].rung.pattern.overhead <= best[1].rung.pattern.overhead
+    return saved and copies[0] <= best[0] + COPIES_POINTS
 
 
 def _cheapest(rungs: Sequence[Rung]) -> list[Rung]:

@@ -8,6 +8,7 @@ gives that up as soon as enough packets have arrived without loss.
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from voip.conversation import use_of
 from voip.fec.channel import Channel, ChannelEstimator
@@ -69,6 +70,26 @@ class _Sizes:
         return self._sum / max(1, len(self._sizes))
 
 
+class Agreed(NamedTuple):
+    """What was agreed on with the peer. None: no limit.
+
+    `window`: packets that a repair packet may span (RFC 8627 section 5.2.1). `bandwidth`: bit/s of media, copies and
+    repair packets together, all headers included. `parity`: repair packets may be sent. `copies`: packets may repeat
+    others at a low bit rate.
+    """
+
+    window: int | None = None
+    bandwidth: float | None = None
+    parity: bool = True
+    copies: bool = False
+
+    def allows(self, pattern: Pattern) -> bool:
+        """Whether a pattern may be sent."""
+        if pattern.copy_bitrate is not None:
+            return self.copies
+        return self.parity and (self.window is None or pattern.reach < self.window)
+
+
 class FecController:
     """Which repair packets to send now: `pattern`, None if not even the lightest stays within the maximum.
 
@@ -82,7 +103,8 @@ class FecController:
         `media_factor`: they may take so many times what the media packets take, if that is more.
         """
         self._max_rate, self._media_factor = max_rate, media_factor
-        self._ladder = self._rungs = ladder()
+        self._ladder = ladder()
+        self._rungs = [rung for rung in self._ladder if Agreed().allows(rung.pattern)]
         self._bandwidth: float | None = None
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
@@ -107,6 +129,13 @@ class FecController:
         return self._estimator.channel
 
     @property
+    def allowed_rate(self) -> float:
+        """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
+        media = self._media_sizes.mean * 8 / self.ptime
+        most = max(self._max_rate, self._media_factor * media)
+        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
+
+    @property
     def ptime(self) -> float:
         """Seconds per packet."""
         return self._estimator.ptime
@@ -117,14 +146,10 @@ class FecController:
             self._estimator = ChannelEstimator(ptime)
             self._listener = self._listener._replace(ptime=ptime)
 
-    def set_limits(self, *, window: int | None = None, bandwidth: float | None = None) -> None:
-        """What was agreed on with the peer; None: no limit.
-
-        `window`: packets that a repair packet may span (RFC 8627 section 5.2.1). `bandwidth`: bit/s of media and repair
-        packets together, all headers included.
-        """
-        self._bandwidth = bandwidth
-        before, self._rungs = self._rungs, [r for r in self._ladder if window is None or r.pattern.reach < window]
+    def set_limits(self, agreed: Agreed) -> None:
+        """What the peer takes, and the path."""
+        self._bandwidth = agreed.bandwidth
+        before, self._rungs = self._rungs, [rung for rung in self._ladder if agreed.allows(rung.pattern)]
         if self._rungs != before and self._current not in self._rungs:
             start = self._find(START_PATTERN)
             strongest = self._rungs[-1] if self._rungs else None
@@ -192,7 +217,9 @@ class FecController:
         self._enough_since = now
         assert self._current is not None
         cost = self._current.pattern.overhead
-        steps = [rung for rung in affordable if less.rung.pattern.overhead <= rung.pattern.overhead < cost]
+        kind = less.rung.pattern.copy_bitrate  # of another kind, what costs more may protect less
+        same = (rung for rung in affordable if rung.pattern.copy_bitrate == kind)
+        steps = [rung for rung in same if less.rung.pattern.overhead <= rung.pattern.overhead < cost]
         next_cost = steps[-1].pattern.overhead
         if next_cost == less.rung.pattern.overhead:
             return self._take(less)
@@ -232,22 +259,18 @@ class FecController:
         affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
         before, self._current = self._current, None
         if not affordable:
-            return f"FEC off: the lightest pattern would pass {self._allowed_rate / 1e3:.4g} kbit/s"
+            return f"FEC off: the lightest pattern would pass {self.allowed_rate / 1e3:.4g} kbit/s"
         channel = self.channel
         self._current = self._listener.choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
-        return f"{_direction(before, self._current)}: more would pass {self._allowed_rate / 1e3:.4g} kbit/s"
+        return f"{_direction(before, self._current)}: more would pass {self.allowed_rate / 1e3:.4g} kbit/s"
 
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
-        size = max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return pattern.overhead * size * 8 / self.ptime <= self._allowed_rate
-
-    @property
-    def _allowed_rate(self) -> float:
-        """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        media = self._media_sizes.mean * 8 / self.ptime
-        most = max(self._max_rate, self._media_factor * media)
-        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
+        if pattern.copy_bitrate is not None:
+            size = len(pattern.sets) * pattern.copy_size(self.ptime)
+        else:
+            size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
+        return size * 8 / self.ptime <= self.allowed_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)

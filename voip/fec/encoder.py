@@ -29,8 +29,8 @@ class FecEncoder(Protocol):
     def set_pattern(self, pattern: Pattern | None) -> None:
         """Protect others from now on. May be called between any two packets."""
 
-    def carry(self, packet: RtpPacket) -> RtpPacket:
-        """A media packet as it goes on the wire."""
+    def carry(self, packet: RtpPacket, copy: bytes | None = None) -> RtpPacket:
+        """A media packet as it goes on the wire. `copy`: what to repeat in later ones instead of its payload."""
 
     def protect(self, packet: RtpPacket, time: int | None = None) -> list[RtpPacket]:
         """The repair packets to send right after this media packet (as it was before `carry`): often none.
@@ -54,7 +54,7 @@ class NoFec:
         """Keep another pattern."""
         self.pattern = pattern
 
-    def carry(self, packet: RtpPacket) -> RtpPacket:
+    def carry(self, packet: RtpPacket, copy: bytes | None = None) -> RtpPacket:
         """The packet itself."""
         return packet
 
@@ -105,7 +105,7 @@ class ParityEncoder(ABC):
         self._pattern = pattern
         self._since = 0
 
-    def carry(self, packet: RtpPacket) -> RtpPacket:
+    def carry(self, packet: RtpPacket, copy: bytes | None = None) -> RtpPacket:
         """A media packet as it goes on the wire: parity leaves it alone."""
         return packet
 

@@ -1,13 +1,14 @@
 """Which media packets the repair packets cover: the sender's choice, which no peer needs to know.
 
-The masks of RFC 8627 name any set of packets up to 109 back, so one decoder serves every pattern here.
+The masks of RFC 8627 name any set of packets up to 109 back, so one decoder serves every pattern here. A pattern may
+say instead that each packet repeats earlier ones at a lower bit rate (RFC 2198 section 1): these are copies.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 MASK_REACH = 110
@@ -17,21 +18,36 @@ MAX_BLOCK = 48
 MAX_SETS = 5
 """Repair packets after one media packet at most: more than that is flooding a path that is already losing."""
 
+COPY_BITRATE = 12000
+"""Bit/s of copies. Speech of which a tenth, in outages of 60 ms, is played from copies: PESQ 4.29 (9000: 4.03; of the
+packets themselves, at 24 kbit/s: 4.47)."""
+COPY_BITRATES = (6000, 64000)
+"""Bit/s that copies may have: of more, the packets themselves are as good."""
+_COPY_HEADER = 4
+"""Bytes: RFC 2198 section 3."""
+_REPAIR_PACKET = 124
+"""Bytes of a repair packet over Opus at 24 kbit/s in packets of 20 ms, headers included: what a copy is set against."""
+_COPY_SECONDS = 0.02
+"""Seconds of that packet."""
+
 _LONG_SETS = re.compile(r"\{([^{}]*)\}")
 _LONG_FORM = re.compile(r"sliding((?:\s*\{[^{}]*\})+)(?:\s+every\s+(\d+))?")
 _SHORT_FORM = re.compile(r"sliding:([0-9,+ ]+)(?:/(\d+))?")
-_HELP = "write off, a number of packets such as 4, or offsets such as sliding:0,1,3/2"
+_COPIES = re.compile(r"copies:([0-9, ]+)(?:@(\d{1,6})(k?))?")
+_HELP = "write off, a number of packets such as 4, offsets such as sliding:0,1,3/2, or copies:4,8"
 
 
 @dataclass(frozen=True)
 class Pattern:
     """After every `every`-th media packet n, one repair packet over {n - o for o in set} for each of the `sets`.
 
-    ValueError if no mask can say it. str() gives the text that `parse_pattern` reads.
+    ValueError if no mask can say it. str() gives the text that `parse_pattern` reads. With a `copy_bitrate` (bit/s) the
+    packets, each a set of its own, are not covered but repeated, at that bit rate where their format has several.
     """
 
     sets: tuple[tuple[int, ...], ...]
     every: int = 1
+    copy_bitrate: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.sets) <= MAX_SETS:
@@ -44,7 +60,21 @@ class Pattern:
         if not 1 <= self.every <= MASK_REACH:
             raise ValueError(f"a repair packet every {self.every} packets: 1 to {MASK_REACH} are possible")
         ordered = tuple(tuple(sorted(set(offsets))) for offsets in self.sets)
+        if self.copy_bitrate is not None:
+            self._check_copies(self.copy_bitrate)
+            ordered = tuple(sorted(set(ordered)))
         object.__setattr__(self, "sets", ordered)
+
+    def _check_copies(self, bitrate: int) -> None:
+        if self.every != 1 or not all(len(offsets) == 1 and offsets[0] for offsets in self.sets):
+            raise ValueError("copies are of single packets before each")
+        if not COPY_BITRATES[0] <= bitrate <= COPY_BITRATES[1]:
+            raise ValueError(f"copies of {bitrate} bit/s: {COPY_BITRATES[0]} to {COPY_BITRATES[1]} are possible")
+
+    @classmethod
+    def copies(cls, distances: Iterable[int], bitrate: int = COPY_BITRATE) -> Pattern:
+        """Each packet repeats those so many before it, at this bit rate."""
+        return cls(tuple((distance,) for distance in distances), copy_bitrate=bitrate)
 
     @classmethod
     def block(cls, size: int) -> Pattern:
@@ -93,17 +123,34 @@ class Pattern:
             return Pattern.block(packets) if packets > 0 else None
         cut = (tuple(offset for offset in offsets if offset < packets) for offsets in self.sets)
         sets = tuple(dict.fromkeys(offsets for offsets in cut if offsets))
-        return Pattern(sets, self.every) if sets else None
+        return replace(self, sets=sets) if sets else None
+
+    def copy_size(self, ptime: float) -> float:
+        """Bytes of each of the copies in a packet of `ptime` seconds, header included; 0 where there are none."""
+        return 0.0 if self.copy_bitrate is None else _COPY_HEADER + self.copy_bitrate * ptime / 8
+
+    @property
+    def whole(self) -> Pattern:
+        """The same, but where it asks for copies the packets themselves are sent again."""
+        return self if self.copy_bitrate is None else replace(self, copy_bitrate=None)
+
+    def farthest(self, copies: int) -> Pattern | None:
+        """Of a pattern of copies so many, which are those that outlast the longest outages; None: none of them."""
+        return replace(self, sets=self.sets[-copies:]) if copies > 0 else None
 
     @property
     def overhead(self) -> float:
-        """Repair packets for each media packet."""
+        """Repair packets for each media packet; of copies, how many of them would take as many bits."""
+        if self.copy_bitrate is not None:
+            return len(self.sets) * self.copy_size(_COPY_SECONDS) / _REPAIR_PACKET
         return len(self.sets) / self.every
 
     def _offsets(self) -> Iterator[int]:
         return (offset for offsets in self.sets for offset in offsets)
 
     def __str__(self) -> str:
+        if self.copy_bitrate is not None:
+            return f"copies:{','.join(str(offsets[0]) for offsets in self.sets)}@{_rate(self.copy_bitrate)}"
         if self.is_block:
             return str(self.every)
         sets = "+".join(",".join(str(offset) for offset in offsets) for offsets in self.sets)
@@ -117,6 +164,9 @@ def parse_pattern(text: str) -> Pattern | None:
         return None
     if text.isascii() and text.isdigit():
         return Pattern.block(_number(text))
+    if found := _COPIES.fullmatch(text):
+        rate = COPY_BITRATE if found[2] is None else int(found[2]) * (1000 if found[3] else 1)
+        return Pattern.copies(_parse_set(found[1]), rate)
     if found := _SHORT_FORM.fullmatch(text):
         sets = found[1].split("+")
     elif found := _LONG_FORM.fullmatch(text):
@@ -124,6 +174,10 @@ def parse_pattern(text: str) -> Pattern | None:
     else:
         raise ValueError(f"{text!r} is not a FEC pattern: {_HELP}")
     return Pattern(tuple(_parse_set(offsets) for offsets in sets), _number(found[2] or "1"))
+
+
+def _rate(bitrate: int) -> str:
+    return f"{bitrate // 1000}k" if bitrate % 1000 == 0 else str(bitrate)
 
 
 def _parse_set(text: str) -> tuple[int, ...]:

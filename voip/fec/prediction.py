@@ -6,16 +6,15 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from voip.fec.channel import Channel
+from voip.fec.channel import QUIET, Channel
+from voip.fec.copies import copies_ladder
 from voip.fec.pattern import Pattern, parse_pattern
 from voip.fec.tables import JITTERS, LOSSES, OUTAGES, PREDICTED, WAITS
 
 STEPS_PER_DECADE = 20
 """A table's number n says 10^(-n/20)."""
-QUIET = 0.25
-"""Jitter in packet times that does not count: less than that is in the programs' own timing."""
 _LOG_LOSSES = [math.log(loss) for loss in LOSSES]
 _JITTERS = (QUIET, *JITTERS)
 
@@ -24,8 +23,18 @@ REMEMBERED = 64
 """Predictions that each rung remembers: a report asks for the same ones several times."""
 
 
-class Rung:
-    """A pattern of the ladder with its table."""
+@runtime_checkable
+class Rung(Protocol):
+    """A pattern of the ladder."""
+
+    pattern: Pattern
+
+    def missing(self, channel: Channel, wait: float) -> float:
+        """The share of media packets that are neither here nor rebuilt within `wait` packet times."""
+
+
+class TableRung:
+    """A pattern of repair packets with its table."""
 
     def __init__(self, pattern: Pattern, outages: Sequence[str], jitters: Sequence[str]) -> None:
         """For each of WAITS a text of two-digit numbers: for each of LOSSES, one for each of OUTAGES, or of JITTERS."""
@@ -34,7 +43,7 @@ class Rung:
         self._known: dict[tuple[Channel, int], float] = {}
 
     def missing(self, channel: Channel, wait: float) -> float:
-        """The share of media packets that are neither here nor rebuilt within `wait` packet times."""
+        """See `Rung`."""
         column = bisect_right(WAITS, wait) - 1
         if column < 0:
             return min(1.0, channel.loss + math.exp(-wait / max(channel.jitter, 1e-9)))
@@ -62,24 +71,24 @@ class Rung:
 
 
 def ladder() -> list[Rung]:
-    """All patterns that the table knows, the cheapest first."""
+    """All patterns of repair packets that the table knows, and those of copies, the cheapest first."""
     return list(_all_rungs())
 
 
 @cache
 def _all_rungs() -> tuple[Rung, ...]:
     """Read once for all streams."""
-    rungs = []
+    rungs: list[Rung] = [*copies_ladder()]
     for text, (outages, jitters) in PREDICTED.items():
         pattern = parse_pattern(text)
         assert pattern is not None
-        rungs.append(Rung(pattern, outages, jitters))
+        rungs.append(TableRung(pattern, outages, jitters))
     return tuple(sorted(rungs, key=lambda rung: rung.pattern.overhead))
 
 
 def ladder_window() -> int:
     """Packets that the repair packets of any pattern of the ladder span, the newest included."""
-    return 1 + max(rung.pattern.reach for rung in ladder())
+    return 1 + max(rung.pattern.reach for rung in ladder() if rung.pattern.copy_bitrate is None)
 
 
 def _rows(text: str, columns: int) -> list[list[int]]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from voip.errors import ProtocolError
 from voip.fec.memory import SEQUENCE_MASK, PacketMemory
-from voip.fec.pattern import MAX_SETS, Pattern
+from voip.fec.pattern import MAX_SETS, Pattern, parse_pattern
 from voip.rtp import MAX_DATAGRAM, RtpPacket
 
 MAX_OFFSET = (1 << 14) - 1
@@ -112,6 +113,16 @@ def repetition(copies: int) -> Pattern:
     return Pattern(tuple((offset,) for offset in range(1, copies + 1)))
 
 
+def copies(text: str) -> Pattern:
+    """What `copies:4,8@12k` says; ValueError if RED cannot send it."""
+    pattern = parse_pattern(text)
+    if pattern is None or pattern.copy_bitrate is None:
+        raise ValueError(f"{text!r}: write copies:4,8 or copies:4,8@12k")
+    if pattern.reach > MAX_BLOCKS:
+        raise ValueError(f"a copy of {pattern.reach} packets before: 1 to {MAX_BLOCKS} are possible")
+    return pattern
+
+
 class RedEncoder:
     """Makes each media packet repeat earlier ones, as the `pattern` says; without one packets stay as they are."""
 
@@ -131,22 +142,26 @@ class RedEncoder:
         """Repeat others from now on; None: none."""
         self._pattern = pattern
 
-    def carry(self, packet: RtpPacket) -> RtpPacket:
-        """The packet as it is to be sent; the oldest copies are left out where they do not fit."""
+    def carry(self, packet: RtpPacket, copy: bytes | None = None) -> RtpPacket:
+        """The packet as it is to be sent; the oldest copies are left out where they do not fit.
+
+        `copy`: what is repeated of it, where that is not its payload.
+        """
         sent = self._sent
         if sent and packet.sequence_number != (sent[0].sequence_number + 1) & SEQUENCE_MASK:
             sent.clear()
+        repeated = packet if copy is None else replace(packet, payload=copy)
         if self._pattern is None:
-            sent.appendleft(packet)
+            sent.appendleft(repeated)
             return packet
         blocks: list[Block] = []
         room = MAX_DATAGRAM - HEADERS - 1 - len(packet.payload)
-        for back in copies_of(self._pattern):
+        for back in self._distances(packet):
             block = self._copy(packet, back, room)
             if block is not None:
                 room -= _BLOCK_HEADER.size + len(block.payload)
                 blocks.append(block)
-        sent.appendleft(packet)
+        sent.appendleft(repeated)
         self.blocks += len(blocks)
         payload = serialize(blocks[::-1], Block(packet.payload_type, 0, packet.payload))
         return replace(packet, payload_type=self.payload_type, payload=payload)
@@ -159,6 +174,16 @@ class RedEncoder:
         """The last packets are not repeated: nothing follows them."""
         self._sent.clear()
         return []
+
+    def _distances(self, packet: RtpPacket) -> Iterable[int]:
+        """How far back the packets are that this one repeats: no farther than RED can name, for copies."""
+        assert self._pattern is not None
+        wanted = copies_of(self._pattern)
+        if self._pattern.copy_bitrate is None or not self._sent:
+            return wanted
+        step = (packet.timestamp - self._sent[0].timestamp) & 0xFFFFFFFF
+        farthest = max(1, MAX_OFFSET // step) if step else wanted[-1]
+        return dict.fromkeys(min(distance, farthest) for distance in wanted)
 
     def _copy(self, packet: RtpPacket, back: int, room: int) -> Block | None:
         if back > len(self._sent):

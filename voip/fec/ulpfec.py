@@ -83,8 +83,10 @@ def parse_repair(payload: bytes) -> RepairHeader:
 
 
 def fitting(pattern: Pattern | None) -> Pattern | None:
-    """The pattern; ValueError if it reaches further back than a mask, the numbers of repair packets counted."""
+    """The pattern; ValueError if it asks for copies, or if it and the numbers of repair packets exceed a mask."""
     if pattern is not None:
+        if pattern.copy_bitrate is not None:
+            raise ValueError(f"{pattern}: ULPFEC carries parity, not copies")
         between = 0 if pattern.is_block else math.ceil(pattern.reach * pattern.overhead)
         if pattern.reach + between >= ULP_REACH:
             raise ValueError(f"{pattern}: a mask of ULPFEC names {ULP_REACH} numbers, repair packets between included")
@@ -123,7 +125,7 @@ class UlpFecEncoder(ParityEncoder):
         self._numbers = numbers
         self._next: int | None = None
 
-    def carry(self, packet: RtpPacket) -> RtpPacket:
+    def carry(self, packet: RtpPacket, copy: bytes | None = None) -> RtpPacket:
         """A media packet, or one of ours, as it goes on the wire."""
         return packet if self.red_payload_type is None else wrap(packet, self.red_payload_type)
 

@@ -10,7 +10,7 @@ were merely late.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 from enum import Enum
 
@@ -114,6 +114,8 @@ class PacketQueue:
         sequence = unwrap(packet.sequence_number, self._sequence)
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
         if not self._is_new(sequence, timestamp):
+            if not packet.recovered:
+                self._replace_rebuilt(timestamp, packet)
             return PutResult.DUPLICATE
         item = QueuedPacket(timestamp, sequence, packet, arrival, arrival - timestamp / self._clock)
         fastest = self._transits.value
@@ -164,6 +166,12 @@ class PacketQueue:
         if len(self._seen) > CAPACITY:
             del self._seen[next(iter(self._seen))]
         return True
+
+    def _replace_rebuilt(self, timestamp: int, packet: RtpPacket) -> None:
+        """The packet itself has come: what was rebuilt, and waits, may be a copy of lower quality (RFC 2198)."""
+        at = bisect_left(self._queue, timestamp, key=_timestamp_of)
+        if at < len(self._queue) and self._queue[at].timestamp == timestamp and self._queue[at].packet.recovered:
+            self._queue[at].packet = packet
 
     def _put_rebuilt(self, item: QueuedPacket, off: float, *, late: bool) -> PutResult:
         if abs(off) <= TIMELINE_STEP:

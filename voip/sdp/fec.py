@@ -1,6 +1,6 @@
 """Formats of FEC in a media line: FlexFEC (RFC 8627 section 5), ULPFEC (RFC 5109 section 14), RED (RFC 2198 section 5).
 
-RED alone repeats packets; with ULPFEC beside it RED carries both, as WebRTC has it.
+RED alone repeats packets; with ULPFEC beside it RED carries both, as WebRTC has it; beside FlexFEC it carries media.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from voip.codecs import Codec
 from voip.media import FLEXFEC, RED, ULPFEC
 from voip.sdp.description import MAX_DIGITS, MediaDescription, parse_payload_type
+from voip.sdp.media import Capabilities
 from voip.sdp.payload_types import Numbering
 
 ACCEPTED_REPAIR_WINDOW = 0.26
@@ -28,6 +29,10 @@ class FecFormats:
     repair: str | None
     red: str | None
 
+    def carried_by_red(self, number: str) -> tuple[str, str]:
+        """The formats of the newest and of the older packets in RED for media of this format (RFC 2198 section 5)."""
+        return number, self.repair if self.scheme == ULPFEC and self.repair is not None else number
+
 
 def find_fec(media: MediaDescription, codec: Codec, number: str, schemes: Iterable[str]) -> FecFormats | None:
     """The first of the schemes that a media line has for its format `number`, which is this codec."""
@@ -37,24 +42,28 @@ def find_fec(media: MediaDescription, codec: Codec, number: str, schemes: Iterab
         if scheme == RED and red is not None:
             return FecFormats(RED, None, red)
         if repair is not None:
-            return FecFormats(scheme, repair, red if scheme == ULPFEC else None)
+            return FecFormats(scheme, repair, red)
     return None
 
 
-def offer_fec(
-    media: MediaDescription, scheme: str, codecs: Iterable[Codec], numbering: Numbering, window: float
-) -> None:
-    """Add what a scheme needs behind these codecs: one format, or for RED one for each clock rate."""
-    rates: dict[int, list[Codec]] = {}
-    for codec in codecs:
-        rates.setdefault(codec.clock_rate, []).append(codec)
+def offer_fec(media: MediaDescription, capabilities: Capabilities, numbering: Numbering, window: float) -> None:
+    """Add what our scheme needs behind our codecs: one format, or for RED one for each clock rate.
+
+    With FlexFEC comes RED for the codec that has copies at a lower bit rate, if there is one.
+    """
+    scheme, codecs = capabilities.fec_scheme, capabilities.codecs
+    rates = dict.fromkeys(codec.clock_rate for codec in codecs)
     if scheme != RED:
         rate = next(iter(rates))
         add_repair(media, scheme, str(numbering.number((scheme, rate, 1))), rate, window)
-        return
-    numbers = [number for number in media.formats if media.codec(number) is not None]
+        if scheme != FLEXFEC or not capabilities.copies:
+            return
+    known = [(number, codec) for number in media.formats if (codec := media.codec(number)) is not None]
     for rate in rates:
-        carried = [number for number in numbers if (known := media.codec(number)) and known.clock_rate == rate]
+        of_rate = [(number, codec) for number, codec in known if codec.clock_rate == rate]
+        carried = [number for number, codec in of_rate if scheme == RED or codec.implementation.makes_copies]
+        if not carried:
+            continue
         channels = (media.encoding(carried[0]) or ("", rate, 1))[2]
         add_red(media, str(numbering.number((RED, rate, channels))), carried[0], [carried[0], *carried])
 

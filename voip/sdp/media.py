@@ -31,7 +31,8 @@ class Capabilities:
     """What one side is able and willing to do.
 
     codecs in order of preference; ptime in seconds; fec: FEC is understood (and sent, where repair_packets, the
-    packets that our pattern spans, is not 0). fec_scheme is what is offered, and chosen before others: "flexfec",
+    packets that our pattern spans, is not 0). copies: RED is offered beside FlexFEC.
+    fec_scheme is what is offered, and chosen before others: "flexfec",
     "ulpfec" or "red". max_repair_window: seconds for which we wait for repair at most. max_payload: bytes of media
     payload that leave room for the FEC of each packet.
     events: telephone events (RFC 4733) are offered. plays: what is received is played, not only counted. srtp: whether
@@ -45,6 +46,7 @@ class Capabilities:
     fec: bool = True
     repair_packets: int = 0
     fec_scheme: str = FLEXFEC
+    copies: bool = False
     max_repair_window: float = math.inf
     max_payload: int = MAX_PAYLOAD
     events: bool = True

@@ -100,7 +100,7 @@ def make_offer(
     ptime = effective_ptime(capabilities.codecs[0], capabilities.ptime, capabilities.max_payload)
     if _uses_fec(capabilities):
         window = capabilities.repair_packets * ptime or min(ACCEPTED_REPAIR_WINDOW, capabilities.max_repair_window)
-        offer_fec(media, capabilities.fec_scheme, capabilities.codecs, numbering, window)
+        offer_fec(media, capabilities, numbering, window)
     for clock_rate in offered_event_rates(capabilities.codecs) if capabilities.events else ():
         add_events(media, str(numbering.number((TELEPHONE_EVENT, clock_rate, 1))), clock_rate)
     ice = endpoint.own_ice if capabilities.ice else None
@@ -141,7 +141,7 @@ def make_answer(
             _, clock_rate, _ = offered.encoding(number) or ("", codec.clock_rate, 1)
             add_repair(media, fec.scheme, number, clock_rate, _answered_window(negotiated, capabilities))
         elif fec is not None and number == fec.red:
-            add_red(media, number, choice, (choice, fec.repair or choice))
+            add_red(media, number, choice, fec.carried_by_red(choice))
     _answer_events(media, offered, negotiated)
     _add_common(media, capabilities, endpoint, negotiated.direction, negotiated.audio.ptime)
     if mux:

@@ -1,7 +1,7 @@
 """Media without signalling: both ends know it beforehand, or one reads the description that the other has written.
 
 There is no offer and no answer then, but the same description (RFC 8866) and the same NegotiatedMedia come of it. What
-needs both sides' consent (RTCP on the RTP port, RFC 5761) is left out.
+needs both sides' consent (RTCP on the RTP port, RFC 5761; RED, RFC 2198) is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def describe(capabilities: Capabilities, destination: Endpoint) -> SessionDescri
 
     Telephone events are left out: players such as ffmpeg take their clock rate for that of the audio.
     """
-    description = make_offer(replace(capabilities, codecs=capabilities.codecs[:1], events=False), destination)
+    description = make_offer(
+        replace(capabilities, codecs=capabilities.codecs[:1], events=False, copies=False), destination
+    )
     for media in description.media:
         media.attributes = [(name, value) for name, value in media.attributes if name not in _AGREED_ON]
     return description

@@ -10,7 +10,7 @@ import pytest
 from tests.support.descriptions import ALICE, offer
 from voip import codecs
 from voip.audio import AudioSender
-from voip.fec import FecController, ladder_window, parse_pattern
+from voip.fec import Agreed, FecController, ladder_window, parse_pattern
 from voip.fec.control import START_PATTERN
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import ladder
@@ -142,9 +142,9 @@ def test_opus_goes_down_where_there_is_no_room_for_repair() -> None:
 
 def test_limits_that_leave_no_pattern_are_lived_with() -> None:
     control = FecController(200e3)
-    control.set_limits(window=0)
+    control.set_limits(Agreed(window=0))
     assert control.pattern is None
     assert all(control.sent(number, 100, number * 0.02, repair=False) is None for number in range(400))
-    control.set_limits(window=3)
+    control.set_limits(Agreed(window=3))
     assert control.pattern is not None
     assert control.pattern.reach < 3

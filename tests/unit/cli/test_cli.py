@@ -14,6 +14,7 @@ from voip import cli, errors
 from voip.calls import Answer
 from voip.cli.parser import MORE_VARIABLES
 from voip.cli.values import REPAIR_FLOOR, RepairLimit
+from voip.cli.wiring import make_call_settings
 from voip.conversation import Use
 from voip.fec import parse_pattern
 from voip.media import Direction
@@ -55,6 +56,16 @@ def test_bit_rates_take_units(text: str, value: float) -> None:
 @pytest.mark.parametrize(("text", "factor"), [("2x", 2.0), (".5x", 0.5), ("1.25 x", 1.25)])
 def test_repair_packets_may_take_a_multiple_of_the_media(text: str, factor: float) -> None:
     assert cli.sender_options(["--fec-max", text]).fec_max == RepairLimit(REPAIR_FLOOR, factor)
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "copies"),
+    [("auto", "flexfec", False), ("copies", "flexfec", True), ("copies:4,8", "red", False)],
+)
+def test_red_is_offered_beside_flexfec_only_where_it_is_asked_for(text: str, scheme: str, copies: bool) -> None:
+    options = cli.sender_options(["--fec", text, "192.0.2.1"])
+    offered = make_call_settings(options, Direction.SENDONLY).capabilities
+    assert (offered.fec, offered.fec_scheme, offered.copies) == (True, scheme, copies)
 
 
 def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:

@@ -8,16 +8,51 @@ import pytest
 
 from voip.conversation import FREE_WAIT, Use
 from voip.fec.channel import Channel
-from voip.fec.choice import MAX_MISSING, NEARLY_BEST_POINTS, SOONER_POINTS, TOLERANCE_POINTS, Choice, Listener
+from voip.fec.choice import (
+    COPIES_POINTS,
+    MAX_MISSING,
+    NEARLY_BEST_POINTS,
+    SOONER_POINTS,
+    TOLERANCE_POINTS,
+    Choice,
+    Listener,
+)
+from voip.fec.control import Agreed
 from voip.fec.prediction import Rung, ladder
 
 TALKS, LISTENS = Listener(0.02), Listener(0.02, use=Use.LISTENING)
-LADDER = ladder()
+BOTH = ladder()
+"""Repair packets and copies."""
+LADDER = [each for each in BOTH if Agreed().allows(each.pattern)]
 PATHS = [Channel(loss, outage) for loss, outage in itertools.product((0.02, 0.05, 0.1, 0.2), (0.0, 1.0, 2.0, 3.0, 5.0))]
 
 
 def rung(text: str) -> Rung:
     return next(each for each in LADDER if str(each.pattern) == text)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")
+def test_copies_are_chosen_only_where_they_cost_less_and_lose_little_of_r(path: Channel) -> None:
+    chosen, other = TALKS.choose(BOTH, path), TALKS.choose(LADDER, path)
+    if chosen.rung.pattern.copy_bitrate is None:
+        assert chosen == other
+    else:
+        assert chosen.rung.pattern.overhead < other.rung.pattern.overhead
+        assert chosen.good or chosen.points <= other.points + COPIES_POINTS + SOONER_POINTS
+
+
+def test_copies_of_no_fewer_bits_have_to_be_as_good() -> None:
+    """10 % at random are heard from copies often: repair packets of as many bits do no worse."""
+    path = Channel(0.1)
+    equal = [each for each in BOTH if each.pattern.overhead <= 0.55]
+    assert TALKS.choose(equal, path).rung.pattern.copy_bitrate is None
+    best = min(TALKS.at_best(each, path).points for each in equal if each.pattern.copy_bitrate is not None)
+    assert best < TALKS.choose(equal, path).points + COPIES_POINTS  # which would have been enough for half the bits
+
+
+def test_copies_are_for_outages() -> None:
+    for outage in (3.0, 5.0):
+        assert TALKS.choose(BOTH, Channel(0.05, outage)).rung.pattern.copy_bitrate is not None
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from voip.jitter import DelayTarget, PacketQueue, PlayoutCounters, PutResult
@@ -56,6 +58,18 @@ def test_packets_come_out_in_order_and_once(arriving: list[int], order: list[int
     table = Table()
     assert {table.put(index, 0.1 + 0.001 * turn) for turn, index in enumerate(arriving)} == outcomes
     assert table.order() == order
+
+
+@pytest.mark.parametrize(("first", "kept"), [(True, b"itself"), (False, b"sooner")])
+def test_a_packet_takes_the_place_of_what_was_rebuilt_for_it(first: bool, kept: bytes) -> None:
+    """A copy may be of lower quality; what has come by itself is not replaced by a copy, nor by another one."""
+    table = Table()
+    table.put(0, 0.0)
+    for rebuilt, payload in ((first, b"sooner"), (False, b"itself"), (True, b"later")):
+        table.queue.put(replace(packet(1, recovered=rebuilt), payload=payload), 0.06, position=None, step=STEP)
+    table.queue.pop()
+    assert table.queue.pop().packet.payload == kept
+    assert not len(table.queue)
 
 
 @pytest.mark.parametrize(
