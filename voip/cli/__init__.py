@@ -3,6 +3,7 @@
 values      what is written after an option
 accounts    users, passwords, registrar, proxies
 parser      errors of one line, --help, the environment
+daily       which options --help shows
 calling     making calls, texts, who can be called
 options     the options, as frozen dataclasses
 listing     --list-devices      versions   --version
