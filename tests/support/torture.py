@@ -30,7 +30,7 @@ OUTCOMES = {
     "dblreq": Outcome("3.1.1.8", REGISTER),  # what follows in the datagram is not looked at
     "semiuri": Outcome("3.1.1.9", 200),
     "transports": Outcome("3.1.1.10", 200),
-    "mpart01": Outcome("3.1.1.11", 405),  # a MESSAGE
+    "mpart01": Outcome("3.1.1.11", 415),  # a text within a multipart
     "unreason": Outcome("3.1.1.12", DROPPED),  # answers to nothing
     "noreason": Outcome("3.1.1.13", DROPPED),
     "badinv01": Outcome("3.1.2.1", 400),

@@ -4,6 +4,7 @@ values      what is written after an option
 answering   who is answered, and how many
 accounts    users, passwords, registrar, proxies
 parser      errors of one line, --help, the environment
+daily       which options --help shows
 calling     making calls, texts, who can be called
 options     the options, as frozen dataclasses
 listing     --list-devices      versions   --version

@@ -22,6 +22,7 @@ from voip.cli.calling import (
     calling_values,
 )
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
+from voip.cli.daily import RECEIVER_DAILY, SENDER_DAILY
 from voip.cli.fec import add_fec, fec_values
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
@@ -176,35 +177,6 @@ class SenderOptions(CommonOptions):
     """The user chooses a target of those."""
     target_given: bool
     """False: this machine is called because no target was given."""
-
-
-RECEIVER_DAILY = (
-    "output",
-    "list_devices",
-    "two_way",
-    "once",
-    "max_calls",
-    "allow",
-    "announce",
-    "user",
-    "registrar",
-    "report",
-)
-SENDER_DAILY = (
-    "input",
-    "duration",
-    "list_devices",
-    "two_way",
-    "codec",
-    "fec_max",
-    "dtmf",
-    "message",
-    "browse",
-    "user",
-    "registrar",
-    "report",
-)
-"""The options of daily use, which `--help` shows."""
 
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:

@@ -63,7 +63,7 @@ def test_the_invite_has_all_that_the_standard_asks_for() -> None:
     assert invite.from_.display == 'A "b"'
     assert invite.max_forwards == 70
     assert str(invite.contacts[0].uri) == "sip:anonymous@10.0.0.1:6000"
-    assert invite.headers.lines("Allow") == ["INVITE,ACK,BYE,CANCEL,OPTIONS,PRACK,UPDATE,INFO"]
+    assert invite.headers.lines("Allow") == ["INVITE,ACK,BYE,CANCEL,OPTIONS,PRACK,UPDATE,INFO,MESSAGE"]
     assert invite.headers.get_all("Supported") == ["100rel", "timer"]
     assert (invite.content_type, invite.body) == ("application/sdp", OFFER)
     assert b"\r\nContent-Length: 14\r\n" in invite.serialize()

@@ -78,14 +78,14 @@ def test_options_is_answered_with_what_is_understood_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "status"), [("REGISTER", 405), ("SUBSCRIBE", 405), ("MESSAGE", 405), ("REFER", 405), ("FOO", 501)]
+    ("method", "status"), [("REGISTER", 405), ("SUBSCRIBE", 405), ("PUBLISH", 405), ("REFER", 405), ("FOO", 501)]
 )
 def test_other_methods_are_refused_with_what_is_allowed(method: str, status: int) -> None:
     peer = TextPeer(receiver())
     (answer,) = peer.say(peer.request(method))
     assert isinstance(answer, Response)
     assert answer.status == status
-    assert answer.headers.lines("Allow") == ["INVITE,ACK,BYE,CANCEL,OPTIONS,PRACK,UPDATE,INFO"]
+    assert answer.headers.lines("Allow") == ["INVITE,ACK,BYE,CANCEL,OPTIONS,PRACK,UPDATE,INFO,MESSAGE"]
     (refused,) = events_of(peer.agent)
     assert isinstance(refused, RequestRefused)
     assert refused == RequestRefused(peer.address, method, status, "sip:text@10.0.0.9:5099", refused.reason)
