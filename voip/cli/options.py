@@ -162,7 +162,18 @@ class SenderOptions(CommonOptions):
     """False: this machine is called because no target was given."""
 
 
-RECEIVER_DAILY = ("output", "list_devices", "two_way", "once", "max_calls", "allow", "user", "registrar", "report")
+RECEIVER_DAILY = (
+    "output",
+    "list_devices",
+    "two_way",
+    "once",
+    "max_calls",
+    "conference",
+    "allow",
+    "user",
+    "registrar",
+    "report",
+)
 SENDER_DAILY = (
     "input",
     "duration",
