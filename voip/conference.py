@@ -20,8 +20,8 @@ from voip.engine import IDLE_POLL, Mailbox
 
 BLOCKS_BEHIND = 50
 """Blocks (half a second) that may wait for the bridge before new ones are dropped and counted."""
-WANTED_FOR = 0.5
-"""Seconds without a block of the mix after which there is no party, or the playback thread stands still."""
+WANTED_FOR = 2.0
+"""Seconds without a block of the mix after which there is no party: a playback thread that is late is none of that."""
 HOST = "host"
 """The name of the host's own voice among the parts of the mixture: Call-IDs have a number behind them."""
 
@@ -99,6 +99,11 @@ class HostMicrophone:
         self._format = (sample_rate, channels)
         self._mailbox = Mailbox()  # of the playback thread
         self._wanted_at = float("-inf")
+
+    @property
+    def unheard(self) -> int:
+        """Blocks that were dropped because the playback thread was far behind. Any thread may ask."""
+        return self._mailbox.overruns
 
     def add_to(self, mixture: Mixture) -> Mixture:
         """The mixture and what the host says with it; called on the playback thread, for each block with a party."""

@@ -12,7 +12,7 @@ the reader's is replaced in the text first:
 
 Files that a command reads are there before: any .wav and .mp3 is a second of sound (four that ffmpeg reads in real
 time), .sdp a description of a stream, .pem a certificate for localhost; what --password-file names holds the password,
-what --targets-file names one receiver.
+what --targets-file names one receiver. With --answer ask there is a terminal, at which `y` is pressed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import pty
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,7 @@ PROGRAMS = ("./receiver.py", "./sender.py", "git", "make", "ffmpeg", "openssl", 
 """What a code block of commands begins with; other blocks show what is printed, or a picture."""
 MORE_PROGRAMS = (".ci/run", "sudo", "nc", "export", "VOIP_PASSWORD=", "sipp", "baresip", "gst-launch-1.0", "systemctl")
 WAITING = "receiver  waiting for a"
+ASKS = "--answer ask"
 """How the first line of a receiver begins: a call, or a stream."""
 SECONDS = "1.2s"
 """How long a call lasts that would go on for ever."""
@@ -124,6 +127,8 @@ class Laboratory:
     key: Path
     environment: dict[str, str] = field(default_factory=dict)
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    person: int = -1
+    """Who sits at the terminal of a command that asks."""
 
     def run(self, command: Command) -> None:
         """Run it, with whom it needs; AssertionError if anything is not as it should be."""
@@ -211,11 +216,22 @@ class Laboratory:
                 program.wait_for("registered")
             shared = "--password-file" in text and "--user" not in text
             if "--password-file" not in text or "--registrar" in text or shared:
+                if ASKS in text:
+                    self._answer(program)
                 self._call(command, *(self._password(text) if shared else ()))
             if "--once" not in command.words:
                 os.kill(int((self.folder / "receiver.pid").read_text()), 2)
             end = program.finish()
         assert end.status == 0, end.stderr
+
+    def _answer(self, program: Program) -> None:
+        """Press the key as soon as a call rings."""
+
+        def press() -> None:
+            program.wait_for("is calling")
+            os.write(self.person, b"y")
+
+        threading.Thread(target=press, name="who answers", daemon=True).start()
 
     def _password(self, text: str) -> tuple[str, str]:
         """The option of the other side, where both share a password."""
@@ -295,4 +311,9 @@ class Laboratory:
 
     def _start(self, text: str) -> Program:
         command = ["bash", "-c", f"set -o pipefail; {text}"]
-        return Program(command, folder=self.folder, name="command", environment=self.environment)
+        stdin = subprocess.DEVNULL
+        if ASKS in text:
+            self.person, stdin = pty.openpty()
+            self.stack.callback(os.close, self.person)
+            self.stack.callback(os.close, stdin)
+        return Program(command, folder=self.folder, name="command", environment=self.environment, stdin=stdin)

@@ -6,6 +6,7 @@ RECEIVER_DAILY = (
     "two_way",
     "once",
     "max_calls",
+    "conference",
     "allow",
     "announce",
     "web",

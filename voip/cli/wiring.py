@@ -191,6 +191,9 @@ class ReceiverSound(NamedTuple):
             "blocks of 10 ms that the conference left out since the machine was too slow": bridge.dropped
             if bridge
             else 0,
+            "blocks of 10 ms of the microphone that the conference left out for that": self.host.unheard
+            if self.host
+            else 0,
             "times that the microphone was late for the conference": voice.underruns if voice else 0,
             "times that it was ahead, and some of it was left out": voice.overruns if voice else 0,
         }
@@ -468,8 +471,7 @@ def announce(
     options: ReceiverOptions, network: Network, sip_port: int | None, devices: Sequence[Device], console: Console
 ) -> None:
     """What a person needs to know to reach this receiver; `devices`: its speaker, and its microphone if it has one."""
-    speaker, *microphone = devices
-    sound = [_speaker_line(options, speaker), *(f"mic       {device.description}" for device in microphone)]
+    sound = _sound_lines(options, devices)
     hosts = network.addresses.reachable_hosts()
     call = f"on the other machine:  {how_to_call('sender')} "
     if sip_port is None:
@@ -504,6 +506,12 @@ def announce(
     if len(hosts) > 1:
         console.say(1, f"other addresses of this machine: {', '.join(hosts[1:])}")
     console.pump()
+
+
+def _sound_lines(options: ReceiverOptions, devices: Sequence[Device]) -> list[str]:
+    speaker, *microphone = devices
+    lines = [_speaker_line(options, speaker), *(f"mic       {device.description}" for device in microphone)]
+    return [*lines, f"room      a conference of up to {options.max_calls} callers"] if options.conference else lines
 
 
 def _target(options: ReceiverOptions, host: str, sip_port: int) -> str:

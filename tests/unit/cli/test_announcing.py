@@ -112,3 +112,4 @@ def test_a_sender_without_a_target_says_whom_it_calls_and_one_that_plays_says_wh
 def test_who_calls_a_conference_is_told_to_listen_as_well() -> None:
     assert hint("--conference", "--max-calls", "3").endswith(" --two-way")
     assert "--two-way" not in hint("--max-calls", "3")
+    assert "room      a conference of up to 3 callers" in announced("--conference", "--max-calls", "3")[0]
