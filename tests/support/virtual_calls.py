@@ -27,7 +27,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tests.support.call import check
+from tests.support.call_checks import check_empty, check_keys, check_record
 from tests.support.dtls_lab import certificate
 from voip import codecs
 from voip.audio import AudioSender, Fanout, Mixer
@@ -363,10 +363,6 @@ class Speaker:
             self.mixer.read(BLOCK, now)
 
 
-BY_US = ("cancelled", "local-bye")
-"""Why a call has ended that our user has ended."""
-
-
 @dataclass(frozen=True)
 class Terms:
     """What both programs are told by their options."""
@@ -553,45 +549,11 @@ class Scene:
         for party in self.parties:
             assert party.manager.dropped == 0
             for record, outcome in zip(party.records, party.outcomes, strict=True):
-                _check_record(record, outcome, party)
-            _check_empty(party)
-        _check_keys(self.caller, self.callee)
+                check_record(record, outcome, party)
+            check_empty(party)
+        check_keys(self.caller, self.callee)
         strings = [{event["string"] for event in party.events("short-string")} for party in self.parties]
         assert not all(strings) or strings[0] & strings[1], "strings that differ"
-
-
-def _check_record(record: CallRecord, outcome: Outcome, party: Party) -> None:
-    assert record.end_reason or outcome.status, "an end without a reason"
-    assert record.media is not None or not record.rx, "sound without an agreement"
-    if record.rx is not None:
-        check(record.rx)
-        assert record.rx.received <= party.heard, "more was received than came"
-    if not record.incoming and outcome.status == 0 and record.end_reason not in BY_US:
-        assert record.media is not None, "a call without media that went well"
-    if party.required and record.media is not None:
-        assert record.media.security is not None, "in clear where encryption is required"
-
-
-def _check_empty(party: Party) -> None:
-    """Nothing is kept of calls that are long over."""
-    agent, loop = party.agent, party.network.loop
-    moment = loop.now()
-    for _ in range(4):
-        moment += 64.0
-        agent.handle_timer(moment)
-        agent.messages_to_send(moment)
-    core = agent._core
-    assert (len(agent._calls), len(core.clients), len(core.servers), len(core.timers)) == (0, 0, 0, 0)
-    assert loop.participants == (party.network.sip,)
-    assert not party.busy
-
-
-def _check_keys(one: Party, other: Party) -> None:
-    """Where both have had keys, those of the one are those of the other."""
-    if one.keys and other.keys:
-        ours = {(keys.local, keys.remote) for keys in one.keys}
-        theirs = {(keys.remote, keys.local) for keys in other.keys}
-        assert ours & theirs, "keys that the other side has not"
 
 
 ALL_TERMS: tuple[Terms, ...] = (

@@ -64,8 +64,7 @@ def add_announce(group: Group) -> None:
         nargs="?",
         const="",
         type=name_to_announce,
-        help="Announce this receiver on the local network (mDNS), so that `sender.py NAME` finds it. Needs zeroconf.  "
-        "[the name of this machine]",
+        help="Be found as NAME on the local network (mDNS). Needs zeroconf.  [the machine's name]",
     )
 
 

@@ -20,8 +20,6 @@ SENDER_DAILY = (
     "list_devices",
     "two_way",
     "codec",
-    "fec_max",
-    "dtmf",
     "message",
     "browse",
     "web",

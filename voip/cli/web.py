@@ -40,12 +40,12 @@ def add_web(group: Group) -> None:
     """The option of both scripts."""
     group.add_argument(
         "--web",
-        metavar="[ADDR:]PORT|open",
+        metavar="WHERE",
         nargs="?",
         const="",
         type=web_address,
-        help="Serve a page with live figures and buttons; `open` also starts a browser. Other addresses than those of "
-        "loopback need the token that is printed.  [127.0.0.1 and a free port]",
+        help="Serve a page with live figures and buttons at [ADDR:]PORT; `open` also starts a browser. Other addresses "
+        "than those of loopback need the token that is printed.  [a free port]",
     )
 
 
