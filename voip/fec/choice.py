@@ -81,10 +81,21 @@ class Listener(NamedTuple):
     def _choose(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         talks = self.use is Use.CONVERSATION
         for wait in self.waits:
-            good = [rung for rung in rungs if self.missing(rung, channel, wait) < MAX_MISSING]
-            if good and (wait <= FREE_WAIT or not talks):
-                return self.best(_cheapest(good), channel, wait)
+            if talks and wait > FREE_WAIT:
+                break
+            if good := self._cheapest_good(rungs, channel, wait):
+                return self.best(good, channel, wait)
         return self._least_loss_of_r(rungs, channel) if talks else self._least_missing(rungs, channel)
+
+    def _cheapest_good(self, rungs: Sequence[Rung], channel: Channel, wait: float) -> list[Rung]:
+        """The cheapest of those that are good enough; dearer ones are not looked at."""
+        good: list[Rung] = []
+        for rung in rungs:
+            if good and rung.pattern.overhead != good[0].pattern.overhead:
+                break
+            if self.missing(rung, channel, wait) < MAX_MISSING:
+                good.append(rung)
+        return good
 
     def best(self, rungs: Iterable[Rung], channel: Channel, wait: float) -> Choice:
         """The one that leaves least missing."""

@@ -180,7 +180,7 @@ class FecController:
         self._estimator.report(report, counts=counts)
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
-        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
+        affordable = self._affordable_rungs()
         if not affordable:
             return None
         wanted = self._listener.choose(affordable, channel)
@@ -256,13 +256,20 @@ class FecController:
 
     def _limit(self) -> str | None:
         """The packets have grown: the strongest pattern that stays within the maximum."""
-        affordable = [rung for rung in self._rungs if self._affordable(rung.pattern)]
+        affordable = self._affordable_rungs()
         before, self._current = self._current, None
         if not affordable:
             return f"FEC off: the lightest pattern would pass {self.allowed_rate / 1e3:.4g} kbit/s"
         channel = self.channel
         self._current = self._listener.choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
         return f"{_direction(before, self._current)}: more would pass {self.allowed_rate / 1e3:.4g} kbit/s"
+
+    def _affordable_rungs(self) -> list[Rung]:
+        """All that are affordable, the cheapest first."""
+        rungs = self._rungs
+        if not rungs or self._affordable(rungs[-1].pattern):  # the dearest
+            return list(rungs)
+        return [rung for rung in rungs if self._affordable(rung.pattern)]
 
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
