@@ -44,8 +44,8 @@ def add_web(group: Group) -> None:
         nargs="?",
         const="",
         type=web_address,
-        help="Serve a page with live figures and buttons at [ADDR:]PORT; `open` also starts a browser. Other addresses "
-        "than those of loopback need the token that is printed.  [a free port]",
+        help="Serve a page with live figures and buttons at [ADDR:]PORT, or `open` it. Other addresses than those of "
+        "loopback need the token that is printed.  [any port]",
     )
 
 
