@@ -16,6 +16,7 @@ LAYERS = [
     {"media", "quality"},
     {"conversation"},
     {"rtcp", "sdp", "stun", "fec", "congestion", "jitter", "dtls"},
+    {"formats"},
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},

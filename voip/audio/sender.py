@@ -213,7 +213,7 @@ class AudioSender:
         return datagrams
 
     def _count(self, packet: RtpPacket, data: bytes, *, repair: bool) -> None:
-        size = len(data) + self._media.tag_length
+        size = len(data) + self._media.header_change + self._media.tag_length
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:

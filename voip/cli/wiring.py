@@ -246,7 +246,7 @@ def _write_description(path: str | None, description: SessionDescription) -> Non
 def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
     """Where a stream without signalling comes to. VoipError for a file that says nothing of it."""
     if isinstance(stream, RtpTarget):
-        return PlainSource(str(stream), stream.host or ANY_ADDRESS, stream.port)
+        return PlainSource(str(stream), stream.host or ANY_ADDRESS, stream.port, form=stream.form)
     try:
         description = SessionDescription.parse(stream.read_bytes())
     except OSError as error:
@@ -271,7 +271,8 @@ def call_targets(options: SenderOptions, network: Network, manager: CallManager)
     """Have each target called, or streamed to, as soon as the network runs. NetworkError for an unknown host."""
     for target in options.targets:
         if isinstance(target, RtpTarget):
-            network.loop.post(manager.stream_to, str(target), (host_address(target.host, options.bind), target.port))
+            remote = host_address(target.host, options.bind), target.port
+            network.loop.post(manager.stream_to, str(target), remote, target.form)
         else:
             network.loop.post(manager.dial, target)
 
@@ -305,13 +306,13 @@ def announce(
         lines = [f"receiver  waiting for a stream   {uri}", *sound]
         if isinstance(options.stream, RtpTarget):
             there = options.stream._replace(host=options.stream.host or hosts[0])
-            lines.append(f"{call}{there} --codec {options.codecs[0]}" + " --two-way" * options.two_way)
+            codec = f" --codec {options.codecs[0]}" * (there.form is None)
+            lines.append(f"{call}{there}{codec}" + " --two-way" * options.two_way)
         console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
         console.pump()
         return
     host, ports = format_host(hosts[0]), network.sip.sip_ports
-    first, last = options.media_ports or (0, 0)
-    by_tls = ports.get("tls")
+    (first, last), by_tls = options.media_ports or (0, 0), ports.get("tls")
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
     lines = [
         f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)",

@@ -1,0 +1,122 @@
+"""Datagrams of small programs (`pcm://`, `seq16://`), to and from the scripts as real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.plain_rtp import PATIENT, WAITS, listener, speech
+from tests.support.processes import LOOPBACK, free_ports, receiver, sender
+from tests.support.small_programs import PCM_RATE, SEQ_RATE, Arrival, pcm_datagrams, play_queue, seq16_datagrams
+from tests.support.wav import Samples, load
+from tests.support.wavdiff import compare, compare_files
+
+RATES = {"pcm": PCM_RATE, "seq16": SEQ_RATE}
+SILENT = ("--media-timeout", "2s")
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[tuple[int, list[bytes]]]:
+    """A port of a program that is played to, and the datagrams that come to it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((LOOPBACK, 0))
+        sock.settimeout(0.2)
+        found: list[bytes] = []
+        ended = threading.Event()
+
+        def collect() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    found.append(sock.recv(65535))
+
+        thread = threading.Thread(target=collect)
+        thread.start()
+        try:
+            yield sock.getsockname()[1], found
+        finally:
+            ended.set()
+            thread.join()
+
+
+def stream(arrivals: list[Arrival], port: int) -> None:
+    """Send datagrams at their times."""
+    began, first = time.monotonic(), arrivals[0].at
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for arrival in arrivals:
+            time.sleep(max(0.0, began + arrival.at - first - time.monotonic()))
+            sock.sendto(arrival.data, (LOOPBACK, port))
+
+
+def arrivals_of(scheme: str, sound: Samples) -> list[Arrival]:
+    return pcm_datagrams(sound) if scheme == "pcm" else seq16_datagrams(sound)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("scheme", ["pcm", "seq16"])
+def test_their_sender_to_our_receiver(tmp_path: Path, scheme: str) -> None:
+    sent, port = speech(tmp_path, RATES[scheme], 4.0), free_ports()[0]
+    with listener(tmp_path, f"{scheme}://:{port}", *PATIENT, *SILENT, "-o", "heard.wav") as far:
+        stream(arrivals_of(scheme, load(sent)[0]), port)
+        end = far.finish()
+    assert end.status == 0
+    assert end.call["end_reason"] == "remote-bye"
+    assert end.call["peer"].startswith(f"{scheme}://{LOOPBACK}:")
+    found = compare_files(sent, tmp_path / "heard.wav")
+    assert found.heard == 1.0
+    assert found.exact
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("scheme", ["pcm", "seq16"])
+def test_our_sender_to_their_receiver(tmp_path: Path, scheme: str) -> None:
+    sent = speech(tmp_path, RATES[scheme])
+    with collecting() as (port, datagrams):
+        with sender(tmp_path, f"{scheme}://{LOOPBACK}:{port}", "-i", str(sent)) as near:
+            end = near.finish()
+        time.sleep(0.3)
+    assert end.status == 0
+    assert end.stderr.count("fragments") == 1  # said once
+    assert end.call["tx"]["bytes"] == sum(map(len, datagrams))
+    header = 0 if scheme == "pcm" else 2
+    sound = np.frombuffer(b"".join(data[header:] for data in datagrams), "<i2")[:, None]
+    assert compare(load(sent)[0], sound.astype(np.int16), RATES[scheme]).exact
+    if scheme == "seq16":
+        assert [int.from_bytes(data[:2], "little") for data in datagrams] == list(range(1, len(datagrams) + 1))
+        even = [Arrival(1000.0 + index / 50, data) for index, data in enumerate(datagrams)]
+        assert compare(load(sent)[0], play_queue(even, 1.9).pcm, SEQ_RATE).exact
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("scheme", ["pcm", "seq16"])
+def test_both_scripts_in_both_directions(tmp_path: Path, scheme: str) -> None:
+    sent, port = speech(tmp_path, RATES[scheme]), free_ports()[0]
+    both = ("--two-way", "-i", str(sent), *PATIENT, *SILENT)
+    with (
+        listener(tmp_path, f"{scheme}://:{port}", *both, "-o", "there.wav") as far,
+        sender(tmp_path, f"{scheme}://{LOOPBACK}:{port}", *both, "-o", "back.wav") as near,
+    ):
+        assert [near.finish().status, far.finish().status] == [0, 0]
+    for heard in ("there.wav", "back.wav"):
+        found = compare_files(sent, tmp_path / heard)
+        assert found.exact
+        assert found.heard > 0.9
+
+
+@pytest.mark.process
+def test_a_port_of_bare_samples_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    port = free_ports()[0] + 1  # an odd one
+    with (
+        receiver(tmp_path, f"pcm://:{port}", ready=WAITS) as far,
+        receiver(tmp_path, f"pcm://:{port}", name="late", ready=None) as late,
+    ):
+        end = late.finish()
+        assert f"pcm://{far.host}:{port}" in far.wait_for("on the other machine")
+    assert end.status == 4
+    assert f"UDP port {port} is in use, or needs root; listen at another: pcm://:PORT" in end.stderr
