@@ -55,7 +55,9 @@ class Arrival:
 def pcm_datagrams(sound: Pcm, *, rate: float = PCM_RATE, begin: float = BEGIN) -> list[Arrival]:
     """Bare samples, 1024 at a time; the last block may be short."""
     return [
-        Arrival(begin + (start + PCM_BLOCK) / rate, sound[start : start + PCM_BLOCK].astype("<i2").tobytes())
+        Arrival(
+            begin + min(start + PCM_BLOCK, len(sound)) / rate, sound[start : start + PCM_BLOCK].astype("<i2").tobytes()
+        )
         for start in range(0, len(sound), PCM_BLOCK)
     ]
 

@@ -10,6 +10,7 @@ count as arrived one after the other, as they are played.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from voip.codecs import Codec, Decoder, Encoder, Implementation, Pcm
 from voip.codecs.aac import FRAME, HELD, INSTALL, RATES, Aac, AacDecoder, AacEncoder, payload_of
 from voip.errors import ProtocolError
-from voip.formats.arrivals import ArrivalClock
+from voip.formats.arrivals import ArrivalClock, Arrived, Place
 from voip.formats.datagrams import PAYLOAD_TYPE, SSRC, DatagramFormat, Placed
 from voip.media import ReceiveFormat
 from voip.rtp import HEADER_BYTES, RtpPacket
@@ -118,40 +119,47 @@ def _next_sync(data: bytes, at: int) -> int:
     return len(data) if found < 0 else found
 
 
+class _Piece(NamedTuple):
+    """What a datagram holds: frames of one kind of sound, of which the first may be there for the decoder alone."""
+
+    frames: list[Frame]
+    has_lead_in: bool
+
+
 class AdtsReader:
     """Datagrams of one source. A packet has one access unit, behind an octet that says whether it is heard."""
 
     def __init__(self, first: int) -> None:
-        self._frames = FrameStream()
-        self._clock: ArrivalClock | None = None
+        self._stream = FrameStream()
+        self._clock: ArrivalClock[_Piece] | None = None
         self._rate = 0
         self._next = first
 
     def read(self, data: bytes, arrival: float) -> list[Placed]:
-        """The packets that are whole with a datagram; ProtocolError if it holds nothing of a frame."""
-        frames, is_file = self._frames.read(data)
+        """The packets whose place is known with a datagram; ProtocolError if it holds nothing of a frame."""
+        frames, has_lead_in = self._stream.read(data)
         frames = [frame for frame in frames if frame.rate == frames[0].rate]  # a datagram has one sound
         if not frames:
             return []
         if self._clock is None or frames[0].rate != self._rate:
             self._rate = frames[0].rate
             self._clock = ArrivalClock(self._rate, self._next)
-        heard = len(frames) - is_file
-        sequence, timestamp = self._clock.place(heard * FRAME, len(frames), arrival)
-        self._next = sequence + len(frames)
-        placed = []
-        for index, frame in enumerate(frames):
-            before = max(0, index - is_file)
-            lead_in = is_file and index == 0
+        samples = (len(frames) - has_lead_in) * FRAME
+        found = self._clock.place(Arrived(samples, len(frames), arrival, _Piece(frames, has_lead_in)))
+        return [placed for place, piece in found for placed in self._packets(place, piece, arrival)]
+
+    def _packets(self, place: Place, piece: _Piece, arrival: float) -> Iterator[Placed]:
+        self._next = place.sequence + len(piece.frames)
+        for index, frame in enumerate(piece.frames):
+            before = max(0, index - piece.has_lead_in) * FRAME
             packet = RtpPacket(
                 payload_type_of(frame.rate, frame.channels),
-                sequence + index & 0xFFFF,
-                timestamp + before * FRAME & 0xFFFFFFFF,
+                place.sequence + index & 0xFFFF,
+                place.timestamp + before & 0xFFFFFFFF,
                 SSRC,
-                (_LEAD_IN if lead_in else _SOUND) + frame.unit,
+                (_LEAD_IN if piece.has_lead_in and index == 0 else _SOUND) + frame.unit,
             )
-            placed.append(Placed(packet, arrival + before * FRAME / self._rate))
-        return placed
+            yield Placed(packet, arrival + before / self._rate)
 
 
 class AdtsWriter:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from voip.codecs import Codec
-from voip.formats.arrivals import ArrivalClock, Place
+from voip.formats.arrivals import ArrivalClock, Arrived, Place
 from voip.formats.datagrams import PAYLOAD_TYPE, SSRC, DatagramFormat, Placed
 from voip.formats.samples import SAMPLE_BYTES, from_l16, to_l16
 from voip.rtp import HEADER_BYTES, RtpPacket
@@ -30,19 +30,25 @@ class PcmReader:
 
     def __init__(self, codec: Codec, first: int) -> None:
         self._channels = codec.channels
-        self._clock = ArrivalClock(codec.sample_rate, first)
+        self._clock: ArrivalClock[bytes] = ArrivalClock(codec.sample_rate, first)
         self._newest: deque[tuple[bytes, Place]] = deque(maxlen=REMEMBERED)
 
     def read(self, data: bytes, arrival: float) -> list[Placed]:
-        """The packet that stands for a datagram; ProtocolError if it holds no whole samples, or next to none."""
+        """The packets whose place is known with a datagram; ProtocolError if it holds no whole samples, or next to
+        none."""
         payload, frames = to_l16(data, self._channels)
-        place = next((place for known, place in self._newest if known == data), None)
-        if place is None:
-            place = self._clock.place(frames, 1, arrival)
-            if data != data[:SAMPLE_BYTES] * (len(data) // SAMPLE_BYTES):
-                self._newest.append((data, place))
-        packet = RtpPacket(PAYLOAD_TYPE, place.sequence & 0xFFFF, place.timestamp & 0xFFFFFFFF, SSRC, payload)
-        return [Placed(packet, arrival)]
+        copied = next((place for known, place in self._newest if known == payload), None)
+        if copied is not None:
+            return [_packet(copied, payload, arrival)]
+        found = self._clock.place(Arrived(frames, 1, arrival, payload))
+        self._newest.extend((known, place) for place, known in found if known != known[:SAMPLE_BYTES] * frames)
+        return [_packet(place, known, arrival) for place, known in found]
+
+
+def _packet(place: Place, payload: bytes, arrival: float) -> Placed:
+    return Placed(
+        RtpPacket(PAYLOAD_TYPE, place.sequence & 0xFFFF, place.timestamp & 0xFFFFFFFF, SSRC, payload), arrival
+    )
 
 
 class PcmWriter:
