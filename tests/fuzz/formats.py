@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.fuzz.target import Target, joined, pieces
+from tests.fuzz.target import VECTORS, Target, joined, pieces
 from tests.support.session_lab import PEER, STRANGER
 from tests.support.small_programs import pcm_datagrams, seq16_datagrams
 from tests.support.sound import noise
@@ -35,7 +35,10 @@ def port(scheme: str) -> Callable[[bytes], None]:
 def seeds(scheme: str) -> Callable[[], Sequence[bytes]]:
     def found() -> Sequence[bytes]:
         sound = noise(4 * 1024)
-        if scheme == "pcm":
+        if scheme == "adts":
+            file = (VECTORS / "adts" / "sine.aac").read_bytes()
+            sent = [file, file[:1472], file[1472:2944]]
+        elif scheme == "pcm":
             sent = [each.data for each in pcm_datagrams(sound)]
         else:
             sent = [each.data for each in seq16_datagrams(sound, first=65534)]
@@ -44,4 +47,4 @@ def seeds(scheme: str) -> Callable[[], Sequence[bytes]]:
     return found
 
 
-TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 8192) for scheme in SCHEMES)
+TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 16384) for scheme in SCHEMES)

@@ -46,7 +46,7 @@ SECONDS = "1.2s"
 """How long a call lasts that would go on for ever."""
 PEER = re.compile(r"\b(?:192\.168|10\.\d+)\.\d+\.\d+(?::\d+)?\b")
 NAME = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:example(?:\.(?:org|com|net))?|lan)\b(?::\d+)?")
-STREAM = re.compile(r"\b(rtp|pcm|seq16)://([\w.\[\]]*):\d+")
+STREAM = re.compile(r"\b(rtp|pcm|seq16|adts)://([\w.\[\]]*):\d+")
 WRITING = ("--report", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
 """Options whose file is written, not read."""
 FILE = re.compile(r"[\w.-]+\.(?:wav|mp3|sdp|pem)\b")

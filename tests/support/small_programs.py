@@ -8,12 +8,14 @@ Bytes are made and read here without the code of the program.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from tests.support.network import Impairment, Path
 from voip.audio import AudioReceiver
@@ -32,6 +34,7 @@ BLOCK = 0.01
 """Seconds that our sound card takes at a time."""
 PCM_RATE, PCM_BLOCK = 44100, 1024
 SEQ_RATE, SEQ_BLOCK = 48000, 960
+FILE_RATE, FILE_SAMPLES = 12000, 16384
 CALLBACK_WAIT = 0.1
 """Seconds for which the player of bare samples waits within the callback of its sound card."""
 SOCKET_DATAGRAMS = 90
@@ -221,3 +224,26 @@ def play_queue(arrivals: Sequence[Arrival], seconds: float, *, last: int = 0) ->
             continue
         out.append(np.array([[queue.popleft()] for _ in range(wanted)], np.int16))
     return Played(np.concatenate(out), silent, delays)
+
+
+def adts_files(sound: Pcm, *, begin: float = BEGIN) -> list[Arrival]:
+    """AAC: each 16384 samples of 12 kHz are encoded as a file of their own, which is the datagram."""
+    return [
+        Arrival(begin + (start + FILE_SAMPLES) / FILE_RATE, adts_file(sound[start : start + FILE_SAMPLES]))
+        for start in range(0, len(sound), FILE_SAMPLES)
+    ]
+
+
+def adts_file(sound: Pcm, rate: int = FILE_RATE) -> bytes:
+    """A file as FFmpeg writes it."""
+    av = pytest.importorskip("av")
+    written = io.BytesIO()
+    with av.open(written, "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        stream.bit_rate = 128000
+        for start in range(0, len(sound), 1024):
+            frame = av.AudioFrame.from_ndarray(sound[start : start + 1024].T.copy(), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return written.getvalue()

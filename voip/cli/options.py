@@ -204,7 +204,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         metavar="STREAM",
         nargs="?",
         help="Play a stream without signalling in place of calls: rtp://[HOST]:PORT, FILE.sdp (a session "
-        "description), pcm://[HOST]:PORT or seq16://[HOST]:PORT.",
+        "description), or pcm://[HOST]:PORT, seq16://... or adts://... (bare datagrams).",
     )
     sound = parser.add_argument_group("sound")
     _playing(sound)
@@ -251,7 +251,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         nargs="*",
         type=target,
         help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a user name with --registrar, or "
-        "rtp://host:port, pcm://host:port or seq16://host:port to send without signalling.  [127.0.0.1]",
+        "rtp://host:port to send without signalling, or pcm://, seq16:// or adts://host:port.  [127.0.0.1]",
     )
     sound = parser.add_argument_group("sound")
     _capturing(sound)

@@ -89,7 +89,8 @@ class FrameStream:
         rest, self._rest = (b"" if begins else self._rest), b""
         joined = rest + data
         frames, end = _frames_of(joined)
-        if 0 < len(joined) - end <= MAX_FRAME and (frames or rest) and parse_header(joined, end) is not None:
+        known = bool(frames or rest)  # a single octet of a header may be anything
+        if 0 < len(joined) - end <= MAX_FRAME and (known or len(joined) - end >= HEADER):
             self._rest = joined[end:]
         if not frames and not self._rest:
             raise ProtocolError(f"no ADTS frame in {len(data)} bytes")
@@ -101,6 +102,8 @@ def _frames_of(data: bytes) -> tuple[list[Frame], int]:
     frames: list[Frame] = []
     at = 0
     while at < len(data) and len(frames) < MAX_FRAMES:
+        if len(data) - at < HEADER and _may_begin(data, at):
+            break
         found = parse_header(data, at)
         if found is None:
             at = _next_sync(data, at + 1)
@@ -108,9 +111,17 @@ def _frames_of(data: bytes) -> tuple[list[Frame], int]:
         rate, channels, header, whole = found
         if at + whole > len(data):
             break
+        if not _may_begin(data, at + whole):  # it was cut off by a loss, or never was one
+            at = _next_sync(data, at + 1)
+            continue
         frames.append(Frame(rate, channels, data[at + header : at + whole]))
         at += whole
     return frames, at
+
+
+def _may_begin(data: bytes, at: int) -> bool:
+    """Whether a frame may begin there, as far as the data goes."""
+    return data[at : at + 1] in (b"", b"\xff") and (at + 1 >= len(data) or data[at + 1] >> 4 == _SYNC & 0xF)
 
 
 def _next_sync(data: bytes, at: int) -> int:

@@ -23,6 +23,8 @@ CATCHING_UP = 0.5
 """Datagrams' length by which the later half of them must not be less late than the earlier one: it would catch up."""
 SURE = 2
 """Datagrams that must agree where there is no jitter."""
+LONG = 0.2
+"""Seconds of sound from which on a datagram does not wait for the next one: that would be too late for it."""
 CERTAINTY = 120.0
 """Datagrams that must agree, for each length of one by which they come too soon after one another, on average: jitter
 makes them do so, loss does not. At 30 ms of it that makes 45 datagrams, of which one in three has nothing to wait for.
@@ -75,7 +77,7 @@ class ArrivalClock(Generic[Item]):
         if waiting is not None:
             late = self._lateness(waiting), self._lateness(arrived, behind=waiting.samples)
             found.append(self._place(waiting, self._missing(late)))
-        if self._agree <= SURE and self._lateness(arrived) > MISSING * self._length:
+        if self._length <= LONG and self._agree <= SURE and self._lateness(arrived) > MISSING * self._length:
             self._waiting = arrived
             return found
         last = (*self._late, self._lateness(arrived))[-self._agree :]
@@ -88,8 +90,9 @@ class ArrivalClock(Generic[Item]):
 
     @property
     def _agree(self) -> int:
-        """Datagrams that must be late for some to be missing."""
-        return min(max(SURE, int(CERTAINTY * self._jitter)), MOST_AGREED)
+        """Datagrams that must be late for some to be missing: one of a length that nothing else delays them by."""
+        least = SURE if self._length <= LONG else 1
+        return min(max(least, int(CERTAINTY * self._jitter)), MOST_AGREED)
 
     def _lateness(self, arrived: Arrived[Item], behind: int = 0) -> float:
         """Seconds later than the earliest, if nothing is missing; `behind`: samples that are still before it."""
