@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.datagrams import collecting, stream
 from tests.support.plain_rtp import PATIENT, WAITS, listener, speech
 from tests.support.processes import LOOPBACK, free_ports, receiver, sender
-from tests.support.small_programs import PCM_RATE, SEQ_RATE, Arrival, pcm_datagrams, play_queue, seq16_datagrams
+from tests.support.small_programs import (
+    FILE_RATE,
+    PCM_RATE,
+    SEQ_RATE,
+    Arrival,
+    adts_files,
+    pcm_datagrams,
+    play_queue,
+    seq16_datagrams,
+)
+from tests.support.sound import sine
 from tests.support.wav import Samples, load
 from tests.support.wavdiff import compare, compare_files
 
@@ -22,38 +29,6 @@ RATES = {"pcm": PCM_RATE, "seq16": SEQ_RATE}
 OPENS = 0.5
 """Seconds from the first line of a receiver to its open port, at most."""
 SILENT = ("--media-timeout", "2s")
-
-
-@contextlib.contextmanager
-def collecting() -> Iterator[tuple[int, list[bytes]]]:
-    """A port of a program that is played to, and the datagrams that come to it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((LOOPBACK, 0))
-        sock.settimeout(0.2)
-        found: list[bytes] = []
-        ended = threading.Event()
-
-        def collect() -> None:
-            while not ended.is_set():
-                with contextlib.suppress(TimeoutError):
-                    found.append(sock.recv(65535))
-
-        thread = threading.Thread(target=collect)
-        thread.start()
-        try:
-            yield sock.getsockname()[1], found
-        finally:
-            ended.set()
-            thread.join()
-
-
-def stream(arrivals: list[Arrival], port: int) -> None:
-    """Send datagrams at their times."""
-    began, first = time.monotonic(), arrivals[0].at
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for arrival in arrivals:
-            time.sleep(max(0.0, began + arrival.at - first - time.monotonic()))
-            sock.sendto(arrival.data, (LOOPBACK, port))
 
 
 def arrivals_of(scheme: str, sound: Samples) -> list[Arrival]:
@@ -125,3 +100,18 @@ def test_a_port_of_bare_samples_that_is_taken_is_one_line(tmp_path: Path) -> Non
         assert f"pcm://{far.host}:{port}" in far.wait_for("on the other machine")
     assert end.status == 4
     assert f"UDP port {port} is in use, or needs root; listen at another: pcm://:PORT" in end.stderr
+
+
+@pytest.mark.process
+def test_files_of_aac_to_our_receiver(tmp_path: Path) -> None:
+    port = free_ports()[0]
+    files = adts_files(sine(FILE_RATE, 6.0))
+    with listener(tmp_path, f"adts://:{port}", "--latency", "300ms", *SILENT, "-o", "heard.wav") as far:
+        time.sleep(OPENS)
+        stream(files, port)
+        end = far.finish()
+    assert (end.status, end.call["end_reason"], end.call["codec"]) == (0, "remote-bye", "aac")
+    heard, rate = load(tmp_path / "heard.wav")
+    assert rate == FILE_RATE
+    level = np.abs(heard.astype(float)).reshape(-1)[: len(heard) // 120 * 120].reshape(-1, 120).max(axis=1)
+    assert (level > 6000).sum() * 0.01 == pytest.approx(6.0, abs=0.2)
