@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.datagrams import collecting, stream
 from tests.support.plain_rtp import PATIENT, WAITS, listener, speech
-from tests.support.processes import LOOPBACK, free_ports, receiver, sender
+from tests.support.processes import LOOPBACK, ROOT, Program, free_ports, receiver, sender
 from tests.support.small_programs import (
     FILE_RATE,
     PCM_RATE,
@@ -115,3 +116,40 @@ def test_files_of_aac_to_our_receiver(tmp_path: Path) -> None:
     assert rate == FILE_RATE
     level = np.abs(heard.astype(float)).reshape(-1)[: len(heard) // 120 * 120].reshape(-1, 120).max(axis=1)
     assert (level > 6000).sum() * 0.01 == pytest.approx(6.0, abs=0.2)
+
+
+@pytest.mark.process
+def test_the_two_programs_by_address_and_port(tmp_path: Path) -> None:
+    """`voip-udp-receiver [PORT]` and `voip-udp-test [IP [PORT]]`, as modules."""
+    sent, port = speech(tmp_path, SEQ_RATE), str(free_ports()[0])
+    receive = ("-m", "voip.udp_receiver", port, "--output", "heard.wav", "--once", *PATIENT, *SILENT)
+    send = ("-m", "voip.udp_test", LOOPBACK, port, "--input", str(sent))
+    here = {"PYTHONPATH": str(ROOT)}
+    with Program([sys.executable, *receive], folder=tmp_path, name="udp-receiver", environment=here) as far:
+        far.wait_for(WAITS)
+        with Program([sys.executable, *send], folder=tmp_path, name="udp-test", environment=here) as near:
+            assert near.finish().status == 0
+        assert far.finish().status == 0
+    assert compare_files(sent, tmp_path / "heard.wav").exact
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("udp_test", "--help"), 0, "[IP [PORT]]"),
+        (("udp_receiver", "-h"), 0, "[PORT]"),
+        (("udp_test", LOOPBACK, "x"), 2, "write seq16://HOST:PORT"),
+        (("udp_test", LOOPBACK, "0"), 2, "write seq16://HOST:PORT"),
+        (("udp_test", LOOPBACK, "40000", "more"), 2, "more"),
+        (("udp_receiver", "99999"), 2, "write seq16://HOST:PORT"),
+        (("udp_receiver", "--outptu", "x"), 2, "--output"),
+    ],
+)
+def test_the_arguments_of_the_two_programs(tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
+    command = [sys.executable, "-m", f"voip.{arguments[0]}", *arguments[1:]]
+    with Program(command, folder=tmp_path, name="it", environment={"PYTHONPATH": str(ROOT)}, merged=True) as program:
+        end = program.finish()
+    assert end.status == status
+    assert said in end.stderr
+    assert "Traceback" not in end.stderr

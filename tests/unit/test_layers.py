@@ -23,7 +23,7 @@ LAYERS = [
     {"calls"},
     {"environment"},
     {"cli"},
-    {"scripts"},
+    {"scripts", "udp_test", "udp_receiver"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]

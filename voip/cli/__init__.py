@@ -8,6 +8,7 @@ listing     --list-devices      versions   --version
 wiring      from options to objects
 policy      what each script does when a call is over
 service     what a service manager is told
+udp_programs  voip-udp-test and voip-udp-receiver
 running     what both scripts do around their threads
 """
 
