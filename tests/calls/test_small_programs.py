@@ -61,8 +61,10 @@ def our_datagrams(found: DatagramFormat, sound: Pcm) -> list[Arrival]:
     sent: list[Arrival] = []
     for start in range(0, len(sound), rate // 100):
         now = BEGIN + (start + rate // 100) / rate
-        sent += [Arrival(now, framing.write(data)) for data in sender.write(sound[start : start + rate // 100], now)]
-    return sent + [Arrival(BEGIN + len(sound) / rate, framing.write(data)) for data in sender.finish()]
+        written = sender.write(sound[start : start + rate // 100], now)
+        sent += [Arrival(now, data) for each in written for data in framing.write(each)]
+    end = BEGIN + len(sound) / rate
+    return sent + [Arrival(end, data) for each in sender.finish() for data in framing.write(each)]
 
 
 # --- nothing lost -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tests.fuzz.target import VECTORS, Target, joined, pieces
 from tests.support.session_lab import PEER, STRANGER
-from tests.support.small_programs import pcm_datagrams, seq16_datagrams
+from tests.support.small_programs import pcm_datagrams, seed0_datagrams, seq16_datagrams
 from tests.support.sound import noise
 from voip.formats import SCHEMES, Framing, find_format, media_for
 from voip.media import Direction
@@ -38,6 +38,8 @@ def seeds(scheme: str) -> Callable[[], Sequence[bytes]]:
         if scheme == "adts":
             file = (VECTORS / "adts" / "sine.aac").read_bytes()
             sent = [file, file[:1472], file[1472:2944]]
+        elif scheme == "seed0":
+            sent = [each.data for each in seed0_datagrams(noise(12 * 1024))]
         elif scheme == "pcm":
             sent = [each.data for each in pcm_datagrams(sound)]
         else:
@@ -47,4 +49,4 @@ def seeds(scheme: str) -> Callable[[], Sequence[bytes]]:
     return found
 
 
-TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 16384) for scheme in SCHEMES)
+TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 32768) for scheme in SCHEMES)

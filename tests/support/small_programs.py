@@ -76,6 +76,52 @@ def seq16_datagrams(sound: Pcm, *, first: int = 0, rate: float = SEQ_RATE, begin
     ]
 
 
+def seed0_datagrams(
+    sound: Pcm, *, first: int = 0, ssrc: int = 1700000000, begin: float = BEGIN, group: int = 10
+) -> list[Arrival]:
+    """RTP of payload type 0 with little-endian samples, and after each ten of them their parity as type 127."""
+    found, members = list[Arrival](), list[tuple[int, bytes]]()
+    for index, start in enumerate(range(0, len(sound) // PCM_BLOCK * PCM_BLOCK, PCM_BLOCK)):
+        number, at = first + index & 0xFFFF, begin + (start + PCM_BLOCK) / PCM_RATE
+        payload = sound[start : start + PCM_BLOCK].astype("<i2").tobytes()
+        stamp = index * PCM_BLOCK & 0xFFFFFFFF
+        found.append(Arrival(at, struct.pack("!BBHII", 0x80, 0, number, stamp, ssrc) + payload))
+        members.append((number, payload))
+        if len(members) == group:
+            numbers = [each for each, _ in members]
+            parity = np.bitwise_xor.reduce([np.frombuffer(each, np.uint8) for _, each in members]).tobytes()
+            header = struct.pack("!BBHII", 0x80, 127, number + 30000 & 0xFFFF, stamp, ssrc)
+            found.append(Arrival(at, header + struct.pack(f"!H{group}H", group, *numbers) + parity))
+            members = []
+    return found
+
+
+def play_seed0(arrivals: Sequence[Arrival]) -> tuple[dict[int, bytes], int]:
+    """The payloads that a player of the dialect has by number, received or rebuilt; and how many of them were rebuilt.
+
+    Only the first round of numbers.
+    """
+    have: dict[int, bytes] = {}
+    parities: list[tuple[list[int], bytes]] = []
+    for arrival in arrivals:
+        _, kind, number = struct.unpack_from("!BBH", arrival.data)
+        body = arrival.data[12:]
+        if kind == 127:
+            (count,) = struct.unpack_from("!H", body)
+            members = list(struct.unpack_from(f"!{count}H", body, 2))
+            parities.append((members, body[2 + 2 * count :]))
+        else:
+            have[number] = body[:2048].ljust(2048, b"\0")
+    rebuilt = 0
+    for members, parity in parities:
+        missing = [number for number in members if number not in have]
+        if len(missing) == 1:
+            pieces = [parity, *(have[number] for number in members if number != missing[0])]
+            xor = np.bitwise_xor.reduce([np.frombuffer(each, np.uint8) for each in pieces])
+            have[missing[0]], rebuilt = xor.tobytes(), rebuilt + 1
+    return have, rebuilt
+
+
 def carried(datagrams: Iterable[Arrival], impairment: Impairment, seed: int = 1) -> list[Arrival]:
     """What a network makes of them, in order of arrival."""
     path = Path(impairment, seed)

@@ -179,9 +179,9 @@ class AdtsWriter:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
 
-    def write(self, packet: RtpPacket) -> bytes:
+    def write(self, packet: RtpPacket) -> list[bytes]:
         """The frame of a packet."""
-        return serialize(Frame(self._codec.sample_rate, self._codec.channels, packet.payload[1:]))
+        return [serialize(Frame(self._codec.sample_rate, self._codec.channels, packet.payload[1:]))]
 
     def ping(self) -> bytes:
         """Nothing: there is no frame without sound."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from voip import codecs
 from voip.codecs import Codec
-from voip.formats import adts, pcm, seq16
+from voip.formats import adts, pcm, seed0, seq16
 from voip.formats.datagrams import DatagramFormat
-from voip.media import AudioFormat, Direction, NegotiatedMedia
+from voip.media import FLEXFEC, AudioFormat, Direction, NegotiatedMedia
 
 
 class _Kind(NamedTuple):
@@ -28,6 +28,7 @@ def _l16(rate: int, channels: int) -> Codec | None:
 _KINDS = {
     "pcm": _Kind(pcm.pcm, _l16, pcm.RATE, pcm.PORT),
     "seq16": _Kind(seq16.seq16, _l16, seq16.RATE, seq16.PORT),
+    "seed0": _Kind(seed0.seed0, _l16, seed0.RATE, seed0.PORT),
     "adts": _Kind(adts.adts, adts.codec_of, adts.RATE, adts.PORT),
 }
 SCHEMES = tuple(_KINDS)
@@ -54,8 +55,10 @@ def media_for(form: DatagramFormat, remote: tuple[str, int], *, direction: Direc
 
     `ssrc` of ours: none is sent.
     """
+    comes = form.samples if form.receive_samples is None or direction.sends else form.receive_samples
+    time, fec = comes / form.codec.sample_rate, form.fec_payload_type if direction.receives else None
     return NegotiatedMedia(
-        audio=AudioFormat(form.codec, form.packet_time),
+        audio=AudioFormat(form.codec, time),
         payload_type=form.payload_type,
         receive_formats=form.receive_formats,
         remote=remote,
@@ -64,5 +67,7 @@ def media_for(form: DatagramFormat, remote: tuple[str, int], *, direction: Direc
         remote_direction=direction.reversed(),
         ssrc=ssrc,
         rtcp_off=True,
+        fec=None if fec is None else FLEXFEC,
+        fec_payload_type=fec,
         header_change=form.header_change,
     )

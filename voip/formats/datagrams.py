@@ -48,8 +48,8 @@ class Reader(Protocol):
 class Writer(Protocol):
     """Packets of one stream to datagrams."""
 
-    def write(self, packet: RtpPacket) -> bytes:
-        """The datagram for a packet; empty: there is none."""
+    def write(self, packet: RtpPacket) -> list[bytes]:
+        """The datagrams for a packet."""
 
     def ping(self) -> bytes:
         """A datagram that shows life and holds no sound; empty where the format has none."""
@@ -62,6 +62,8 @@ class DatagramFormat:
     `datagram_bytes` is the size of such a datagram, `header_change` how many bytes more than the RTP packet has that
     stands for it. `new_reader` is given the number of its first packet, if the format has none. `payload_type` is that
     of packets; `receive_formats` are all that may come, where datagrams tell. `needs`: what to install, if any.
+    `fec_payload_type` is that of the FlexFEC that stands for the format's own; `receive_samples` those of a packet that
+    comes, if they are not as many as in one that is sent.
     """
 
     scheme: str
@@ -74,6 +76,8 @@ class DatagramFormat:
     payload_type: int = PAYLOAD_TYPE
     receive_formats: tuple[ReceiveFormat, ...] = ()
     needs: str = ""
+    fec_payload_type: int | None = None
+    receive_samples: int | None = None
 
     @property
     def packet_time(self) -> float:
@@ -113,8 +117,8 @@ class Framing:
         except ProtocolError:
             return [(_NOTHING, now)]
 
-    def write(self, datagram: bytes) -> bytes:
-        """The datagram for an RTP packet of ours; empty: there is none."""
+    def write(self, datagram: bytes) -> list[bytes]:
+        """The datagrams for an RTP packet of ours."""
         return self._writer.write(RtpPacket.parse(datagram))
 
     def ping(self) -> bytes:

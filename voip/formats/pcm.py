@@ -54,9 +54,9 @@ def _packet(place: Place, payload: bytes, arrival: float) -> Placed:
 class PcmWriter:
     """Packets of L16 to bare samples."""
 
-    def write(self, packet: RtpPacket) -> bytes:
+    def write(self, packet: RtpPacket) -> list[bytes]:
         """The samples of a packet."""
-        return from_l16(packet.payload)
+        return [from_l16(packet.payload)]
 
     def ping(self) -> bytes:
         """Nothing: whatever is sent would be played."""

@@ -135,11 +135,11 @@ class Seq16Writer:
     def __init__(self) -> None:
         self._number = FIRST_NUMBER
 
-    def write(self, packet: RtpPacket) -> bytes:
+    def write(self, packet: RtpPacket) -> list[bytes]:
         """The samples of a packet behind the next number."""
         number = self._number
         self._number = number + 1 if number < LAST_NUMBER else FIRST_NUMBER
-        return _NUMBER.pack(number) + from_l16(packet.payload)
+        return [_NUMBER.pack(number) + from_l16(packet.payload)]
 
     def ping(self) -> bytes:
         """Number 0 and nothing else."""

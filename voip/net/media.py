@@ -114,8 +114,8 @@ class MediaTransport:
             session.proof.withhold()
             return False
         if self._framing is not None:
-            framed = self._framing.write(datagram)
-            return bool(framed) and self._transmit(self.rtp, remote, framed)
+            sent = [self._transmit(self.rtp, remote, each) for each in self._framing.write(datagram)]
+            return all(sent)
         return self._transmit(self.rtp, remote, session.protection.media(datagram))
 
     def send_dtls(self, datagram: bytes, destination: tuple[str, int]) -> None:

@@ -147,7 +147,8 @@ def test_ours_is_one_frame_in_a_datagram_and_played_by_us() -> None:
     sent = []
     for start in range(0, len(sound), 120):
         now = BEGIN + (start + 120) / FILE_RATE
-        sent += [Arrival(now, framing.write(each)) for each in sender.write(sound[start : start + 120], now)]
+        written = sender.write(sound[start : start + 120], now)
+        sent += [Arrival(now, data) for each in written for data in framing.write(each)]
     assert all(FrameStream().read(each.data) for each in sent)
     assert max(len(each.data) for each in sent) <= 1400
     assert found.fragments == 1
