@@ -37,7 +37,8 @@ def main(options: cli.SenderOptions) -> int:
     network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
-    policy = cli.ExitAfterLastCall(shutdown, console, cli.make_redial(options, network, console))
+    bare = cli.make_bare_calls(options, network, console)
+    policy = cli.ExitAfterLastCall(shutdown, console, cli.make_redial(options, network, console), bare.on_over)
     manager = CallManager(
         network,
         agent,
@@ -48,7 +49,7 @@ def main(options: cli.SenderOptions) -> int:
         policy,
     )
     cli.announce_call(options, playback, console)
-    cli.call_targets(options, network, manager)
+    cli.call_targets(options, network, manager, bare, policy)
 
     hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [

@@ -8,6 +8,7 @@ listing     --list-devices      versions   --version
 wiring      from options to objects
 policy      what each script does when a call is over
 service     what a service manager is told
+compat      --compat
 udp_programs  voip-udp-test and voip-udp-receiver
 running     what both scripts do around their threads
 """
@@ -19,7 +20,9 @@ from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
     announce,
     announce_call,
+    answer_bare_calls,
     call_targets,
+    make_bare_calls,
     make_call_settings,
     make_console,
     make_network,
@@ -41,8 +44,10 @@ __all__ = [
     "WaitForNextCall",
     "announce",
     "announce_call",
+    "answer_bare_calls",
     "call_targets",
     "finish",
+    "make_bare_calls",
     "make_call_settings",
     "make_console",
     "make_network",

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from voip import codecs
 from voip.calls import RetryRule
-from voip.cli.accounts import account_values, add_account, complete
+from voip.cli.accounts import account_values, add_account
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
+from voip.cli.compat import add_compat, stream_of, targets_of
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.security import add_security, security_values
@@ -38,7 +39,6 @@ from voip.cli.values import (
     retry_rule,
     seconds,
     short_time,
-    stream,
     target,
     telephone_keys,
 )
@@ -51,7 +51,7 @@ from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
 from voip.sdp import SrtpRule
-from voip.sip import Credentials, SipUri, parse_target
+from voip.sip import Credentials, SipUri
 
 SIP_PORT = 5060
 """RFC 3261 section 19.1.2."""
@@ -227,8 +227,8 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         answer=found.answer == "auto",
         once=bool(found.once),
         **account,
-        **security_values(parser, found, streams=found.stream is not None, password=account["call_password"]),
-        stream=_stream(parser, found.stream),
+        **security_values(parser, found, streams=bool(found.stream or found.compat), password=account["call_password"]),
+        stream=stream_of(parser, found),
     )
 
 
@@ -265,7 +265,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
-    plain = any(isinstance(each, RtpTarget) for each in found.targets)
+    plain = bool(found.compat) or any(isinstance(each, RtpTarget) for each in found.targets)
     return SenderOptions(
         **_common_values(found),
         name=found.name,
@@ -273,7 +273,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         connect_timeout=found.connect_timeout,
         retry=found.retry,
         duration=found.duration,
-        targets=tuple(complete(target, found.registrar) for target in found.targets or [parse_target(THIS_MACHINE)]),
+        targets=targets_of(found, THIS_MACHINE),
         target_given=bool(found.targets),
         **account,
         **security_values(parser, found, streams=plain, password=account["call_password"]),
@@ -327,14 +327,6 @@ def _calling(group: Group) -> None:
         default="",
         help="Send these DTMF digits (0-9*#A-D) during the call. A comma pauses for 1 s.",
     )
-
-
-def _stream(parser: Parser, text: str | None) -> RtpTarget | Path | None:
-    """What is to be played without signalling; read last, so that a mistyped option is named first."""
-    try:
-        return None if text is None else stream(text)
-    except argparse.ArgumentTypeError as error:
-        parser.error(f"STREAM: {error}")
 
 
 def _parser(program: str, description: str, *, examples: Sequence[str], daily: Sequence[str]) -> Parser:
@@ -435,6 +427,7 @@ def _common(
     parser.set_defaults(usual_codecs=usual_codecs)
     _coding(parser.add_argument_group("coding"), usual_codecs)
     _network(parser.add_argument_group("network"), sip_port, media_ports)
+    add_compat(parser.add_argument_group("dialects"))
     add_security(parser.add_argument_group("security"))
     _printing(parser.add_argument_group("output"))
 

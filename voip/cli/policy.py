@@ -89,11 +89,19 @@ class ExitAfterLastCall:
     While others go on, what a failed one came to is told at once. What was lost is called again, as `redial` says.
     """
 
-    def __init__(self, shutdown: Shutdown, console: Console, redial: Redial) -> None:
-        self._shutdown, self._console, self._redial = shutdown, console, redial
+    def __init__(
+        self,
+        shutdown: Shutdown,
+        console: Console,
+        redial: Redial,
+        on_over: Callable[[str], object] = lambda peer: None,
+    ) -> None:
+        """`on_over` is told the target of each call that is over."""
+        self._shutdown, self._console, self._redial, self._on_over = shutdown, console, redial, on_over
         self._worst = Outcome()
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        self._on_over(record.peer)
         if self._shutdown.requested():
             self._redial.stop()
         elif self._redial.call_again(manager, record, outcome):

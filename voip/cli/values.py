@@ -15,7 +15,7 @@ from voip.audio import DtmfSender
 from voip.calls import RetryRule
 from voip.devices import new_file
 from voip.fec import Pattern, parse_pattern, red, ulpfec
-from voip.formats import SCHEMES, DatagramFormat, find_format, usual_port
+from voip.formats import SCHEMES, DatagramFormat, bare_sip, find_format, usual_port
 from voip.ip import MAX_PORT
 from voip.media import FLEXFEC, RED, ULPFEC
 from voip.net import DSCP_EF, find_zone, learn_zone
@@ -35,6 +35,8 @@ REPAIR_FLOOR = 200e3
 """Bit/s that repair packets may take in any case where their limit is a multiple of the media's rate: speech at a low
 rate needs more of them than it has packets of its own."""
 
+SEED0 = "seed0"
+"""The format that has signalling of its own."""
 RTP_SCHEME = "rtp://"
 """How a target without signalling begins."""
 
@@ -238,13 +240,15 @@ def host_port(text: str) -> tuple[str, int | None]:
 class RtpTarget(NamedTuple):
     """`rtp://host:port`: media without signalling; or, with a `form`, datagrams of another format (`pcm://host:port`).
 
-    `query` is what the user has written about that format.
+    `query` is what the user has written about that format. signalling_port: it is called there first, by the signalling
+    of the format.
     """
 
     host: str
     port: int
     form: DatagramFormat | None = None
     query: str = ""
+    signalling_port: int | None = None
 
     def __str__(self) -> str:
         scheme = RTP_SCHEME if self.form is None else f"{self.form.scheme}://"
@@ -273,6 +277,7 @@ def format_target(text: str) -> RtpTarget:
         wanted = {name: int(value) for name, value in parse_qsl(found.query, strict_parsing=bool(found.query))}
     except ValueError:
         port, wanted = 0, {}
+    signalling = wanted.pop("sip", None) if scheme == SEED0 else None
     if not port or found.path or found.username or found.fragment or set(wanted) - {"rate", "channels"}:
         raise argparse.ArgumentTypeError(f"{text!r}: write {scheme}://HOST:PORT or {scheme}://HOST:PORT?rate=48000")
     form = find_format(scheme, wanted.get("rate"), wanted.get("channels", 1))
@@ -281,7 +286,18 @@ def format_target(text: str) -> RtpTarget:
     if form.needs:
         raise argparse.ArgumentTypeError(f"{text!r}: {form.needs}")
     _reachable(host)
-    return RtpTarget(host, port, form, f"?{found.query}" if found.query else "")
+    return RtpTarget(host, port, form, f"?{found.query}" if found.query else "", signalling)
+
+
+def seed0_stream(port: int) -> RtpTarget:
+    """What comes by the dialect of that name, whose media comes to this port."""
+    return RtpTarget("", port, find_format(SEED0))
+
+
+def seed0_target(uri: SipUri) -> RtpTarget:
+    """The same for one who is called."""
+    port = uri.port or bare_sip.PORT
+    return RtpTarget(uri.host, usual_port(SEED0), find_format(SEED0), f"?sip={port}", port)
 
 
 def _scheme(text: str) -> str:

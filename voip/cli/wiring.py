@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from voip import codecs
 from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, PlainSource, SendSettings
+from voip.calls.bare import BareAnswers, BareCalls
 from voip.calls.records import rtp_stat_headers
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
-from voip.cli.policy import Redial
+from voip.cli.policy import ExitAfterLastCall, Redial
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
@@ -267,12 +268,34 @@ def make_redial(options: SenderOptions, network: Network, console: Console) -> R
     return Redial(options.retry, targets, console, call_later=loop.call_later, now=loop.now)
 
 
-def call_targets(options: SenderOptions, network: Network, manager: CallManager) -> None:
+def make_bare_calls(options: SenderOptions, network: Network, console: Console) -> BareCalls:
+    """What calls the targets whose format has signalling of its own."""
+    return BareCalls(network, console, options.connect_timeout)
+
+
+def answer_bare_calls(
+    options: ReceiverOptions, network: Network, manager: CallManager, console: Console
+) -> BareAnswers | None:
+    """Answer calls by the signalling of the stream's format, if it has one. NetworkError if the port is taken."""
+    if not isinstance(options.stream, RtpTarget) or options.stream.form is None or not options.stream.form.is_called:
+        return None
+    answers = BareAnswers(network, manager, console)
+    answers.listen(options.bind or options.stream.host or ANY_ADDRESS, options.sip_port)
+    return answers
+
+
+def call_targets(
+    options: SenderOptions, network: Network, manager: CallManager, bare: BareCalls, policy: ExitAfterLastCall
+) -> None:
     """Have each target called, or streamed to, as soon as the network runs. NetworkError for an unknown host."""
     for target in options.targets:
         if isinstance(target, RtpTarget):
             remote = host_address(target.host, options.bind), target.port
-            network.loop.post(manager.stream_to, str(target), remote, target.form)
+            if target.signalling_port is not None and target.form is not None:
+                address, media = (remote[0], target.signalling_port), (target.port, target.form)
+                network.loop.post(bare.dial, manager, str(target), address, media, policy.on_call_over)
+            else:
+                network.loop.post(manager.stream_to, str(target), remote, target.form)
         else:
             network.loop.post(manager.dial, target)
 

@@ -55,8 +55,9 @@ def media_for(form: DatagramFormat, remote: tuple[str, int], *, direction: Direc
 
     `ssrc` of ours: none is sent.
     """
-    comes = form.samples if form.receive_samples is None or direction.sends else form.receive_samples
-    time, fec = comes / form.codec.sample_rate, form.fec_payload_type if direction.receives else None
+    waits = not remote[1]
+    comes = form.receive_samples if waits and not direction.sends else None
+    time, fec = (comes or form.samples) / form.codec.sample_rate, form.fec_payload_type if waits else None
     return NegotiatedMedia(
         audio=AudioFormat(form.codec, time),
         payload_type=form.payload_type,

@@ -63,7 +63,7 @@ class DatagramFormat:
     stands for it. `new_reader` is given the number of its first packet, if the format has none. `payload_type` is that
     of packets; `receive_formats` are all that may come, where datagrams tell. `needs`: what to install, if any.
     `fec_payload_type` is that of the FlexFEC that stands for the format's own; `receive_samples` those of a packet that
-    comes, if they are not as many as in one that is sent.
+    comes, if they are not as many as in one that is sent. `is_called`: it has signalling of its own.
     """
 
     scheme: str
@@ -78,6 +78,7 @@ class DatagramFormat:
     needs: str = ""
     fec_payload_type: int | None = None
     receive_samples: int | None = None
+    is_called: bool = False
 
     @property
     def packet_time(self) -> float:

@@ -139,7 +139,9 @@ class Seed0Writer:
         self._group: list[tuple[int, bytes]] = []
 
     def write(self, packet: RtpPacket) -> list[bytes]:
-        """The datagrams of a packet; the last of a sound is filled up with silence."""
+        """The datagrams of a packet of sound; the last of a sound is filled up with silence."""
+        if packet.payload_type != PAYLOAD_TYPE:
+            return []
         payload = from_l16(packet.payload).ljust(PAYLOAD, b"\0")[:PAYLOAD]
         number, self._number = self._number, self._number + 1 & 0xFFFF
         stamp = number * SAMPLES
@@ -173,4 +175,5 @@ def seed0(codec: Codec) -> DatagramFormat:
         new_writer=Seed0Writer,
         fec_payload_type=FEC_PAYLOAD_TYPE,
         receive_samples=HALF_SAMPLES,
+        is_called=True,
     )
