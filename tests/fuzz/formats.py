@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 from tests.fuzz.target import VECTORS, Target, joined, pieces
@@ -9,6 +10,7 @@ from tests.support.session_lab import PEER, STRANGER
 from tests.support.small_programs import pcm_datagrams, seed0_datagrams, seq16_datagrams
 from tests.support.sound import noise
 from voip.formats import SCHEMES, Framing, find_format, media_for
+from voip.formats.bare_sip import OK, BareCallee, BareCaller
 from voip.media import Direction
 from voip.session import RtpSession
 
@@ -49,4 +51,20 @@ def seeds(scheme: str) -> Callable[[], Sequence[bytes]]:
     return found
 
 
-TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 32768) for scheme in SCHEMES)
+def bare_sip(data: bytes) -> None:
+    """Messages of the signalling of start lines alone, to both sides of it."""
+    callee, caller = BareCallee(), BareCaller("192.0.2.2", random.Random(1), 100.0, 10.0)
+    for control, piece in pieces(data):
+        callee.receive(piece, PEER, (None, PEER[0], STRANGER[0])[control % 3])
+        caller.receive(piece)
+    caller.invite(101.0)
+
+
+def bare_sip_seeds() -> Sequence[bytes]:
+    caller = BareCaller("192.0.2.2", random.Random(1), 100.0, 10.0)
+    return [joined((0, caller.invite(100.0) or b""), (1, caller.bye()), (2, OK), (0, b"SIP/2.0 486 Busy Here\r\n\r\n"))]
+
+
+TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 32768) for scheme in SCHEMES) + (
+    Target("bare-sip", bare_sip, bare_sip_seeds),
+)

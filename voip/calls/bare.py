@@ -91,6 +91,8 @@ class BareAnswers:
         self._network, self._manager, self._console = network, manager, console
         self._callee = BareCallee()
         self._port: DatagramPort | None = None
+        self.ignored = 0
+        """Datagrams that were neither an INVITE nor the BYE of the one who is heard."""
 
     def listen(self, host: str, port: int = PORT) -> None:
         """Begin. NetworkError if the port is taken."""
@@ -103,6 +105,11 @@ class BareAnswers:
         if heard.answer is not None and self._port is not None:
             self._port.send(heard.answer, source)
             self._console.say(1, f"INVITE from {source[0]}: {'answered' if heard.answer == OK else 'refused, busy'}")
+        elif not heard.is_over:
+            self.ignored += 1
+            self._console.say(
+                2, f"ignored what came from {source[0]}: {self.ignored} datagrams so far that are no call"
+            )
         if heard.is_over:
             for call in up:
                 session = call.lines[0].session

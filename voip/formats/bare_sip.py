@@ -21,6 +21,7 @@ LONGEST = 1024
 """Bytes of a message that are read."""
 
 _REQUEST = re.compile(rb"([A-Z]+) sips?:\S+ SIP/2\.0\r?$", re.MULTILINE)
+_VIA = re.compile(rb"^(?:via|v)[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6]\d\d)\b")
 
 Address = tuple[str, int]
@@ -89,7 +90,7 @@ class BareCaller:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a datagram comes to: the answer to it, and whether the caller has hung up."""
+    """What a datagram comes to: the answer to it, and whether the caller has hung up; neither: it is ignored."""
 
     answer: bytes | None = None
     is_over: bool = False
@@ -101,6 +102,6 @@ class BareCallee:
     def receive(self, data: bytes, source: Address, busy_with: str | None) -> Heard:
         """A datagram at the signalling port; `busy_with`: the host whose sound is played, None: there is none."""
         method = method_of(data)
-        if method == "INVITE":
+        if method == "INVITE" and not _VIA.search(data[:LONGEST]):  # with one it is SIP, which is not spoken here
             return Heard(OK if busy_with in (None, source[0]) else BUSY)
         return Heard(is_over=method == "BYE" and busy_with == source[0])

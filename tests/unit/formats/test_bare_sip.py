@@ -15,6 +15,7 @@ NO_INVITES = [
     b"OPTIONS sip:a@b SIP/2.0\r\nAllow: INVITE\r\n\r\n",
     b"CANCEL sip:a@b SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n",
     b"I love INVITEs",
+    b"INVITE is what I say",
     b"REGISTER sip:b SIP/2.0\r\n\r\n",
     b"",
     bytes(range(256)),
@@ -43,6 +44,12 @@ def test_bye_ends_the_stream_of_its_own_host_alone() -> None:
 def test_words_in_a_message_are_no_request(data: bytes) -> None:
     assert method_of(data) not in ("INVITE", "BYE")
     assert BareCallee().receive(data, CALLER, None) == Heard()
+
+
+def test_an_invite_of_sip_proper_gets_no_answer_of_18_bytes() -> None:
+    for via in (b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n", b"v : SIP/2.0/UDP 192.0.2.1\r\n"):
+        head, rest = INVITE.split(b"\r\n", 1)
+        assert BareCallee().receive(head + b"\r\n" + via + rest, CALLER, None) == Heard()
 
 
 def test_a_caller_asks_every_five_seconds_and_gives_up() -> None:
