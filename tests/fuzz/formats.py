@@ -65,6 +65,7 @@ def bare_sip_seeds() -> Sequence[bytes]:
     return [joined((0, caller.invite(100.0) or b""), (1, caller.bye()), (2, OK), (0, b"SIP/2.0 486 Busy Here\r\n\r\n"))]
 
 
-TARGETS = tuple(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 32768) for scheme in SCHEMES) + (
+TARGETS = (
+    *(Target(f"datagrams-{scheme}", port(scheme), seeds(scheme), 32768) for scheme in SCHEMES),
     Target("bare-sip", bare_sip, bare_sip_seeds),
 )
