@@ -49,6 +49,7 @@ def main(options: cli.ReceiverOptions) -> int:
     )
     if stream:
         network.loop.post(manager.await_stream, stream)
+        cli.answer_bare_calls(options, network, manager, console)
     cli.announce(options, network, sip_port, sound.devices, console)
 
     workers = [

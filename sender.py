@@ -40,12 +40,13 @@ def main(options: cli.SenderOptions) -> int:
     network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, accepts_calls=False)
-    policy = cli.make_sender_policy(options, network, shutdown, console)
+    bare = cli.make_bare_calls(options, network, console)
+    policy = cli.make_sender_policy(options, network, shutdown, console, bare.on_over)
     streams = cli.make_streams(options, network, console, playback=playback, capture=capture)
     settings = cli.make_call_settings(options, Direction.SENDRECV, capture.source)
     manager = CallManager(network, agent, calls, streams, console, settings, policy)
     cli.announce_call(options, playback, console)
-    cli.call_targets(options, network, manager, policy)
+    cli.call_targets(options, network, manager, bare, policy)
 
     hang_up = partial(network.loop.post, policy.on_input_ended, manager)
     workers = [

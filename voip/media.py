@@ -215,7 +215,8 @@ class NegotiatedMedia:
 
     security is what protects the packets, None: nothing, and security_note says why, where it was wanted. profile is
     that of the media line (RFC 8866 section 5.14). ice: the peer's checks, not `remote`, say where media goes;
-    None: there is no ICE.
+    None: there is no ICE. header_change: bytes by which what comes before the payload is longer than the header of RTP;
+    negative for datagrams that are not RTP (`voip.formats`).
     """
 
     audio: AudioFormat
@@ -248,6 +249,7 @@ class NegotiatedMedia:
     security_note: str = ""
     profile: str = "RTP/AVP"
     ice: IceTerms | None = None
+    header_change: int = 0
 
     @property
     def clock_rate(self) -> int:

@@ -19,6 +19,7 @@ import pytest
 from tests.support.processes import LOOPBACK, READY, ROOT, Program, free_ports
 
 COMMANDS = ("voip-receiver", "voip-sender")
+UDP_PROGRAMS = ("voip-udp-receiver", "voip-udp-test")
 EXTRAS = {
     "sound": {"pyaudio"},
     "opus": {"av"},
@@ -67,6 +68,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def commands_work(folder: Path) -> None:
     for name in COMMANDS:
         assert re.match(rf"{name} \d+\.\d+\.\d+\n  Python ", run(folder / name, "--version"))
+        assert run(folder / name, "--help").startswith(f"usage: {name} ")
+    for name in UDP_PROGRAMS:
         assert run(folder / name, "--help").startswith(f"usage: {name} ")
 
 

@@ -5,7 +5,7 @@ options that keep them on the loopback interface, on ports of their own, and sho
 the reader's is replaced in the text first:
 
     192.168.1.20, with any port      a receiver on the loopback interface: 127.0.0.1:PORT
-    rtp://:5004, rtp://HOST:5004     a free port
+    rtp://:5004, rtp://HOST:5004     a free port, and so for the other formats of streams
     *.example, *.example.org, *.lan  localhost; after --registrar it is Kamailio, where `bob` is registered
     mic:usb, speaker:usb             the virtual sound card, which is also the default one; where there is none, a tone
                                      and `null` (in CI there has to be one)
@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,7 +50,7 @@ SECONDS = "1.2s"
 """How long a call lasts that would go on for ever."""
 PEER = re.compile(r"\b(?:192\.168|10\.\d+)\.\d+\.\d+(?::\d+)?\b")
 NAME = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:example(?:\.(?:org|com|net))?|lan)\b(?::\d+)?")
-RTP = re.compile(r"\brtp://([\w.\[\]]*):\d+")
+STREAM = re.compile(r"\b(rtp|pcm|seq16|adts)://([\w.\[\]]*):\d+")
 WRITING = ("--report", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
 """Options whose file is written, not read."""
 FILE = re.compile(r"[\w.-]+\.(?:wav|mp3|sdp|pem)\b")
@@ -155,12 +155,12 @@ class Laboratory:
     def _localised(self, text: str) -> str:
         self.port, self.media_ports = free_ports()
         text = re.sub(r"(--bind|--public-address) \S+", rf"\1 {LOOPBACK}", text)
-        text = RTP.sub(lambda found: f"rtp://{found[1] and LOOPBACK}:{self.media_ports[0]}", text)
+        text = STREAM.sub(lambda found: f"{found[1]}://{found[2] and LOOPBACK}:{self.media_ports[0]}", text)
         text = PEER.sub(lambda found: f"{LOOPBACK}:{self.port}", text)
         if not self.card:
             text = re.sub(r"\bmic(:\w+)?\b", "tone", re.sub(r"\bspeaker(:\w+)?\b", "null", text))
         text = text.replace("mic:usb", "mic:virtual_microphone").replace("speaker:usb", "speaker:virtual_speaker")
-        return text.replace(f"rtp://{LOOPBACK}:{self.port}:", f"rtp://{LOOPBACK}:")
+        return text.replace(f"://{LOOPBACK}:{self.port}:", f"://{LOOPBACK}:")
 
     def _lay_out(self, text: str, command: Command) -> None:
         words = shlex.split(text, comments=True)
@@ -239,9 +239,9 @@ class Laboratory:
 
     def _call(self, command: Command, *options: str) -> None:
         """Somebody calls, or sends a stream, and is heard."""
-        stream = any(word.startswith("rtp:") or word.endswith(".sdp") for word in command.words)
-        target = f"rtp://{LOOPBACK}:{self.media_ports[0]}" if stream else f"{LOOPBACK}:{self.port}"
-        codec = ("--codec", "pcmu") if stream else ()
+        scheme = _scheme(command.words) or ("rtp" if any(word.endswith(".sdp") for word in command.words) else "")
+        target = f"{scheme}://{LOOPBACK}:{self.media_ports[0]}" if scheme else f"{LOOPBACK}:{self.port}"
+        codec = ("--codec", "pcmu") if scheme == "rtp" else ()
         with sender(self.folder, target, *codec, *options, "--duration", "0.6s", name="peer") as peer:
             end = peer.finish()
         assert end.status == 0, end.stderr
@@ -250,8 +250,9 @@ class Laboratory:
     # --- a sender ---
 
     def _run_sender(self, text: str, command: Command) -> None:
-        if any(word.startswith("rtp:") for word in shlex.split(text, comments=True)):
-            stream = (f"rtp://:{self.media_ports[0]}", "--codec", "pcmu")
+        if scheme := _scheme(shlex.split(text, comments=True)):
+            codec = ("--codec", "pcmu") if scheme == "rtp" else ()
+            stream = (f"{scheme}://:{self.media_ports[0]}", *codec)
             peer = self._peer(*stream, ports=free_ports(), ready="waiting for a stream")
         else:
             secure: tuple[str, ...] = (
@@ -317,3 +318,8 @@ class Laboratory:
             self.stack.callback(os.close, self.person)
             self.stack.callback(os.close, stdin)
         return Program(command, folder=self.folder, name="command", environment=self.environment, stdin=stdin)
+
+
+def _scheme(words: Iterable[str]) -> str:
+    """How the target of a command without signalling begins; "" for a call."""
+    return next((found[1] for word in words if (found := STREAM.match(word))), "")

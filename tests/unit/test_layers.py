@@ -16,6 +16,7 @@ LAYERS = [
     {"media", "quality"},
     {"conversation"},
     {"rtcp", "sdp", "stun", "fec", "congestion", "jitter", "dtls"},
+    {"formats"},
     {"sip", "session", "audio"},
     {"devices", "net"},
     {"engine", "report"},
@@ -23,7 +24,7 @@ LAYERS = [
     {"calls"},
     {"environment", "web"},
     {"cli"},
-    {"scripts"},
+    {"scripts", "udp_test", "udp_receiver"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FIRST_DRIVER = RANK["net"]

@@ -228,7 +228,7 @@ class AudioSender:
 
     def _count(self, packet: RtpPacket, data: bytes, *, repair: bool, copies: int = 0) -> None:
         """A packet goes out; so many bytes of it are copies of others."""
-        size = len(data) + self._media.tag_length
+        size = len(data) + self._media.header_change + self._media.tag_length
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:

@@ -16,6 +16,7 @@ from voip.calls.ice import IceListeners, LineIce
 from voip.calls.line import MediaLine
 from voip.calls.negotiation import Negotiation
 from voip.calls.streams import AudioStreams, ReceiveStream, SendStream
+from voip.formats import DatagramFormat
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport, Network, family_of
 from voip.quality import Rating, rate_heard
@@ -132,9 +133,12 @@ class CallMedia:
             sip_encrypted=event.source.encrypted,
         )
 
-    def open_port(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
-        """A media port for a peer of this address family, `own_port` if that matters; NetworkError if there is none."""
-        return self._network.media.open(remote_host, own_port)
+    def open_port(
+        self, remote_host: str, own_port: int | None = None, form: DatagramFormat | None = None
+    ) -> MediaTransport:
+        """A media port for a peer of this address family, `own_port` if that matters; `form`: for other datagrams than
+        RTP. NetworkError if there is none."""
+        return self._network.media.open(remote_host, own_port, form)
 
     def aim(self, call: Call, remote_host: str) -> None:
         """Make a call that has not begun ready for a peer at this literal address; NetworkError without a port."""
@@ -268,7 +272,9 @@ class CallMedia:
         self._tell_unproven(call)
         waited_at = call.record.peer
         if not call.signalled and call.record.incoming:
-            call.record = replace(call.record, peer=f"rtp://{format_host(*call.lines[0].session.remote)}")
+            scheme, found, _ = waited_at.partition("://")
+            source = format_host(*call.lines[0].session.remote)
+            call.record = replace(call.record, peer=f"{scheme if found else 'rtp'}://{source}")
         media, record = call.lines[0].media, call.record
         codec, fec = media.audio.codec, f"FEC {media.fec}" if media.fec else "no FEC"
         said = f"call {'from' if record.incoming else 'to'} {record.peer}"

@@ -38,6 +38,7 @@ from voip.errors import (
     ProtocolError,
     VoipError,
 )
+from voip.formats import DatagramFormat
 from voip.net import Network, SendFailed
 from voip.report import CallRecord, Console
 from voip.sip import (
@@ -169,9 +170,10 @@ class CallManager:
         self._console.say(again, f"calling {target}   {self._audio.input}")
         return call_id
 
-    def stream_to(self, target: str, remote: tuple[str, int]) -> None:
-        """Send to this address and port without signalling; `target` is what the user calls it. NetworkError."""
-        self._plain.send(target, remote, self._audio.input)
+    def stream_to(self, target: str, remote: tuple[str, int], form: DatagramFormat | None = None) -> None:
+        """Send to this address and port without signalling, RTP or datagrams of this format; `target` is what the user
+        calls it. NetworkError."""
+        self._plain.send(target, remote, self._audio.input, form)
 
     def await_stream(self, source: PlainSource) -> None:
         """Play the first stream that comes without signalling. NetworkError."""

@@ -38,7 +38,8 @@ class CallWatch:
             return
         silent = call.silence(now)
         call.liveness.note_refusals(call.port_refusals, now)
-        if not call.signalled and silent > LEFT_AFTER and all(line.peer_left for line in call.lines):
+        left = not call.signalled and silent > LEFT_AFTER and all(line.peer_left for line in call.lines)
+        if left or (self._plays and silent > self._media_timeout and _ends_in_silence(call)):
             self._end(call, CallEnded(call.call_id, "remote-bye", None, ""), now - silent)
         elif silent > self._media_timeout and (call.signalled or self._plays):
             self._give_up(call, f"nothing heard for {self._media_timeout:g} s", now)
@@ -52,3 +53,8 @@ class CallWatch:
     def _give_up(self, call: Call, phrase: str, now: float) -> None:
         self._agent.hang_up(call.call_id, now)
         self._end(call, CallEnded(call.call_id, "media-timeout", None, phrase), now)
+
+
+def _ends_in_silence(call: Call) -> bool:
+    """Whether its peer has no other way to say goodbye: there is neither signalling nor RTCP, and it was heard."""
+    return not call.signalled and call.last_heard is not None and all(line.media.rtcp_off for line in call.lines)

@@ -17,6 +17,8 @@ policy      what each script does when a call is over
 service     what a service manager is told
 web         --web, and the buttons of its page
 beside      keys, page and announcement together
+compat      --compat
+udp_programs  voip-udp-test and voip-udp-receiver
 running     what both scripts do around their threads
 """
 
@@ -30,8 +32,10 @@ from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
     announce,
     announce_call,
+    answer_bare_calls,
     call_targets,
     find_keys,
+    make_bare_calls,
     make_call_settings,
     make_console,
     make_network,
@@ -55,11 +59,13 @@ __all__ = [
     "WaitForNextCall",
     "announce",
     "announce_call",
+    "answer_bare_calls",
     "beside",
     "call_targets",
     "find_keys",
     "find_targets",
     "finish",
+    "make_bare_calls",
     "make_call_settings",
     "make_console",
     "make_network",

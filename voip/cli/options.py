@@ -22,6 +22,7 @@ from voip.cli.calling import (
     calling_values,
 )
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
+from voip.cli.compat import add_compat, stream_of
 from voip.cli.daily import RECEIVER_DAILY, SENDER_DAILY
 from voip.cli.fec import add_fec, fec_values
 from voip.cli.listing import show_devices
@@ -44,7 +45,6 @@ from voip.cli.values import (
     ports,
     seconds,
     short_time,
-    stream,
 )
 from voip.cli.versions import versions
 from voip.cli.web import WebAddress, add_web
@@ -196,8 +196,8 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         "stream",
         metavar="STREAM",
         nargs="?",
-        help="Play a stream without signalling in place of calls: rtp://[HOST]:PORT, or FILE.sdp (a session "
-        "description).",
+        help="Play a stream without signalling in place of calls: rtp://[HOST]:PORT, FILE.sdp (a session "
+        "description), or pcm://[HOST]:PORT, seq16://... or adts://... (bare datagrams).",
     )
     sound = parser.add_argument_group("sound")
     _playing(sound)
@@ -218,8 +218,8 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         **answering,
         announce=announce_value(parser, found),
         **account,
-        **security_values(parser, found, streams=found.stream is not None, password=account["call_password"]),
-        stream=_stream(parser, found.stream),
+        **security_values(parser, found, streams=bool(found.stream or found.compat), password=account["call_password"]),
+        stream=stream_of(parser, found),
     )
 
 
@@ -263,14 +263,6 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
         **account,
         **security_values(parser, found, streams=plain, password=account["call_password"]),
     )
-
-
-def _stream(parser: Parser, text: str | None) -> RtpTarget | Path | None:
-    """What is to be played without signalling; read last, so that a mistyped option is named first."""
-    try:
-        return None if text is None else stream(text)
-    except argparse.ArgumentTypeError as error:
-        parser.error(f"STREAM: {error}")
 
 
 def _parser(program: str, description: str, *, examples: Sequence[str], daily: Sequence[str]) -> Parser:
@@ -371,6 +363,7 @@ def _common(
     parser.set_defaults(usual_codecs=usual_codecs)
     _coding(parser.add_argument_group("coding"), usual_codecs)
     _network(parser.add_argument_group("network"), sip_port, media_text)
+    add_compat(parser.add_argument_group("dialects"))
     add_security(parser.add_argument_group("security"))
     output = parser.add_argument_group("output")
     _printing(output)

@@ -91,9 +91,17 @@ class ExitAfterLastCall:
     Of several, what a failed one came to is told at once. What was lost is called again, as `redial` says.
     """
 
-    def __init__(self, shutdown: Shutdown, console: Console, redial: Redial, targets: Iterable[str] = ()) -> None:
-        """`targets`: all that are called, as the records of their calls name them."""
-        self._shutdown, self._console, self._redial = shutdown, console, redial
+    def __init__(
+        self,
+        shutdown: Shutdown,
+        console: Console,
+        redial: Redial,
+        targets: Iterable[str] = (),
+        on_over: Callable[[str], object] = lambda peer: None,
+    ) -> None:
+        """`targets`: all that are called, as the records of their calls name them; `on_over` is told the target of each
+        call that is over."""
+        self._shutdown, self._console, self._redial, self._on_over = shutdown, console, redial, on_over
         self._outcomes = TargetOutcomes(targets)
         self._input_ended = False
 
@@ -103,6 +111,7 @@ class ExitAfterLastCall:
         return self._outcomes.records
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        self._on_over(record.peer)
         if self._shutdown.requested():
             self._give_up(self._redial.stop())
         elif self._redial.call_again(manager, record, outcome):
@@ -178,8 +187,9 @@ class WaitForNextCall:
 class WaitForPage:
     """The sender's with a page: calls begin and end there, and the program goes on until it is told to stop."""
 
-    def __init__(self, shutdown: Shutdown, console: Console) -> None:
-        self._shutdown, self._console = shutdown, console
+    def __init__(self, shutdown: Shutdown, console: Console, on_over: Callable[[str], object]) -> None:
+        """`on_over` is told the target of each call that is over."""
+        self._shutdown, self._console, self._on_over = shutdown, console, on_over
 
     @property
     def targets(self) -> tuple[TargetRecord, ...]:
@@ -187,6 +197,7 @@ class WaitForPage:
         return ()
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        self._on_over(record.peer)
         if self._shutdown.requested():
             self._shutdown.request(outcome.status, outcome.error or None)
         elif outcome.error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from voip.cli.accounts import complete
+from voip.cli.compat import spoken
 from voip.cli.parser import Group, Parser
 from voip.cli.values import RtpTarget, target
 from voip.sip import SipUri, parse_target
@@ -40,8 +41,8 @@ def add_targets(parser: Parser, group: Group) -> None:
         nargs="*",
         type=target_or_name,
         help="host[:port], sip:[user@]host[:port][;transport=udp|tcp|tls], sips:..., a name that a receiver announces, "
-        "a user name with --registrar, or rtp://host:port to send without signalling. Several are sent the same "
-        "sound.  [127.0.0.1]",
+        "a user name with --registrar, or rtp://, pcm://, seq16:// or adts://host:port to send without signalling. "
+        "Several are sent the same sound.  [127.0.0.1]",
     )
     group.add_argument(
         "--targets-file",
@@ -66,7 +67,7 @@ def given_targets(parser: Parser, found: argparse.Namespace) -> list[Target]:
         if isinstance(each, Name) and found.registrar is not None and may_be_host(each.text):
             whole = target(each.text)
         if not isinstance(whole, Name):
-            whole = complete(whole, found.registrar)
+            whole = complete(spoken(whole, found), found.registrar)
         if str(whole) in targets and not found.quiet:
             print(f"{parser.prog}: {whole} is named more than once, and called once", file=sys.stderr)
         targets[str(whole)] = whole
@@ -74,7 +75,8 @@ def given_targets(parser: Parser, found: argparse.Namespace) -> list[Target]:
         parser.error("--sdp describes one stream: with several rtp:// targets each would replace the file")
     if found.browse and targets:
         parser.error("--browse: what is chosen is called; leave out TARGET")
-    return list(targets.values()) or ([] if found.browse else [parse_target(THIS_MACHINE)])
+    usual = [] if found.browse else [spoken(parse_target(THIS_MACHINE), found)]
+    return list(targets.values()) or [*usual]
 
 
 def targets_file(path: str) -> list[Target]:

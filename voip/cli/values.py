@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from voip import codecs
 from voip.audio import DtmfSender
 from voip.calls import RetryRule
 from voip.devices import new_file
 from voip.fec import Pattern, parse_pattern, red, ulpfec
+from voip.formats import SCHEMES, DatagramFormat, bare_sip, find_format, usual_port
 from voip.ip import MAX_PORT
 from voip.media import FLEXFEC, RED, ULPFEC
 from voip.net import DSCP_EF, find_zone, learn_zone
@@ -34,6 +35,8 @@ REPAIR_FLOOR = 200e3
 """Bit/s that repair packets may take in any case where their limit is a multiple of the media's rate: speech at a low
 rate needs more of them than it has packets of its own."""
 
+SEED0 = "seed0"
+"""The format that has signalling of its own."""
 RTP_SCHEME = "rtp://"
 """How a target without signalling begins."""
 
@@ -248,13 +251,21 @@ def host_port(text: str) -> tuple[str, int | None]:
 
 
 class RtpTarget(NamedTuple):
-    """`rtp://host:port`: media without signalling."""
+    """`rtp://host:port`: media without signalling; or, with a `form`, datagrams of another format (`pcm://host:port`).
+
+    `query` is what the user has written about that format. signalling_port: it is called there first, by the signalling
+    of the format.
+    """
 
     host: str
     port: int
+    form: DatagramFormat | None = None
+    query: str = ""
+    signalling_port: int | None = None
 
     def __str__(self) -> str:
-        return f"{RTP_SCHEME}{format_host(self.host, self.port)}"
+        scheme = RTP_SCHEME if self.form is None else f"{self.form.scheme}://"
+        return f"{scheme}{format_host(self.host, self.port)}{self.query}"
 
 
 def rtp_target(text: str) -> RtpTarget:
@@ -270,10 +281,48 @@ def rtp_target(text: str) -> RtpTarget:
     return RtpTarget(host, port)
 
 
+def format_target(text: str) -> RtpTarget:
+    """`pcm://host:port` and the like, with `?rate=48000&channels=2` where both differ from what is usual."""
+    scheme = _scheme(text)
+    try:
+        found = urlsplit(without_zone(text))
+        host, port = found.hostname or "", usual_port(scheme) if found.port is None else found.port
+        wanted = {name: int(value) for name, value in parse_qsl(found.query, strict_parsing=bool(found.query))}
+    except ValueError:
+        port, wanted = 0, {}
+    signalling = wanted.pop("sip", None) if scheme == SEED0 else None
+    if not port or found.path or found.username or found.fragment or set(wanted) - {"rate", "channels"}:
+        raise argparse.ArgumentTypeError(f"{text!r}: write {scheme}://HOST:PORT or {scheme}://HOST:PORT?rate=48000")
+    form = find_format(scheme, wanted.get("rate"), wanted.get("channels", 1))
+    if form is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: {scheme} has no such rate, or more than channels=2")
+    if form.needs:
+        raise argparse.ArgumentTypeError(f"{text!r}: {form.needs}")
+    _reachable(host)
+    return RtpTarget(host, port, form, f"?{found.query}" if found.query else "", signalling)
+
+
+def seed0_stream(port: int) -> RtpTarget:
+    """What comes by the dialect of that name, whose media comes to this port."""
+    return RtpTarget("", port, find_format(SEED0))
+
+
+def seed0_target(uri: SipUri) -> RtpTarget:
+    """The same for one who is called."""
+    port = uri.port or bare_sip.PORT
+    return RtpTarget(uri.host, usual_port(SEED0), find_format(SEED0), f"?sip={port}", port)
+
+
+def _scheme(text: str) -> str:
+    """The name of a format that a target begins with; "" for another target."""
+    scheme, found, _ = text.lower().partition("://")
+    return scheme if found and scheme in SCHEMES else ""
+
+
 def target(text: str) -> SipUri | RtpTarget:
-    """What to call: a SIP address, or where to send RTP."""
-    if text.lower().startswith(RTP_SCHEME):
-        found = rtp_target(text)
+    """What to call: a SIP address, or where to send RTP or other datagrams."""
+    if text.lower().startswith(RTP_SCHEME) or _scheme(text):
+        found = format_target(text) if _scheme(text) else rtp_target(text)
         if not found.host:
             raise argparse.ArgumentTypeError(f"{text!r} has no host")
         return found
@@ -282,6 +331,8 @@ def target(text: str) -> SipUri | RtpTarget:
 
 def stream(text: str) -> RtpTarget | Path:
     """What to play without signalling: what comes to a port, or what a session description says."""
+    if _scheme(text):
+        return format_target(text)
     if text.lower().startswith(RTP_SCHEME):
         return rtp_target(text)
     return Path(text)

@@ -23,6 +23,7 @@ from voip.calls import (
     PlainSource,
     SendSettings,
 )
+from voip.calls.bare import BareAnswers, BareCalls
 from voip.calls.records import rtp_stat_headers
 from voip.calls.streams import Feed
 from voip.cli.attendant import Attendant
@@ -368,7 +369,7 @@ def _write_description(path: str | None, description: SessionDescription) -> Non
 def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
     """Where a stream without signalling comes to. VoipError for a file that says nothing of it."""
     if isinstance(stream, RtpTarget):
-        return PlainSource(str(stream), stream.host or ANY_ADDRESS, stream.port)
+        return PlainSource(str(stream), stream.host or ANY_ADDRESS, stream.port, form=stream.form)
     try:
         description = SessionDescription.parse(stream.read_bytes())
     except OSError as error:
@@ -383,13 +384,17 @@ def read_plain_source(stream: RtpTarget | Path) -> PlainSource:
 
 
 def make_sender_policy(
-    options: SenderOptions, network: Network, shutdown: Shutdown, console: Console
+    options: SenderOptions,
+    network: Network,
+    shutdown: Shutdown,
+    console: Console,
+    on_over: Callable[[str], object],
 ) -> ExitAfterLastCall | WaitForPage:
-    """When a sender ends: after its last call, or, with a page, when it is told to."""
+    """When a sender ends: after its last call, or, with a page, when it is told to. `on_over`: as for both."""
     if options.web is not None:
-        return WaitForPage(shutdown, console)
+        return WaitForPage(shutdown, console, on_over)
     redial = make_redial(options, network, console)
-    return ExitAfterLastCall(shutdown, console, redial, map(str, options.targets))
+    return ExitAfterLastCall(shutdown, console, redial, map(str, options.targets), on_over)
 
 
 def find_keys(options: CommonOptions, console: Console) -> Keyboard | None:
@@ -422,13 +427,31 @@ def make_redial(options: SenderOptions, network: Network, console: Console) -> R
     return Redial(options.retry, targets, console, call_later=loop.call_later, now=loop.now)
 
 
-def call_targets(options: SenderOptions, network: Network, manager: CallManager, policy: CallPolicy) -> None:
+def make_bare_calls(options: SenderOptions, network: Network, console: Console) -> BareCalls:
+    """What calls the targets whose format has signalling of its own."""
+    return BareCalls(network, console, options.connect_timeout)
+
+
+def answer_bare_calls(
+    options: ReceiverOptions, network: Network, manager: CallManager, console: Console
+) -> BareAnswers | None:
+    """Answer calls by the signalling of the stream's format, if it has one. NetworkError if the port is taken."""
+    if not isinstance(options.stream, RtpTarget) or options.stream.form is None or not options.stream.form.is_called:
+        return None
+    answers = BareAnswers(network, manager, console)
+    answers.listen(options.bind or options.stream.host or ANY_ADDRESS, options.sip_port)
+    return answers
+
+
+def call_targets(
+    options: SenderOptions, network: Network, manager: CallManager, bare: BareCalls, policy: CallPolicy
+) -> None:
     """Have each target called, or streamed to, as soon as the network runs; one without an address has failed then."""
     if options.web is not None and not options.target_given:
         return
     for target in options.targets:
         if isinstance(target, RtpTarget):
-            network.loop.post(_stream_to, target, _address(target, options.bind), manager, policy)
+            network.loop.post(_stream_to, target, _address(target, options.bind), manager, bare, policy)
         else:
             network.loop.post(manager.dial, target)
 
@@ -440,12 +463,18 @@ def _address(target: RtpTarget, bind: str | None) -> str | NetworkError:
         return error
 
 
-def _stream_to(target: RtpTarget, host: str | NetworkError, manager: CallManager, policy: CallPolicy) -> None:
-    """Send to a target without signalling. One that cannot be sent to keeps no other from its sound."""
+def _stream_to(
+    target: RtpTarget, host: str | NetworkError, manager: CallManager, bare: BareCalls, policy: CallPolicy
+) -> None:
+    """Send to a target without SIP. One that cannot be sent to keeps no other from its sound."""
     try:
         if isinstance(host, NetworkError):
             raise host
-        manager.stream_to(str(target), (host, target.port))
+        if target.signalling_port is not None and target.form is not None:
+            address, media = (host, target.signalling_port), (target.port, target.form)
+            bare.dial(manager, str(target), address, media, policy.on_call_over)
+        else:
+            manager.stream_to(str(target), (host, target.port), target.form)
     except NetworkError as error:
         record = CallRecord(call_id="", peer=str(target), incoming=False)
         policy.on_call_over(manager, record, Outcome(EXIT_NETWORK, str(error)))
@@ -479,13 +508,13 @@ def announce(
         lines = [f"receiver  waiting for a stream   {uri}", *sound]
         if isinstance(options.stream, RtpTarget):
             there = options.stream._replace(host=options.stream.host or hosts[0])
-            lines.append(f"{call}{there} --codec {options.codecs[0]}" + " --two-way" * options.two_way)
+            codec = f" --codec {options.codecs[0]}" * (there.form is None)
+            lines.append(f"{call}{there}{codec}" + " --two-way" * options.two_way)
         console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
         console.pump()
         return
     host, ports = format_host(hosts[0]), network.sip.sip_ports
-    first, last = options.media_ports or (0, 0)
-    by_tls = ports.get("tls")
+    (first, last), by_tls = options.media_ports or (0, 0), ports.get("tls")
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
     lines = [
         f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)",

@@ -9,6 +9,7 @@ from functools import partial
 
 from voip.dtls.records import is_dtls
 from voip.errors import NetworkError
+from voip.formats import DatagramFormat, Framing
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.failures import Failures
@@ -66,9 +67,11 @@ class MediaTransport:
         trace: Trace | None = None,
         say: Callable[[int, str], object] = lambda level, text: None,
         stun_hosts: Callable[[], Collection[str]] = tuple,
+        framing: Framing | None = None,
     ) -> None:
         """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source, which
-        come from `stun_hosts`. `say` prints a line from the given verbosity on."""
+        come from `stun_hosts`. `say` prints a line from the given verbosity on. `framing`: the datagrams of this port
+        are of another format than RTP, and nothing else comes to it."""
         self._loop, self._on_stun, self._failures, self._trace = loop, on_stun, failures, trace or Trace()
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
@@ -89,7 +92,7 @@ class MediaTransport:
         self._on_packet: OnPacket = _ignore
         self._on_dtls: OnDtls | None = None
         self._open, self._reading = True, False
-        self._guard, self._stun_hosts = FloodGuard(loop, self._sockets, say), stun_hosts
+        self._guard, self._framing = FloodGuard(loop, self._sockets, say, stun_hosts), framing
 
     @property
     def ip_version(self) -> int:
@@ -110,6 +113,9 @@ class MediaTransport:
         if not session.may_send:
             session.proof.withhold()
             return False
+        if self._framing is not None:
+            sent = [self._transmit(self.rtp, remote, each) for each in self._framing.write(datagram)]
+            return all(sent)
         return self._transmit(self.rtp, remote, session.protection.media(datagram))
 
     def send_dtls(self, datagram: bytes, destination: tuple[str, int]) -> None:
@@ -153,7 +159,11 @@ class MediaTransport:
 
     def _send_keep_alive(self, session: RtpSession, datagram: bytes) -> None:
         """Before there are keys it is STUN, which shares the port and says nothing: the side that waits for the
-        handshake of the other may be behind a NAT, too."""
+        handshake of the other may be behind a NAT, too. Other formats than RTP may have nothing for it."""
+        if self._framing is not None:
+            if ping := self._framing.ping():
+                self._transmit(self.rtp, session.remote, ping)
+            return
         if session.protection.waits_for_keys:
             self._transmit(self.rtp, session.remote, binding_indication(secrets.token_bytes(TRANSACTION_ID)))
             return
@@ -186,7 +196,8 @@ class MediaTransport:
         if self.rtp.family == socket.AF_INET6:
             find_zone(session.remote[0])  # SDP may name another address than SIP came from
         self._session, self._on_packet = session, on_packet
-        self._guard.watch(session, self._stun_hosts)
+        if self._framing is None:  # else there is no SSRC to know the peer by
+            self._guard.watch(session)
         self._read(True)
         self._loop.add(self)
         flows = session.media.direction.sends and session.may_send and not session.protection.waits_for_keys
@@ -228,18 +239,26 @@ class MediaTransport:
         for data, source in datagrams(sock, partial(self._note_refused, sock)):
             arrival = self._loop.now()
             self._guard.note(source, arrival)
-            if is_stun(data):  # shares the port with RTP (RFC 7983)
+            if self._framing is not None:
+                for packet, at in self._framing.read(data, source, arrival):
+                    self._receive_rtp(packet, source, at)
+            elif is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._pass_on(self._on_stun, data, source)
             elif self._on_dtls is not None and sock is self.rtp and is_dtls(data):
                 self._pass_on(self._on_dtls, data, source)
-            elif self._session is not None:
-                try:
-                    for packet in self._session.receive_datagram(data, source, arrival, self._trace_rtcp):
-                        self._on_packet(packet, arrival)
-                except Exception as error:
-                    self._failures.note(f"a datagram from {source[0]}", error)
+            else:
+                self._receive_rtp(data, source, arrival)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
+
+    def _receive_rtp(self, data: bytes, source: tuple[str, int], arrival: float) -> None:
+        if self._session is None:
+            return
+        try:
+            for packet in self._session.receive_datagram(data, source, arrival, self._trace_rtcp):
+                self._on_packet(packet, arrival)
+        except Exception as error:
+            self._failures.note(f"a datagram from {source[0]}", error)
 
     def _pass_on(self, handler: OnDtls | OnStun, data: bytes, source: tuple[str, int]) -> None:
         try:
@@ -306,18 +325,19 @@ class MediaPorts:
         self._loop, self._addresses, self._failures = loop, addresses, failures
         self._ports, self._dscp, self._trace, self._say = ports, dscp, trace, say
 
-    def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
-        """Open a port pair of the family of `remote_host`, at `own_port` or any. NetworkError when all are taken."""
+    def open(self, remote_host: str, own_port: int | None = None, form: DatagramFormat | None = None) -> MediaTransport:
+        """Open a port pair of the family of `remote_host`, at `own_port` or any; a single port for another format than
+        RTP. NetworkError when all are taken."""
         family = family_of(remote_host)
         host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         ports = self._ports if own_port is None else (own_port, own_port)
         try:
-            rtp, rtcp = open_pair(family, host, ports, self._dscp)
+            rtp, rtcp = open_pair(family, host, ports, self._dscp, single=form is not None)
         except NetworkError as error:
             if own_port is None:
                 raise
             raise NetworkError(
-                f"UDP port {own_port} is in use, or needs root; listen at another: rtp://:PORT"
+                f"UDP port {own_port} is in use, or needs root; listen at another: {form.scheme if form else 'rtp'}://:PORT"
             ) from error
         self._say(2, f"media port {rtp.getsockname()[1]}: receive buffer of {receive_buffer(rtp) // 1024} kB")
         return MediaTransport(
@@ -330,13 +350,16 @@ class MediaPorts:
             trace=self._trace,
             say=self._say,
             stun_hosts=lambda: self._addresses.stun_hosts,
+            framing=None if form is None else Framing(form),
         )
 
 
 def open_pair(
-    family: socket.AddressFamily, host: str, ports: tuple[int, int] | None, dscp: int
+    family: socket.AddressFamily, host: str, ports: tuple[int, int] | None, dscp: int, *, single: bool = False
 ) -> tuple[socket.socket, socket.socket | None]:
-    """The RTP and the RTCP socket of a media port within `ports` (first, last). NetworkError when all are taken."""
+    """The RTP and the RTCP socket of a media port within `ports` (first, last). NetworkError when all are taken.
+
+    `single`: there is no RTCP."""
     candidates = [0] * PORT_TRIES
     if ports is not None:
         first, last = ports
@@ -349,7 +372,7 @@ def open_pair(
         if port % 2 and candidate == 0:
             rtp.close()
             continue
-        rtcp = try_bind(family, host, port + 1, dscp) if port < MAX_PORT else None
+        rtcp = try_bind(family, host, port + 1, dscp) if port < MAX_PORT and not single else None
         return rtp, rtcp
     among = "" if ports is None else f" from {ports[0]} to {ports[1]}"
     raise NetworkError(f"no free media port{among}; choose others with --rtp-port")

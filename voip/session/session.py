@@ -238,8 +238,9 @@ class RtpSession:
         """The packets that the stream gains by one of the peer's, counted."""
         accepted = self._validator.validate(received)
         for each in accepted:
-            self.bytes_received += each.size
-            self.ip_bytes += each.size + self._latch.ip_header
+            size = each.size + self.media.header_change
+            self.bytes_received += size
+            self.ip_bytes += size + self._latch.ip_header
         return [each.packet for each in accepted]
 
     def _parse(self, data: bytes) -> RtpPacket | None:
