@@ -350,7 +350,6 @@ class CallManager:
         record = call.close(now)
         if call.signalled or call.established is not None:
             self._records.add(record)
-            self._records.publish(self._table, now)
             self._console.call_ended(record)
         self._policy.on_call_over(self, record, judge(call, record, now))
 
