@@ -42,7 +42,7 @@ SWITCH_INTERVAL = 0.0005
 milliseconds late beside one busy thread."""
 
 PACKETS_BEHIND = 500
-"""Packets that may wait for their owner before new ones are dropped and counted: commands never are."""
+"""Packets of each stream that may wait for their owner before new ones are dropped and counted: commands never are."""
 
 LAST_STANDARD_STREAM = 2
 """The file descriptor of stderr."""
@@ -61,7 +61,9 @@ IDLE_POLL = 0.01
 class Mailbox:
     """Calls to be run, in order, on the thread that owns the mailbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: Callable[[], int] = lambda: 1) -> None:
+        """`streams`: how many have packets that come here."""
+        self._streams = streams
         self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self.overruns = 0
 
@@ -71,7 +73,8 @@ class Mailbox:
 
     def post_packet(self, function: Callable[..., object], *args: object) -> None:
         """As `post`, but dropped and counted in `overruns` when the owner has fallen far behind."""
-        if len(self._calls) > PACKETS_BEHIND:
+        waiting = len(self._calls)
+        if waiting > PACKETS_BEHIND and waiting > PACKETS_BEHIND * self._streams():
             self.overruns += 1
             return
         self.post(function, *args)
@@ -266,7 +269,8 @@ class Playback:
     """The playback thread's state: the sink and the mixer of what is heard. Others reach it through `mailbox`."""
 
     def __init__(self, sink: Sink, *, latency: float | None, latency_max: float, use: Use = Use.CONVERSATION) -> None:
-        self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
+        self.sink, self.mixer = sink, Mixer()
+        self.mailbox = Mailbox(lambda: self.mixer.streams)
         self._latency, self.latency_max, self._use = latency, latency_max, use
 
     def begin(self, key: str, media: NegotiatedMedia, on_digit: Callable[[Digit], object] = lambda digit: None) -> None:
@@ -294,7 +298,8 @@ class Playback:
                 if self.mixer.idle:
                     self.sink.idle()
                     continue
-                waiting, pcm = self.mixer.waiting, self.mixer.read(self.sink.block, time.monotonic())
+                now = time.monotonic() - self.sink.lateness
+                waiting, pcm = self.mixer.waiting, self.mixer.read(self.sink.block, now)
                 if waiting:
                     self.sink.idle()
                 else:

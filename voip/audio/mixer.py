@@ -22,6 +22,11 @@ class Mixer:
         self._without_packets: set[str] = set()
 
     @property
+    def streams(self) -> int:
+        """How many are being played."""
+        return len(self._receivers)
+
+    @property
     def idle(self) -> bool:
         """No stream is being played."""
         return not self._receivers
