@@ -13,6 +13,7 @@ SHOWN_ALONE = {
     "net/trace.py: datetime.now",  # before the lines of -vv
     "net/certificate.py: datetime.now",  # until when a certificate of ours is valid
     "net/network.py: time.time",  # the NTP time of the start, for RTCP: later moments are counted from it
+    "net/arrivals.py: time.time",  # the kernel stamps datagrams by it: such a time is made one of ours at once
     "calls/call_media.py: datetime.now",  # when a call began, in its report
 }
 """Where the wall clock is asked: for people to read, and for other machines; never to decide anything."""

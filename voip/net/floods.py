@@ -79,10 +79,16 @@ class FloodGuard:
     """Watches over the sockets of one media port. Network thread only. What the kernel drops counts as foreign, or, of
     a flood as the peer, as stray."""
 
-    def __init__(self, loop: EventLoop, sockets: Sequence[socket.socket], say: Callable[[int, str], object]) -> None:
-        self._loop, self._sockets, self._say = loop, sockets, say
+    def __init__(
+        self,
+        loop: EventLoop,
+        sockets: Sequence[socket.socket],
+        say: Callable[[int, str], object],
+        others: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """`others`: hosts that have something to say besides the peer."""
+        self._loop, self._sockets, self._say, self._others = loop, sockets, say, others
         self._session: RtpSession | None = None
-        self._others: Callable[[], Collection[str]] = tuple
         self._known: frozenset[str] = frozenset()
         self._strangers, self._peers = FloodCounter(FLOOD_DATAGRAMS), FloodCounter(PEER_FLOOD_DATAGRAMS)
         self._rules: Rules | None = None
@@ -90,9 +96,9 @@ class FloodGuard:
         self._drops: tuple[int, ...] = ()
         self._dropped = 0
 
-    def watch(self, session: RtpSession, others: Callable[[], Collection[str]] = tuple) -> None:
-        """Begin, for the peer of this session. `others`: hosts that have something to say besides it."""
-        self._session, self._others = session, others
+    def watch(self, session: RtpSession) -> None:
+        """Begin, for the peer of this session."""
+        self._session = session
         self._known = self._hosts(session)
 
     def note(self, source: tuple[str, int], now: float) -> None:
