@@ -43,11 +43,14 @@ class ArrivalClock:
     def arrival(self, ancillary: Ancillary) -> float:
         """When the datagram with these control messages came: now, if they do not tell, or tell what cannot be."""
         for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == _TIMESTAMPNS and len(data) >= _TIMESPEC.size:
-                seconds: int
-                nanoseconds: int
-                seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-                waited = self.now - (seconds + nanoseconds * 1e-9 + self._ahead)
-                if 0.0 < waited < LONGEST_WAIT:
-                    return self.now - waited
+            if len(data) >= _TIMESPEC.size:
+                return self.of_stamp(level, kind, *_TIMESPEC.unpack_from(data))
+        return self.now
+
+    def of_stamp(self, level: int, kind: int, seconds: int, nanoseconds: int) -> float:
+        """The same for one control message that has been read."""
+        if level == socket.SOL_SOCKET and kind == _TIMESTAMPNS:
+            waited = self.now - (seconds + nanoseconds * 1e-9 + self._ahead)
+            if 0.0 < waited < LONGEST_WAIT:
+                return self.now - waited
         return self.now

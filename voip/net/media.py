@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from voip.dtls.records import is_dtls
@@ -12,6 +12,7 @@ from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.arrivals import ArrivalClock
+from voip.net.batches import Received, batch_reader
 from voip.net.failures import Failures
 from voip.net.floods import FloodGuard
 from voip.net.loop import EventLoop
@@ -33,10 +34,6 @@ MEDIA_KEEP_ALIVE = 15.0
 EARLY_KEEP_ALIVE = 1.0
 """The same before there are keys, or the peer's address has proved itself: our NAT may be what keeps its first packet
 away."""
-JUST_CAME = 0.006
-"""Seconds since its arrival within which a datagram that has gathered with others is taken to be the last one in its
-socket: a look that finds none costs as much as a datagram, and what came behind it is found at the next turn, until
-which it will have waited longer."""
 
 OnPacket = Callable[[RtpPacket, float], None]
 """Called with each accepted packet and the time of its arrival: where many gather, that by which all have been read."""
@@ -234,7 +231,7 @@ class MediaTransport:
 
     def _receive(self, sock: socket.socket) -> None:
         clock, gathering = ArrivalClock(self._loop.now), self._loop.gathering
-        for data, source, arrival in stamped_datagrams(sock, partial(self._note_refused, sock), clock):
+        for data, source, arrival in self._waiting(sock, clock, together=gathering > 0.0):
             self._guard.note(source, clock.now)
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._pass_on(self._on_stun, data, source)
@@ -248,8 +245,14 @@ class MediaTransport:
                     self._failures.note(f"a datagram from {source[0]}", error)
             if not self._reading:  # the last STUN response has come: what follows is for the session
                 return
-            if gathering and clock.now - arrival < JUST_CAME:
-                return
+
+    def _waiting(self, sock: socket.socket, clock: ArrivalClock, *, together: bool) -> Iterable[Received]:
+        """The datagrams of this socket; all `together` only if all are wanted."""
+        on_refused = partial(self._note_refused, sock)
+        reader = batch_reader() if together and self._session is not None and sock.family == socket.AF_INET else None
+        if reader is None:
+            return stamped_datagrams(sock, on_refused, clock)
+        return reader.read(sock, on_refused, clock)
 
     def _pass_on(self, handler: OnDtls | OnStun, data: bytes, source: tuple[str, int]) -> None:
         try:
