@@ -361,6 +361,6 @@ class CallManager:
             call.send_when_ready()
             self._address_change.check(call, now)
         self._account.check(now)
-        self._warnings.look(now)
         self._records.publish(self._table, now)
+        self._warnings.look(now, {record.call_id: record for record in self._records.up})
         self._network.loop.call_later(WATCH_INTERVAL, self._look)
