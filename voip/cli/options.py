@@ -26,6 +26,7 @@ from voip.cli.values import (
     bit_rate,
     codec_names,
     dscp_value,
+    enough_ports,
     fec_choice,
     file_to_write,
     host_port,
@@ -221,7 +222,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     account = account_values(parser, found, answers=True)
     alone = found.allow_only or map(ipaddress.ip_network, LOCAL_NETWORKS)
     return ReceiverOptions(
-        **_common_values(found),
+        **{**_common_values(found), "media_ports": enough_ports(found.rtp_port, RECEIVER_MEDIA_PORTS, found.max_calls)},
         max_calls=found.max_calls,
         allow=(*alone, *(found.allow or ())),
         answer=found.answer == "auto",

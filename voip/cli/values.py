@@ -281,3 +281,12 @@ def telephone_keys(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
     return text
+
+
+def enough_ports(given: tuple[int, int], default: tuple[int, int], calls: int) -> tuple[int, int]:
+    """The range of media ports (first, last): the default one as long as so many calls need, the user's as it is.
+
+    Two for each call, and two to spare: SIP may have one in between.
+    """
+    first, last = given
+    return given if given is not default else (first, min(max(last, first + 2 * calls + 1), MAX_PORT))
