@@ -34,6 +34,7 @@ from voip.errors import (
     NetworkError,
     VoipError,
 )
+from voip.jitter import DeviceClock
 from voip.media import NegotiatedMedia
 from voip.printable import printable
 
@@ -272,6 +273,7 @@ class Playback:
         self.sink, self.mixer = sink, Mixer()
         self.mailbox = Mailbox(lambda: self.mixer.streams)
         self._latency, self.latency_max, self._use = latency, latency_max, use
+        self._device = DeviceClock()
 
     def begin(self, key: str, media: NegotiatedMedia, on_digit: Callable[[Digit], object] = lambda digit: None) -> None:
         """A stream joins; a file that has no format yet takes the stream's own. `on_digit` is told its keys."""
@@ -284,6 +286,7 @@ class Playback:
             latency_max=self.latency_max,
             use=self._use,
             on_digit=on_digit,
+            device=self._device,
         )
         self.mixer.add(key, receiver)
 
@@ -295,10 +298,11 @@ class Playback:
         try:
             while not stopped():
                 self.mailbox.run()
+                now = time.monotonic() - self.sink.lateness
+                self._device.pull(self.sink.block / self.sink.sample_rate, now)
                 if self.mixer.idle:
                     self.sink.idle()
                     continue
-                now = time.monotonic() - self.sink.lateness
                 waiting, pcm = self.mixer.waiting, self.mixer.read(self.sink.block, now)
                 if waiting:
                     self.sink.idle()
