@@ -34,6 +34,7 @@ from voip.errors import (
     NetworkError,
     VoipError,
 )
+from voip.jitter import DeviceClock
 from voip.media import NegotiatedMedia
 from voip.printable import printable
 
@@ -42,7 +43,7 @@ SWITCH_INTERVAL = 0.0005
 milliseconds late beside one busy thread."""
 
 PACKETS_BEHIND = 500
-"""Packets that may wait for their owner before new ones are dropped and counted: commands never are."""
+"""Packets of each stream that may wait for their owner before new ones are dropped and counted: commands never are."""
 
 LAST_STANDARD_STREAM = 2
 """The file descriptor of stderr."""
@@ -61,7 +62,9 @@ IDLE_POLL = 0.01
 class Mailbox:
     """Calls to be run, in order, on the thread that owns the mailbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: Callable[[], int] = lambda: 1) -> None:
+        """`streams`: how many have packets that come here."""
+        self._streams = streams
         self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self.overruns = 0
 
@@ -71,7 +74,8 @@ class Mailbox:
 
     def post_packet(self, function: Callable[..., object], *args: object) -> None:
         """As `post`, but dropped and counted in `overruns` when the owner has fallen far behind."""
-        if len(self._calls) > PACKETS_BEHIND:
+        waiting = len(self._calls)
+        if waiting > PACKETS_BEHIND and waiting > PACKETS_BEHIND * self._streams():
             self.overruns += 1
             return
         self.post(function, *args)
@@ -276,9 +280,11 @@ class Playback:
         forward: Callable[[Mixture], object] = lambda mixture: None,
     ) -> None:
         """`recorder` records each stream by itself; `forward` is given each block before it is heard."""
-        self.sink, self.mixer, self.mailbox = sink, Mixer(), Mailbox()
+        self.sink, self.mixer = sink, Mixer()
+        self.mailbox = Mailbox(lambda: self.mixer.streams)
         self._latency, self.latency_max, self._use = latency, latency_max, use
         self._recorder, self._forward = recorder, forward
+        self._device = DeviceClock()
 
     def begin(
         self,
@@ -300,6 +306,7 @@ class Playback:
             latency_max=self.latency_max,
             use=self._use,
             on_digit=on_digit,
+            device=self._device,
         )
         self.mixer.add(key, receiver)
 
@@ -311,10 +318,12 @@ class Playback:
         try:
             while not stopped():
                 self.mailbox.run()
+                now = time.monotonic() - self.sink.lateness
+                self._device.pull(self.sink.block / self.sink.sample_rate, now)
                 if self.mixer.idle:
                     self._rest()
                 else:
-                    self._play()
+                    self._play(now)
             self.mailbox.run()
         finally:
             if self._recorder is not None:
@@ -327,8 +336,8 @@ class Playback:
             self._recorder.rest()
         self.sink.idle()
 
-    def _play(self) -> None:
-        waiting, mixture = self.mixer.waiting, self.mixer.take(self.sink.block, time.monotonic())
+    def _play(self, now: float) -> None:
+        waiting, mixture = self.mixer.waiting, self.mixer.take(self.sink.block, now)
         self._forward(mixture)
         if self._recorder is not None:
             self._recorder.hear(mixture.streams, self.mixer.has_begun, self.sink.sample_rate)

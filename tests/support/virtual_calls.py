@@ -42,6 +42,7 @@ from voip.media import Direction
 from voip.net import MediaTransport, Network
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
+from voip.net.media_timers import MediaTimers
 from voip.report import CallRecord, Console
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, SrtpRule
@@ -113,8 +114,11 @@ class VirtualSocket:
             raise BlockingIOError
         return self._queue.popleft()
 
-    def recvmsg(self, *size: int) -> None:
-        raise BlockingIOError  # nothing was refused
+    def recvmsg(self, size: int, ancillary: int, flags: int = 0) -> tuple[bytes, list[object], int, Endpoint]:
+        if flags:
+            raise BlockingIOError  # nothing was refused
+        data, source = self.recvfrom(size)
+        return data, [], 0, source
 
     def sendto(self, data: bytes, destination: Endpoint) -> None:
         host, port = destination[:2]
@@ -139,6 +143,11 @@ class VirtualLoop:
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._count = itertools.count()
+
+    gathering = 0.0
+
+    def count_streams(self, more: int) -> None:
+        pass
 
     def now(self) -> float:
         return self._wires.now
@@ -251,6 +260,9 @@ class Strict:
     def note(self, what: str, error: Exception) -> None:
         raise error
 
+    def run(self, what: str, function: Callable[..., object], *arguments: object) -> object:
+        return function(*arguments)
+
 
 class VirtualNetwork:
     """The network side of one program, and in itself what knows our addresses and opens media ports."""
@@ -263,6 +275,7 @@ class VirtualNetwork:
         self.sip = VirtualSip(wires, self.loop, host)
         self.addresses = self.media = self
         self.any_host = "0.0.0.0"
+        self.timers = MediaTimers(cast(EventLoop, self.loop), self.failures.run)
 
     def local_host(self, remote_host: str) -> str:
         return self._host
@@ -284,6 +297,7 @@ class VirtualNetwork:
         )
         return MediaTransport(
             cast(EventLoop, self.loop),
+            self.timers,
             rtp,
             rtcp,
             host=self._host,

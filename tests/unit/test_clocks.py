@@ -14,6 +14,7 @@ SHOWN_ALONE = {
     "net/certificate.py: datetime.now",  # until when a certificate of ours is valid
     "net/network.py: time.time",  # the NTP time of the start, for RTCP: later moments are counted from it
     "calls/texts.py: time.time",  # whether a text is shown as one that came after its time
+    "net/arrivals.py: time.time",  # the kernel stamps datagrams by it: such a time is made one of ours at once
     "calls/call_media.py: datetime.now",  # when a call began, in its report
 }
 """Where the wall clock is asked: for people to read, and for other machines; never to decide anything."""

@@ -47,6 +47,15 @@ def test_packets_are_dropped_and_counted_when_the_owner_is_far_behind_but_comman
     assert seen[-1] == -1
 
 
+def test_the_packets_of_many_streams_may_wait_together() -> None:
+    mailbox, seen = Mailbox(lambda: 3), list[int]()
+    for number in range(3 * PACKETS_BEHIND + 100):
+        mailbox.post_packet(seen.append, number)
+    mailbox.run()
+    assert seen == [*range(3 * PACKETS_BEHIND + 1)]
+    assert mailbox.overruns == 99
+
+
 def test_the_first_failure_gives_the_exit_status() -> None:
     shutdown = Shutdown()
     shutdown.request(EXIT_DEVICE, "no speaker")

@@ -59,6 +59,11 @@ class Mixer:
         self._rest: list[Floats] = []
 
     @property
+    def streams(self) -> int:
+        """How many are being played."""
+        return len(self._inputs)
+
+    @property
     def idle(self) -> bool:
         """No stream is being played."""
         return not self._inputs

@@ -14,7 +14,7 @@ from voip.audio.rendering import Renderer
 from voip.audio.sample_queue import SampleQueue
 from voip.conversation import Use
 from voip.dsp import Pcm
-from voip.jitter import ClockFollower, DelayFloor, DelayTarget, Gap, Playout, PlayoutCounters, Stretch
+from voip.jitter import ClockFollower, DelayFloor, DelayTarget, DeviceClock, Gap, Playout, PlayoutCounters, Stretch
 from voip.media import NegotiatedMedia
 from voip.rtp import RtpPacket, unwrap
 from voip.stats import ReceiverStats
@@ -49,8 +49,10 @@ class AudioReceiver:
         latency_max: float,
         use: Use = Use.CONVERSATION,
         on_digit: Callable[[Digit], object] = lambda digit: None,
+        device: DeviceClock | None = None,
     ) -> None:
-        """`sample_rate` and `channels` of the sound that will be read; `on_digit` is told each digit."""
+        """`sample_rate` and `channels` of the sound that will be read; `on_digit` is told each digit. `device`: the
+        clock of what reads, where others are read by it, too."""
         self.stats = ReceiverStats()
         """Replaced whole while reading, about ten times a second and at the end."""
         self.drained = False
@@ -65,7 +67,7 @@ class AudioReceiver:
         self._finished_at: float | None = None
         self._reserve = 0.0  # seconds that the converter will hold back when it begins to follow the clock
         self._media = media
-        self._clock = ClockFollower(media.clock_rate)
+        self._clock = ClockFollower(media.clock_rate, device)
         self._dtmf = _Dtmf(media, on_digit)
         self._clock_rates = _ClockRates(media)
         self._agree(media, self._floor.first)

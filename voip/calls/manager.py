@@ -356,7 +356,6 @@ class CallManager:
         record = call.close(now)
         if call.signalled or call.established is not None:
             self._records.add(record)
-            self._records.publish(self._table, now)
             self._console.call_ended(record)
         self._policy.on_call_over(self, record, judge(call, record, now))
 
@@ -369,6 +368,6 @@ class CallManager:
             self._address_change.check(call, now)
         self.answering.look()
         self._account.check(now)
-        self._warnings.look(now)
         self._records.publish(self._table, now)
+        self._warnings.look(now, {record.call_id: record for record in self._records.up})
         self._network.loop.call_later(WATCH_INTERVAL, self._look)

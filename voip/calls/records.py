@@ -13,21 +13,28 @@ RECORDS_KEPT = 1000
 
 
 class Records:
-    """`all` are the records of the calls that have ended, and of those that are up, as of the last `publish`."""
+    """`all` are the records of the calls that have ended, and of those that are up, as of the last `publish`.
+
+    The end of one call takes no snapshot of the others: of those there may be hundreds.
+    """
 
     def __init__(self) -> None:
         self.all: tuple[CallRecord, ...] = ()
         self._ended: tuple[CallRecord, ...] = ()
+        self.up: tuple[CallRecord, ...] = ()
+        """Those of the calls that are up alone."""
 
     def add(self, record: CallRecord) -> None:
         """A call has ended. Of the tries to call again those without success are not kept: events tell of them."""
-        if record.again and record.media is None:
-            return
-        self._ended = (*self._ended, record)[-RECORDS_KEPT:]
+        self.up = tuple(other for other in self.up if other.call_id != record.call_id)
+        if not record.again or record.media is not None:
+            self._ended = (*self._ended, record)[-RECORDS_KEPT:]
+        self.all = self._ended + self.up
 
     def publish(self, calls: Iterable[Call], now: float) -> None:
         """Take new snapshots of the calls that are up."""
-        self.all = self._ended + tuple(call.snapshot(now) for call in calls)
+        self.up = tuple(call.snapshot(now) for call in calls)
+        self.all = self._ended + self.up
 
 
 def rtp_stat_headers(table: CallTable, clock: Callable[[], float]) -> Callable[[str], Mapping[str, str]]:

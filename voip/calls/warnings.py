@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from voip.calls.call import Call
 from voip.calls.diagnosis import (
@@ -18,7 +19,7 @@ from voip.calls.diagnosis import (
     Situation,
 )
 from voip.calls.streams import AudioStreams
-from voip.report import Console
+from voip.report import CallRecord, Console
 from voip.sip import RequestRefused
 from voip.stats import Levels, SessionStats
 
@@ -47,8 +48,8 @@ class CallWarnings:
 
     # --- calls that are up ----------------------------------------------------------------------------------------
 
-    def look(self, now: float) -> None:
-        """Say what there is to be said now."""
+    def look(self, now: float, records: Mapping[str, CallRecord] = MappingProxyType({})) -> None:
+        """Say what there is to be said now; `records`: what is known of calls at this moment, by their ids."""
         if self._looked_at is not None:
             late = now - self._looked_at - self._interval
             self.late += late if late > SLOW else 0.0
@@ -57,7 +58,7 @@ class CallWarnings:
         self._diagnoses = {call_id: self._diagnoses.get(call_id) or _CallDiagnosis() for call_id in up}
         levels = None
         for call_id, call in up.items():
-            situation = self._situation(call, now)
+            situation = self._situation(call, records.get(call_id) or call.snapshot(now), now)
             if situation.microphone and situation.is_sending and situation.record.tx is not None and levels is None:
                 levels = situation.record.tx.levels
             for finding in self._diagnoses[call_id].look(situation):
@@ -71,8 +72,8 @@ class CallWarnings:
         """The calls whose media flows."""
         return [call for call in self._calls if call.lines and call.established is not None and call.ending is None]
 
-    def _situation(self, call: Call, now: float) -> Situation:
-        record, line = call.snapshot(now), call.lines[0]
+    def _situation(self, call: Call, record: CallRecord, now: float) -> Situation:
+        line = call.lines[0]
         endpoint = call.negotiation.endpoint
         rtcp = () if line.media.rtcp_mux else (endpoint.rtcp_port or endpoint.port + 1,)
         return Situation(

@@ -269,6 +269,8 @@ class Microphone(Card):
 class Speaker(Card):
     """A sound device as a Sink. It keeps its own format, and is silent while no call is up."""
 
+    lateness = 0.0
+
     def configure(self, rate: int, channels: int) -> None:
         """Nothing: streams are converted to the device's format."""
 

@@ -51,6 +51,11 @@ class Source(Device, Protocol):
 class Sink(Device, Protocol):
     """Sound going out."""
 
+    @property
+    def lateness(self) -> float:
+        """Seconds by which the block that is written next is made later than it should be, without being heard any
+        later for it; 0.0 where that is not known."""
+
     def configure(self, rate: int, channels: int) -> None:
         """A stream of this format begins: files adopt the first one's, devices keep their own."""
 

@@ -42,6 +42,14 @@ class Pacer:
         """The time at which everything let through so far is over; now, if nothing was."""
         return self._clock() if self._origin is None else self._origin + self._samples / self._rate
 
+    def lateness(self, samples: int) -> float:
+        """Seconds since the last `wait` for so many samples should have returned; 0.0 if it was never called, or so
+        long ago that what was missed is not made up for."""
+        if self._origin is None:
+            return 0.0
+        late = self._clock() - (self.due - samples / self._rate)
+        return late if 0.0 < late <= FROZEN_SECONDS else 0.0
+
     def start(self, at: float | None = None) -> None:
         """Count from now on, or from another time."""
         self._origin, self._samples = self._clock() if at is None else at, 0
@@ -135,6 +143,11 @@ class NullSink:
         self._configured = True
         self.sample_rate, self.channels, self.block = rate, channels, block_samples(rate)
         self._pacer.change_rate(rate)
+
+    @property
+    def lateness(self) -> float:
+        """A thread that comes late catches up: the block that it makes then is heard as if it had been in time."""
+        return self._pacer.lateness(self.block)
 
     def write(self, pcm: Pcm) -> None:
         """Return when this block is due."""

@@ -48,7 +48,7 @@ class Polyphase:
         divisor = math.gcd(from_rate, to_rate)
         self._up, self._down = to_rate // divisor, from_rate // divisor
         self._period = max(1.0, from_rate / to_rate)  # samples of the input in one of the lower rate
-        self._table = _kernel(1.0 if from_rate == to_rate else CUT_OFF) / self._period
+        self._table = _kernel(1.0 if from_rate == to_rate else CUT_OFF, self._period)
         self._reach = math.ceil(REACH * self._period)
         self._width = 2 * self._reach + 2 + (self._up - 1) * self._down // self._up
         outputs = np.arange(self._up) * (self._down / self._up)
@@ -144,15 +144,15 @@ class Polyphase:
         return to_int16(sound.reshape(self._channels, -1).T)
 
 
-@functools.lru_cache(maxsize=2)
-def _kernel(cut_off: float) -> Doubles:
+@functools.cache
+def _kernel(cut_off: float, period: float) -> Doubles:
     """One side of the filter: from its middle on, `_DENSITY` values for each period of the lower rate, then zero.
 
-    Each stream has converters, and there are two filters: they are made once, as one takes a millisecond.
+    It takes 100 kB, and is the same for all streams of these rates.
     """
     time = np.arange(REACH * _DENSITY + 1) / _DENSITY
     window = np.i0(WINDOW * np.sqrt(1.0 - (time / REACH) ** 2)) / np.i0(WINDOW)
-    table = np.append(cut_off * np.sinc(cut_off * time) * window, 0.0)
+    table = np.append(cut_off * np.sinc(cut_off * time) * window, 0.0) / period
     table.flags.writeable = False
     return table
 

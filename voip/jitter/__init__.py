@@ -11,12 +11,12 @@ floor          DelayFloor: the least delay to aim at, by what the losses are lik
 losses         LossWatch: none, by chance, in bursts, or outages
 pace           how far play-out is from the target, and when to stretch the sound towards it
 drift          how fast a clock runs against another, and the resampling ratio that follows
-clock          ClockFollower: the sender's clock against that of our device
+clock          ClockFollower: the sender's clock against that of our device, DeviceClock
 playout_stats  PlayoutCounters: what was heard
 bursts         Bursts: where packets were missing (RFC 3611 section 4.7.2)
 """
 
-from voip.jitter.clock import ClockFollower
+from voip.jitter.clock import ClockFollower, DeviceClock
 from voip.jitter.delays import DelayTarget, SlidingMinimum
 from voip.jitter.drift import DriftCorrection, DriftEstimator
 from voip.jitter.floor import DelayFloor
@@ -30,6 +30,7 @@ __all__ = [
     "ClockFollower",
     "DelayFloor",
     "DelayTarget",
+    "DeviceClock",
     "DriftCorrection",
     "DriftEstimator",
     "Gap",

@@ -9,16 +9,37 @@ SIGNIFICANT = 4.0
 """Standard errors by which a drift must differ from none before the sound is touched for it."""
 
 
+class DeviceClock:
+    """The clock of what takes the sound, by the samples that it takes: one for all streams that it plays."""
+
+    def __init__(self) -> None:
+        self._estimator, self._taken = DriftEstimator(), 0.0
+
+    def pull(self, seconds: float, now: float) -> None:
+        """The device takes so much sound."""
+        self._estimator.add(now - self._taken, now)
+        self._taken += seconds
+
+    @property
+    def ppm(self) -> float | None:
+        """Parts per million by which it is faster than ours; None until that is known."""
+        return self._estimator.ppm
+
+    @property
+    def error(self) -> float:
+        """The standard error of that, in ppm."""
+        return self._estimator.error or 0.0
+
+
 class ClockFollower:
     """Watches both clocks by the time of ours: the sender's in its timestamps, the device's in the samples it takes."""
 
-    def __init__(self, clock_rate: int) -> None:
-        """`clock_rate` of the timestamps, in Hz."""
+    def __init__(self, clock_rate: int, device: DeviceClock | None = None) -> None:
+        """`clock_rate` of the timestamps, in Hz. `device`: told by its owner what it takes; None: by `pull`."""
         self._clock_rate = clock_rate
-        self._sender, self._device = DriftEstimator(), DriftEstimator()
+        self._sender, self._device, self._is_told = DriftEstimator(), device or DeviceClock(), device is None
         self._correction = DriftCorrection()
         self._timestamp: int | None = None
-        self._taken = 0.0
         self._follows = False
 
     @property
@@ -29,7 +50,7 @@ class ClockFollower:
 
     @property
     def _error(self) -> float:
-        return (self._sender.error or 0.0) + (self._device.error or 0.0)
+        return (self._sender.error or 0.0) + self._device.error
 
     def packet(self, packet: RtpPacket, arrival: float) -> None:
         """A media packet has come."""
@@ -38,9 +59,9 @@ class ClockFollower:
         self._sender.add(arrival - self._timestamp / self._clock_rate, arrival)
 
     def pull(self, seconds: float, now: float) -> None:
-        """The device takes so much sound."""
-        self._device.add(now - self._taken, now)
-        self._taken += seconds
+        """The device takes so much sound of this stream: of no matter where it plays several."""
+        if self._is_told:
+            self._device.pull(seconds, now)
 
     def ratio(self, excess: float, now: float) -> float:
         """How many samples should go in for each that comes out; `excess`: seconds of delay beyond the target."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
 
 import numpy as np
 
 from voip.conversation import FREE_WAIT, PATIENCE, Use, delay_points
+from voip.jitter.history import TransitHistory
 from voip.jitter.queueing import QueueWatch
 
 
@@ -94,9 +94,7 @@ class DelayTarget:
         self.value = self.minimum if first is None else min(max(first, self.minimum), maximum)
         self.needed = 0.0
         """What the packets of the last seconds would have needed, whether or not `value` has followed."""
-        self._history: deque[tuple[float, float, bool]] = deque()
-        self._sorted: list[float] = []
-        self._arrived: list[float] = []  # those that have not been rebuilt, sorted
+        self._history = TransitHistory()
         self._missed = False
         self._updated: float | None = None
         self._judged = float("-inf")
@@ -109,17 +107,8 @@ class DelayTarget:
             since = self._queue.add(transit - self._fastest, at, at - transit)
             if since is not None:
                 self._forget_queue(since)
-        history, ordered, arrived = self._history, self._sorted, self._arrived
-        history.append((at, transit, rebuilt))
-        insort(ordered, transit)
-        if not rebuilt:
-            insort(arrived, transit)
-        oldest = at - self.WINDOW
-        while history[0][0] < oldest or len(history) > self.MAX_PACKETS:
-            _, old, was_rebuilt = history.popleft()
-            del ordered[bisect_left(ordered, old)]
-            if not was_rebuilt:
-                del arrived[bisect_left(arrived, old)]
+        self._history.add(at, transit, rebuilt=rebuilt)
+        self._history.trim(at - self.WINDOW, self.MAX_PACKETS)
 
     @property
     def patience(self) -> float:
@@ -148,21 +137,16 @@ class DelayTarget:
 
     def forget_repair(self) -> None:
         """Packets are rebuilt sooner or later than before: how long that took says nothing of what comes."""
-        self._history = deque(entry for entry in self._history if not entry[2])
-        self._sorted = [*self._arrived]
+        self._history.keep(lambda at, rebuilt: not rebuilt)
 
     def _forget_queue(self, since: float) -> None:
         """There was a queue, and it is empty again."""
-        self._history = deque(entry for entry in self._history if entry[0] < since)
-        self._sorted = sorted(transit for _, transit, _ in self._history)
-        self._arrived = sorted(transit for _, transit, rebuilt in self._history if not rebuilt)
+        self._history.keep(lambda at, rebuilt: at < since)
         self._judged, self._queue_over = float("-inf"), True
 
     def forget(self) -> None:
         """The history does not hold for what comes next; the target itself stays."""
         self._history.clear()
-        self._sorted.clear()
-        self._arrived.clear()
         self._missed = False
         self.needed = 0.0
 
@@ -173,7 +157,7 @@ class DelayTarget:
         """
         elapsed = 0.0 if self._updated is None else now - self._updated
         self._updated, self._fastest = now, fastest
-        ordered = self._sorted
+        ordered = self._history.ordered
         wanted = bottom = min(max(self.minimum, self.MARGIN + max(extra, least)), self.maximum)
         missed, self._missed = self._missed, False
         if len(ordered) >= self.MIN_PACKETS:
@@ -193,7 +177,7 @@ class DelayTarget:
 
     def _worthwhile(self, fastest: float) -> float:
         """The spread of transits that it pays to wait for: one that there was, among the last LATE of all."""
-        ordered = self._sorted
+        ordered = self._history.ordered
         count = len(ordered)
         tail = np.array(ordered[-max(2, round(self.LATE * count)) :])
         lateness = np.clip(tail[None, :] - tail[:, None] - self.FREE_LATENESS, 0.0, self.MAX_LATENESS).sum(axis=1)
@@ -207,6 +191,6 @@ class DelayTarget:
         """Where the tail of few packets may end; for repair not beyond REPAIRED, as its pattern has an end."""
         known, arrived = (
             self.TAIL * (ordered[int(self.LOWER * (len(ordered) - 1))] - fastest)
-            for ordered in (self._sorted, self._arrived or self._sorted)
+            for ordered in (self._history.ordered, self._history.arrived or self._history.ordered)
         )
         return min(known, max(arrived, self.REPAIRED)) if self._use is Use.CONVERSATION else known

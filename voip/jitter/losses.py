@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import NamedTuple
+from array import array
 
+from voip.jitter.delays import SlidingMinimum
 from voip.rtp import ReceptionStats
 
 MEMORY = 20.0
@@ -19,29 +19,22 @@ CLUSTERED, UNSURE = 0.1, 1.2
 UNSURE by the root of their number. Chance spreads the mean of so many runs by half of that at 20 % loss."""
 
 
-class _Count(NamedTuple):
-    at: float
-    expected: int
-    lost: int
-    runs: int
-
-
 class LossWatch:
     """Looks at the counts of a reception now and then."""
 
     def __init__(self) -> None:
-        self._counts: deque[_Count] = deque()
-        self._lost = 0
+        self._at, self._expected, self._lost_by, self._runs = array("d"), array("q"), array("q"), array("q")
+        self._least_lost = SlidingMinimum(SETTLED)
+        self._lost = 0.0
         self._lost_at = self._longest_at = float("-inf")
         self._longest = 0.0
 
     def look(self, stats: ReceptionStats, now: float) -> None:
         """Take down the counts as they are now; some ten times a second."""
-        counts = self._counts
-        counts.append(_Count(now, stats.expected, stats.lost, sum(stats.loss_runs().values())))
-        while counts[0].at < now - MEMORY:
-            counts.popleft()
-        settled = min(count.lost for count in counts if count.at >= now - SETTLED)
+        lost = stats.lost
+        self._note(now, stats.expected, lost, sum(stats.loss_runs().values()))
+        self._least_lost.add(lost, now)
+        settled = self._least_lost.value or 0.0
         if settled > self._lost:
             self._lost_at = now
         self._lost = settled
@@ -57,9 +50,17 @@ class LossWatch:
         """Packets by which runs of losses have lately been longer than chance makes them; 0.0 for random losses."""
         return self._longest if now - self._longest_at < MEMORY else 0.0
 
+    def _note(self, now: float, expected: int, lost: int, runs: int) -> None:
+        """Keep these counts, and forget those before MEMORY."""
+        self._at.append(now)
+        self._expected.append(expected)
+        self._lost_by.append(lost)
+        self._runs.append(runs)
+        while self._at[0] < now - MEMORY:
+            del self._at[0], self._expected[0], self._lost_by[0], self._runs[0]
+
     def _excess(self) -> float:
-        first, last = self._counts[0], self._counts[-1]
-        lost, sent, runs = last.lost - first.lost, last.expected - first.expected, last.runs - first.runs
+        lost, sent, runs = (counts[-1] - counts[0] for counts in (self._lost_by, self._expected, self._runs))
         if lost < MIN_LOSSES or runs <= 0 or lost >= sent:
             return 0.0
         excess = lost / runs - 1.0 / (1.0 - lost / sent)

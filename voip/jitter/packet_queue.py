@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from voip.jitter.delays import DelayTarget, SlidingMinimum
+from voip.jitter.history import SeenNumbers
 from voip.jitter.non_audio import NonAudio
 from voip.jitter.playout_stats import PlayoutCounters
 from voip.rtp import RtpPacket, unwrap
@@ -74,7 +75,7 @@ class PacketQueue:
         self._queue: list[QueuedPacket] = []
         self._run: list[QueuedPacket] = []  # the latest packets, if none of them came in time
         self._previous: QueuedPacket | None = None  # the last that arrived by itself
-        self._seen: dict[int, int] = {}  # sequence number: timestamp
+        self._seen = SeenNumbers(CAPACITY)
         self._sequence: int | None = None  # highest extended numbers of this time line
         self._timestamp = 0
 
@@ -113,7 +114,7 @@ class PacketQueue:
             self._sequence, self._timestamp = packet.sequence_number, packet.timestamp
         sequence = unwrap(packet.sequence_number, self._sequence)
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
-        if not self._is_new(sequence, timestamp):
+        if not self._seen.add(sequence, timestamp):
             if not packet.recovered:
                 self._replace_rebuilt(timestamp, packet)
             return PutResult.DUPLICATE
@@ -144,7 +145,7 @@ class PacketQueue:
             return PutResult.QUEUED
         timestamp = unwrap(packet.timestamp, self._timestamp, 32)
         sequence = unwrap(packet.sequence_number, self._sequence) if numbered else self._sequence + 1
-        if numbered and not self._is_new(sequence, timestamp):
+        if numbered and not self._seen.add(sequence, timestamp):
             return PutResult.DUPLICATE
         self._non_audio.add(sequence, timestamp, numbered=numbered)
         if comfort:
@@ -158,14 +159,6 @@ class PacketQueue:
         self._previous = None
         self._seen.clear()
         self._non_audio.clear()
-
-    def _is_new(self, sequence: int, timestamp: int) -> bool:
-        if self._seen.get(sequence) == timestamp:
-            return False
-        self._seen[sequence] = timestamp
-        if len(self._seen) > CAPACITY:
-            del self._seen[next(iter(self._seen))]
-        return True
 
     def _replace_rebuilt(self, timestamp: int, packet: RtpPacket) -> None:
         """The packet itself has come: what was rebuilt, and waits, may be a copy of lower quality (RFC 2198)."""

@@ -87,9 +87,8 @@ class FloodGuard:
         others: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """`others`: hosts that have something to say besides the peer."""
-        self._loop, self._sockets, self._say = loop, sockets, say
+        self._loop, self._sockets, self._say, self._others = loop, sockets, say, others
         self._session: RtpSession | None = None
-        self._others = others
         self._known: frozenset[str] = frozenset()
         self._strangers, self._peers = FloodCounter(FLOOD_DATAGRAMS), FloodCounter(PEER_FLOOD_DATAGRAMS)
         self._rules: Rules | None = None

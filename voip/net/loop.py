@@ -25,6 +25,14 @@ WAKE_UP_BYTES = 1 << 16
 
 PAUSE = 0.1
 """Seconds in which a socket or a participant is left alone after a failure: it may fail again at once, for ever."""
+FEW_STREAMS = 8
+"""Streams up to which each datagram is read as soon as it comes."""
+GATHER = 0.004
+"""Seconds for which datagrams of more streams gather before they are read: a wake-up for each would cost as much as
+what is done with it."""
+GATHERED = 0.010
+"""Seconds from the arrival of a datagram that has gathered with others until it has been read: GATHER, and what it
+takes to read some hundred others."""
 
 Callback = Callable[[], None]
 Guard = Callable[..., bool]
@@ -56,9 +64,15 @@ class EventLoop:
     Registering belongs to the loop's thread, or to the main thread before `run`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, guard: Guard = unguarded) -> None:
-        self.now, self._guard = clock, guard
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        guard: Guard = unguarded,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.now, self._guard, self._sleep = clock, guard, sleep
         """The clock of all timers, in seconds."""
+        self._streams = 0
         self._selector = selectors.DefaultSelector()
         self._participants: tuple[Participant, ...] = ()
         self._paused: dict[Participant, float] = {}
@@ -84,6 +98,17 @@ class EventLoop:
         """Stop waiting for this socket. Unknown and closed ones are ignored."""
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(sock)
+
+    @property
+    def gathering(self) -> float:
+        """Seconds from the arrival of a datagram within which it is read, as far as the machine is up to it, beyond
+        those that it takes if each is read at once."""
+        return GATHERED if self._streams > FEW_STREAMS else 0.0
+
+    def count_streams(self, more: int) -> None:
+        """So many more sockets than so far have a stream (less: negative), of which it is known when each datagram
+        arrived, however late it is read."""
+        self._streams += more
 
     def add(self, participant: Participant) -> None:
         self._participants = (*self._participants, participant)
@@ -124,9 +149,12 @@ class EventLoop:
         if left <= 0.0:
             self._run_timers()
             self.flush()
-        for key, _ in self._selector.select(0.0 if self._posted else min(max(left, 0.0), longest)):
+        ready = self._selector.select(0.0 if self._posted else min(max(left, 0.0), longest))
+        for key, _ in ready:
             if not self._guard("what came by a socket", key.data):
                 self._pause_socket(key)
+        if ready and self.gathering:
+            self._sleep(GATHER)
 
     def flush(self) -> None:
         """Let every participant send what it has to send. The loop's thread only."""

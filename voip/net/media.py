@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from voip.dtls.records import is_dtls
@@ -12,11 +12,14 @@ from voip.errors import NetworkError
 from voip.formats import DatagramFormat, Framing
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
+from voip.net.arrivals import ArrivalClock
+from voip.net.batches import Received, batch_reader
 from voip.net.failures import Failures
 from voip.net.floods import FloodGuard
 from voip.net.loop import EventLoop
+from voip.net.media_timers import MediaTimers
 from voip.net.refusals import send_datagram
-from voip.net.sockets import datagrams, family_of, receive_buffer, try_bind
+from voip.net.sockets import family_of, receive_buffer, stamped_datagrams, try_bind
 from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
 from voip.rtp import RtpPacket, is_rtcp
@@ -34,7 +37,7 @@ EARLY_KEEP_ALIVE = 1.0
 away."""
 
 OnPacket = Callable[[RtpPacket, float], None]
-"""Called with each accepted packet and the time of its arrival."""
+"""Called with each accepted packet and the time of its arrival: where many gather, that by which all have been read."""
 OnStun = Callable[[bytes, "tuple[str, int]"], None]
 OnCheck = Callable[[bytes, "tuple[str, int]"], bool]
 """Called with a STUN message and its source: whether it was one that it takes."""
@@ -58,6 +61,7 @@ class MediaTransport:
     def __init__(
         self,
         loop: EventLoop,
+        timers: MediaTimers,
         rtp: socket.socket,
         rtcp: socket.socket | None,
         *,
@@ -72,7 +76,8 @@ class MediaTransport:
         """`host`: our own address as told to the peer. `on_stun` is called with STUN messages and their source, which
         come from `stun_hosts`. `say` prints a line from the given verbosity on. `framing`: the datagrams of this port
         are of another format than RTP, and nothing else comes to it."""
-        self._loop, self._on_stun, self._failures, self._trace = loop, on_stun, failures, trace or Trace()
+        self._loop, self._timers, self._on_stun, self._failures = loop, timers, on_stun, failures
+        self._trace = trace or Trace()
         self.rtp, self.rtcp = rtp, rtcp
         self.host: str = host
         self.port: int = rtp.getsockname()[1]
@@ -199,7 +204,7 @@ class MediaTransport:
         if self._framing is None:  # else there is no SSRC to know the peer by
             self._guard.watch(session)
         self._read(True)
-        self._loop.add(self)
+        self._timers.add(self)
         flows = session.media.direction.sends and session.may_send and not session.protection.waits_for_keys
         if flows and not opens_path:
             self._loop.call_later(MEDIA_KEEP_ALIVE, partial(self._keep_alive, self.sent))
@@ -236,9 +241,9 @@ class MediaTransport:
                 self._loop.unregister(sock)
 
     def _receive(self, sock: socket.socket) -> None:
-        for data, source in datagrams(sock, partial(self._note_refused, sock)):
-            arrival = self._loop.now()
-            self._guard.note(source, arrival)
+        clock, gathering = ArrivalClock(self._loop.now), self._loop.gathering
+        for data, source, arrival in self._waiting(sock, clock, together=gathering > 0.0):
+            self._guard.note(source, clock.now)
             if self._framing is not None:
                 for packet, at in self._framing.read(data, source, arrival):
                     self._receive_rtp(packet, source, at)
@@ -256,9 +261,17 @@ class MediaTransport:
             return
         try:
             for packet in self._session.receive_datagram(data, source, arrival, self._trace_rtcp):
-                self._on_packet(packet, arrival)
+                self._on_packet(packet, arrival + self._loop.gathering)
         except Exception as error:
             self._failures.note(f"a datagram from {source[0]}", error)
+
+    def _waiting(self, sock: socket.socket, clock: ArrivalClock, *, together: bool) -> Iterable[Received]:
+        """The datagrams of this socket; all `together` only if all are wanted."""
+        on_refused = partial(self._note_refused, sock)
+        reader = batch_reader() if together and self._session is not None and sock.family == socket.AF_INET else None
+        if reader is None:
+            return stamped_datagrams(sock, on_refused, clock)
+        return reader.read(sock, on_refused, clock)
 
     def _pass_on(self, handler: OnDtls | OnStun, data: bytes, source: tuple[str, int]) -> None:
         try:
@@ -287,9 +300,6 @@ class MediaTransport:
         if self._session is not None:
             self._send_rtcp(self._session, self._session.rtcp_to_send(now))
 
-    def flush(self) -> None:
-        """Nothing to do: datagrams are sent at once."""
-
     def close(self) -> None:
         """Process what has been received and close the port. Idempotent."""
         if self._session is not None and self._open:
@@ -298,7 +308,7 @@ class MediaTransport:
         self._guard.close()
         self._read(False)
         self._open = False
-        self._loop.remove(self)
+        self._timers.remove(self)
         for sock in self._sockets:
             sock.close()
 
@@ -324,6 +334,8 @@ class MediaPorts:
         """`ports`: first and last of the range to use; None: any."""
         self._loop, self._addresses, self._failures = loop, addresses, failures
         self._ports, self._dscp, self._trace, self._say = ports, dscp, trace, say
+        self._timers = MediaTimers(loop, failures.run)
+        self._last = 0  # the port that was opened last: the next call's search begins behind it
 
     def open(self, remote_host: str, own_port: int | None = None, form: DatagramFormat | None = None) -> MediaTransport:
         """Open a port pair of the family of `remote_host`, at `own_port` or any; a single port for another format than
@@ -332,16 +344,18 @@ class MediaPorts:
         host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         ports = self._ports if own_port is None else (own_port, own_port)
         try:
-            rtp, rtcp = open_pair(family, host, ports, self._dscp, single=form is not None)
+            rtp, rtcp = open_pair(family, host, ports, self._dscp, single=form is not None, behind=self._last)
         except NetworkError as error:
             if own_port is None:
                 raise
             raise NetworkError(
                 f"UDP port {own_port} is in use, or needs root; listen at another: {form.scheme if form else 'rtp'}://:PORT"
             ) from error
+        self._last = rtp.getsockname()[1]
         self._say(2, f"media port {rtp.getsockname()[1]}: receive buffer of {receive_buffer(rtp) // 1024} kB")
         return MediaTransport(
             self._loop,
+            self._timers,
             rtp,
             rtcp,
             host=self._addresses.local_host(remote_host),
@@ -355,15 +369,24 @@ class MediaPorts:
 
 
 def open_pair(
-    family: socket.AddressFamily, host: str, ports: tuple[int, int] | None, dscp: int, *, single: bool = False
+    family: socket.AddressFamily,
+    host: str,
+    ports: tuple[int, int] | None,
+    dscp: int,
+    *,
+    single: bool = False,
+    behind: int = 0,
 ) -> tuple[socket.socket, socket.socket | None]:
     """The RTP and the RTCP socket of a media port within `ports` (first, last). NetworkError when all are taken.
 
-    `single`: there is no RTCP."""
+    `single`: there is no RTCP. Ports above `behind` are tried first: those of the calls that are up are likely to be
+    below, and what is still on its way to a call that has ended does not come to the next one.
+    """
     candidates = [0] * PORT_TRIES
     if ports is not None:
         first, last = ports
         candidates = list(range(first + first % 2, last + 1, 2)) or [first]
+        candidates.sort(key=lambda port: port <= behind)
     for candidate in candidates:
         rtp = try_bind(family, host, candidate, dscp)
         if rtp is None:

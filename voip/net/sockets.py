@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from voip.errors import NetworkError
 from voip.ip import MAX_UDP_DATAGRAM
+from voip.net.arrivals import ANCILLARY_BYTES, Ancillary, ArrivalClock, ask_for_stamps
 from voip.net.refusals import ask_for_refusals, refusals
 from voip.net.zones import find_zone, learned, sockaddr
 
@@ -65,6 +66,7 @@ def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) 
     """A non-blocking UDP socket bound to that address. OSError."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     ask_for_refusals(sock)
+    ask_for_stamps(sock)
     return _bound(sock, host, port, dscp, {(socket.SOL_SOCKET, socket.SO_RCVBUF): RECEIVE_BUFFER})
 
 
@@ -122,10 +124,25 @@ def datagrams(sock: socket.socket, on_refused: Callable[[str, int], object]) -> 
 
     `on_refused` is called with the host and port of each datagram of ours that ICMP says was refused.
     """
+    for data, source, _ in _messages(sock, on_refused, 0):
+        yield data, source
+
+
+def stamped_datagrams(
+    sock: socket.socket, on_refused: Callable[[str, int], object], clock: ArrivalClock
+) -> Iterator[tuple[bytes, tuple[str, int], float]]:
+    """As `datagrams`, each with the time of its arrival by `clock`."""
+    for data, source, ancillary in _messages(sock, on_refused, ANCILLARY_BYTES):
+        yield data, source, clock.arrival(ancillary)
+
+
+def _messages(
+    sock: socket.socket, on_refused: Callable[[str, int], object], ancillary_bytes: int
+) -> Iterator[tuple[bytes, tuple[str, int], Ancillary]]:
     quiet = True
     for _ in range(DATAGRAMS_PER_TURN):
         try:
-            data, source = sock.recvfrom(MAX_UDP_DATAGRAM)
+            data, source, ancillary = _take(sock, ancillary_bytes)
         except BlockingIOError:
             break
         except OSError as error:
@@ -133,10 +150,19 @@ def datagrams(sock: socket.socket, on_refused: Callable[[str, int], object]) -> 
                 return
             continue  # an ICMP error for something sent earlier: it is in the queue
         quiet = False
-        yield data, (learned(source), source[1])
+        yield data, (learned(source), source[1]), ancillary
     if quiet:  # woken by the queue of errors alone: it has to be emptied, or it wakes us for ever
         for host, port in refusals(sock):
             on_refused(host, port)
+
+
+def _take(sock: socket.socket, ancillary_bytes: int) -> tuple[bytes, tuple[str, int], Ancillary]:
+    """A datagram; where there are no stamps (Windows has no `recvmsg` at all) without control messages."""
+    if not ancillary_bytes:
+        data, source = sock.recvfrom(MAX_UDP_DATAGRAM)
+        return data, source, ()
+    data, ancillary, _, source = sock.recvmsg(MAX_UDP_DATAGRAM, ancillary_bytes)
+    return data, source, ancillary
 
 
 def receive_buffer(sock: socket.socket) -> int:

@@ -279,6 +279,8 @@ class UserAgent:
 
     def _to_keep_alive(self) -> list[Address]:
         """The peers of our calls that have to reach us through a NAT. The registration sees to its registrar itself."""
+        if not self._core.identity.knows_of_nat:  # asked with each message: no look at all calls then
+            return []
         known, behind_nat = self._core.resolver.known, self._core.identity.behind_nat
         wanted = [call.dialog.destination(known) for call in self._calls if call.dialog and call.leg.live]
         return [address for address in wanted if behind_nat(address)]

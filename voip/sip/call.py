@@ -382,6 +382,7 @@ class Calls:
     def __init__(self, core: Core, max_calls: int, replaceable: Replaceable) -> None:
         self._core, self._max_calls, self._replaceable = core, max_calls, replaceable
         self._calls: dict[str, Call] = {}
+        self._by_call_id: dict[str, list[Call]] = {}  # as in their messages: several, where a peer uses one again
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -394,10 +395,8 @@ class Calls:
 
     def find(self, call_id: str) -> tuple[str, str] | None:
         """The id of a call whose messages have this Call-ID, and the host of its peer, "" while it has none."""
-        for call in self:
-            dialog = call.dialog
-            if call_id == (call.call_id if dialog is None else dialog.call_id):
-                return call.call_id, "" if dialog is None else dialog.peer.host
+        for call in self._by_call_id.get(call_id, ()):
+            return call.call_id, "" if call.dialog is None else call.dialog.peer.host
         return None
 
     def with_dialog_of(self, request: Request) -> Call | None:
@@ -406,12 +405,13 @@ class Calls:
         if not local_tag:
             return None
         key = request.call_id, local_tag, request.from_.tag or ""
-        return next((call for call in self if call.has_dialog(*key)), None)
+        return next((call for call in self._by_call_id.get(request.call_id, ()) if call.has_dialog(*key)), None)
 
     def begun_by(self, request: Request) -> bool:
         """Whether a call came in with just this INVITE."""
         key = merge_key(request)
-        return any(isinstance(call.side, Called) and call.side.invited_by == key for call in self)
+        known = self._by_call_id.get(request.call_id, ())
+        return any(isinstance(call.side, Called) and call.side.invited_by == key for call in known)
 
     def invite(
         self, target: SipUri, offer: bytes | None, now: float, *, timeout: float, display: str, begin: Begin
@@ -424,8 +424,7 @@ class Calls:
             timer, acks = call.negotiation.timer, call.acks
             return Caller(leg, call.ending, invitation, timer, acks, call.on_answered, timeout)
 
-        call = Call(leg, caller_of, self._forget)
-        self._calls[call.call_id] = call
+        call = self._keep(Call(leg, caller_of, partial(self._forget, leg.call_id)), leg.call_id)
         begin(call.side.start, now)
         return call.call_id
 
@@ -440,13 +439,14 @@ class Calls:
         def called_of(call: Call) -> Called:
             return Called(leg, invite, call.negotiation.take, call.on_no_prack)
 
-        call = Call(leg, called_of, self._forget)
-        self._calls[call_id] = call
+        call = self._keep(Call(leg, called_of, partial(self._forget, invite.request.call_id)), invite.request.call_id)
         call.side.start(now)
 
     def has_room(self, now: float) -> bool:
         """Whether one more call may come in, if need be in place of one whose caller acknowledges nothing: that may be
         a forgery, and would keep a line busy for half a minute."""
+        if len(self) < self._max_calls:
+            return True
         live = [call for call in self if call.takes_room]
         if len(live) >= self._max_calls:
             stalled = next((call for call in live if call.is_stalled(now) and not self._core.hears(call.call_id)), None)
@@ -466,8 +466,20 @@ class Calls:
         up = (call for call in self if call.dialog and call.leg.state in (CallState.ACCEPTED, CallState.CONFIRMED))
         return next((call for call in up if self._replaceable(call.call_id, source, caller)), None)
 
-    def _forget(self, call_id: str) -> None:
-        self._calls.pop(call_id, None)
+    def _keep(self, call: Call, call_id: str) -> Call:
+        """Keep a call whose messages have this Call-ID."""
+        self._calls[call.call_id] = call
+        self._by_call_id.setdefault(call_id, []).append(call)
+        return call
+
+    def _forget(self, call_id: str, key: str) -> None:
+        """A call of this Call-ID is over: the one that is known as `key`."""
+        call = self._calls.pop(key, None)
+        if call is not None:
+            left = self._by_call_id[call_id]
+            left.remove(call)
+            if not left:
+                del self._by_call_id[call_id]
 
 
 def _out_of_order(dialog: Dialog, request: Request) -> bool:

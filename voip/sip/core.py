@@ -25,9 +25,8 @@ from voip.sip.transaction import (
     InviteServer,
     NonInviteClient,
     NonInviteServer,
-    ServerKey,
+    Servers,
     ServerTransaction,
-    State,
     Wire,
     reply_address,
 )
@@ -42,9 +41,6 @@ COPIES_TO_UNVALIDATED = 1
 the INVITE fetches one more; so a spoofed INVITE sends little to the victim."""
 ByeHeaders = Callable[[str], Mapping[str, str]]
 """The header fields, by call id, that go with our BYE or with our 200 to the peer's: such as X-RTP-Stat."""
-
-# Which server transactions may be forgotten first when there are too many: those whose loss matters least.
-_EXPENDABLE = (State.CONFIRMED, State.COMPLETED, State.ACCEPTED)
 
 
 def no_headers(call_id: str) -> Mapping[str, str]:
@@ -77,7 +73,7 @@ class Core:
         self.events: deque[Event] = deque()
         self.resolver = Resolver(self.timers, lambda uri: self.events.append(ResolveUri(uri)))
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
-        self.servers: dict[ServerKey, ServerTransaction] = {}
+        self.servers = Servers()
         self.digest_client = DigestClient(credentials, partial(self.token, CALL_ID_BITS))
         self.too_long = 0
         """Requests of unproven sources left without a response because it would have been larger."""
@@ -216,7 +212,7 @@ class Core:
 
     def connection_lost(self, address: Address) -> None:
         """Responses that are due over this connection go where the sender of the request listens."""
-        for server in self.servers.values():
+        for server in self.servers:
             if server.reply_to == address and address.reliable:
                 server.connection_lost()
 
@@ -232,7 +228,7 @@ class Core:
 
     def serve(self, request: Request, source: Address, size: int, now: float) -> ServerTransaction | None:
         """Begin a server transaction for a request of `size` bytes; None (and a 503) if there are too many."""
-        if len(self.servers) >= self._most_servers and not self._forget_one():
+        if len(self.servers) >= self._most_servers and not self.servers.forget_one():
             self.respond_stateless(request, source, 503, size)
             self.report_refusal(request, source, 503, "too many requests at once")
             return None
@@ -243,9 +239,8 @@ class Core:
             transaction = NonInviteServer(self.wire, request, source)
         transaction.to_tag = self.token()
         transaction.size = size
-        key = transaction.key
-        self.servers[key] = transaction
-        transaction.on_end = partial(self.servers.pop, key, None)
+        self.servers.add(transaction)
+        transaction.on_end = partial(self.servers.remove, transaction)
         return transaction
 
     def respond(
@@ -333,15 +328,6 @@ class Core:
         if self._product is not None:
             fields.append(("Server", self._product))
         add_fitting(response, fields, size - len(response.serialize()))
-
-    def _forget_one(self) -> bool:
-        """Make room for a server transaction: the oldest that has done its work goes."""
-        for state in _EXPENDABLE:
-            for transaction in self.servers.values():
-                if transaction.state is state:
-                    transaction.drop()
-                    return True
-        return False
 
 
 def _loose(proxy: SipUri) -> SipUri:

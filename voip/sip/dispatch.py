@@ -152,7 +152,7 @@ class Dispatcher:
         """9.2: the request that it names is found by its branch; only an INVITE is worth the CANCEL."""
         *key, _ = server_key(request)
         named = ((*key, method) for method in METHODS if method != "CANCEL")
-        cancelled = next((self._core.servers[each] for each in named if each in self._core.servers), None)
+        cancelled = next((found for each in named if (found := self._core.servers.get(each)) is not None), None)
         if cancelled is None and not self._guard.take_token(request, source, now):
             return
         transaction = self._core.serve(request, source, size, now)
@@ -263,11 +263,11 @@ class Dispatcher:
         if request.method != "INVITE" or request.to.tag:
             return False
         key = merge_key(request)
-        if any(transaction.merge_key == key for transaction in self._core.servers.values()):
+        if any(transaction.merge_key == key for transaction in self._core.servers.of_call(request.call_id)):
             return False
         return self._calls.begun_by(request)
 
     def _is_merged(self, transaction: ServerTransaction) -> bool:
         """The same request has come another way, and gets its response there (8.2.2.2)."""
-        others = self._core.servers.values()
+        others = self._core.servers.of_call(transaction.request.call_id)
         return any(other is not transaction and other.merge_key == transaction.merge_key for other in others)

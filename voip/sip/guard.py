@@ -95,7 +95,7 @@ class Guard:
 
     def _is_of_transaction(self, call_id: str, data: bytes) -> bool:
         """Whether it is a copy of a request that we have, its CANCEL, or the ACK of its refusal (17.2.3)."""
-        branches = (key[0] for key in self._core.servers if key[-3] == call_id)
+        branches = (transaction.key[0] for transaction in self._core.servers.of_call(call_id))
         return any(branch.encode("utf-8", "surrogateescape") in data for branch in branches)
 
     def _limiter_of(self, host: str, now: float) -> RateLimiter:

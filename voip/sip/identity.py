@@ -107,6 +107,11 @@ class Identity:
             if (str(seen), port) != own:
                 self._seen_at[remote] = own, (str(seen), port)
 
+    @property
+    def knows_of_nat(self) -> bool:
+        """Whether `behind_nat` holds for any remote."""
+        return self._always_behind_nat or bool(self._seen_at)
+
     def behind_nat(self, remote: Address) -> bool:
         """Whether the way back from `remote` has to be kept open: it sees us elsewhere, or we know of a NAT."""
         return remote.protocol == "udp" and (self._always_behind_nat or remote in self._seen_at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable
 
 T1 = 0.5
@@ -16,41 +18,66 @@ GIVE_UP = 64 * T1
 LINGER = 1.5 * T1
 """Seconds after a response in which its request is repeated, at least, if the response was lost."""
 
+SPARE_ENTRIES = 64
+"""Entries without a timer that are left in the queue beside as many as there are timers."""
+
 Action = Callable[[float], None]
 
 
 class Timers:
-    """Named deadlines of any owner (compared by identity). The set is small, so it is searched, not sorted."""
+    """Named deadlines of any owner (compared by identity).
+
+    The first one is found at once, however many there are. One that is cleared, or set anew, leaves its old entry in
+    the queue until that comes first, or until most of the entries are such.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[tuple[object, str], tuple[float, Action]] = {}
+        self._set: dict[object, dict[str, tuple[int, Action]]] = {}
+        self._count = 0
+        self._queue: list[tuple[float, int, object, str]] = []
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
-        return len(self._due)
+        return self._count
 
     def set(self, owner: object, name: str, deadline: float, action: Action) -> None:
         """Call `action(now)` at `deadline`, in place of what `owner` had under this name."""
-        self._due[owner, name] = (deadline, action)
+        timers = self._set.setdefault(owner, {})
+        self._count += name not in timers
+        number = next(self._numbers)
+        timers[name] = number, action
+        heapq.heappush(self._queue, (deadline, number, owner, name))
+        if len(self._queue) > 2 * self._count + SPARE_ENTRIES:
+            self._queue = [entry for entry in self._queue if self._is_set(entry)]
+            heapq.heapify(self._queue)
 
     def clear(self, owner: object, *names: str) -> None:
         """Forget these timers of `owner`; those that do not run are no matter."""
+        timers = self._set.get(owner, {})
         for name in names:
-            self._due.pop((owner, name), None)
+            self._count -= timers.pop(name, None) is not None
+        if not timers:
+            self._set.pop(owner, None)
 
     def clear_all(self, owner: object) -> None:
-        for key in [key for key in self._due if key[0] is owner]:
-            del self._due[key]
+        self._count -= len(self._set.pop(owner, {}))
 
     def next(self) -> float | None:
         """The earliest deadline."""
-        return min((deadline for deadline, _ in self._due.values()), default=None)
+        queue = self._queue
+        while queue and not self._is_set(queue[0]):
+            heapq.heappop(queue)
+        return queue[0][0] if queue else None
 
     def run(self, now: float) -> None:
         """Do what is due, earliest first. Actions set new deadlines relative to `now`, so this ends."""
-        while self._due:
-            key = min(self._due, key=lambda key: self._due[key][0])
-            deadline, action = self._due[key]
-            if deadline > now:
-                return
-            del self._due[key]
+        while (deadline := self.next()) is not None and deadline <= now:
+            _, _, owner, name = heapq.heappop(self._queue)
+            _, action = self._set[owner][name]
+            self.clear(owner, name)
             action(now)
+
+    def _is_set(self, entry: tuple[float, int, object, str]) -> bool:
+        _, number, owner, name = entry
+        timer = self._set.get(owner, {}).get(name)
+        return timer is not None and timer[0] == number

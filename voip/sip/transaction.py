@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -431,6 +431,58 @@ class InviteServer(ServerTransaction):
         self.send_again()
         self._interval = min(2 * self._interval, T2)
         self._timers.set(self, "retransmit", now + self._interval, self._retransmit)
+
+
+# Which may be forgotten first when there are too many: those whose loss matters least.
+_EXPENDABLE = (State.CONFIRMED, State.COMPLETED, State.ACCEPTED)
+
+
+class Servers:
+    """Transactions by key, the oldest first, and by Call-ID: what is asked of each message costs no more for a server
+    that has had a thousand calls of late."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[ServerKey, ServerTransaction] = {}
+        self._by_call: dict[str, dict[ServerKey, ServerTransaction]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __iter__(self) -> Iterator[ServerTransaction]:
+        return iter(self._by_key.values())
+
+    def get(self, key: ServerKey) -> ServerTransaction | None:
+        """The transaction with this key."""
+        return self._by_key.get(key)
+
+    def of_call(self, call_id: str) -> Collection[ServerTransaction]:
+        """Those whose request has this Call-ID."""
+        return self._by_call.get(call_id, {}).values()
+
+    def add(self, transaction: ServerTransaction) -> None:
+        """A request has begun one."""
+        self._by_key[transaction.key] = transaction
+        self._by_call.setdefault(transaction.request.call_id, {})[transaction.key] = transaction
+
+    def remove(self, transaction: ServerTransaction) -> None:
+        """It is over; ignored if another has its key by now."""
+        key, call_id = transaction.key, transaction.request.call_id
+        if self._by_key.get(key) is not transaction:
+            return
+        del self._by_key[key]
+        of_call = self._by_call[call_id]
+        del of_call[key]
+        if not of_call:
+            del self._by_call[call_id]
+
+    def forget_one(self) -> bool:
+        """Make room: the oldest that has done its work goes. False if there is none."""
+        for state in _EXPENDABLE:
+            for transaction in self:
+                if transaction.state is state:
+                    transaction.drop()
+                    return True
+        return False
 
 
 # --- matching and addressing ------------------------------------------------------------------------------------------

@@ -215,3 +215,18 @@ for open_device, spec in ((open_source, "mic"), (open_sink, "speaker:usb")):
         assert "--input FILE.wav, tone, demo" in line
     if sys.platform == "linux":
         assert "apt-get install gcc python3-dev portaudio19-dev" in lines[0]
+
+
+def test_a_block_that_is_made_late_is_known_to_be_and_heard_in_time_all_the_same() -> None:
+    time = Time()
+    sink = NullSink(rate=8000, channels=1, description="null", clock=time.clock, sleep=time.sleep)
+    block = np.zeros((sink.block, 1), np.int16)
+    assert sink.lateness == 0.0, "nothing has been written yet"
+    moments = []
+    for busy in (0.0, 0.0, 0.025, 0.0, 0.0, 0.0, 0.0):
+        time.now += busy
+        moments.append(round(time.now - sink.lateness - 1000.0, 6))
+        sink.write(block)
+    assert moments == [0.0, 0.0, 0.01, 0.02, 0.03, 0.04, 0.05]
+    time.now += 5.0
+    assert sink.lateness == 0.0, "what was missed is not made up for"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,16 @@ def test_ratios_of_large_numbers_are_left_to_another_filter() -> None:
     assert all(Polyphase.suitable(*rates) for rates in BOTH_WAYS)
     assert not Polyphase.suitable(44100, 48000)
     assert not Polyphase.suitable(8000, 44100)
+
+
+def test_many_streams_share_what_is_the_same_for_all() -> None:
+    """The table of a filter takes 100 kB, and a conference has hundreds of streams."""
+    Resampler(8000, 8000, 1), Resampler(8000, 48000, 1)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept = [Resampler(8000, rate, 1) for rate in (8000, 48000) for _ in range(10)]
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken < 20_000 * len(kept)

@@ -27,6 +27,7 @@ from voip.net.floods import (
 )
 from voip.net.loop import EventLoop
 from voip.net.media import MediaTransport
+from voip.net.media_timers import MediaTimers
 from voip.rtp import RtpPacket
 from voip.session import RtpSession
 
@@ -142,6 +143,7 @@ class Port:
         self.target = ours.getsockname()
         self.port = MediaTransport(
             self.loop,
+            MediaTimers(self.loop, Failures(lambda level, text: None).run),
             ours,
             rtcp_port,
             host="127.0.0.1",

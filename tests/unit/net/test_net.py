@@ -179,3 +179,16 @@ def test_the_buffer_that_the_system_grants_is_told(network: Network) -> None:
     assert 0 < granted <= RECEIVE_BUFFER
     assert said == [(2, f"media port {port.port}: receive buffer of {granted // 1024} kB")]
     port.close()
+
+
+def test_a_port_that_has_just_been_closed_is_not_the_next_call_s_while_there_are_others() -> None:
+    first = free_port() & ~7
+    network = Network(bind="127.0.0.1", media_ports=(first, first + 7))
+    opened = []
+    for _ in range(6):
+        port = network.media.open("127.0.0.1")
+        opened.append(port.port)
+        port.close()
+    network.close()
+    assert opened[:4] == sorted(set(opened[:4]))
+    assert opened[4:] == opened[:2], "then it begins anew"
