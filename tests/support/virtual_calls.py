@@ -38,6 +38,7 @@ from voip.calls.records import rtp_stat_headers
 from voip.dsp import Pcm
 from voip.engine import Capture, Mailbox, Playback
 from voip.fec import Pattern
+from voip.formats import DatagramFormat
 from voip.media import Direction
 from voip.net import MediaTransport, Network
 from voip.net.failures import Failures
@@ -260,8 +261,9 @@ class Strict:
     def note(self, what: str, error: Exception) -> None:
         raise error
 
-    def run(self, what: str, function: Callable[..., object], *arguments: object) -> object:
-        return function(*arguments)
+    def run(self, what: str, function: Callable[..., object], *arguments: object) -> bool:
+        function(*arguments)
+        return True
 
 
 class VirtualNetwork:
@@ -289,7 +291,7 @@ class VirtualNetwork:
     def find_host(self, name: str, family: socket.AddressFamily, on_found: Callable[[None], object]) -> None:
         self.loop.post(on_found, None)
 
-    def open(self, remote_host: str, own_port: int | None = None) -> MediaTransport:
+    def open(self, remote_host: str, own_port: int | None = None, form: DatagramFormat | None = None) -> MediaTransport:
         """A media port."""
         port = next(self._ports)
         rtp, rtcp = (
