@@ -25,7 +25,6 @@ NOT_RUN = {
     r"\.ci/run": "runs the tests, of which this is one",
     r"(sudo )?(apt-get|systemctl)\b": "changes the machine",
     r"(python3? -m (pip|venv)|pip)\b": "installs packages from the network",
-    r".*--compat": "its media ports are fixed, and it has tests of its own (test_seed0.py)",
     r"python3 -m voip\.udp_": "has tests of its own, with free ports (test_small_programs.py)",
     r"python3? -m (tests|tools)\.": "takes minutes, and has tests of its own; that it exists is checked below",
     r".*\bfe80::": "needs a neighbour on a link",

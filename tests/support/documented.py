@@ -50,7 +50,7 @@ SECONDS = "1.2s"
 """How long a call lasts that would go on for ever."""
 PEER = re.compile(r"\b(?:192\.168|10\.\d+)\.\d+\.\d+(?::\d+)?\b")
 NAME = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:example(?:\.(?:org|com|net))?|lan)\b(?::\d+)?")
-STREAM = re.compile(r"\b(rtp|pcm|seq16|adts)://([\w.\[\]]*):\d+")
+STREAM = re.compile(r"\b(rtp|pcm|seq16|adts|seed0)://([\w.\[\]]*):\d+")
 WRITING = ("--report", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
 """Options whose file is written, not read."""
 FILE = re.compile(r"[\w.-]+\.(?:wav|mp3|sdp|pem)\b")
@@ -156,6 +156,7 @@ class Laboratory:
         self.port, self.media_ports = free_ports()
         text = re.sub(r"(--bind|--public-address) \S+", rf"\1 {LOOPBACK}", text)
         text = STREAM.sub(lambda found: f"{found[1]}://{found[2] and LOOPBACK}:{self.media_ports[0]}", text)
+        text = re.sub(r"\?sip=\d+", f"?sip={self.port}", text)
         text = PEER.sub(lambda found: f"{LOOPBACK}:{self.port}", text)
         if not self.card:
             text = re.sub(r"\bmic(:\w+)?\b", "tone", re.sub(r"\bspeaker(:\w+)?\b", "null", text))
@@ -241,6 +242,8 @@ class Laboratory:
         """Somebody calls, or sends a stream, and is heard."""
         scheme = _scheme(command.words) or ("rtp" if any(word.endswith(".sdp") for word in command.words) else "")
         target = f"{scheme}://{LOOPBACK}:{self.media_ports[0]}" if scheme else f"{LOOPBACK}:{self.port}"
+        if "--compat" in command.words:
+            target = f"seed0://{LOOPBACK}:{self.media_ports[2]}?sip={self.port}"
         codec = ("--codec", "pcmu") if scheme == "rtp" else ()
         with sender(self.folder, target, *codec, *options, "--duration", "0.6s", name="peer") as peer:
             end = peer.finish()
@@ -252,8 +255,9 @@ class Laboratory:
     def _run_sender(self, text: str, command: Command) -> None:
         if scheme := _scheme(shlex.split(text, comments=True)):
             codec = ("--codec", "pcmu") if scheme == "rtp" else ()
-            stream = (f"{scheme}://:{self.media_ports[0]}", *codec)
-            peer = self._peer(*stream, ports=free_ports(), ready="waiting for a stream")
+            stream = (f"{scheme}://:{self.media_ports[0]}", *codec, "--media-timeout", "3s")  # silence may be its end
+            ports = (self.port if scheme == "seed0" else free_ports()[0]), free_ports()[1]
+            peer = self._peer(*stream, ports=ports, ready="waiting for a stream")
         else:
             secure: tuple[str, ...] = (
                 ("--tls-cert", str(self.certificate), "--tls-key", str(self.key)) if "sips:" in text else ()
