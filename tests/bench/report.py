@@ -78,6 +78,7 @@ COMMANDS = """## The commands
     python -m tests.bench others --save            # GStreamer, libwebrtc, ffmpeg, baresip, as far as installed; an hour
     python -m tests.bench virtual --seeds 3 --save
     python -m tests.bench many --alone --save      # Opus; --codec pcmu; as root on a machine of two cores
+    python -m tests.bench setups --alone           # short calls, 50 a second
     python -m tests.bench report                   # this page and its pictures
     python -m tests.bench wire --loss 0.1 --jitter-ms 30    # the wire alone, to try programs by hand
     python -m tests.bench quality SENT.wav HEARD.wav
@@ -106,6 +107,10 @@ what is made up, left out or dropped is its own doing, the coming and going of t
 _MANY_LIMIT = """The interpreter is the limit: it runs one thread at a time, and from about 300 calls of G.711 or 230 of
 Opus one core is full. The thread that plays takes twice as long as the one that reads and checks what comes. More calls
 take more processes.
+
+Setting up and ending a call costs 2.2 ms of processor time, 2.8 (of one trusted host) or 3.1 (of 250 hosts) once a
+thousand calls are kept: 5000 calls at 50 a second, none of them failed; the process then had 115 MB, as after 2000
+(`python -m tests.bench setups --alone`, `--hosts 250`).
 """
 
 
