@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.bench.waves import RATE, Wave, at_rate
+from tests.support.processes import LOOPBACK
 from tests.support.raw_peer import Address, Dialog, RawPeer
 from voip import codecs
 from voip.dsp import Pcm
@@ -84,9 +85,9 @@ class Crowd:
         """How many are in a call."""
         return len(self._callers)
 
-    def join(self) -> None:
-        """One more caller calls, and sends from its 200 on. AssertionError if it is not let in."""
-        peer, load = RawPeer(), self._load
+    def join(self, host: str = LOOPBACK) -> None:
+        """One more caller calls, from this address, and sends from its 200 on. AssertionError if it is not let in."""
+        peer, load = RawPeer(host), self._load
         lines = (f"a=rtpmap:{load.payload_type} {load.rtpmap}", "a=ptime:20", "a=rtcp-mux", "a=sendonly")
         port: int = peer.rtp.getsockname()[1]
         dialog = peer.call(self._target, peer.text.description(port, [load.payload_type], *lines))

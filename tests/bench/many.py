@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -144,6 +144,38 @@ def run_once(load: Load, calls: int, seconds: float, options: Sequence[str], *, 
     assert len(report["calls"]) == calls, f"{len(report['calls'])} of {calls} calls"
     told: dict[str, Any] = {**of_report(report["calls"]), **seen}
     return Figures(calls=calls, seconds=seconds, **told)
+
+
+MANY_HEADS = (
+    "codec",
+    "calls",
+    "s of all",
+    "cores",
+    "CPU s per call and minute",
+    "kB per call",
+    "packets",
+    "made up",
+    "left out",
+    "dropped",
+    "jitter told, ms",
+)
+
+
+def many_rows(results: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> list[list[str]]:
+    """The cells of each codec and number of calls, as stored: medians of the runs, and the most of what went wrong."""
+    rows = []
+    for codec, by_calls in sorted(results.items()):
+        for calls, runs in sorted(by_calls.items(), key=lambda item: int(item[0])):
+
+            def middle(name: str, runs: Sequence[Mapping[str, Any]] = runs) -> float:
+                return float(statistics.median(run[name] for run in runs))
+
+            worst = (max(run[name] for run in runs) for name in ("concealed", "skipped", "overruns"))
+            per_call = 60.0 * middle("cores") / int(calls)
+            figures = f"{middle('cores'):.2f}", f"{per_call:.2f}", f"{middle('kb_per_call'):.0f}"
+            counts = f"{middle('packets'):.0f}", *map(str, worst), f"{middle('jitter_ms'):.1f}"
+            rows.append([codec, calls, f"{middle('seconds'):.0f}", *figures, *counts])
+    return rows
 
 
 HEAD = (

@@ -107,3 +107,23 @@ def test_programs_are_compared_at_equal_bits_in_the_order_of_their_bits() -> Non
 def test_without_any_results_the_report_says_so() -> None:
     assert "python -m tests.bench ours" in document({})
     assert pictures({}) == {}
+
+
+def test_many_calls_have_a_row_each_with_medians_and_the_worst_of_what_went_wrong() -> None:
+    def one(cores: float, concealed: int) -> dict[str, float]:
+        figures = {
+            "seconds": 6.0,
+            "kb_per_call": 300.4,
+            "packets": 5000,
+            "skipped": 0,
+            "overruns": 1,
+            "jitter_ms": 0.26,
+        }
+        return {"cores": cores, "concealed": concealed, **figures}
+
+    text = document({"many": {"pcmu": {"100": [one(0.4, 0), one(0.3, 7), one(0.5, 2)], "25": [one(0.125, 0)]}}})
+    rows = [line for line in text.splitlines() if line.startswith("| pcmu ")]
+    assert rows == [
+        "| pcmu | 25 | 6 | 0.12 | 0.30 | 300 | 5000 | 0 | 0 | 1 | 0.3 |",
+        "| pcmu | 100 | 6 | 0.40 | 0.24 | 300 | 5000 | 7 | 0 | 1 | 0.3 |",
+    ]

@@ -9,11 +9,12 @@ import pytest
 from tests.support.transaction_lab import PEER, Bench, request
 from voip.sip.address import Address
 from voip.sip.message import Request, parse_message
-from voip.sip.timers import GIVE_UP, LINGER, T1, T4, Timers
+from voip.sip.timers import GIVE_UP, LINGER, SPARE_ENTRIES, T1, T4, Timers
 from voip.sip.transaction import (
     InviteClient,
     InviteServer,
     NonInviteServer,
+    Servers,
     State,
     client_key,
     note_source,
@@ -227,6 +228,52 @@ def test_timers_run_in_order_and_forget_what_was_cleared() -> None:
     timers.run(9.0)
     assert done == ["a again", "b"]
     assert timers.next() is None
+
+
+def test_timers_that_are_set_anew_or_cleared_leave_no_more_behind_than_there_are() -> None:
+    timers, done = Timers(), list[float]()
+    busy, owners = object(), [object() for _ in range(100)]
+    for n in range(5000):
+        timers.set(busy, "refresh", 1000.0 + n, done.append)
+        timers.set(owners[n % 100], "give up", 2000.0 + n, done.append)
+        if n % 3 == 0:
+            timers.clear_all(owners[n % 100])
+    assert len(timers) <= 101
+    assert len(timers._queue) <= 2 * len(timers) + SPARE_ENTRIES
+    assert timers.next() == 5999.0
+    for owner in owners:
+        timers.clear(owner, "give up")
+    timers.clear(busy, "refresh")
+    assert (len(timers), timers.next()) == (0, None)
+    timers.run(9999.0)
+    assert done == []
+
+
+def test_a_timer_that_sets_itself_anew_runs_once_at_a_time() -> None:
+    timers, done = Timers(), list[float]()
+
+    def again(now: float) -> None:
+        done.append(now)
+        timers.set(timers, "again", now + 1.0, again)
+
+    timers.set(timers, "again", 1.0, again)
+    for now in (0.5, 1.0, 1.5, 7.0):
+        timers.run(now)
+    assert done == [1.0, 7.0]
+    assert timers.next() == 8.0
+
+
+def test_server_transactions_are_found_by_key_and_by_call_until_they_are_over() -> None:
+    bench, servers = Bench(), Servers()
+    first, second = other_server(bench), other_server(bench)
+    servers.add(first)
+    assert (servers.get(first.key), [*servers.of_call(first.request.call_id)]) == (first, [first])
+    servers.add(second)  # the same request: in its place
+    servers.remove(first)  # too late
+    assert (servers.get(first.key), len(servers)) == (second, 1)
+    servers.remove(second)
+    servers.remove(second)
+    assert (servers.get(first.key), len(servers), [*servers.of_call(first.request.call_id)]) == (None, 0, [])
 
 
 def test_responses_go_to_the_source_port_if_rport_was_given_else_to_the_port_of_the_via() -> None:
