@@ -38,15 +38,9 @@ def main(options: cli.ReceiverOptions) -> int:
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=options.max_calls)
     streams = cli.make_streams(options, network, console, playback=sound.playback, capture=sound.sent)
-    manager = CallManager(
-        network,
-        agent,
-        calls,
-        streams,
-        console,
-        cli.make_call_settings(options, Direction.SENDRECV if sound.sent else Direction.RECVONLY),
-        cli.WaitForNextCall(shutdown, once=options.once, stream=stream),
-    )
+    settings = cli.make_call_settings(options, Direction.SENDRECV if sound.sent else Direction.RECVONLY)
+    policy = cli.WaitForNextCall(shutdown, once=options.once, stream=stream)
+    manager = CallManager(network, agent, calls, streams, console, settings, policy)
     if stream:
         network.loop.post(manager.await_stream, stream)
         cli.answer_bare_calls(options, network, manager, console)

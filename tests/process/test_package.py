@@ -28,6 +28,9 @@ EXTRAS = {
     "secure": {"pylibsrtp", "pyopenssl", "cryptography", "spake2", "cffi", "pycparser"}
     | ({"typing-extensions"} if sys.version_info < (3, 13) else set()),
     "mdns": {"zeroconf", "ifaddr"},
+    "web": {"aiohttp", "aiohappyeyeballs", "aiosignal", "attrs", "frozenlist", "multidict", "propcache", "yarl", "idna"}
+    | ({"typing-extensions"} if sys.version_info < (3, 13) else set())
+    | ({"async-timeout"} if sys.version_info < (3, 11) else set()),
 }
 INDEX_IS_AWAY = re.compile("No matching distribution|Could not find|onnection|resolution|Failed to (?:fetch|resolve)")
 PATIENCE = 300.0  # seconds that an installation may take: most of it is the network's

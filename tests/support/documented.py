@@ -137,6 +137,7 @@ class Laboratory:
         self.folder.mkdir(parents=True)
         self.environment = dict(self.card.environment) if self.card else {}
         self.environment["SSL_CERT_FILE"] = str(self.certificate)
+        self.environment["BROWSER"] = "true"  # --web open: there is no screen
         if "--registrar" in command.text or "--user" in command.text:
             self.environment["VOIP_PASSWORD"] = PASSWORD
         self.environment["PATH"] = f"{self.folder}:{os.environ['PATH']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import secrets
 import socket
 from collections.abc import Callable, Collection, Iterable
@@ -42,6 +43,14 @@ OnStun = Callable[[bytes, "tuple[str, int]"], None]
 OnCheck = Callable[[bytes, "tuple[str, int]"], bool]
 """Called with a STUN message and its source: whether it was one that it takes."""
 OnDtls = Callable[[bytes, "tuple[str, int]"], None]
+
+
+class _State(enum.Enum):
+    """Of a port: nothing is read before there is a session, unless an address is looked for; or what comes is read."""
+
+    IDLE = enum.auto()
+    READING = enum.auto()
+    CLOSED = enum.auto()
 
 
 class MediaTransport:
@@ -96,7 +105,7 @@ class MediaTransport:
         self._session: RtpSession | None = None
         self._on_packet: OnPacket = _ignore
         self._on_dtls: OnDtls | None = None
-        self._open, self._reading = True, False
+        self._state = _State.IDLE
         self._guard, self._framing = FloodGuard(loop, self._sockets, say, stun_hosts), framing
 
     @property
@@ -125,12 +134,12 @@ class MediaTransport:
 
     def send_dtls(self, datagram: bytes, destination: tuple[str, int]) -> None:
         """Send a datagram of DTLS, to whatever address its handshake is with."""
-        if self._open:
+        if self._state is not _State.CLOSED:
             self._transmit(self.rtp, destination, datagram)
 
     def send_response(self, datagram: bytes, destination: tuple[str, int]) -> None:
         """Send the response to a check of ICE, to where that came from."""
-        if self._open:
+        if self._state is not _State.CLOSED:
             self._transmit(self.rtp, destination, datagram)
 
     def send_goodbye(self) -> None:
@@ -150,7 +159,7 @@ class MediaTransport:
     def _keep_alive(self, sent: int) -> None:
         """Send a keep-alive if nothing was sent since the count was `sent`, and check again later."""
         session = self._session
-        if not self._open or session is None:
+        if self._state is _State.CLOSED or session is None:
             return
         if self.sent == sent and (datagram := session.keep_alive()) is not None:
             self._send_keep_alive(session, datagram)
@@ -231,9 +240,10 @@ class MediaTransport:
             self._read(wanted)
 
     def _read(self, wanted: bool) -> None:
-        if not self._open or wanted == self._reading:
+        state = _State.READING if wanted else _State.IDLE
+        if self._state in (_State.CLOSED, state):
             return
-        self._reading = wanted
+        self._state = state
         for sock in self._sockets:
             if wanted:
                 self._loop.register(sock, partial(self._receive, sock))
@@ -253,7 +263,7 @@ class MediaTransport:
                 self._pass_on(self._on_dtls, data, source)
             else:
                 self._receive_rtp(data, source, arrival)
-            if not self._reading:  # the last STUN response has come: what follows is for the session
+            if self._state is not _State.READING:  # the last STUN response has come: what follows is for the session
                 return
 
     def _receive_rtp(self, data: bytes, source: tuple[str, int], arrival: float) -> None:
@@ -302,12 +312,12 @@ class MediaTransport:
 
     def close(self) -> None:
         """Process what has been received and close the port. Idempotent."""
-        if self._session is not None and self._open:
+        if self._session is not None and self._state is not _State.CLOSED:
             for sock in self._sockets:
                 self._receive(sock)
         self._guard.close()
         self._read(False)
-        self._open = False
+        self._state = _State.CLOSED
         self._timers.remove(self)
         for sock in self._sockets:
             sock.close()

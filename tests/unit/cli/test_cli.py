@@ -414,20 +414,3 @@ def test_options_of_the_other_direction_want_two_way(slip: list[str], capsys: py
     with pytest.raises(SystemExit):
         cli.receiver_options(["-i", "demo"])
     assert cli.receiver_options(["-i", "demo", "--two-way"]).input == "demo"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ([], (5000, 5019)),
-        (["--max-calls", "9"], (5000, 5019)),
-        (["--max-calls", "100"], (5000, 5201)),
-        (["--max-calls", "40000"], (5000, 65535)),
-        (["--max-calls", "100", "--rtp-port", "7000-7019"], (7000, 7019)),
-        (["--max-calls", "100", "--rtp-port", "5000-5019"], (5000, 5019)),
-    ],
-)
-def test_the_ports_for_media_are_enough_for_the_calls_unless_the_user_names_others(
-    arguments: list[str], expected: tuple[int, int]
-) -> None:
-    assert cli.receiver_options(arguments).media_ports == expected
