@@ -231,7 +231,8 @@ class MediaTransport:
 
     def _receive(self, sock: socket.socket) -> None:
         clock, gathering = ArrivalClock(self._loop.now), self._loop.gathering
-        for data, source, arrival in self._waiting(sock, clock, together=gathering > 0.0):
+        for data, source, stamp in self._waiting(sock, clock, together=gathering > 0.0):
+            arrival = stamp if gathering else self._loop.now()  # what is read at once came when it is read
             self._guard.note(source, clock.now)
             if is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._pass_on(self._on_stun, data, source)
