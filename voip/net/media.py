@@ -252,7 +252,8 @@ class MediaTransport:
 
     def _receive(self, sock: socket.socket) -> None:
         clock, gathering = ArrivalClock(self._loop.now), self._loop.gathering
-        for data, source, arrival in self._waiting(sock, clock, together=gathering > 0.0):
+        for data, source, stamp in self._waiting(sock, clock, together=gathering > 0.0):
+            arrival = stamp if gathering else self._loop.now()  # what is read at once came when it is read
             self._guard.note(source, clock.now)
             if self._framing is not None:
                 for packet, at in self._framing.read(data, source, arrival):
