@@ -12,7 +12,7 @@ from voip.sip.address import Address, is_unproven, literal, may_be_spoofed
 from voip.sip.auth import Credentials
 from voip.sip.digest_client import CHALLENGED, DigestClient
 from voip.sip.events import Event, RequestRefused, ResolveUri
-from voip.sip.fitting import Fields, add_fitting, make_room, shorten
+from voip.sip.fitting import Fields, add_fitting, fits, make_room, shorten
 from voip.sip.identity import TOKEN_BITS, Identity, random_token
 from voip.sip.message import MAX_FORWARDS, REASONS, Headers, Request, Response
 from voip.sip.methods import ALLOW, SDP, SUPPORTED
@@ -166,12 +166,13 @@ class Core:
         if self._product is not None:
             request.headers.set("User-Agent", self._product)
         self.digest_client.sign(request, destination)
+        too_long = destination.protocol == "udp" and not fits(request, MAX_UDP_REQUEST)
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         transaction = kind(
             self.wire, request, destination, owner, self._drop_client, max_copies=max_copies, tried=tried
         )
         self.clients[transaction.key] = transaction
-        if destination.protocol == "udp" and len(request.serialize()) > MAX_UDP_REQUEST:
+        if too_long:
             transaction.fall_back_to(partial(self._carry, transaction, destination))
             self._carry(transaction, destination._replace(protocol="tcp"), now)
         else:

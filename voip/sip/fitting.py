@@ -1,12 +1,19 @@
-"""Responses no longer than their requests, whose source may be forged (RFC 3261 sections 7.3.3 and 26.1.5)."""
+"""Messages that must not be longer than some size, by short names of header fields (RFC 3261 section 7.3.3): responses
+to a source that may be forged (26.1.5), and requests over UDP (18.1.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from voip.sip.message import Response
+from voip.sip.message import Request, Response
 
 Fields = Iterable["tuple[str, str]"]
+
+
+def fits(request: Request, size: int) -> bool:
+    """Whether a request has no more than `size` bytes, if need be with short names."""
+    request.compact |= len(request.serialize()) > size
+    return len(request.serialize()) <= size
 
 
 def shorten(response: Response, size: int) -> bool:

@@ -250,13 +250,14 @@ class SipMessage(ABC):
 
 @dataclass(slots=True)
 class Request(SipMessage):
-    """A request; `uri` is its text where the scheme is neither sip nor sips."""
+    """A request; `uri` is its text where the scheme is neither sip nor sips. `compact` as for `Response`."""
 
     method: str
     uri: SipUri | str
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     passed_over: list[str] = field(default_factory=list, compare=False, repr=False)
+    compact: bool = field(default=False, compare=False, repr=False)
 
     def _top_via(self, value: str) -> Via:
         return Via.parse(value)
@@ -265,7 +266,7 @@ class Request(SipMessage):
         return f"{self.method} {self.uri} {VERSION}"
 
     def _names(self) -> Mapping[str, str]:
-        return {}
+        return COMPACT_NAMES if self.compact else {}
 
     def response(self, status: int, reason: str | None = None, to_tag: str | None = None) -> Response:
         """The response with what RFC 3261 section 8.2.6 copies: all Via, From, To (with `to_tag` unless it has a tag),

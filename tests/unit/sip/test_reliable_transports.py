@@ -246,6 +246,16 @@ def test_a_small_request_goes_by_udp_and_a_large_one_by_tcp() -> None:
     assert events == ["CallAnswered", "CallEnded"]
 
 
+def test_a_request_that_is_a_little_too_large_is_written_with_short_names() -> None:
+    """Many telephones know UDP alone."""
+    lab = Lab(listening={NEAR, FAR})
+    destinations, _ = call_with(lab, OFFER + b"a=x:" + bytes(850) + b"\r\n")
+    assert destinations == [Address("udp", FAR, 5060)]
+    (invite,) = [data for *_, data in lab.trace if data.startswith(b"INVITE")]
+    assert 1250 < len(invite) <= 1300
+    assert b"\r\nl: " in invite
+
+
 def test_a_large_request_goes_by_udp_after_all_where_tcp_is_refused() -> None:
     destinations, events = call_with(Lab(), LARGE)
     assert destinations == [Address("tcp", FAR, 5060), Address("udp", FAR, 5060)]
