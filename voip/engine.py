@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
+import numpy as np
+
 from voip.audio import AudioReceiver, Digit, Fanout, Mixer, Mixture
 from voip.conversation import Use
 from voip.devices import PerCaller, Sink, Source
@@ -362,6 +364,12 @@ class Capture:
         self._again = again
         self._mailbox, self._posted = Mailbox(), threading.Event()
         self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
+        self.muted = False
+        """Silence is sent in place of the input. Any thread may read it."""
+
+    def mute(self, muted: bool) -> None:
+        """Send silence in place of the input from the next block on, or the input again; callable from any thread."""
+        self.muted = muted
 
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Run `function(*args)` on the capture thread, soon; callable from any thread."""
@@ -413,6 +421,8 @@ class Capture:
             pcm = self.source.read()
             if pcm is None:
                 return
+            if self.muted:
+                pcm = np.zeros_like(pcm)
             self._transmit(self.fanout.write(pcm, time.monotonic()))
             if self._blocks_left is not None:
                 self._blocks_left -= 1

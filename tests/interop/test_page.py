@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,14 @@ import pytest
 pytest.importorskip("selenium")
 pytest.importorskip("aiohttp")
 
+import numpy as np
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from tests.bench.waves import load_wave
 from tests.interop.browser import Browser, browser, missing
-from tests.support.processes import Program, receiver, sender
+from tests.support.processes import LOOPBACK, ROOT, Program, receiver, sender
+from voip.errors import EXIT_REJECTED
 
 pytestmark = [pytest.mark.interop, pytest.mark.process]
 if not os.environ.get("CI"):
@@ -103,21 +110,6 @@ def test_a_page_that_is_opened_again_shows_the_call_and_what_happened_before(tmp
         listening.finish()
 
 
-def test_what_a_caller_calls_itself_is_text_and_never_markup(tmp_path: Path, window: Browser) -> None:
-    name = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
-    with receiver(tmp_path, "--web", "0") as listening:
-        with sender(tmp_path, listening.target, "--from", name) as calling:
-            window.open(page_of(listening))
-            window.wait_for_text(".phase", "incoming")
-            window.wait_for_text("#events", "call from")
-            assert window.driver.title.startswith("receiver")
-            assert window.all(".call img, .call script, #events img, #events script") == []
-            calling.stop()
-            calling.finish()
-        listening.stop()
-        listening.finish()
-
-
 @pytest.mark.parametrize(
     ("dark", "size"), [(False, (1280, 1000)), (True, (1280, 1000)), (False, (360, 800)), (True, (3840, 2160))]
 )
@@ -141,10 +133,71 @@ def test_no_barrier_is_found_in_light_and_dark_and_nothing_is_wider_than_the_scr
     assert serious == [], json.dumps(serious, indent=1)
 
 
-def test_the_keyboard_alone_begins_and_ends_a_call(tmp_path: Path, window: Browser) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.keys import Keys
+def test_a_caller_that_rings_is_answered_or_declined_on_the_page(tmp_path: Path, window: Browser) -> None:
+    with receiver(tmp_path, "--web", "0", "--answer", "ask") as listening:
+        window.open(page_of(listening))
+        with sender(tmp_path, listening.target, name="first") as calling:
+            window.wait_for_text(".phase", "rings")
+            window.press("Answer")
+            window.wait_for_text(".phase", "incoming")
+            calling.stop()
+            assert calling.finish().status == 0
+        with sender(tmp_path, listening.target, name="second") as calling:
+            window.wait_for_text(".phase", "rings")
+            window.press("Decline")
+            assert calling.finish().status == EXIT_REJECTED
+        listening.stop()
+        listening.finish()
 
+
+def test_a_muted_microphone_is_silence_at_the_peer(tmp_path: Path, window: Browser) -> None:
+    with receiver(tmp_path, "--output", "heard.wav") as listening:
+        with sender(tmp_path, listening.target, "--web", "0", "--input", "tone:440") as calling:
+            window.open(page_of(calling))
+            window.wait_for_text(".phase", "outgoing")
+            window.wait_for_text(".charts", "Sent: ")
+            window.press("Mute microphone")
+            window.find("#microphone[aria-pressed=true]")
+            window.wait_for_text(".meters", "Sent from here: silence")
+            calling.stop()
+            assert calling.finish().status == 0
+        listening.stop()
+        listening.finish()
+    sound, rate = load_wave(tmp_path / "heard.wav")
+    assert np.abs(sound[rate // 2 : rate]).max() > 0.01
+    assert np.abs(sound[-rate // 4 :]).max() < 0.01
+
+
+def test_a_caller_is_made_softer_and_muted(tmp_path: Path, window: Browser) -> None:
+    with receiver(tmp_path, "--web", "0") as listening, sender(tmp_path, listening.target) as calling:
+        window.open(page_of(listening))
+        window.wait_for_text(".loudness", "Volume: 0 dB")
+        window.press("Mute")
+        window.find(".loudness button[aria-pressed=true]")
+        slider = window.find(".loudness input")
+        slider.send_keys(*[Keys.ARROW_LEFT] * 6)
+        window.wait_for_text(".loudness", "Volume: -6 dB")
+        calling.stop()
+        calling.finish()
+        listening.stop()
+        assert listening.finish().call["heard"]["gain_db"] == -6.0
+
+
+def test_a_text_of_a_peer_is_text_on_the_page(tmp_path: Path, window: Browser) -> None:
+    markup = "<img src=x onerror=document.title='owned'><b>bold</b>"
+    with receiver(tmp_path, "--web", "0") as listening:
+        with sender(tmp_path, listening.target, "--message", markup) as calling:
+            window.open(page_of(listening))
+            window.wait_for_text("#events", markup)
+            assert window.all("#events img, #events b") == []
+            assert window.driver.title.startswith("receiver")
+            calling.stop()
+            calling.finish()
+        listening.stop()
+        listening.finish()
+
+
+def test_the_keyboard_alone_begins_and_ends_a_call(tmp_path: Path, window: Browser) -> None:
     def press(*keys: str) -> None:
         ActionChains(window.driver).send_keys(*keys).perform()
 
@@ -165,10 +218,6 @@ def test_the_keyboard_alone_begins_and_ends_a_call(tmp_path: Path, window: Brows
 
 def sender_without_target(folder: Path, *arguments: str) -> Program:
     """sender.py that calls nobody yet."""
-    import sys
-
-    from tests.support.processes import LOOPBACK, ROOT
-
     report = folder / "sender.json"
     command = [sys.executable, str(ROOT / "sender.py"), "--bind", LOOPBACK, "--report", str(report), *arguments]
     return Program(command, folder=folder, name="sender", report=report)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.processes import LOOPBACK, Outcome, free_ports, sender
 from tests.support.raw_peer import RawPeer, raw_peer
-from tests.support.text_phone import value
+from tests.support.text_phone import long_names, value
 from voip.sip.uac import MAX_TARGETS
 
 pytestmark = pytest.mark.process
@@ -59,7 +59,11 @@ def redirects_to_who_is_busy(raw: RawPeer) -> None:
 
 def bare(request: str, status: str, *headers: str) -> bytes:
     """An answer with these fields and no Contact but theirs: the first one of a redirect counts."""
-    copied = [line for line in request.split("\r\n") if line.split(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")]
+    copied = [
+        line
+        for line in long_names(request).split("\r\n")
+        if line.split(":")[0] in ("Via", "From", "To", "Call-ID", "CSeq")
+    ]
     copied = [line + ";tag=bare" * line.startswith("To:") for line in copied]
     return "\r\n".join([f"SIP/2.0 {status}", *copied, *headers, "Content-Length: 0", "", ""]).encode()
 

@@ -14,6 +14,16 @@ from dataclasses import dataclass
 
 CRLF = "\r\n"
 SDP_TYPE = "application/sdp"
+_LONG = {
+    "v": "Via",
+    "f": "From",
+    "t": "To",
+    "i": "Call-ID",
+    "m": "Contact",
+    "k": "Supported",
+    "c": "Content-Type",
+    "l": "Content-Length",
+}
 _COPIED = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")  # RFC 3261 sections 8.2.6.2 and 12.1.1
 
 
@@ -22,9 +32,16 @@ def token() -> str:
     return f"{random.getrandbits(64):016x}"
 
 
+def long_names(text: str) -> str:
+    """A message with the long names of its header fields, where it has short ones (RFC 3261 section 7.3.3)."""
+    head, end, body = text.partition(CRLF * 2)
+    lines = (line.partition(":") for line in head.split(CRLF))
+    return CRLF.join(_LONG.get(name.lower(), name) + colon + rest for name, colon, rest in lines) + end + body
+
+
 def value(text: str, name: str) -> str:
     """The first header field of that name; AssertionError if there is none."""
-    match = re.search(rf"^{name}: *(.*?)\r?$", text, re.MULTILINE | re.IGNORECASE)
+    match = re.search(rf"^{name}: *(.*?)\r?$", long_names(text), re.MULTILINE | re.IGNORECASE)
     assert match is not None, f"no {name} in {text}"
     return match[1]
 
@@ -120,7 +137,7 @@ class TextPhone:
         body: bytes = b"",
     ) -> bytes:
         """A response to a request. To gets our tag, or `tag`, unless it has one or the response is 100."""
-        fields = [line for line in request.split(CRLF) if line.partition(":")[0] in _COPIED]
+        fields = [line for line in long_names(request).split(CRLF) if line.partition(":")[0] in _COPIED]
         if code > 100 and ";tag=" not in value(request, "To"):
             fields = [line + f";tag={tag or self.tag}" * line.startswith("To:") for line in fields]
         return _message(

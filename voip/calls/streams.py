@@ -248,6 +248,16 @@ class AudioStreams:
             self._playback.mailbox.post(partial(mixer.adjust, _stream_id(call_id, 0), gain_db=gain_db, muted=muted))
 
     @property
+    def microphone_muted(self) -> bool | None:
+        """Whether silence is sent in place of what is captured; None where that cannot be asked for. Any thread."""
+        return self._capture.muted if isinstance(self._capture, Capture) else None
+
+    def mute_microphone(self, muted: bool) -> None:
+        """Send silence in place of what is captured, or that again. Any thread."""
+        if isinstance(self._capture, Capture):
+            self._capture.mute(muted)
+
+    @property
     def limited(self) -> int | None:
         """Samples of what was heard that were made softer, since there was too much at once; None: nothing is played.
         Any thread may ask."""

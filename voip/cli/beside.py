@@ -31,5 +31,5 @@ def beside(
     with contextlib.ExitStack() as running:
         if isinstance(options, ReceiverOptions):
             running.enter_context(announced(options, network, console))
-        running.enter_context(page(program, options.web, network, manager, console, dials=not answers))
+        running.enter_context(page(program, options.web, network, manager, streams, console, dials=not answers))
         yield running.enter_context(make_keys(keyboard, options, network, manager, streams, console))

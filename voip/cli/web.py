@@ -8,18 +8,20 @@ import importlib.util
 import ipaddress
 import json
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import voip
-from voip.calls import CallManager
+from voip.audio import GAIN_LIMIT
+from voip.calls import AudioStreams, CallManager
 from voip.cli.parser import Group
 from voip.cli.values import ip_address, target
-from voip.errors import ProtocolError
+from voip.errors import ProtocolError, VoipError
 from voip.ip import MAX_PORT
 from voip.net import Network
 from voip.report import Console, final_report
 from voip.sip import SipUri
+from voip.sip.text_sending import LONGEST_SENT
 
 if TYPE_CHECKING:
     from voip.web.program import Arguments, Command
@@ -63,7 +65,14 @@ def web_address(text: str) -> WebAddress:
 
 @contextlib.contextmanager
 def page(
-    program: str, address: WebAddress | None, network: Network, manager: CallManager, console: Console, *, dials: bool
+    program: str,
+    address: WebAddress | None,
+    network: Network,
+    manager: CallManager,
+    streams: AudioStreams,
+    console: Console,
+    *,
+    dials: bool,
 ) -> Iterator[None]:
     """Serve the page while the block runs, if one was asked for. NetworkError if its port cannot be opened.
 
@@ -74,17 +83,22 @@ def page(
         return
     from voip.web import Download, Program, WebServer
 
-    commands: dict[str, Command] = {"hang-up": _on_call(network, manager, manager.hang_up)}
-    if dials:
-        commands["dial"] = lambda asked: network.loop.post(manager.dial, _target(asked))
-    else:
-        commands["answer"] = _on_call(network, manager, manager.answer)
-
     def report() -> Download:
         found = final_report(program, voip.__version__, 0, None, manager.records)
         return Download(json.dumps(found, indent=1).encode(), f"{program}-report.json", "application/json")
 
-    shown = Program(program, voip.__version__, lambda: manager.records, console.recent, commands, {"report": report})
+    commands = _commands(network, manager, streams, dials=dials)
+    about = {"gain_limit": GAIN_LIMIT, "longest_text": LONGEST_SENT}
+    shown = Program(
+        program,
+        voip.__version__,
+        lambda: manager.records,
+        console.recent,
+        commands,
+        {"report": report},
+        about,
+        lambda: {"microphone_muted": streams.microphone_muted},
+    )
     named = network.addresses.reachable_hosts()[0] if ipaddress.ip_address(address.host).is_unspecified else None
     with WebServer(shown, address.host, address.port, shown_as=named) as server:
         console.event("page", f"page      {server.url}", url=server.url)
@@ -93,26 +107,60 @@ def page(
         yield
 
 
-def _on_call(network: Network, manager: CallManager, do: Callable[[str], None]) -> Command:
-    """A command for the call that the page names."""
+def _commands(network: Network, manager: CallManager, streams: AudioStreams, *, dials: bool) -> dict[str, Command]:
+    """What the buttons do: posted to the network thread, but for the loudness, which any thread may set."""
+    post = network.loop.post
+    commands: dict[str, Command] = {
+        "hang-up": lambda asked: post(manager.hang_up, _running(manager, asked)),
+        "hold": lambda asked: post(manager.hold.toggle),
+        "text": lambda asked: post(manager.texts.say, _text(asked)),
+    }
+    if streams.microphone_muted is not None:
+        commands["mute-microphone"] = lambda asked: streams.mute_microphone(asked.get("muted") is True)
+    if streams.plays:
+        commands["adjust"] = lambda asked: _adjust(manager, streams, asked)
+    if dials:
+        commands["dial"] = lambda asked: post(manager.dial, _target(asked))
+    else:
+        commands["answer"] = lambda asked: post(manager.answering.answer, _running(manager, asked))
+        commands["decline"] = lambda asked: post(manager.answering.decline, _running(manager, asked))
+    return commands
+
+
+def _running(manager: CallManager, asked: Arguments) -> str:
+    """The Call-ID of the call that the page names."""
+    call_id = str(asked.get("call_id", ""))
+    if not any(call.call_id == call_id and call.end_reason is None for call in manager.records):
+        raise _refused("this call is over")
+    return call_id
+
+
+def _adjust(manager: CallManager, streams: AudioStreams, asked: Arguments) -> None:
+    gain = asked.get("gain_db", 0.0)
+    if not isinstance(gain, int | float) or isinstance(gain, bool) or not -GAIN_LIMIT <= gain <= GAIN_LIMIT:
+        raise _refused(f"the volume is a number from {-GAIN_LIMIT:g} to {GAIN_LIMIT:g} dB")
+    streams.adjust(_running(manager, asked), gain_db=float(gain), muted=asked.get("muted") is True)
+
+
+def _text(asked: Arguments) -> str:
+    text = str(asked.get("text", "")).strip()
+    length = len(text.encode("utf-8", "replace"))
+    if not 0 < length <= LONGEST_SENT:
+        raise _refused(f"a text has 1 to {LONGEST_SENT} bytes, this one {length}")
+    return text
+
+
+def _refused(text: str) -> VoipError:
     from voip.web import CommandRefused
 
-    def command(asked: Arguments) -> None:
-        call_id = str(asked.get("call_id", ""))
-        if not any(call.call_id == call_id and call.end_reason is None for call in manager.records):
-            raise CommandRefused("this call is over")
-        network.loop.post(do, call_id)
-
-    return command
+    return CommandRefused(text)
 
 
 def _target(asked: Arguments) -> SipUri:
-    from voip.web import CommandRefused
-
     try:
         found = target(str(asked.get("target", "")))
     except (argparse.ArgumentTypeError, ProtocolError) as error:
-        raise CommandRefused(str(error)) from error
+        raise _refused(str(error)) from error
     if not isinstance(found, SipUri):
-        raise CommandRefused("a stream without signalling is begun at the command line")
+        raise _refused("a stream without signalling is begun at the command line")
     return found

@@ -398,11 +398,12 @@ def make_sender_policy(
 
 
 def find_keys(options: CommonOptions, console: Console) -> Keyboard | None:
-    """The keyboard of whoever attends to the calls; None without a terminal. VoipError where one is needed."""
+    """The keyboard of whoever attends to the calls; None without a terminal. VoipError where one is needed: where a
+    person is asked, and not on a page."""
     asks = isinstance(options, ReceiverOptions) and options.answer is Answer.ASK
     keyboard = find_keyboard() if asks or console.takes_keys else None
-    if keyboard is None and asks:
-        raise VoipError("--answer ask needs a terminal to ask at: stdin is none")
+    if keyboard is None and asks and options.web is None:
+        raise VoipError("--answer ask needs a terminal to ask at, or --web: stdin is none")
     return keyboard
 
 

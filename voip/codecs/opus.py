@@ -138,8 +138,9 @@ class Opus(Implementation):
 
 
 def _fmtp(*, receives_stereo: bool = False, sends_stereo: bool = False, capture_rate: int = SAMPLE_RATE) -> str:
-    """Our side's parameters: we decode in-band FEC always."""
-    words = [f"stereo={int(receives_stereo)}", f"sprop-stereo={int(sends_stereo)}", "useinbandfec=1"]
+    """Our side's parameters: we decode in-band FEC always. Mono is the default (RFC 7587 section 6.1), and not said: a
+    longer INVITE would go by TCP."""
+    words = ["stereo=1"] * receives_stereo + ["sprop-stereo=1"] * sends_stereo + ["useinbandfec=1"]
     if capture_rate < SAMPLE_RATE:
         words.append(f"sprop-maxcapturerate={capture_rate}")
     return ";".join(words)

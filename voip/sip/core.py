@@ -32,7 +32,7 @@ from voip.sip.transaction import (
 )
 from voip.sip.uri import NameAddr, SipUri
 
-CALL_ID_BITS = 128
+CALL_ID_BITS = 96
 MAX_SERVERS = 64
 MAX_UDP_REQUEST = 1300
 """Bytes of a request: a larger one goes by TCP, where the MTU of the path is not known (18.1.1)."""

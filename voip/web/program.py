@@ -30,8 +30,8 @@ class Download(NamedTuple):
 class Program:
     """A script as its page sees it.
 
-    `records` may be asked by any thread; `commands` are by name, and `downloads` too, each of which gives its file, or
-    None while there is none. `about` is told once, when a page opens: what can be chosen, what this machine is called.
+    `records` may be asked by any thread; `commands` are by name, and `downloads`, each of which gives its file, or None
+    while there is none. `about` is told once, when a page opens, `state` with the calls: what is of no single one.
     """
 
     name: str
@@ -41,3 +41,4 @@ class Program:
     commands: Mapping[str, Command] = field(default_factory=dict)
     downloads: Mapping[str, Callable[[], Download | None]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    state: Callable[[], Mapping[str, Any]] = dict

@@ -207,10 +207,11 @@ class WebServer:
         while not socket.closed:
             now, events, samples = time.monotonic(), program.events.since(told), self._history.since(sampled)
             calls = [call_state(call) for call in shown(program.records())]
-            state = {"type": "state", "now": now, "calls": calls, "samples": samples, "events": [e for _, e in events]}
+            happened = [event for _, event in events]
+            state = {"type": "state", "now": now, "calls": calls, "samples": samples, "events": happened}
             told = events[-1][0] if events else told
             sampled = max((each[-1][0] for each in samples.values()), default=sampled)
-            await socket.send_json(state)
+            await socket.send_json({**state, **program.state()})
             await asyncio.sleep(STATE_INTERVAL)
 
     def _obey(self, text: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ const token = location.hash.slice(1);
 const views = new Map();
 let socket = null;
 let number = 0;
-let offered = new Set();
+let program = { offered: new Set(), gainLimit: 0 };
 
 function say(problem) {
   byId("problem").textContent = problem ?? "";
@@ -29,8 +29,10 @@ function ask(command, given = {}) {
 
 function begin(about) {
   document.title = byId("title").textContent = `${about.program} ${about.version}`;
-  offered = new Set(about.commands);
-  byId("dial").hidden = !offered.has("dial");
+  program = { offered: new Set(about.commands), gainLimit: about.gain_limit ?? 0 };
+  byId("dial").hidden = !program.offered.has("dial");
+  byId("all").hidden = !program.offered.has("hold");
+  byId("text").maxLength = about.longest_text ?? 0;
   byId("files").hidden = about.downloads.length === 0;
   byId("downloads").replaceChildren(...about.downloads.map(downloadButton));
   const options = (about.targets ?? []).map((target) => Object.assign(document.createElement("option"), { value: target }));
@@ -68,7 +70,7 @@ function show(state) {
     seen.add(call.call_id);
     let view = views.get(call.call_id);
     if (!view) {
-      view = new CallView(call, byId("call-template"), ask, offered);
+      view = new CallView(call, byId("call-template"), ask, program);
       views.set(call.call_id, view);
       byId("calls").prepend(view.root);
     }
@@ -81,6 +83,9 @@ function show(state) {
     }
   }
   byId("idle").hidden = seen.size > 0;
+  byId("all").hidden = !program.offered.has("hold") || !state.calls.some((call) => call.end_reason === null && !call.rings);
+  byId("microphone").hidden = state.microphone_muted === null || state.microphone_muted === undefined;
+  byId("microphone").setAttribute("aria-pressed", String(state.microphone_muted === true));
   const list = byId("events");
   const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
   list.append(...state.events.map(eventLine));
@@ -122,5 +127,17 @@ byId("dial").addEventListener("submit", (event) => {
   event.preventDefault();
   ask("dial", { target: byId("target").value.trim() });
 });
+
+byId("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask("text", { text: byId("text").value });
+  byId("say").reset();
+});
+
+byId("microphone").addEventListener("click", ({ target }) => {
+  ask("mute-microphone", { muted: target.getAttribute("aria-pressed") !== "true" });
+});
+
+byId("hold").addEventListener("click", () => ask("hold"));
 
 connect();

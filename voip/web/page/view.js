@@ -58,16 +58,18 @@ function phase(call) {
 
 // One call on the page; `ask(do, arguments)` sends a command.
 export class CallView {
-  constructor(call, template, ask, offered) {
+  constructor(call, template, ask, { offered, gainLimit }) {
     this.root = template.content.firstElementChild.cloneNode(true);
     this.part = (name) => this.root.querySelector(`.${name}`);
     this.ask = ask;
     this.offered = offered;
+    this.gainLimit = gainLimit;
     this.samples = [];
     this.charts = charts();
     this.part("charts").append(...this.charts.map((chart) => chart.figure));
     this.meters = new Map();
     this.buttons = "";
+    this.loudness = null;
     this.root.setAttribute("aria-label", `call with ${call.peer}`);
   }
 
@@ -80,6 +82,7 @@ export class CallView {
     this.showMeter("heard", "Heard here", call.levels.rx.rms_dbfs, call);
     this.showMeter("spoken", "Sent from here", call.levels.tx.rms_dbfs, call);
     this.showButtons(call);
+    this.showLoudness(call);
     if (samples.length) {
       this.charts.forEach((chart) => chart.draw(this.samples, now));
     }
@@ -118,6 +121,46 @@ export class CallView {
       made.meter.value = dbfs ?? FLOOR;
       made.words.textContent = `${label}: ${dbfs === null ? "silence" : `${dbfs.toFixed(0)} dBFS`}`;
     }
+  }
+
+  // Mute and volume of what is heard: a click or a moved slider asks, the state of the program is what is shown.
+  showLoudness(call) {
+    const there = call.end_reason === null && call.heard !== null && this.offered.has("adjust");
+    if (there && this.loudness === null) {
+      this.loudness = this.makeLoudness(call.call_id);
+      this.part("meters").after(this.loudness.holder);
+    }
+    if (this.loudness === null) {
+      return;
+    }
+    const { holder, mute, slider, words } = this.loudness;
+    holder.hidden = !there;
+    if (there) {
+      const gain = call.heard.gain_db ?? 0;
+      mute.setAttribute("aria-pressed", String(call.heard.muted === true));
+      if (document.activeElement !== slider) {
+        slider.value = String(gain);
+      }
+      words.textContent = `Volume: ${gain > 0 ? "+" : ""}${gain.toFixed(0)} dB`;
+    }
+  }
+
+  makeLoudness(callId) {
+    const holder = document.createElement("div");
+    const mute = document.createElement("button");
+    const words = document.createElement("label");
+    const slider = document.createElement("input");
+    const id = `volume-${Math.random().toString(36).slice(2)}`;
+    holder.className = "loudness";
+    Object.assign(mute, { type: "button", textContent: "Mute" });
+    Object.assign(slider, { id, type: "range", min: -this.gainLimit, max: this.gainLimit, step: 1 });
+    words.htmlFor = id;
+    const muted = () => mute.getAttribute("aria-pressed") === "true";
+    const adjust = (silent) => this.ask("adjust", { call_id: callId, gain_db: Number(slider.value), muted: silent });
+    mute.addEventListener("click", () => adjust(!muted()));
+    slider.addEventListener("input", () => adjust(muted()));
+    holder.append(mute, words, slider);
+    return { holder, mute, slider, words };
   }
 
   showButtons(call) {
