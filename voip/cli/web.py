@@ -87,16 +87,14 @@ def page(
         found = final_report(program, voip.__version__, 0, None, manager.records)
         return Download(json.dumps(found, indent=1).encode(), f"{program}-report.json", "application/json")
 
-    commands = _commands(network, manager, streams, dials=dials)
-    about = {"gain_limit": GAIN_LIMIT, "longest_text": LONGEST_SENT}
     shown = Program(
         program,
         voip.__version__,
         lambda: manager.records,
         console.recent,
-        commands,
+        _commands(network, manager, streams, dials=dials),
         {"report": report},
-        about,
+        {"gain_limit": GAIN_LIMIT, "longest_text": LONGEST_SENT},
         lambda: {"microphone_muted": streams.microphone_muted},
     )
     named = network.addresses.reachable_hosts()[0] if ipaddress.ip_address(address.host).is_unspecified else None
