@@ -31,8 +31,6 @@ FIRST_SIZE = 150.0
 
 _COMPENSATION = math.e - 1.5  # timer reconsideration makes intervals this much too long (RFC 3550 section 6.3.1)
 _SIZE_GAIN = 16.0  # RFC 3550 section 6.3.3
-MEAN_INTERVAL = MINIMUM / _COMPENSATION
-"""Seconds between two reports, on average, where the share of the bandwidth allows it."""
 
 
 class ReportTimer:

@@ -13,7 +13,6 @@ from statistics import median
 from voip.calls.diagnosis.situation import NAMED_AFTER, STOOD_STILL, Event, Finding, Situation, length
 from voip.media import ExtendedReports
 from voip.report.shares import remote_share
-from voip.rtcp.timing import MEAN_INTERVAL
 
 PAUSE_FACTOR = 4.0
 """After a silence in which the peer sent nothing, the next must be so many times as long: some telephones send nothing
@@ -129,7 +128,7 @@ class Silence:
         """Seconds without any sign of the peer that say something; infinite if none has to come."""
         media = situation.media
         if self._reports.count:
-            if _reports_each_second(media.rtcp_xr) and not self._reports.steady:
+            if _reports_each_second(media.rtcp_xr) and self._reports.known and not self._reports.steady:
                 return self._reports.by_chance(remote_share(situation.network))
             return self._reports.patience
         if self._signs.came or not situation.signalled:
@@ -257,6 +256,11 @@ class _Reports:
         self.count, self._last_at = count, now
 
     @property
+    def known(self) -> bool:
+        """Whether the intervals are known at all."""
+        return len(self._intervals) >= KNOWN_INTERVALS
+
+    @property
     def steady(self) -> bool:
         """Whether the intervals are known well."""
         return len(self._intervals) >= STEADY_INTERVALS
@@ -264,7 +268,7 @@ class _Reports:
     @property
     def patience(self) -> float:
         """Seconds that the next report may take."""
-        if len(self._intervals) < KNOWN_INTERVALS:
+        if not self.known:
             return LATE_REPORT
         longest = max(self._intervals)
         if not self.steady:
@@ -276,8 +280,7 @@ class _Reports:
     def by_chance(self, loss: float) -> float:
         """Seconds that the next report may take of a peer that reports each second: after them more are missing in a
         row than are lost by chance. `loss`: share of our packets that is lost on the way there."""
-        known = len(self._intervals) >= KNOWN_INTERVALS
-        typical = min(MOST_TYPICAL, median(self._intervals)) if known else MEAN_INTERVAL
+        typical = min(MOST_TYPICAL, median(self._intervals))
         missing = sum(max(0, round(each / typical) - 1) for each in self._intervals)
         lost, sent = EXPECTED_LOSS
         share = min(MOST_LOST, max(loss, (missing + lost) / (missing + self.count + sent)))
