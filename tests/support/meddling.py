@@ -38,7 +38,7 @@ class ProxyBetween:
     def _changed(self, data: bytes) -> bytes:
         head, end, body = data.partition(b"\r\n\r\n")
         body = self._change(body) if b"v=0" in body else body
-        head = re.sub(rb"(?i)(\r\ncontent-length *: *)\d+", lambda found: found[1] + b"%d" % len(body), head)
+        head = re.sub(rb"(?i)(\r\n(?:content-length|l) *: *)\d+", lambda found: found[1] + b"%d" % len(body), head)
         return head + end + body
 
     def close(self) -> None:

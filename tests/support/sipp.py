@@ -150,9 +150,9 @@ class Scenario:
             self._variables.append(authorized)
             checks += f'<verifyauth assign_to="{authorized}" username="{USER}" password="{PASSWORD}"/>'
         if keep_from:
-            checks += self._check(".*", 'search_in="hdr" header="From:"', keep_from)
+            checks += self._kept("From", "f", keep_from)
         if keep_via:
-            checks += self._check(".*", 'search_in="hdr" header="Via:"', keep_via)
+            checks += self._kept("Via", "v", keep_via)
         attributes = {
             "request": method,
             "rrs": "true" if routes else "",
@@ -230,6 +230,14 @@ class Scenario:
             name, pattern = header
             checks += self._check(pattern, f'search_in="hdr" header="{name}:"')
         return checks
+
+    def _kept(self, name: str, short: str, variable: str) -> str:
+        """The value of a header field, whose name may be short, goes to a variable."""
+        others = [f"{variable}_whole", f"{variable}_name"]
+        self._variables += [*others, variable]
+        assigned = ",".join([*others, variable])
+        pattern = f"({name}|{short}): *([^[:cntrl:]]*)"
+        return f'<ereg regexp="{pattern}" search_in="msg" check_it="true" assign_to="{assigned}"/>'
 
     def _check(self, pattern: str, where: str, variable: str = "") -> str:
         variable = variable or f"found{len(self._variables)}"

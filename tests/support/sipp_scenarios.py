@@ -224,7 +224,9 @@ def _reliable(*, update: bool = False) -> Scenario:
     """A 183 that wants a PRACK and holds the answer, so that the 200 holds none (RFC 3262); meanwhile, perhaps, an
     UPDATE that changes the session before it begins (RFC 3311)."""
     waits: list[str] = []
-    scenario = Scenario().asked("INVITE", line="Supported: .*100rel", routes=True, keep_from="caller", keep_via="via")
+    scenario = Scenario().asked(
+        "INVITE", line="(Supported|k): .*100rel", routes=True, keep_from="caller", keep_via="via"
+    )
 
     def pracked_again_before(place: str) -> Scenario:
         """The 200 to PRACK may be lost: sipp would take one that comes after other messages for an unexpected one."""

@@ -42,6 +42,12 @@ class MediaLine:
         """Whether the peer has said BYE by RTCP (RFC 3550 section 6.6)."""
         return self.session.peer_left
 
+    @property
+    def is_over(self) -> bool:
+        """Whether either side has said BYE by RTCP: silence means nothing from then on."""
+        reports = self.session.rtcp_session
+        return self.session.peer_left or (reports is not None and reports.ended)
+
     def start(self, now: float) -> None:
         """Let it flow; its transport is attached to its session."""
         self.listen()

@@ -83,7 +83,7 @@ class CallWarnings:
             plays=line.receive is not None,
             sends=line.send is not None,
             signalled=call.signalled,
-            peer_left=line.peer_left,
+            over=line.is_over,
             ports=(call.transport.port, *rtcp),
             microphone=self._audio.microphone,
             speaker_gone=not self._audio.available,

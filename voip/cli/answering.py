@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,10 @@ def _media_ports(parser: Parser, found: argparse.Namespace) -> tuple[int, int]:
         return first, last
     first, last = found.rtp_port
     room = len(range(first + first % 2, last + 1, 2))
-    if room < found.max_calls and found.stream is None:
-        parser.error(
-            f"--rtp-port {first}-{last} has room for {room} calls (each takes an even port and the next one), "
-            f"--max-calls {found.max_calls} needs {2 * found.max_calls} ports"
+    if room < found.max_calls and found.stream is None and not found.quiet:
+        print(
+            f"{parser.prog}: --rtp-port {first}-{last} has room for {room} calls (each takes an even port and the next "
+            f"one): of --max-calls {found.max_calls} the others will be refused",
+            file=sys.stderr,
         )
     return first, last

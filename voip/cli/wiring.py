@@ -98,7 +98,7 @@ def make_user_agent(
         user=options.user,
         max_calls=max_calls,
         accepts_calls=accepts_calls,
-        accepts_texts=receiver is not None and receiver.call_password is None,
+        accepts_texts=receiver is not None and receiver.call_password is None and receiver.answer is not Answer.DENY,
         allowed=partial(receiver.allowed, is_own=OwnHosts(network.loop.now).has) if receiver else lambda host: True,
         trusted=receiver.trusted if receiver else lambda host: False,
         credentials=options.credentials,

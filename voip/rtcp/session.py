@@ -141,6 +141,11 @@ class RtcpSession:
         self._regular += 1
         return [self._count(packets.serialize(compound), now)]
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last report has been made: the peer may be silent from now on."""
+        return self._ended
+
     def final_report(self, now: float) -> list[bytes]:
         """The last compound, once, with the final figures; nothing if media never flowed.
 

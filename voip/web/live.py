@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from voip.report import CallRecord
 from voip.report.objects import call_object, interval_object
 from voip.report.rating import verdict
-from voip.stats import SenderStats
+from voip.stats import Levels, SenderStats
 
 HISTORY = 300
 """Samples, one a second, that a chart shows: five minutes."""
@@ -26,6 +27,20 @@ Sample = Mapping[str, float | None]
 def call_state(call: CallRecord) -> dict[str, Any]:
     """One call as the page shows it: the JSON of the report, and its verdict in words."""
     return {**call_object(call), "verdict": verdict(call), "rings": call.media is None and call.end_reason is None}
+
+
+def meters(call: CallRecord, before: CallRecord | None) -> dict[str, float | None]:
+    """How loud a call was since `before` (None: its start), heard and sent, in dBFS; None for silence."""
+    found = {}
+    for way, now, old in (
+        ("rx", call.rx, before.rx if before else None),
+        ("tx", call.tx, before.tx if before else None),
+    ):
+        new, known = now.levels if now else Levels(), old.levels if old else Levels()
+        samples, energy = new.samples - known.samples, new.energy - known.energy
+        level = replace(Levels(), samples=max(0, samples), energy=max(0.0, energy)).rms_dbfs
+        found[way] = None if level is None else round(level, 1)
+    return found
 
 
 def shown(calls: Sequence[CallRecord]) -> list[CallRecord]:

@@ -20,8 +20,9 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from voip.errors import NetworkError
 from voip.printable import printable
+from voip.report import CallRecord
 from voip.web.guard import BEARER, Guard, is_loopback, offered_token
-from voip.web.live import History, call_state, shown
+from voip.web.live import History, call_state, meters, shown
 from voip.web.program import CommandRefused, Program
 
 STATE_INTERVAL = 0.25
@@ -201,12 +202,14 @@ class WebServer:
         return socket
 
     async def _feed(self, socket: web.WebSocketResponse) -> None:
-        program, told, sampled = self._program, 0, float("-inf")
+        program, told, sampled, before = self._program, 0, float("-inf"), dict[str, CallRecord]()
         about = {"type": "about", "program": program.name, "version": program.version, **program.about}
         await socket.send_json({**about, "commands": sorted(program.commands), "downloads": sorted(program.downloads)})
         while not socket.closed:
             now, events, samples = time.monotonic(), program.events.since(told), self._history.since(sampled)
-            calls = [call_state(call) for call in shown(program.records())]
+            records = {call.call_id: call for call in shown(program.records())}
+            calls = [{**call_state(call), "meters": meters(call, before.get(key))} for key, call in records.items()]
+            before = records
             happened = [event for _, event in events]
             state = {"type": "state", "now": now, "calls": calls, "samples": samples, "events": happened}
             told = events[-1][0] if events else told

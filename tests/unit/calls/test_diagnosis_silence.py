@@ -178,7 +178,7 @@ def test_hold_is_no_fault_and_silence_counts_from_the_resumption() -> None:
 def test_a_peer_that_has_said_bye_by_rtcp_may_be_silent() -> None:
     call = receiver()
     call.run(5, bytes=SOUND)
-    call.change(peer_left=True)
+    call.change(over=True)
     assert call.run(10) == []
 
 

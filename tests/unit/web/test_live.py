@@ -9,8 +9,8 @@ import pytest
 from tests.support.records import received, sent
 from voip.report import CallRecord, EventLog, call_object
 from voip.report.events import MOST_EVENTS
-from voip.stats import PathReport, ReceiverStats, SenderStats, SessionStats
-from voip.web.live import HISTORY, RECENTLY_ENDED, History, call_state, sample, shown
+from voip.stats import Levels, PathReport, ReceiverStats, SenderStats, SessionStats
+from voip.web.live import HISTORY, RECENTLY_ENDED, History, call_state, meters, sample, shown
 
 
 def running(call: CallRecord, call_id: str = "a@b", duration: float = 10.0) -> CallRecord:
@@ -48,6 +48,14 @@ def test_what_is_sent_is_parted_into_media_and_repair() -> None:
     found = sample(call, None)
     assert (found["media"], found["repair"]) == (120.0, 40.0)
     assert found["loss"] is None
+
+
+def test_meters_show_what_is_loud_now() -> None:
+    loud, still = Levels(samples=48_000, energy=480.0), Levels(samples=96_000, energy=480.0)
+    before = running(replace(received(), rx=ReceiverStats(levels=loud)))
+    now = replace(before, rx=ReceiverStats(levels=still))
+    assert meters(before, None) == {"rx": -20.0, "tx": None}
+    assert meters(now, before) == {"rx": None, "tx": None}
 
 
 @pytest.mark.parametrize(("lost", "packets", "percent"), [(10, 100, 5.0), (30, 100, 25.0), (0, 100, 0.0)])

@@ -269,4 +269,5 @@ def test_a_server_ends_while_pages_are_open() -> None:
             return int(page.close_code or 0)
 
     server.__enter__()
-    assert asyncio.run(steps()) == aiohttp.WSCloseCode.GOING_AWAY
+    gone = (aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)  # the latter if it has no time
+    assert asyncio.run(steps()) in gone

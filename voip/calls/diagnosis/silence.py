@@ -85,7 +85,7 @@ class Silence:
         self._pauses.look(situation, sound)
         signs = self._signs.look(network.bytes + network.rtcp + network.unknown_payload_type, now)
         self._refusals.look(network.icmp_errors, now, refuted=signs is not None)
-        if expected == (False, False) or situation.peer_left:
+        if expected == (False, False) or situation.over:
             return
         ended = sound if situation.expects_sound else signs
         if ended is not None:

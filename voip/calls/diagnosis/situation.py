@@ -49,7 +49,7 @@ class Situation:
     """What is known at `now` of a call that is up; `record.duration` are the seconds since it came up.
 
     plays, sends: whether this program plays what comes, and sends anything, whatever was negotiated. signalled: False
-    for a stream without SIP. peer_left: the peer has said BYE by RTCP. ports: the UDP ports of ours that media and RTCP
+    for a stream without SIP. over: a side has said BYE by RTCP. ports: the UDP ports of ours that media and RTCP
     come to. microphone: what is sent is captured by this device, "" for a file and for a device that is gone now.
     speaker_gone: nothing can be heard now, which the user has been told.
     xruns: how often sound was lost at a device or the device itself, late: seconds by which this program came late to
@@ -62,7 +62,7 @@ class Situation:
     plays: bool = True
     sends: bool = False
     signalled: bool = True
-    peer_left: bool = False
+    over: bool = False
     ports: tuple[int, ...] = ()
     microphone: str = ""
     speaker_gone: bool = False

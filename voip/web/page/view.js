@@ -79,8 +79,8 @@ export class CallView {
     this.part("phase").textContent = phase(call);
     this.part("verdict").textContent = call.verdict.join("\n");
     this.showFigures(figures(call));
-    this.showMeter("heard", "Heard here", call.levels.rx.rms_dbfs, call);
-    this.showMeter("spoken", "Sent from here", call.levels.tx.rms_dbfs, call);
+    this.showMeter("heard", "Heard here", call.meters.rx, call);
+    this.showMeter("spoken", "Sent from here", call.meters.tx, call);
     this.showButtons(call);
     this.showLoudness(call);
     if (samples.length) {
