@@ -22,8 +22,6 @@ from voip.rtp import Packetizer, RtpPacket
 from voip.stats import Levels, PathReport, SenderStats
 
 Send = Callable[[bytes], None]
-ROUNDING = 1e-6
-"""Packets by which a repair window may miss a whole number of them and still hold it: microseconds are rounded."""
 
 
 class AudioSender:
@@ -43,13 +41,14 @@ class AudioSender:
         pattern: Pattern | None = None,
         control: FecController | None = None,
         rate: RateController | None = None,
+        bitrate_max: float | None = None,
         on_decision: Callable[[str], None] = lambda reason: None,
         dtmf: DtmfSender | None = None,
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be written.
 
-        `control` chooses the pattern in place of `pattern`, `rate` says how much may be sent; `on_decision` gets a line
-        for people with each change.
+        `control` chooses the pattern in place of `pattern`, `rate` says how much may be sent, and `bitrate_max` how
+        much at most, in bit/s with all headers; `on_decision` gets a line for people with each change.
         `dtmf` says which keys are sent in place of the sound, to a peer that takes telephone events.
         """
         self.stats = SenderStats()
@@ -57,7 +56,7 @@ class AudioSender:
         self._format = (sample_rate, channels)
         self._rng = rng
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
-        self._steering = Steering(pattern, control, rate, self._ip_header)
+        self._steering = Steering(pattern, control, rate, bitrate_max, media)
         self._on_decision = on_decision
         self._counters = SendCounters()
         self._now = 0.0
@@ -76,7 +75,7 @@ class AudioSender:
 
     def _use_pattern(self, pattern: Pattern | None) -> None:
         """Take a pattern as far as its packets stay within the agreed repair window."""
-        packets = self._repair_packets
+        packets = self._steering.window
         if pattern is not None and packets is not None:
             pattern = pattern.within(packets)
         self._fec.set_pattern(pattern)
@@ -109,32 +108,34 @@ class AudioSender:
             self._open_codec(media)
         self._media = media
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
-        self._framer.resize(self._frame_samples(media))
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
-        self._steering.update(media.audio.ptime, self._repair_packets, media.bandwidth, self._ip_header)
+        ceiling = self._steering.update(media, self._ip_header, self._encoder.full_bitrate)
+        if ceiling.rate is not None:
+            self._on_decision(ceiling.rate)
+        self._framer.resize(self._frame_samples)
         self._use_pattern(self._steering.pattern)
         self._negotiate_fec()
 
     def report(self, report: PathReport) -> None:
         """A report of the peer about this stream has come."""
+        ptime = self._steering.ptime
         self._follow(self._steering.report(report))
-
-    @property
-    def _repair_packets(self) -> int | None:
-        """Packets that a repair packet may span, the newest included (RFC 8627 section 5.2.1); None without a limit."""
-        window = self._media.send_repair_window
-        return None if window is None else int(window / self._media.packet_time + ROUNDING)
+        if self._steering.ptime != ptime:
+            self._framer.resize(self._frame_samples)
+            self._use_pattern(self._steering.pattern)
+            self._on_decision(f"packets of {1e3 * self._steering.ptime:g} ms from now on")
 
     def _open_codec(self, media: NegotiatedMedia) -> None:
         codec = media.audio.codec
         self._encoder = codec.encoder(self._format[0])
         self._steering.forget_encoder()
         self._converter = Converter(self._format, (self._encoder.sample_rate, codec.channels))
-        self._framer = Framer(self._frame_samples(media))
+        self._framer = Framer(self._frame_samples)
         self._marker = True  # the next packet begins a talk spurt
 
-    def _frame_samples(self, media: NegotiatedMedia) -> int:
-        return max(1, round(media.audio.ptime * self._encoder.sample_rate))
+    @property
+    def _frame_samples(self) -> int:
+        return max(1, round(self._steering.ptime * self._encoder.sample_rate))
 
     def _negotiate_fec(self) -> None:
         media, pattern = self._media, self._fec.pattern

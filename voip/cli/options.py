@@ -16,6 +16,7 @@ from voip.cli.accounts import account_values, add_account, complete
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
+from voip.cli.rates import add_rates, check_rates, rate_values
 from voip.cli.security import add_security, security_values
 from voip.cli.values import (
     AUTO,
@@ -23,7 +24,6 @@ from voip.cli.values import (
     IpNetwork,
     RepairLimit,
     RtpTarget,
-    bit_rate,
     codec_names,
     dscp_value,
     fec_choice,
@@ -34,7 +34,6 @@ from voip.cli.values import (
     latency,
     pcm_format,
     ports,
-    repair_limit,
     retry_rule,
     seconds,
     short_time,
@@ -60,8 +59,6 @@ STDOUT = "-"
 """--output of raw samples."""
 THIS_MACHINE = "127.0.0.1"
 """What the sender calls unless it is told what."""
-BITRATES = (6000, 510000)
-"""Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 LOCAL_NETWORKS = (
     "127.0.0.0/8",  # RFC 1122
     "10.0.0.0/8",  # RFC 1918
@@ -84,6 +81,7 @@ class CommonOptions:
 
     codecs: tuple[str, ...]
     bitrate: int | None
+    bitrate_max: int | None
     ptime: float
     fec: Pattern | Literal["auto"] | None
     fec_scheme: str
@@ -215,7 +213,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_ports=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
-    _needs_two_way(parser, found, "input", "loop")
+    _needs_two_way(parser, found, "input", "loop", "bitrate_max")
     if found.max_calls < 1:
         parser.error("--max-calls: at least 1")
     account = account_values(parser, found, answers=True)
@@ -447,9 +445,7 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
         type=codec_names,
         help=f"Codecs to offer, best first, from {','.join(codecs.NAMES)}.  [{','.join(usual_codecs)}]",
     )
-    group.add_argument(
-        "--bitrate", metavar="BPS", type=bit_rate, help="Bit rate of a codec that has several.  [opus 24k, aac 64k]"
-    )
+    add_rates(group)
     group.add_argument(
         "--ptime", metavar="TIME", type=short_time(), default=0.02, help="Length of the sound in a packet.  [20ms]"
     )
@@ -461,14 +457,6 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
         "packet for each K packets; sliding:0,1,3/2: after every second packet one that protects it and those 1 and 3 "
         "before it (+ adds further sets). For peers without FlexFEC: ulpfec:4 (like K, by ULPFEC), red:1 (each packet "
         "repeats the one before).  [auto; off without signalling]",
-    )
-    group.add_argument(
-        "--fec-max",
-        metavar="BPS|Nx",
-        type=repair_limit,
-        default="2.5x",
-        help="Upper limit of the bit rate of the repair packets; 2x: twice that of the media, but at least 200k.  "
-        "[2.5x]",
     )
 
 
@@ -557,8 +545,7 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     check_latency(parser, found)
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
-    if found.bitrate is not None and not BITRATES[0] <= found.bitrate <= BITRATES[1]:
-        parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
+    check_rates(parser, found)
     found.codec = usable_codecs(parser, found)
     return found
 
@@ -567,13 +554,12 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
     fec: FecChoice = found.fec or fec_choice(AUTO)
     return {
         "codecs": found.codec,
-        "bitrate": None if found.bitrate is None else round(found.bitrate),
+        **rate_values(found),
         "ptime": found.ptime,
         "fec": fec.pattern,
         "fec_scheme": fec.scheme,
         "plain_fec": found.fec is not None,
         "sdp": found.sdp,
-        "fec_max": found.fec_max,
         "format": found.format,
         "sip_port": found.sip_port,
         "bind": found.bind,

@@ -15,6 +15,7 @@ from voip.calls import AudioStreams, CallManager, CallSettings, CallTable, Plain
 from voip.calls.records import rtp_stat_headers
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.policy import Redial
+from voip.cli.rates import within
 from voip.cli.values import RtpTarget
 from voip.devices import Device, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
@@ -177,7 +178,9 @@ def make_streams(
     """What is played, what is sent, or both."""
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
     rate, factor = options.fec_max
-    send = SendSettings(fec=options.fec, fec_max=rate, fec_media_factor=factor, keys=keys)
+    send = SendSettings(
+        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
+    )
     return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 
@@ -185,6 +188,8 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
+    if options.bitrate_max is not None:
+        offered = within(options.bitrate_max, offered, options.ptime)
     repair_packets = 0
     if options.fec is not None and direction.sends:
         repair_packets = ladder_window() if isinstance(options.fec, str) else options.fec.window

@@ -24,12 +24,15 @@ from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
 from voip.congestion.queue import Passage, QueueEstimator
-from voip.stats import Congestion, PathReport
+from voip.stats import Congestion, LimitedBy, PathReport
 
 FULL = 0.080
 """Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
 EMPTY = 0.040
 """Seconds of queue that are none."""
+SOON, NEW_SECONDS = 0.055, 3.0
+"""Seconds of queue at which a line is full where a stream has sent for fewer seconds than the second number, if it
+grows by EMPTY from one half of a report to the other: it was not known what the line carries."""
 DRAIN = 0.6
 """Share of what the line carried that is sent while its queue is emptied."""
 KEEP = 0.85
@@ -72,8 +75,6 @@ SHARE = 60_000.0
 """Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
 MIN_REPORT_SECONDS = 0.1
 """Two reports closer to each other than this, as an early one may be, are one."""
-STEPS = (24_000, 20_000, 16_000, 12_000, 9_000)
-"""Bit/s of Opus: speech at 16 kHz has PESQ 4.47, -, 4.21, 3.79 and 2.95 (no loss; `python -m tools.measure_codecs`)."""
 MEAN_PACKETS = 50
 """Packets whose mean size counts: one second of them."""
 
@@ -150,10 +151,22 @@ class RateController:
     @property
     def limit(self) -> float | None:
         """Bit/s, all headers included."""
-        limit = min(self._limit, max(self._floor, self._breaker.line))
+        return self._least()[0]
+
+    @property
+    def limited_by(self) -> LimitedBy | None:
+        """What sets the limit; None: there is none."""
+        return self._least()[1]
+
+    def _least(self) -> tuple[float | None, LimitedBy | None]:
+        limits: list[tuple[float, LimitedBy]] = [
+            (self._limit, "line"),
+            (max(self._floor, self._breaker.line), "rfc8083"),
+        ]
         if self._state is State.OPEN and self._past.proven:
-            limit = min(limit, max(START_RATE, RAMP * self._past.proven))
-        return None if math.isinf(limit) else limit
+            limits.append((max(START_RATE, RAMP * self._past.proven), "untried"))
+        limit, reason = min(limits)
+        return (None, None) if math.isinf(limit) else (limit, reason)
 
     @property
     def figures(self) -> Congestion:
@@ -195,6 +208,7 @@ class RateController:
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
         full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
+        full |= self._is_new(now) and passage.end > SOON and passage.end - passage.begin > EMPTY and not passage.burst
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
@@ -206,6 +220,10 @@ class RateController:
             self._rise(now)
         elif self._state is State.RISING and now - self._stepped_at >= RISE_EVERY and passage.end < EMPTY:
             self._rise(now)
+
+    def _is_new(self, now: float) -> bool:
+        """Whether the stream has just begun."""
+        return self._state is State.OPEN and self._first_at is not None and now - self._first_at < NEW_SECONDS
 
     def _sending(self, now: float) -> float:
         """Bit/s that were sent since the last report."""
@@ -302,6 +320,7 @@ class RateController:
         full = self._state is State.DRAINING
         self._now = Congestion(
             limit=self.limit,
+            limited_by=self.limited_by,
             queue=waited,
             queue_max=max(waited, before.queue_max or 0.0),
             times_full=before.times_full + (full and not before.full),
@@ -321,13 +340,3 @@ class RateController:
         limit = self.limit
         most = "no limit" if limit is None else f"at most {limit / 1e3:.0f} kbit/s"
         return f"rate {most}: {reason}"
-
-
-def media_rate(limit: float | None, full: int, header: float, packets: float) -> int:
-    """Bit/s to encode at so that, with `header` bytes on each of so many `packets` a second, the limit is kept: `full`
-    or one of STEPS, the least of them if none is low enough."""
-    if limit is None:
-        return full
-    room = limit - 8 * header * packets
-    steps = sorted({full, *(step for step in STEPS if step < full)}, reverse=True)
-    return next((step for step in steps if step <= room), steps[-1])

@@ -348,7 +348,7 @@ def test_hostile_reports_do_not_raise() -> None:
 
 def test_a_new_packet_time_is_a_new_path() -> None:
     control = FecController(200e3)
-    control.set_ptime(0.04)
+    control.set_ptime(0.04, 140.0)
     assert control.channel == Channel(0.0)
     assert control.ptime == 0.04
 
