@@ -195,12 +195,16 @@ class Steering:
             self._control.set_limits(window=self.window, bandwidth=0.0 if self._needs_all(limit) else limit)
 
     def _needs_all(self, limit: float | None) -> bool:
-        """Whether the sound has less than it should, and no loss that we know of asks for repair: that may fill what
-        remains of the limit, to find out whether the line carries more, but not where the sound fills it."""
+        """Whether the packets are longer than agreed on, or the sound has less than it should, and no loss that we know
+        of asks for repair.
+
+        Repair packets may fill what then remains of the limit, to find out whether the line carries more: only where
+        the sound is to gain by it, and does not fill it itself.
+        """
         if limit is None or self._full is None or self._coding == (self._full, self._media.packet_time):
             return False
         no_loss = self._control is not None and self._control.channel.loss < NO_LOSS
-        return no_loss and self._media_rate >= FILLED * limit
+        return no_loss and (self._coding.bitrate == self._full or self._media_rate >= FILLED * limit)
 
     def _coding_within(self, limit: float | None, full: int, now: float | None) -> Coding:
         wanted = best_coding(limit, full, self._header, self._ptimes)

@@ -30,9 +30,6 @@ FULL = 0.080
 """Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
 EMPTY = 0.040
 """Seconds of queue that are none."""
-SOON, NEW_SECONDS = 0.055, 3.0
-"""Seconds of queue at which a line is full where a stream has sent for fewer seconds than the second number, if it
-grows by EMPTY from one half of a report to the other: it was not known what the line carries."""
 DRAIN = 0.6
 """Share of what the line carried that is sent while its queue is emptied."""
 KEEP = 0.85
@@ -208,7 +205,6 @@ class RateController:
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
         full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
-        full |= self._is_new(now) and passage.end > SOON and passage.end - passage.begin > EMPTY and not passage.burst
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
@@ -220,10 +216,6 @@ class RateController:
             self._rise(now)
         elif self._state is State.RISING and now - self._stepped_at >= RISE_EVERY and passage.end < EMPTY:
             self._rise(now)
-
-    def _is_new(self, now: float) -> bool:
-        """Whether the stream has just begun."""
-        return self._state is State.OPEN and self._first_at is not None and now - self._first_at < NEW_SECONDS
 
     def _sending(self, now: float) -> float:
         """Bit/s that were sent since the last report."""

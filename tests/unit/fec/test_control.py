@@ -479,3 +479,15 @@ def test_the_figures_of_a_sender_count_payloads_and_name_a_moment() -> None:
     assert source.stats.fec_payload_bytes == sum(len(packet.payload) for packet in repairs)
     assert source.stats.timestamp == plain[-1].timestamp
     assert source.stats.timestamp_at == pytest.approx(100.98)
+
+
+def test_longer_packets_are_as_large_as_they_are_said_to_be() -> None:
+    """Not as large as those before them: 23 kbit/s would seem to leave room for repair packets."""
+    for size, fits in ((160.0, False), (60.0, True)):
+        control = FecController(200e3)
+        for number in range(200):
+            control.sent(number, 100, number * 0.02, repair=False)
+        control.set_limits(bandwidth=23e3)
+        control.set_ptime(0.06, size)
+        control.sent(200, round(size), 4.0, repair=False)
+        assert (control.pattern is not None) is fits
