@@ -40,8 +40,13 @@ RISE_EVERY = 2.0
 """Seconds from one step up to the next: two or three reports tell what the last one did."""
 RISE = 1.08
 """Factor of a step up."""
+RISE_BITS = 3_000.0
+"""Bit/s of a step up at least: of two streams on one line the smaller one rises faster, and catches up."""
 PROBED, PROBE_AFTER = 0.95, 40.0
 """Share of what the line carried up to which the rate rises, until so many seconds after it was full."""
+ENOUGH = 36_000.0
+"""Bit/s: if less came through, which is less than good sound takes, it is not taken for all that the line carries:
+others may have had more than their share of it."""
 USED = 0.85
 """Share of the limit that has to be used before it is raised."""
 REOPEN_AFTER = 90.0
@@ -283,9 +288,10 @@ class RateController:
 
     def _rise(self, now: float) -> None:
         self._stepped_at = now
-        known = PROBED * self._capacity if now - self._past.full_at < PROBE_AFTER else math.inf
+        recent = now - self._past.full_at < PROBE_AFTER
+        known = PROBED * self._capacity if recent and self._capacity >= ENOUGH else math.inf
         if self._sending(now) > USED * self._limit:
-            self._limit = max(self._limit, min(RISE * self._limit, known))
+            self._limit = max(self._limit, min(max(RISE * self._limit, self._limit + RISE_BITS), known))
         if now - self._past.full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 

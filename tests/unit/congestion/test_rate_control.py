@@ -98,6 +98,19 @@ def test_what_is_held_rises_only_while_it_is_used() -> None:
     assert held < control.limit < 1.6 * held
 
 
+@pytest.mark.parametrize(("came", "bounded"), [(30e3, False), (37e3, True)])
+def test_little_that_came_through_is_not_taken_for_all_that_the_line_carries(came: float, bounded: bool) -> None:
+    """Another stream may have had the rest of it; what suffices for good sound is more cautious."""
+    line = Line(control := RateController(floor=5e3))
+    line.run(5.0, 1e6)
+    line.run(3.0 if bounded else 1.0, came)
+    line.run(3.0, came, share=0.4)
+    assert not control.figures.full
+    line.run(25.0, 1e6, share=0.9 if bounded else 0.7)
+    assert control.limit is not None
+    assert (control.limit < came) is bounded
+
+
 def test_a_queue_that_stays_though_less_is_sent_is_another_s() -> None:
     line = Line(control := RateController(floor=5e3))
     line.run(5.0, 1e6)
