@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,13 +12,15 @@ import pytest
 from tests.support.descriptions import ALICE, offer
 from voip import codecs
 from voip.audio import AudioSender
+from voip.congestion import RateController
 from voip.fec import Agreed, FecController, ladder_window, parse_pattern
 from voip.fec.control import START_PATTERN
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import ladder
-from voip.media import NegotiatedMedia
+from voip.media import KeyAgreement, NegotiatedMedia, Security
 from voip.rtp import RtpPacket
 from voip.sdp import Capabilities, accept_answer, make_offer
+from voip.srtp import MasterKey, Profile, SrtpKeys
 
 RATE = 48000
 BLOCK = 960
@@ -129,6 +133,74 @@ def test_media_and_repair_stay_within_the_bandwidth_that_the_peer_takes(limit: i
     _, rate, repairs = talk(media, 4.0, control=FecController(200e3))
     assert rate < 1.03 * limit * 1000 < free
     assert repairs > 0
+
+
+@pytest.mark.parametrize("fec", [None, "1", "auto"])
+def test_nothing_beyond_the_user_s_ceiling_is_sent(fec: str | None) -> None:
+    automatic = fec == "auto"
+    how = {"control": FecController(200e3)} if automatic else {"pattern": parse_pattern(fec or "off")}
+    ceiling = 0.8 * talk(agreed(), 6.0, **how)[1]
+    how = {"control": FecController(200e3)} if automatic else how
+    assert talk(agreed(), 6.0, bitrate_max=ceiling, **how)[1] < 1.03 * ceiling
+
+
+def test_the_lower_ceiling_holds_and_is_told() -> None:
+    told: list[str] = []
+    for attributes, maximum, limit, reason in (
+        ((), 50e3, 50e3, "bitrate-max"),
+        (("b=AS:45",), 50e3, 45e3, "peer"),
+        (("b=AS:55",), 50e3, 50e3, "bitrate-max"),
+        (("b=AS:45",), None, 45e3, "peer"),
+    ):
+        sender = AudioSender(
+            agreed(*attributes),
+            sample_rate=RATE,
+            channels=1,
+            rng=random.Random(1),
+            rate=RateController(),
+            bitrate_max=maximum,
+            on_decision=told.append,
+        )
+        sender.write(np.zeros((BLOCK, 1), np.int16), 0.0)
+        assert (sender.stats.congestion.limit, sender.stats.congestion.limited_by) == (limit, reason)
+    assert ["bitrate-max" in line for line in told] == [True, False, True, False]
+    assert ["b=" in line for line in told] == [False, True, False, True]
+
+
+def test_a_peer_that_takes_less_from_now_on_gets_less() -> None:
+    control = FecController(200e3)
+    told: list[str] = []
+    sender = AudioSender(
+        agreed(), sample_rate=RATE, channels=1, rng=random.Random(1), control=control, on_decision=told.append
+    )
+    sender.update(agreed("b=AS:42"))
+    sound = np.random.default_rng(2).integers(-8000, 8000, (BLOCK, 1), np.int16)
+    size = sum(8 * (len(data) + IP_UDP) for index in range(200) for data in sender.write(sound, index * 0.02))
+    assert size / 4.0 < 1.03 * 42e3
+    sender.update(agreed())
+    assert told[-1] == "rate no longer bounded by the peer"
+
+
+def test_the_tag_of_encrypted_packets_counts() -> None:
+    """10 bytes each: 4 kbit/s, which make the difference here."""
+    profile = Profile.AES_CM_128_HMAC_SHA1_80
+    key = MasterKey(bytes(profile.key_length), bytes(profile.salt_length))
+    secured = replace(agreed(), security=Security(KeyAgreement.SDES, SrtpKeys(profile, key, key)))
+    for media, ptime in ((agreed(), 0.02), (secured, 0.04)):
+        sender = AudioSender(media, sample_rate=RATE, channels=1, rng=random.Random(1), bitrate_max=38e3)
+        for index in range(4):
+            sender.write(np.zeros((BLOCK, 1), np.int16), index * 0.02)
+        assert sender.stats.congestion.ptime == ptime
+
+
+def test_packets_are_no_longer_than_the_peer_takes() -> None:
+    for attributes, expected in ((("a=maxptime:20",), 0.02), (("a=maxptime:40",), 0.04), ((), 0.06)):
+        media = agreed(*attributes)
+        sender = AudioSender(media, sample_rate=RATE, channels=1, rng=random.Random(1), bitrate_max=19e3)
+        data = [each for index in range(60) for each in sender.write(np.zeros((BLOCK, 1), np.int16), index * 0.02)]
+        packets = [packet for packet in map(RtpPacket.parse, data) if packet.payload_type == media.payload_type]
+        steps = {b.timestamp - a.timestamp & 0xFFFFFFFF for a, b in pairwise(packets)}
+        assert steps == {round(expected * RATE)}
 
 
 def test_a_peer_that_wants_no_media_gets_none() -> None:
