@@ -310,6 +310,63 @@ def test_packets_that_become_longer_sound_as_those_of_a_stream_by_itself() -> No
     assert rooms["abc"].payloads("b") == rooms["b"].payloads("b")
 
 
+def test_streams_whose_packets_are_longer_from_the_start_on_share_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a ceiling for all: each first joins those of the length that was agreed on."""
+    begun = Counter[int]()
+    monkeypatch.setattr(OpusEncoder, "begin_anew", lambda self: begun.update([id(self)]))
+    room, narrow = Room(), media(opus(), bandwidth=33_000.0)
+    room.join("wide", media(opus()))
+    for number in range(10):
+        room.join(f"{number}", narrow)
+    room.talk(voice(RATE, 1.0))
+    room.end()
+    assert room.encoders == 2
+    assert len({tuple(room.payloads(f"{number}")) for number in range(10)}) == 1
+    assert (len(room.payloads("0")), len(room.payloads("wide"))) == (25, 50)
+    assert not begun
+
+
+@pytest.mark.parametrize("back", range(100, 108))
+@pytest.mark.parametrize("out", range(50, 54))
+def test_streams_whose_packets_have_the_same_length_again_share_an_encoder_again(out: int, back: int) -> None:
+    """From wherever in a packet the length changes: two out and one back, then the other, after blocks of 10 ms."""
+    room, sound, short, long = Room(), voice(RATE, 2.0), media(opus()), media(opus(), ptime=0.04)
+    for key in "abc":
+        room.join(key, short)
+        room.report(key, 0.0, 0)
+
+    def change(keys: str, to: NegotiatedMedia, since: int, upto: int) -> int:
+        for key in keys:
+            room.fanout.update(key, to)
+        room.talk(sound[since * BLOCK : upto * BLOCK])
+        return room.encoders
+
+    assert change("", short, 0, out) == 1
+    assert change("bc", long, out, back) == 2
+    assert change("b", short, back, 140) == 2
+    assert change("c", short, 140, 200) == 1
+    room.end()
+    last = {key: room.payloads(key)[-20:] for key in "abc"}
+    assert last["a"] == last["b"] == last["c"]
+    for key in "abc":
+        assert len(decoded(room.payloads(key))) == pytest.approx(2 * RATE, abs=FRAME)
+
+
+def test_a_stream_that_gets_the_same_frames_at_another_bit_rate_goes_on_with_its_own_encoder() -> None:
+    room, sound, limit = Room(), voice(RATE, 2.0), Limited()
+    short, long = media(opus(), max_ptime=0.04), media(opus(), ptime=0.04)
+    room.join("a", media(opus()))
+    room.join("b", short, rate=limit)
+    room.talk(sound[: 60 * BLOCK])
+    room.fanout.update("b", long)
+    room.limit("b", limit, 29_000.0)
+    room.talk(sound[60 * BLOCK : 120 * BLOCK])
+    room.fanout.update("b", replace(short, audio=replace(short.audio, max_ptime=0.02)))
+    room.talk(sound[120 * BLOCK :])
+    assert room.encoders == 2
+    assert sum(map(len, room.payloads("b")[-20:])) < 0.7 * sum(map(len, room.payloads("a")[-20:]))
+
+
 # -- joining and leaving ----------------------------------------------------------------------------------------------
 
 
