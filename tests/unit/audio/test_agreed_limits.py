@@ -113,6 +113,7 @@ def test_a_session_that_allows_more_gets_more_again() -> None:
         ("sliding:0,1,8+0,2,3,12/1", 12, "sliding:0,1,8+0,2,3/1"),
         ("sliding:0,2,8+0,2,12/2", 5, "sliding:0,2/2"),
         ("sliding:11+12/2", 11, None),
+        ("copies:4,8", 4, "copies:4,8@12k"),
     ],
 )
 def test_a_pattern_is_cut_to_what_repair_packets_may_span(text: str, packets: int, left: str | None) -> None:
