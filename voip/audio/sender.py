@@ -11,6 +11,7 @@ from voip.audio.encoding import SharedEncoders, StreamEncoder
 from voip.audio.levels import LevelMeter
 from voip.audio.send_counters import SendCounters
 from voip.audio.steering import Decisions, Steering
+from voip.codecs import Codec
 from voip.congestion import RateController
 from voip.dsp import Pcm
 from voip.fec import FecController, FecEncoder, NoFec, Pattern, create_encoder
@@ -64,7 +65,8 @@ class AudioSender:
         self._fec: FecEncoder = NoFec(self._steering.pattern)
         self._fec_terms: tuple[object, ...] = ()
         self._media = media
-        self._encoder = self._open_codec(media)
+        self._codec = self._steering.affordable(media, self._ip_header)
+        self._encoder = self._open(self._codec, media.audio.ptime)
         self.update(media)
 
     def set_pattern(self, pattern: Pattern | None) -> None:
@@ -131,11 +133,12 @@ class AudioSender:
 
     def update(self, media: NegotiatedMedia) -> None:
         """The session was negotiated anew: from the next packet on."""
-        if media.audio.codec != self._media.audio.codec:
-            self._encoder.leave()
-            self._encoder = self._open_codec(media)
-        self._media = media
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
+        codec = self._steering.affordable(media, self._ip_header)
+        if codec != self._codec:
+            self._encoder.leave()
+            self._encoder = self._open(codec, media.audio.ptime)
+        self._media = media
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
         ceiling = self._steering.update(media, self._ip_header, self._encoder.full_bitrate)
         if ceiling.rate is not None:
@@ -153,11 +156,12 @@ class AudioSender:
             self._use_pattern(self._steering.pattern)
             self._on_decision(f"packets of {1e3 * self._steering.ptime:g} ms from now on")
 
-    def _open_codec(self, media: NegotiatedMedia) -> StreamEncoder:
+    def _open(self, codec: Codec, ptime: float) -> StreamEncoder:
+        self._codec = codec
         self._steering.forget_encoder()
-        self._copies = CopyEncoder(media.audio.codec, self._encoders.format[0])
+        self._copies = CopyEncoder(codec, self._encoders.format[0])
         self._marker = self._gap = True  # the next packet begins a talk spurt
-        return self._encoders.join(media.audio.codec, media.audio.ptime)
+        return self._encoders.join(codec, ptime)
 
     def _negotiate_fec(self) -> None:
         media, pattern = self._media, self._fec.pattern

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from voip.audio.copies import kinds_of
 from voip.audio.in_band import ExpectedLoss
-from voip.codecs import Encoder
+from voip.codecs import Codec, Encoder
 from voip.congestion import (
     SHORTEN_AFTER,
+    STEPS,
     Coding,
     RateController,
     best_coding,
@@ -100,6 +101,21 @@ class Steering:
         window = self._media.send_repair_window
         return None if window is None else int(window / self.ptime + ROUNDING)
 
+    def affordable(self, media: NegotiatedMedia, ip_header: int) -> Codec:
+        """What to encode with so that the ceilings can be kept; the arguments are those of `update`.
+
+        A bit rate that is chosen before the first packet, as that of AAC, has to be low enough then. Opus goes down by
+        itself, and begins below its usual least where not even that is low enough in the longest packets.
+        """
+        codec, audio = media.audio.codec, media.audio
+        ceiling, _ = self._ceiling_of(media)
+        adapts = codec.implementation.adapts
+        ptime = longer(codec.packet_times, audio.ptime, audio.max_ptime)[-1] if adapts else audio.ptime
+        if ceiling is None:
+            return codec
+        room = ceiling - 8 * self._header_of(media, ip_header) / ptime
+        return codec if adapts and room >= STEPS[-1] else codec.limited(max(0, int(room)))
+
     @property
     def congestion(self) -> Congestion:
         """For reports."""
@@ -118,7 +134,7 @@ class Steering:
         if it leaves no choice."""
         before = self._media.audio
         self._media, self._full = media, full
-        self._header = ip_header + HEADER_BYTES + media.header_change + media.tag_length
+        self._header = self._header_of(media, ip_header)
         audio = media.audio
         if (audio.codec, audio.ptime) != (before.codec, before.ptime):
             self._sizes.clear()
@@ -172,12 +188,20 @@ class Steering:
         """What FEC the peer takes, but for the bandwidth."""
         return Agreed(self.window, None, *kinds_of(self._media))
 
+    @staticmethod
+    def _header_of(media: NegotiatedMedia, ip_header: int) -> int:
+        """Bytes of each packet around its payload."""
+        return ip_header + HEADER_BYTES + media.header_change + media.tag_length
+
     @property
     def _ceiling(self) -> tuple[float | None, LimitedBy | None]:
+        return self._ceiling_of(self._media)
+
+    def _ceiling_of(self, media: NegotiatedMedia) -> tuple[float | None, LimitedBy | None]:
         """Bit/s that are never exceeded, whatever the line carries."""
         known: list[tuple[float, LimitedBy]] = []
-        if self._media.bandwidth is not None:
-            known.append((self._media.bandwidth, "peer"))
+        if media.bandwidth is not None:
+            known.append((media.bandwidth, "peer"))
         if self._maximum is not None:
             known.append((self._maximum, "bitrate-max"))
         return min(known, default=(None, None))

@@ -27,7 +27,7 @@ from voip.cli.daily import RECEIVER_DAILY, SENDER_DAILY
 from voip.cli.fec import add_fec, fec_values
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
-from voip.cli.rates import add_rates, check_rates, rate_values
+from voip.cli.rates import add_rates, check_formats, check_rates, rate_values
 from voip.cli.security import add_security, security_values
 from voip.cli.targets import add_targets
 from voip.cli.values import (
@@ -250,6 +250,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
     called = calling_values(parser, found)
+    check_formats(parser, found, called["targets"])
     plain = any(isinstance(each, RtpTarget) for each in called["targets"])
     return SenderOptions(
         **_common_values(found),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from voip.cli.parser import Group, Parser
-from voip.cli.values import bit_rate
+from voip.cli.values import RtpTarget, bit_rate
 from voip.codecs import Codec
 from voip.congestion.coding import LONGEST
 from voip.errors import VoipError
@@ -42,6 +42,17 @@ def check_rates(parser: Parser, found: argparse.Namespace) -> None:
         parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
     if found.bitrate_max is not None and found.bitrate_max < LEAST_BITRATE_MAX:
         parser.error(f"--bitrate-max: at least {LEAST_BITRATE_MAX}")
+
+
+def check_formats(parser: Parser, found: argparse.Namespace, targets: Iterable[object]) -> None:
+    """A usage error for a target whose datagrams, of one bit rate, exceed --bitrate-max."""
+    for each in targets:
+        form = each.form if isinstance(each, RtpTarget) else None
+        if form is None or found.bitrate_max is None:
+            continue
+        needed = 8 * (IP_UDP_HEADER[4] + form.datagram_bytes) / form.packet_time
+        if needed > found.bitrate_max:
+            parser.error(f"--bitrate-max {found.bitrate_max / 1e3:.4g}k: {each} takes {needed / 1e3:.0f}k")
 
 
 def rate_values(found: argparse.Namespace) -> dict[str, Any]:

@@ -9,12 +9,13 @@ CircuitBreaker    the line of RFC 8083 that no stream may cross for long
 from __future__ import annotations
 
 from voip.congestion.breaker import CircuitBreaker, allowed_rate
-from voip.congestion.coding import SHORTEN_AFTER, Coding, best_coding, lack, least_rate, longer, media_rate
+from voip.congestion.coding import SHORTEN_AFTER, STEPS, Coding, best_coding, lack, least_rate, longer, media_rate
 from voip.congestion.control import RateController
 from voip.congestion.queue import QueueEstimator
 
 __all__ = [
     "SHORTEN_AFTER",
+    "STEPS",
     "CircuitBreaker",
     "Coding",
     "QueueEstimator",

@@ -293,8 +293,10 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     remote = (description.host(media) or "", media.port)
     fec, audio = agreed.fec, _audio_format(agreed, capabilities)
     limit = receive_limit(description, media, audio.ptime, agreed.terms.tag_length)
-    if limit is not None:
+    payload_rate = description.bandwidth(media, "TIAS")
+    if limit is not None and not audio.codec.implementation.adapts:
         payload_rate = int(limit - header_rate(remote[0], audio.ptime, agreed.terms.tag_length))
+    if payload_rate is not None:
         audio = replace(audio, codec=audio.codec.limited(max(0, payload_rate)))
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
     flexfec = fec is not None and fec.scheme == FLEXFEC

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.support.descriptions import ALICE, offer
+from tests.support.negotiated import changed
+from tests.support.voice import voice
 from voip import codecs
 from voip.audio import AudioSender
 from voip.congestion import RateController
@@ -145,6 +147,22 @@ def test_nothing_beyond_the_user_s_ceiling_is_sent(fec: str | None) -> None:
     assert talk(agreed(), 6.0, bitrate_max=ceiling, **how)[1] < 1.03 * ceiling
 
 
+@pytest.mark.skipif(codecs.missing("aac") is not None, reason="there is no AAC")
+@pytest.mark.parametrize("ceiling", [40e3, 60e3])
+def test_a_format_whose_bit_rate_is_chosen_before_the_first_packet_keeps_to_the_ceiling(ceiling: float) -> None:
+    aac, other = codecs.offerable(["aac"], RATE, 1)[0], codecs.find("l16", RATE, 1)
+    assert other is not None
+    media, sound = changed(agreed(), codec=aac, ptime=0.064), voice(RATE, 6.0)
+    before = changed(media, codec=other)
+    rates = []
+    for first, maximum in ((media, ceiling), (before, ceiling), (media, None)):
+        sender = AudioSender(first, sample_rate=RATE, channels=1, rng=random.Random(1), bitrate_max=maximum)
+        sender.update(media)
+        blocks = (sound[start : start + BLOCK] for start in range(0, len(sound), BLOCK))
+        rates.append(sum(8 * (len(data) + IP_UDP) for block in blocks for data in sender.write(block, 0.0)) / 6.0)
+    assert 0.8 * ceiling < rates[0] == rates[1] < ceiling < rates[2]
+
+
 def test_the_lower_ceiling_holds_and_is_told() -> None:
     told: list[str] = []
     for attributes, maximum, limit, reason in (
@@ -211,6 +229,35 @@ def test_a_peer_that_wants_no_media_gets_none() -> None:
 def test_opus_goes_down_where_there_is_no_room_for_repair() -> None:
     _, rate, _ = talk(agreed("b=AS:32"), 4.0, control=FecController(200e3))
     assert rate < 1.1 * 32_000
+
+
+@pytest.mark.parametrize(
+    ("line", "ptime", "payload"),
+    [
+        ("b=AS:38", 0.02, 20_000),
+        ("b=AS:33", 0.04, 24_000),
+        ("b=AS:28", 0.04, 20_000),
+        ("b=AS:15", 0.06, 9_000),
+        ("b=TIAS:12000", 0.02, 12_000),
+    ],
+)
+def test_what_the_peer_takes_is_used_as_what_the_user_allows(line: str, ptime: float, payload: int) -> None:
+    """In longer packets, where so the sound gets more of it."""
+    media = agreed(line)
+    assert media.bandwidth is not None
+    sender = AudioSender(media, sample_rate=RATE, channels=1, rng=random.Random(1))
+    sound = voice(RATE, 6.0)
+    blocks = (sound[start : start + BLOCK] for start in range(0, len(sound), BLOCK))
+    sizes = [len(data) + IP_UDP for block in blocks for data in sender.write(block, 0.0)]
+    assert sender.stats.congestion.ptime == ptime
+    assert len(sizes) == pytest.approx(6.0 / ptime, abs=1)
+    assert 8 * sum(sizes) / 6.0 < 1.05 * media.bandwidth
+    assert 8 * sum(size - 40 for size in sizes) / 6.0 == pytest.approx(payload, rel=0.15)
+
+
+def test_opus_goes_below_its_usual_least_for_a_peer_that_takes_less() -> None:
+    """10 kbit/s are too few for any packets of ours, with their headers; 9 of Opus and headers would be 14."""
+    assert talk(agreed("b=AS:10"), 6.0)[1] < 12e3
 
 
 def test_limits_that_leave_no_pattern_are_lived_with() -> None:

@@ -121,6 +121,14 @@ def test_a_ceiling_below_what_every_codec_needs_says_what_they_need() -> None:
         cli.make_call_settings(options, Direction.SENDRECV)
 
 
+def test_a_ceiling_is_refused_where_datagrams_of_one_bit_rate_exceed_it(capsys: pytest.CaptureFixture[str]) -> None:
+    target = "pcm://127.0.0.1:5000?rate=8000"
+    assert cli.sender_options(["--bitrate-max", "200k", target]).bitrate_max == 200_000
+    with pytest.raises(SystemExit):
+        cli.sender_options(["--bitrate-max", "100k", "192.168.1.20", target])
+    assert f"--bitrate-max 100k: {target} takes 1" in capsys.readouterr().err
+
+
 def test_a_receiver_has_a_ceiling_only_where_it_sends(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.receiver_options(["--two-way", "--bitrate-max", "64k"]).bitrate_max == 64_000
     with pytest.raises(SystemExit):
