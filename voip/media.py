@@ -111,7 +111,8 @@ DTMF_EVENTS = frozenset(range(16))
 class AudioFormat:
     """What only sound has: how it is coded, and what else comes in its sequence of packets.
 
-    ptime: seconds of sound per packet (RFC 8866 section 6.4). telephone_event_payload_type is for the telephone events
+    ptime: seconds of sound per packet (RFC 8866 section 6.4); max_ptime: that the peer takes at most, None: no limit of
+    its own. telephone_event_payload_type is for the telephone events
     (RFC 4733) that we send, telephone_event_rate the clock of their durations in Hz, 0 without them; those that come
     have the same number unless receive_telephone_event_payload_type says otherwise. telephone_events are the codes of
     the events that the peer takes: others must not be sent (RFC 4733 section 2.5.1.1). other_telephone_events are
@@ -121,6 +122,7 @@ class AudioFormat:
 
     codec: Codec
     ptime: float = 0.02
+    max_ptime: float | None = None
     telephone_event_payload_type: int | None = None
     telephone_event_rate: int = 0
     telephone_events: frozenset[int] = DTMF_EVENTS

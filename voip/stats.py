@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 EMPTY_REPORTS = 2
 """Reports in a row about no source at all that prove that nothing arrives: the first may be older than our media."""
@@ -56,19 +56,26 @@ class Levels:
         return self.silent / self.samples if self.samples else None
 
 
+LimitedBy = Literal["untried", "line", "rfc8083", "peer", "bitrate-max"]
+"""Why no more than a limit is sent: the line has not been seen to carry more, or was full; the circuit breaker; the b=
+lines of the peer; the user's `--bitrate-max`."""
+
+
 @dataclass(frozen=True)
 class Congestion:
     """What a full line makes of a stream: the most that may be sent in bit/s with all headers, None without a limit;
     seconds that packets waited in a queue on the path, by the newest report and at most; how often the line was full.
 
-    `full`: it is now, so that what it drops is no loss of the path's own. `ended`: RFC 8083 demands that nothing more
-    is sent.
+    `limited_by`: what sets the limit. `ptime`: seconds of sound in each packet, None before the first. `full`: it is
+    full now, so that what it drops is no loss of the path's own. `ended`: RFC 8083 demands that nothing more is sent.
     """
 
     limit: float | None = None
+    limited_by: LimitedBy | None = None
     queue: float | None = None
     queue_max: float | None = None
     times_full: int = 0
+    ptime: float | None = None
     full: bool = False
     ended: bool = False
 

@@ -40,6 +40,7 @@ from voip.fec import FecController, Pattern
 from voip.media import RED
 from voip.rtcp import ReportSources
 from voip.session import RtpSession
+from voip.stats import PathReport
 
 BLOCK = 0.01
 """Seconds that both devices handle at a time."""
@@ -105,14 +106,19 @@ class TwoWayCall:
         ptime: float = PTIME,
         lines: Lines | None = None,
         begin: float = 0.0,
+        bitrate_max: float | None = None,
+        latency: float | None = None,
     ) -> None:
-        """`codec`, `ptime`: others than the defaults; `fec` None: as with `--fec off`.
+        """`codec`, `ptime`: others than the defaults; `fec` None: as with `--fec off`. `bitrate_max`, `latency`: as the
+        options of these names, None for their defaults.
 
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, **_agreed(fec))
         chooses = fec is not None and fec.pattern == AUTO
         self.now = _START + begin
+        self.decisions: list[tuple[float, str]] = []
+        self.reports: list[PathReport] = []
         self.lines = lines or Lines.of(row)
         self.forth = Wire(Path(row.steps, f"{seed} near", line=self.lines.forth))
         self.back = Wire(Path(row.way_back, f"{seed} far", line=self.lines.back))
@@ -124,16 +130,16 @@ class TwoWayCall:
             pattern=fec.pattern if fec is not None and isinstance(fec.pattern, Pattern) else None,
             control=FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime) if chooses else None,
             rate=RateController(),
+            bitrate_max=bitrate_max,
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
         )
-        self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=None, latency_max=latency_max)
-        self.decisions: list[tuple[float, str]] = []
+        self.receiver = AudioReceiver(far, sample_rate=HEARD_RATE, channels=1, latency=latency, latency_max=latency_max)
         self.near = RtpSession(
             near,
             cname="near",
             ntp_offset=_NTP_OFFSET,
             rng=random.Random(seed + 1),
-            reports=ReportSources(sender_stats=lambda: self.sender.stats, on_report=self.sender.report),
+            reports=ReportSources(sender_stats=lambda: self.sender.stats, on_report=self._on_report),
         )
         self.far = RtpSession(
             far,
@@ -143,6 +149,10 @@ class TwoWayCall:
             reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=latency_max),
         )
         self.near.start_reports(self.now)
+
+    def _on_report(self, report: PathReport) -> None:
+        self.reports.append(report)
+        self.sender.report(report)
 
     def talk(self, sound: Pcm) -> Pcm:
         """Send it all; what was heard until then and shortly after."""
@@ -161,18 +171,36 @@ class TwoWayCall:
     def block(self, piece: Pcm) -> Pcm:
         """One block's time: send `piece`, or nothing; what was heard meanwhile, with its channel."""
         self.now += BLOCK
+        self._take_in(None)
+        self._send(piece)
+        return self.receiver.read(round(BLOCK * HEARD_RATE), self.now)
+
+    def stand_still(self, sound: Pcm) -> Pcm:
+        """Both processes stand still while `sound` is spoken. Then all that has come meanwhile arrives at once, and
+        what is behind is read and sent at once, as files and pipes do it: what was heard."""
+        pieces = blocks(sound)
+        due, self.now = self.now + BLOCK, self.now + BLOCK * len(pieces)
+        self._take_in(self.now)
+        for piece in pieces:
+            self._send(piece)
+        heard = [self.receiver.read(round(BLOCK * HEARD_RATE), due + BLOCK * index) for index in range(len(pieces))]
+        return np.concatenate(heard)[:, 0]
+
+    def _take_in(self, arrival: float | None) -> None:
+        """What has come by now; `arrival`: when it is taken to have come, None: when it did."""
         for datagram, at in self.forth.deliver(self.now):
-            for packet in self.far.receive_datagram(datagram, SENDER, at):
-                self.receiver.put(packet, at)
+            for packet in self.far.receive_datagram(datagram, SENDER, arrival or at):
+                self.receiver.put(packet, arrival or at)
         for datagram, at in self.back.deliver(self.now):
-            self.near.receive_datagram(datagram, RECEIVER, at)
+            self.near.receive_datagram(datagram, RECEIVER, arrival or at)
+
+    def _send(self, piece: Pcm) -> None:
         for datagram in self.sender.write(piece, self.now) if len(piece) else []:
             self.forth.send(datagram, self.now)
         for datagram in self.near.rtcp_to_send(self.now):
             self.forth.send(datagram, self.now)
         for datagram in self.far.rtcp_to_send(self.now):
             self.back.send(datagram, self.now)
-        return self.receiver.read(round(BLOCK * HEARD_RATE), self.now)
 
 
 def _agreed(fec: FecChoice | None) -> dict[str, object]:

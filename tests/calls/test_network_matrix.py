@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tests.bench.figures import conversation
 from tests.bench.rows import ROWS, STEPS, Row, find
 from tests.bench.virtual import TwoWayCall, noise
 from tests.bench.waves import RATE, stretch
@@ -26,6 +27,8 @@ OTHER_SEEDS = (2, 3)
 """Calls beside the first whose median is the delay of a row with jitter: single ones are up to 10 ms apart."""
 BEYOND_BUFFER = 0.0265
 """Seconds of mouth-to-ear delay that are not the jitter buffer's: a packet, and the encoder's look-ahead of 6.5 ms."""
+GOOD_R = 80
+"""R at least where packets are lost or late by chance: users are satisfied (ITU-T G.109)."""
 NO_PAUSES = 1.15
 """Times the bound that the delay may be here: the sound is noise, in which there is nowhere to shorten it unheard."""
 
@@ -75,6 +78,9 @@ def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(r
     if bounds.delay is not None:
         others = [talk(TwoWayCall(row, seed), row.seconds) for seed in OTHER_SEEDS if row.impairment.jitter]
         assert float(np.median([delay, *others])) + BEYOND_BUFFER <= NO_PAUSES * bounds.delay / 1e3
+    if not row.impairment.outage and row.impairment.burst <= 1:
+        heard_late = 1e3 * (delay + BEYOND_BUFFER)
+        assert conversation(max(missing(stats), made_up(stats)), heard_late)["r"] >= GOOD_R
     if bounds.kbps is not None:
         assert 8e-3 * call.forth.ip_bytes / row.seconds <= bounds.kbps
     network = call.near.stats

@@ -2,9 +2,10 @@
 
 Streams share an encoder while codec, parameters, packet time, bit rate and in-band FEC are equal. One that is to have
 others (its peer reports losses, its path is full) moves to the encoder that has them, or to a copy of its own in the
-same state, always between two packets. With the latter nothing is heard of it. With the former the first packet is
-predicted from none before it, for the peer's decoder has not had those: what it makes of the packets is off by -27 dB,
-then by less than -45 dB; without that by -19, -25, -29 and -42 dB (`python -m tools.measure_joining`).
+same state, always between two packets; one whose packets become longer or shorter takes along what has been collected
+for the next. With a copy nothing is heard of it. With the encoder of others the first packet is predicted from none
+before it, for the peer's decoder has not had those: what it makes of the packets is off by -27 dB, then by less than
+-45 dB; without that by -19, -25, -29 and -42 dB (`python -m tools.measure_joining`).
 
 What is added to the sound (RTP header, FEC, SRTP) is of each stream alone: see `AudioSender`.
 """
@@ -22,6 +23,9 @@ from voip.dsp import Pcm
 
 PERCENT = 100
 """Expected losses that are the same in whole percents are the same to an encoder."""
+LOOKS = 4
+"""Packets after a change for which a stream that is encoded alone looks for others that get the same. If their packets
+begin together at all, they do from the first or the second one on."""
 
 
 def samples_of(encoder: Encoder, ptime: float) -> int:
@@ -110,6 +114,17 @@ class _Group:
     def fits(self, codec: Codec, ptime: float) -> bool:
         """Whether a stream of this codec, with packets of so many seconds, gets what this makes."""
         return self._codec.encoding == codec.encoding and self.samples == samples_of(self.model, ptime)
+
+    def equals(self, other: _Group) -> bool:
+        """Whether both have cut the same frames from this block, and will from the next."""
+        if self._flushed or other._flushed or self.conversion is not other.conversion:
+            return False
+        same = self._codec.encoding == other._codec.encoding and self._framer.state == other._framer.state
+        return same and [*map(len, self.frames)] == [*map(len, other.frames)]
+
+    def has_others(self, wanted: Setting, used: _SharedEncoder | None) -> bool:
+        """Whether streams use an encoder with this setting that is not the one `used`."""
+        return any(shared.users and shared.setting == wanted for shared in self.encoders if shared is not used)
 
     def count(self, change: int) -> None:
         """So many streams more use it, or fewer."""
@@ -203,6 +218,7 @@ class StreamEncoder(Encoder):
         self._owner, self._group = owner, group
         self._wanted = Setting(bitrate=self.full_bitrate)
         self._shared: _SharedEncoder | None = None
+        self._looks = 0
         group.count(1)
 
     @property
@@ -239,7 +255,12 @@ class StreamEncoder(Encoder):
         To be called of all streams before one of them encodes a frame of this block. `gap`: the peer has not had all
         packets of this encoder before, since the stream begins, was on hold, or had other packets.
         """
-        if gap or self._shared is None or self._shared.setting != self._wanted:
+        changes = self._shared is None or self._shared.setting != self._wanted
+        if changes:
+            self._looks = LOOKS
+        if self._looks:
+            self._look()
+        if gap or changes or self._shared is None:
             self._shared = self._group.choose(self._wanted, self._shared, gap=gap)
 
     def resize(self, ptime: float) -> None:
@@ -247,13 +268,11 @@ class StreamEncoder(Encoder):
         samples = samples_of(self._group.model, ptime)
         if samples == self._group.samples:
             return
+        self._looks = LOOKS
         if self._group.users == 1:
             self._group.resize(samples)
             return
-        divided = self._owner.divide(self._group, samples, self._shared)
-        divided.count(1)
-        self.leave()
-        self._group = divided
+        self._enter(self._owner.divide(self._group, samples, self._shared))
 
     def flush(self) -> bool:
         """Make `frames` of what is left of the sound, where no other stream goes on with them; whether that is so."""
@@ -268,6 +287,20 @@ class StreamEncoder(Encoder):
         self._shared = None
         self._group.count(-1)
         self._owner.tidy_up()
+
+    def _look(self) -> None:
+        """A stream that is encoded alone joins others that have the same frames and settings, if there are any."""
+        self._looks -= 1
+        alone = self._shared is None or self._shared.users == 1
+        if alone and not self._group.has_others(self._wanted, self._shared):
+            group = self._owner.find_equal(self._group, self._wanted)
+            if group is not None:
+                self._enter(group)
+
+    def _enter(self, group: _Group) -> None:
+        group.count(1)
+        self.leave()
+        self._group = group
 
 
 class SharedEncoders:
@@ -328,6 +361,11 @@ class SharedEncoders:
         divided = group.divide(samples, used)
         self._groups.append(divided)
         return divided
+
+    def find_equal(self, group: _Group, wanted: Setting) -> _Group | None:
+        """Another group of the same frames, with an encoder of this setting in use."""
+        others = (other for other in self._groups if other is not group and other.has_others(wanted, None))
+        return next((other for other in others if other.equals(group)), None)
 
     def tidy_up(self) -> None:
         """Drop what no stream uses any more."""

@@ -21,6 +21,11 @@ class Framer:
         """Of each frame."""
         return self._samples
 
+    @property
+    def state(self) -> tuple[int, int]:
+        """Samples of each frame, and samples that wait for the next one."""
+        return self._samples, self._pending_samples
+
     def forked(self, samples: int) -> Framer:
         """Another one, for frames of so many samples, that has collected the same."""
         other = Framer(samples)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from voip.audio.copies import CopyEncoder, kinds_of
+from voip.audio.copies import CopyEncoder
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.encoding import SharedEncoders, StreamEncoder
 from voip.audio.levels import LevelMeter
 from voip.audio.send_counters import SendCounters
 from voip.audio.steering import Decisions, Steering
+from voip.codecs import Codec
 from voip.congestion import RateController
 from voip.dsp import Pcm
-from voip.fec import Agreed, FecController, FecEncoder, NoFec, Pattern, create_encoder
+from voip.fec import FecController, FecEncoder, NoFec, Pattern, create_encoder
 from voip.ip import IP_UDP_HEADER
 from voip.media import FLEXFEC, NegotiatedMedia
 from voip.rtp import Packetizer, RtpPacket
 from voip.stats import Levels, PathReport, SenderStats
 
 Send = Callable[[bytes], None]
-ROUNDING = 1e-6
-"""Packets by which a repair window may miss a whole number of them and still hold it: microseconds are rounded."""
 
 
 class AudioSender:
@@ -41,14 +40,15 @@ class AudioSender:
         pattern: Pattern | None = None,
         control: FecController | None = None,
         rate: RateController | None = None,
+        bitrate_max: float | None = None,
         on_decision: Callable[[str], None] = lambda reason: None,
         dtmf: DtmfSender | None = None,
         encoders: SharedEncoders | None = None,
     ) -> None:
         """`sample_rate` and `channels` of the sound that will be written; `encoders` of it that it shares with others.
 
-        `control` chooses the pattern in place of `pattern`, `rate` says how much may be sent; `on_decision` gets a line
-        for people with each change.
+        `control` chooses the pattern in place of `pattern`, `rate` says how much may be sent, and `bitrate_max` how
+        much at most, in bit/s with all headers; `on_decision` gets a line for people with each change.
         `dtmf` says which keys are sent in place of the sound, to a peer that takes telephone events.
         """
         self.stats = SenderStats()
@@ -56,7 +56,7 @@ class AudioSender:
         self._encoders = encoders or SharedEncoders(sample_rate, channels)
         self._rng = rng
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
-        self._steering = Steering(pattern, control, rate, self._ip_header)
+        self._steering = Steering(pattern, control, rate, bitrate_max, media)
         self._on_decision = on_decision
         self._counters = SendCounters()
         self._now = 0.0
@@ -65,7 +65,8 @@ class AudioSender:
         self._fec: FecEncoder = NoFec(self._steering.pattern)
         self._fec_terms: tuple[object, ...] = ()
         self._media = media
-        self._encoder = self._open_codec(media)
+        self._codec = self._steering.affordable(media, self._ip_header)
+        self._encoder = self._open(self._codec, media.audio.ptime)
         self.update(media)
 
     def set_pattern(self, pattern: Pattern | None) -> None:
@@ -75,7 +76,7 @@ class AudioSender:
 
     def _use_pattern(self, pattern: Pattern | None) -> None:
         """Take a pattern as far as its packets stay within the agreed repair window."""
-        packets = self._repair_packets
+        packets = self._steering.window
         if pattern is not None and packets is not None:
             pattern = pattern.within(packets)
         self._fec.set_pattern(pattern)
@@ -132,33 +133,35 @@ class AudioSender:
 
     def update(self, media: NegotiatedMedia) -> None:
         """The session was negotiated anew: from the next packet on."""
-        if media.audio.codec != self._media.audio.codec:
-            self._encoder.leave()
-            self._encoder = self._open_codec(media)
-        self._media = media
         self._ip_header = IP_UDP_HEADER[6 if ":" in media.remote[0] else 4]
-        self._encoder.resize(media.audio.ptime)
+        codec = self._steering.affordable(media, self._ip_header)
+        if codec != self._codec:
+            self._encoder.leave()
+            self._encoder = self._open(codec, media.audio.ptime)
+        self._media = media
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
-        agreed = Agreed(self._repair_packets, media.bandwidth, *kinds_of(media))
-        self._steering.update(media.audio.ptime, agreed, self._ip_header)
+        ceiling = self._steering.update(media, self._ip_header, self._encoder.full_bitrate)
+        if ceiling.rate is not None:
+            self._on_decision(ceiling.rate)
+        self._encoder.resize(self._steering.ptime)
         self._use_pattern(self._steering.pattern)
         self._negotiate_fec()
 
     def report(self, report: PathReport) -> None:
         """A report of the peer about this stream has come."""
+        ptime = self._steering.ptime
         self._follow(self._steering.report(report))
+        if self._steering.ptime != ptime:
+            self._encoder.resize(self._steering.ptime)
+            self._use_pattern(self._steering.pattern)
+            self._on_decision(f"packets of {1e3 * self._steering.ptime:g} ms from now on")
 
-    @property
-    def _repair_packets(self) -> int | None:
-        """Packets that a repair packet may span, the newest included (RFC 8627 section 5.2.1); None without a limit."""
-        window = self._media.send_repair_window
-        return None if window is None else int(window / self._media.packet_time + ROUNDING)
-
-    def _open_codec(self, media: NegotiatedMedia) -> StreamEncoder:
+    def _open(self, codec: Codec, ptime: float) -> StreamEncoder:
+        self._codec = codec
         self._steering.forget_encoder()
-        self._copies = CopyEncoder(media.audio.codec, self._encoders.format[0])
+        self._copies = CopyEncoder(codec, self._encoders.format[0])
         self._marker = self._gap = True  # the next packet begins a talk spurt
-        return self._encoders.join(media.audio.codec, media.audio.ptime)
+        return self._encoders.join(codec, ptime)
 
     def _negotiate_fec(self) -> None:
         media, pattern = self._media, self._fec.pattern

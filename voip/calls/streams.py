@@ -100,12 +100,14 @@ class SendSettings:
     """How what is captured is sent.
 
     fec: which repair packets, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s or
-    fec_media_factor times what the media takes, whichever is more. keys: the DTMF that each peer is sent, "" for none.
+    fec_media_factor times what the media takes, whichever is more. bitrate_max: bit/s of all packets at most, with all
+    headers, None: no limit. keys: the DTMF that each peer is sent, "" for none.
     """
 
     fec: Pattern | Literal["auto"] | None = None
     fec_max: float = 0.0
     fec_media_factor: float = 0.0
+    bitrate_max: float | None = None
     keys: str = ""
 
 
@@ -170,6 +172,7 @@ class SendStream:
             pattern=None if isinstance(fec, str) else fec,
             control=self._control(media) if isinstance(fec, str) else None,
             rate=RateController(),
+            bitrate_max=self._settings.bitrate_max,
             on_decision=lambda reason: self._console.say(1, reason),
             dtmf=self._dtmf,
             encoders=self._capture.fanout.encoders,

@@ -27,6 +27,7 @@ from voip.cli.daily import RECEIVER_DAILY, SENDER_DAILY
 from voip.cli.fec import add_fec, fec_values
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
+from voip.cli.rates import add_rates, check_formats, check_rates, rate_values
 from voip.cli.security import add_security, security_values
 from voip.cli.targets import add_targets
 from voip.cli.values import (
@@ -34,7 +35,6 @@ from voip.cli.values import (
     IpNetwork,
     RepairLimit,
     RtpTarget,
-    bit_rate,
     codec_names,
     dscp_value,
     file_to_write,
@@ -63,8 +63,6 @@ SIP_PORT = 5060
 RECEIVER_MEDIA_PORTS = "5000-5019, more for more calls"
 STDOUT = "-"
 """--output of raw samples."""
-BITRATES = (6000, 510000)
-"""Bit/s that --bitrate may be: RFC 7587 section 3.1.1."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,7 @@ class CommonOptions:
 
     codecs: tuple[str, ...]
     bitrate: int | None
+    bitrate_max: int | None
     ptime: float
     fec: Pattern | Literal["auto"] | None
     fec_scheme: str
@@ -210,7 +209,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_text=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
-    _needs_two_way(parser, found, "input", "loop")
+    _needs_two_way(parser, found, "input", "loop", "bitrate_max")
     answering = answering_values(parser, found)
     account = account_values(parser, found, answers=True)
     return ReceiverOptions(
@@ -251,6 +250,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     account = account_values(parser, found, answers=False)
     called = calling_values(parser, found)
+    check_formats(parser, found, called["targets"])
     plain = any(isinstance(each, RtpTarget) for each in called["targets"])
     return SenderOptions(
         **_common_values(found),
@@ -378,9 +378,7 @@ def _coding(group: Group, usual_codecs: tuple[str, ...]) -> None:
         type=codec_names,
         help=f"Codecs to offer, best first, from {','.join(codecs.NAMES)}.  [{','.join(usual_codecs)}]",
     )
-    group.add_argument(
-        "--bitrate", metavar="BPS", type=bit_rate, help="Bit rate of a codec that has several.  [opus 24k, aac 64k]"
-    )
+    add_rates(group)
     group.add_argument(
         "--ptime", metavar="TIME", type=short_time(), default=0.02, help="Length of the sound in a packet.  [20ms]"
     )
@@ -470,8 +468,7 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     check_latency(parser, found)
     if not 0.001 <= found.ptime <= 0.2:
         parser.error("--ptime: between 1ms and 200ms")
-    if found.bitrate is not None and not BITRATES[0] <= found.bitrate <= BITRATES[1]:
-        parser.error(f"--bitrate: between {BITRATES[0]} and {BITRATES[1]}")
+    check_rates(parser, found)
     found.codec = usable_codecs(parser, found)
     return found
 
@@ -479,7 +476,7 @@ def _parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
 def _common_values(found: argparse.Namespace) -> dict[str, Any]:
     return {
         "codecs": found.codec,
-        "bitrate": None if found.bitrate is None else round(found.bitrate),
+        **rate_values(found),
         "ptime": found.ptime,
         **fec_values(found),
         "sdp": found.sdp,

@@ -31,6 +31,7 @@ from voip.cli.keyboard import Keyboard, find_keyboard
 from voip.cli.keys import CallKeys
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.policy import ExitAfterLastCall, Redial, WaitForPage
+from voip.cli.rates import within
 from voip.cli.values import RtpTarget
 from voip.conference import Bridge, HostMicrophone
 from voip.devices import Device, PerCaller, Sink, Source, open_sink, open_source
@@ -295,7 +296,9 @@ def make_streams(
     """What is played, what is sent, or both."""
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
     rate, factor = options.fec_max
-    send = SendSettings(fec=options.fec, fec_max=rate, fec_media_factor=factor, keys=keys)
+    send = SendSettings(
+        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
+    )
     return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 
@@ -303,6 +306,8 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
+    if options.bitrate_max is not None:
+        offered = within(options.bitrate_max, offered, options.ptime)
     repair_packets = 0
     if options.fec is not None and direction.sends:
         repair_packets = ladder_window() if isinstance(options.fec, str) else options.fec.window

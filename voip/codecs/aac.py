@@ -37,6 +37,8 @@ BITRATES = (16000, 160000)
 """Bit/s of all channels: at the most of them, a packet of noise that begins at once has 642 bytes."""
 CODER = "fast"
 """How FFmpeg's encoder searches: `twoloop`, its default, takes twice the time and gives speech PESQ 4.22."""
+EXCESS = 1.1
+"""Times the bit rate that it was told, which the encoder makes of speech: 1.05 at 35 kbit/s, 1.06 at 55, 1.09 at 64."""
 PEAK = 2.0
 PEAK_BYTES = 400
 """A unit has less than PEAK times the bytes of the bit rate and PEAK_BYTES more: see BITRATES."""
@@ -111,7 +113,7 @@ class Aac(Implementation):
 
     def limited(self, codec: Codec, bitrate: int) -> Codec:
         """The format at no more than this bit rate, or the least that it has."""
-        return replace(codec, bitrate=max(BITRATES[0], min(_bitrate(codec), bitrate)))
+        return replace(codec, bitrate=max(BITRATES[0], min(_bitrate(codec), round(bitrate / EXCESS))))
 
     def encoder(self, codec: Codec, source_rate: int) -> AacEncoder:
         """A new encoder, for the format's own rate."""

@@ -147,6 +147,8 @@ class Codec:
 class Implementation(ABC):
     """What knows one payload format. The defaults are those of a format without parameters and without a library."""
 
+    adapts = False
+    """Whether its encoders can lower their bit rate while they run (`Encoder.full_bitrate`)."""
     makes_copies = False
     """Whether `Codec.copy_encoder` can have a lower bit rate than the first encoder."""
     static: Mapping[int, tuple[int, int]] = {}

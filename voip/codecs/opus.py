@@ -56,6 +56,7 @@ _FRAMES = tuple(sorted(round(SAMPLE_RATE * seconds) for seconds in PACKET_TIMES)
 class Opus(Implementation):
     """opus/48000/2. Every stream of it is decoded, whatever its parameters say."""
 
+    adapts = True
     makes_copies = True
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
 from voip.congestion.queue import Passage, QueueEstimator
-from voip.stats import Congestion, PathReport
+from voip.stats import Congestion, LimitedBy, PathReport
 
 FULL = 0.080
 """Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
@@ -40,8 +40,13 @@ RISE_EVERY = 2.0
 """Seconds from one step up to the next: two or three reports tell what the last one did."""
 RISE = 1.08
 """Factor of a step up."""
+RISE_BITS = 3_000.0
+"""Bit/s of a step up at least: of two streams on one line the smaller one rises faster, and catches up."""
 PROBED, PROBE_AFTER = 0.95, 40.0
 """Share of what the line carried up to which the rate rises, until so many seconds after it was full."""
+ENOUGH = 36_000.0
+"""Bit/s: if less came through, which is less than good sound takes, it is not taken for all that the line carries:
+others may have had more than their share of it."""
 USED = 0.85
 """Share of the limit that has to be used before it is raised."""
 REOPEN_AFTER = 90.0
@@ -72,8 +77,6 @@ SHARE = 60_000.0
 """Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
 MIN_REPORT_SECONDS = 0.1
 """Two reports closer to each other than this, as an early one may be, are one."""
-STEPS = (24_000, 20_000, 16_000, 12_000, 9_000)
-"""Bit/s of Opus: speech at 16 kHz has PESQ 4.47, -, 4.21, 3.79 and 2.95 (no loss; `python -m tools.measure_codecs`)."""
 MEAN_PACKETS = 50
 """Packets whose mean size counts: one second of them."""
 
@@ -150,10 +153,22 @@ class RateController:
     @property
     def limit(self) -> float | None:
         """Bit/s, all headers included."""
-        limit = min(self._limit, max(self._floor, self._breaker.line))
+        return self._least()[0]
+
+    @property
+    def limited_by(self) -> LimitedBy | None:
+        """What sets the limit; None: there is none."""
+        return self._least()[1]
+
+    def _least(self) -> tuple[float | None, LimitedBy | None]:
+        limits: list[tuple[float, LimitedBy]] = [
+            (self._limit, "line"),
+            (max(self._floor, self._breaker.line), "rfc8083"),
+        ]
         if self._state is State.OPEN and self._past.proven:
-            limit = min(limit, max(START_RATE, RAMP * self._past.proven))
-        return None if math.isinf(limit) else limit
+            limits.append((max(START_RATE, RAMP * self._past.proven), "untried"))
+        limit, reason = min(limits)
+        return (None, None) if math.isinf(limit) else (limit, reason)
 
     @property
     def figures(self) -> Congestion:
@@ -273,9 +288,10 @@ class RateController:
 
     def _rise(self, now: float) -> None:
         self._stepped_at = now
-        known = PROBED * self._capacity if now - self._past.full_at < PROBE_AFTER else math.inf
+        recent = now - self._past.full_at < PROBE_AFTER
+        known = PROBED * self._capacity if recent and self._capacity >= ENOUGH else math.inf
         if self._sending(now) > USED * self._limit:
-            self._limit = max(self._limit, min(RISE * self._limit, known))
+            self._limit = max(self._limit, min(max(RISE * self._limit, self._limit + RISE_BITS), known))
         if now - self._past.full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
@@ -302,6 +318,7 @@ class RateController:
         full = self._state is State.DRAINING
         self._now = Congestion(
             limit=self.limit,
+            limited_by=self.limited_by,
             queue=waited,
             queue_max=max(waited, before.queue_max or 0.0),
             times_full=before.times_full + (full and not before.full),
@@ -321,13 +338,3 @@ class RateController:
         limit = self.limit
         most = "no limit" if limit is None else f"at most {limit / 1e3:.0f} kbit/s"
         return f"rate {most}: {reason}"
-
-
-def media_rate(limit: float | None, full: int, header: float, packets: float) -> int:
-    """Bit/s to encode at so that, with `header` bytes on each of so many `packets` a second, the limit is kept: `full`
-    or one of STEPS, the least of them if none is low enough."""
-    if limit is None:
-        return full
-    room = limit - 8 * header * packets
-    steps = sorted({full, *(step for step in STEPS if step < full)}, reverse=True)
-    return next((step for step in steps if step <= room), steps[-1])

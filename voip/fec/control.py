@@ -55,9 +55,10 @@ REMEMBERED_SIZES = 100
 class _Sizes:
     """The mean size of the newest packets."""
 
-    def __init__(self) -> None:
-        self._sizes: deque[int] = deque(maxlen=REMEMBERED_SIZES)
-        self._sum = 0
+    def __init__(self, first: int | None = None) -> None:
+        """`first`: bytes of those to come, as far as known."""
+        self._sizes: deque[int] = deque([] if first is None else [first], maxlen=REMEMBERED_SIZES)
+        self._sum = sum(self._sizes)
 
     def add(self, size: int) -> None:
         if len(self._sizes) == REMEMBERED_SIZES:
@@ -140,11 +141,13 @@ class FecController:
         """Seconds per packet."""
         return self._estimator.ptime
 
-    def set_ptime(self, ptime: float) -> None:
-        """The packets last so many seconds from now on: other ones make a new stream, of which nothing is known yet."""
+    def set_ptime(self, ptime: float, size: float) -> None:
+        """The packets last so many seconds from now on, and have about so many bytes, all headers included: other ones
+        make a new stream, of which nothing is known yet."""
         if ptime != self.ptime:
             self._estimator = ChannelEstimator(ptime)
             self._listener = self._listener._replace(ptime=ptime)
+            self._media_sizes, self._repair_sizes = _Sizes(round(size)), _Sizes()
 
     def set_limits(self, agreed: Agreed) -> None:
         """What the peer takes, and the path."""

@@ -116,8 +116,9 @@ class Pattern:
         return self.span + 1
 
     def within(self, packets: int) -> Pattern | None:
-        """What is left of it where repair packets may span only so many packets; None if nothing is."""
-        if self.reach < packets:
+        """What is left of it where repair packets may span only so many packets; None if nothing is. Copies are none:
+        what bounds them is the offset that RED can name (`voip.fec.red`)."""
+        if self.copy_bitrate is not None or self.reach < packets:
             return self
         if self.is_block:
             return Pattern.block(packets) if packets > 0 else None

@@ -11,6 +11,9 @@ LONG = 0.060
 """Seconds beyond the fastest packets at which packets may be in a queue: more than jitter does to all of them."""
 SHORT = 0.030
 """Seconds beyond the fastest at which the queue is empty again."""
+SETTLED, REST = 1.0, 0.25
+"""Seconds for which no packet is later than LONG, or than this share of what the latest was: the queue is empty, too.
+What is left is that the sender makes its packets longer where little passes, and that the line takes time for each."""
 LASTING = 0.5
 """Seconds for which all packets have to be late, one after the other, to have been in a queue."""
 APART = 0.3
@@ -23,6 +26,8 @@ class QueueWatch:
     def __init__(self) -> None:
         self._begun: tuple[float, float] | None = None  # arrival and sending of its first packet
         self._last = (0.0, 0.0)
+        self._peak = 0.0  # seconds beyond the fastest
+        self._late_at = 0.0  # the last arrival that was no rest of it
 
     def add(self, beyond: float, at: float, sent: float) -> float | None:
         """A packet came at `at`, `beyond` seconds later than the fastest would have, which was sent at `sent` by any
@@ -30,9 +35,12 @@ class QueueWatch:
         if self._begun is None:
             if beyond > LONG:
                 self._begun = (at, sent)
-                self._last = self._begun
+                self._last, self._peak, self._late_at = self._begun, beyond, at
             return None
-        if beyond > SHORT:
+        self._peak = max(self._peak, beyond)
+        if beyond > max(LONG, REST * self._peak):
+            self._late_at = at
+        if beyond > SHORT and at - self._late_at < SETTLED:
             self._last = (at, sent)
             return None
         (arrived, left), (last_arrived, last_left) = self._begun, self._last

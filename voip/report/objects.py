@@ -326,6 +326,8 @@ def _tx_object(tx: SenderStats, network: SessionStats | None) -> dict[str, Any]:
 def _congestion_object(found: Congestion) -> dict[str, Any]:
     return {
         "limit_kbps": None if found.limit is None else round(found.limit / 1e3, 1),
+        "limited_by": found.limited_by,
+        "packet_ms": _ms(found.ptime),
         "queue_ms": _ms(found.queue),
         "queue_max_ms": _ms(found.queue_max),
         "times_full": found.times_full,

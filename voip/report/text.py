@@ -42,6 +42,8 @@ END_TEXT = {
     "cancelled": "cancelled",
     "internal-error": "ended: handling it failed (a bug)",
 }
+CEILINGS = {"peer": "as the other side wants (b=)", "bitrate-max": "by --bitrate-max"}
+"""What holds a stream to a limit that has nothing to do with the line, by `Congestion.limited_by`."""
 
 
 def length(seconds: float) -> str:
@@ -186,6 +188,9 @@ def _sent_rows(call: CallRecord, tx: SenderStats, every: bool) -> list[str]:
         parts.append(
             f"line full {counted(full.times_full, 'time')}, queue up to {1e3 * (full.queue_max or 0.0):.0f} ms"
         )
+    ceiling = CEILINGS.get(full.limited_by or "")
+    if ceiling is not None and full.limit is not None:
+        parts.append(f"at most {full.limit / 1e3:.4g} kbit/s, {ceiling}")
     if tx.unplayed:
         parts.append(f"not played there {tx.unplayed}")
     lines = row("sent", parts)

@@ -293,8 +293,10 @@ def _negotiated(agreed: _Agreed, capabilities: Capabilities, endpoint: Endpoint)
     remote = (description.host(media) or "", media.port)
     fec, audio = agreed.fec, _audio_format(agreed, capabilities)
     limit = receive_limit(description, media, audio.ptime, agreed.terms.tag_length)
-    if limit is not None:
+    payload_rate = description.bandwidth(media, "TIAS")
+    if limit is not None and not audio.codec.implementation.adapts:
         payload_rate = int(limit - header_rate(remote[0], audio.ptime, agreed.terms.tag_length))
+    if payload_rate is not None:
         audio = replace(audio, codec=audio.codec.limited(max(0, payload_rate)))
     remote_ssrc, remote_fec_ssrc = _ssrcs(media)
     flexfec = fec is not None and fec.scheme == FLEXFEC
@@ -350,6 +352,7 @@ def _audio_format(agreed: _Agreed, capabilities: Capabilities) -> AudioFormat:
         effective_ptime(
             agreed.codec, _wanted_ptime(agreed.description, media, capabilities.ptime), capabilities.max_payload
         ),
+        max_ptime=_time(agreed.description, media, "maxptime"),
         telephone_event_payload_type=int(events[0]) if events else None,
         telephone_event_rate=events[1] if events else 0,
         telephone_events=taken_events(media, events[0]) if events else DTMF_EVENTS,
@@ -470,13 +473,15 @@ def _uses_fec(capabilities: Capabilities) -> bool:
 
 def _wanted_ptime(description: SessionDescription, media: MediaDescription, ours: float) -> float:
     """What the peer asks for (RFC 8866 section 6.4), else our wish, within the peer's maximum."""
-    times = []
-    for name in ("ptime", "maxptime"):
-        value = next(iter(description.values(media, name)), "")  # some write it above all media lines
-        seconds = float(value) / 1000 if _PTIME.fullmatch(value) else 0.0
-        times.append(seconds if PTIME_RANGE[0] <= seconds <= PTIME_RANGE[1] else None)
-    wanted, maximum = times
+    wanted, maximum = (_time(description, media, name) for name in ("ptime", "maxptime"))
     return min(wanted or ours, maximum or PTIME_RANGE[1])
+
+
+def _time(description: SessionDescription, media: MediaDescription, name: str) -> float | None:
+    """Seconds of a=ptime or a=maxptime; None without a sensible one."""
+    value = next(iter(description.values(media, name)), "")  # some write it above all media lines
+    seconds = float(value) / 1000 if _PTIME.fullmatch(value) else 0.0
+    return seconds if PTIME_RANGE[0] <= seconds <= PTIME_RANGE[1] else None
 
 
 def _rtcp_address(media: MediaDescription, remote: tuple[str, int], endpoint: Endpoint) -> tuple[str, int] | None:

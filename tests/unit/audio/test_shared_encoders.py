@@ -41,6 +41,16 @@ def known(name: str, rate: int) -> Codec:
     return found
 
 
+class Limited(RateController):
+    """A controller that allows what a test says, from the next report on."""
+
+    allowed: float | None = None
+
+    @property
+    def limit(self) -> float | None:
+        return self.allowed
+
+
 @dataclass
 class Room:
     """Streams of one sound, and what each has sent."""
@@ -81,6 +91,11 @@ class Room:
     def report(self, key: str, lost: float, cumulative: int = 1) -> None:
         self.fanout.report(key, PathReport(self.now, lost, cumulative, highest=0, jitter=0.0, rtt=0.02))
 
+    def limit(self, key: str, limit: Limited, allowed: float | None) -> None:
+        """The next report of a stream leaves no more than this, bit/s."""
+        limit.allowed = allowed
+        self.report(key, 0.0, 0)
+
     def packets(self, key: str) -> list[RtpPacket]:
         return [RtpPacket.parse(data) for data in self.sent[key]]
 
@@ -100,16 +115,6 @@ def encodings(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 
     monkeypatch.setattr(OpusEncoder, "encode", counting)
     return counted
-
-
-class Limited(RateController):
-    """A controller that allows what a test says."""
-
-    allowed: float | None = None
-
-    @property
-    def limit(self) -> float | None:
-        return self.allowed
 
 
 def alone(agreed: NegotiatedMedia, sound: Pcm, reports: dict[int, float] | None = None) -> list[bytes]:
@@ -237,20 +242,20 @@ def test_a_full_line_costs_its_own_stream_bit_rate_and_no_other() -> None:
     room, sound = Room(), voice(RATE, 2.0)
     limits = {key: Limited() for key in "abc"}
     for key, limit in limits.items():
-        room.join(key, media(opus()), rate=limit)
+        room.join(key, media(opus(), max_ptime=0.02), rate=limit)
     room.talk(sound[:RATE])
     assert room.encoders == 1
-    limits["b"].allowed = 28_000.0
+    room.limit("b", limits["b"], 28_000.0)
     room.talk(sound[RATE:])
     assert room.encoders == 2
     sizes = {key: sum(map(len, room.payloads(key)[50:])) for key in "abc"}
     assert sizes["b"] < 0.7 * sizes["a"]
     assert room.payloads("a") == room.payloads("c")
-    limits["c"].allowed = 28_000.0
+    room.limit("c", limits["c"], 28_000.0)
     room.talk(sound[:RATE])
     assert room.encoders == 2
     assert room.payloads("b")[100:] == room.payloads("c")[100:]
-    limits["a"].allowed = 28_000.0
+    room.limit("a", limits["a"], 28_000.0)
     room.talk(sound[:FRAME])
     assert room.encoders == 1
 
@@ -260,9 +265,106 @@ def test_the_last_user_of_an_encoder_takes_it_along() -> None:
     limit = Limited()
     room.join("a", media(opus()), rate=limit)
     room.talk(voice(RATE, 0.5))
-    limit.allowed = 28_000.0
+    room.limit("a", limit, 28_000.0)
     room.talk(voice(RATE, 0.5))
     assert room.encoders == 1
+
+
+@pytest.mark.parametrize("at", [100, 101])
+def test_a_full_line_makes_the_packets_of_its_own_stream_longer_and_of_no_other(
+    at: int, encodings: Counter[int]
+) -> None:
+    """Between two packets of 20 ms, and in the middle of one."""
+    sound = voice(RATE, 2.0)
+    untroubled = alone(media(opus()), sound)
+    encodings.clear()
+    room = Room()
+    limits = {key: Limited() for key in "abc"}
+    for key, limit in limits.items():
+        room.join(key, media(opus(), ssrc=ord(key)), rate=limit)
+    room.talk(sound[: at * BLOCK])
+    room.limit("b", limits["b"], 33_000.0)
+    room.talk(sound[at * BLOCK :])
+    room.end()
+    assert room.payloads("a") == room.payloads("c") == untroubled
+    assert room.payloads("b")[:50] == untroubled[:50]
+    assert sorted(encodings.values()) == [25, 100]
+    steps = [(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(room.packets("b"))]
+    assert steps == 50 * [FRAME] + 24 * [2 * FRAME]
+    assert [packet.marker for packet in room.packets("b")] == [True] + 74 * [False]
+    assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(room.packets("a"))} == {FRAME}
+
+
+def test_packets_that_become_longer_sound_as_those_of_a_stream_by_itself() -> None:
+    """The copy of the encoder goes on as the encoder would have done."""
+    sound = voice(RATE, 2.0)
+    rooms = {keys: Room() for keys in ("b", "abc")}
+    for keys, room in rooms.items():
+        limits = {key: Limited() for key in keys}
+        for key, limit in limits.items():
+            room.join(key, media(opus()), rate=limit)
+        room.talk(sound[:RATE])
+        room.limit("b", limits["b"], 33_000.0)
+        room.talk(sound[RATE:])
+        room.end()
+    assert rooms["abc"].payloads("b") == rooms["b"].payloads("b")
+
+
+def test_streams_whose_packets_are_longer_from_the_start_on_share_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a ceiling for all: each first joins those of the length that was agreed on."""
+    begun = Counter[int]()
+    monkeypatch.setattr(OpusEncoder, "begin_anew", lambda self: begun.update([id(self)]))
+    room, narrow = Room(), media(opus(), bandwidth=33_000.0)
+    room.join("wide", media(opus()))
+    for number in range(10):
+        room.join(f"{number}", narrow)
+    room.talk(voice(RATE, 1.0))
+    room.end()
+    assert room.encoders == 2
+    assert len({tuple(room.payloads(f"{number}")) for number in range(10)}) == 1
+    assert (len(room.payloads("0")), len(room.payloads("wide"))) == (25, 50)
+    assert not begun
+
+
+@pytest.mark.parametrize("back", range(100, 108))
+@pytest.mark.parametrize("out", range(50, 54))
+def test_streams_whose_packets_have_the_same_length_again_share_an_encoder_again(out: int, back: int) -> None:
+    """From wherever in a packet the length changes: two out and one back, then the other, after blocks of 10 ms."""
+    room, sound, short, long = Room(), voice(RATE, 2.0), media(opus()), media(opus(), ptime=0.04)
+    for key in "abc":
+        room.join(key, short)
+        room.report(key, 0.0, 0)
+
+    def change(keys: str, to: NegotiatedMedia, since: int, upto: int) -> int:
+        for key in keys:
+            room.fanout.update(key, to)
+        room.talk(sound[since * BLOCK : upto * BLOCK])
+        return room.encoders
+
+    assert change("", short, 0, out) == 1
+    assert change("bc", long, out, back) == 2
+    assert change("b", short, back, 140) == 2
+    assert change("c", short, 140, 200) == 1
+    room.end()
+    last = {key: room.payloads(key)[-20:] for key in "abc"}
+    assert last["a"] == last["b"] == last["c"]
+    for key in "abc":
+        assert len(decoded(room.payloads(key))) == pytest.approx(2 * RATE, abs=FRAME)
+
+
+def test_a_stream_that_gets_the_same_frames_at_another_bit_rate_goes_on_with_its_own_encoder() -> None:
+    room, sound, limit = Room(), voice(RATE, 2.0), Limited()
+    short, long = media(opus(), max_ptime=0.04), media(opus(), ptime=0.04)
+    room.join("a", media(opus()))
+    room.join("b", short, rate=limit)
+    room.talk(sound[: 60 * BLOCK])
+    room.fanout.update("b", long)
+    room.limit("b", limit, 29_000.0)
+    room.talk(sound[60 * BLOCK : 120 * BLOCK])
+    room.fanout.update("b", replace(short, audio=replace(short.audio, max_ptime=0.02)))
+    room.talk(sound[120 * BLOCK :])
+    assert room.encoders == 2
+    assert sum(map(len, room.payloads("b")[-20:])) < 0.7 * sum(map(len, room.payloads("a")[-20:]))
 
 
 # -- joining and leaving ----------------------------------------------------------------------------------------------
@@ -376,11 +478,13 @@ def strangeness(heard: np.ndarray[tuple[int], np.dtype[np.float64]], other: list
 def test_a_stream_that_moves_to_an_encoder_in_use_makes_no_click(at: int) -> None:
     room, sound = Room(), voice(RATE, 2.0)
     limits = {key: Limited() for key in "ab"}
-    limits["b"].allowed = 28_000.0
     for key, limit in limits.items():
-        room.join(key, media(opus()), rate=limit)
-    room.talk(sound[: at * FRAME])
-    limits["a"].allowed = 28_000.0
+        room.join(key, media(opus(), max_ptime=0.02), rate=limit)
+    room.talk(sound[: 10 * FRAME])
+    room.limit("a", limits["a"], None)
+    room.limit("b", limits["b"], 28_000.0)
+    room.talk(sound[10 * FRAME : at * FRAME])
+    room.limit("a", limits["a"], 28_000.0)
     room.talk(sound[at * FRAME :])
     assert room.payloads("a")[at:] == room.payloads("b")[at:]
     heard, other = decoded(room.payloads("a")), room.payloads("b")

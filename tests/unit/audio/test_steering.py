@@ -1,124 +1,84 @@
-"""Copies within what congestion control allows: which of them are sent, and what is told to either controller."""
+"""How long the packets are that a limit leaves, and when repair packets have to make room for the sound."""
 
 from __future__ import annotations
 
-from typing import cast
-
-import numpy as np
 import pytest
 
+from tests.support.negotiated import negotiated
 from voip import codecs
-from voip.audio.copies import CopyEncoder
 from voip.audio.steering import Steering
-from voip.codecs import Encoder
-from voip.congestion import RateController
-from voip.dsp import Pcm
-from voip.fec import Agreed, FecController, Pattern, parse_pattern
+from voip.congestion import SHORTEN_AFTER, RateController
+from voip.fec import FecController
+from voip.ip import IP_UDP_HEADER
+from voip.media import NegotiatedMedia
+from voip.stats import Arrivals, PathReport
 
-PTIME = 0.02
-IP_HEADER = 28
-HEADERS = 8 * (IP_HEADER + 12) / PTIME
-"""Bit/s of the headers of IP, UDP and RTP."""
-COPY = 8 * (4 + 30) / PTIME
-"""Bit/s of one copy at 12 kbit/s in each packet, with its header."""
+FULL = 24_000
+"""Bit/s of Opus."""
+pytestmark = pytest.mark.skipif(codecs.missing("opus") is not None, reason="only Opus can send less")
 
 
-class Rate:
-    """What stands in for a rate controller: it allows what the test says, and notes what it is told."""
-
-    def __init__(self, limit: float | None) -> None:
-        self.limit = limit
-        self.floor = 0.0
-        self.sizes: list[int] = []
-
-    def set_floor(self, floor: float) -> None:
-        self.floor = floor
-
-    def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
-        self.sizes.append(size)
+def media(**more: object) -> NegotiatedMedia:
+    (opus,) = codecs.offerable(["opus"], 48000, 1)
+    return negotiated(codec=opus, payload_type=96, remote=("192.0.2.1", 4000), fec="flexfec", **more)
 
 
-class Fixed(Encoder):
-    """Encodes nothing, at a bit rate that may be lowered, or at one that leaves no choice."""
-
-    def __init__(self, bitrate: int | None) -> None:
-        super().__init__(48000)
-        self.full_bitrate = bitrate
-
-    def encode(self, pcm: Pcm) -> bytes:
-        return b""
+def steering(agreed: NegotiatedMedia, control: FecController | None = None) -> Steering:
+    found = Steering(None, control, RateController(), None, agreed)
+    found.update(agreed, IP_UDP_HEADER[4], FULL)
+    return found
 
 
-def steering(pattern: str, limit: float | None, *, bitrate: int | None = 24000, copies: bool = True) -> Steering:
-    made = Steering(parse_pattern(pattern), None, cast(RateController, Rate(limit)), IP_HEADER)
-    made.update(PTIME, Agreed(copies=copies), IP_HEADER)
-    made.prepare(Fixed(bitrate), 0.0, repaired=True)
-    return made
+def report(at: float, arrivals: Arrivals | None = None) -> PathReport:
+    return PathReport(at, 0.0, 0, 0, 0.0, media=arrivals)
 
 
-@pytest.mark.parametrize(
-    ("room", "left"),
-    [
-        (None, "copies:4,8@12k"),
-        (2.01, "copies:4,8@12k"),
-        (1.99, "copies:8@12k"),
-        (1.01, "copies:8@12k"),
-        (0.99, None),
-        (-1.0, None),
-    ],
-)
-def test_as_many_copies_are_sent_as_there_is_room_for_beside_the_media(room: float | None, left: str | None) -> None:
-    """The one that outlasts the longest outage is kept."""
-    limit = None if room is None else HEADERS + 24000 + room * COPY
-    pattern = steering("copies:4,8", limit).pattern
-    assert (None if pattern is None else str(pattern)) == left
+def test_packets_become_shorter_again_when_there_was_room_for_them_for_a_while() -> None:
+    found = steering(media(bandwidth=33_000))
+    assert found.ptime == 0.04
+    found.update(media(), IP_UDP_HEADER[4], FULL)
+    lengths = []
+    for second in range(round(SHORTEN_AFTER) + 2):
+        found.report(report(100.0 + second))
+        lengths.append(found.ptime)
+    assert lengths.count(0.04) == SHORTEN_AFTER
+    assert lengths[-1] == 0.02
 
 
-@pytest.mark.parametrize("size", [100, 400])
-def test_a_format_of_one_bit_rate_counts_as_it_is(size: int) -> None:
-    rate = Rate(8 * (size + 40) / PTIME)
-    made = Steering(parse_pattern("copies:4,8"), None, cast(RateController, rate), IP_HEADER)
-    made.update(PTIME, Agreed(copies=True), IP_HEADER)
-    made.prepare(Fixed(None), 0.0, repaired=True)
-    made.sent(1, size + 68, 0.0, repair=False, copies=68)
-    assert made.pattern == Pattern.copies((8,))
-    assert rate.floor == 8 * size / PTIME
+def test_room_that_goes_again_counts_anew() -> None:
+    found = steering(media(bandwidth=33_000))
+    found.update(media(), IP_UDP_HEADER[4], FULL)
+    found.report(report(100.0))
+    found.update(media(bandwidth=33_000), IP_UDP_HEADER[4], FULL)
+    found.report(report(105.0))
+    found.update(media(), IP_UDP_HEADER[4], FULL)
+    found.report(report(111.0))
+    assert found.ptime == 0.04
 
 
-def test_a_peer_that_takes_no_copies_is_sent_the_packets_again() -> None:
-    assert steering("copies:4,8", None, copies=False).pattern == parse_pattern("sliding:4+8/1")
+def test_packets_stay_as_they_are_where_shorter_ones_would_sound_no_better() -> None:
+    """36 kbit/s: 20 in packets of 20 ms are worth what 24 in packets of 40 ms are."""
+    found = steering(media(bandwidth=33_000))
+    found.update(media(bandwidth=37_000), IP_UDP_HEADER[4], FULL)
+    for second in range(30):
+        found.report(report(100.0 + second))
+    assert found.ptime == 0.04
 
 
-def test_the_line_is_told_of_copies_and_fec_of_the_media_alone() -> None:
-    rate, control = Rate(None), FecController(200e3, ptime=PTIME)
-    made = Steering(None, control, cast(RateController, rate), IP_HEADER)
-    made.update(PTIME, Agreed(copies=True), IP_HEADER)
-    for number in range(200):
-        made.sent(number, 168, number * PTIME, repair=False, copies=68)
-    assert set(rate.sizes) == {168}
-    assert control.allowed_rate == 200e3
-    made.update(PTIME, Agreed(copies=True, bandwidth=8 * 100 / PTIME + 1.5 * COPY), IP_HEADER)
-    assert control.allowed_rate == pytest.approx(1.5 * COPY)
+def test_another_length_that_is_agreed_on_counts_at_once() -> None:
+    found = steering(media(bandwidth=33_000))
+    found.update(media(ptime=0.01), IP_UDP_HEADER[4], FULL)
+    assert found.ptime == 0.01
 
 
-@pytest.mark.parametrize(("room", "most"), [(2.1, 2), (1.1, 1), (0.9, 0)])
-def test_the_controller_chooses_no_more_copies_than_there_is_room_for(room: float, most: int) -> None:
-    control = FecController(200e3, ptime=PTIME)
-    made = Steering(None, control, None, IP_HEADER)
-    made.update(PTIME, Agreed(copies=True, parity=False, bandwidth=8 * 100 / PTIME + room * COPY), IP_HEADER)
-    for number in range(200):
-        made.sent(number, 100, number * PTIME, repair=False)
-    assert (0 if made.pattern is None else len(made.pattern.sets)) == most
-
-
-@pytest.mark.skipif(codecs.missing("opus") is not None, reason="there is no libopus")
-def test_packets_are_repeated_as_they_are_while_they_have_no_more_bits_than_copies() -> None:
-    opus = codecs.find("opus", 48000, 2)
-    assert opus is not None
-    first, again = opus.encoder(48000), CopyEncoder(opus, 48000)
-    sound, pattern = np.zeros((960, 1), np.int16), Pattern.copies((4,), 12000)
-    for bitrate, made in ((24000, True), (16000, True), (12000, False), (9000, False), (24000, True)):
-        first.set_bitrate(bitrate)
-        assert (again.encode(sound, pattern, first) is not None) == made
-    assert again.encode(sound, None, first) is None
-    assert again.encode(sound, parse_pattern("sliding:4/1"), first) is None
+@pytest.mark.parametrize(("lost", "repairs"), [(0, False), (20, True)])
+def test_repair_packets_leave_their_bits_to_the_sound_unless_packets_are_lost(lost: int, repairs: bool) -> None:
+    control = FecController(200e3)
+    found = steering(media(bandwidth=39_000), control)  # 20 kbit/s in packets of 20 ms: 36
+    for number in range(400):
+        found.sent(number, 80, number * 0.02, repair=False)
+        if number % 50 == 49:
+            first = number - 49
+            flags = tuple(not lost or (each - first) % (50 * 8 // lost) > 0 for each in range(first, number + 1))
+            found.report(report(number * 0.02, Arrivals(first, flags)))
+    assert (control.pattern is not None) is repairs

@@ -105,6 +105,37 @@ def test_the_bit_rate_reaches_the_codec() -> None:
     assert (l16.name, l16.bitrate) == ("L16", None)
 
 
+def test_a_ceiling_leaves_out_the_codecs_that_need_more() -> None:
+    options = cli.sender_options(["--bitrate-max", "60k", "--codec", "pcmu,l16,opus"])
+    assert options.bitrate_max == 60_000
+    codecs = cli.make_call_settings(options, Direction.SENDRECV).capabilities.codecs
+    assert {codec.label for codec in codecs} == {"opus"}
+    wide = cli.sender_options(["--bitrate-max", "80k", "--codec", "pcmu,l16,opus"])  # PCMU: 64 and 16 of headers
+    codecs = cli.make_call_settings(wide, Direction.SENDRECV).capabilities.codecs
+    assert {codec.label for codec in codecs} == {"pcmu", "opus"}
+
+
+def test_a_ceiling_below_what_every_codec_needs_says_what_they_need() -> None:
+    options = cli.sender_options(["--bitrate-max", "60k", "--codec", "pcmu"])
+    with pytest.raises(errors.VoipError, match="less than any codec needs: pcmu 80k"):
+        cli.make_call_settings(options, Direction.SENDRECV)
+
+
+def test_a_ceiling_is_refused_where_datagrams_of_one_bit_rate_exceed_it(capsys: pytest.CaptureFixture[str]) -> None:
+    target = "pcm://127.0.0.1:5000?rate=8000"
+    assert cli.sender_options(["--bitrate-max", "200k", target]).bitrate_max == 200_000
+    with pytest.raises(SystemExit):
+        cli.sender_options(["--bitrate-max", "100k", "192.168.1.20", target])
+    assert f"--bitrate-max 100k: {target} takes 1" in capsys.readouterr().err
+
+
+def test_a_receiver_has_a_ceiling_only_where_it_sends(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.receiver_options(["--two-way", "--bitrate-max", "64k"]).bitrate_max == 64_000
+    with pytest.raises(SystemExit):
+        cli.receiver_options(["--bitrate-max", "64k"])
+    assert "--bitrate-max requires --two-way" in capsys.readouterr().err
+
+
 def test_sender_defaults_call_this_machine_with_the_microphone() -> None:
     options = cli.sender_options([])
     assert [str(target) for target in options.targets] == ["sip:127.0.0.1"]
@@ -130,6 +161,8 @@ def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[s
         ["--bitrate", "5k"],
         ["--bitrate", "600k"],
         ["--bitrate", "-1"],
+        ["--bitrate-max", "19k"],
+        ["--bitrate-max", "much"],
         ["--rtp-port", "70000"],
         ["--format", "48000"],
         ["--bind", "here"],
@@ -366,7 +399,8 @@ def test_the_full_help_has_every_option_as_a_sentence_and_every_exit_code(
     lines = printed(parse, "--help-all", capsys)
     text = " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 80
-    for option in ("--fec-max BPS", "--[no-]overwrite", "--latency auto|TIME", "--tls-ca FILE", "--version"):
+    options = ("--fec-max BPS", "--bitrate-max BPS", "--[no-]overwrite", "--latency auto|TIME", "--tls-ca FILE")
+    for option in (*options, "--version"):
         assert option in text
     codes = text[text.index("Exit codes:") :]
     for code in (value for name, value in vars(errors).items() if name.startswith("EXIT_")):

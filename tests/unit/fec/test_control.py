@@ -17,7 +17,7 @@ from tools import make_fec_tables
 from tools.measure_auto import ROWS
 from voip.audio import AudioSender
 from voip.audio.encoding import StreamEncoder
-from voip.fec import FecController, Pattern, parse_pattern
+from voip.fec import Agreed, FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel, ChannelEstimator
 from voip.fec.control import REPORT_SILENCE, SILENCE_PATTERN, START_PATTERN, UNREPORTED_PATTERN
 from voip.fec.flexfec import parse_repair
@@ -347,7 +347,7 @@ def test_hostile_reports_do_not_raise() -> None:
 
 def test_a_new_packet_time_is_a_new_path() -> None:
     control = FecController(200e3)
-    control.set_ptime(0.04)
+    control.set_ptime(0.04, 140.0)
     assert control.channel == Channel(0.0)
     assert control.ptime == 0.04
 
@@ -473,3 +473,15 @@ def test_the_figures_of_a_sender_count_payloads_and_name_a_moment() -> None:
     assert source.stats.fec_payload_bytes == sum(len(packet.payload) for packet in repairs)
     assert source.stats.timestamp == plain[-1].timestamp
     assert source.stats.timestamp_at == pytest.approx(100.98)
+
+
+def test_longer_packets_are_as_large_as_they_are_said_to_be() -> None:
+    """Not as large as those before them: 23 kbit/s would seem to leave room for repair packets."""
+    for size, fits in ((160.0, False), (60.0, True)):
+        control = FecController(200e3)
+        for number in range(200):
+            control.sent(number, 100, number * 0.02, repair=False)
+        control.set_limits(Agreed(bandwidth=23e3))
+        control.set_ptime(0.06, size)
+        control.sent(200, round(size), 4.0, repair=False)
+        assert (control.pattern is not None) is fits

@@ -1,0 +1,47 @@
+"""A queue on the path that has been emptied, by how much later than the fastest packets the others came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voip.jitter.queueing import QueueWatch
+
+PTIME = 0.02
+
+
+def watch(beyond: Callable[[float], float], seconds: float) -> list[tuple[float, float]]:
+    """Packets each PTIME, late by what a function of the time of sending says: when a queue was over, since when."""
+    queue, found = QueueWatch(), []
+    for index in range(round(seconds / PTIME)):
+        sent = index * PTIME
+        late = beyond(sent)
+        since = queue.add(late, sent + late, sent)
+        if since is not None:
+            found.append((sent, since))
+    return found
+
+
+def hump(sent: float, rest: float = 0.0) -> float:
+    """A queue that grows for a second, from the first second on, and is empty at 3 s, but for a rest."""
+    return max(rest if sent > 1.0 else 0.0, 0.5 - abs(0.5 * (sent - 2.0)))
+
+
+def test_a_queue_is_over_when_packets_come_in_time_again() -> None:
+    ((at, since),) = watch(hump, 5.0)
+    assert 2.9 < at < 3.1
+    assert 1.1 < since < 1.4
+
+
+def test_longer_packets_which_come_later_are_no_queue_for_ever() -> None:
+    """The sender has made them 60 ms long meanwhile, and the line takes its time for each."""
+    ((at, since),) = watch(lambda sent: hump(sent, rest=0.055), 8.0)
+    assert 3.0 < at < 4.2
+    assert 1.1 < since < 1.4
+
+
+def test_a_queue_that_stays_is_not_over() -> None:
+    assert watch(lambda sent: min(0.2, 0.1 * sent), 20.0) == []
+
+
+def test_what_was_held_back_and_comes_at_once_was_in_no_queue() -> None:
+    assert watch(lambda sent: 2.0 - sent if 1.0 < sent < 2.0 else 0.0, 5.0) == []
