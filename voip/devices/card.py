@@ -93,7 +93,9 @@ class SlipMeter:
     """
 
     WINDOW = 50
+    """Blocks, half a second, whose smallest lag is compared with that of those before."""
     TOLERANCE = BLOCK_SECONDS / 2
+    """Seconds by which it may have grown: clocks drift by far less, and what is missing is a block at least."""
 
     def __init__(self, rate: int) -> None:
         self.slips = 0
