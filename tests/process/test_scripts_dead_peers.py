@@ -111,7 +111,7 @@ def test_a_peer_that_is_silent_and_responds_stays(
             other.hold(answer, far.target)
         since = time.monotonic()
         until(lambda: time.monotonic() - since > seconds, "the silence is over", 2 * seconds)
-        assert len(other.requests("OPTIONS")) >= 10
+        assert len(other.requests("OPTIONS")) >= 6  # in 6 s one each 0.5 to 0.75 s, later fewer
         assert other.requests("BYE") == []
         far.stop()
         heard = far.finish()
