@@ -61,7 +61,9 @@ def test_a_text_without_a_call_has_its_exit_codes(tmp_path: Path) -> None:
         mine.write_text("secret\n")
         with sender(tmp_path, far.target, *text, "--user", "alice", "--password-file", str(mine), name="alice") as near:
             assert near.finish().status == 0
-        assert far.stderr.count("  | on my way") == 1
+        far.wait_for("  | on my way")
+        far.stop()
+        assert far.finish().stderr.count("  | on my way") == 1
     port, _ = free_ports()
     with sender(tmp_path, f"127.0.0.1:{port}", *text, name="nobody") as near:
         assert near.finish().status == 4
