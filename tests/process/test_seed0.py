@@ -94,10 +94,12 @@ def test_their_sender_to_our_receiver(tmp_path: Path) -> None:
             sip.sendto(stray, (LOOPBACK, sip_port))
         sip.sendto(request("INVITE", 1), (LOOPBACK, sip_port))
         assert sip.recv(1024) == OK
-        stream(arrivals, media_ports[0])
+        acknowledged = stream(arrivals, media_ports[0])
         sip.sendto(request("BYE", 2), (LOOPBACK, sip_port))
         end = far.finish()
     assert (end.status, end.call["end_reason"]) == (0, "remote-bye")
+    media = [each.data for each in arrivals if each.data[1] == 0]
+    assert acknowledged == [b"ACK!" + data[2:4] for data in media]
     assert end.call["rx"]["recovered"] == end.call["rx"]["lost"] == 2 * len(range(5, len(whole), 22))
     found = compare_files(sent, tmp_path / "heard.wav")
     assert found.heard > 0.97

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from tests.support.processes import LOOPBACK
 from tests.support.small_programs import Arrival
 
+LAST_WORDS = 1.0
+"""Seconds of nothing after which no more will come back."""
+
 
 @contextlib.contextmanager
 def collecting() -> Iterator[tuple[int, list[bytes]]]:
@@ -35,10 +38,16 @@ def collecting() -> Iterator[tuple[int, list[bytes]]]:
             thread.join()
 
 
-def stream(arrivals: list[Arrival], port: int) -> None:
-    """Send datagrams at their times."""
+def stream(arrivals: list[Arrival], port: int) -> list[bytes]:
+    """Send datagrams at their times; what has come back, the last second of it after the end."""
+    found: list[bytes] = []
     began, first = time.monotonic(), arrivals[0].at
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for arrival in arrivals:
             time.sleep(max(0.0, began + arrival.at - first - time.monotonic()))
             sock.sendto(arrival.data, (LOOPBACK, port))
+        sock.settimeout(LAST_WORDS)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                found.append(sock.recv(65535))
+    return found

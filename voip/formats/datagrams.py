@@ -63,7 +63,8 @@ class DatagramFormat:
     stands for it. `new_reader` is given the number of its first packet, if the format has none. `payload_type` is that
     of packets; `receive_formats` are all that may come, where datagrams tell. `needs`: what to install, if any.
     `fec_payload_type` is that of the FlexFEC that stands for the format's own; `receive_samples` those of a packet that
-    comes, if they are not as many as in one that is sent. `is_called`: it has signalling of its own.
+    comes, if they are not as many as in one that is sent. `is_called`: it has signalling of its own. `acknowledge`
+    gives what a datagram that came is acknowledged by, nothing for one that is not.
     """
 
     scheme: str
@@ -79,6 +80,7 @@ class DatagramFormat:
     fec_payload_type: int | None = None
     receive_samples: int | None = None
     is_called: bool = False
+    acknowledge: Callable[[bytes], bytes] | None = None
 
     @property
     def packet_time(self) -> float:
@@ -121,6 +123,10 @@ class Framing:
     def write(self, datagram: bytes) -> list[bytes]:
         """The datagrams for an RTP packet of ours."""
         return self._writer.write(RtpPacket.parse(datagram))
+
+    def acknowledgement(self, data: bytes) -> bytes:
+        """What the source of a datagram is told of it; empty for nothing."""
+        return _NOTHING if self._form.acknowledge is None else self._form.acknowledge(data)
 
     def ping(self) -> bytes:
         """What shows life in place of sound; empty where the format has nothing for that."""

@@ -2,7 +2,7 @@
 
 Media packets have 1024 samples of 16 bits, little-endian, mono, at a rate that nothing tells; timestamps may be of any
 clock. A parity packet is a 16-bit count, the numbers of so many packets, all in network byte order, and the XOR of
-their payloads; its own number says nothing. Some receivers acknowledge each media packet by `ACK!` and its number.
+their payloads; its own number says nothing. Each media packet is acknowledged by `ACK!` and its number.
 
 A media packet is handed on as two of 512 samples, and a parity packet as two of FlexFEC (RFC 8627 section 4.2.2.1), one
 over each half: repair packets are not remembered for packets of more than 1500 bytes. The rest follows from that.
@@ -163,6 +163,17 @@ class Seed0Writer:
         return b""
 
 
+def acknowledge(data: bytes) -> bytes:
+    """What a media packet is acknowledged by; nothing for any other datagram."""
+    try:
+        packet = RtpPacket.parse(data)
+    except ProtocolError:
+        return b""
+    if packet.payload_type != MEDIA_TYPE or len(packet.payload) != PAYLOAD:
+        return b""
+    return _ACKNOWLEDGEMENT.pack(_ACK, packet.sequence_number)
+
+
 def seed0(codec: Codec) -> DatagramFormat:
     """The dialect at the rate of this L16."""
     return DatagramFormat(
@@ -176,4 +187,5 @@ def seed0(codec: Codec) -> DatagramFormat:
         fec_payload_type=FEC_PAYLOAD_TYPE,
         receive_samples=HALF_SAMPLES,
         is_called=True,
+        acknowledge=acknowledge,
     )

@@ -256,8 +256,7 @@ class MediaTransport:
             arrival = stamp if gathering else self._loop.now()  # what is read at once came when it is read
             self._guard.note(source, clock.now)
             if self._framing is not None:
-                for packet, at in self._framing.read(data, source, arrival):
-                    self._receive_rtp(packet, source, at)
+                self._receive_framed(self._framing, data, source, arrival)
             elif is_stun(data):  # shares the port with RTP (RFC 7983)
                 self._pass_on(self._on_stun, data, source)
             elif self._on_dtls is not None and sock is self.rtp and is_dtls(data):
@@ -266,6 +265,13 @@ class MediaTransport:
                 self._receive_rtp(data, source, arrival)
             if self._state is not _State.READING:  # the last STUN response has come: what follows is for the session
                 return
+
+    def _receive_framed(self, framing: Framing, data: bytes, source: tuple[str, int], arrival: float) -> None:
+        for packet, at in framing.read(data, source, arrival):
+            self._receive_rtp(packet, source, at)
+        session, reply = self._session, framing.acknowledgement(data)
+        if reply and session is not None and session.may_send and source == session.remote:
+            self._transmit(self.rtp, source, reply)
 
     def _receive_rtp(self, data: bytes, source: tuple[str, int], arrival: float) -> None:
         if self._session is None:

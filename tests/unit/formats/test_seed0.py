@@ -101,6 +101,14 @@ def test_parity_that_makes_no_sense_is_malformed(payload: bytes) -> None:
     assert is_played(sound[: PCM_RATE * 3 // 2], port.end(BEGIN + 2.5).pcm)
 
 
+def test_each_media_packet_is_acknowledged_by_its_number_and_nothing_else_is() -> None:
+    framing = Framing(form())
+    media, parity = (seed0_datagrams(noise(2.0, PCM_RATE), first=0xFFFE)[index].data for index in (1, 10))
+    assert framing.acknowledgement(media) == b"ACK!\xff\xff"
+    for data in (parity, b"", b"ACK!\0\7", media[:-1], media[:1] + b"\x08" + media[2:]):
+        assert framing.acknowledgement(data) == b""
+
+
 def test_noise_on_the_port_text_rtcp_and_acknowledgements_do_no_harm() -> None:
     sound, port, rng = noise(3.0, PCM_RATE), Port(form(), latency=AT_LEAST), random.Random(4)
     reports = bytes.fromhex("80c80006") + bytes(24)
