@@ -24,6 +24,7 @@ from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
+from voip.calls.rota import Rota
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.texts import Texts
@@ -53,8 +54,6 @@ from voip.sip import (
     UserAgent,
 )
 
-WATCH_INTERVAL = 0.25
-"""Seconds between looks at the media time-out and at the statistics."""
 LONGEST_PEER = 200
 """Characters of a caller's URI that are kept and told: a From may have 60 kB, and a thousand records are kept."""
 SERVER_ERROR = 500
@@ -92,7 +91,7 @@ class CallManager:
         self._network, self._agent, self._table, self._audio = network, agent, table, audio
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
-        self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
+        self._warnings, self._rota = CallWarnings(table, audio, console, network.loop.now), Rota()
         self._records, self._names = Records(), MediaNames(network, console)
         self.answering = Answering(settings.answer, network, agent, table, self._names, console, self._accept)
         unprotected = UnprotectedCalls(network, agent, table, console, self._close)
@@ -360,14 +359,20 @@ class CallManager:
         self._policy.on_call_over(self, record, judge(call, record, now))
 
     def _look(self) -> None:
-        """Check every call, the account and the statistics, now and every WATCH_INTERVAL."""
+        """Check the calls whose turn it is; as a round begins also the account, and what calls have in common."""
         now = self._network.loop.now()
-        for call in self._table:
+        if self._rota.begins:
+            self.answering.look()
+            self._account.check(now)
+            self._warnings.look(now)
+        turn = self._rota.part(self._table)
+        for call in turn:
             self._watch.check(call, now)
             call.send_when_ready()
             self._address_change.check(call, now)
-        self.answering.look()
-        self._account.check(now)
-        self._records.publish(self._table, now)
-        self._warnings.look(now, {record.call_id: record for record in self._records.up})
-        self._network.loop.call_later(WATCH_INTERVAL, self._look)
+        known = self._records.renew((call for call in turn if call in self._table), self._table, now)
+        for call in turn:
+            if call.call_id in known:
+                self._warnings.look_at(call, known[call.call_id], now)
+        self._warnings.keep_time(now, self._rota.pause)
+        self._network.loop.call_later(self._rota.pause, self._look)
