@@ -7,9 +7,13 @@ is read later than that may be late for its turn. So a round is divided into par
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from voip.calls.call import Call
+from voip.calls.records import Records
+from voip.calls.table import CallTable
+from voip.calls.warnings import CallWarnings
+from voip.net.loop import EventLoop
 
 ROUND = 0.25
 """Seconds in which each call is looked at once."""
@@ -43,3 +47,38 @@ class Rota:
             count = len(self._waiting)
             self.pause = (LONG_ROUND if count > MANY else ROUND) / max(1, -(-count // PART))
         return [self._waiting.popleft() for _ in range(min(PART, len(self._waiting)))]
+
+
+class Rounds:
+    """Looks at all calls in turn, for ever: they are checked, what is told of them is renewed, and warned of."""
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        table: CallTable,
+        records: Records,
+        warnings: CallWarnings,
+        checks: Sequence[Callable[[Call, float], object]],
+        begin: Callable[[float], object],
+    ) -> None:
+        """`checks` are made of each call at its turn, `begin` as a round begins."""
+        self._loop, self._table, self._records, self._warnings = loop, table, records, warnings
+        self._checks, self._begin, self._rota = checks, begin, Rota()
+
+    def go_on(self) -> None:
+        """Look at the calls whose turn it is, now and then again."""
+        now = self._loop.now()
+        if self._rota.begins:
+            self._begin(now)
+            self._warnings.look(now)
+        turn = self._rota.part(self._table)
+        for call in turn:
+            for check in self._checks:
+                check(call, now)
+            call.send_when_ready()
+        up = [call for call in turn if call in self._table]  # a check may have ended it
+        known = self._records.renew(up, self._table, now)
+        for call in up:
+            self._warnings.look_at(call, known[call.call_id], now)
+        self._warnings.keep_time(now, self._rota.pause)
+        self._loop.call_later(self._rota.pause, self.go_on)
