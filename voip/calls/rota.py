@@ -20,7 +20,7 @@ ROUND = 0.25
 LONG_ROUND = 0.5
 """The same with more than MANY calls: what goes wrong is named so much later, and looks cost half as much. Less than
 the second within which `Call.snapshot` has to be asked for, and after which a diagnosis thinks that it stood still."""
-MANY = 50
+MANY = 8
 """Calls up to which a round is short."""
 PART = 8
 """Calls that are looked at together, at most."""
