@@ -36,15 +36,12 @@ def measure(blocks: Sequence[Pcm]) -> list[Measured]:
     if not size:
         return [Measured(0, 0, 0, 0.0, 0)] * len(blocks)
     together = np.concatenate(blocks).reshape(len(blocks), size)
-    peaks = np.maximum(together.max(axis=1), -together.min(axis=1).astype(np.int32))
+    peaks = np.maximum(together.max(axis=1), -together.min(axis=1).astype(np.int32)).tolist()
     exact = together.astype(np.float64)
     energies = np.einsum("ij,ij->i", exact, exact).tolist()
-    clipped = [0] * len(blocks)
-    for loud in np.flatnonzero(peaks >= CLIPPED):
-        clipped[loud] = int(np.count_nonzero(np.abs(exact[loud]) >= CLIPPED))
     return [
-        Measured(samples, size, peak, energy, count)
-        for peak, energy, count in zip(peaks.tolist(), energies, clipped, strict=True)
+        Measured(samples, size, peak, energy, 0 if peak < CLIPPED else int(np.count_nonzero(np.abs(one) >= CLIPPED)))
+        for peak, energy, one in zip(peaks, energies, exact, strict=True)
     ]
 
 
