@@ -37,15 +37,11 @@ class Direction(str, Enum):
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
 
-    @property
-    def sends(self) -> bool:
-        """Whether this side sends."""
-        return self in (Direction.SENDRECV, Direction.SENDONLY)
-
-    @property
-    def receives(self) -> bool:
+    def __init__(self, name: str) -> None:
+        self.sends = name in ("sendrecv", "sendonly")
+        """Whether this side sends; asked for each packet, hence no property."""
+        self.receives = name in ("sendrecv", "recvonly")
         """Whether this side receives."""
-        return self in (Direction.SENDRECV, Direction.RECVONLY)
 
     def reversed(self) -> Direction:
         """The same flow seen from the other side."""

@@ -333,12 +333,13 @@ class SharedEncoders:
         self._groups.append(group)
         return StreamEncoder(self, group)
 
-    def write(self, pcm: Pcm) -> None:
-        """Take a block of any length."""
+    def write(self, pcm: Pcm) -> bool:
+        """Take a block of any length; whether there are frames to be sent now."""
         for conversion in self._conversions:
             conversion.write(pcm)
         for group in self._groups:
             group.cut()
+        return any(group.frames for group in self._groups)
 
     def flush(self) -> None:
         """The sound has ended: the last frames, the very last a shorter one if need be."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from voip.audio.levels import measure
 from voip.audio.receiver import SNAPSHOT_INTERVAL, AudioReceiver
 from voip.audio.speaking import ActiveSpeaker
 from voip.dsp import Floats, Limiter, Pcm, add, ramp
@@ -35,7 +37,7 @@ class Mixture:
     parts: Mapping[str, Pcm | Floats]
     rest: tuple[Floats, ...] = ()
 
-    @property
+    @cached_property
     def total(self) -> Floats:
         """The sum of it all, without a limit."""
         return add((*self.parts.values(), *self.rest), self.samples, self.channels)
@@ -134,10 +136,13 @@ class Mixer:
         for key in self._finishing:
             self._inputs[key].receiver.finish(now)
         heard = sum(stream.is_heard for stream in self._inputs.values())
-        streams, parts = dict[str, Pcm](), dict[str, Pcm | Floats]()
-        for key, stream in self._inputs.items():
-            streams[key] = stream.receiver.read(samples, now)
-            parts[key] = stream.shape(streams[key], among_others=heard > stream.is_heard)
+        streams = {key: stream.receiver.take(samples, now) for key, stream in self._inputs.items()}
+        for stream, measured in zip(self._inputs.values(), measure([*streams.values()]), strict=True):
+            stream.receiver.note_level(measured)
+        parts = {
+            key: stream.shape(streams[key], among_others=heard > stream.is_heard)
+            for key, stream in self._inputs.items()
+        }
         rest = [piece[:samples] for piece in self._rest]
         self._rest = [piece[samples:] for piece in self._rest if len(piece) > samples]
         if self._finishing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voip.audio.dtmf import Digit, DtmfReceiver
+from voip.audio.levels import Measured, measure
 from voip.audio.reception import Reception
 from voip.audio.rendering import Renderer
 from voip.audio.sample_queue import SampleQueue
@@ -89,6 +90,16 @@ class AudioReceiver:
 
     def read(self, samples: int, now: float) -> Pcm:
         """The next `samples`, to be heard from `now` on: always exactly so many."""
+        pcm = self.take(samples, now)
+        self.note_level(*measure([pcm]))
+        return pcm
+
+    def note_level(self, block: Measured) -> None:
+        """What was taken last has been measured."""
+        self._ready.note(block)
+
+    def take(self, samples: int, now: float) -> Pcm:
+        """As `read`, but whoever takes it measures it, together with other streams, and says so by `note_level`."""
         self._now = now
         self._clock.pull(samples / self._format[0], now)
         while len(self._ready) < samples:

@@ -6,13 +6,13 @@ from collections import deque
 
 import numpy as np
 
-from voip.audio.levels import LevelMeter
+from voip.audio.levels import LevelMeter, Measured
 from voip.dsp import Pcm
 from voip.stats import Levels
 
 
 class SampleQueue:
-    """First in, first out. `len` is the number of samples. What is taken is measured once the stream has `begun`."""
+    """First in, first out. `len` is the number of samples. `levels` are of what was taken once the stream had begun."""
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         self.begun_at: float | None = None
@@ -26,13 +26,18 @@ class SampleQueue:
 
     @property
     def levels(self) -> Levels:
-        """Those of what was taken since the stream began."""
+        """Those of what was taken since the stream began, as far as it was measured."""
         return self._meter.levels
 
     def begin(self, at: float) -> None:
         """There is sound of the stream, heard at that moment; later ones are ignored."""
         if self.begun_at is None:
             self.begun_at = at
+
+    def note(self, taken: Measured) -> None:
+        """What was taken last has been measured."""
+        if self.begun_at is not None:
+            self._meter.note(taken)
 
     def append(self, pcm: Pcm) -> None:
         """Add sound, possibly none."""
@@ -46,12 +51,6 @@ class SampleQueue:
 
     def take(self, samples: int) -> Pcm:
         """The oldest `samples`. IndexError if there are not so many."""
-        pcm = self._taken(samples)
-        if self.begun_at is not None:
-            self._meter.add(pcm)
-        return pcm
-
-    def _taken(self, samples: int) -> Pcm:
         blocks = self._blocks
         self._samples -= samples
         if blocks and len(blocks[0]) == samples:

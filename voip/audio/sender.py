@@ -10,7 +10,7 @@ from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.encoding import SharedEncoders, StreamEncoder
 from voip.audio.levels import LevelMeter
 from voip.audio.send_counters import SendCounters
-from voip.audio.steering import Decisions, Steering
+from voip.audio.steering import NOTHING, Decisions, Steering
 from voip.codecs import Codec
 from voip.congestion import RateController
 from voip.dsp import Pcm
@@ -240,6 +240,8 @@ class AudioSender:
 
     def _follow(self, decisions: Decisions) -> None:
         """Do what was decided anew, and tell it: of FEC only while there is some."""
+        if decisions is NOTHING:
+            return
         if decisions.rate is not None:
             self._on_decision(decisions.rate)
         if decisions.rate is None and decisions.fec is None:
@@ -308,7 +310,8 @@ class Fanout:
         """Give a block to every stream: what to send, and how."""
         self._now = now
         self._meter.add(pcm)
-        self.encoders.write(pcm)
+        if not self.encoders.write(pcm):
+            return []
         for sender, _ in self._streams.values():
             sender.prepare(now)
         outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.send()]

@@ -78,6 +78,7 @@ class Steering:
         self._told: tuple[float | None, LimitedBy | None] = (None, None)  # the ceiling
         self._prepared: tuple[float, int | None] | None = None
         self._sizes: deque[int] = deque(maxlen=MEAN_PACKETS)  # of media packets, with all headers and no copies
+        self._figures: Congestion | None = None  # those of the last report and agreement, once they were asked for
 
     @property
     def pattern(self) -> Pattern | None:
@@ -119,6 +120,11 @@ class Steering:
     @property
     def congestion(self) -> Congestion:
         """For reports."""
+        if self._figures is None:
+            self._figures = self._new_figures()
+        return self._figures
+
+    def _new_figures(self) -> Congestion:
         found = Congestion() if self._rate is None else self._rate.figures
         ceiling, reason = self._ceiling
         if ceiling is not None and (found.limit is None or ceiling <= found.limit):
@@ -143,6 +149,7 @@ class Steering:
         if audio.ptime != before.ptime or self.ptime not in self._ptimes:
             self._coding = Coding(self._coding.bitrate, audio.ptime)
         self._choose(None)
+        self._figures = None
         return Decisions(rate=self._tell_ceiling())
 
     def sent(self, number: int, size: int, now: float, *, repair: bool, copies: int = 0) -> Decisions:
@@ -154,7 +161,8 @@ class Steering:
             self._rate.sent(number, size, now, repair=repair)
         if self._control is None:
             return NOTHING
-        return Decisions(fec=self._control.sent(number, alone, now, repair=repair))
+        fec = self._control.sent(number, alone, now, repair=repair)
+        return NOTHING if fec is None else Decisions(fec=fec)
 
     def report(self, report: PathReport) -> Decisions:
         """A report of the peer about this stream has come."""
@@ -165,6 +173,7 @@ class Steering:
             rate = self._rate.report(report)
             counts = not self._rate.figures.full
             self._choose(report.at)
+        self._figures = None
         fec = None if self._control is None else self._control.report(report, counts=counts)
         return Decisions(fec, rate)
 

@@ -54,7 +54,8 @@ class Listeners:
 
 
 class CallDtls:
-    """The DTLS side of one call. Network thread only; a participant of the event loop from the first handshake on."""
+    """The DTLS side of one call. Network thread only; a participant of the event loop while there is something to
+    repeat: the loop asks its participants on every wake-up."""
 
     def __init__(self, identity: DtlsIdentity, loop: EventLoop, rng: random.Random, listeners: Listeners) -> None:
         self._identity, self._loop, self._rng, self._listeners = identity, loop, rng, listeners
@@ -69,6 +70,7 @@ class CallDtls:
         self._keys: SrtpKeys | None = None
         self._failure: tuple[str, bool] | None = None
         self._closed = self._agreeing = False
+        self._due: float | None = None  # the first of all timers
 
     def agree(self, media: NegotiatedMedia, transport: MediaTransport) -> NegotiatedMedia:
         """Offer and answer say this of the media on that port; the same with the keys, if they are there already."""
@@ -84,7 +86,6 @@ class CallDtls:
             transport.shake_hands(self._receive)
         if self._endpoint is None:
             self._endpoint = Endpoint(self._identity.certificate, self._rng.randbytes(SECRET))
-            self._loop.add(self)
         if self._terms is not None and not self._terms.continues(terms):
             self._keys = self._proof = self._connected = self._proof_at = None
         self._terms = terms
@@ -123,11 +124,20 @@ class CallDtls:
 
     def next_timer(self) -> float | None:
         """When a handshake or a proof has to be repeated."""
-        if self._endpoint is None:
-            return None
-        own = None if self._proof is None else self._proof.next_timer()
-        timers = (self._endpoint.next_timer(), own if self._proof_at is None else self._proof_at)
-        return min((at for at in timers if at is not None), default=None)
+        return self._due
+
+    def _set_timer(self) -> None:
+        """Something has changed: join the event loop, or leave it."""
+        due = None
+        if self._endpoint is not None:
+            own = None if self._proof is None else self._proof.next_timer()
+            timers = (self._endpoint.next_timer(), own if self._proof_at is None else self._proof_at)
+            due = min((at for at in timers if at is not None), default=None)
+        before, self._due = self._due, due
+        if before is None and due is not None:
+            self._loop.add(self)
+        elif before is not None and due is None:
+            self._loop.remove(self)
 
     def handle_timer(self, now: float) -> None:
         if self._endpoint is not None:
@@ -168,6 +178,7 @@ class CallDtls:
             self._send(endpoint)
             self._judge(self._proof)
         self._send(endpoint)
+        self._set_timer()
 
     def _send(self, endpoint: Endpoint) -> None:
         if self._transport is not None:
@@ -235,7 +246,7 @@ class CallDtls:
         endpoint.close()
         self._send(endpoint)
         self._proof = self._proof_at = None
-        self._loop.remove(self)
+        self._set_timer()
 
 
 def _bare(address: tuple[str, int]) -> tuple[str, int]:

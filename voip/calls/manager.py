@@ -24,6 +24,7 @@ from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
+from voip.calls.rota import Rounds
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.texts import Texts
@@ -53,8 +54,6 @@ from voip.sip import (
     UserAgent,
 )
 
-WATCH_INTERVAL = 0.25
-"""Seconds between looks at the media time-out and at the statistics."""
 LONGEST_PEER = 200
 """Characters of a caller's URI that are kept and told: a From may have 60 kB, and a thousand records are kept."""
 SERVER_ERROR = 500
@@ -92,15 +91,16 @@ class CallManager:
         self._network, self._agent, self._table, self._audio = network, agent, table, audio
         self._console, self._settings, self._policy = console, settings, policy
         rng = random.SystemRandom()
-        self._warnings = CallWarnings(table, audio, console, network.loop.now, WATCH_INTERVAL)
+        self._warnings = CallWarnings(table, audio, console, network.loop.now)
         self._records, self._names = Records(), MediaNames(network, console)
         self.answering = Answering(settings.answer, network, agent, table, self._names, console, self._accept)
         unprotected = UnprotectedCalls(network, agent, table, console, self._close)
         self._media = CallMedia(network, audio, console, settings.capabilities, rng, settings.dtls, unprotected.end)
         self._plain = PlainStreams(table, self._media, console, settings, rng)
         self._account = Account(network, agent, console, policy.on_account_refused)
-        self._watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
-        self._address_change = AddressChange(network, agent, console)
+        watch = CallWatch(agent, settings.media_timeout, self._end, plays=audio.plays)
+        checks = (watch.check, AddressChange(network, agent, console).check)
+        rounds = Rounds(network.loop, table, self._records, self._warnings, checks, self._begin_round)
         renegotiation = Renegotiation(network, agent, table, self._media, self._names, console)
         early = EarlyMedia(table, self._media, console, plays=audio.plays)
         self.hold = Hold(network, agent, table, self._media, console)
@@ -109,7 +109,7 @@ class CallManager:
         others |= MalformedMessages(console).handlers() | CallNews(table, console, network.loop.now).handlers()
         network.sip.serve(agent, self._handlers() | others, self.drop)
         network.loop.post(self._account.start)
-        network.loop.post(self._look)
+        network.loop.post(rounds.go_on)
 
     # --- any thread -----------------------------------------------------------------------------------------------
 
@@ -359,15 +359,7 @@ class CallManager:
             self._console.call_ended(record)
         self._policy.on_call_over(self, record, judge(call, record, now))
 
-    def _look(self) -> None:
-        """Check every call, the account and the statistics, now and every WATCH_INTERVAL."""
-        now = self._network.loop.now()
-        for call in self._table:
-            self._watch.check(call, now)
-            call.send_when_ready()
-            self._address_change.check(call, now)
+    def _begin_round(self, now: float) -> None:
+        """Check what is not of a single call."""
         self.answering.look()
         self._account.check(now)
-        self._records.publish(self._table, now)
-        self._warnings.look(now, {record.call_id: record for record in self._records.up})
-        self._network.loop.call_later(WATCH_INTERVAL, self._look)

@@ -13,7 +13,7 @@ RECORDS_KEPT = 1000
 
 
 class Records:
-    """`all` are the records of the calls that have ended, and of those that are up, as of the last `publish`.
+    """`all` are the records of the calls that have ended, and of those that are up, as of their last look.
 
     The end of one call takes no snapshot of the others: of those there may be hundreds.
     """
@@ -32,9 +32,17 @@ class Records:
         self.all = self._ended + self.up
 
     def publish(self, calls: Iterable[Call], now: float) -> None:
-        """Take new snapshots of the calls that are up."""
+        """Take new snapshots of the calls that are up: of them all."""
         self.up = tuple(call.snapshot(now) for call in calls)
         self.all = self._ended + self.up
+
+    def renew(self, looked_at: Iterable[Call], calls: Iterable[Call], now: float) -> dict[str, CallRecord]:
+        """Take new snapshots of some of the `calls` that are up, by their ids; the others keep those they have."""
+        new = {call.call_id: call.snapshot(now) for call in looked_at}
+        known = {record.call_id: record for record in self.up} | new
+        self.up = tuple(known[call.call_id] for call in calls if call.call_id in known)
+        self.all = self._ended + self.up
+        return new
 
 
 def rtp_stat_headers(table: CallTable, clock: Callable[[], float]) -> Callable[[str], Mapping[str, str]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 
 from voip.calls.call import Call
 from voip.calls.diagnosis import (
@@ -28,7 +27,10 @@ SLOW = 0.05
 
 
 class CallWarnings:
-    """The warnings of this program about its calls. Network thread only; `look` is due every `interval` seconds."""
+    """The warnings of this program about its calls. Network thread only.
+
+    `look_at` each call that is up, one after the other, and `look` at what they have in common, four times a second.
+    """
 
     def __init__(
         self,
@@ -36,33 +38,39 @@ class CallWarnings:
         audio: AudioStreams,
         console: Console,
         now: Callable[[], float],
-        interval: float,
     ) -> None:
-        self._calls, self._audio, self._console, self._now, self._interval = calls, audio, console, now, interval
+        self._calls, self._audio, self._console, self._now = calls, audio, console, now
         self._diagnoses: dict[str, _CallDiagnosis] = {}
         self._microphone = MicrophoneWatch()
+        self._captured: Levels | None = None  # those of the microphone, as a call that sends it knew them last
         self._refusals = Refusals()
-        self._looked_at: float | None = None
+        self._expected_at: float | None = None
         self.late = 0.0
         """Seconds by which this program has come late to its timers, in sum."""
 
     # --- calls that are up ----------------------------------------------------------------------------------------
 
-    def look(self, now: float, records: Mapping[str, CallRecord] = MappingProxyType({})) -> None:
-        """Say what there is to be said now; `records`: what is known of calls at this moment, by their ids."""
-        if self._looked_at is not None:
-            late = now - self._looked_at - self._interval
-            self.late += late if late > SLOW else 0.0
-        self._looked_at = now
-        up = {call.call_id: call for call in self._up()}
-        self._diagnoses = {call_id: self._diagnoses.get(call_id) or _CallDiagnosis() for call_id in up}
-        levels = None
-        for call_id, call in up.items():
-            situation = self._situation(call, records.get(call_id) or call.snapshot(now), now)
-            if situation.microphone and situation.is_sending and situation.record.tx is not None and levels is None:
-                levels = situation.record.tx.levels
-            for finding in self._diagnoses[call_id].look(situation):
-                self._tell(finding, call_id)
+    def keep_time(self, now: float, next_in: float) -> None:
+        """A timer runs now, and the next one is due in so many seconds: how late is this program?"""
+        late = 0.0 if self._expected_at is None else now - self._expected_at
+        self.late += late if late > SLOW else 0.0
+        self._expected_at = now + next_in
+
+    def look_at(self, call: Call, record: CallRecord, now: float) -> None:
+        """Say what there is to be said now of a call, of which this is known."""
+        if not _is_up(call):
+            return
+        situation = self._situation(call, record, now)
+        if situation.microphone and situation.is_sending and record.tx is not None:
+            self._captured = record.tx.levels
+        for finding in self._diagnoses.setdefault(call.call_id, _CallDiagnosis()).look(situation):
+            self._tell(finding, call.call_id)
+
+    def look(self, now: float) -> None:
+        """Say what there is to be said now of all calls together: of the microphone, and of those that were refused."""
+        up = {call.call_id for call in self._up()}
+        self._diagnoses = {call_id: kept for call_id, kept in self._diagnoses.items() if call_id in up}
+        levels, self._captured = self._captured, None
         name = self._audio.microphone if levels is not None else ""
         for finding in self._microphone.look(name, levels or Levels(), now):
             self._tell(finding, None)
@@ -70,7 +78,7 @@ class CallWarnings:
 
     def _up(self) -> list[Call]:
         """The calls whose media flows."""
-        return [call for call in self._calls if call.lines and call.established is not None and call.ending is None]
+        return [call for call in self._calls if _is_up(call)]
 
     def _situation(self, call: Call, record: CallRecord, now: float) -> Situation:
         line = call.lines[0]
@@ -120,6 +128,11 @@ class CallWarnings:
         if refusal is not None:
             fields = {name: getattr(refusal, name) for name in ("source", "caller", "status", "hidden")}
             self._console.event("refused", refusal.text, message=refusal.text, **fields)
+
+
+def _is_up(call: Call) -> bool:
+    """Whether its media flows."""
+    return bool(call.lines) and call.established is not None and call.ending is None
 
 
 SAID = frozenset({401, 403, 480, 486})

@@ -12,7 +12,6 @@ import functools
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from voip.dsp.pcm import Pcm, to_int16
@@ -134,14 +133,20 @@ class Polyphase:
 
     def _convert(self, rows: int) -> Pcm:
         """The next rows of outputs, all of one piece."""
-        end = self._at + (rows - 1) * self._down + self._width
-        windows = sliding_window_view(self._inputs[:, self._at : end], self._width, axis=1)[:, :: self._down]
-        sound = windows.reshape(-1, self._width) @ self._weights
+        sound = self._windows(rows).reshape(-1, self._width) @ self._weights
         if self._slip:
             done = np.arange(self._row * self._up, (self._row + rows) * self._up) / (self._rows * self._up)
             shape = (self._channels, rows, len(_AT_NODES), self._up)
             sound = np.einsum("crnu,nru->cru", sound.reshape(shape), _parabola(done).reshape(-1, rows, self._up))
         return to_int16(sound.reshape(self._channels, -1).T)
+
+    def _windows(self, rows: int) -> Doubles:
+        """What the next rows are made of, (channels, rows, width): a copy, since a fast product needs it in order."""
+        inputs = np.ascontiguousarray(self._inputs)
+        item, line = inputs.itemsize, inputs.strides[0]
+        shape, steps = (self._channels, rows, self._width), (line, self._down * item, item)
+        windows: Doubles = np.ndarray(shape, np.float64, inputs, self._at * item, steps)
+        return np.array(windows)
 
 
 @functools.cache

@@ -104,8 +104,17 @@ class Listener(NamedTuple):
 
     def at_best(self, rung: Rung, channel: Channel) -> Choice:
         """A rung with the wait that loses least of R."""
-        choices = [Choice(rung, wait, self.missing(rung, channel, wait)) for wait in self.waits]
-        return min(choices, key=lambda choice: choice.points)
+        first, *longer = self.waits
+        best = Choice(rung, first, self.missing(rung, channel, first))
+        least = best.points
+        for wait in longer:
+            if delay_points(wait) >= least:  # of that alone; those after it are longer still
+                break
+            choice = Choice(rung, wait, self.missing(rung, channel, wait))
+            points = choice.points
+            if points < least:
+                best, least = choice, points
+        return best
 
     def missing(self, rung: Rung, channel: Channel, wait: float) -> float:
         """The share of media packets that are neither here nor rebuilt after so many seconds."""

@@ -59,16 +59,15 @@ class _Sizes:
         """`first`: bytes of those to come, as far as known."""
         self._sizes: deque[int] = deque([] if first is None else [first], maxlen=REMEMBERED_SIZES)
         self._sum = sum(self._sizes)
+        self.mean = float(self._sum)
 
     def add(self, size: int) -> None:
-        if len(self._sizes) == REMEMBERED_SIZES:
-            self._sum -= self._sizes[0]
-        self._sizes.append(size)
+        sizes = self._sizes
+        if len(sizes) == REMEMBERED_SIZES:
+            self._sum -= sizes[0]
+        sizes.append(size)
         self._sum += size
-
-    @property
-    def mean(self) -> float:
-        return self._sum / max(1, len(self._sizes))
+        self.mean = self._sum / len(sizes)
 
 
 class Agreed(NamedTuple):

@@ -13,7 +13,7 @@ from voip.net.loop import PAUSE, EventLoop, Guard
 
 FEW_PORTS = 8
 """Ports up to which each timer is met to the moment."""
-LOOK_GAP = 0.02
+LOOK_GAP = 0.05
 """Seconds between two looks at the timers where there are more ports."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voip.audio.levels import LevelMeter
+from voip.audio.levels import LevelMeter, measure
 from voip.stats import Levels
 
 RATE = 48000
@@ -81,3 +81,23 @@ def test_both_channels_count() -> None:
     meter.add(stereo)
     assert meter.levels.samples == 960
     assert meter.levels.rms_dbfs == pytest.approx(-9.03, abs=0.01)
+
+
+def test_blocks_of_many_streams_are_measured_together_as_each_by_itself() -> None:
+    rng = np.random.default_rng(5)
+    blocks = [rng.integers(-level, level, (80, 2)).astype(np.int16) for level in (1, 200, 32767)]
+    blocks += [np.full((80, 2), -32768, np.int16), np.zeros((80, 2), np.int16)]
+    together = measure(blocks)
+    assert together == [measured for block in blocks for measured in measure([block])]
+    for block, found in zip(blocks, together, strict=True):
+        whole = block.astype(np.int64)
+        assert (found.samples, found.size, found.peak) == (80, 160, np.abs(whole).max())
+        assert found.energy == float((whole * whole).sum())
+        assert found.clipped == int((np.abs(whole) >= 32767).sum())
+
+
+def test_blocks_without_samples_say_nothing() -> None:
+    meter = LevelMeter(RATE)
+    for measured in measure([np.zeros((0, 1), np.int16)] * 2):
+        meter.note(measured)
+    assert meter.levels == LevelMeter(RATE).levels

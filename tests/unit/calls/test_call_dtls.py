@@ -45,6 +45,24 @@ def test_both_get_keys_and_the_same_string() -> None:
     assert alice.security.proved == bob.security.proved == "certificate"
 
 
+@pytest.mark.parametrize("password", [None, "secret"])
+def test_the_loop_is_asked_to_call_only_while_there_is_something_to_repeat(password: str | None) -> None:
+    """The last flight is repeated for half a minute; then hundreds of calls cost the loop nothing on its wake-ups."""
+    world, alice, bob = pair(password, password)
+    alice.agree("bob", BOB)
+    bob.agree("alice", ALICE)
+    assert world.participants
+    world.run(40.0)
+    assert (alice.keys, bob.keys) == (1, 1)
+    assert not world.participants
+    alice.agree("bob", BOB, "y" * 22)
+    bob.agree("alice", ALICE, "y" * 22)
+    assert world.participants
+    world.run(40.0)
+    assert (alice.keys, bob.keys) == (2, 2)
+    assert not world.participants
+
+
 def test_the_same_terms_again_keep_the_keys_and_others_bring_new_ones() -> None:
     world, alice, bob = pair()
     begin(world, alice, bob)

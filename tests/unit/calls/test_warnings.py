@@ -73,7 +73,7 @@ class Desk:
         )
         self.capture = None if self.source is None else Capture(self.source)
         self.audio = AudioStreams(lambda run, *args: run(*args), self.console, capture=self.capture)
-        self.warnings = CallWarnings(self.calls, self.audio, self.console, lambda: self.now, INTERVAL)
+        self.warnings = CallWarnings(self.calls, self.audio, self.console, lambda: self.now)
 
     def add(self, call_id: str, agreed: NegotiatedMedia, **options: Any) -> Call:  # noqa: ANN401
         """A call that comes up now."""
@@ -98,7 +98,13 @@ class Desk:
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / INTERVAL)):
             self.now += INTERVAL
-            self.warnings.look(self.now)
+            self.look()
+
+    def look(self) -> None:
+        self.warnings.keep_time(self.now, INTERVAL)
+        for call in self.calls:
+            self.warnings.look_at(call, call.snapshot(self.now), self.now)
+        self.warnings.look(self.now)
 
     def levels(self, call_id: str, levels: Levels) -> None:
         """What was captured for this call so far."""
@@ -188,7 +194,7 @@ def test_lateness_of_this_program_is_known_to_the_calls() -> None:
     desk.add("a", replace(media(), direction=Direction.RECVONLY))
     desk.run(2)
     desk.now += 5.0
-    desk.warnings.look(desk.now)
+    desk.look()
     assert desk.warnings.late == pytest.approx(5.0 - INTERVAL)
 
 

@@ -128,6 +128,16 @@ def test_sounds_are_added_without_a_limit_and_left_as_they_are() -> None:
     assert one.ravel().tolist() == [20000, -20000, 5]
 
 
+def test_a_sum_of_hundreds_is_exact_and_takes_floats_as_well() -> None:
+    rng = np.random.default_rng(3)
+    blocks = [rng.integers(-32768, 32768, (40, 2)).astype(np.int16) for _ in range(500)]
+    exact = np.sum([block.astype(np.int64) for block in blocks], axis=0)
+    assert (dsp.add(blocks, 40, 2) == exact).all()
+    half = np.full((40, 2), 0.5, np.float32)
+    assert (dsp.add([half, *blocks[:3], half], 40, 2) == sum(block.astype(np.int64) for block in blocks[:3]) + 1).all()
+    assert not dsp.add([], 40, 2).any()
+
+
 SOUNDS = {"voice": voice, "noise": speech_noise, "tone": sine}
 
 

@@ -118,3 +118,13 @@ def test_the_pattern_in_use_stays_within_the_range_in_which_the_sooner_one_is_ta
     assert ups
     assert downs
     assert not ups & downs, "no path on which they would take turns"
+
+
+@pytest.mark.parametrize("delay_max", [None, 0.06, 0.12])
+def test_waits_that_are_not_predicted_would_not_have_been_better(delay_max: float | None) -> None:
+    listener = Listener(0.02, delay_max)
+    for loss, jitter, outage in itertools.product((0.0, 0.007, 0.05, 0.3), (0.0, 0.5, 2.0), (0.0, 3.0)):
+        path = Channel(loss, outage, jitter)
+        for each in ladder():
+            all_waits = [Choice(each, wait, listener.missing(each, path, wait)) for wait in listener.waits]
+            assert listener.at_best(each, path) == min(all_waits, key=lambda choice: choice.points)
