@@ -112,7 +112,7 @@ def finish(
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     together = targets_text(targets, manager.records) if len(targets) > 1 else total_text(manager.records)
-    if together:
+    if together and not (isinstance(options, ReceiverOptions) and options.place):  # of a worker it is not all
         console.say(0, together)
     told = [_device_object(device) for device in devices]
     status = conclude(
@@ -189,8 +189,10 @@ def conclude(
     *,
     targets: Sequence[TargetRecord] = (),
     limited: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> int:
-    """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
+    """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written. `more`: what the
+    report has in place of, and besides, what this process knows."""
     report = final_report(
         program,
         voip.__version__,
@@ -201,7 +203,7 @@ def conclude(
         system=system_figures(),
         targets=targets,
         limited=limited,
-    )
+    ) | dict(more or {})
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:
         status, error = EXIT_DEVICE, problem

@@ -15,6 +15,7 @@ from voip.net.signalling import SipTransport
 from voip.net.sockets import DSCP_EF
 from voip.net.tls import Tls, TlsFiles
 from voip.net.trace import Trace
+from voip.net.worker import ParentLink, SipOfParent
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.sip import Address
 
@@ -33,10 +34,12 @@ class Network:
         stun: tuple[str, int | None] | None = None,
         say: Callable[[int, str], None] = lambda level, text: None,
         trace: Callable[[str], object] | None = None,
+        parent: ParentLink | None = None,
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
         (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on; `trace` is
-        given every SIP message and RTCP packet as text. VoipError for unusable TLS files."""
+        given every SIP message and RTCP packet as text. `parent`: the process whose SIP sockets are used in place of
+        sockets of our own. VoipError for unusable TLS files."""
         contexts, resolver = Tls(tls or TlsFiles()), Resolver()
         self._resolver = resolver
         self.failures = Failures(say)
@@ -53,9 +56,13 @@ class Network:
             on_change=lambda: self.sip.leave_old_addresses(),
         )
         traced = Trace(trace)
-        self.sip = SipTransport(
-            self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced
-        )
+        self.sip: SipTransport | SipOfParent
+        if parent is not None:
+            self.sip = SipOfParent(self.loop, self.addresses, resolver, self.failures, parent, say=say)
+        else:
+            self.sip = SipTransport(
+                self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced
+            )
         self.media = MediaPorts(
             self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say
         )
