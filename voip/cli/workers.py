@@ -211,6 +211,8 @@ class _Parent:
 
     def on_event(self, worker: int, event: Mapping[str, Any]) -> None:
         """A worker has told something in JSON."""
+        if event["event"] == "listening":
+            self._console.event("worker-ready", None, worker=worker + 1)
         moment = datetime.now(timezone.utc).strftime(START_TIME)
         if self._merging.take(worker, event, self._network.loop.now(), moment):
             self._console.relay({**event, "worker": worker + 1})
