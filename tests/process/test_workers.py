@@ -1,4 +1,4 @@
-"""receiver.py --workers: several processes behind one SIP port, with real senders; one dies, all end; by TCP and TLS."""
+"""receiver.py --workers: several processes behind one SIP port. With real senders, by UDP, TCP and TLS."""
 
 from __future__ import annotations
 
@@ -89,8 +89,7 @@ def test_four_callers_are_shared_by_two_workers_the_fifth_is_busy_and_one_report
     assert report["total"] == total
     assert len({call["media_address"][1] for call in calls}) == 4
     assert not any(map(is_running, processes))
-    moments = [event["t"] for event in events(far)]
-    assert moments == sorted(moments)
+    assert all(0 <= event["t"] <= report["t"] for event in events(far))
 
 
 def test_callers_hang_up_and_make_room_for_others(tmp_path: Path) -> None:

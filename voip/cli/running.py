@@ -112,7 +112,7 @@ def finish(
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     together = targets_text(targets, manager.records) if len(targets) > 1 else total_text(manager.records)
-    if together and not (isinstance(options, ReceiverOptions) and options.place):  # of a worker it is not all
+    if together and not _is_worker(options):
         console.say(0, together)
     told = [_device_object(device) for device in devices]
     status = conclude(
@@ -132,6 +132,11 @@ def finish(
                 stream.flush()
         os._exit(status)
     return status
+
+
+def _is_worker(options: CommonOptions) -> bool:
+    """Whether another process tells people of all, what this one has come to included."""
+    return isinstance(options, ReceiverOptions) and options.place is not None
 
 
 def _device_object(device: Device) -> dict[str, object]:
@@ -209,7 +214,7 @@ def conclude(
         status, error = EXIT_DEVICE, problem
     elif problem is not None:
         console.error(f"{program_name(program)}: {problem}")
-    if error:
+    if error and not _is_worker(options):
         console.error(f"{program_name(program)}: {error}")
         console.event("error", None, error=error, exit=status)
     console.event("report", None, **(report | {"exit": status, "error": error}))

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -20,7 +21,7 @@ from voip.cli.sharing import Place, port_range, share
 from voip.cli.wiring import announce, make_console, make_network
 from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.environment import system_figures
-from voip.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK
+from voip.errors import EXIT_BUG, EXIT_INTERRUPTED
 from voip.net import Network, OwnHosts, SendFailed, SipTransport
 from voip.report import CallRecord, Console, call_object
 from voip.report.objects import figures_object
@@ -182,6 +183,10 @@ class _Parent:
         if left := self.supervisor.running:
             self._console.say(0, f"workers that had to be killed: {left}")
             self._shutdown.request(EXIT_BUG, "not all workers have ended")
+            self.supervisor.kill()
+            deadline = self._network.loop.now() + IMPATIENT_TIMEOUT
+            while self.supervisor.running and self._network.loop.now() < deadline:
+                time.sleep(PUMP_INTERVAL)
 
     def finish(self) -> int:
         """One report of all, and the exit status."""
@@ -223,12 +228,11 @@ class _Parent:
 
     def on_end(self, end: WorkerEnd) -> None:
         """A worker process is gone, with its calls."""
-        if self._said_goodbye and end.status in (EXIT_OK, EXIT_INTERRUPTED) and not end.lost:
-            return
         lost = self._merging.lost(end.worker, self._network.loop.now())
         calls = max(len(lost), len(end.lost))
-        if self._said_goodbye and end.status > 0 and not calls:
-            self._shutdown.request(end.status)  # what one of its last calls has come to; it has said it
+        if self._said_goodbye and not calls and (end.status >= 0 or not end.ready):
+            if end.status > 0 and end.status != EXIT_INTERRUPTED:  # what one of its last calls has come to
+                self._shutdown.request(end.status, self._merging.error_of(end.worker))
             return
         how = f"was killed by signal {-end.status}" if end.status < 0 else f"has ended with status {end.status}"
         then = "it is started again" if end.again else "it is not started again"
@@ -242,9 +246,10 @@ class _Parent:
 
     def _give_up(self, end: WorkerEnd) -> None:
         """A worker is not coming back: the others go on, if there are any and this one ever took calls."""
-        if not end.ready or not self.supervisor.running:
+        if not end.proven or not self.supervisor.running:
             status = end.status if end.status > 0 else EXIT_BUG
-            self._shutdown.request(status, f"worker {end.worker + 1} does not start" if not end.ready else "no workers")
+            text = f"worker {end.worker + 1} does not {'go on' if end.proven else 'start'}"
+            self._shutdown.request(status, self._merging.error_of(end.worker) or text)
 
     def _environment(self, worker: int, fd: int) -> Mapping[str, str]:
         sip, workers = self._network.sip, self._options.workers

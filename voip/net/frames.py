@@ -81,7 +81,7 @@ class FrameStream:
     ) -> None:
         """`on_frames` gets those that have come together; `on_end` is called once, when the other process has gone."""
         self._loop, self._sock, self._on_frames, self._on_end = loop, sock, on_frames, on_end
-        self._reader, self._waiting, self._open = FrameReader(), bytearray(), True
+        self._reader, self._waiting, self._open, self._blocked = FrameReader(), bytearray(), True, False
         sock.setblocking(False)
         loop.register(sock, self._ready)
 
@@ -128,7 +128,9 @@ class FrameStream:
             self._waiting.clear()
             return
         del self._waiting[:sent]
-        self._loop.modify(self._sock, self._ready, writing=bool(self._waiting))
+        if self._blocked != bool(self._waiting):
+            self._blocked = not self._blocked
+            self._loop.modify(self._sock, self._ready, writing=self._blocked)
 
     def _end(self) -> None:
         if self._open:

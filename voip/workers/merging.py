@@ -59,6 +59,11 @@ class Merging:
             lost.append(call)
         return lost
 
+    def error_of(self, worker: int) -> str | None:
+        """Why a worker says that it has ended, None if all was well or it did not say."""
+        error: str | None = self._reports[worker][-1]["error"] if worker in self._reports else None
+        return error
+
     @property
     def calls(self) -> Sequence[Json]:
         """The calls that are over, the last CALLS_KEPT, in the order of their ends."""

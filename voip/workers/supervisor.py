@@ -38,6 +38,8 @@ class WorkerEnd:
     again: bool
     ready: bool
     """Whether it had come so far as to take calls."""
+    proven: bool
+    """Whether it had, or one before it in its place: what never did would not the next time either."""
 
 
 class Owner(Protocol):
@@ -149,6 +151,7 @@ class Supervisor:
         self._messages, self._owner, self._flush, self._count = messages, owner, flush, count
         self._processes: dict[int, _Process] = {}
         self._restarts: dict[int, deque[float]] = {}
+        self._proven: set[int] = set()
         self._stopping = False
         self.starts: Counter[int] = Counter()
         """How often each was started."""
@@ -229,6 +232,7 @@ class Supervisor:
                 continue
             if event["event"] == "listening":
                 self._processes[worker].ready = True
+                self._proven.add(worker)
             self._owner.on_event(worker, event)
 
     def _look(self) -> None:
@@ -245,8 +249,9 @@ class Supervisor:
         process.close()
         del self._processes[worker]
         lost = self._messages.lost(worker)
-        again = not self._stopping and process.ready and self._may_start_again(worker)
-        self._owner.on_end(WorkerEnd(worker, process.popen.returncode, lost, again=again, ready=process.ready))
+        proven, status = worker in self._proven, process.popen.returncode
+        again = not self._stopping and proven and self._may_start_again(worker)
+        self._owner.on_end(WorkerEnd(worker, status, lost, again=again, ready=process.ready, proven=proven))
         if again:
             self._start(worker)
 
