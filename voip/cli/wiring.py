@@ -523,21 +523,27 @@ def announce(
     Of a worker only the parent needs to know that it is ready."""
     if options.place is not None:
         console.event("listening", None)
-        console.pump()
-        return
-    sound = _sound_lines(options, devices)
+    elif sip_port is None:
+        _announce_stream(options, network, devices, console)
+    else:
+        _announce_calls(options, network, sip_port, devices, console)
+    console.pump()
+
+
+def _announce_stream(options: ReceiverOptions, network: Network, devices: Sequence[Device], console: Console) -> None:
+    uri, hosts = str(options.stream), network.addresses.reachable_hosts()
+    lines = [f"receiver  waiting for a stream   {uri}", *_sound_lines(options, devices)]
+    if isinstance(options.stream, RtpTarget):
+        there = options.stream._replace(host=options.stream.host or hosts[0])
+        codec = f" --codec {options.codecs[0]}" * (there.form is None)
+        lines.append(f"{_call_there()}{there}{codec}" + " --two-way" * options.two_way)
+    console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
+
+
+def _announce_calls(
+    options: ReceiverOptions, network: Network, sip_port: int, devices: Sequence[Device], console: Console
+) -> None:
     hosts = network.addresses.reachable_hosts()
-    call = f"on the other machine:  {how_to_call('sender')} "
-    if sip_port is None:
-        uri = str(options.stream)
-        lines = [f"receiver  waiting for a stream   {uri}", *sound]
-        if isinstance(options.stream, RtpTarget):
-            there = options.stream._replace(host=options.stream.host or hosts[0])
-            codec = f" --codec {options.codecs[0]}" * (there.form is None)
-            lines.append(f"{call}{there}{codec}" + " --two-way" * options.two_way)
-        console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
-        console.pump()
-        return
     host, ports = format_host(hosts[0]), network.sip.sip_ports
     (first, last), by_tls = options.media_ports or (0, 0), ports.get("tls")
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
@@ -545,8 +551,8 @@ def announce(
         f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)",
         *([f"          or, by TLS,             sips:{host}:{by_tls}"] if by_tls else []),
         f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}",
-        *sound,
-        call + _target(options, host, sip_port) + " --two-way" * (options.two_way or options.conference),
+        *_sound_lines(options, devices),
+        _call_there() + _target(options, host, sip_port) + " --two-way" * (options.two_way or options.conference),
     ]
     console.event(
         "listening",
@@ -559,7 +565,10 @@ def announce(
     )
     if len(hosts) > 1:
         console.say(1, f"other addresses of this machine: {', '.join(hosts[1:])}")
-    console.pump()
+
+
+def _call_there() -> str:
+    return f"on the other machine:  {how_to_call('sender')} "
 
 
 def _sound_lines(options: ReceiverOptions, devices: Sequence[Device]) -> list[str]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from voip.calls.records import RECORDS_KEPT
 from voip.report import CallRecord, call_object
 from voip.report.total import Total, most_at_a_time
 
 Json = dict[str, Any]
-CALLS_KEPT = 1000
-"""Calls that the report holds: the last ones."""
 OF_EVENT = ("schema", "t", "event", "interval", "since", "worker")
 """Fields of an event that are not the call's."""
 INTERNAL = frozenset({"listening", "device", "record", "error", "report"})
@@ -66,7 +65,7 @@ class Merging:
 
     @property
     def calls(self) -> Sequence[Json]:
-        """The calls that are over, the last CALLS_KEPT, in the order of their ends."""
+        """The calls that are over, the last RECORDS_KEPT, in the order of their ends."""
         return self._ended
 
     @property
@@ -125,7 +124,7 @@ class Merging:
         self._ended.append(call)
         if since is not None:
             self._spans.append((since, call["duration_s"]))
-        del self._ended[:-CALLS_KEPT], self._spans[:-CALLS_KEPT]
+        del self._ended[:-RECORDS_KEPT], self._spans[:-RECORDS_KEPT]
 
     def _all_reports(self) -> list[Json]:
         return [report for number in sorted(self._reports) for report in self._reports[number]]
