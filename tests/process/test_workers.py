@@ -105,9 +105,10 @@ def test_callers_hang_up_and_make_room_for_others(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_costs_its_calls_alone_is_told_of_and_started_again(tmp_path: Path) -> None:
+    """The caller asks whether its peer is there, is told that the call is unknown (481), and calls again."""
     with (
         receiver(tmp_path, *WORKERS, "--stats-interval", "1s") as far,
-        callers(tmp_path, far.target, ["a", "b"], "--retry", "off", "--media-timeout", "5s") as near,
+        callers(tmp_path, far.target, ["a", "b"]) as near,
     ):
         established(far, 2)
         until(lambda: len({event["call_id"] for event in events(far, "stats")}) == 2, "figures of both", PATIENT)
@@ -115,20 +116,21 @@ def test_a_worker_that_is_killed_costs_its_calls_alone_is_told_of_and_started_ag
         os.kill(before[0], signal.SIGKILL)
         (ended,) = until_told(far, "worker-ended")
         assert (ended["worker"], ended["status"], ended["lost"], ended["again"]) == (1, -9, 1, True)
-        until(lambda: len(children(far)) == 2, "it is started again", PATIENT)
-        until(lambda: any(each.process.poll() is not None for each in near), "a caller notices", PATIENT)
-        assert [each.process.poll() is None for each in near].count(True) == 1
-        with callers(tmp_path, far.target, ["c", "d", "e"], "-t", "1s") as more:
-            assert [each.finish(PATIENT).status for each in more] == [0, 0, 0]
+        until_told(far, "worker-ready", 3)
+        assert len(children(far)) == 2
+        established(far, 3)
+        with callers(tmp_path, far.target, ["c", "d"], "-t", "1s") as more:
+            assert [each.finish(PATIENT).status for each in more] == [0, 0]
         far.stop()
-        heard = far.finish(PATIENT)
-        statuses = sorted(each.finish(PATIENT).status for each in near)
-    assert statuses == [0, 8]
+        heard, sent = far.finish(PATIENT), [each.finish(PATIENT) for each in near]
+    assert [each.status for each in sent] == [0, 0]
+    assert sum("calling again" in each.stderr for each in sent) == 1
     assert heard.status == 0, heard.stderr
     assert "worker 1 was killed by signal 9: calls lost 1; it is started again" in heard.stderr
+    assert next(each for each in events(far, "ended") if each["worker"] == 1)["end_reason"] == "worker-died"
     assert heard.report is not None
     reasons = sorted(call["end_reason"] for call in heard.report["calls"])
-    assert reasons == ["local-bye", "remote-bye", "remote-bye", "remote-bye", "worker-died"]
+    assert reasons == ["local-bye", "local-bye", "remote-bye", "remote-bye", "worker-died"]
     (lost,) = [call for call in heard.report["calls"] if call["end_reason"] == "worker-died"]
     assert lost["rx"]["received"] > 0
     assert [each["starts"] for each in heard.report["workers"]] == [2, 1]

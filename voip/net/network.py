@@ -37,9 +37,8 @@ class Network:
         parent: ParentLink | None = None,
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
-        (host, port) sees. `media_ports`: first and last. `say` prints a line from a verbosity on; `trace` is given each
-        SIP message and RTCP packet as text. `parent` has the SIP sockets, if not we. VoipError for unusable TLS files.
-        """
+        (host, port) sees. `media_ports`: first and last. `say` prints a line from a verbosity on; `trace` gets each SIP
+        message and RTCP packet as text. `parent` has the SIP sockets, if not we. VoipError for unusable TLS files."""
         contexts, traced = Tls(tls or TlsFiles()), Trace(trace)
         self._resolver = resolver = Resolver()
         self.failures = Failures(say)
