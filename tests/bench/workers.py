@@ -1,10 +1,11 @@
 """What streams cost one receiver process, and each of several behind one port.
 
-    python -m tests.bench workers [--codec opus] [--calls 100] [--workers 1,2] [--seconds 15] [--runs 3]
+    python -m tests.bench workers [--codec opus] [--calls 50] [--workers 1,2] [--seconds 15] [--runs 3]
 
-Counted is processor time, of each process by itself: how many cores there are, and what else runs on them, does not
-matter to it. `streams a core` is how many such calls would fill one: what a worker can carry on a core of its own.
-What was concealed or skipped tells whether this machine carried them at the time.
+Each process has as many calls whatever their number, for it costs something that it runs at all. Counted is processor
+time, of each process by itself: how many cores there are, and what else runs on them, does not matter to it. `streams a
+core` is how many such calls would fill one: what a worker can carry on a core of its own. What was concealed or skipped
+tells whether this machine carried them at the time.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m tests.bench workers`."""
     add_speech_option(parser)
     parser.add_argument("--codec", default="opus", help="that all callers have  [opus]")
-    parser.add_argument("--calls", type=int, default=100, help="at a time  [%(default)s]")
+    parser.add_argument("--calls", type=int, default=50, help="at a time, of each process  [%(default)s]")
     parser.add_argument("--workers", default="1,2", help="processes, one row each  [%(default)s]")
     parser.add_argument("--seconds", type=float, default=15.0, help="that all of them talk  [%(default)s]")
     parser.add_argument("--runs", type=int, default=1, help="of each row  [%(default)s]")
@@ -137,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
     for workers in map(int, options.workers.split(",")):
         runs = []
         for _ in range(options.runs):
-            runs.append(run_once(load, options.calls, workers, options.seconds, options.receiver_options))
+            runs.append(run_once(load, options.calls * workers, workers, options.seconds, options.receiver_options))
             sys.stdout.write(f"{row(runs[-1])}\n")
             sys.stdout.flush()
         if options.runs > 1:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.process
 PATIENT = 60.0
 """Seconds for the end of several processes on a machine that is busy."""
 WORKERS = ("--workers", "2", "--max-calls", "4", "--json")
-FAILED_START = 4
+FAILED_DEVICE, FAILED_START = 3, 4
 
 
 def events(program: Program, *kinds: str) -> list[dict[str, Any]]:
@@ -217,6 +217,33 @@ def test_passwords_are_asked_for_and_a_wrong_one_is_refused(tmp_path: Path) -> N
         heard = far.finish(PATIENT)
     assert heard.report is not None
     assert heard.report["total"]["with_media"] == 3
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    """The peer does not respond to BYE: it stands still."""
+    with receiver(tmp_path, *WORKERS) as far, sender(tmp_path, far.target) as near:
+        established(far, 1)
+        near.send_signal(signal.SIGSTOP)
+        far.stop()
+        until_told(far, "worker-ready", 2)
+        far.stop()
+        heard = far.finish(PATIENT)
+        near.send_signal(signal.SIGCONT)
+    assert heard.status == 130, heard.stderr
+    assert heard.report is not None
+    assert heard.report["total"]["calls"] == 1
+    assert "Traceback" not in heard.stderr
+
+
+def test_workers_that_cannot_start_end_it_with_their_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with receiver(tmp_path, *WORKERS, "--output-per-caller", "file", ready=None) as far:
+        outcome = far.finish(PATIENT)
+    assert outcome.status == FAILED_DEVICE, outcome.stderr
+    assert "cannot write to file" in outcome.stderr
+    assert "waiting for a call" not in outcome.stderr
+    assert outcome.report is not None
+    assert "cannot write to file" in outcome.report["error"]
 
 
 def test_a_sip_port_in_use_ends_it_before_any_worker_starts(tmp_path: Path) -> None:
