@@ -64,13 +64,13 @@ class Placement:
         return worker
 
     def choose(self, host: str) -> int | None:
-        """Who gets a new call from this host: the worker with the most room. Where none has any, the one that has a
-        call with this host, which may have been started again without saying BYE; else any, which will say that it is
-        busy. None: there is no worker."""
+        """Who gets a new call from this host: the worker with the most room, of several the one with the least to do so
+        far. Where none has room, the one that has a call with this host, which may have been started again without
+        saying BYE; else any, which will say that it is busy. None: there is no worker."""
         there = [number for number, load in enumerate(self._loads) if load.up]
         if not there:
             return None
-        best = max(there, key=lambda number: self._loads[number].room)
+        best = max(there, key=lambda number: (self._loads[number].room, -self._loads[number].sent))
         if self._loads[best].room <= 0:
             return next((number for number in there if self._has_call_with(number, host)), best)
         return best

@@ -80,8 +80,24 @@ def test_a_challenged_invite_takes_no_room_and_its_second_try_finds_the_same_wor
     worker.invite("a")
     assert desk.choose("x") == 1
     worker.refuse()
+    Worker(desk, 1).invite("b")
     assert desk.choose("x") == 0
     assert desk.worker_of("a", 1.0) == 0
+
+
+def test_calls_that_never_overlap_are_shared_too() -> None:
+    """Setting them up costs, and what is over is kept for a while."""
+    desk = placement(9, 9, 9)
+    workers = [Worker(desk, number) for number in range(3)]
+    got = []
+    for n in range(9):
+        chosen = desk.choose(PBX.host)
+        assert chosen is not None
+        got.append(chosen)
+        workers[chosen].invite(f"call-{n}")
+        workers[chosen].take(f"call-{n}")
+        workers[chosen].end(f"call-{n}")
+    assert [got.count(number) for number in range(3)] == [3, 3, 3]
 
 
 def test_an_invite_within_a_call_takes_no_more_room() -> None:
