@@ -175,6 +175,8 @@ class _Parent:
         self.supervisor.stop()
         deadline = self._network.loop.now() + GOODBYE_TIMEOUT
         while self.supervisor.running and self._network.loop.now() < deadline:
+            if impatient:
+                time.sleep(PUMP_INTERVAL)  # `pause` does not, after a second Ctrl+C
             self._shutdown.pause()
             self._console.pump()
             if self._shutdown.impatient() and not impatient:
