@@ -10,6 +10,8 @@ main thread       shows how it goes, acts on keys, waits for Ctrl+C, writes the 
 
 A call: IncomingCall -> CallManager opens a media port, answers 200, attaches an RtpSession; its packets play until
 BYE, the media time-out or Ctrl+C (which sends BYE); what has arrived is played to its end; then its report.
+
+With --workers this is a parent, which has the SIP port, and workers, which run this script: the calls are theirs.
 """
 
 import sys
@@ -26,20 +28,23 @@ from voip.media import Direction
 
 
 def main(options: cli.ReceiverOptions) -> int:
+    if options.workers > 1:
+        return cli.run_workers(options)
     shutdown, console = Shutdown(), cli.make_console(options)
     shutdown.catch_signals()
 
     keyboard = cli.find_keys(options, console)
     sound = cli.open_receiver_sound(options, console, shutdown)
 
-    network = cli.make_network(options, console)
+    network = cli.make_network(options, console, shutdown)
     stream = cli.read_plain_source(options.stream) if options.stream else None
     sip_port = None if stream else network.sip.listen(options.sip_port)
     calls = CallTable(network.loop.now)
     agent = cli.make_user_agent(options, network, calls, max_calls=options.max_calls)
     streams = cli.make_streams(options, network, console, playback=sound.playback, capture=sound.sent)
     settings = cli.make_call_settings(options, Direction.SENDRECV if sound.sent else Direction.RECVONLY)
-    policy = cli.WaitForNextCall(shutdown, once=options.once, stream=stream)
+    tell = cli.teller(options, console)
+    policy = cli.WaitForNextCall(shutdown, once=options.once, stream=stream, on_over=tell)
     manager = CallManager(network, agent, calls, streams, console, settings, policy)
     if stream:
         network.loop.post(manager.await_stream, stream)
@@ -64,7 +69,7 @@ def main(options: cli.ReceiverOptions) -> int:
 
 def command() -> int:
     """All that `voip-receiver` does, the command of the installed package."""
-    return cli.run("receiver", cli.receiver_options, main)
+    return cli.run("receiver", cli.own_options, main)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ COMMANDS = {
     "virtual": "calls in virtual time, beside what is possible",
     "targets": "what many targets cost one sender",
     "many": "many calls at one receiver, and what they cost it",
+    "workers": "what calls cost each process of a receiver that has several",
     "setups": "short calls at one receiver, and what each costs it",
     "report": "docs/benchmarks.md and its pictures from docs/benchmarks.json",
     "wire": "two hosts joined by a bad wire, to try programs by hand",

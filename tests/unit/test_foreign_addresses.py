@@ -19,7 +19,7 @@ from tests.support.text_phone import status
 from voip import codecs
 from voip.errors import NegotiationError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
-from voip.net import Network, SendFailed, local_address_towards
+from voip.net import Network, SendFailed, SipTransport, local_address_towards
 from voip.net.failures import MAX_TOLD, Failures
 from voip.sdp import Endpoint, SessionDescription, accept_answer, make_answer, make_offer
 from voip.session import RtpSession
@@ -152,6 +152,7 @@ def test_sending_to_what_is_no_address_of_the_socket_is_counted_and_never_raised
     refused: list[SendFailed] = []
     agent = UserAgent(rng=random.Random(1), local=network.sip.sip_address)
     network.sip.serve(agent, {SendFailed: refused.append}, lambda call_id: None)
+    assert isinstance(network.sip, SipTransport)
     network.sip._sockets[socket.AF_INET6] = network.sip._sockets[socket.AF_INET]
     network.sip._send(b"x", Address("udp", host, 9))
     assert [event.address.host for event in refused] == [host]

@@ -22,7 +22,7 @@ LAYERS = [
     {"engine", "report"},
     {"conference"},
     {"calls"},
-    {"environment", "web"},
+    {"environment", "web", "workers"},
     {"cli"},
     {"scripts", "udp_test", "udp_receiver"},
 ]

@@ -20,6 +20,8 @@ beside      keys, page and announcement together
 compat      --compat
 udp_programs  voip-udp-test and voip-udp-receiver
 running     what both scripts do around their threads
+sharing     --workers: what is divided, and what it cannot be combined with
+workers     what the parent does, and what a worker does differently
 """
 
 from voip.cli.beside import beside
@@ -48,6 +50,7 @@ from voip.cli.wiring import (
     open_sender_capture,
     read_plain_source,
 )
+from voip.cli.workers import own_options, run_workers, teller
 
 __all__ = [
     "CommonOptions",
@@ -76,11 +79,14 @@ __all__ = [
     "open_playback",
     "open_receiver_sound",
     "open_sender_capture",
+    "own_options",
     "read_plain_source",
     "receiver_options",
     "run",
+    "run_workers",
     "seconds",
     "send_message",
     "sender_options",
+    "teller",
     "watch",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from voip.calls import Answer
 from voip.cli.callers import add_callers, callers_values
 from voip.cli.parser import Group, Parser
+from voip.cli.sharing import add_workers, check_ports, check_workers
 from voip.ip import MAX_PORT
 
 FIRST_PORT = 5000
@@ -20,7 +21,7 @@ MANY_FROM = 10000
 LEAST_PAIRS = 10
 """Pairs of ports (RTP and RTCP) that are used for a single call, so that a firewall need not be changed for a few."""
 SPARE_PAIRS = 4
-"""Pairs beyond one for each call: calls that are over keep theirs until all is played."""
+"""Pairs of each process beyond one for each call: calls that are over keep theirs until all is played."""
 STDIN = "-"
 """--input of raw samples."""
 
@@ -39,6 +40,7 @@ def add_answering(group: Group) -> None:
         action=argparse.BooleanOptionalAction,
         help="Let each of the --max-calls callers hear the others; with --two-way also the microphone here.",
     )
+    add_workers(group)
     add_callers(group)
     group.add_argument(
         "--answer",
@@ -70,11 +72,14 @@ def answering_values(parser: Parser, found: argparse.Namespace) -> dict[str, Any
         parser.error("--conference is for calls: a stream without signalling has no other party")
     if found.answer == Answer.ASK.value and found.input == STDIN:
         parser.error("--answer ask reads y or n from the terminal: --input - needs stdin for sound")
+    workers = check_workers(parser, found)
     found.rtp_port = _media_ports(parser, found)
+    check_ports(parser, workers, found.rtp_port)
     if found.output_per_caller is not None and found.output is None:
         found.output = "null"
     return {
         "max_calls": found.max_calls,
+        "workers": workers,
         "conference": bool(found.conference),
         **callers_values(found),
         "answer": Answer(found.answer),
@@ -86,7 +91,7 @@ def answering_values(parser: Parser, found: argparse.Namespace) -> dict[str, Any
 def _media_ports(parser: Parser, found: argparse.Namespace) -> tuple[int, int]:
     """Those given, or so many that all calls have room."""
     if found.rtp_port is None:
-        pairs = max(LEAST_PAIRS, found.max_calls + SPARE_PAIRS)
+        pairs = max(LEAST_PAIRS, found.max_calls + SPARE_PAIRS * found.workers)
         first = FIRST_PORT if FIRST_PORT + 2 * pairs <= PORTS_END else MANY_FROM
         last = first + 2 * pairs - 1
         if last > MAX_PORT:

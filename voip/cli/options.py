@@ -29,6 +29,7 @@ from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.rates import add_rates, check_formats, check_rates, rate_values
 from voip.cli.security import add_security, security_values
+from voip.cli.sharing import Place
 from voip.cli.targets import add_targets
 from voip.cli.values import (
     AUTO,
@@ -144,6 +145,10 @@ class ReceiverOptions(CommonOptions):
     stream: RtpTarget | Path | None
     announce: str | None
     """The name to announce on the local network, "" for the machine's; None: nothing is announced."""
+    workers: int
+    """Processes that share the calls."""
+    place: Place | None = None
+    """Which of them this one is; None: it is the one that was started, or the only one."""
 
     def allowed(self, host: str, is_own: Callable[[str], bool] = lambda host: False) -> bool:
         """Whether a caller at this address may call; `is_own` says whether it is one of this machine."""

@@ -168,10 +168,19 @@ class WaitForNextCall:
     With a `stream` without signalling it waits for the next one in place of a call.
     """
 
-    def __init__(self, shutdown: Shutdown, *, once: bool, stream: PlainSource | None = None) -> None:
-        self._shutdown, self._once, self._stream = shutdown, once, stream
+    def __init__(
+        self,
+        shutdown: Shutdown,
+        *,
+        once: bool,
+        stream: PlainSource | None = None,
+        on_over: Callable[[CallRecord], object] = lambda record: None,
+    ) -> None:
+        """`on_over` is given the record of each call that is over."""
+        self._shutdown, self._once, self._stream, self._on_over = shutdown, once, stream, on_over
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:
+        self._on_over(record)
         if self._once:
             if not manager.calls and (record.media is not None or self._stream is not None):
                 self._shutdown.request(outcome.status, outcome.error or None)

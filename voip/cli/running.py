@@ -112,7 +112,7 @@ def finish(
     if manager.dropped:
         console.say(0, f"messages or calls that were dropped because of bugs: {manager.dropped}")
     together = targets_text(targets, manager.records) if len(targets) > 1 else total_text(manager.records)
-    if together:
+    if together and not _is_worker(options):
         console.say(0, together)
     told = [_device_object(device) for device in devices]
     status = conclude(
@@ -132,6 +132,11 @@ def finish(
                 stream.flush()
         os._exit(status)
     return status
+
+
+def _is_worker(options: CommonOptions) -> bool:
+    """Whether another process tells people of all, what this one has come to included."""
+    return isinstance(options, ReceiverOptions) and options.place is not None
 
 
 def _device_object(device: Device) -> dict[str, object]:
@@ -189,8 +194,10 @@ def conclude(
     *,
     targets: Sequence[TargetRecord] = (),
     limited: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> int:
-    """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written."""
+    """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written. `more`: what the
+    report has in place of, and besides, what this process knows."""
     report = final_report(
         program,
         voip.__version__,
@@ -201,13 +208,13 @@ def conclude(
         system=system_figures(),
         targets=targets,
         limited=limited,
-    )
+    ) | dict(more or {})
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:
         status, error = EXIT_DEVICE, problem
     elif problem is not None:
         console.error(f"{program_name(program)}: {problem}")
-    if error:
+    if error and not _is_worker(options):
         console.error(f"{program_name(program)}: {error}")
         console.event("error", None, error=error, exit=status)
     console.event("report", None, **(report | {"exit": status, "error": error}))

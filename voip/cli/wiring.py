@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,6 +34,7 @@ from voip.cli.keys import CallKeys
 from voip.cli.options import SIP_PORT, CommonOptions, ReceiverOptions, SenderOptions
 from voip.cli.policy import ExitAfterLastCall, Redial, WaitForPage
 from voip.cli.rates import within
+from voip.cli.sharing import Place
 from voip.cli.values import RtpTarget
 from voip.conference import Bridge, HostMicrophone
 from voip.devices import Device, PerCaller, Sink, Source, open_sink, open_source
@@ -40,7 +43,7 @@ from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import EXIT_NETWORK, DeviceError, NetworkError, ProtocolError, Stopped, VoipError
 from voip.fec import Pattern, ladder_window, red
 from voip.media import RED, Direction
-from voip.net import Network, OwnHosts, host_address
+from voip.net import Network, OwnHosts, ParentLink, host_address
 from voip.private import private
 from voip.report import PACKETS_SHOWN, CallRecord, Console
 from voip.sdp import MAX_PAYLOAD, Capabilities, SessionDescription
@@ -64,11 +67,21 @@ def make_console(options: CommonOptions) -> Console:
     """What the user is told by; the process is tuned with it, once, and leaves no core dump."""
     tune_interpreter()
     forbid_core_dumps()
-    return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json, interval=options.stats_interval)
+    interval = math.inf if _place(options) else options.stats_interval  # the parent tells of all
+    return Console(time.monotonic, verbosity=options.verbosity, as_json=options.json, interval=interval)
 
 
-def make_network(options: CommonOptions, console: Console) -> Network:
-    """The network, without an open socket. VoipError for TLS files that are of no use."""
+def _place(options: CommonOptions) -> Place | None:
+    return options.place if isinstance(options, ReceiverOptions) else None
+
+
+def make_network(options: CommonOptions, console: Console, shutdown: Shutdown | None = None) -> Network:
+    """The network, without an open socket; a worker's `shutdown` is told when its parent ends. VoipError for TLS files
+    that are of no use."""
+    place, parent = _place(options), None
+    if place is not None and shutdown is not None:
+        gone = partial(shutdown.request, EXIT_NETWORK, "the process that has the SIP port is gone")
+        parent = ParentLink(socket.socket(fileno=place.fd), place.ports, place.listening, gone)
     return Network(
         bind=options.bind,
         public_address=options.public_address,
@@ -78,6 +91,7 @@ def make_network(options: CommonOptions, console: Console) -> Network:
         tls=options.tls,
         say=console.say,
         trace=partial(console.say, PACKETS_SHOWN) if console.shows_packets else None,
+        parent=parent,
     )
 
 
@@ -505,20 +519,31 @@ def _speaker_line(options: CommonOptions, speaker: Device) -> str:
 def announce(
     options: ReceiverOptions, network: Network, sip_port: int | None, devices: Sequence[Device], console: Console
 ) -> None:
-    """What a person needs to know to reach this receiver; `devices`: its speaker, and its microphone if it has one."""
-    sound = _sound_lines(options, devices)
+    """What a person needs to know to reach this receiver; `devices`: its speaker, and its microphone if it has one.
+    Of a worker only the parent needs to know that it is ready."""
+    if options.place is not None:
+        console.event("listening", None)
+    elif sip_port is None:
+        _announce_stream(options, network, devices, console)
+    else:
+        _announce_calls(options, network, sip_port, devices, console)
+    console.pump()
+
+
+def _announce_stream(options: ReceiverOptions, network: Network, devices: Sequence[Device], console: Console) -> None:
+    uri, hosts = str(options.stream), network.addresses.reachable_hosts()
+    lines = [f"receiver  waiting for a stream   {uri}", *_sound_lines(options, devices)]
+    if isinstance(options.stream, RtpTarget):
+        there = options.stream._replace(host=options.stream.host or hosts[0])
+        codec = f" --codec {options.codecs[0]}" * (there.form is None)
+        lines.append(f"{_call_there()}{there}{codec}" + " --two-way" * options.two_way)
+    console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
+
+
+def _announce_calls(
+    options: ReceiverOptions, network: Network, sip_port: int, devices: Sequence[Device], console: Console
+) -> None:
     hosts = network.addresses.reachable_hosts()
-    call = f"on the other machine:  {how_to_call('sender')} "
-    if sip_port is None:
-        uri = str(options.stream)
-        lines = [f"receiver  waiting for a stream   {uri}", *sound]
-        if isinstance(options.stream, RtpTarget):
-            there = options.stream._replace(host=options.stream.host or hosts[0])
-            codec = f" --codec {options.codecs[0]}" * (there.form is None)
-            lines.append(f"{call}{there}{codec}" + " --two-way" * options.two_way)
-        console.event("listening", "\n".join(lines), uri=uri, addresses=hosts)
-        console.pump()
-        return
     host, ports = format_host(hosts[0]), network.sip.sip_ports
     (first, last), by_tls = options.media_ports or (0, 0), ports.get("tls")
     tcp = f"{sip_port} and {by_tls}" if by_tls else f"{sip_port}"
@@ -526,8 +551,8 @@ def announce(
         f"receiver  waiting for a call   sip:{host}:{sip_port} (udp, tcp)",
         *([f"          or, by TLS,             sips:{host}:{by_tls}"] if by_tls else []),
         f"          open in the firewall: UDP {sip_port} and {first}-{last}, TCP {tcp}",
-        *sound,
-        call + _target(options, host, sip_port) + " --two-way" * (options.two_way or options.conference),
+        *_sound_lines(options, devices),
+        _call_there() + _target(options, host, sip_port) + " --two-way" * (options.two_way or options.conference),
     ]
     console.event(
         "listening",
@@ -540,10 +565,15 @@ def announce(
     )
     if len(hosts) > 1:
         console.say(1, f"other addresses of this machine: {', '.join(hosts[1:])}")
-    console.pump()
+
+
+def _call_there() -> str:
+    return f"on the other machine:  {how_to_call('sender')} "
 
 
 def _sound_lines(options: ReceiverOptions, devices: Sequence[Device]) -> list[str]:
+    if options.workers > 1:
+        return [f"workers   {options.workers} processes, up to {options.max_calls} calls together"]
     speaker, *microphone = devices
     lines = [_speaker_line(options, speaker), *(f"mic       {device.description}" for device in microphone)]
     return [*lines, f"room      a conference of up to {options.max_calls} callers"] if options.conference else lines

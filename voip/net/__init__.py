@@ -3,6 +3,9 @@
 network       the four parts below, put together
   loop        the event loop of the network thread: knows no protocol
   signalling  SIP over UDP, TCP and TLS, for one user agent
+    driver    what drives that, whatever carries its messages
+  worker      the same in a worker process, by way of its parent's sockets
+    frames    what goes between the two
   addresses   our own addresses: bound, public, on a route, by STUN
   media       media ports, and everything that enters or leaves them
 connections   SIP over TCP and TLS: opens, reuses and closes connections
@@ -20,22 +23,29 @@ sockets       UDP and TCP sockets, and why the system refuses one
 from __future__ import annotations
 
 from voip.net.dns import host_address
+from voip.net.driver import Handler
+from voip.net.frames import Frame, FrameStream
 from voip.net.media import MediaTransport, OnPacket
 from voip.net.network import Network
 from voip.net.own import OwnHosts
-from voip.net.signalling import Handler, SendFailed
+from voip.net.signalling import SendFailed, SipTransport
 from voip.net.sockets import DSCP_EF, family_of, local_address_towards
 from voip.net.tls import TlsFiles
+from voip.net.worker import ParentLink
 from voip.net.zones import find_zone, learn_zone
 
 __all__ = [
     "DSCP_EF",
+    "Frame",
+    "FrameStream",
     "Handler",
     "MediaTransport",
     "Network",
     "OnPacket",
     "OwnHosts",
+    "ParentLink",
     "SendFailed",
+    "SipTransport",
     "TlsFiles",
     "family_of",
     "find_zone",

@@ -15,6 +15,7 @@ from voip.net.signalling import SipTransport
 from voip.net.sockets import DSCP_EF
 from voip.net.tls import Tls, TlsFiles
 from voip.net.trace import Trace
+from voip.net.worker import ParentLink, SipOfParent
 from voip.rtcp import NTP_UNIX_OFFSET
 from voip.sip import Address
 
@@ -33,12 +34,13 @@ class Network:
         stun: tuple[str, int | None] | None = None,
         say: Callable[[int, str], None] = lambda level, text: None,
         trace: Callable[[str], object] | None = None,
+        parent: ParentLink | None = None,
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
-        (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on; `trace` is
-        given every SIP message and RTCP packet as text. VoipError for unusable TLS files."""
-        contexts, resolver = Tls(tls or TlsFiles()), Resolver()
-        self._resolver = resolver
+        (host, port) sees. `media_ports`: first and last. `say` prints a line from a verbosity on; `trace` gets each SIP
+        message and RTCP packet as text. `parent` has the SIP sockets, if not we. VoipError for unusable TLS files."""
+        contexts, traced = Tls(tls or TlsFiles()), Trace(trace)
+        self._resolver = resolver = Resolver()
         self.failures = Failures(say)
         """Messages, datagrams and events that were dropped because handling them failed."""
         self.loop = EventLoop(guard=self.failures.run)
@@ -52,13 +54,13 @@ class Network:
             say=say,
             on_change=lambda: self.sip.leave_old_addresses(),
         )
-        traced = Trace(trace)
-        self.sip = SipTransport(
-            self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced
+        own = self.loop, self.addresses
+        self.sip: SipTransport | SipOfParent = (
+            SipOfParent(*own, resolver, self.failures, parent, say=say)
+            if parent is not None
+            else SipTransport(*own, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced)
         )
-        self.media = MediaPorts(
-            self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say
-        )
+        self.media = MediaPorts(*own, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
 

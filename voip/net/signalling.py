@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.connection import Hooks
 from voip.net.connections import Connections
-from voip.net.dns import Resolver, missing_records
+from voip.net.dns import Resolver
+from voip.net.driver import AgentDriver, Handler, Served
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
@@ -23,15 +23,13 @@ from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family
 from voip.net.tls import Tls
 from voip.net.trace import Trace
 from voip.net.zones import sockaddr
-from voip.sip import Address, ResolveUri, UserAgent
+from voip.sip import Address
 from voip.stun import is_stun
 
 REFUSALS_BELIEVED = 2
 """ICMP messages until a port counts as closed: one for the INVITE, one for its first repetition 0.5 s later."""
 REFUSALS_REMEMBERED = 100
 """Closed ports that are remembered, the newest."""
-Handler = Callable[[Any], None]
-"""Takes the events of one type."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,11 @@ class SipTransport:
         trace: Trace,
     ) -> None:
         """`say` prints a line from the given verbosity on."""
-        self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
-        self._failures, self._say, self._warned, self._trace = failures, say, False, trace
+        self._loop, self._addresses, self._tls, self._dscp, self._trace = loop, addresses, tls, dscp, trace
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
         self._refused: dict[tuple[str, int], int] = {}
-        self._agent: UserAgent | None = None
-        self._handlers: Mapping[type, Handler] = {}
-        self._drop: Callable[[str], None] = lambda call_id: None
+        self._driver = AgentDriver(loop, resolver, failures, lambda: tuple(self._sockets), self._send, say)
         self._connections = Connections(loop, self._hooks(), tls, dscp=dscp)
         self._floods = SipFloodGuard(loop, self._sockets.values, self._note_dropped, say)
         loop.add(self)
@@ -123,50 +118,31 @@ class SipTransport:
                 return mapped
         return self._addresses.local_host(remote.host), self._ports[remote.protocol]
 
-    @property
-    def protocols(self) -> Sequence[str]:
-        """The transport protocols that we support, by preference."""
-        return ("udp", "tcp", "tls")
-
     def leave_old_addresses(self) -> None:
         """Close connections from addresses that this machine no longer has."""
         self._connections.leave_old_addresses()
 
     # --- the user agent -------------------------------------------------------------------------------------------
 
-    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+    def serve(self, agent: Served, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
         """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, on the network thread.
         `drop` ends the call (Call-ID) of an event whose handler has failed."""
-        self._agent, self._handlers, self._drop = agent, {ResolveUri: self._look_up, **handlers}, drop
+        self._driver.serve(agent, handlers, drop)
         self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
 
     def flush(self) -> None:
         """Pass on the events and messages of the user agent until it has neither."""
-        if self._agent is None:
-            return
-        while True:
-            messages = self._agent.messages_to_send(self._loop.now())
-            for data, address in messages:
-                self._send(data, address)
-            event = self._agent.next_event()
-            if event is not None:
-                self._dispatch(event)
-            elif not messages:
-                return
+        self._driver.flush()
 
     def next_timer(self) -> float | None:
         """When the first timer of the agent or of a connection is due."""
-        due = self._connections.next_timer()
-        timer = None if self._agent is None else self._agent.next_timer()
+        due, timer = self._connections.next_timer(), self._driver.next_timer()
         due = due if timer is None else min(due, timer)
         return None if due == math.inf else due
 
     def handle_timer(self, now: float) -> None:
         self._connections.run_timers(now)
-        if self._agent is not None:
-            due = self._agent.next_timer()
-            if due is not None and due <= now:
-                self._agent.handle_timer(now)
+        self._driver.handle_timer(now)
 
     def close(self) -> None:
         """Close every socket; after the thread has ended."""
@@ -179,43 +155,6 @@ class SipTransport:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _dispatch(self, event: object) -> None:
-        handler = self._handlers.get(type(event))
-        if handler is None:
-            return
-        try:
-            handler(event)
-        except Exception as error:
-            self._failures.note(f"a call ({type(event).__name__})", error)
-            if call_id := getattr(event, "call_id", None):
-                self._drop_call(call_id)
-
-    def _drop_call(self, call_id: str) -> None:
-        try:
-            self._drop(call_id)
-        except Exception as error:
-            self._failures.note("the rest of a call", error)
-
-    def _look_up(self, event: ResolveUri) -> None:
-        """Resolve a URI for the user agent, on a thread that may block."""
-
-        if not self._warned and (note := missing_records()) is not None:
-            self._warned = True
-            self._say(1, note)
-
-        def on_resolved(addresses: list[Address]) -> None:  # the thread of the look-up
-            self._loop.post(self._hand_over_addresses, event, addresses)
-
-        self._resolver.look_up(event.uri, self.protocols, tuple(self._sockets), on_resolved)
-
-    def _hand_over_addresses(self, event: ResolveUri, addresses: list[Address]) -> None:
-        if self._agent is None:
-            return
-        try:
-            self._agent.resolved(event.uri, addresses, self._loop.now())
-        except Exception as error:
-            self._failures.note(f"the DNS result for {event.uri.host}", error)
-
     def _send(self, data: bytes, address: Address) -> None:
         self._trace.sip("sent to", data, address)
         if address.reliable:
@@ -227,7 +166,7 @@ class SipTransport:
         try:
             send_datagram(sock, data, sockaddr(address.host, address.port, sock.family))
         except (OSError, TypeError, ValueError) as error:
-            self._dispatch(SendFailed(address, reason_of(error)))
+            self._driver.dispatch(SendFailed(address, reason_of(error)))
 
     def _receive(self, sock: socket.socket) -> None:
         now = self._loop.now()
@@ -240,8 +179,8 @@ class SipTransport:
                 self._receive_message(data, Address("udp", *source))
 
     def _note_dropped(self, count: int) -> None:
-        if self._agent is not None:
-            self._agent.note_malformed(count)
+        if self._driver.agent is not None:
+            self._driver.agent.note_malformed(count)
 
     def _note_refused(self, host: str, port: int) -> None:
         """ICMP says that a port is closed. The second one is believed: the first may be forged."""
@@ -251,30 +190,29 @@ class SipTransport:
         if times >= REFUSALS_BELIEVED:
             del self._refused[host, port]  # the next try counts its own
             reason = f"nothing listens at its UDP port {port} (refused {times} times)"
-            self._dispatch(SendFailed(Address("udp", host, port), reason, closed=True))
+            self._driver.dispatch(SendFailed(Address("udp", host, port), reason, closed=True))
             self.flush()
 
     def _receive_message(self, data: bytes, source: Address) -> None:
         self._trace.sip("received from", data, source)
-        if self._agent is None:
-            return
-        try:
-            self._agent.receive(data, source, self._loop.now())
-        except Exception as error:
-            self._failures.note(f"a SIP message from {source.host}", error)
-        self.flush()
+        self._driver.receive(data, source)
 
     def _hooks(self) -> Hooks:
         """How connections reach the user agent."""
+        driver = self._driver
         return Hooks(
             on_message=self._receive_message,
             on_failed=self._connection_failed,
-            on_closed=lambda address: self._agent.connection_closed(address, self._loop.now()) if self._agent else None,
-            needs=lambda address: self._agent is not None and self._agent.needs(address),
-            server_name=lambda address: self._agent.server_name(address) if self._agent else address.host,
-            may_call=lambda host: self._agent is None or self._agent.may_call(host),
+            on_closed=self._connection_closed,
+            needs=lambda address: driver.agent is not None and driver.agent.needs(address),
+            server_name=lambda address: driver.agent.server_name(address) if driver.agent else address.host,
+            may_call=lambda host: driver.agent is None or driver.agent.may_call(host),
         )
 
+    def _connection_closed(self, address: Address) -> None:
+        if self._driver.agent is not None:
+            self._driver.agent.connection_closed(address, self._loop.now())
+
     def _connection_failed(self, address: Address, reason: str) -> None:
-        if self._agent is not None:
-            self._agent.transport_failed(address, self._loop.now(), reason)
+        if self._driver.agent is not None:
+            self._driver.agent.transport_failed(address, self._loop.now(), reason)

@@ -12,7 +12,7 @@ import queue
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TextIO
 
@@ -107,6 +107,13 @@ class Console:
             self._lines.put(lambda: self._write_json(line))
         if text is not None:
             self.say(0, text if name in UNTIMED else self._timed(text), paint)
+
+    def relay(self, event: Mapping[str, Any]) -> None:
+        """An event that another process of ours has told, as of now; nothing is said of it to people. With `--json`."""
+        if self._json:
+            moment = round(self._clock() - self._begin, 3)
+            line = {**event, "t": moment}
+            self._lines.put(lambda: self._write_json(line))
 
     def warning(self, cause: str, text: str, *, call_id: str | None = None) -> None:
         """Something is wrong though the program goes on: `cause` is one word for programs, `text` says what to do."""

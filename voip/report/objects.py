@@ -19,7 +19,7 @@ from voip.report.record import CallRecord
 from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
 from voip.report.targets import TargetRecord, sums_of_all, targets_object
-from voip.report.total import total_of
+from voip.report.total import Total, total_of
 from voip.stats import GMIN, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
 
 SCHEMA = 1
@@ -55,10 +55,14 @@ def final_report(
 
 
 def total_object(calls: Sequence[CallRecord], limited: int | None = None) -> dict[str, Any]:
-    """All calls together: the sums of their counts, and how many there were at a time.
+    """All calls together; see `figures_object`."""
+    return figures_object(total_of(calls), limited)
+
+
+def figures_object(figures: Total, limited: int | None = None) -> dict[str, Any]:
+    """Calls together: the sums of their counts, and how many there were at a time.
 
     `limited`: samples of their mixture that were made softer, since there was too much at once."""
-    figures = total_of(calls)
     return {
         "calls": figures.calls,
         "with_media": figures.with_media,

@@ -41,7 +41,7 @@ def total_of(calls: Sequence[CallRecord]) -> Total:
     return Total(
         calls=len(calls),
         with_media=sum(call.media is not None for call in calls),
-        at_a_time=_at_a_time(calls),
+        at_a_time=most_at_a_time([(call.since, call.duration) for call in calls if call.since is not None]),
         duration=sum(call.duration for call in calls),
         received=sum(rx.received for rx in heard),
         expected=sum(rx.expected for rx in heard),
@@ -52,7 +52,11 @@ def total_of(calls: Sequence[CallRecord]) -> Total:
 
 def total_text(calls: Sequence[CallRecord]) -> str | None:
     """The line about all calls; None if there were not several with media."""
-    total = total_of(calls)
+    return total_line(total_of(calls))
+
+
+def total_line(total: Total) -> str | None:
+    """The same of sums."""
     if total.with_media < 2:
         return None
     parts = [f"{counted(total.with_media, 'call')}, {length(total.duration)} together"]
@@ -67,12 +71,12 @@ def total_text(calls: Sequence[CallRecord]) -> str | None:
     return "in total: " + "   ".join(parts)
 
 
-def _at_a_time(calls: Sequence[CallRecord]) -> int | None:
-    """The most that overlap; a call that begins as another one ends is after it."""
+def most_at_a_time(spans: Sequence[tuple[float, float]]) -> int | None:
+    """The most that overlap of what begins at a moment and lasts for so long, None without any; what begins as another
+    one ends is after it."""
     moments: list[tuple[float, int]] = []
-    for call in calls:
-        if call.since is not None:
-            moments += [(call.since, 1), (call.since + call.duration, -1)]
+    for since, duration in spans:
+        moments += [(since, 1), (since + duration, -1)]
     most = running = 0
     for _, change in sorted(moments):
         running += change

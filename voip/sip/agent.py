@@ -248,6 +248,11 @@ class UserAgent:
         read it."""
         return self._core.wire.linger_until
 
+    @property
+    def taking_room(self) -> frozenset[str]:
+        """The Call-IDs, as in messages, of the calls that count when another one comes in."""
+        return self._calls.taking_room
+
     def server_name(self, address: Address) -> str:
         """The host that was asked for when `address` was found: what its certificate has to be for."""
         return self._core.resolver.server_name(address)

@@ -393,6 +393,12 @@ class Calls:
     def get(self, call_id: str) -> Call | None:
         return self._calls.get(call_id)
 
+    @property
+    def taking_room(self) -> frozenset[str]:
+        """The Call-IDs, as in messages, of those that count when another one comes in."""
+        known = self._by_call_id.items()
+        return frozenset(call_id for call_id, calls in known if any(call.takes_room for call in calls))
+
     def find(self, call_id: str) -> tuple[str, str] | None:
         """The id of a call whose messages have this Call-ID, and the host of its peer, "" while it has none."""
         for call in self._by_call_id.get(call_id, ()):

@@ -39,6 +39,44 @@ FindCall = Callable[[str], "tuple[str, str] | None"]
 """The id of the call whose messages have this Call-ID, and the host of its peer."""
 
 
+class RequestLimits:
+    """How many new requests of each host get a response, by what is known of it. `is_trusted(host)`: it stands for many
+    callers."""
+
+    def __init__(self, is_trusted: Callable[[str], bool]) -> None:
+        self.is_trusted = is_trusted
+        self._of_strangers = Bucket(STRANGER_RATE, STRANGER_BURST)
+        self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
+        self._of_friends = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
+        self._of_trusted = RateLimiter(TRUSTED_RATE, TRUSTED_BURST, UNLIMITED)
+        self._friends: OrderedDict[str, float] = OrderedDict()
+
+    def allows(self, host: str, now: float) -> bool:
+        """Whether `take` would succeed."""
+        return self._limiter_of(host, now).allows(network_of(host), now)
+
+    def take(self, host: str, now: float) -> bool:
+        """Count one request of this host; False if it is one too many."""
+        return self._limiter_of(host, now).take(network_of(host), now)
+
+    def take_stranger(self, now: float) -> bool:
+        """The same for all hosts together that may not call."""
+        return _take(self._of_strangers, now)
+
+    def note_call(self, host: str, now: float) -> None:
+        """A call of this host has been set up: it has acknowledged our answer, so its address is not forged."""
+        self._friends[host] = now
+        self._friends.move_to_end(host)
+        if len(self._friends) > FRIENDS:
+            self._friends.popitem(last=False)
+
+    def _limiter_of(self, host: str, now: float) -> RateLimiter:
+        if self.is_trusted(host):
+            return self._of_trusted
+        since = self._friends.get(host)
+        return self._requests if since is None or now - since > FRIENDSHIP else self._of_friends
+
+
 class Guard:
     """`may_call(host)` says who may call, `trusted(host)` who stands for many callers; with a `verifier` callers have
     to authenticate, too."""
@@ -51,15 +89,11 @@ class Guard:
         trusted: Callable[[str], bool] = lambda host: False,
     ) -> None:
         self._core, self.may_call, self._verifier, self.is_trusted = core, may_call, verifier, trusted
-        self._requests = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
-        self._of_friends = RateLimiter(REQUEST_RATE, REQUEST_BURST, TOTAL_RATE)
-        self._of_trusted = RateLimiter(TRUSTED_RATE, TRUSTED_BURST, UNLIMITED)
+        self._requests = RequestLimits(trusted)
         self._within = RateLimiter(CALL_RATE, CALL_BURST, UNLIMITED)
         self._transactions = RateLimiter(CALL_RATE, CALL_BURST, 2 * TOTAL_RATE)
         self._transactions_of_trusted = RateLimiter(TRUSTED_RATE, TRUSTED_BURST, UNLIMITED)
-        self._strangers = Bucket(STRANGER_RATE, STRANGER_BURST)
         self._strays = Bucket(STRAY_RATE, STRAY_BURST)
-        self._friends: OrderedDict[str, float] = OrderedDict()
         self._unserved = RateLimiter(UNSERVED_RATE, UNSERVED_BURST, TOTAL_RATE)
         self.limited = 0
         """Requests left without a response because there were too many, or from a scanner."""
@@ -75,14 +109,14 @@ class Guard:
         if call is not None:
             allowed = self._within.take(f"{call[0]} {call[1] == source.host}", now)
         elif not self.may_call(source.host):
-            allowed = _take(self._strangers, now)
+            allowed = self._requests.take_stranger(now)
         elif call_id and self._is_of_transaction(call_id, data):
             limiter = self._transactions_of_trusted if self.is_trusted(source.host) else self._transactions
             allowed = limiter.take(network_of(source.host), now)
         elif data[:4].upper() == b"ACK ":
             return _take(self._strays, now)
         else:
-            allowed = self._limiter_of(source.host, now).allows(network_of(source.host), now)
+            allowed = self._requests.allows(source.host, now)
         self.limited += not allowed
         return allowed
 
@@ -98,23 +132,14 @@ class Guard:
         branches = (transaction.key[0] for transaction in self._core.servers.of_call(call_id))
         return any(branch.encode("utf-8", "surrogateescape") in data for branch in branches)
 
-    def _limiter_of(self, host: str, now: float) -> RateLimiter:
-        if self.is_trusted(host):
-            return self._of_trusted
-        since = self._friends.get(host)
-        return self._requests if since is None or now - since > FRIENDSHIP else self._of_friends
-
     def note_ack(self, request: Request, source: Address) -> None:
         """An ACK that belongs to no call may be that of a challenge, which has arrived, then."""
         if self._verifier is not None and request.to.tag == self._core.stateless_tag(request):
             self._verifier.note_received(source.host, request.call_id)
 
     def note_call(self, host: str, now: float) -> None:
-        """A call of this host has been set up: it has acknowledged our answer, so its address is not forged."""
-        self._friends[host] = now
-        self._friends.move_to_end(host)
-        if len(self._friends) > FRIENDS:
-            self._friends.popitem(last=False)
+        """A call of this host has been set up."""
+        self._requests.note_call(host, now)
 
     # --- requests that have been read -----------------------------------------------------------------------------
 
@@ -128,7 +153,7 @@ class Guard:
 
     def take_malformed(self, source: Address, now: float) -> bool:
         """The same for what is no good request."""
-        return self._limiter_of(source.host, now).take(network_of(source.host), now)
+        return self._requests.take(source.host, now)
 
     def is_allowed(self, request: Request, source: Address, size: int, now: float) -> bool:
         """Whether a caller is authenticated, if it has to be; else it is challenged, and nothing is kept of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from voip.net import Network, SendFailed
+from voip.net import Network, SendFailed, SipTransport
 from voip.sip import OfferWanted, SipUri, UserAgent
 
 UNREACHABLE = "240.0.0.1"  # reserved (RFC 1112 section 4): no system sends there from its loopback
@@ -34,6 +34,7 @@ def test_refusals_are_counted_for_each_try_by_itself() -> None:
     agent = UserAgent(rng=random.Random(1), local=network.sip.sip_address)
     network.sip.serve(agent, {SendFailed: failed.append}, lambda call_id: None)
     told = []
+    assert isinstance(network.sip, SipTransport)
     for _ in range(6):
         network.sip._note_refused("127.0.0.1", 5099)
         told.append(len(failed))

@@ -49,7 +49,7 @@ def bounded(agent: UserAgent, max_calls: int = 1) -> None:
     assert len(core.servers) <= MAX_SERVERS
     assert len(core.clients) <= 64
     assert len(core.timers) <= 4 * MAX_SERVERS
-    assert len(agent._guard._requests._hosts) <= MAX_HOSTS
+    assert len(agent._guard._requests._requests._hosts) <= MAX_HOSTS
 
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
