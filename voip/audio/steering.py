@@ -166,6 +166,8 @@ class Steering:
             counts = not self._rate.figures.full
             self._choose(report.at)
         fec = None if self._control is None else self._control.report(report, counts=counts)
+        if self._rate is not None and self._control is not None:
+            self._rate.set_wanted(self._control.wanted_rate)
         return Decisions(fec, rate)
 
     def prepare(self, encoder: Encoder, now: float, *, repaired: bool) -> None:
