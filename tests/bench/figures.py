@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,8 @@ Figures = dict[str, Any]
 
 RESULTS = ROOT / "docs" / "benchmarks.json"
 """Where results are kept, so that tables and pictures can be made again."""
+MEASURED = "measured"
+"""Of the figures of a row: the day on which they were stored, in UTC."""
 BIN = 5.0
 """Seconds over which the bit rate is averaged where it is shown over time."""
 
@@ -163,6 +166,11 @@ def stored() -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(RESULTS.read_text())
     return found
+
+
+def dated(figures: Figures) -> Figures:
+    """The figures of a row with the day of today."""
+    return {**figures, MEASURED: time.strftime("%Y-%m-%d", time.gmtime())}
 
 
 def store(path: Sequence[str], value: object) -> None:

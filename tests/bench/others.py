@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.bench import libwebrtc
 from tests.bench.beside import Bulk
-from tests.bench.figures import Figures, median, quality_figures, rtp_begin, store, wire_figures
+from tests.bench.figures import Figures, dated, median, quality_figures, rtp_begin, store, wire_figures
 from tests.bench.ours import add_if_possible, heads, line, ready
 from tests.bench.quality import add_more_metrics, measure
 from tests.bench.queueing import queue_figures, record_of, tcp_figures
@@ -365,4 +365,4 @@ def _tell(rival: Rival, row: Row, speech: Wave, options: argparse.Namespace) -> 
     sys.stdout.write(line(row.name, figures) + "\n")
     sys.stdout.flush()
     if options.save:
-        store(("others", rival.name, row.name), figures)
+        store(("others", rival.name, row.name), dated(figures))

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import bulk
+from tests.bench.aims import missed_aims
 from tests.bench.beside import Bulk
-from tests.bench.figures import Figures, median, quality_figures, reaction, rtp_begin, store, wire_figures
+from tests.bench.figures import Figures, dated, median, quality_figures, reaction, rtp_begin, store, wire_figures
 from tests.bench.quality import add_more_metrics, measure
 from tests.bench.queueing import queue_figures, record_of, tcp_figures
 from tests.bench.rows import Row, matching, selected
@@ -224,27 +225,6 @@ def line(name: str, figures: Figures) -> str:
     return f"{name:24}{cells}  {'  '.join(more)}"
 
 
-def over_bounds(row: Row, figures: Figures) -> list[str]:
-    """Which of the row's bounds the figures miss."""
-    bounds, missed = row.bounds, []
-    if bounds.pesq is not None and (figures.get("pesq") or 0.0) < bounds.pesq:
-        missed.append(f"PESQ under {bounds.pesq:g}")
-    for name, key, most in (
-        ("missing", "missing", bounds.missing),
-        ("delay", "delay", bounds.delay),
-        ("kbit/s", "kbps", bounds.kbps),
-        ("queue p95", "queue_p95_ms", bounds.queue),
-        ("drops", "drops_pct", bounds.drops),
-        ("seconds of a long queue", "again_s", bounds.again),
-    ):
-        value = figures.get(key)
-        if most is not None and (value is None or value > most):
-            missed.append(f"{name} over {most:g}")
-    if bounds.tcp is not None and (figures.get("tcp_kbps") or 0.0) < bounds.tcp:
-        missed.append(f"TCP under {bounds.tcp:g}")
-    return missed
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `python -m tests.bench ours`."""
     add_speech_option(parser)
@@ -317,11 +297,11 @@ def _tell(row: Row, calls: Sequence[concurrent.futures.Future[Figures]], options
     if not runs:
         return False
     figures = {**median(runs), "runs": len(runs), "codec": runs[0]["codec"]}
-    missed = over_bounds(row, figures)
+    missed = missed_aims(row, figures)
     if "up_s" in figures or "down_s" in figures:
         missed.append(f"up after {figures.get('up_s')} s, down after {figures.get('down_s')} s")
     sys.stdout.write(line(row.name, figures) + (f"   <- {', '.join(missed)}" if missed else "") + "\n")
     sys.stdout.flush()
     if options.save:
-        store(("limited", options.label, row.name) if options.label else ("ours", row.name), figures)
+        store(("limited", options.label, row.name) if options.label else ("ours", row.name), dated(figures))
     return True

@@ -11,12 +11,12 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tests.bench.aims import aim
 from tests.bench.draw import Axis, Picture, Series
-from tests.bench.figures import BIN, RESULTS, conversation, stored
+from tests.bench.figures import BIN, MEASURED, RESULTS, conversation, stored
 from tests.bench.many import MANY_HEADS, many_rows
 from tests.bench.others import BITRATE, FEC_BITRATE, LATENCY, RIVALS
-from tests.bench.ours import over_bounds
-from tests.bench.rows import ALL, FULL_LINES, ROWS, SETTLING, Row
+from tests.bench.rows import ALL, FULL_LINES, ROWS, SETTLING
 from tests.support.bottleneck import EMPTY, HOLD
 from tests.support.network import DELAY
 
@@ -166,20 +166,14 @@ def ours_table(results: Mapping[str, Any]) -> str:
         "CPU s/min, sender / receiver": both(number("cpu_near", 1), number("cpu_far", 1)),
     }
     rows = [row for row in ROWS if row.name in results]
-    lines = [[row.title, *(cell(results[row.name]) for cell in cells.values()), _aim(row, results)] for row in rows]
+    lines = [
+        [row.title, *(cell(results[row.name]) for cell in cells.values()), aim(row, results[row.name])] for row in rows
+    ]
     return table(["network", *cells, "aim"], lines)
 
 
-def _aim(row: Row, results: Mapping[str, Any]) -> str:
-    bounds = row.bounds
-    if bounds == type(bounds)():
-        return ""
-    missed = over_bounds(row, results[row.name])
-    return f"missed: {', '.join(missed)}" if missed else "reached"
-
-
-def lines_table(results: Mapping[str, Any], *, aims: bool = True) -> str:
-    """The rows of full lines; `aims`: with what the rows ask for."""
+def lines_table(results: Mapping[str, Any]) -> str:
+    """The rows of full lines, with what of that they ask for is missed."""
     cells: dict[str, Cell] = {
         "PESQ-WB": number("pesq", 2),
         "missing %": number("missing", 2),
@@ -191,10 +185,9 @@ def lines_table(results: Mapping[str, Any], *, aims: bool = True) -> str:
     }
     rows = [row for row in FULL_LINES if row.name in results]
     lines = [
-        [row.title, *(cell(results[row.name]) for cell in cells.values()), *([_aim(row, results)] if aims else [])]
-        for row in rows
+        [row.title, *(cell(results[row.name]) for cell in cells.values()), aim(row, results[row.name])] for row in rows
     ]
-    return table(["line", *cells, *(["aim"] if aims else [])], lines)
+    return table(["line", *cells, "aim"], lines)
 
 
 def _beside(figures: Mapping[str, Any]) -> str:
@@ -288,9 +281,10 @@ def virtual_table(results: Mapping[str, Any]) -> str:
         "ideal code %": number("ideal_pct", 3),
     }
     rows = [row for row in ROWS if row.name in results]
-    return table(
-        ["network", *cells], [[row.title, *(cell(results[row.name]) for cell in cells.values())] for row in rows]
-    )
+    lines = [
+        [row.title, *(cell(results[row.name]) for cell in cells.values()), aim(row, results[row.name])] for row in rows
+    ]
+    return table(["network", *cells, "aim"], lines)
 
 
 _EQUAL_NOTE = (
@@ -309,6 +303,7 @@ _LINES_NOTE = (
 _TRUTH_NOTE = """What RTCP tells the sender, and what the wire knows. The true round trip is the mean over all packets;
 with jitter, that of the few packets that RTCP measures is another.
 """
+_VIRTUAL_TITLE = "In virtual time, beside what is possible"
 _VIRTUAL_NOTE = """Both ends with real packets, real Opus and real RTCP, where the network and the clocks are
 numbers: the same on every machine, and free of other processes. Beside it what is possible. Without FEC the loss is
 what it is, and a buffer with a fixed delay as long as ours was loses what comes late. Both codes have as many
@@ -394,6 +389,31 @@ def _bit_rates_text(results: Results) -> str:
     return _wrapped(f"Bit rates sent at these losses, in kbit/s: {'; '.join(ranges)}.") if ranges else ""
 
 
+def _days(rows: Sequence[Results]) -> list[str]:
+    """On which days these rows were measured, the first one first."""
+    return sorted({figures[MEASURED] for figures in rows if MEASURED in figures})
+
+
+def _measured_text(rows: Sequence[Results]) -> list[str]:
+    """When, as far as that is known."""
+    days = _days(rows)
+    return [f"Measured on {' and '.join(days)}.\n"] if days else []
+
+
+def _older_text(results: Results) -> list[str]:
+    """That the program has changed since it was measured over the wire, where it was in virtual time since then."""
+    wire, virtual = (_days(list(results.get(part, {}).values())) for part in ("ours", "virtual"))
+    if not wire or not virtual or virtual[-1] <= wire[0]:
+        return []
+    anchor = _VIRTUAL_TITLE.lower().replace(",", "").replace(" ", "-")
+    return [
+        _wrapped(
+            "**These figures and the pictures are not of the program as it is now**: those "
+            f"[in virtual time](#{anchor}) of {virtual[-1]} are."
+        )
+    ]
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"
 
@@ -415,32 +435,47 @@ def document(results: Results) -> str:
             parts.append(_bit_rates_text(results))
             if equal := equal_table(results):
                 parts += [_wrapped(_EQUAL_NOTE), equal]
-    if "ours" in results:
-        parts += ["## Over a wire\n", ours_table(results["ours"]), _steps_text(results["ours"].get("steps", {}))]
-        runs = sorted({figures.get("runs", 1) for figures in results["ours"].values()})
-        many = " to ".join(str(count) for count in dict.fromkeys((runs[0], runs[-1])))
-        parts.append(f"Medians of {many} calls.\n" if runs[-1] > 1 else "One call each.\n")
-        parts += [_TRUTH_NOTE, truth_table(results["ours"])]
-        if any(row.name in results["ours"] for row in FULL_LINES):
-            parts += ["## Full lines\n", _wrapped(_LINES_NOTE), lines_table(results["ours"])]
-    else:
-        parts.append("Nothing has been measured yet: `python -m tests.bench ours --save`.\n")
+    parts += _wire_parts(results)
     if "others" in results:
-        parts += ["## Beside other programs\n", _RIVAL_NOTE, others_table(results)]
+        days = _measured_text([row for rows in results["others"].values() for row in rows.values()])
+        parts += ["## Beside other programs\n", _RIVAL_NOTE, *days, others_table(results)]
     if "virtual" in results:
-        parts += ["## In virtual time, beside what is possible\n", _VIRTUAL_NOTE, virtual_table(results["virtual"])]
-        if any(row.name in results["virtual"] for row in FULL_LINES):
-            parts += [
-                "### Full lines in virtual time\n",
-                _VIRTUAL_LINES_NOTE,
-                lines_table(results["virtual"], aims=False),
-            ]
+        parts += _virtual_parts(results["virtual"])
     parts += _many_parts(results.get("many", {}))
     parts.append(METHOD)
     if "machine" in results:
         parts.append(machine_text(results["machine"]))
     parts.append(COMMANDS)
     return "\n".join(parts)
+
+
+def _wire_parts(results: Results) -> list[str]:
+    if "ours" not in results:
+        return ["Nothing has been measured yet: `python -m tests.bench ours --save`.\n"]
+    ours = results["ours"]
+    runs = sorted({figures.get("runs", 1) for figures in ours.values()})
+    many = " to ".join(str(count) for count in dict.fromkeys((runs[0], runs[-1])))
+    parts = [
+        "## Over a wire\n",
+        ours_table(ours),
+        _steps_text(ours.get("steps", {})),
+        f"Medians of {many} calls.\n" if runs[-1] > 1 else "One call each.\n",
+        *_measured_text(list(ours.values())),
+        *_older_text(results),
+        _TRUTH_NOTE,
+        truth_table(ours),
+    ]
+    if any(row.name in ours for row in FULL_LINES):
+        parts += ["## Full lines\n", _wrapped(_LINES_NOTE), lines_table(ours)]
+    return parts
+
+
+def _virtual_parts(virtual: Results) -> list[str]:
+    days = _measured_text(list(virtual.values()))
+    parts = [f"## {_VIRTUAL_TITLE}\n", _VIRTUAL_NOTE, *days, virtual_table(virtual)]
+    if any(row.name in virtual for row in FULL_LINES):
+        parts += ["### Full lines in virtual time\n", _VIRTUAL_LINES_NOTE, lines_table(virtual)]
+    return parts
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

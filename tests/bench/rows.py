@@ -20,11 +20,11 @@ SETTLING = 5.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """What must be reached: PESQ-WB and `tcp` at least, the others at most. None: not bounded.
+    """What must be reached: PESQ-WB, R and `tcp` at least, the others at most. None: not bounded.
 
-    Percent of the speech missing; milliseconds of delay; kbit/s. Of a full line, from `SETTLING` on: milliseconds
-    that 95 % of the packets waited in its queue, percent of them that it dropped; `again`: seconds from a step on until
-    the queue is short again; `tcp`: kbit/s that are left to a TCP on the same line.
+    Percent of the speech missing; milliseconds of delay; kbit/s; R on the scale to 100. Of a full line, from `SETTLING`
+    on: milliseconds that 95 % of the packets waited in its queue, percent of them that it dropped; `again`: seconds
+    from a step on until the queue is short again; `tcp`: kbit/s that are left to a TCP on the same line.
     """
 
     pesq: float | None = None
@@ -35,6 +35,24 @@ class Bounds:
     drops: float | None = None
     again: float | None = None
     tcp: float | None = None
+    r: float | None = None
+
+
+LESS_PESQ, MORE_DELAY, MORE_BITS = 0.05, 10.0, 1.05
+"""By how much less PESQ, how many milliseconds more, and how many times the bits a row may be worse than it was."""
+SATISFIED = 80.0
+"""R from which users are satisfied (ITU-T G.109)."""
+
+
+def not_worse(pesq: float, delay: float, kbps: float, missing: float | None = None) -> Bounds:
+    """What a row must reach that came to these figures before full lines and outages were dealt with, R included."""
+    return Bounds(
+        pesq=round(pesq - LESS_PESQ, 2),
+        missing=missing,
+        delay=delay + MORE_DELAY,
+        kbps=round(kbps * MORE_BITS),
+        r=SATISFIED,
+    )
 
 
 @dataclass(frozen=True)
@@ -96,11 +114,11 @@ def _row(name: str, title: str, impairment: Impairment, bounds: Bounds) -> Row:
 
 STEPS = (Step(0.0, Impairment()), Step(60.0, Impairment(loss=0.2)), Step(120.0, Impairment()))
 ROWS = (
-    _row("clean", "clean", Impairment(), Bounds(pesq=4.35, delay=60, kbps=70)),
-    _row("loss5", "random 5 %", Impairment(loss=0.05), Bounds(pesq=4.3, missing=0.1)),
-    _row("loss10", "random 10 %", Impairment(loss=0.1), Bounds(pesq=4.25, missing=0.2)),
-    _row("loss20", "random 20 %", Impairment(loss=0.2), Bounds(pesq=4.1, missing=0.5)),
-    _row("loss30", "random 30 %", Impairment(loss=0.3), Bounds(pesq=3.9, missing=1.0, kbps=180)),
+    _row("clean", "clean", Impairment(), not_worse(4.38, 58, 55)),
+    _row("loss5", "random 5 %", Impairment(loss=0.05), not_worse(4.42, 102, 91, missing=0.1)),
+    _row("loss10", "random 10 %", Impairment(loss=0.1), not_worse(4.43, 102, 112, missing=0.2)),
+    _row("loss20", "random 20 %", Impairment(loss=0.2), not_worse(4.43, 102, 133, missing=0.5)),
+    _row("loss30", "random 30 %", Impairment(loss=0.3), not_worse(4.24, 109, 157, missing=1.0)),
     _row("burst5", "bursts of 3, 5 %", Impairment(loss=0.05, burst=3), Bounds(4.3, missing=0.3, delay=130, kbps=137)),
     _row("burst10", "bursts of 3, 10 %", Impairment(loss=0.1, burst=3), Bounds(4.2, missing=0.8, delay=145, kbps=137)),
     _row("burst20", "bursts of 3, 20 %", Impairment(loss=0.2, burst=3), Bounds(4.1, missing=2.0, delay=175, kbps=137)),
@@ -116,13 +134,13 @@ ROWS = (
         Impairment(loss=0.1, outage=0.06),
         Bounds(3.85, missing=2.5, delay=230, kbps=137),
     ),
-    _row("jitter30", "jitter 30 ms", Impairment(jitter=0.03), Bounds(pesq=4.3, delay=90)),
-    _row("jitter60", "jitter 60 ms", Impairment(jitter=0.06), Bounds(pesq=4.1, delay=150)),
+    _row("jitter30", "jitter 30 ms", Impairment(jitter=0.03), not_worse(4.31, 89, 133)),
+    _row("jitter60", "jitter 60 ms", Impairment(jitter=0.06), not_worse(4.31, 133, 147)),
     _row(
         "loss10-jitter30",
         "random 10 %, jitter 30 ms",
         Impairment(loss=0.1, jitter=0.03),
-        Bounds(pesq=4.1, missing=0.5, delay=120),
+        not_worse(4.35, 111, 135, missing=0.5),
     ),
     Row("steps", "0, 20, 0 %, 60 s each", STEPS, seconds=180.0),
 )

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.bench.figures import Figures, median, quality_figures, store
+from tests.bench.figures import Figures, dated, median, quality_figures, store
 from tests.bench.limits import PTIME, block_code, ideal, late
 from tests.bench.quality import Quality, add_more_metrics, measure
 from tests.bench.queueing import queue_figures
@@ -393,5 +393,5 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(table_line(row.name, figures) + "\n")
             sys.stdout.flush()
             if options.save and how == DEFAULTS:
-                store(("virtual", row.name), figures)
+                store(("virtual", row.name), dated(figures))
     return 0

@@ -5,7 +5,8 @@ empty; from there the rate goes up in small steps, which repair packets fill: th
 lost nothing is missing. Loss without a queue is not the line's, and for FEC to answer.
 
     OPEN       nothing is known to be full: a step beyond what has come through
-    DRAINING   the queue is being emptied                       OPEN | HOLDING | RISING -> DRAINING: the queue is long
+    DRAINING   the queue is being emptied                       OPEN | HOLDING | RISING -> DRAINING: the queue is long,
+                                                                or grows from one packet to the next
     HOLDING    it is empty, and stays so for a while            DRAINING -> HOLDING: it is empty
     RISING     more is tried, step by step                      HOLDING -> RISING: it was held for long enough
     SHARING    the queue is another's, and does not empty       DRAINING -> SHARING: less of ours does not shorten it,
@@ -63,14 +64,15 @@ OTHERS_SECONDS = 30.0
 OURS_SECONDS, OURS = 60.0, 0.15
 """Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
 others would have made room for it."""
-RAMP = 2.0
-"""Times of what came through without a queue that may be sent, before the line was ever full."""
+RAMP = 1.5
+"""Times of what came through without a queue that may be sent, before the line was ever full: what is sent goes up in
+steps, so that a line that is filled by one of them is not filled far."""
 START_RATE = 95_000.0
 """Bit/s that may be sent whatever has come through so far: Opus at its default with one repair packet for each."""
 MAX_LOSS = 0.5
 """Share lost without a queue that is believed."""
 SLOWLY = 0.2
-"""Weight of the newest report in the loss that the path has without a queue."""
+"""Weight of the newest report in the loss that the path has without a queue; the first ones count alike."""
 STEADY_SECONDS, STEADY = 10.0, 0.025
 """Seconds for which a queue that is another's would change its length by more than so many seconds."""
 SHARE = 60_000.0
@@ -97,12 +99,13 @@ class _Past:
     def __init__(self) -> None:
         self.full_at = self.others_at = self.ours_at = -math.inf
         self.proven = 0.0  # bit/s that came through
-        self.loss = 0.0  # share lost
+        self.loss, self.reports = 0.0, 0  # share lost, and how many reports say so
 
     def learn(self, sending: float, lost: float) -> None:
         """Without a queue so many bit/s were sent, and this share lost."""
         self.proven = max(self.proven, sending)
-        self.loss += SLOWLY * (lost - self.loss)
+        self.reports += 1
+        self.loss += max(SLOWLY, 1.0 / self.reports) * (min(lost, MAX_LOSS) - self.loss)
 
     def note_full(self, now: float) -> None:
         """The line is full."""
@@ -116,11 +119,6 @@ class _Past:
         """It was not others who kept it full."""
         self.others_at, self.ours_at = -math.inf, now
 
-    @property
-    def passed(self) -> float:
-        """The share that the path lets through."""
-        return 1.0 - min(self.loss, MAX_LOSS)
-
 
 class RateController:
     """The most that a stream and its repair packets may send: `limit`, bit/s with all headers; None: no limit.
@@ -131,7 +129,7 @@ class RateController:
     def __init__(self, floor: float = 25_000.0) -> None:
         """`floor`: bit/s below which the stream cannot go."""
         self._ended = False
-        self._floor = floor
+        self._floor, self._wanted = floor, 0.0
         self._queue = QueueEstimator()
         self._breaker = CircuitBreaker()
         self._state = State.OPEN
@@ -179,6 +177,10 @@ class RateController:
         """The least that the stream can send is another now."""
         self._floor = floor
 
+    def set_wanted(self, wanted: float) -> None:
+        """So many bit/s the stream would send if it might, as repair comes in steps that may not fit the limit."""
+        self._wanted = wanted
+
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
         """A packet goes out; `size` in bytes, all headers included."""
         self._queue.sent(number, size, now, repair=repair)
@@ -210,6 +212,7 @@ class RateController:
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
         full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
+        full = full or passage.growing > 0.0
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
@@ -231,8 +234,8 @@ class RateController:
         """The line is full: send so little that its queue runs empty."""
         if self._state in (State.HOLDING, State.RISING):
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
-        came = passage.rate if passage.rate is not None else KEEP * self._sending(now)
-        self._capacity = self._came = came / self._past.passed
+        carried = passage.carried(self._past.loss)
+        self._capacity = self._came = KEEP * self._sending(now) if carried is None else carried
         self._enter(State.DRAINING, passage, now)
         self._limit = max(self._floor, DRAIN * self._capacity)
         if now - self._past.others_at < OTHERS_SECONDS:
@@ -245,10 +248,9 @@ class RateController:
         self._limit = max(self._floor, SHARE)
 
     def _drain(self, passage: Passage, now: float) -> None:
-        if (
-            passage.end >= EMPTY and passage.rate is not None
-        ):  # what leaves a queue without drops is what the line carries
-            self._capacity = min(self._capacity, passage.rate / self._past.passed)
+        carried = passage.carried(self._past.loss)
+        if passage.end >= EMPTY and carried is not None:  # what leaves a queue without drops is what the line carries
+            self._capacity = min(self._capacity, carried)
             self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
@@ -290,13 +292,16 @@ class RateController:
         self._stepped_at = now
         recent = now - self._past.full_at < PROBE_AFTER
         known = PROBED * self._capacity if recent and self._capacity >= ENOUGH else math.inf
+        more = max(RISE * self._limit, self._limit + RISE_BITS)
         if self._sending(now) > USED * self._limit:
-            self._limit = max(self._limit, min(max(RISE * self._limit, self._limit + RISE_BITS), known))
+            self._limit = max(self._limit, min(more, known))
+        elif self._wanted > self._limit:  # the line is known to carry that, and no step in between can be sent
+            self._limit = max(self._limit, min(more, self._capacity))
         if now - self._past.full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
     def _enter(self, state: State, passage: Passage, now: float) -> None:
-        self._state, self._since, self._began = state, now, passage.end
+        self._state, self._since, self._began = state, now, passage.longest
         self._range = (passage.end, passage.end)
         if state is State.DRAINING:
             self._past.note_full(now)
@@ -313,7 +318,7 @@ class RateController:
         self._ended = self._ended or self._breaker.trips(report.at, self._floor)
 
     def _note(self, passage: Passage) -> None:
-        waited = max(0.0, passage.end)
+        waited = passage.longest
         before = self._now
         full = self._state is State.DRAINING
         self._now = Congestion(
@@ -327,7 +332,7 @@ class RateController:
         )
 
     def _line(self, passage: Passage) -> str:
-        queue = f"queue {1e3 * max(0.0, passage.end):.0f} ms"
+        queue = f"queue {1e3 * passage.longest:.0f} ms"
         reason = {
             State.OPEN: "the line has not been full for a while",
             State.DRAINING: f"the line is full, {queue}",
