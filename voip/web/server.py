@@ -1,7 +1,7 @@
 """HTTP and WebSocket (RFC 9112, RFC 6455) for the page of a program, by aiohttp, in a thread of its own.
 
 The thread reads snapshots and posts commands; no call waits for it, and a browser that is slow gets the newest state
-when it is ready for one, not those in between. The only module that imports aiohttp.
+when it is ready for one, not those in between.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from importlib import resources
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -21,9 +20,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from voip.errors import NetworkError
 from voip.printable import printable
 from voip.report import CallRecord
-from voip.web.guard import BEARER, Guard, is_loopback, offered_token
+from voip.web.guard import BEARER, Guard, is_loopback
 from voip.web.live import History, call_state, meters, shown
 from voip.web.program import CommandRefused, Program
+from voip.web.site import Files, demand_token, guarded
 
 STATE_INTERVAL = 0.25
 """Seconds between two states that a page gets."""
@@ -43,24 +43,8 @@ SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests may still take when the server ends."""
 TOKEN_BYTES = 24
 TOO_MANY_PAGES = 503
-FILES = {
-    "index.html": "text/html",
-    "app.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "view.js": "text/javascript",
-    "style.css": "text/css",
-}
-"""All that is served as a file: nothing of a path that a request names reaches the file system."""
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-"""Of every response: nothing from elsewhere is loaded or run, and nobody may show the page in a frame."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+FILES = ("index.html", "app.js", "chart.js", "view.js", "style.css")
+"""All that is served as a file."""
 
 
 class WebServer:
@@ -79,7 +63,7 @@ class WebServer:
         needed = not is_loopback(host)
         self._guard = Guard(token or (secrets.token_urlsafe(TOKEN_BYTES) if needed else None))
         self._history, self._sockets = History(), set[web.WebSocketResponse]()
-        self._files = {name: (resources.files("voip.web") / "page" / name).read_bytes() for name in FILES}
+        self._files = Files("voip.web", "page", FILES)
         self._started: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -136,36 +120,16 @@ class WebServer:
             await asyncio.sleep(SAMPLE_INTERVAL)
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=LARGEST_MESSAGE, middlewares=[self._check])
-        application.router.add_get("/", self._file)
-        application.router.add_get("/page/{name}", self._file)
+        application = web.Application(client_max_size=LARGEST_MESSAGE, middlewares=[guarded(self._guard)])
+        application.router.add_get("/", self._files.serve)
+        application.router.add_get("/page/{name}", self._files.serve)
         application.router.add_get("/live", self._live)
         application.router.add_get("/download/{name}", self._download)
         return application
 
-    @web.middleware
-    async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Before everything else: who asks, and how often."""
-        status = self._guard.refusal(request.headers, request.remote or "", time.monotonic())
-        if status is not None:
-            return web.Response(status=status, headers=HEADERS)
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            return web.Response(status=error.status, text=error.reason, headers=HEADERS)
-        if not response.prepared:
-            response.headers.update(HEADERS)
-        return response
-
-    async def _file(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info.get("name", "index.html")
-        if name not in FILES:
-            raise web.HTTPNotFound
-        return web.Response(body=self._files[name], content_type=FILES[name], charset="utf-8")
-
     async def _download(self, request: web.Request) -> web.StreamResponse:
         """A file that the program offers; the page asks for it with its token."""
-        self._demand_token(request)
+        demand_token(self._guard, request.headers)
         offered = self._program.downloads.get(request.match_info["name"])
         found = offered() if offered is not None else None
         if found is None:
@@ -176,15 +140,11 @@ class WebServer:
             headers={"Content-Disposition": f'attachment; filename="{found.filename}"'},
         )
 
-    def _demand_token(self, request: web.Request) -> None:
-        if not self._guard.knows(offered_token(request.headers)):
-            raise web.HTTPUnauthorized
-
     # --- a page that is open ------------------------------------------------------------------------------------------
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         """States go to the page as they come, commands come from it."""
-        self._demand_token(request)
+        demand_token(self._guard, request.headers)
         if len(self._sockets) >= MOST_PAGES:
             return web.Response(status=TOO_MANY_PAGES)
         protocols = [f"{BEARER}{self._guard.token}"] if self._guard.token is not None else []

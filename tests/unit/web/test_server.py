@@ -18,6 +18,7 @@ from voip.report import CallRecord, EventLog
 from voip.web import CommandRefused, Download, Program, WebServer
 from voip.web.guard import BEARER
 from voip.web.server import FILES, LARGEST_MESSAGE, MOST_PAGES
+from voip.web.site import MEDIA_TYPES
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -87,7 +88,7 @@ def test_the_page_and_its_parts_are_served_with_their_types_and_load_nothing_fro
     status, body, headers = visit(get(path))
     assert status == 200
     assert body
-    assert headers["Content-Type"].startswith(FILES[path.removeprefix("page/") or "index.html"])
+    assert headers["Content-Type"].startswith(MEDIA_TYPES[(path or "index.html").rpartition(".")[2]])
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert b"http://" not in body.replace(b"http://www.w3.org/2000/svg", b"")
