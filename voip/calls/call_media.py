@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from voip.audio import LAST_WORDS
-from voip.calls.call import Call
+from voip.calls.call import Call, CallTerms
 from voip.calls.ice import IceListeners, LineIce
 from voip.calls.line import MediaLine
 from voip.calls.negotiation import Negotiation
@@ -77,8 +77,9 @@ class CallMedia:
         offer: bytes | None = None,
         signalled: bool = True,
         sip_encrypted: bool = False,
+        terms: CallTerms | None = None,
     ) -> Call:
-        """A call by this media port, with identifiers and keys of its own."""
+        """A call by this media port, with identifiers and keys of its own; `terms`: other ones than those of all."""
         endpoint = Endpoint(
             host=transport.host,
             port=transport.port,
@@ -99,12 +100,18 @@ class CallMedia:
             replace(record, start=start, output_latency=self._audio.output_latency),
             remote_host=remote_host,
             transport=transport,
-            negotiation=Negotiation(self._capabilities, endpoint, partial(self._console.say, 2), rng=secrets),
+            negotiation=Negotiation(
+                terms.capabilities if terms else self._capabilities,
+                endpoint,
+                partial(self._console.say, 2),
+                rng=secrets,
+            ),
             now=self._network.loop.now(),
             caller_user=caller_user,
             offer=offer,
             signalled=signalled,
             dtls=self._open_dtls(lambda: call) if signalled else None,
+            send_as=terms.send_as if terms else None,
         )
         return call
 
@@ -241,7 +248,7 @@ class CallMedia:
         )
 
     def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
-        receive, send = self._audio.open(call.call_id, len(call.lines), call.record.peer)
+        receive, send = self._audio.open(call.call_id, len(call.lines), call.record.peer, call.send_as)
         session = RtpSession(
             media,
             cname=call.negotiation.endpoint.cname,

@@ -294,16 +294,22 @@ def make_streams(
     options: CommonOptions, network: Network, console: Console, *, playback: Playback | None, capture: Feed | None
 ) -> AudioStreams:
     """What is played, what is sent, or both."""
-    keys = options.dtmf if isinstance(options, SenderOptions) else ""
-    rate, factor = options.fec_max
-    send = SendSettings(
-        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
-    )
+    send = make_send_settings(options)
     return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 
-def make_call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
-    """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
+def make_send_settings(options: CommonOptions) -> SendSettings:
+    """How what is captured is sent."""
+    keys = options.dtmf if isinstance(options, SenderOptions) else ""
+    rate, factor = options.fec_max
+    return SendSettings(
+        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
+    )
+
+
+def make_capabilities(options: CommonOptions, direction: Direction, source: Source | None = None) -> Capabilities:
+    """What is offered and answered: a source's own rate and channels first, a receiver takes any. VoipError for rates
+    that no codec has."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
     if options.bitrate_max is not None:
@@ -311,7 +317,7 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     repair_packets = 0
     if options.fec is not None and direction.sends:
         repair_packets = ladder_window() if isinstance(options.fec, str) else options.fec.window
-    capabilities = Capabilities(
+    return Capabilities(
         codecs=offered,
         direction=direction,
         ptime=options.ptime,
@@ -327,8 +333,12 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         dtls_only=options.call_password is not None,
         ice=options.ice,
     )
+
+
+def make_call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
+    """What holds for all calls."""
     settings = CallSettings(
-        capabilities=capabilities,
+        capabilities=make_capabilities(options, direction, source),
         media_timeout=options.media_timeout,
         plain_fec=options.plain_fec and options.fec is not None,
         on_description=partial(_write_description, options.sdp),
