@@ -80,19 +80,8 @@ class CallMedia:
         terms: CallTerms | None = None,
     ) -> Call:
         """A call by this media port, with identifiers and keys of its own; `terms`: other ones than those of all."""
-        endpoint = Endpoint(
-            host=transport.host,
-            port=transport.port,
-            ip_version=transport.ip_version,
-            ssrc=self._rng.getrandbits(SSRC_BITS),
-            fec_ssrc=self._rng.getrandbits(SSRC_BITS),
-            cname=base64.b64encode(self._rng.randbytes(CNAME_BYTES)).decode(),
-            session_id=self._rng.getrandbits(SESSION_ID_BITS),
-            session_version=1,
-            sip_encrypted=sip_encrypted,
-            own_dtls=self._dtls.own(self._rng) if self._dtls is not None and signalled else None,
-            peer_host=remote_host if record.incoming else None,
-            own_ice=OwnIce(self._rng.randbytes(ICE_SECRET)) if signalled else None,
+        endpoint = self._new_endpoint(
+            transport, remote_host, incoming=record.incoming, signalled=signalled, sip_encrypted=sip_encrypted
         )
         secrets = None if self._capabilities.srtp is SrtpRule.OFF else self._rng
         start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -114,6 +103,24 @@ class CallMedia:
             send_as=terms.send_as if terms else None,
         )
         return call
+
+    def _new_endpoint(
+        self, transport: MediaTransport, remote_host: str, *, incoming: bool, signalled: bool, sip_encrypted: bool
+    ) -> Endpoint:
+        return Endpoint(
+            host=transport.host,
+            port=transport.port,
+            ip_version=transport.ip_version,
+            ssrc=self._rng.getrandbits(SSRC_BITS),
+            fec_ssrc=self._rng.getrandbits(SSRC_BITS),
+            cname=base64.b64encode(self._rng.randbytes(CNAME_BYTES)).decode(),
+            session_id=self._rng.getrandbits(SESSION_ID_BITS),
+            session_version=1,
+            sip_encrypted=sip_encrypted,
+            own_dtls=self._dtls.own(self._rng) if self._dtls is not None and signalled else None,
+            peer_host=remote_host if incoming else None,
+            own_ice=OwnIce(self._rng.randbytes(ICE_SECRET)) if signalled else None,
+        )
 
     def _open_dtls(self, call: Callable[[], Call]) -> CallDtls | None:
         """The DTLS side of a call that is about to be; `call()` is that call, once it is."""

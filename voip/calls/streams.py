@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender, untaken
 from voip.conference import Bridge
 from voip.congestion import RateController
+from voip.devices import ChangeableSink, ChangeableSource, Device, Sink, Source
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
 from voip.media import AudioFormat, NegotiatedMedia
@@ -267,6 +269,44 @@ class AudioStreams:
         if self._playback is not None:
             mixer = self._playback.mixer
             self._playback.mailbox.post(partial(mixer.adjust, _stream_id(call_id, 0), gain_db=gain_db, muted=muted))
+
+    @property
+    def sends(self) -> bool:
+        """Whether peers are sent anything."""
+        return self._capture is not None
+
+    @property
+    def input_device(self) -> Source | None:
+        """The microphone, or what stands for it; None for none, and in a conference. Any thread may look."""
+        return self._capture.source if isinstance(self._capture, Capture) else None
+
+    @property
+    def output_device(self) -> Sink | None:
+        """The speaker, or what stands for it; None for none. Any thread may look."""
+        return None if self._playback is None else self._playback.sink
+
+    def can_change(self, way: Literal["input", "output"]) -> bool:
+        """Whether the device of a direction can be exchanged for another."""
+        device = self.input_device if way == "input" else self.output_device
+        return isinstance(device, ChangeableSource | ChangeableSink)
+
+    def change_input(self, source: Source, on_changed: Callable[[Device], object]) -> None:
+        """Capture from this one from the next block on, in calls that are up, too. Any thread may ask; `on_changed` is
+        called on the capture thread with the one before, which has to be closed."""
+        if isinstance(self._capture, Capture) and isinstance(self._capture.source, ChangeableSource):
+            changeable = self._capture.source
+            self._capture.post(lambda: on_changed(changeable.change(source)))
+
+    def change_output(self, sink: Sink, on_changed: Callable[[Device], object]) -> None:
+        """As `change_input`, for what is played, on the playback thread."""
+        if self._playback is not None and isinstance(self._playback.sink, ChangeableSink):
+            changeable = self._playback.sink
+            self._playback.mailbox.post(lambda: on_changed(changeable.change(sink)))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was recorded so far. Any thread may ask."""
+        return () if self._playback is None else self._playback.files
 
     @property
     def microphone_muted(self) -> bool | None:

@@ -34,7 +34,7 @@ from voip.cli.policy import ExitAfterLastCall, Redial, WaitForPage
 from voip.cli.rates import within
 from voip.cli.values import RtpTarget
 from voip.conference import Bridge, HostMicrophone
-from voip.devices import Device, PerCaller, Sink, Source, open_sink, open_source
+from voip.devices import ChangeableSink, ChangeableSource, Device, PerCaller, Sink, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import EXIT_NETWORK, DeviceError, NetworkError, ProtocolError, Stopped, VoipError
@@ -235,7 +235,24 @@ def _open_sink(options: CommonOptions, console: Console, shutdown: Shutdown) -> 
         say=partial(console.say, 0),
         quiet=options.hides_library_noise,
     )
-    return _await_device(options, console, shutdown, opened)
+    try:
+        sink = _await_device(options, console, shutdown, opened)
+    except DeviceError as error:
+        if not _is_shown(options):
+            raise
+        _tell_missing(console, "output", error)
+        return ChangeableSink(open_sink("null"), str(error))
+    return sink if options.web is None else ChangeableSink(sink)
+
+
+def _is_shown(options: CommonOptions) -> bool:
+    """Whether a device that is not there is a matter of the page, where another one can be chosen."""
+    return options.web is not None and not (isinstance(options, SenderOptions) and options.target_given)
+
+
+def _tell_missing(console: Console, way: str, error: DeviceError) -> None:
+    console.event("device-failed", f"{way}: {error}", way=way, error=str(error))
+    console.pump()
 
 
 def _make_playback(
@@ -282,7 +299,14 @@ def _open_source(options: CommonOptions, console: Console, shutdown: Shutdown, *
         endless=endless,
         quiet=options.hides_library_noise,
     )
-    return _await_device(options, console, shutdown, opened)
+    try:
+        source = _await_device(options, console, shutdown, opened)
+    except DeviceError as error:
+        if not _is_shown(options):
+            raise
+        _tell_missing(console, "input", error)
+        return ChangeableSource(open_source("silence", endless=True), str(error))
+    return source if options.web is None else ChangeableSource(source)
 
 
 def open_sender_capture(options: SenderOptions, console: Console, shutdown: Shutdown) -> Capture:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from voip.media import Direction
 from voip.report import CallRecord
 from voip.report.objects import call_object, interval_object
 from voip.report.rating import verdict
@@ -26,7 +27,9 @@ Sample = Mapping[str, float | None]
 
 def call_state(call: CallRecord) -> dict[str, Any]:
     """One call as the page shows it: the JSON of the report, and its verdict in words."""
-    return {**call_object(call), "verdict": verdict(call), "rings": call.media is None and call.end_reason is None}
+    held = call.media is not None and call.media.direction is Direction.INACTIVE
+    rings = call.media is None and call.end_reason is None
+    return {**call_object(call), "verdict": verdict(call), "rings": rings, "held": held}
 
 
 def meters(call: CallRecord, before: CallRecord | None) -> dict[str, float | None]:

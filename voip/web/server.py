@@ -13,7 +13,9 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -130,15 +132,14 @@ class WebServer:
     async def _download(self, request: web.Request) -> web.StreamResponse:
         """A file that the program offers; the page asks for it with its token."""
         demand_token(self._guard, request.headers)
-        offered = self._program.downloads.get(request.match_info["name"])
-        found = offered() if offered is not None else None
-        if found is None:
+        offered = self._program.downloads().get(request.match_info["name"])
+        if offered is None:
             raise web.HTTPNotFound
-        return web.Response(
-            body=found.content,
-            content_type=found.media_type,
-            headers={"Content-Disposition": f'attachment; filename="{found.filename}"'},
-        )
+        found = offered()
+        headers = {"Content-Disposition": content_disposition(found.filename), "Content-Type": found.media_type}
+        if isinstance(found.content, Path):
+            return web.FileResponse(found.content, headers=headers)
+        return web.Response(body=found.content, headers=headers)
 
     # --- a page that is open ------------------------------------------------------------------------------------------
 
@@ -163,8 +164,9 @@ class WebServer:
 
     async def _feed(self, socket: web.WebSocketResponse) -> None:
         program, told, sampled, before = self._program, 0, float("-inf"), dict[str, CallRecord]()
+        told_state: Mapping[str, Any] = {}
         about = {"type": "about", "program": program.name, "version": program.version, **program.about}
-        await socket.send_json({**about, "commands": sorted(program.commands), "downloads": sorted(program.downloads)})
+        await socket.send_json({**about, "commands": sorted(program.commands)})
         while not socket.closed:
             now, events, samples = time.monotonic(), program.events.since(told), self._history.since(sampled)
             records = {call.call_id: call for call in shown(program.records())}
@@ -174,7 +176,9 @@ class WebServer:
             state = {"type": "state", "now": now, "calls": calls, "samples": samples, "events": happened}
             told = events[-1][0] if events else told
             sampled = max((each[-1][0] for each in samples.values()), default=sampled)
-            await socket.send_json({**state, **program.state()})
+            own_state = {**program.state(), "downloads": list(program.downloads())}
+            changed, told_state = {} if own_state == told_state else {"program": own_state}, own_state
+            await socket.send_json({**state, **changed})
             await asyncio.sleep(STATE_INTERVAL)
 
     def _obey(self, text: str) -> Mapping[str, Any]:
@@ -194,3 +198,8 @@ class WebServer:
         except CommandRefused as error:
             return {"type": "done", "number": number, "error": printable(str(error))}
         return {"type": "done", "number": number, "error": None}
+
+
+def content_disposition(filename: str) -> str:
+    """The header that names a download, whatever is in its name (RFC 6266 section 4.3)."""
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

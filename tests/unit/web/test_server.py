@@ -37,6 +37,7 @@ class Stage:
         self.calls: list[CallRecord] = [UP]
         self.asked: list[Mapping[str, Any]] = []
         self.events = EventLog()
+        self.files: dict[str, Callable[[], Download]] = {}
 
     def hang_up(self, asked: Mapping[str, Any]) -> None:
         if asked.get("call_id") != UP.call_id:
@@ -45,10 +46,9 @@ class Stage:
 
     @property
     def program(self) -> Program:
-        downloads = {
-            "report": lambda: Download(b"{}", "report.json", "application/json"),
-            "recording": lambda: None,
-        }
+        def downloads() -> Mapping[str, Callable[[], Download]]:
+            return {"report": lambda: Download(b"{}", "report.json", "application/json"), **self.files}
+
         commands = {"hang-up": self.hang_up}
         return Program("receiver", "1.0", lambda: self.calls, self.events, commands, downloads, {"host": "here"})
 
@@ -127,7 +127,7 @@ def test_downloads_are_those_that_are_offered(name: str, status: int) -> None:
     assert found == status
     if status == 200:
         assert body == b"{}"
-        assert headers["Content-Disposition"] == 'attachment; filename="report.json"'
+        assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''report.json"
 
 
 def test_a_large_request_is_refused() -> None:
