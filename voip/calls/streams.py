@@ -151,7 +151,8 @@ class SendStream:
     def _press(self, keys: str) -> None:  # capture thread
         refused = keys if self._format is None else untaken(keys, self._format)
         if refused:
-            self._console.event("untaken", f"peer does not take the DTMF keys {refused} (RFC 4733); they are not sent")
+            text = f"peer does not take the DTMF keys {refused} (RFC 4733); they are not sent"
+            self._console.event("untaken", text, keys=refused)
         self._dtmf.add("".join(key for key in keys if key.upper() not in refused))
 
     def on_report(self, report: PathReport) -> None:

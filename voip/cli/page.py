@@ -16,7 +16,7 @@ from voip.audio import GAIN_LIMIT
 from voip.calls import AudioStreams, CallManager
 from voip.cli.options import CommonOptions, SenderOptions
 from voip.cli.page_choices import WAYS, Choices
-from voip.cli.web import asked_target, commands_of
+from voip.cli.web import MOST_KEYS, asked_target, commands_of
 from voip.net import Network
 from voip.report import Console, final_report
 from voip.sip.text_sending import LONGEST_SENT
@@ -41,8 +41,7 @@ def page(
         return
     from voip.web import Program, WebServer
 
-    caller = options if isinstance(options, SenderOptions) else None
-    dials = caller is not None
+    dials = isinstance(options, SenderOptions)
     commands = commands_of(network, manager, streams, dials=dials)
     choices = Choices(options, streams, console)
     shown = Program(
@@ -52,13 +51,7 @@ def page(
         console.recent,
         commands | _choosing(network, manager, streams, choices, dials=dials),
         partial(_downloads, program, options, manager, streams),
-        {
-            "gain_limit": GAIN_LIMIT,
-            "longest_text": LONGEST_SENT,
-            "codecs": choices.codecs if dials else [],
-            "sends": streams.sends,
-            "target": str(caller.targets[0]) if caller is not None and caller.target_given else "",
-        },
+        _about(options, streams, choices),
         lambda: {"microphone_muted": streams.microphone_muted, **choices.state},
     )
     named = network.addresses.reachable_hosts()[0] if ipaddress.ip_address(address.host).is_unspecified else None
@@ -67,6 +60,19 @@ def page(
         if address.opens:
             webbrowser.open(server.url)
         yield
+
+
+def _about(options: CommonOptions, streams: AudioStreams, choices: Choices) -> dict[str, object]:
+    """What does not change while the program runs."""
+    caller = options if isinstance(options, SenderOptions) else None
+    return {
+        "gain_limit": GAIN_LIMIT,
+        "longest_text": LONGEST_SENT,
+        "most_keys": MOST_KEYS,
+        "codecs": choices.codecs if caller is not None else [],
+        "sends": streams.sends,
+        "target": str(caller.targets[0]) if caller is not None and caller.target_given else "",
+    }
 
 
 def _downloads(

@@ -1,4 +1,4 @@
-"""What every site of this program is served with: its headers, its few files, and who may ask (RFC 9110, CSP level 3).
+"""What every site of this program is served with: its headers, its few files, and who may ask.
 
 Nothing of a path that a request names reaches the file system: the files are read once, when the site is made.
 """
