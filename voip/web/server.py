@@ -45,7 +45,7 @@ SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests may still take when the server ends."""
 TOKEN_BYTES = 24
 TOO_MANY_PAGES = 503
-FILES = ("index.html", "app.js", "chart.js", "view.js", "style.css")
+FILES = ("index.html", "app.js", "chart.js", "choices.js", "view.js", "style.css")
 """All that is served as a file."""
 
 

@@ -41,6 +41,16 @@ export function path(samples, name, now, top, width) {
   return parts.join("");
 }
 
+// What is under a line, down to the axis.
+export function area(line) {
+  const floor = HEIGHT - BOTTOM;
+  return line.split("M").filter(Boolean).map((piece) => {
+    const points = piece.split("L");
+    const [first, last] = [points[0], points.at(-1)].map((point) => point.split(" ")[0]);
+    return `M${first} ${floor}L${points.join("L")}L${last} ${floor}Z`;
+  }).join("");
+}
+
 // `names` are the figures of a sample, the first in front; `least` is where the axis ends at least.
 export class Chart {
   constructor(title, unit, names, labels, least) {
@@ -48,16 +58,17 @@ export class Chart {
     this.figure = document.createElement("figure");
     this.svg = element("svg", { class: "chart", role: "img" });
     this.caption = document.createElement("figcaption");
-    this.grid = [0, 1].map((share) => {
+    this.grid = [0, 0.5, 1].map((share) => {
       const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
-      return [element("line", { class: "grid", x1: LEFT, y1: y, y2: y }), element("text", { x: LEFT - 4, y: y + 4, "text-anchor": "end" })];
+      return [share, element("line", { class: "grid", x1: LEFT, y1: y, y2: y }), element("text", { x: LEFT - 4, y: y + 4, "text-anchor": "end" })];
     });
     this.begin = element("text", { x: LEFT, y: HEIGHT - 3 });
     this.begin.textContent = "5 min ago";
     this.end = element("text", { y: HEIGHT - 3, "text-anchor": "end" });
     this.end.textContent = "now";
     this.lines = names.map((_, i) => element("path", { class: i ? "second" : "first" }));
-    this.svg.append(...this.grid.flat(), this.begin, this.end, ...[...this.lines].reverse());
+    this.area = element("path", { class: "area" });
+    this.svg.append(...this.grid.flatMap(([, ...drawn]) => drawn), this.area, this.begin, this.end, ...this.lines.toReversed());
     this.figure.append(this.caption, this.svg);
   }
 
@@ -70,12 +81,13 @@ export class Chart {
     const top = ceiling(Math.max(this.least, ...known));
     const width = Math.max(NARROWEST, this.svg.clientWidth);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    this.grid.forEach(([line, text], i) => {
+    this.grid.forEach(([share, line, text]) => {
       line.setAttribute("x2", width);
-      text.textContent = String(i * top);
+      text.textContent = String(Number((share * top).toPrecision(3)));
     });
     this.end.setAttribute("x", width);
     this.names.forEach((name, i) => this.lines[i].setAttribute("d", path(samples, name, now, top, width)));
+    this.area.setAttribute("d", area(this.lines[0].getAttribute("d")));
     this.describe(samples.at(-1)[1]);
   }
 
@@ -88,7 +100,8 @@ export class Chart {
       span.textContent = `${this.labels[i]} ${figure}`.trim();
       return span;
     });
-    this.caption.replaceChildren(`${this.title}: `, ...words.flatMap((span, i) => (i ? [", ", span] : [span])));
+    const bold = Object.assign(document.createElement("b"), { textContent: `${this.title}: ` });
+    this.caption.replaceChildren(bold, ...words.flatMap((span, i) => (i ? [", ", span] : [span])));
     this.svg.setAttribute("aria-label", this.caption.textContent);
   }
 }
