@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +118,35 @@ def test_nothing_else_of_the_machine_is_served(path: str) -> None:
 def test_a_foreign_origin_and_a_foreign_host_get_nothing() -> None:
     assert visit(get("", Origin="http://evil.example"))[0] == 403
     assert visit(get("", Host="evil.example"))[0] == 421
+
+
+def test_a_file_of_the_program_is_read_when_it_is_asked_for_under_a_name_that_breaks_no_header(tmp_path: Path) -> None:
+    path, name = tmp_path / "x.wav", 'a "b"\r\nX: y ü.wav'
+    stage = Stage()
+    stage.files["recording"] = lambda: Download(path, name, "audio/wav")
+    assert visit(get("download/recording"), stage)[0] == 404
+    path.write_bytes(b"RIFF")
+    status, body, headers = visit(get("download/recording"), stage)
+    assert (status, body, headers["Content-Type"]) == (200, b"RIFF", "audio/wav")
+    assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20%22b%22%0D%0AX%3A%20y%20%C3%BC.wav"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+def test_what_is_of_no_call_is_told_when_it_has_changed() -> None:
+    stage = Stage()
+
+    async def steps(session: Session, url: str) -> list[Any]:
+        async with session.ws_connect(url + "live") as page:
+            told = [(await read(page, "state")).get("program") for _ in range(2)]
+            stage.files["new"] = lambda: Download(b"", "new", "text/plain")
+            while (changed := (await read(page, "state")).get("program")) is None:
+                pass
+            return [*told, changed]
+
+    first, second, third = visit(steps, stage)
+    assert first == {"downloads": ["report"]}
+    assert second is None
+    assert third == {"downloads": ["report", "new"]}
 
 
 @pytest.mark.parametrize(
