@@ -14,9 +14,10 @@ from voip.cli import page_choices
 from voip.cli.page_choices import Choices
 from voip.devices import ChangeableSource, DeviceInfo, Source, open_source
 from voip.engine import Capture
-from voip.errors import DeviceError, VoipError
+from voip.errors import DeviceError, NetworkError, VoipError
 from voip.fec import parse_pattern
 from voip.report import Console
+from voip.sip.neighbours import SERVICES, Neighbour
 
 PATIENCE = 10.0
 CARD = DeviceInfo(3, "USB <b>", "ALSA", 1, 0, 48000, 0.0, 0.0, True, False)
@@ -121,3 +122,30 @@ def test_without_a_microphone_no_call_is_begun() -> None:
         choices(missing)[0].check_device()
     assert choices(missing)[0].state["devices"]["input"]["problem"] == "no microphone found"
     choices()[0].check_device()
+
+
+def test_receivers_of_the_network_are_found_when_asked_for_and_called_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = [
+        Neighbour("Kitchen <b>", SERVICES["udp"], ("192.0.2.7",), 5060, {"codecs": "opus", "other": "x"}),
+        Neighbour("Kitchen <b>", SERVICES["tls"], ("192.0.2.7",), 5061, {}),
+    ]
+    monkeypatch.setattr(page_choices, "hear", lambda options, pause: heard)
+    found, _, _ = choices()
+    assert found.named("kitchen <b>") is None
+    found.browse({})
+    wait(lambda: not found.state["heard"]["running"])
+    first, second = found.state["heard"]["found"]
+    assert first == {"name": "Kitchen <b>", "uri": "sip:192.0.2.7:5060", "facts": {"codecs": "opus"}}
+    assert second["uri"] == "sips:192.0.2.7:5061"
+    assert str(found.named(" KITCHEN <b> ")) == "sip:192.0.2.7:5060"
+
+
+def test_a_network_that_cannot_be_listened_to_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(options: object, pause: object) -> list[Neighbour]:
+        raise NetworkError("multicast DNS does not work here")
+
+    monkeypatch.setattr(page_choices, "hear", fail)
+    found, _, _ = choices()
+    found.browse({})
+    wait(lambda: not found.state["heard"]["running"])
+    assert found.state["heard"]["error"] == "multicast DNS does not work here"

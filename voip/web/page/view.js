@@ -88,7 +88,11 @@ function phase(call) {
 }
 
 function protection({ scheme, pattern, reason }) {
-  return pattern === null ? "" : `FEC sent: ${scheme} ${pattern}${reason ? `. ${reason}` : ", as it was begun"}`;
+  if (pattern === null) {
+    return reason ?? "";
+  }
+  const why = reason ? `. Why: ${/\): (.*)$/.exec(reason)?.[1] ?? reason}` : ", as it was begun";
+  return `FEC sent: ${scheme} ${pattern}${why}`;
 }
 
 // Names and values in a list of definitions; what has not changed is left alone, so that text stays selected.
