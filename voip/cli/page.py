@@ -16,7 +16,7 @@ from voip.audio import GAIN_LIMIT
 from voip.calls import AudioStreams, CallManager
 from voip.cli.options import CommonOptions, SenderOptions
 from voip.cli.page_choices import WAYS, Choices
-from voip.cli.web import MOST_KEYS, asked_target, commands_of
+from voip.cli.web import asked_target, commands_of
 from voip.net import Network
 from voip.report import Console, final_report
 from voip.sip.text_sending import LONGEST_SENT
@@ -51,7 +51,7 @@ def page(
         console.recent,
         commands | _choosing(network, manager, streams, choices, dials=dials),
         partial(_downloads, program, options, manager, streams),
-        _about(options, streams, choices),
+        _about(options, choices),
         lambda: {"microphone_muted": streams.microphone_muted, **choices.state},
     )
     named = network.addresses.reachable_hosts()[0] if ipaddress.ip_address(address.host).is_unspecified else None
@@ -62,15 +62,13 @@ def page(
         yield
 
 
-def _about(options: CommonOptions, streams: AudioStreams, choices: Choices) -> dict[str, object]:
+def _about(options: CommonOptions, choices: Choices) -> dict[str, object]:
     """What does not change while the program runs."""
     caller = options if isinstance(options, SenderOptions) else None
     return {
         "gain_limit": GAIN_LIMIT,
         "longest_text": LONGEST_SENT,
-        "most_keys": MOST_KEYS,
         "codecs": choices.codecs if caller is not None else [],
-        "sends": streams.sends,
         "target": str(caller.targets[0]) if caller is not None and caller.target_given else "",
     }
 

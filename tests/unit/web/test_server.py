@@ -94,6 +94,8 @@ def test_the_page_and_its_parts_are_served_with_their_types_and_load_nothing_fro
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert b"http://" not in body.replace(b"http://www.w3.org/2000/svg", b"")
     assert b"https://" not in body
+    for maker_of_markup in (b"innerHTML", b"outerHTML", b"insertAdjacentHTML", b"document.write", b"srcdoc"):
+        assert maker_of_markup not in body, "what peers and networks say becomes text alone"
 
 
 @pytest.mark.parametrize(
