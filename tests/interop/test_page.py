@@ -116,6 +116,7 @@ def test_a_device_that_is_missing_is_said_and_another_one_is_chosen(tmp_path: Pa
             window.wait_for_text(".meters", "Sent from here: silence")
             choose(window, "#input", "mic")
             window.wait_for_text("#events", "input: there is no sound device")
+            window.wait_for_text("#device-problem", "Microphone: there is no sound device")
             window.wait_for_text(".phase", "outgoing")
             calling.stop()
             assert calling.finish().status == 0

@@ -66,6 +66,7 @@ class Choices:
         self._devices: dict[Way, tuple[Offered, ...]] = {"input": (), "output": ()}
         self._looked, self._heard = Search(), Search()
         self._opening: dict[Way, bool] = {"input": False, "output": False}
+        self._failed: dict[Way, str | None] = {"input": None, "output": None}
         self._names: dict[str, SipUri] = {}
 
     @property
@@ -74,7 +75,7 @@ class Choices:
         listed = {way: [asdict(each) for each in self._devices[way]] for way in WAYS}
         used = {"input": self._streams.input_device, "output": self._streams.output_device}
         return {
-            "devices": {way: _device_state(used[way], opening=self._opening[way]) for way in WAYS},
+            "devices": {way: _device_state(used[way], self._failed[way], opening=self._opening[way]) for way in WAYS},
             "listed": listed | {"running": self._looked.running, "error": self._looked.error},
             "heard": asdict(self._heard),
         }
@@ -98,7 +99,7 @@ class Choices:
             raise refused("this sound cannot be changed while the program runs")
         if self._opening[way]:
             raise refused("a device is being opened")
-        self._opening[way] = True
+        self._opening[way], self._failed[way] = True, None
         _beside(partial(self._open, way, spec))
 
     def _list_devices(self) -> None:
@@ -121,6 +122,7 @@ class Choices:
             else:
                 self._streams.change_output(open_sink(spec, quiet=quiet), partial(self._use, way))
         except VoipError as error:
+            self._failed[way] = str(error)
             self._console.event("device-failed", f"{way}: {error}", way=way, error=str(error))
         finally:
             self._opening[way] = False
@@ -212,8 +214,8 @@ def _with_fec(options: CommonOptions, text: str) -> CommonOptions:
     return replace(options, fec=choice.pattern, fec_scheme=choice.scheme, fec_copies=choice.copies)
 
 
-def _device_state(device: Device | None, *, opening: bool) -> dict[str, Any] | None:
-    """How a device is; None where there is none in this direction."""
+def _device_state(device: Device | None, failed: str | None, *, opening: bool) -> dict[str, Any] | None:
+    """How a device is, and why the one that was chosen last is not used; None where there is none in this direction."""
     if device is None:
         return None
     problem = getattr(device, "problem", "") or None
@@ -221,6 +223,7 @@ def _device_state(device: Device | None, *, opening: bool) -> dict[str, Any] | N
         "description": device.description,
         "available": device.available,
         "problem": problem,
+        "failed": failed,
         "opening": opening,
     }
 

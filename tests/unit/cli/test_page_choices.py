@@ -112,6 +112,7 @@ def test_a_device_that_cannot_be_opened_is_said_and_the_one_before_stays(monkeyp
     wait(lambda: not found.state["devices"]["input"]["opening"])
     capture._mailbox.run()
     assert capture.source.description.startswith("silence")
+    assert found.state["devices"]["input"]["failed"] == "the microphone is in use"
     ((_, event),) = console.recent.since(0)
     assert (event["event"], event["text"]) == ("device-failed", "input: the microphone is in use")
 

@@ -22,6 +22,9 @@ export class Choices {
       event.preventDefault();
       this.dial(byId("target").value.trim());
     });
+    byId("bitrate").addEventListener("invalid", () => {
+      byId("terms").open = true; // what is wrong has to be seen
+    });
     byId("browse").addEventListener("click", () => ask("browse"));
     byId("look").addEventListener("click", () => ask("devices"));
     for (const way of ["input", "output"]) {
@@ -106,6 +109,9 @@ export class Choices {
       byId(way).replaceChildren(option("", current), ...choices.map(([spec, name]) => option(spec, name)));
       byId(way).disabled = used.opening;
       byId(`${way}-device`).querySelector(".used").textContent = used.available ? "" : used.problem ?? "It is gone: silence until it is back.";
+      if (used.failed) {
+        problems.push(`${byId(`${way}-device`).querySelector("label").textContent}: ${used.failed}`);
+      }
       if (!used.available) {
         problems.push(used.problem ?? `${used.description} is unavailable: silence until it is back`);
       }
