@@ -1,6 +1,6 @@
 # make demo   set everything up and hear a call over a network that loses packets
 # make test   set everything up and run all tests     (make test ARGS="-m 'not interop'" runs some)
-# make lint   style, formatting and types
+# make lint   style, formatting and types, of Python and JavaScript
 # make bench  what is left of speech on bad networks: in virtual time, and as root on Linux with real processes
 #             (three quarters of an hour; make bench-others, an hour: other programs over the same wire;
 #             make bench-system: install what both need; ARGS="--row loss10 --row 'line96-*' --save": options of them all)
@@ -38,6 +38,7 @@ test: $(READY)
 lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/oxlint --deny-warnings voip
 	$(RUN) -m mypy
 
 format: $(READY)

@@ -24,7 +24,7 @@ import numpy as np
 
 from voip.audio import AudioReceiver, Digit, Fanout, Mixer, Mixture
 from voip.conversation import Use
-from voip.devices import PerCaller, Sink, Source
+from voip.devices import PerCaller, Sink, Source, written_by
 from voip.errors import (
     EXIT_BUG,
     EXIT_DEVICE,
@@ -287,6 +287,11 @@ class Playback:
         self._latency, self.latency_max, self._use = latency, latency_max, use
         self._recorder, self._forward = recorder, forward
         self._device = DeviceClock()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was recorded so far, all together and each caller. Any thread may ask."""
+        return written_by(self.sink) + written_by(self._recorder)
 
     def begin(
         self,

@@ -90,7 +90,8 @@ class SenderStats:
     `timestamp` is the RTP timestamp of a recent packet, `timestamp_at` the monotonic moment at which it was sent;
     `fec_timestamp` and `fec_timestamp_at` are those of the newest repair packet.
     `levels` are those of the sound that was captured for it. `unplayed` counts media packets that went to a peer of
-    which offer and answer say that it does not receive, or plays nothing.
+    which offer and answer say that it does not receive, or plays nothing. `fec_pattern` is what repair packets cover
+    now, None for none of them, and `fec_reason` why, in words, where that was decided in the call.
     """
 
     packets: int = 0
@@ -108,6 +109,8 @@ class SenderStats:
     fec_timestamp_at: float | None = None
     levels: Levels = Levels()
     congestion: Congestion = Congestion()
+    fec_pattern: str | None = None
+    fec_reason: str | None = None
 
 
 @dataclass(frozen=True)

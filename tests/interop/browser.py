@@ -17,6 +17,10 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 PATIENCE = 30.0
 """Seconds until something is on the page, on a slow machine."""
+NARROWEST = 500
+"""Pixels of a window of Chromium at least; a narrower screen is that of a phone."""
+PHONE_SCALE = 1.5
+"""Pixels of a picture of a phone for each of the page."""
 LOCAL_ONLY = (
     "--headless=new",
     "--no-sandbox",
@@ -26,6 +30,7 @@ LOCAL_ONLY = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--hide-scrollbars",
 )
 """A browser for root, without a screen, that looks for nothing elsewhere."""
 
@@ -117,6 +122,9 @@ def browser(folder: Path, *, dark: bool = False, size: tuple[int, int] = (1280, 
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
+        if size[0] < NARROWEST:
+            metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": PHONE_SCALE, "mobile": True}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         yield Browser(driver)
     finally:
         driver.quit()

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,15 +21,20 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.bench.waves import load_wave
 from tests.interop.browser import Browser, browser, missing
-from tests.support.processes import LOOPBACK, ROOT, Program, receiver, sender
+from tests.support.processes import LOOPBACK, ROOT, Program, free_ports, receiver, sender
+from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
 from voip.errors import EXIT_REJECTED
 
 pytestmark = [pytest.mark.interop, pytest.mark.process]
 if not os.environ.get("CI"):
     pytestmark.append(pytest.mark.skipif(missing() is not None, reason=str(missing())))
 
-PICTURES = Path("build/pictures")
+PICTURES = Path("build/screenshots")
 """Where screenshots are kept."""
+STARTS = 100
+"""Calls one after the other."""
+MOST_TABS = 12
+"""Steps by keyboard from the address to the button that ends the call."""
 
 
 def page_of(program: Program) -> str:
@@ -62,15 +68,13 @@ def test_a_call_is_seen_with_its_figures_and_stopped_by_a_button(tmp_path: Path,
     assert call["end_reason"] == "local-bye"
 
 
-def test_a_sender_waits_for_start_and_calls_again_after_stop(tmp_path: Path, window: Browser) -> None:
+def test_a_sender_waits_for_start_and_starts_and_stops_a_hundred_times(tmp_path: Path, window: Browser) -> None:
     with receiver(tmp_path) as listening:
-        command = ["--web", "0", "--input", "tone"]
+        command = ["--web", "0", "--input", "tone", "--codec", "pcmu"]
         with sender_without_target(tmp_path, *command) as calling:
             window.open(page_of(calling))
-            for _ in range(3):
-                target = window.find("#target")
-                target.clear()
-                target.send_keys(listening.target)
+            window.find("#target").send_keys(listening.target)
+            for _ in range(STARTS):
                 window.press("Start")
                 window.wait_for_text(".call:not(.over) .phase", "outgoing")
                 window.press("Stop")
@@ -79,7 +83,7 @@ def test_a_sender_waits_for_start_and_calls_again_after_stop(tmp_path: Path, win
             outcome = calling.finish()
     assert outcome.status == 0
     assert outcome.report is not None
-    assert [call["end_reason"] for call in outcome.report["calls"]] == ["local-bye"] * 3
+    assert [call["end_reason"] for call in outcome.report["calls"]] == ["local-bye"] * STARTS
 
 
 def test_a_call_that_cannot_be_made_is_said_and_the_page_goes_on(tmp_path: Path, window: Browser) -> None:
@@ -96,6 +100,127 @@ def test_a_call_that_cannot_be_made_is_said_and_the_page_goes_on(tmp_path: Path,
         assert calling.finish().status == 0
 
 
+def test_a_device_that_is_missing_is_said_and_another_one_is_chosen(tmp_path: Path, window: Browser) -> None:
+    nothing = {"ALSA_CONFIG_PATH": str(tmp_path / "nothing.conf")}
+    with receiver(tmp_path) as listening:
+        with sender_without_target(tmp_path, "--web", "0", environment=nothing) as calling:
+            window.open(page_of(calling))
+            window.wait_for_text("#device-problem", "no sound device")
+            window.find("#target").send_keys(listening.target)
+            window.press("Start")
+            window.wait_for_text("#problem", "no sound device")
+            choose(window, "#input", "silence")
+            window.wait(lambda: not window.text("#device-problem"), "end of the problem")
+            window.press("Start")
+            window.wait_for_text(".phase", "outgoing")
+            window.wait_for_text(".meters", "Sent from here: silence")
+            choose(window, "#input", "mic")
+            window.wait_for_text("#events", "input: there is no sound device")
+            window.wait_for_text("#device-problem", "Microphone: there is no sound device")
+            window.wait_for_text(".phase", "outgoing")
+            calling.stop()
+            assert calling.finish().status == 0
+        listening.stop()
+        listening.finish()
+
+
+def test_a_device_is_changed_in_a_call_and_what_was_recorded_is_a_download(tmp_path: Path, window: Browser) -> None:
+    with receiver(tmp_path, "--web", "0", "--output", "heard.wav") as listening:
+        with sender(tmp_path, listening.target, "--web", "0", "--input", "tone:440") as calling:
+            window.open(page_of(calling))
+            window.wait_for_text(".charts", "Sent: ")
+            choose(window, "#input", "silence")
+            window.wait_for_text("#input", "silence, ")
+            window.wait_for_text(".meters", "Sent from here: silence")
+            window.open(page_of(listening))
+            window.wait_for_text(".meters", "Heard here: silence")
+            choose(window, "#output", "null")
+            window.wait_for_text("#output", "now: null")
+            received = calls_of(window)[0]["rx"]["received"]
+            window.wait(lambda: calls_of(window)[0]["rx"]["received"] > received + 100, "the call goes on")
+            window.wait_for_text("#downloads", "heard.wav")
+            content = fetched(window, "download/heard.wav")
+            calling.stop()
+            assert calling.finish().status == 0
+        listening.stop()
+        listening.finish()
+    sound, rate = load_wave(tmp_path / "heard.wav")
+    assert content == (tmp_path / "heard.wav").stat().st_size > rate
+    assert np.abs(sound[rate // 2 : rate]).max() > 0.01
+
+
+def test_codec_bit_rate_and_fec_of_the_next_call_and_keys_in_it(tmp_path: Path, window: Browser) -> None:
+    with receiver(tmp_path) as listening:
+        with sender_without_target(tmp_path, "--web", "0", "--input", "tone") as calling:
+            window.open(page_of(calling))
+            window.find("#target").send_keys(listening.target)
+            window.run("document.getElementById('terms').open = true")
+            choose(window, "#codec", "pcma")
+            choose(window, "#fec", "4")
+            window.press("Start")
+            window.wait_for_text(".figures", "pcma, 8000 Hz")
+            window.wait_for_text(".fec", "flexfec 4, as it was begun")
+            window.run("document.querySelector('.keypad').open = true")
+            for key in "7#":
+                window.press(key)
+            listening.wait_for("key 7")
+            listening.wait_for("key #")
+            choose(window, "#fec", "off")
+            window.press("Stop")
+            window.wait(lambda: not window.all(".call:not(.over)"), "end of the call")
+            window.press("Start")
+            window.wait_for_text(".call:not(.over) .phase", "outgoing")
+            assert window.text(".call:not(.over) .fec") == ""
+            calling.stop()
+            assert calling.finish().status == 0
+        listening.stop()
+        listening.finish()
+
+
+def test_what_the_charts_show_of_a_lossy_line_is_what_the_report_says(tmp_path: Path, window: Browser) -> None:
+    ports = free_ports()
+    with (
+        relay((ports[0], *ports[1]), "--impair", "media", "--loss", "0.1", "--seed", "7"),
+        receiver(tmp_path, "--web", "0", "--public-address", RECEIVER_ALIAS, ports=ports) as listening,
+    ):
+        with sender(
+            tmp_path, f"{RECEIVER_ALIAS}:{ports[0]}", "--public-address", SENDER_ALIAS, "--duration", "8s"
+        ) as calling:
+            window.open(page_of(listening))
+            window.wait_for_text(".phase", "incoming")
+            window.wait(lambda: re.search(r"on the network [1-9]", window.text(".charts")), "loss in a chart")
+            assert calling.finish().status == 0
+        window.wait_for_text(".phase", "ended")
+        (shown,) = calls_of(window)
+        window.wait(lambda: sum_of(samples_of(window), "lost") == shown["rx"]["lost"], "the last sample")
+        samples = samples_of(window)
+        listening.stop()
+        call = listening.finish().call
+    assert call["rx"]["lost"] > 15
+    assert sum_of(samples, "lost") == shown["rx"]["lost"] == call["rx"]["lost"]
+    assert sum_of(samples, "missing") == shown["rx"]["lost_after_fec"] == call["rx"]["lost_after_fec"]
+    assert max(each["loss"] or 0.0 for each in samples) > 4.0
+
+
+def test_two_tabs_show_the_same_and_what_one_does_the_other_sees(tmp_path: Path, window: Browser) -> None:
+    with receiver(tmp_path, "--web", "0") as listening, sender(tmp_path, listening.target) as calling:
+        url = page_of(listening)
+        window.open(url)
+        window.wait_for_text(".loudness", "Volume")
+        first = window.driver.current_window_handle
+        window.driver.switch_to.new_window("tab")
+        window.open(url)
+        window.wait_for_text(".loudness", "Volume")
+        window.press("Mute")
+        window.find(".loudness button[aria-pressed=true]")
+        window.driver.switch_to.window(first)
+        window.find(".loudness button[aria-pressed=true]")
+        window.press("Stop")
+        assert calling.finish().status == 0
+        listening.stop()
+        listening.finish()
+
+
 def test_a_page_that_is_opened_again_shows_the_call_and_what_happened_before(tmp_path: Path, window: Browser) -> None:
     with receiver(tmp_path, "--web", "0") as listening, sender(tmp_path, listening.target) as calling:
         url = page_of(listening)
@@ -103,6 +228,7 @@ def test_a_page_that_is_opened_again_shows_the_call_and_what_happened_before(tmp
             window.open(url)
             window.wait_for_text(".phase", "incoming")
             window.wait_for_text("#events", "call from")
+            window.wait(lambda: len(samples_of(window)) >= 2, "samples from before")
             window.open("about:blank")
         calling.stop()
         assert calling.finish().status == 0
@@ -186,11 +312,11 @@ def test_a_caller_is_made_softer_and_muted(tmp_path: Path, window: Browser) -> N
 def test_a_text_of_a_peer_is_text_on_the_page(tmp_path: Path, window: Browser) -> None:
     markup = "<img src=x onerror=document.title='owned'><b>bold</b>"
     with receiver(tmp_path, "--web", "0") as listening:
-        with sender(tmp_path, listening.target, "--message", markup) as calling:
+        with sender(tmp_path, listening.target, "--message", markup, "--from", markup) as calling:
             window.open(page_of(listening))
             window.wait_for_text("#events", markup)
-            assert window.all("#events img, #events b") == []
-            assert window.driver.title.startswith("receiver")
+            assert window.all("main img, #events b") == []
+            assert "receiver" in window.driver.title
             calling.stop()
             calling.finish()
         listening.stop()
@@ -206,7 +332,7 @@ def test_the_keyboard_alone_begins_and_ends_a_call(tmp_path: Path, window: Brows
         window.find("#target")
         press(Keys.TAB, listening.target, Keys.ENTER)
         window.wait_for_text(".call:not(.over) .phase", "outgoing")
-        for _ in range(4):
+        for _ in range(MOST_TABS):
             press(Keys.TAB)
             if window.run("return document.activeElement.innerText") == "Stop":
                 break
@@ -216,8 +342,88 @@ def test_the_keyboard_alone_begins_and_ends_a_call(tmp_path: Path, window: Brows
         assert calling.finish().status == 0
 
 
-def sender_without_target(folder: Path, *arguments: str) -> Program:
+@pytest.mark.parametrize(("dark", "size"), [(False, (1280, 1000)), (True, (360, 800))])
+def test_no_barrier_is_found_where_a_person_chooses(tmp_path: Path, dark: bool, size: tuple[int, int]) -> None:
+    axe = pytest.importorskip("axe_core_python.selenium")
+    with (
+        receiver(tmp_path) as listening,
+        sender_without_target(tmp_path, "--web", "0", "--input", "demo", "--loop") as calling,
+        browser(tmp_path, dark=dark, size=size) as window,
+    ):
+        window.open(page_of(calling))
+        window.wait_for_text("#idle", "No call yet")
+        window.picture(PICTURES / f"sender-idle-{'dark' if dark else 'light'}-{size[0]}.png")
+        window.find("#target").send_keys(f"sip:{'long' * 15}@{listening.target}")
+        window.press("Start")
+        window.wait_for_text(".charts", "Sent: ")
+        window.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        found = axe.Axe().run(window.driver)
+        window.picture(PICTURES / f"sender-{'dark' if dark else 'light'}-{size[0]}.png")
+        assert window.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        calling.stop()
+        calling.finish()
+        listening.stop()
+        listening.finish()
+    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    assert serious == [], json.dumps(serious, indent=1)
+
+
+def choose(window: Browser, selector: str, value: str) -> None:
+    """This option of a list, as soon as it is there and can be chosen."""
+    window.wait(lambda: window.run(_CHOOSE, selector, value), f"{value} in {selector}")
+
+
+_CHOOSE = """
+const list = document.querySelector(arguments[0]);
+const there = !list.disabled && [...list.options].some((each) => each.value === arguments[1]);
+if (there) {
+  list.value = arguments[1];
+  list.dispatchEvent(new Event("change", { bubbles: true }));
+}
+return there;
+"""
+
+
+def fetched(window: Browser, path: str) -> int:
+    """The bytes of what the page can fetch."""
+    script = (
+        "const done = arguments[1]; fetch(arguments[0]).then((r) => r.arrayBuffer()).then((b) => done(b.byteLength))"
+    )
+    return int(window.driver.execute_async_script(script, path))
+
+
+def state_of(window: Browser) -> dict[str, Any]:
+    """What a page that is opened now is told: all samples, and each call."""
+    state: dict[str, Any] = window.driver.execute_async_script(_STATE)
+    return state
+
+
+_STATE = """
+const done = arguments[0];
+const socket = new WebSocket(`ws://${location.host}/live`);
+socket.addEventListener("message", ({ data }) => {
+  const message = JSON.parse(data);
+  if (message.type === "state") { socket.close(); done(message); }
+});
+"""
+
+
+def calls_of(window: Browser) -> list[dict[str, Any]]:
+    calls: list[dict[str, Any]] = state_of(window)["calls"]
+    return calls
+
+
+def samples_of(window: Browser) -> list[dict[str, Any]]:
+    """What the charts show of the only call."""
+    return [sample for samples in state_of(window)["samples"].values() for _, sample in samples]
+
+
+def sum_of(samples: list[dict[str, Any]], name: str) -> float:
+    return sum(sample[name] or 0 for sample in samples)
+
+
+def sender_without_target(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
     """sender.py that calls nobody yet."""
     report = folder / "sender.json"
     command = [sys.executable, str(ROOT / "sender.py"), "--bind", LOOPBACK, "--report", str(report), *arguments]
-    return Program(command, folder=folder, name="sender", report=report)
+    return Program(command, folder=folder, name="sender", report=report, environment=environment)

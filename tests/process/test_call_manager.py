@@ -142,8 +142,8 @@ def test_a_call_rings_until_it_is_answered_where_that_is_not_automatic() -> None
         time.sleep(0.2)
         assert ringing.media is None
         assert not one.up(incoming=False)
-        other.network.loop.post(other.manager.answer, ringing.call_id)
-        other.network.loop.post(other.manager.answer, ringing.call_id)  # twice is once
+        other.network.loop.post(other.manager.answering.answer, ringing.call_id)
+        other.network.loop.post(other.manager.answering.answer, ringing.call_id)  # twice is once
         wait(partial(other.up, incoming=True))
         wait(partial(one.up, incoming=False))
 

@@ -212,6 +212,10 @@ class DtmfSender:
         self._held = 0.0
         self._ends = 0
 
+    def add(self, keys: str) -> None:
+        """More keys, after those that wait; ValueError as for the first."""
+        self._waiting.extend(DtmfSender(keys)._waiting)
+
     @property
     def left(self) -> str:
         """Keys that are still to be sent."""

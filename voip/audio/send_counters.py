@@ -20,6 +20,8 @@ class SendCounters:
         self._fec_timestamp_at: float | None = None
         self.repair_number: int | None = None
         """The sequence number of the newest repair packet."""
+        self._pattern: str | None = None
+        self._reason: str | None = None
 
     def frame(self, seconds: float, timestamp: int, now: float) -> None:
         """A frame of sound is sent, or an event in its place."""
@@ -34,6 +36,10 @@ class SendCounters:
     def copies(self, count: int) -> None:
         """So many packets are sent once more within another one (RFC 2198)."""
         self._fec_copies += count
+
+    def protection(self, pattern: str | None, reason: str | None) -> None:
+        """What repair packets cover from now on, None for none of them; why, None: as it was begun, or as before."""
+        self._pattern, self._reason = pattern, reason or self._reason
 
     def unplayed(self) -> None:
         """A media packet went to a peer that does not play it."""
@@ -67,4 +73,6 @@ class SendCounters:
             fec_timestamp=self._fec_timestamp,
             fec_timestamp_at=self._fec_timestamp_at,
             congestion=congestion,
+            fec_pattern=self._pattern,
+            fec_reason=self._reason,
         )

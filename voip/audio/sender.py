@@ -73,6 +73,7 @@ class AudioSender:
         """From the next packet on, repair packets cover others; None: there are none."""
         self._steering.set_fixed(pattern)
         self._use_pattern(pattern)
+        self._note_protection()
 
     def _use_pattern(self, pattern: Pattern | None) -> None:
         """Take a pattern as far as its packets stay within the agreed repair window."""
@@ -82,6 +83,11 @@ class AudioSender:
         self._fec.set_pattern(pattern)
         if isinstance(self._fec, NoFec):
             self._negotiate_fec()
+
+    def _note_protection(self, reason: str | None = None) -> None:
+        """For the figures: what protects the stream now, and why."""
+        pattern = None if isinstance(self._fec, NoFec) else self._fec.pattern
+        self._counters.protection(None if pattern is None else str(pattern), reason)
 
     def write(self, pcm: Pcm, now: float) -> list[bytes]:
         """Take sound of any length; the datagrams that have become due, in sending order."""
@@ -146,6 +152,7 @@ class AudioSender:
         self._encoder.resize(self._steering.ptime)
         self._use_pattern(self._steering.pattern)
         self._negotiate_fec()
+        self._note_protection()
 
     def report(self, report: PathReport) -> None:
         """A report of the peer about this stream has come."""
@@ -247,8 +254,10 @@ class AudioSender:
         if decisions.rate is None and decisions.fec is None:
             return
         self._use_pattern(self._steering.pattern)
-        if decisions.fec is not None and not isinstance(self._fec, NoFec):
-            self._on_decision(decisions.fec)
+        told = None if isinstance(self._fec, NoFec) else decisions.fec
+        self._note_protection(told)
+        if told is not None:
+            self._on_decision(told)
 
 
 class Fanout:

@@ -24,13 +24,14 @@ warnings        CallWarnings: what goes wrong, said while the call runs
 diagnosis       how that is found out, from figures alone
 records         Records: what is told of the calls
 address_change  AddressChange: what peers are told when our address is another one
+keys            TelephoneKeys: DTMF that is sent while a call is up
 local_address   LocalAddress: our address on the route to one peer
 account         Account: what calls come in for, registered
 outcome         Outcome: what the end of a call means to whoever started the program
 """
 
 from voip.calls.answering import Answering
-from voip.calls.call import Answer, Call, CallSettings
+from voip.calls.call import Answer, Call, CallSettings, CallTerms
 from voip.calls.line import MediaLine
 from voip.calls.manager import CallManager, CallPolicy
 from voip.calls.outcome import Outcome
@@ -48,6 +49,7 @@ __all__ = [
     "CallPolicy",
     "CallSettings",
     "CallTable",
+    "CallTerms",
     "MediaLine",
     "MediaStream",
     "Outcome",

@@ -12,6 +12,7 @@ from voip.calls.liveness import Liveness
 from voip.calls.local_address import LocalAddress
 from voip.calls.negotiation import Negotiation
 from voip.calls.outcome import Outcome
+from voip.calls.streams import SendSettings
 from voip.media import NegotiatedMedia
 from voip.net import MediaTransport
 from voip.quality import Trend
@@ -63,6 +64,14 @@ class CallSettings:
         return describe(replace(self.plain_capabilities, fec=self.plain_fec), destination)
 
 
+@dataclass(frozen=True)
+class CallTerms:
+    """What one call is to be made with in place of what the options say of all: chosen on the page."""
+
+    capabilities: Capabilities
+    send_as: SendSettings
+
+
 class Call:
     """One call, from its first message to the end of its sound. Network thread only.
 
@@ -84,11 +93,14 @@ class Call:
         offer: bytes | None = None,
         signalled: bool = True,
         dtls: CallDtls | None = None,
+        send_as: SendSettings | None = None,
     ) -> None:
-        """`offer`: what a call that comes in brings, empty if we are to offer. `dtls`: None if it is not available."""
+        """`offer`: what a call that comes in brings, empty if we are to offer. `dtls`: None if it is not available.
+        `send_as`: how it is sent, if not as all."""
         self.record = record
         self.remote_host, self.caller_user, self.signalled = remote_host, caller_user, signalled
         self.transport, self.negotiation, self.dtls = transport, negotiation, dtls
+        self.send_as = send_as
         self.local_address = LocalAddress(transport.host)
         self.lines: list[MediaLine] = []
         self.established: float | None = None

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from voip.audio import LAST_WORDS
-from voip.calls.call import Call
+from voip.calls.call import Call, CallTerms
 from voip.calls.ice import IceListeners, LineIce
 from voip.calls.line import MediaLine
 from voip.calls.negotiation import Negotiation
@@ -77,9 +77,37 @@ class CallMedia:
         offer: bytes | None = None,
         signalled: bool = True,
         sip_encrypted: bool = False,
+        terms: CallTerms | None = None,
     ) -> Call:
-        """A call by this media port, with identifiers and keys of its own."""
-        endpoint = Endpoint(
+        """A call by this media port, with identifiers and keys of its own; `terms`: other ones than those of all."""
+        endpoint = self._new_endpoint(
+            transport, remote_host, incoming=record.incoming, signalled=signalled, sip_encrypted=sip_encrypted
+        )
+        secrets = None if self._capabilities.srtp is SrtpRule.OFF else self._rng
+        start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        call = Call(
+            replace(record, start=start, output_latency=self._audio.output_latency),
+            remote_host=remote_host,
+            transport=transport,
+            negotiation=Negotiation(
+                terms.capabilities if terms else self._capabilities,
+                endpoint,
+                partial(self._console.say, 2),
+                rng=secrets,
+            ),
+            now=self._network.loop.now(),
+            caller_user=caller_user,
+            offer=offer,
+            signalled=signalled,
+            dtls=self._open_dtls(lambda: call) if signalled else None,
+            send_as=terms.send_as if terms else None,
+        )
+        return call
+
+    def _new_endpoint(
+        self, transport: MediaTransport, remote_host: str, *, incoming: bool, signalled: bool, sip_encrypted: bool
+    ) -> Endpoint:
+        return Endpoint(
             host=transport.host,
             port=transport.port,
             ip_version=transport.ip_version,
@@ -90,23 +118,9 @@ class CallMedia:
             session_version=1,
             sip_encrypted=sip_encrypted,
             own_dtls=self._dtls.own(self._rng) if self._dtls is not None and signalled else None,
-            peer_host=remote_host if record.incoming else None,
+            peer_host=remote_host if incoming else None,
             own_ice=OwnIce(self._rng.randbytes(ICE_SECRET)) if signalled else None,
         )
-        secrets = None if self._capabilities.srtp is SrtpRule.OFF else self._rng
-        start = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        call = Call(
-            replace(record, start=start, output_latency=self._audio.output_latency),
-            remote_host=remote_host,
-            transport=transport,
-            negotiation=Negotiation(self._capabilities, endpoint, partial(self._console.say, 2), rng=secrets),
-            now=self._network.loop.now(),
-            caller_user=caller_user,
-            offer=offer,
-            signalled=signalled,
-            dtls=self._open_dtls(lambda: call) if signalled else None,
-        )
-        return call
 
     def _open_dtls(self, call: Callable[[], Call]) -> CallDtls | None:
         """The DTLS side of a call that is about to be; `call()` is that call, once it is."""
@@ -241,7 +255,7 @@ class CallMedia:
         )
 
     def _add_line(self, call: Call, media: NegotiatedMedia) -> MediaLine:
-        receive, send = self._audio.open(call.call_id, len(call.lines), call.record.peer)
+        receive, send = self._audio.open(call.call_id, len(call.lines), call.record.peer, call.send_as)
         session = RtpSession(
             media,
             cname=call.negotiation.endpoint.cname,

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 from voip.calls.account import Account
 from voip.calls.address_change import AddressChange, find_public_address
 from voip.calls.answering import Answering
-from voip.calls.call import Call, CallSettings
+from voip.calls.call import Call, CallSettings, CallTerms
 from voip.calls.call_media import CallMedia
 from voip.calls.delivery import judge
 from voip.calls.early_media import EarlyMedia
 from voip.calls.hold import Hold
+from voip.calls.keys import TelephoneKeys
 from voip.calls.malformed import MalformedMessages
 from voip.calls.media_names import MediaNames
 from voip.calls.news import CallNews
@@ -104,6 +105,7 @@ class CallManager:
         renegotiation = Renegotiation(network, agent, table, self._media, self._names, console)
         early = EarlyMedia(table, self._media, console, plays=audio.plays)
         self.hold = Hold(network, agent, table, self._media, console)
+        self.keys = TelephoneKeys(table)
         self.texts = Texts(agent, table, console, network.loop.now, first=settings.message)
         others = self.texts.handlers() | early.handlers() | renegotiation.handlers() | self._account.handlers()
         others |= MalformedMessages(console).handlers() | CallNews(table, console, network.loop.now).handlers()
@@ -150,11 +152,12 @@ class CallManager:
         self._records.publish(self._table, self._network.loop.now())
         self._console.statistics(self._records.all)
 
-    def dial(self, target: SipUri, *, again: bool = False) -> str | None:
+    def dial(self, target: SipUri, *, again: bool = False, terms: CallTerms | None = None) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.
 
-        `again`: a call to it was lost, and others may follow. The settings offer both directions even if we only send:
-        many phones take a sendonly offer for being put on hold (RFC 3264 section 8.4) and play nothing.
+        `again`: a call to it was lost, and others may follow. `terms`: in place of the settings. Those offer both
+        directions even if we only send: many phones take a sendonly offer for being put on hold (RFC 3264 section 8.4)
+        and play nothing.
         """
         host, settings, now = self._network.addresses.any_host, self._settings, self._network.loop.now()
         record = CallRecord(call_id="", peer=str(target), incoming=False)
@@ -165,7 +168,8 @@ class CallManager:
             return None
         timeout = min(settings.connect_timeout, TRY_TIMEOUT if again else math.inf)
         call_id = self._agent.invite(target, None, now, timeout=timeout, display=settings.name)
-        call = self._media.new_call(replace(record, call_id=call_id, again=again), host, transport=transport)
+        record = replace(record, call_id=call_id, again=again)
+        call = self._media.new_call(record, host, transport=transport, terms=terms)
         self._table.add(call)
         self._console.say(again, f"calling {target}   {self._audio.input}")
         return call_id
@@ -178,10 +182,6 @@ class CallManager:
     def await_stream(self, source: PlainSource) -> None:
         """Play the first stream that comes without signalling. NetworkError."""
         self._plain.wait(source)
-
-    def answer(self, call_id: str) -> None:
-        """Answer a call that rings; does nothing in any other state."""
-        self.answering.answer(call_id)
 
     def hang_up(self, call_id: str) -> None:
         """End a call in whatever state it is; does nothing if it is over."""

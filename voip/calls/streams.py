@@ -11,14 +11,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal, Protocol
 
 from voip.audio import AudioSender, Digit, DtmfSender, untaken
 from voip.conference import Bridge
 from voip.congestion import RateController
+from voip.devices import ChangeableSink, ChangeableSource, Device, Sink, Source
 from voip.engine import Capture, Playback
 from voip.fec import FecController, Pattern
-from voip.media import NegotiatedMedia
+from voip.media import AudioFormat, NegotiatedMedia
 from voip.report import Console
 from voip.rtp import RtpPacket
 from voip.stats import PathReport, ReceiverStats, SenderStats
@@ -120,6 +122,7 @@ class SendStream:
         self._stream_id, self._capture, self._post, self._console = stream_id, capture, post, console
         self._settings, self._rng = settings, rng
         self._dtmf = DtmfSender(settings.keys)  # capture thread
+        self._format: AudioFormat | None = None  # capture thread
         self._final: SenderStats | None = None
         self._reports: deque[PathReport] = deque(maxlen=1)  # for the capture thread
         self._report_waits = False
@@ -134,10 +137,23 @@ class SendStream:
         self._capture.post(self._join, media, send)
 
     def renegotiate(self, media: NegotiatedMedia) -> None:
-        self._capture.post(self._capture.fanout.update, self._stream_id, media)
+        self._capture.post(self._update, media)
 
     def end(self, ended: Ended) -> None:
         self._capture.post(self._leave, ended)
+
+    def press(self, keys: str) -> None:
+        """Send these DTMF digits after those that wait; ValueError for what is none. Without a call they are dropped,
+        and those that the peer does not take, which is said."""
+        DtmfSender(keys)
+        self._capture.post(self._press, keys)
+
+    def _press(self, keys: str) -> None:  # capture thread
+        refused = keys if self._format is None else untaken(keys, self._format)
+        if refused:
+            text = f"peer does not take the DTMF keys {refused} (RFC 4733); they are not sent"
+            self._console.event("untaken", text, keys=refused)
+        self._dtmf.add("".join(key for key in keys if key.upper() not in refused))
 
     def on_report(self, report: PathReport) -> None:
         """The peer has reported on what it received. One report at most waits for the capture thread: the newest."""
@@ -157,8 +173,13 @@ class SendStream:
         while self._reports:
             self._capture.fanout.report(self._stream_id, self._reports.popleft())
 
+    def _update(self, media: NegotiatedMedia) -> None:  # capture thread
+        self._format = media.audio
+        self._capture.fanout.update(self._stream_id, media)
+
     def _join(self, media: NegotiatedMedia, send: Callable[[bytes], None]) -> None:  # capture thread
         source, fec, keys = self._capture.source, self._settings.fec, self._settings.keys
+        self._format = media.audio
         if keys and media.audio.telephone_event_payload_type is None:
             self._console.say(0, f"peer does not support DTMF (RFC 4733); {keys} not sent")
         elif refused := untaken(keys, media.audio):
@@ -251,6 +272,44 @@ class AudioStreams:
             self._playback.mailbox.post(partial(mixer.adjust, _stream_id(call_id, 0), gain_db=gain_db, muted=muted))
 
     @property
+    def sends(self) -> bool:
+        """Whether peers are sent anything."""
+        return self._capture is not None
+
+    @property
+    def input_device(self) -> Source | None:
+        """The microphone, or what stands for it; None for none, and in a conference. Any thread may look."""
+        return self._capture.source if isinstance(self._capture, Capture) else None
+
+    @property
+    def output_device(self) -> Sink | None:
+        """The speaker, or what stands for it; None for none. Any thread may look."""
+        return None if self._playback is None else self._playback.sink
+
+    def can_change(self, way: Literal["input", "output"]) -> bool:
+        """Whether the device of a direction can be exchanged for another."""
+        device = self.input_device if way == "input" else self.output_device
+        return isinstance(device, ChangeableSource | ChangeableSink)
+
+    def change_input(self, source: Source, on_changed: Callable[[Device], object]) -> None:
+        """Capture from this one from the next block on, in calls that are up, too. Any thread may ask; `on_changed` is
+        called on the capture thread with the one before, which has to be closed."""
+        if isinstance(self._capture, Capture) and isinstance(self._capture.source, ChangeableSource):
+            changeable = self._capture.source
+            self._capture.post(lambda: on_changed(changeable.change(source)))
+
+    def change_output(self, sink: Sink, on_changed: Callable[[Device], object]) -> None:
+        """As `change_input`, for what is played, on the playback thread."""
+        if self._playback is not None and isinstance(self._playback.sink, ChangeableSink):
+            changeable = self._playback.sink
+            self._playback.mailbox.post(lambda: on_changed(changeable.change(sink)))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was recorded so far. Any thread may ask."""
+        return () if self._playback is None else self._playback.files
+
+    @property
     def microphone_muted(self) -> bool | None:
         """Whether silence is sent in place of what is captured; None where that cannot be asked for. Any thread."""
         return self._capture.muted if isinstance(self._capture, Capture) else None
@@ -266,14 +325,18 @@ class AudioStreams:
         Any thread may ask."""
         return None if self._playback is None else self._playback.mixer.limited
 
-    def open(self, call_id: str, number: int, peer: str = "") -> tuple[ReceiveStream | None, SendStream | None]:
-        """The streams of the media line of this number in a call with `peer`; they flow when they are started."""
+    def open(
+        self, call_id: str, number: int, peer: str = "", send_as: SendSettings | None = None
+    ) -> tuple[ReceiveStream | None, SendStream | None]:
+        """The streams of the media line of this number in a call with `peer`; they flow when they are started.
+
+        `send_as`: how this call is sent, if not as all."""
         stream_id = _stream_id(call_id, number)
         receive = send = None
         if self._playback is not None:
             receive = ReceiveStream(call_id, stream_id, self._playback, self._post, self._console, peer)
         if self._capture is not None:
-            send = SendStream(stream_id, self._capture, self._post, self._console, self._send, self._rng)
+            send = SendStream(stream_id, self._capture, self._post, self._console, send_as or self._send, self._rng)
         return receive, send
 
 

@@ -10,7 +10,7 @@ from voip.cli.keyboard import Keyboard
 from voip.cli.keys import CallKeys
 from voip.cli.neighbours import announced
 from voip.cli.options import CommonOptions, ReceiverOptions
-from voip.cli.web import page
+from voip.cli.page import page
 from voip.cli.wiring import make_keys
 from voip.net import Network
 from voip.report import Console
@@ -27,9 +27,8 @@ def beside(
     console: Console,
 ) -> Iterator[CallKeys]:
     """All of it, as the options say, while the block runs; the keys. NetworkError if a port cannot be opened."""
-    answers = isinstance(options, ReceiverOptions)
     with contextlib.ExitStack() as running:
         if isinstance(options, ReceiverOptions):
             running.enter_context(announced(options, network, console))
-        running.enter_context(page(program, options.web, network, manager, streams, console, dials=not answers))
+        running.enter_context(page(program, options, network, manager, streams, console))
         yield running.enter_context(make_keys(keyboard, options, network, manager, streams, console))

@@ -7,7 +7,7 @@ import ipaddress
 import platform
 import select
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -105,6 +105,12 @@ def find_targets(options: SenderOptions, console: Console, shutdown: Shutdown) -
                 found = [_find(name, browser, console, shutdown) for name in options.names]
     console.pump()
     return replace(options, targets=(*options.targets, *found), names=(), browse=False)
+
+
+def hear(options: CommonOptions, *, pause: Callable[[float], bool]) -> list[Neighbour]:
+    """Those who announce themselves within BROWSE_TIME; `pause(seconds)` waits. NetworkError, also without zeroconf."""
+    with mdns.Browser(bind=_bind(options), networks=own_networks) as browser:
+        return browser.look(BROWSE_TIME, pause=pause)
 
 
 def _find(name: str, browser: mdns.Browser, console: Console, shutdown: Shutdown) -> SipUri:

@@ -50,7 +50,8 @@ def watch(
         console.event("device", None, description=device.description, rate=device.sample_rate, channels=device.channels)
     service, now = ServiceManager(os.environ), network.loop.now()
     service.tell("READY=1")
-    next_status, next_statistics, available = now, now + options.stats_interval, [True] * len(devices)
+    next_status, next_statistics = now, now + options.stats_interval
+    available = [device.available for device in devices]
     while not shutdown.wait(PUMP_INTERVAL):
         now = network.loop.now()
         watchdog.check(now)

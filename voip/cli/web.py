@@ -1,25 +1,18 @@
-"""The page of a script: the option --web, and from it to the server and what its buttons do."""
+"""The option --web, and what the buttons of the page do, for whatever else gives the same commands."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
-import ipaddress
-import json
-import webbrowser
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import voip
 from voip.audio import GAIN_LIMIT
 from voip.calls import AudioStreams, CallManager
 from voip.cli.parser import Group
-from voip.cli.values import ip_address, target
+from voip.cli.values import ip_address, target, telephone_keys
 from voip.errors import ProtocolError, VoipError
 from voip.ip import MAX_PORT
 from voip.net import Network
-from voip.report import Console, final_report
 from voip.sip import SipUri
 from voip.sip.text_sending import LONGEST_SENT
 
@@ -28,6 +21,8 @@ if TYPE_CHECKING:
 
 OPEN = "open"
 LOOPBACK = "127.0.0.1"
+MOST_KEYS = 32
+"""DTMF digits of one command."""
 
 
 class WebAddress(NamedTuple):
@@ -63,49 +58,7 @@ def web_address(text: str) -> WebAddress:
     return WebAddress(ip_address(host.strip("[]")) if host else LOOPBACK, int(port))
 
 
-@contextlib.contextmanager
-def page(
-    program: str,
-    address: WebAddress | None,
-    network: Network,
-    manager: CallManager,
-    streams: AudioStreams,
-    console: Console,
-    *,
-    dials: bool,
-) -> Iterator[None]:
-    """Serve the page while the block runs, if one was asked for. NetworkError if its port cannot be opened.
-
-    `dials`: a call can be begun from it.
-    """
-    if address is None:
-        yield
-        return
-    from voip.web import Download, Program, WebServer
-
-    def report() -> Download:
-        found = final_report(program, voip.__version__, 0, None, manager.records)
-        return Download(json.dumps(found, indent=1).encode(), f"{program}-report.json", "application/json")
-
-    shown = Program(
-        program,
-        voip.__version__,
-        lambda: manager.records,
-        console.recent,
-        _commands(network, manager, streams, dials=dials),
-        {"report": report},
-        {"gain_limit": GAIN_LIMIT, "longest_text": LONGEST_SENT},
-        lambda: {"microphone_muted": streams.microphone_muted},
-    )
-    named = network.addresses.reachable_hosts()[0] if ipaddress.ip_address(address.host).is_unspecified else None
-    with WebServer(shown, address.host, address.port, shown_as=named) as server:
-        console.event("page", f"page      {server.url}", url=server.url)
-        if address.opens:
-            webbrowser.open(server.url)
-        yield
-
-
-def _commands(network: Network, manager: CallManager, streams: AudioStreams, *, dials: bool) -> dict[str, Command]:
+def commands_of(network: Network, manager: CallManager, streams: AudioStreams, *, dials: bool) -> dict[str, Command]:
     """What the buttons do: posted to the network thread, but for the loudness, which any thread may set."""
     post = network.loop.post
     commands: dict[str, Command] = {
@@ -113,30 +66,39 @@ def _commands(network: Network, manager: CallManager, streams: AudioStreams, *, 
         "hold": lambda asked: post(manager.hold.toggle),
         "text": lambda asked: post(manager.texts.say, _text(asked)),
     }
+    if streams.sends:
+        commands["keys"] = lambda asked: post(manager.keys.press, _running(manager, asked), _keys(asked))
     if streams.microphone_muted is not None:
         commands["mute-microphone"] = lambda asked: streams.mute_microphone(asked.get("muted") is True)
     if streams.plays:
         commands["adjust"] = lambda asked: _adjust(manager, streams, asked)
     if dials:
-        commands["dial"] = lambda asked: post(manager.dial, _target(asked))
+        commands["dial"] = lambda asked: post(manager.dial, asked_target(asked))
     else:
         commands["answer"] = lambda asked: post(manager.answering.answer, _running(manager, asked))
         commands["decline"] = lambda asked: post(manager.answering.decline, _running(manager, asked))
     return commands
 
 
+def refused(text: str) -> VoipError:
+    """CommandRefused, which needs aiohttp."""
+    from voip.web import CommandRefused
+
+    return CommandRefused(text)
+
+
 def _running(manager: CallManager, asked: Arguments) -> str:
     """The Call-ID of the call that the page names."""
     call_id = str(asked.get("call_id", ""))
     if not any(call.call_id == call_id and call.end_reason is None for call in manager.records):
-        raise _refused("this call is over")
+        raise refused("this call is over")
     return call_id
 
 
 def _adjust(manager: CallManager, streams: AudioStreams, asked: Arguments) -> None:
     gain = asked.get("gain_db", 0.0)
     if not isinstance(gain, int | float) or isinstance(gain, bool) or not -GAIN_LIMIT <= gain <= GAIN_LIMIT:
-        raise _refused(f"the volume is a number from {-GAIN_LIMIT:g} to {GAIN_LIMIT:g} dB")
+        raise refused(f"the volume is a number from {-GAIN_LIMIT:g} to {GAIN_LIMIT:g} dB")
     streams.adjust(_running(manager, asked), gain_db=float(gain), muted=asked.get("muted") is True)
 
 
@@ -144,21 +106,26 @@ def _text(asked: Arguments) -> str:
     text = str(asked.get("text", "")).strip()
     length = len(text.encode("utf-8", "replace"))
     if not 0 < length <= LONGEST_SENT:
-        raise _refused(f"a text has 1 to {LONGEST_SENT} bytes, this one {length}")
+        raise refused(f"a text has 1 to {LONGEST_SENT} bytes, this one {length}")
     return text
 
 
-def _refused(text: str) -> VoipError:
-    from voip.web import CommandRefused
+def _keys(asked: Arguments) -> str:
+    keys = str(asked.get("keys", ""))
+    if not 0 < len(keys) <= MOST_KEYS:
+        raise refused(f"1 to {MOST_KEYS} keys at a time")
+    try:
+        return telephone_keys(keys)
+    except argparse.ArgumentTypeError as error:
+        raise refused(str(error)) from error
 
-    return CommandRefused(text)
 
-
-def _target(asked: Arguments) -> SipUri:
+def asked_target(asked: Arguments) -> SipUri:
+    """Whom the page asks to call; CommandRefused for what is no address."""
     try:
         found = target(str(asked.get("target", "")))
     except (argparse.ArgumentTypeError, ProtocolError) as error:
-        raise _refused(str(error)) from error
+        raise refused(str(error)) from error
     if not isinstance(found, SipUri):
-        raise _refused("a stream without signalling is begun at the command line")
+        raise refused("a stream without signalling is begun at the command line")
     return found

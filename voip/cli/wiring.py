@@ -37,7 +37,7 @@ from voip.cli.rates import within
 from voip.cli.sharing import Place
 from voip.cli.values import RtpTarget
 from voip.conference import Bridge, HostMicrophone
-from voip.devices import Device, PerCaller, Sink, Source, open_sink, open_source
+from voip.devices import ChangeableSink, ChangeableSource, Device, PerCaller, Sink, Source, open_sink, open_source
 from voip.engine import Capture, Playback, Shutdown, tune_interpreter
 from voip.environment import forbid_core_dumps, how_to_call, program_name
 from voip.errors import EXIT_NETWORK, DeviceError, NetworkError, ProtocolError, Stopped, VoipError
@@ -249,7 +249,24 @@ def _open_sink(options: CommonOptions, console: Console, shutdown: Shutdown) -> 
         say=partial(console.say, 0),
         quiet=options.hides_library_noise,
     )
-    return _await_device(options, console, shutdown, opened)
+    try:
+        sink = _await_device(options, console, shutdown, opened)
+    except DeviceError as error:
+        if not _is_shown(options):
+            raise
+        _tell_missing(console, "output", error)
+        return ChangeableSink(open_sink("null"), str(error))
+    return sink if options.web is None else ChangeableSink(sink)
+
+
+def _is_shown(options: CommonOptions) -> bool:
+    """Whether a device that is not there is a matter of the page, where another one can be chosen."""
+    return options.web is not None and not (isinstance(options, SenderOptions) and options.target_given)
+
+
+def _tell_missing(console: Console, way: str, error: DeviceError) -> None:
+    console.event("device-failed", f"{way}: {error}", way=way, error=str(error))
+    console.pump()
 
 
 def _make_playback(
@@ -296,7 +313,14 @@ def _open_source(options: CommonOptions, console: Console, shutdown: Shutdown, *
         endless=endless,
         quiet=options.hides_library_noise,
     )
-    return _await_device(options, console, shutdown, opened)
+    try:
+        source = _await_device(options, console, shutdown, opened)
+    except DeviceError as error:
+        if not _is_shown(options):
+            raise
+        _tell_missing(console, "input", error)
+        return ChangeableSource(open_source("silence", endless=True), str(error))
+    return source if options.web is None else ChangeableSource(source)
 
 
 def open_sender_capture(options: SenderOptions, console: Console, shutdown: Shutdown) -> Capture:
@@ -308,16 +332,22 @@ def make_streams(
     options: CommonOptions, network: Network, console: Console, *, playback: Playback | None, capture: Feed | None
 ) -> AudioStreams:
     """What is played, what is sent, or both."""
-    keys = options.dtmf if isinstance(options, SenderOptions) else ""
-    rate, factor = options.fec_max
-    send = SendSettings(
-        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
-    )
+    send = make_send_settings(options)
     return AudioStreams(network.loop.post, console, playback=playback, capture=capture, send=send)
 
 
-def make_call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
-    """What is offered and answered: a source's own rate and channels first, a receiver takes any."""
+def make_send_settings(options: CommonOptions) -> SendSettings:
+    """How what is captured is sent."""
+    keys = options.dtmf if isinstance(options, SenderOptions) else ""
+    rate, factor = options.fec_max
+    return SendSettings(
+        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
+    )
+
+
+def make_capabilities(options: CommonOptions, direction: Direction, source: Source | None = None) -> Capabilities:
+    """What is offered and answered: a source's own rate and channels first, a receiver takes any. VoipError for rates
+    that no codec has."""
     rate, channels = (source.sample_rate, source.channels) if source else options.format
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
     if options.bitrate_max is not None:
@@ -325,7 +355,7 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     repair_packets = 0
     if options.fec is not None and direction.sends:
         repair_packets = ladder_window() if isinstance(options.fec, str) else options.fec.window
-    capabilities = Capabilities(
+    return Capabilities(
         codecs=offered,
         direction=direction,
         ptime=options.ptime,
@@ -341,8 +371,12 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
         dtls_only=options.call_password is not None,
         ice=options.ice,
     )
+
+
+def make_call_settings(options: CommonOptions, direction: Direction, source: Source | None = None) -> CallSettings:
+    """What holds for all calls."""
     settings = CallSettings(
-        capabilities=capabilities,
+        capabilities=make_capabilities(options, direction, source),
         media_timeout=options.media_timeout,
         plain_fec=options.plain_fec and options.fec is not None,
         on_description=partial(_write_description, options.sdp),

@@ -9,6 +9,7 @@ files       WAV files and pipes
 recording   a WAV file that grows           writer    its disk's own thread     new_file   created late
 generate    tone, silence, a piece
 card        Microphone, Speaker: a sound card that may go away and come back
+changeable  a device that is exchanged for another while it is used
 choice      which sound card is meant
 portaudio   the back-end of card, by PyAudio   quiet   what its libraries print
 
@@ -28,6 +29,7 @@ from typing import TextIO, TypeVar
 
 from voip.devices import generate
 from voip.devices.card import Microphone, Speaker
+from voip.devices.changeable import ChangeableSink, ChangeableSource, written_by
 from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo
 from voip.devices.device import Device, Sink, Source
 from voip.devices.files import RATES, RawSink, RawSource, WavReader, WavSink
@@ -38,6 +40,8 @@ from voip.devices.quiet import library_noise_kept_away
 from voip.errors import DeviceError, VoipError
 
 __all__ = [
+    "ChangeableSink",
+    "ChangeableSource",
     "Device",
     "DeviceInfo",
     "PerCaller",
@@ -48,6 +52,7 @@ __all__ = [
     "list_devices",
     "open_sink",
     "open_source",
+    "written_by",
 ]
 
 INPUTS = "mic, mic:NAME-OR-INDEX, FILE.wav, - (stdin), tone, tone:HZ, silence or demo"

@@ -225,6 +225,8 @@ class WavSink(NullSink):
     ) -> None:
         """`say` is told, on any thread, if the sound goes to another name. DeviceError if no file can be created."""
         self._path, self._say = Path(path), say
+        self.written: tuple[Path, ...] = ()
+        """The file, once it is there. Any thread may read it."""
         self.recording = Recording(path, overwrite=overwrite, on_created=self._on_created)
         description = f"file {self.recording.name}"
         super().__init__(rate=rate, channels=channels, description=description, clock=clock, sleep=sleep)
@@ -245,7 +247,7 @@ class WavSink(NullSink):
         self.recording.close()
 
     def _on_created(self, name: Path) -> None:
-        self.description = f"file {name}"
+        self.description, self.written = f"file {name}", (name,)
         if name != self._path:
             self._say(f"recording to {name}: {self._path} is kept (--overwrite replaces it)")
 

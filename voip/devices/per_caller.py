@@ -18,6 +18,8 @@ from voip.errors import DeviceError
 
 BATCH_SECONDS = 0.5
 """Sound that is handed to the disk at a time: with many callers each hand-over of a block would wake a thread."""
+MOST_TOLD = 100
+"""Files that are remembered to be offered on a page."""
 NAME_LENGTH = 40
 """Characters of a caller's name in that of a file."""
 
@@ -34,6 +36,8 @@ class PerCaller:
         self._ended: list[Recording] = []  # that may still wait for the disk
         self._samples = self._count = 0  # of the time line
         self._begun_at = ""
+        self.written: tuple[Path, ...] = ()
+        """The files so far, the newest MOST_TOLD of them. Any thread may read it."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,11 +80,15 @@ class PerCaller:
         self._count += 1
         caller = file_name(self._names.get(key, ""))
         path = self._folder / f"{self._begun_at}-{self._count:02}{'-' if caller else ''}{caller}.wav"
-        recording = Recording(path, checked=False, on_created=lambda name: self._say(f"recording to {name}"))
+        recording = Recording(path, checked=False, on_created=self._on_created)
         recording.open(rate, channels)
         if self._samples:
             recording.append_silence(self._samples)
         self._tracks[key] = _Track(recording, round(BATCH_SECONDS * rate))
+
+    def _on_created(self, name: Path) -> None:
+        self.written = (*self.written, name)[-MOST_TOLD:]
+        self._say(f"recording to {name}")
 
     def _end(self, key: str) -> None:
         self._names.pop(key, None)

@@ -303,6 +303,8 @@ def _fec_object(media: NegotiatedMedia | None, rx: ReceiverStats | None, tx: Sen
     scheme = media.fec if media else None
     return {
         "scheme": scheme,
+        "pattern": tx.fec_pattern if tx else None,
+        "reason": tx.fec_reason if tx else None,
         "packets": packets,
         "groups": packets if scheme not in (None, RED) else None,
         "overhead_pct": round(percent(packets, of), 2),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from voip.media import Direction
 from voip.report import CallRecord
 from voip.report.objects import call_object, interval_object
 from voip.report.rating import verdict
@@ -26,7 +27,9 @@ Sample = Mapping[str, float | None]
 
 def call_state(call: CallRecord) -> dict[str, Any]:
     """One call as the page shows it: the JSON of the report, and its verdict in words."""
-    return {**call_object(call), "verdict": verdict(call), "rings": call.media is None and call.end_reason is None}
+    held = call.media is not None and call.media.direction is Direction.INACTIVE
+    rings = call.media is None and call.end_reason is None
+    return {**call_object(call), "verdict": verdict(call), "rings": rings, "held": held}
 
 
 def meters(call: CallRecord, before: CallRecord | None) -> dict[str, float | None]:
@@ -57,17 +60,15 @@ class History:
         self._before: dict[str, CallRecord] = {}
 
     def look(self, calls: Iterable[CallRecord], now: float) -> None:
-        """Take a sample of each call that runs."""
+        """Take a sample of each call that runs, and a last one of what ended since: all of them make up its report."""
         calls = list(calls)
         kept = {call.call_id for call in shown(calls)}
         for forgotten in [each for each in self._samples if each not in kept]:
             self._samples.pop(forgotten)
             self._before.pop(forgotten, None)
         for call in calls:
-            if call.media is None or call.end_reason is not None:
-                continue
             before = self._before.get(call.call_id)
-            if before is not None and before.duration >= call.duration:
+            if call.media is None or not _is_news(call, before):
                 continue
             samples = self._samples.setdefault(call.call_id, deque(maxlen=HISTORY))
             samples.append((now, sample(call, before)))
@@ -79,6 +80,13 @@ class History:
         return {call_id: samples for call_id, samples in found.items() if samples}
 
 
+def _is_news(call: CallRecord, before: CallRecord | None) -> bool:
+    """Whether anything happened since the sample before."""
+    if call.end_reason is not None:
+        return before is not None and before.end_reason is None
+    return before is None or before.duration < call.duration
+
+
 def sample(call: CallRecord, before: CallRecord | None) -> Sample:
     """What happened in a call since `before`, the record of a second ago (None: since its start)."""
     figures, interval = call_object(call), interval_object(call, before)
@@ -88,6 +96,8 @@ def sample(call: CallRecord, before: CallRecord | None) -> Sample:
     return {
         "loss": interval["lost_pct"] if rx else _lost_there(call, before),
         "left": interval["lost_after_fec_pct"],
+        "lost": interval["lost"],
+        "missing": _missing(call, before),
         "delay": timing["one_way_ms"]["total"],
         "jitter": timing["jitter_ms"] if rx else there["jitter_ms"],
         "rtt": timing["rtt_ms"],
@@ -96,6 +106,13 @@ def sample(call: CallRecord, before: CallRecord | None) -> Sample:
         "repair": repair,
         "mos": interval["mos_lq"] if rx else there["mos_lq"],
     }
+
+
+def _missing(call: CallRecord, before: CallRecord | None) -> float | None:
+    """Packets that were lost, and not rebuilt, since `before`."""
+    if call.rx is None:
+        return None
+    return call.rx.lost_after_fec - (before.rx.lost_after_fec if before is not None and before.rx is not None else 0)
 
 
 def _rates(tx: SenderStats | None, before: SenderStats | None, seconds: float) -> tuple[float | None, float | None]:

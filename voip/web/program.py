@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from voip.errors import VoipError
@@ -19,9 +20,9 @@ class CommandRefused(VoipError):
 
 
 class Download(NamedTuple):
-    """A file that the page offers: its content, its name, its media type (RFC 9110 section 8.3.1)."""
+    """A file that the page offers: its content or where that is, its name, its media type (RFC 9110 section 8.3.1)."""
 
-    content: bytes
+    content: bytes | Path
     filename: str
     media_type: str
 
@@ -30,8 +31,9 @@ class Download(NamedTuple):
 class Program:
     """A script as its page sees it.
 
-    `records` may be asked by any thread; `commands` are by name, and `downloads`, each of which gives its file, or None
-    while there is none. `about` is told once, when a page opens, `state` with the calls: what is of no single one.
+    `records` may be asked by any thread, and so may `downloads`, which gives by name what can be had at present;
+    `commands` are by name, too. `about` is told once, when a page opens, `state` whenever it has changed: what is of no
+    single call.
     """
 
     name: str
@@ -39,6 +41,6 @@ class Program:
     records: Callable[[], Sequence[CallRecord]]
     events: EventLog = field(default_factory=EventLog)
     commands: Mapping[str, Command] = field(default_factory=dict)
-    downloads: Mapping[str, Callable[[], Download | None]] = field(default_factory=dict)
+    downloads: Callable[[], Mapping[str, Callable[[], Download]]] = dict
     about: Mapping[str, Any] = field(default_factory=dict)
     state: Callable[[], Mapping[str, Any]] = dict

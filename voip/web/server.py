@@ -1,7 +1,7 @@
 """HTTP and WebSocket (RFC 9112, RFC 6455) for the page of a program, by aiohttp, in a thread of its own.
 
 The thread reads snapshots and posts commands; no call waits for it, and a browser that is slow gets the newest state
-when it is ready for one, not those in between. The only module that imports aiohttp.
+when it is ready for one, not those in between.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from importlib import resources
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from voip.errors import NetworkError
 from voip.printable import printable
 from voip.report import CallRecord
-from voip.web.guard import BEARER, Guard, is_loopback, offered_token
+from voip.web.guard import BEARER, Guard, is_loopback
 from voip.web.live import History, call_state, meters, shown
 from voip.web.program import CommandRefused, Program
+from voip.web.site import Files, demand_token, guarded
 
 STATE_INTERVAL = 0.25
 """Seconds between two states that a page gets."""
@@ -43,24 +45,8 @@ SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests may still take when the server ends."""
 TOKEN_BYTES = 24
 TOO_MANY_PAGES = 503
-FILES = {
-    "index.html": "text/html",
-    "app.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "view.js": "text/javascript",
-    "style.css": "text/css",
-}
-"""All that is served as a file: nothing of a path that a request names reaches the file system."""
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-"""Of every response: nothing from elsewhere is loaded or run, and nobody may show the page in a frame."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+FILES = ("index.html", "app.js", "chart.js", "choices.js", "view.js", "style.css")
+"""All that is served as a file."""
 
 
 class WebServer:
@@ -79,7 +65,7 @@ class WebServer:
         needed = not is_loopback(host)
         self._guard = Guard(token or (secrets.token_urlsafe(TOKEN_BYTES) if needed else None))
         self._history, self._sockets = History(), set[web.WebSocketResponse]()
-        self._files = {name: (resources.files("voip.web") / "page" / name).read_bytes() for name in FILES}
+        self._files = Files("voip.web", "page", FILES)
         self._started: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -136,55 +122,30 @@ class WebServer:
             await asyncio.sleep(SAMPLE_INTERVAL)
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=LARGEST_MESSAGE, middlewares=[self._check])
-        application.router.add_get("/", self._file)
-        application.router.add_get("/page/{name}", self._file)
+        application = web.Application(client_max_size=LARGEST_MESSAGE, middlewares=[guarded(self._guard)])
+        application.router.add_get("/", self._files.serve)
+        application.router.add_get("/page/{name}", self._files.serve)
         application.router.add_get("/live", self._live)
         application.router.add_get("/download/{name}", self._download)
         return application
 
-    @web.middleware
-    async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Before everything else: who asks, and how often."""
-        status = self._guard.refusal(request.headers, request.remote or "", time.monotonic())
-        if status is not None:
-            return web.Response(status=status, headers=HEADERS)
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            return web.Response(status=error.status, text=error.reason, headers=HEADERS)
-        if not response.prepared:
-            response.headers.update(HEADERS)
-        return response
-
-    async def _file(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info.get("name", "index.html")
-        if name not in FILES:
-            raise web.HTTPNotFound
-        return web.Response(body=self._files[name], content_type=FILES[name], charset="utf-8")
-
     async def _download(self, request: web.Request) -> web.StreamResponse:
         """A file that the program offers; the page asks for it with its token."""
-        self._demand_token(request)
-        offered = self._program.downloads.get(request.match_info["name"])
-        found = offered() if offered is not None else None
-        if found is None:
+        demand_token(self._guard, request.headers)
+        offered = self._program.downloads().get(request.match_info["name"])
+        if offered is None:
             raise web.HTTPNotFound
-        return web.Response(
-            body=found.content,
-            content_type=found.media_type,
-            headers={"Content-Disposition": f'attachment; filename="{found.filename}"'},
-        )
-
-    def _demand_token(self, request: web.Request) -> None:
-        if not self._guard.knows(offered_token(request.headers)):
-            raise web.HTTPUnauthorized
+        found = offered()
+        headers = {"Content-Disposition": content_disposition(found.filename), "Content-Type": found.media_type}
+        if isinstance(found.content, Path):
+            return web.FileResponse(found.content, headers=headers)
+        return web.Response(body=found.content, headers=headers)
 
     # --- a page that is open ------------------------------------------------------------------------------------------
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         """States go to the page as they come, commands come from it."""
-        self._demand_token(request)
+        demand_token(self._guard, request.headers)
         if len(self._sockets) >= MOST_PAGES:
             return web.Response(status=TOO_MANY_PAGES)
         protocols = [f"{BEARER}{self._guard.token}"] if self._guard.token is not None else []
@@ -203,8 +164,9 @@ class WebServer:
 
     async def _feed(self, socket: web.WebSocketResponse) -> None:
         program, told, sampled, before = self._program, 0, float("-inf"), dict[str, CallRecord]()
+        told_state: Mapping[str, Any] = {}
         about = {"type": "about", "program": program.name, "version": program.version, **program.about}
-        await socket.send_json({**about, "commands": sorted(program.commands), "downloads": sorted(program.downloads)})
+        await socket.send_json({**about, "commands": sorted(program.commands)})
         while not socket.closed:
             now, events, samples = time.monotonic(), program.events.since(told), self._history.since(sampled)
             records = {call.call_id: call for call in shown(program.records())}
@@ -214,7 +176,9 @@ class WebServer:
             state = {"type": "state", "now": now, "calls": calls, "samples": samples, "events": happened}
             told = events[-1][0] if events else told
             sampled = max((each[-1][0] for each in samples.values()), default=sampled)
-            await socket.send_json({**state, **program.state()})
+            own_state = {**program.state(), "downloads": list(program.downloads())}
+            changed, told_state = {} if own_state == told_state else {"program": own_state}, own_state
+            await socket.send_json({**state, **changed})
             await asyncio.sleep(STATE_INTERVAL)
 
     def _obey(self, text: str) -> Mapping[str, Any]:
@@ -234,3 +198,8 @@ class WebServer:
         except CommandRefused as error:
             return {"type": "done", "number": number, "error": printable(str(error))}
         return {"type": "done", "number": number, "error": None}
+
+
+def content_disposition(filename: str) -> str:
+    """The header that names a download, whatever is in its name (RFC 6266 section 4.3)."""
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

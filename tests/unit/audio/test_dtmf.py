@@ -192,6 +192,20 @@ def test_what_is_no_key_is_refused_and_what_is_left_is_known() -> None:
     assert keys_sent.left == "2,#"
 
 
+def test_keys_that_are_pressed_later_come_after_those_that_wait_and_at_once_if_none_does() -> None:
+    keys_sent = DtmfSender("1")
+    keys_sent.add("2#")
+    frames = [keys_sent.frame(0.02) for _ in range(100)]
+    assert [DIGITS[each.code] for each in frames if each is not None and each.first] == ["1", "2", "#"]
+    assert keys_sent.frame(0.02) is None
+    keys_sent.add("9")
+    first = keys_sent.frame(0.02)
+    assert first is not None
+    assert DIGITS[first.code] == "9"
+    with pytest.raises(ValueError, match="'X'"):
+        keys_sent.add("x")
+
+
 def sent(keys: str, agreed: NegotiatedMedia, seconds: float = 2.0) -> list[RtpPacket]:
     sender = AudioSender(agreed, sample_rate=RATE, channels=1, rng=Wrapping(1), dtmf=DtmfSender(keys))
     sound = noise(seconds)

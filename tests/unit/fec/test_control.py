@@ -430,6 +430,20 @@ def test_a_sender_starts_with_half_a_copy_comes_down_on_a_clean_path_and_goes_up
     assert [line.split(":")[0].split(" to ")[0] for line in lines][:2] == ["FEC down", "FEC up"]
 
 
+def test_the_figures_say_what_protects_and_why() -> None:
+    lines: list[str] = []
+    source = adaptive_sender(agreed_media(fec="4"), lines, max_rate=1e6)
+    source.write(noise(PTIME), 0.0)
+    assert (source.stats.fec_pattern, source.stats.fec_reason) == (START_PATTERN, None)
+    for second in range(20):
+        talk(source, 1.0 + second, 1.0, random.Random(second))
+    assert source.stats.fec_reason == lines[-1]
+    assert f" to {source.stats.fec_pattern} (" in lines[-1]
+    plain = adaptive_sender(agreed_media(), [])
+    plain.write(noise(PTIME), 0.0)
+    assert (plain.stats.fec_pattern, plain.stats.fec_reason) == (None, None)
+
+
 def test_a_peer_without_repair_packets_gets_none_and_no_word_of_them() -> None:
     lines: list[str] = []
     source = adaptive_sender(agreed_media(), lines)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.records import received, sent
+from voip.media import Direction
 from voip.report import CallRecord, EventLog, call_object
 from voip.report.events import MOST_EVENTS
 from voip.stats import Levels, PathReport, ReceiverStats, SenderStats, SessionStats
@@ -84,6 +85,34 @@ def test_a_record_that_has_not_changed_is_no_sample() -> None:
     for now in (1.0, 2.0):
         history.look([running(received())], now)
     assert [at for at, _ in history.since(0.0)["a@b"]] == [1.0]
+
+
+def test_all_samples_of_a_call_together_are_its_report() -> None:
+    history, figures = History(), [(0, 0), (3, 2), (10, 4), (12, 12), (12, 12)]
+    for second, (lost, recovered) in enumerate(figures):
+        expected = 50 * (second + 1)
+        rx = ReceiverStats(received=expected - lost, expected=expected, recovered=recovered)
+        over = "remote-bye" if second == len(figures) - 1 else None
+        call = replace(received(), call_id="a@b", rx=rx, duration=float(second + 1), end_reason=over)
+        for moment in (0.0, 0.5):
+            history.look([call], second + moment)
+    (samples,) = history.since(float("-inf")).values()
+    assert len(samples) == len(figures)
+    assert sum(each["lost"] or 0 for _, each in samples) == rx.lost == 12
+    assert sum(each["missing"] or 0 for _, each in samples) == rx.lost_after_fec
+
+
+def test_a_call_that_had_ended_before_is_no_sample() -> None:
+    history = History()
+    history.look([received()], 1.0)
+    assert history.since(0.0) == {}
+
+
+def test_a_call_on_hold_says_so() -> None:
+    call = running(received())
+    assert call.media is not None
+    assert not call_state(call)["held"]
+    assert call_state(replace(call, media=replace(call.media, direction=Direction.INACTIVE)))["held"]
 
 
 def test_of_ended_calls_the_last_are_shown() -> None:

@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from voip.report import CallRecord, EventLog
 from voip.web import CommandRefused, Download, Program, WebServer
 from voip.web.guard import BEARER
 from voip.web.server import FILES, LARGEST_MESSAGE, MOST_PAGES
+from voip.web.site import MEDIA_TYPES
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -36,6 +38,7 @@ class Stage:
         self.calls: list[CallRecord] = [UP]
         self.asked: list[Mapping[str, Any]] = []
         self.events = EventLog()
+        self.files: dict[str, Callable[[], Download]] = {}
 
     def hang_up(self, asked: Mapping[str, Any]) -> None:
         if asked.get("call_id") != UP.call_id:
@@ -44,10 +47,9 @@ class Stage:
 
     @property
     def program(self) -> Program:
-        downloads = {
-            "report": lambda: Download(b"{}", "report.json", "application/json"),
-            "recording": lambda: None,
-        }
+        def downloads() -> Mapping[str, Callable[[], Download]]:
+            return {"report": lambda: Download(b"{}", "report.json", "application/json"), **self.files}
+
         commands = {"hang-up": self.hang_up}
         return Program("receiver", "1.0", lambda: self.calls, self.events, commands, downloads, {"host": "here"})
 
@@ -87,11 +89,13 @@ def test_the_page_and_its_parts_are_served_with_their_types_and_load_nothing_fro
     status, body, headers = visit(get(path))
     assert status == 200
     assert body
-    assert headers["Content-Type"].startswith(FILES[path.removeprefix("page/") or "index.html"])
+    assert headers["Content-Type"].startswith(MEDIA_TYPES[(path or "index.html").rpartition(".")[2]])
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert b"http://" not in body.replace(b"http://www.w3.org/2000/svg", b"")
     assert b"https://" not in body
+    for maker_of_markup in (b"innerHTML", b"outerHTML", b"insertAdjacentHTML", b"document.write", b"srcdoc"):
+        assert maker_of_markup not in body, "what peers and networks say becomes text alone"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +122,35 @@ def test_a_foreign_origin_and_a_foreign_host_get_nothing() -> None:
     assert visit(get("", Host="evil.example"))[0] == 421
 
 
+def test_a_file_of_the_program_is_read_when_it_is_asked_for_under_a_name_that_breaks_no_header(tmp_path: Path) -> None:
+    path, name = tmp_path / "x.wav", 'a "b"\r\nX: y ü.wav'
+    stage = Stage()
+    stage.files["recording"] = lambda: Download(path, name, "audio/wav")
+    assert visit(get("download/recording"), stage)[0] == 404
+    path.write_bytes(b"RIFF")
+    status, body, headers = visit(get("download/recording"), stage)
+    assert (status, body, headers["Content-Type"]) == (200, b"RIFF", "audio/wav")
+    assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20%22b%22%0D%0AX%3A%20y%20%C3%BC.wav"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+def test_what_is_of_no_call_is_told_when_it_has_changed() -> None:
+    stage = Stage()
+
+    async def steps(session: Session, url: str) -> list[Any]:
+        async with session.ws_connect(url + "live") as page:
+            told = [(await read(page, "state")).get("program") for _ in range(2)]
+            stage.files["new"] = lambda: Download(b"", "new", "text/plain")
+            while (changed := (await read(page, "state")).get("program")) is None:
+                pass
+            return [*told, changed]
+
+    first, second, third = visit(steps, stage)
+    assert first == {"downloads": ["report"]}
+    assert second is None
+    assert third == {"downloads": ["report", "new"]}
+
+
 @pytest.mark.parametrize(
     ("name", "status"), [("report", 200), ("recording", 404), ("other", 404), ("..%2freport", 404)]
 )
@@ -126,7 +159,7 @@ def test_downloads_are_those_that_are_offered(name: str, status: int) -> None:
     assert found == status
     if status == 200:
         assert body == b"{}"
-        assert headers["Content-Disposition"] == 'attachment; filename="report.json"'
+        assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''report.json"
 
 
 def test_a_large_request_is_refused() -> None:

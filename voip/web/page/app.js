@@ -1,6 +1,7 @@
 // The connection of the page: states come in, commands go out; it comes back by itself when it was lost.
 
-import { CallView, eventLine } from "./view.js";
+import { Choices } from "./choices.js";
+import { CallView, duration, eventLine } from "./view.js";
 
 const MOST_LINES = 200;
 const AGAIN_AFTER = 1000; // milliseconds
@@ -10,7 +11,9 @@ const token = location.hash.slice(1);
 const views = new Map();
 let socket = null;
 let number = 0;
+let title = "voip";
 let program = { offered: new Set(), gainLimit: 0 };
+let listening = "";
 
 function say(problem) {
   byId("problem").textContent = problem ?? "";
@@ -28,15 +31,13 @@ function ask(command, given = {}) {
 }
 
 function begin(about) {
-  document.title = byId("title").textContent = `${about.program} ${about.version}`;
+  title = byId("title").textContent = `${about.program} ${about.version}`;
   program = { offered: new Set(about.commands), gainLimit: about.gain_limit ?? 0 };
-  byId("dial").hidden = !program.offered.has("dial");
+  choices.begin(about);
+  byId("idle-title").textContent = program.offered.has("dial") ? "No call yet" : "Waiting for a call";
   byId("all").hidden = !program.offered.has("hold");
   byId("text").maxLength = about.longest_text ?? 0;
-  byId("files").hidden = about.downloads.length === 0;
-  byId("downloads").replaceChildren(...about.downloads.map(downloadButton));
-  const options = (about.targets ?? []).map((target) => Object.assign(document.createElement("option"), { value: target }));
-  byId("targets").replaceChildren(...options);
+  listening = program.offered.has("dial") ? "Say whom to call, and press Start." : "";
   views.forEach((view) => view.root.remove());
   views.clear();
   byId("events").replaceChildren();
@@ -51,20 +52,29 @@ function downloadButton(name) {
 }
 
 async function download(name) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(`download/${encodeURIComponent(name)}`, { headers });
-  if (!response.ok) {
-    say(`${name}: there is none yet`);
+  const link = document.createElement("a");
+  link.href = `download/${encodeURIComponent(name)}`;
+  if (!token) {
+    link.download = "";
+    link.click();
     return;
   }
-  const link = document.createElement("a");
+  const response = await fetch(link.href, { headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+  if (!response?.ok) {
+    say(`${name}: it cannot be had`);
+    return;
+  }
   link.href = URL.createObjectURL(await response.blob());
-  link.download = /filename="([^"]*)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? name;
+  const named = /filename\*=UTF-8''(\S+)/.exec(response.headers.get("Content-Disposition") ?? "");
+  link.download = named ? decodeURIComponent(named[1]) : name;
   link.click();
   URL.revokeObjectURL(link.href);
 }
 
 function show(state) {
+  if (state.program) {
+    showProgram(state.program);
+  }
   const seen = new Set();
   for (const call of state.calls) {
     seen.add(call.call_id);
@@ -83,9 +93,13 @@ function show(state) {
     }
   }
   byId("idle").hidden = seen.size > 0;
-  byId("all").hidden = !program.offered.has("hold") || !state.calls.some((call) => call.end_reason === null && !call.rings);
-  byId("microphone").hidden = state.microphone_muted === null || state.microphone_muted === undefined;
-  byId("microphone").setAttribute("aria-pressed", String(state.microphone_muted === true));
+  const up = state.calls.filter((call) => call.end_reason === null && !call.rings);
+  byId("all").hidden = !program.offered.has("hold") || up.length === 0;
+  byId("hold").textContent = up.length && up.every((call) => call.held) ? "Resume" : "Hold";
+  document.title = up.length ? `${duration(up.at(-1).duration_s)} ${title}` : title;
+  const said = state.events.findLast((event) => event.event === "listening");
+  listening = said ? said.text : listening;
+  byId("idle-hint").textContent = listening;
   const list = byId("events");
   const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
   list.append(...state.events.map(eventLine));
@@ -95,6 +109,15 @@ function show(state) {
   if (atEnd && state.events.length) {
     list.scrollTop = list.scrollHeight;
   }
+}
+
+// What is of no single call, whenever it has changed.
+function showProgram(state) {
+  choices.show(state);
+  byId("microphone").hidden = state.microphone_muted === null;
+  byId("microphone").setAttribute("aria-pressed", String(state.microphone_muted === true));
+  byId("files").hidden = state.downloads.length === 0;
+  byId("downloads").replaceChildren(...state.downloads.map(downloadButton));
 }
 
 function connect() {
@@ -123,11 +146,6 @@ function connect() {
   });
 }
 
-byId("dial").addEventListener("submit", (event) => {
-  event.preventDefault();
-  ask("dial", { target: byId("target").value.trim() });
-});
-
 byId("say").addEventListener("submit", (event) => {
   event.preventDefault();
   ask("text", { text: byId("text").value });
@@ -140,4 +158,5 @@ byId("microphone").addEventListener("click", ({ target }) => {
 
 byId("hold").addEventListener("click", () => ask("hold"));
 
+const choices = new Choices(ask);
 connect();

@@ -19,31 +19,62 @@ function number(value, unit, digits = 0) {
   return value === null || value === undefined ? null : `${value.toFixed(digits)} ${unit}`.trim();
 }
 
-function duration(seconds) {
+function two(value) {
+  return String(value).padStart(2, "0");
+}
+
+export function duration(seconds) {
   const whole = Math.floor(seconds);
-  const two = (value) => String(value).padStart(2, "0");
-  return `${Math.floor(whole / 3600) ? `${Math.floor(whole / 3600)}:` : ""}${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+  const hours = Math.floor(whole / 3600);
+  return `${hours ? `${hours}:` : ""}${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+}
+
+function amount(packets, bytes) {
+  const size = bytes >= 1024 * 1024 ? `${(bytes / 1024 / 1024).toFixed(1)} MiB` : `${Math.round(bytes / 1024)} KiB`;
+  return `${packets} packets, ${size}${packets ? `, ${Math.round(bytes / packets)} bytes each` : ""}`;
 }
 
 // The figures of a call that a person asks for, without those that are unknown.
 export function figures(call) {
-  const { rx, tx, timing, fec, quality, remote } = call;
+  const { rx, tx, timing, fec, remote } = call;
   const named = [
-    ["codec", call.codec],
+    ["codec", call.codec && `${call.codec}, ${call.clock_rate} Hz, ${call.channels === 1 ? "mono" : "stereo"}`],
     ["encrypted", call.encrypted === null ? null : call.encrypted ? "yes" : "no"],
-    ["media address", call.media_address && call.media_address.join(" port ")],
-    ["MOS", number(quality.mos_lq ?? remote.mos_lq, "", 2)],
-    ["received", rx && `${rx.received} packets, ${Math.round((rx.ip_bytes ?? 0) / 1024)} KiB`],
+    ["sound to and from", call.media_address && call.media_address.join(" port ")],
+    ["received", rx && amount(rx.received, rx.ip_bytes ?? 0)],
     ["lost", rx && `${rx.lost} (${number(rx.lost_pct ?? 0, "%", 2)})`],
     ["recovered by FEC", rx && String(rx.recovered)],
-    ["sent", tx && `${tx.packets} packets, ${Math.round(tx.ip_bytes / 1024)} KiB`],
-    ["repair packets", tx && `${tx.fec_packets} (${number(fec.overhead_pct, "%")})`],
+    ["sent", tx && amount(tx.packets + tx.fec_packets, tx.ip_bytes)],
+    ["repair packets", fec.scheme && `${fec.packets} (${number(fec.overhead_pct, "%")}), ${fec.scheme}`],
     ["lost there", remote.fraction_lost === null ? null : number(100 * remote.fraction_lost, "%", 2)],
-    ["delay", number(timing.one_way_ms.total, "ms")],
-    ["round trip", number(timing.rtt_ms, "ms", 1)],
+    ["round trip, mean", number(timing.rtt_mean_ms, "ms", 1)],
+    ["jitter, most", rx && number(timing.jitter_max_ms, "ms", 1)],
     ["limit of the line", number(tx?.congestion.limit_kbps, "kbit/s")],
   ];
   return named.filter(([, value]) => value !== null && value !== undefined && value !== false);
+}
+
+const GOOD = 4.0; // MOS from which on a call is good, and from which on it is fair
+const FAIR = 3.1;
+
+function grade(mos) {
+  return mos >= GOOD ? "good" : mos >= FAIR ? "fair" : "poor";
+}
+
+// The few figures of this moment that are shown large: name, value, class.
+export function tiles(call, sample) {
+  const { quality, remote, timing } = call;
+  const mos = quality.mos_lq ?? remote.mos_lq;
+  const lossOf = (value) => (value === null || value === undefined ? null : number(value, "%", value > 0 && value < 10 ? 1 : 0));
+  const named = [
+    ["MOS", number(mos, "", 2), mos === null ? "" : grade(mos)],
+    ["lost now", lossOf(sample?.loss), ""],
+    ["after FEC", lossOf(sample?.left), sample?.left > 0 ? "fair" : ""],
+    ["mouth to ear", number(timing.one_way_ms.total, "ms"), ""],
+    ["round trip", number(timing.rtt_ms, "ms", timing.rtt_ms < 10 ? 1 : 0), ""],
+    ["jitter", number(sample?.jitter, "ms", 1), ""],
+  ];
+  return named.filter(([, value]) => value !== null);
 }
 
 function phase(call) {
@@ -53,7 +84,52 @@ function phase(call) {
   if (call.rings) {
     return call.direction === "incoming" ? "rings" : "calling";
   }
-  return `${call.direction}, ${duration(call.duration_s)}`;
+  return `${call.direction}, ${duration(call.duration_s)}${call.held ? ", on hold" : ""}`;
+}
+
+function protection({ scheme, pattern, reason }) {
+  if (pattern === null) {
+    return reason ?? "";
+  }
+  const why = reason ? `. Why: ${/\): (.*)$/.exec(reason)?.[1] ?? reason}` : ", as it was begun";
+  return `FEC sent: ${scheme} ${pattern}${why}`;
+}
+
+// Names and values in a list of definitions; what has not changed is left alone, so that text stays selected.
+class Definitions {
+  constructor(list) {
+    this.list = list;
+    this.rows = new Map();
+  }
+
+  show(named) {
+    const names = named.map(([name]) => name);
+    if (names.join() !== [...this.rows.keys()].join()) {
+      this.rows = new Map(names.map((name) => [name, this.row(name)]));
+      this.list.replaceChildren(...[...this.rows.values()].map(({ holder }) => holder));
+    }
+    for (const [name, value, kind = ""] of named) {
+      const { words } = this.rows.get(name);
+      write(words, value);
+      if (words.className !== kind) {
+        words.className = kind;
+      }
+    }
+  }
+
+  row(name) {
+    const holder = document.createElement("div");
+    const term = Object.assign(document.createElement("dt"), { textContent: name });
+    const words = document.createElement("dd");
+    holder.append(term, words);
+    return { holder, words };
+  }
+}
+
+function write(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
 }
 
 // One call on the page; `ask(do, arguments)` sends a command.
@@ -70,36 +146,37 @@ export class CallView {
     this.meters = new Map();
     this.buttons = "";
     this.loudness = null;
+    this.figures = new Definitions(this.part("figures"));
+    this.tiles = new Definitions(this.part("tiles"));
+    this.part("keys").append(...[..."123A456B789C*0#D"].map((key) => this.keyButton(call.call_id, key)));
     this.root.setAttribute("aria-label", `call with ${call.peer}`);
   }
 
   show(call, samples, now) {
     this.samples = [...this.samples, ...samples].filter(([at]) => now - at <= SECONDS);
-    this.part("peer").textContent = call.peer;
-    this.part("phase").textContent = phase(call);
-    this.part("verdict").textContent = call.verdict.join("\n");
-    this.showFigures(figures(call));
+    write(this.part("peer"), call.peer);
+    write(this.part("phase"), phase(call));
+    write(this.part("verdict"), call.verdict.join("\n").replaceAll(/ {2,}/g, "  ·  "));
+    write(this.part("fec"), protection(call.fec));
+    this.tiles.show(call.end_reason === null ? tiles(call, this.samples.at(-1)?.[1]) : []);
+    this.figures.show(figures(call));
     this.showMeter("heard", "Heard here", call.meters.rx, call);
     this.showMeter("spoken", "Sent from here", call.meters.tx, call);
     this.showButtons(call);
     this.showLoudness(call);
+    this.part("keypad").hidden = !this.offered.has("keys") || call.end_reason !== null || call.rings;
     if (samples.length) {
       this.charts.forEach((chart) => chart.draw(this.samples, now));
     }
     this.root.classList.toggle("over", call.end_reason !== null);
+    this.root.classList.toggle("ringing", call.rings && call.direction === "incoming");
+    this.root.classList.toggle("held", call.held);
   }
 
-  showFigures(list) {
-    const rows = list.map(([name, value]) => {
-      const row = document.createElement("div");
-      const term = document.createElement("dt");
-      const words = document.createElement("dd");
-      term.textContent = name;
-      words.textContent = value;
-      row.append(term, words);
-      return row;
-    });
-    this.part("figures").replaceChildren(...rows);
+  keyButton(callId, key) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: key });
+    button.addEventListener("click", () => this.ask("keys", { call_id: callId, keys: key }));
+    return button;
   }
 
   showMeter(key, label, dbfs, call) {
@@ -119,7 +196,7 @@ export class CallView {
     if (made) {
       made.holder.hidden = !known;
       made.meter.value = dbfs ?? FLOOR;
-      made.words.textContent = `${label}: ${dbfs === null ? "silence" : `${dbfs.toFixed(0)} dBFS`}`;
+      write(made.words, `${label}: ${dbfs === null ? "silence" : `${dbfs.toFixed(0)} dBFS`}`);
     }
   }
 
@@ -128,7 +205,7 @@ export class CallView {
     const there = call.end_reason === null && call.heard !== null && this.offered.has("adjust");
     if (there && this.loudness === null) {
       this.loudness = this.makeLoudness(call.call_id);
-      this.part("meters").after(this.loudness.holder);
+      this.part("meters").append(this.loudness.holder);
     }
     if (this.loudness === null) {
       return;
@@ -170,11 +247,11 @@ export class CallView {
       return; // a button must not be replaced while it is pressed, or has the focus
     }
     this.buttons = key;
-    const made = wanted.map(([words, command, main]) => {
+    const made = wanted.map(([words, command, kind]) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = words;
-      button.className = main ? "main" : "";
+      button.className = kind;
       button.addEventListener("click", () => this.ask(command, { call_id: call.call_id }));
       return button;
     });
@@ -187,8 +264,8 @@ export class CallView {
     }
     const rings = call.rings && call.direction === "incoming";
     const all = rings
-      ? [["Answer", "answer", true], ["Decline", "decline", false]]
-      : [["Stop", "hang-up", true]];
+      ? [["Answer", "answer", "main"], ["Decline", "decline", "stop"]]
+      : [["Stop", "hang-up", "stop"]];
     return all.filter(([, command]) => this.offered.has(command));
   }
 }
