@@ -72,9 +72,10 @@ class Call:
         status = STATES[self.status].get(event)
         if status is None:
             raise WrongState(f"the call is {self.status}: {event} is not possible")
-        answered = moment if event == ACCEPT else self.answered
-        ended = moment if status == ENDED else 0.0
-        return replace(self, status=status, answered=answered, ended=ended, reason=reason)
+        if status == ENDED:  # what the two told each other is nobody's business any more
+            over = replace(self, status=status, ended=moment, reason=reason)
+            return replace(over, offer=None, answer=None, candidates=NO_CANDIDATES)
+        return replace(self, status=status, answered=moment if event == ACCEPT else self.answered)
 
     def is_of(self, user_id: str) -> bool:
         """Whether the user is one of its two."""
