@@ -197,9 +197,11 @@ def test_what_cannot_be_done_is_a_line_and_a_status(
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_network(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        with directory(tmp_path, "--http", str(other.getsockname()[1])) as program:
-            end = program.finish()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        directory(tmp_path, "--http", str(other.getsockname()[1])) as program,
+    ):
+        end = program.finish()
     assert end.status == 4
     assert "in use" in end.stderr
 
