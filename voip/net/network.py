@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from voip.net.addresses import OwnAddresses
+from voip.net.connections import MAX_INCOMING, MAX_OUTGOING
 from voip.net.dns import Resolver
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
@@ -33,10 +34,12 @@ class Network:
         stun: tuple[str, int | None] | None = None,
         say: Callable[[int, str], None] = lambda level, text: None,
         trace: Callable[[str], object] | None = None,
+        max_connections: tuple[int, int] = (MAX_INCOMING, MAX_OUTGOING),
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
         (host, port) sees. `media_ports`: first and last. `say` prints a line from the given verbosity on; `trace` is
-        given every SIP message and RTCP packet as text. VoipError for unusable TLS files."""
+        given every SIP message and RTCP packet as text. `max_connections` of SIP: opened by peers, and by us.
+        VoipError for unusable TLS files."""
         contexts, resolver = Tls(tls or TlsFiles()), Resolver()
         self._resolver = resolver
         self.failures = Failures(say)
@@ -54,7 +57,15 @@ class Network:
         )
         traced = Trace(trace)
         self.sip = SipTransport(
-            self.loop, self.addresses, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced
+            self.loop,
+            self.addresses,
+            resolver,
+            contexts,
+            self.failures,
+            dscp=dscp,
+            say=say,
+            trace=traced,
+            max_connections=max_connections,
         )
         self.media = MediaPorts(
             self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say

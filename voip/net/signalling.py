@@ -1,4 +1,4 @@
-"""SIP over UDP, TCP and TLS (RFC 3261 section 18): the sockets of one `UserAgent`, on the network thread."""
+"""SIP over UDP, TCP and TLS (RFC 3261 section 18): the sockets of one `SipElement`, on the network thread."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.connection import Hooks
-from voip.net.connections import Connections
+from voip.net.connections import MAX_INCOMING, MAX_OUTGOING, Connections
 from voip.net.dns import Resolver, missing_records
+from voip.net.element import SipElement
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
@@ -23,7 +24,7 @@ from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family
 from voip.net.tls import Tls
 from voip.net.trace import Trace
 from voip.net.zones import sockaddr
-from voip.sip import Address, ResolveUri, UserAgent
+from voip.sip import Address, ResolveUri
 from voip.stun import is_stun
 
 REFUSALS_BELIEVED = 2
@@ -65,17 +66,20 @@ class SipTransport:
         dscp: int,
         say: Callable[[int, str], None],
         trace: Trace,
+        max_connections: tuple[int, int] = (MAX_INCOMING, MAX_OUTGOING),
     ) -> None:
-        """`say` prints a line from the given verbosity on."""
+        """`say` prints a line from the given verbosity on. `max_connections`: opened by peers, and by us."""
         self._loop, self._addresses, self._resolver, self._tls, self._dscp = loop, addresses, resolver, tls, dscp
         self._failures, self._say, self._warned, self._trace = failures, say, False, trace
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
         self._refused: dict[tuple[str, int], int] = {}
-        self._agent: UserAgent | None = None
+        self._agent: SipElement | None = None
         self._handlers: Mapping[type, Handler] = {}
         self._drop: Callable[[str], None] = lambda call_id: None
-        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp)
+        self._connections = Connections(
+            loop, self._hooks(), tls, dscp=dscp, max_incoming=max_connections[0], max_outgoing=max_connections[1]
+        )
         self._floods = SipFloodGuard(loop, self._sockets.values, self._note_dropped, say)
         loop.add(self)
 
@@ -134,9 +138,9 @@ class SipTransport:
 
     # --- the user agent -------------------------------------------------------------------------------------------
 
-    def serve(self, agent: UserAgent, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
-        """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, on the network thread.
-        `drop` ends the call (Call-ID) of an event whose handler has failed."""
+    def serve(self, agent: SipElement, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+        """Drive this user agent, or other element. Its events, and `SendFailed`, go to the handler of their type,
+        on the network thread. `drop` ends the call (Call-ID) of an event whose handler has failed."""
         self._agent, self._handlers, self._drop = agent, {ResolveUri: self._look_up, **handlers}, drop
         self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
 
