@@ -179,6 +179,15 @@ class Core:
             transaction.start(now)
         return transaction
 
+    def forward(self, request: Request, destination: Address, owner: ClientOwner, now: float) -> ClientTransaction:
+        """Begin a client transaction of a request of a peer (16.6), whose Via is there: nothing is added to
+        it, and it goes by that transport, however large it is."""
+        kind = InviteClient if request.method == "INVITE" else NonInviteClient
+        transaction = kind(self.wire, request, destination, owner, self._drop_client)
+        self.clients[transaction.key] = transaction
+        transaction.start(now)
+        return transaction
+
     def authenticate(
         self,
         transaction: ClientTransaction,
