@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -52,7 +52,8 @@ class TableOfNames:
 class Store:
     """Makes changes durable at once; while `held`, when `finish` is called."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.changes: list[Change] = []
         self.held, self._waiting = False, list[tuple[Change, Durable]]()
 
@@ -61,7 +62,7 @@ class Store:
             self._waiting.append((change, durable))
         else:
             self.changes.append(change)
-            durable(True, 0.0)
+            durable(True, self._clock())
 
     def finish(self, now: float, *, good: bool = True) -> None:
         """What was asked for first is durable, or will never be."""
@@ -127,7 +128,8 @@ class Scene:
         asks_callers: bool = False,
         tls_name: str = "",
     ) -> None:
-        self.names, self.store, self.now = TableOfNames(*names, passwords=passwords), Store(), 1000.0
+        self.names, self.now = TableOfNames(*names, passwords=passwords), 1000.0
+        self.store = Store(lambda: self.now)
         self.server = sip_server(self.names, self.store, asks_callers=asks_callers, tls_name=tls_name)
         self._sent: dict[Address, list[Request | Response]] = {}
         self.events: list[Event] = []
@@ -251,7 +253,7 @@ class DirectoryNode:
 
 def directory_in(lab: Lab, passwords: Mapping[str, str], seed: int) -> DirectoryNode:
     """A directory of these users, at 127.0.0.1 of the lab."""
-    server = sip_server(TableOfNames(passwords=dict(passwords)), Store(), seed=seed)
+    server = sip_server(TableOfNames(passwords=dict(passwords)), Store(lambda: lab.now), seed=seed)
     node = DirectoryNode(lab, Address("udp", HERE, OWN_PORTS[0]), server)
     lab.phones[node.address] = cast(Phone, node)
     return node

@@ -119,7 +119,7 @@ class Admission:
         elif verdict is not Verdict.ALLOWED:
             asked = verifier.challenges(source.host, request.call_id, now, stale=verdict is Verdict.STALE)
             fields = [(challenge, value) for value in asked]
-            self._core.respond_stateless(request, source, status, size, fields)
+            self._core.respond_stateless(request, source, status, size, fields, needed=True)
             if verdict is Verdict.WRONG:
                 self._core.report_refusal(request, source, status, "wrong user name or password")
         return verdict is Verdict.ALLOWED

@@ -293,15 +293,26 @@ class Core:
             self._leave_without_response(transaction)
         return response
 
-    def respond_stateless(self, request: Request, source: Address, status: int, size: int, fields: Fields = ()) -> None:
+    def respond_stateless(
+        self,
+        request: Request,
+        source: Address,
+        status: int,
+        size: int,
+        fields: Fields = (),
+        *,
+        needed: bool = False,
+    ) -> None:
         """Respond without remembering it (8.2.7): every copy of the request gets the same response. Unproven sources
         get as many of the `fields`, in order, as do not make it larger than the request, and nothing where it is larger
-        without them."""
+        without them; but with `needed` all of them, as the response is of no use otherwise."""
         if request.method == "ACK":
             return
         response = request.response(status, None, self.stateless_tag(request))
-        if not is_unproven(source):
+        if needed or not is_unproven(source):
             response.headers = Headers([*response.headers, *fields])
+            if is_unproven(source):
+                shorten(response, size)
         elif shorten(response, size):
             make_room(response, fields, size)
             add_fitting(response, fields, size - len(response.serialize()))

@@ -172,7 +172,7 @@ def test_a_contact_that_cannot_be_found_is_not_reachable() -> None:
     scene.ask(bob, register(bob, "Contact: <sip:bob@phone.test:5070>", contact=False))
     alice = scene.phone("alice", ALICE, 5080)
     scene.say(alice, alice.invite())
-    scene.wait(11.0)
+    scene.wait(10.2)
     assert scene.statuses(alice) == [100, 500]
 
 
@@ -278,13 +278,13 @@ def test_a_copy_of_the_invite_is_not_sent_on_twice() -> None:
 def test_a_callee_that_is_silent_is_408_and_a_request_that_is_no_invite_gets_nothing() -> None:
     scene = Called()
     scene.call()
-    scene.wait(GIVE_UP + 1)
+    scene.wait(GIVE_UP + 0.2)
     assert scene.statuses(scene.alice) == [100, 408]
     scene.heard(scene.bob)
     scene.say(scene.alice, scene.alice.request("OPTIONS", f"sip:bob@{DOMAIN}"))
     scene.heard(scene.alice)
     scene.wait(GIVE_UP + 1)
-    assert scene.statuses(scene.alice) == []
+    assert "OPTIONS" not in {message.cseq.method for message in scene.heard(scene.alice)}
 
 
 def test_a_callee_that_cannot_be_reached_is_500_at_once() -> None:
@@ -318,9 +318,9 @@ def test_a_ringing_telephone_is_given_up_at_last() -> None:
     scene = Called()
     invite = scene.call()
     assert scene.answered(invite, 180).status == 180
-    scene.wait(TIMER_C - 1)
+    scene.wait(TIMER_C - 0.2)
     assert scene.heard(scene.bob) == []
-    scene.wait(2)
+    scene.wait(0.4)
     cancel = scene.request_to(scene.bob)
     assert (cancel.method, cancel.via[0].branch) == ("CANCEL", invite.via[0].branch)
     scene.say(scene.bob, scene.bob.respond(cancel, 200))
@@ -698,7 +698,7 @@ def test_a_flood_of_a_stranger_is_cut_off_and_a_user_is_not_disturbed() -> None:
 
 def test_what_cannot_be_read_is_refused_where_it_can_be() -> None:
     scene = Called()
-    broken = scene.alice.invite().replace(b"To: ", b"To: <<")
+    broken = scene.alice.invite().replace(b"\r\nTo: ", b"\r\nMax-Forwards: 1\r\nTo: ")
     assert scene.ask(scene.alice, broken.replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")).status == 400
     scene.say(scene.alice, b"no SIP at all, but long enough")
     assert scene.silence()
