@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ FORMATS = {  # its name, rate and channels of the format; rate and channels of w
     "pcma": ("PCMA", 8_000, 1, 8_000, 1),
 }
 _SAID = "said.wav"
+_LOOK = 0.5  # seconds between questions whether it is registered
 _ALL = (
     "opus/48000/2 speex/16000/1 speex/8000/1 speex/32000/1 PCMU/8000/1 PCMA/8000/1 GSM/8000/1 G722/8000/1 "
     "G729/8000/1 L16/44100/2 L16/44100/1"
@@ -72,7 +74,7 @@ class Linphone(Phone):
         self._command("soundcard use files")
         self._program.wait_for("Using wav files")
         if self._registers:
-            self._program.wait_for("successful")
+            until(self._is_registered, "linphonec is registered", PATIENCE)
         self.listen()
         return self
 
@@ -130,6 +132,12 @@ class Linphone(Phone):
     @property
     def _recording(self) -> Path:
         return self._folder / f"heard-{self._calls}.wav"
+
+    def _is_registered(self) -> bool:
+        """It does not say so by itself."""
+        self._command("status register")
+        time.sleep(_LOOK)
+        return any(line.strip().startswith("registered,") for _, line in self._program.lines)
 
     def _command(self, line: str) -> None:
         stdin = self._program.process.stdin
