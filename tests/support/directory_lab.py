@@ -27,6 +27,7 @@ from voip.sip.auth import Credentials, authorization, parse_challenge
 
 HERE = "127.0.0.1"
 DOMAIN, REALM = "directory.test", "directory"
+BOB, ALICE = "127.0.0.9", "127.0.0.8"
 DATE = "Sat, 28 Nov 2026 22:00:00 GMT"
 SECRET = b"s" * 32
 OWN_PORTS = (5060, 5061)
@@ -230,6 +231,26 @@ def credentials(response: Response, user: str, password: str, method: str, count
     challenge = parse_challenge(response.headers.lines(asked)[0])
     name = "Authorization" if response.status == 401 else "Proxy-Authorization"
     return f"{name}: " + authorization(challenge, Credentials(user, password), method, f"sip:{DOMAIN}", count, token())
+
+
+class Called(Scene):
+    """Bob at one telephone, and alice who calls him."""
+
+    def __init__(self, protocol: str = "udp", callers: str = "udp", **more: object) -> None:
+        super().__init__("bob", "alice", **more)  # type: ignore[arg-type]
+        self.bob = self.register("bob", BOB, 5070, protocol)
+        self.alice = self.phone("alice", ALICE, 5080, callers)
+
+    def call(self, *lines: str, **more: object) -> Request:
+        """Alice's INVITE, as it comes to Bob."""
+        self.say(self.alice, self.alice.invite("bob", *lines, call_id="call", **more))
+        return self.request_to(self.bob)
+
+    def answered(self, invite: Request, code: int = 200) -> Response:
+        self.say(self.bob, self.bob.respond(invite, code))
+        (response,) = self.heard(self.alice)
+        assert isinstance(response, Response)
+        return response
 
 
 # --- user agents around it ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is ours: the domains and addresses of the directory, and how its telephones see it."""
+"""What is ours: the domains and addresses of the directory, and how its telephones see it (RFC 3261 section 16.6)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from voip.net.addresses import OwnAddresses
 from voip.net.connections import MAX_INCOMING, MAX_OUTGOING
@@ -56,17 +57,8 @@ class Network:
             on_change=lambda: self.sip.leave_old_addresses(),
         )
         traced = Trace(trace)
-        self.sip = SipTransport(
-            self.loop,
-            self.addresses,
-            resolver,
-            contexts,
-            self.failures,
-            dscp=dscp,
-            say=say,
-            trace=traced,
-            max_connections=max_connections,
-        )
+        transport = partial(SipTransport, self.loop, self.addresses, resolver, contexts, self.failures)
+        self.sip: SipTransport = transport(dscp=dscp, say=say, trace=traced, max_connections=max_connections)
         self.media = MediaPorts(
             self.loop, self.addresses, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say
         )

@@ -294,14 +294,7 @@ class Core:
         return response
 
     def respond_stateless(
-        self,
-        request: Request,
-        source: Address,
-        status: int,
-        size: int,
-        fields: Fields = (),
-        *,
-        needed: bool = False,
+        self, request: Request, source: Address, status: int, size: int, fields: Fields = (), *, needed: bool = False
     ) -> None:
         """Respond without remembering it (8.2.7): every copy of the request gets the same response. Unproven sources
         get as many of the `fields`, in order, as do not make it larger than the request, and nothing where it is larger
