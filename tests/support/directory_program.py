@@ -1,91 +1,88 @@
-"""The SIP side of a directory as a program of its own, for telephones that are programs:
-
-python -m tests.support.directory_program 5060 --name bob --name alice=secret --tls-cert FILE --tls-key FILE
-"""
+"""voip-directory as a real process, and a PostgreSQL server of its own."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import hashlib
-import signal
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
-from voip.directory.location import Change, Location
-from voip.directory.registrar import Durable
-from voip.directory.sip_server import open_sip
-from voip.net import Network
-from voip.net.tls import TlsFiles
+from tests.support.processes import ROOT, Program, free_ports
 
-REALM = "directory"
-READY = "the directory is ready"
-CONNECTIONS = (64, 64)
+UNPRIVILEGED = "nobody"
+"""PostgreSQL refuses to run as root."""
 
 
-class Users:
-    """Names, each maybe with a password; none: every name is one."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._passwords = {name: password for name, _, password in (each.partition("=") for each in names)}
-
-    def has(self, name: str) -> bool:
-        return not self._passwords or name in self._passwords
-
-    def hash_of(self, name: str, algorithm: str) -> str | None:
-        password = self._passwords.get(name)
-        return hashlib.md5(f"{name}:{REALM}:{password}".encode()).hexdigest() if password else None
+def directory(folder: Path, *options: str, database: str = "voip.sqlite", name: str = "directory") -> Program:
+    """The program at free ports. `http_port` reads where."""
+    sip_port = free_ports()[0]
+    command = [sys.executable, "-m", "voip.directory", "--sip-port", str(sip_port), "--database", database]
+    http = [] if "--http" in options else ["--http", "0"]
+    return Program([*command, *http, *options], folder=folder, name=name, environment={"PYTHONPATH": str(ROOT)})
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--name", action="append", default=[])
-    parser.add_argument("--tls-cert")
-    parser.add_argument("--tls-key")
-    parser.add_argument("--tls-name", default="")
-    options = parser.parse_args()
-
-    def say(level: int, text: str) -> None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
-
-    network = Network(
-        bind="127.0.0.1",
-        tls=TlsFiles(options.tls_cert, options.tls_key),
-        say=say,
-        trace=lambda text: say(2, text),
-        max_connections=CONNECTIONS,
-    )
-
-    def persist(change: Change, durable: Durable) -> None:
-        network.loop.post(lambda: durable(True, network.loop.now()))  # later, as a database does
-
-    open_sip(
-        network,
-        options.port,
-        Location(),
-        Users(options.name),
-        persist,
-        secret=b"s" * 32,
-        realm=REALM,
-        tls_name=options.tls_name,
-        say=say,
-    )
-    running = True
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal running
-        running = False
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    say(0, READY)
-    with contextlib.closing(network):
-        while running:
-            network.loop.turn(0.5)
-    return 0
+def http_port(program: Program) -> int:
+    """Of a program that is ready; waits for that."""
+    url = program.wait_for("directory http").split("directory ")[1].split("/   ")[0]
+    return int(url.split("/#")[0].rstrip("/").rpartition(":")[2])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def postgresql_programs() -> Path | None:
+    """The folder of initdb and pg_ctl."""
+    found = shutil.which("pg_ctl")
+    folders = [*([Path(found).resolve().parent] if found else []), *Path("/usr/lib/postgresql").glob("*/bin")]
+    return next((each for each in folders if (each / "initdb").exists()), None)
+
+
+class PostgreSql:
+    """A cluster in a temporary folder, reached by a socket there alone."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder = programs, folder
+        self.url = f"postgresql://voip@/postgres?host={folder}"
+        self._run("initdb", "-A", "trust", "-U", "voip", "-D", str(folder / "data"), "--no-sync")
+
+    def start(self) -> None:
+        settings = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}'"
+        self._control("-w", "-l", str(self._folder / "log"), "-o", settings, "start")
+
+    def stop(self) -> None:
+        """As a crash would."""
+        self._control("-w", "-m", "immediate", "stop")
+
+    def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", str(self._folder / "data"), *arguments)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._programs / program), *arguments],
+            user=UNPRIVILEGED if os.geteuid() == 0 else None,
+            cwd=self._folder,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+
+
+@contextlib.contextmanager
+def postgresql(programs: Path) -> Iterator[PostgreSql]:
+    """A server that runs; gone after the block."""
+    folder = Path(tempfile.mkdtemp(prefix="voip-postgresql-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, UNPRIVILEGED)
+        server = PostgreSql(programs, folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
