@@ -38,6 +38,8 @@ SECRET_BYTES = 32
 MAX_SERVERS = 20_000
 """Server transactions at a time: over UDP each lasts 32 s (timers J and L), and a call has two: 100 calls a second
 make 6400."""
+MAX_CONNECTIONS = 2048, 512
+"""Opened by telephones, and by the directory, at a time: each telephone over TCP or TLS keeps one."""
 PURGE_INTERVAL = 30.0
 """Seconds between looks for bindings and calls that are over."""
 KEEP_ALIVE = b"\r\n\0 "
@@ -59,6 +61,12 @@ class SipStats:
     ignored: int
     limited: int
     refused: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.refused} requests refused, {self.malformed} messages malformed, {self.ignored} that belonged to "
+            f"nothing, {self.limited} not read as there were too many"
+        )
 
 
 class SipServer:
@@ -307,7 +315,8 @@ def open_sip(
     )
     rng = rng or random.SystemRandom()
     server = SipServer(rng, location, names, site, persist, secret=secret, realm=realm, asks_callers=asks_callers)
-    transport.listen(port)
+    got = transport.listen(port)
+    say(1, f"SIP at UDP and TCP port {got}" + f", TLS {transport.sip_ports['tls']}" * ("tls" in transport.sip_ports))
     server.start(loop.now())
 
     def on_refused(event: RequestRefused) -> None:
