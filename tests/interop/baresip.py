@@ -35,6 +35,7 @@ class Account:
 
     user: str
     site: Proxy
+    password: str = ""
 
 
 class Baresip(Phone):
@@ -68,6 +69,7 @@ class Baresip(Phone):
             self.target = account.site.uri(account.user, transport)
             server = account.site.server(transport)
             address, more = f"{account.user}@{server.partition(':')[2]}", f'regint=600;outbound="{server}"'
+            more += f";auth_pass={account.password}" if account.password else ""
         self._registers = account is not None
         setup = Setup(
             listen=f"{LOOPBACK}:{base}",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 
+from tests.interop.baresip import Account
 from tests.interop.phone import PORT_BLOCKS, Certificates, Phone, uri
 from tests.support.processes import LOOPBACK, PATIENCE, Program, until
 from tests.support.wav import Samples, load, save
@@ -19,6 +21,7 @@ FORMATS = {  # its name, rate and channels of the format; rate and channels of w
     "pcma": ("PCMA", 8_000, 1, 8_000, 1),
 }
 _SAID = "said.wav"
+_LOOK = 0.5  # seconds between questions whether it is registered
 _ALL = (
     "opus/48000/2 speex/16000/1 speex/8000/1 speex/32000/1 PCMU/8000/1 PCMA/8000/1 GSM/8000/1 G722/8000/1 "
     "G729/8000/1 L16/44100/2 L16/44100/1"
@@ -39,8 +42,10 @@ class Linphone(Phone):
         says: Path,
         *,
         encryption: str = "none",
+        account: Account | None = None,
     ) -> None:
-        """`encryption`: of media, "none" or "srtp", which it insists on then."""
+        """`encryption`: of media, "none" or "srtp", which it insists on then. `account`: where it registers, and is
+        called by way of."""
         home = folder / "linphonec"
         (home / ".local/share/linphone").mkdir(parents=True)
         base = PORT_BLOCKS.block()
@@ -48,9 +53,12 @@ class Linphone(Phone):
         self._codec, self._transport, self._folder, self._calls = codec, transport, home, 0
         self.says = says
         self._rate = played
-        self.target = uri("linphone", base, transport)
+        self.target = uri("linphone", base, transport) if account is None else account.site.uri(account.user, transport)
+        self._registers = account is not None
         (home / _SAID).symlink_to(says)
-        (home / "rc").write_text(_configuration(base, transport, (name, rate, channels), certificates, encryption))
+        (home / "rc").write_text(
+            _configuration(base, transport, (name, rate, channels), certificates, encryption, account)
+        )
         self._program = Program(
             ["stdbuf", "-oL", "linphonec", "-a", "-c", "rc"],
             folder=home,
@@ -65,6 +73,8 @@ class Linphone(Phone):
         self._program.wait_for("video is disabled")
         self._command("soundcard use files")
         self._program.wait_for("Using wav files")
+        if self._registers:
+            until(self._is_registered, "linphonec is registered", PATIENCE)
         self.listen()
         return self
 
@@ -123,6 +133,12 @@ class Linphone(Phone):
     def _recording(self) -> Path:
         return self._folder / f"heard-{self._calls}.wav"
 
+    def _is_registered(self) -> bool:
+        """It does not say so by itself."""
+        self._command("status register")
+        time.sleep(_LOOK)
+        return any(line.strip().startswith("registered,") for _, line in self._program.lines)
+
     def _command(self, line: str) -> None:
         stdin = self._program.process.stdin
         assert stdin is not None
@@ -141,7 +157,12 @@ def _roughness(samples: Samples) -> float:
 
 
 def _configuration(
-    base: int, transport: str, codec: tuple[str, int, int], certificates: Certificates, encryption: str
+    base: int,
+    transport: str,
+    codec: tuple[str, int, int],
+    certificates: Certificates,
+    encryption: str,
+    account: Account | None = None,
 ) -> str:
     ports = {"udp": 0, "tcp": 0, "tls": 0, transport: base + 1 if transport == "tls" else base}
     name, rate, channels = codec
@@ -155,7 +176,7 @@ def _configuration(
         f"contact=sip:linphone@{LOOPBACK}",
         f"bind_address={LOOPBACK}",
         "use_ipv6=0",  # else it prefers an address that nobody here calls it by
-        "default_proxy=-1",
+        f"default_proxy={-1 if account is None else 0}",
         f"media_encryption={encryption}",
         f"media_encryption_mandatory={int(encryption != 'none')}",
         f"root_ca={certificates.authority}",
@@ -173,4 +194,18 @@ def _configuration(
         name, rate_text, channels_text = known.split("/")
         lines += [f"[audio_codec_{number}]", f"mime={name}", f"rate={rate_text}", f"channels={channels_text}"]
         lines += [f"enabled={int(number == 0)}"]
+    if account is not None:
+        lines += _registration(account, transport)
     return "\n".join(lines) + "\n"
+
+
+def _registration(account: Account, transport: str) -> list[str]:
+    """Lines that make it register."""
+    server = account.site.server(transport)
+    if transport == "tls":  # as in `call`
+        server = server.replace(LOOPBACK, "localhost")
+    lines = ["[proxy_0]", f"reg_proxy=<{server}>", f"reg_identity=sip:{account.user}@{server.split(':')[1]}"]
+    lines += ["reg_expires=600", "reg_sendregister=1", "publish=0", "quality_reporting_enabled=0"]
+    if account.password:
+        lines += ["[auth_info_0]", f"username={account.user}", f"passwd={account.password}"]
+    return lines

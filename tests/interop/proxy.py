@@ -88,10 +88,10 @@ ca_list = {authority}
 
 @dataclass(frozen=True)
 class Proxy:
-    """Both programs, running."""
+    """A registrar and proxy, running: Kamailio, or a directory of ours."""
 
     port: int
-    kamailio: Program
+    program: Program
 
     def uri(self, user: str, transport: str) -> str:
         """Where a user is called, over that transport as far as here."""
@@ -189,7 +189,7 @@ class OurReceiver(Phone):
         return self._recording
 
     def log(self) -> str:
-        return self._site.kamailio.stderr
+        return self._site.program.stderr
 
     @property
     def _program(self) -> Receiver:

@@ -201,11 +201,12 @@ def command(argv: Sequence[str] | None = None) -> int:
 def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     """Serve until somebody asks to stop: the exit status, and why if it is not 0."""
     from voip.directory.directory import TICK, Directory
+    from voip.directory.sip_server import MAX_CONNECTIONS, open_sip
     from voip.directory.store import Store
 
     shutdown = Shutdown()
     shutdown.catch_signals()
-    network = Network(tls=options.tls, say=console.say)
+    network = Network(bind=options.host, tls=options.tls, say=console.say, max_connections=MAX_CONNECTIONS)
     loop = network.loop
     with Store(options.database, loop.post) as store:
         secret = store.loaded.secret
@@ -216,6 +217,16 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
             directory.tick()
 
         loop.call_later(TICK, tick)
+        sip = open_sip(
+            network,
+            options.sip_port,
+            directory.location,
+            directory.users,
+            directory.persist,
+            secret=secret,
+            realm=options.realm,
+            say=console.say,
+        )
         workers = [Worker("network", shutdown, loop.run, shutdown.stopped)]
         with together(workers):
             try:
@@ -224,6 +235,7 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
                 shutdown.stop()
                 loop.post(lambda: None)
     network.close()
+    console.say(1, f"SIP: {sip.stats}")
     if store.failures:
         console.say(0, f"changes that the database did not take: {store.failures}")
     if network.failures.count:

@@ -11,7 +11,6 @@ import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from typing import Any
 
 from aiohttp import web
@@ -23,7 +22,7 @@ from voip.directory.refusals import BadRequest, Refusal
 from voip.directory.sockets import add_sockets
 from voip.errors import NetworkError
 from voip.web.guard import Guard, is_loopback, offered_token
-from voip.web.server import HEADERS
+from voip.web.site import HEADERS, Files
 
 LARGEST_BODY = 65_536
 """Bytes: an offer of 32768 characters, and what is around it."""
@@ -38,8 +37,8 @@ SHUTDOWN_TIMEOUT = 1.0
 """Seconds that opening the port, and the end, may take."""
 BACKLOG = 1024
 """Connections that wait to be taken."""
-FILES = {"index.html": "text/html", "directory.js": "text/javascript", "directory.css": "text/css"}
-"""All that is served as a file: nothing of a path that a request names reaches the file system."""
+FILES = ("index.html", "directory.js", "directory.css")
+"""All that is served as a file."""
 OPEN_PATHS = ("/", "/page/directory.js", "/page/directory.css")
 """What a browser loads before it can show the token: it holds nothing of the directory."""
 
@@ -68,7 +67,7 @@ class DirectoryServer:
         self._scheme = "http" if tls is None else "https"
         self._guard = Guard(token, REQUESTS_A_SECOND, REQUESTS_AT_ONCE, self._scheme)
         self._document = document(version)
-        self._files = {name: (resources.files("voip.directory") / "page" / name).read_bytes() for name in FILES}
+        self._files = Files("voip.directory", "page", FILES)
         self._silent: set[Any] = set()
         self._started: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,8 +134,8 @@ class DirectoryServer:
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._check])
         router = application.router
-        for name in FILES:
-            router.add_get("/" if name == "index.html" else f"/page/{name}", self._file)
+        router.add_get("/", self._files.serve)
+        router.add_get("/page/{name}", self._files.serve)
         router.add_get("/api/openapi.json", self._openapi)
         router.add_get("/api/docs", self._docs)
         for endpoint in ENDPOINTS:
@@ -168,10 +167,6 @@ class DirectoryServer:
         return request.path in OPEN_PATHS and "Upgrade" not in request.headers
 
     # --- pages --------------------------------------------------------------------------------------------------------
-
-    async def _file(self, request: web.Request) -> web.StreamResponse:
-        name = request.path.rpartition("/")[2] or "index.html"
-        return web.Response(body=self._files[name], content_type=FILES[name], charset="utf-8")
 
     async def _openapi(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(self._document)

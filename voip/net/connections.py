@@ -20,7 +20,7 @@ from voip.sip import Address
 from voip.sip.limits import network_of
 
 MAX_INCOMING = 8
-"""Connections opened by peers."""
+"""Connections opened by peers, at a time."""
 MAX_OUTGOING = 32
 """Connections opened by us."""
 
@@ -28,10 +28,19 @@ MAX_OUTGOING = 32
 class Connections:
     """All connections of one SIP transport, on the network thread."""
 
-    def __init__(self, loop: EventLoop, hooks: Hooks, tls: Tls, *, dscp: int, max_incoming: int = MAX_INCOMING) -> None:
+    def __init__(
+        self,
+        loop: EventLoop,
+        hooks: Hooks,
+        tls: Tls,
+        *,
+        dscp: int,
+        max_incoming: int = MAX_INCOMING,
+        max_outgoing: int = MAX_OUTGOING,
+    ) -> None:
         self._loop, self._hooks, self._tls = loop, hooks, tls
         self._ports = StreamPorts(loop, dscp=dscp)
-        self._max_incoming = max_incoming
+        self._max_incoming, self._max_outgoing = max_incoming, max_outgoing
         self._open: dict[Address, Connection] = {}
 
     # --- listening ------------------------------------------------------------------------------------------------
@@ -119,7 +128,7 @@ class Connections:
 
     def _make_room(self, *, incoming: bool) -> bool:
         """Whether one more may be opened; if need be the unneeded one that was idle for longest is closed."""
-        limit = self._max_incoming if incoming else MAX_OUTGOING
+        limit = self._max_incoming if incoming else self._max_outgoing
         alike = [connection for connection in self._open.values() if connection.incoming is incoming]
         if len(alike) < limit:
             return True

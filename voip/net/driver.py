@@ -1,59 +1,19 @@
-"""What drives a user agent, whatever carries its messages (RFC 3261 section 18): its timers, events and look-ups."""
+"""What drives a SIP element, whatever carries its messages (RFC 3261 section 18): its timers, events and look-ups."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from voip.net.dns import Resolver, missing_records
+from voip.net.element import SipElement
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.sip import Address, ResolveUri
-from voip.sip.uri import SipUri
 
 Handler = Callable[[Any], None]
 """Takes the events of one type."""
-
-
-class Served(Protocol):
-    """What SIP messages are carried for: a user agent, or what distributes them among several."""
-
-    def receive(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram, or one message of a connection."""
-
-    def messages_to_send(self, now: float) -> list[tuple[bytes, Address]]:
-        """Everything that has to be sent, in order; it is handed over once."""
-
-    def next_event(self) -> object | None:
-        """The oldest event that was not taken yet."""
-
-    def next_timer(self) -> float | None:
-        """When `handle_timer` is due."""
-
-    def handle_timer(self, now: float) -> None:
-        """Do what is due at `now`."""
-
-    def resolved(self, uri: SipUri, addresses: Sequence[Address], now: float) -> None:
-        """Where requests to `uri` go."""
-
-    def transport_failed(self, address: Address, now: float, reason: str = "") -> None:
-        """What was to go there could not be sent."""
-
-    def connection_closed(self, address: Address, now: float) -> None:
-        """The connection was closed in good order."""
-
-    def needs(self, address: Address) -> bool:
-        """Whether a call, or a request that waits for its response, is over the connection to `address`."""
-
-    def may_call(self, host: str) -> bool:
-        """Whether this host may."""
-
-    def server_name(self, address: Address) -> str:
-        """The host that was asked for when `address` was found."""
-
-    def note_malformed(self, count: int) -> None:
-        """So many datagrams that cannot be SIP were dropped."""
 
 
 class AgentDriver:
@@ -74,7 +34,7 @@ class AgentDriver:
         """`families` are those of the addresses that can be sent to; `say` prints a line from a verbosity on."""
         self._loop, self._resolver, self._failures, self._families = loop, resolver, failures, families
         self._carry, self._say, self._warned = send, say, False
-        self.agent: Served | None = None
+        self.agent: SipElement | None = None
         self._handlers: Mapping[type, Handler] = {}
         self._drop: Callable[[str], None] = lambda call_id: None
 
@@ -83,7 +43,7 @@ class AgentDriver:
         """The transport protocols that we support, by preference."""
         return ("udp", "tcp", "tls")
 
-    def serve(self, agent: Served, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+    def serve(self, agent: SipElement, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
         """Drive this agent: its events go to the handler of their type. `drop` ends the call (Call-ID) of an event
         whose handler has failed."""
         self.agent, self._handlers, self._drop = agent, {ResolveUri: self._look_up, **handlers}, drop

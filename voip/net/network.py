@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from voip.net.addresses import OwnAddresses
+from voip.net.connections import MAX_INCOMING, MAX_OUTGOING
 from voip.net.dns import Resolver
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
@@ -35,10 +36,12 @@ class Network:
         say: Callable[[int, str], None] = lambda level, text: None,
         trace: Callable[[str], object] | None = None,
         parent: ParentLink | None = None,
+        max_connections: tuple[int, int] = (MAX_INCOMING, MAX_OUTGOING),
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
         (host, port) sees. `media_ports`: first and last. `say` prints a line from a verbosity on; `trace` gets each SIP
-        message and RTCP packet as text. `parent` has the SIP sockets, if not we. VoipError for unusable TLS files."""
+        message and RTCP packet as text. `parent` has the SIP sockets, if not we;
+        `max_connections` are those opened by peers, and by us. VoipError for unusable TLS files."""
         contexts, traced = Tls(tls or TlsFiles()), Trace(trace)
         self._resolver = resolver = Resolver()
         self.failures = Failures(say)
@@ -58,7 +61,16 @@ class Network:
         self.sip: SipTransport | SipOfParent = (
             SipOfParent(*own, resolver, self.failures, parent, say=say)
             if parent is not None
-            else SipTransport(*own, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced)
+            else SipTransport(
+                *own,
+                resolver,
+                contexts,
+                self.failures,
+                dscp=dscp,
+                say=say,
+                trace=traced,
+                max_connections=max_connections,
+            )
         )
         self.media = MediaPorts(*own, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET

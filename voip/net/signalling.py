@@ -1,4 +1,4 @@
-"""SIP over UDP, TCP and TLS (RFC 3261 section 18): the sockets of one `UserAgent`, on the network thread."""
+"""SIP over UDP, TCP and TLS (RFC 3261 section 18): the sockets of one `SipElement`, on the network thread."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.connection import Hooks
-from voip.net.connections import Connections
+from voip.net.connections import MAX_INCOMING, MAX_OUTGOING, Connections
 from voip.net.dns import Resolver
-from voip.net.driver import AgentDriver, Handler, Served
+from voip.net.driver import AgentDriver, Handler
+from voip.net.element import SipElement
 from voip.net.failures import Failures
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
@@ -63,14 +64,17 @@ class SipTransport:
         dscp: int,
         say: Callable[[int, str], None],
         trace: Trace,
+        max_connections: tuple[int, int] = (MAX_INCOMING, MAX_OUTGOING),
     ) -> None:
-        """`say` prints a line from the given verbosity on."""
+        """`say` prints a line from the given verbosity on. `max_connections`: opened by peers, and by us."""
         self._loop, self._addresses, self._tls, self._dscp, self._trace = loop, addresses, tls, dscp, trace
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
         self._ports: dict[str, int] = {}
         self._refused: dict[tuple[str, int], int] = {}
         self._driver = AgentDriver(loop, resolver, failures, lambda: tuple(self._sockets), self._send, say)
-        self._connections = Connections(loop, self._hooks(), tls, dscp=dscp)
+        self._connections = Connections(
+            loop, self._hooks(), tls, dscp=dscp, max_incoming=max_connections[0], max_outgoing=max_connections[1]
+        )
         self._floods = SipFloodGuard(loop, self._sockets.values, self._note_dropped, say)
         loop.add(self)
 
@@ -124,9 +128,9 @@ class SipTransport:
 
     # --- the user agent -------------------------------------------------------------------------------------------
 
-    def serve(self, agent: Served, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
-        """Drive this user agent. Its events, and `SendFailed`, go to the handler of their type, on the network thread.
-        `drop` ends the call (Call-ID) of an event whose handler has failed."""
+    def serve(self, agent: SipElement, handlers: Mapping[type, Handler], drop: Callable[[str], None]) -> None:
+        """Drive this user agent, or other element. Its events, and `SendFailed`, go to the handler of their type, on
+        the network thread. `drop` ends the call (Call-ID) of an event whose handler has failed."""
         self._driver.serve(agent, handlers, drop)
         self._loop.post(self._addresses.start_discovery, list(self._sockets.values()))
 

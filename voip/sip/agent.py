@@ -13,7 +13,7 @@ from voip.sip.address import Address
 from voip.sip.auth import Credentials
 from voip.sip.call import SPARE_CALLS, Calls, Replaceable
 from voip.sip.core import CALL_ID_BITS, MAX_SERVERS, ByeHeaders, Core, no_headers
-from voip.sip.digest_server import DigestVerifier
+from voip.sip.digest_server import DigestVerifier, hashes_of
 from voip.sip.dispatch import Accepts, Dispatcher
 from voip.sip.events import AgentStats, Event
 from voip.sip.guard import Guard
@@ -33,7 +33,7 @@ def _at_once(action: Callable[[float], object], now: float) -> None:
 
 
 def _verifier(users: Mapping[str, str] | None, rng: random.Random) -> DigestVerifier | None:
-    return DigestVerifier(users, rng.randbytes(SECRET_BYTES)) if users else None
+    return DigestVerifier(hashes_of(users), rng.randbytes(SECRET_BYTES)) if users else None
 
 
 class UserAgent:

@@ -170,8 +170,20 @@ def digest_response(
     body: bytes = b"",
 ) -> str:
     """The digest that proves knowledge of the password (RFC 7616 section 3.4.1), in hex; arguments as above."""
+    secret = hashed_password(challenge.algorithm, credentials.user, challenge.realm, credentials.password)
+    return response_by_hash(challenge, secret, method, uri, nonce_count, cnonce, body)
+
+
+def hashed_password(algorithm: str, user: str, realm: str, password: str) -> str:
+    """What a server may keep instead of the password (RFC 7616 section 3.4.2, A1), in hex; it is as secret."""
+    return _digest(Challenge(realm, "", algorithm=algorithm), f"{user}:{realm}:{password}")
+
+
+def response_by_hash(
+    challenge: Challenge, secret: str, method: str, uri: str, nonce_count: int, cnonce: str, body: bytes = b""
+) -> str:
+    """As `digest_response`, where `secret` is the `hashed_password`."""
     qop = challenge.chosen_qop
-    secret = _digest(challenge, f"{credentials.user}:{challenge.realm}:{credentials.password}")
     if _is_session(challenge):
         secret = _digest(challenge, f"{secret}:{challenge.nonce}:{cnonce}")
     request = f"{method}:{uri}"

@@ -179,6 +179,15 @@ class Core:
             transaction.start(now)
         return transaction
 
+    def forward(self, request: Request, destination: Address, owner: ClientOwner, now: float) -> ClientTransaction:
+        """Begin a client transaction of a request of a peer (16.6), whose Via is there: nothing is added to
+        it, and it goes by that transport, however large it is."""
+        kind = InviteClient if request.method == "INVITE" else NonInviteClient
+        transaction = kind(self.wire, request, destination, owner, self._drop_client)
+        self.clients[transaction.key] = transaction
+        transaction.start(now)
+        return transaction
+
     def authenticate(
         self,
         transaction: ClientTransaction,
@@ -284,15 +293,19 @@ class Core:
             self._leave_without_response(transaction)
         return response
 
-    def respond_stateless(self, request: Request, source: Address, status: int, size: int, fields: Fields = ()) -> None:
+    def respond_stateless(
+        self, request: Request, source: Address, status: int, size: int, fields: Fields = (), *, needed: bool = False
+    ) -> None:
         """Respond without remembering it (8.2.7): every copy of the request gets the same response. Unproven sources
         get as many of the `fields`, in order, as do not make it larger than the request, and nothing where it is larger
-        without them."""
+        without them; but with `needed` all of them, as the response is of no use otherwise."""
         if request.method == "ACK":
             return
         response = request.response(status, None, self.stateless_tag(request))
-        if not is_unproven(source):
+        if needed or not is_unproven(source):
             response.headers = Headers([*response.headers, *fields])
+            if is_unproven(source):
+                shorten(response, size)
         elif shorten(response, size):
             make_room(response, fields, size)
             add_fitting(response, fields, size - len(response.serialize()))

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from voip.sip.auth import Challenge, Credentials, DigestCredentials, challenge_text, digest_response, parse_credentials
+from voip.sip.auth import (
+    Challenge,
+    DigestCredentials,
+    challenge_text,
+    hashed_password,
+    parse_credentials,
+    response_by_hash,
+)
 from voip.sip.grammar import SipParseError
 from voip.sip.limits import network_of
 from voip.sip.message import Request
@@ -51,11 +58,36 @@ class _Failures:
     last: float
 
 
-class DigestVerifier:
-    """Verifies requests of `users` (name to password); `secret` is random and never sent."""
+HashOf = Callable[[str, str], "str | None"]
+"""The `hashed_password` of a user by an algorithm; None: there is no such user, or it has none."""
 
-    def __init__(self, users: Mapping[str, str], secret: bytes) -> None:
-        self._users, self._secret = dict(users), secret
+
+def hashes_of(users: Mapping[str, str], realm: str = REALM) -> HashOf:
+    """Of users that are known with their passwords."""
+    known = dict(users)
+
+    def hash_of(user: str, name: str) -> str | None:
+        hashed = hashed_password(name, user, realm, known.get(user, ""))  # of unknown users, too: it takes as long
+        return hashed if user in known else None
+
+    return hash_of
+
+
+class DigestVerifier:
+    """Verifies requests of the users that `hash_of` knows; `secret` is random and never sent. `header`: where their
+    credentials are. `algorithms`: those that they are asked for."""
+
+    def __init__(
+        self,
+        hash_of: HashOf,
+        secret: bytes,
+        *,
+        realm: str = REALM,
+        header: str = "Authorization",
+        algorithms: Sequence[str] = ALGORITHMS,
+    ) -> None:
+        self._hash_of, self._secret = hash_of, secret
+        self._realm, self._header, self._algorithms = realm, header, tuple(algorithms)
         self._no_password = hashlib.sha256(secret).hexdigest()  # of unknown users: to verify it takes as long
         self._serial = 0
         self._counts: dict[str, int] = {}
@@ -69,7 +101,7 @@ class DigestVerifier:
         """
         if self._is_ignored(host, now):
             return Verdict.IGNORED
-        given = _credentials_for_us(request)
+        given = self.credentials(request)
         if given is None:
             return Verdict.UNKNOWN
         if self._challenged.get(host):
@@ -86,11 +118,24 @@ class DigestVerifier:
         self._failures.pop(_guesser(host), None)
         return Verdict.ALLOWED
 
+    def credentials(self, request: Request) -> DigestCredentials | None:
+        """Those for our realm, if there are any of the kind that we ask for; not verified."""
+        for value in request.headers.lines(self._header):
+            try:
+                given = parse_credentials(value)
+            except SipParseError:
+                continue
+            known = (given.algorithm.upper() or "MD5") in self._algorithms
+            if given.realm == self._realm and known and given.qop == QOP:
+                return given
+        return None
+
     def challenges(self, host: str, call_id: str, now: float, *, stale: bool = False) -> list[str]:
-        """Values of WWW-Authenticate for this host, the strongest first: the same for all users, and for none."""
+        """Values of WWW-Authenticate (or Proxy-Authenticate) for this host, the strongest first: the same for all
+        users, and for none."""
         nonce = self._nonce(host, now)
-        names = ALGORITHMS[-1:] if self._gave_up(host, call_id) else ALGORITHMS
-        return [challenge_text(Challenge(REALM, nonce, None, name, (QOP,), stale)) for name in names]
+        names = self._algorithms[-1:] if self._gave_up(host, call_id) else self._algorithms
+        return [challenge_text(Challenge(self._realm, nonce, None, name, (QOP,), stale)) for name in names]
 
     def _gave_up(self, host: str, call_id: str) -> bool:
         """Whether this host has not come back with credentials after a challenge that it received in another call."""
@@ -121,11 +166,12 @@ class DigestVerifier:
         return now - int(stamp[:TIME_DIGITS], 16) / 1000 <= NONCE_LIFE
 
     def _is_right(self, given: DigestCredentials, request: Request) -> bool:
-        password = self._users.get(given.username, self._no_password)
-        challenge = Challenge(REALM, given.nonce, None, given.algorithm or "MD5", (QOP,))
-        known = Credentials(given.username, password)
-        expected = digest_response(challenge, known, request.method, given.uri, given.count, given.cnonce)
-        return _same(expected, given.response) and given.username in self._users
+        algorithm = given.algorithm or "MD5"
+        known = self._hash_of(given.username, algorithm.upper())
+        challenge = Challenge(self._realm, given.nonce, None, algorithm, (QOP,))
+        secret = self._no_password if known is None else known
+        expected = response_by_hash(challenge, secret, request.method, given.uri, given.count, given.cnonce)
+        return _same(expected, given.response) and known is not None
 
     def _is_ignored(self, host: str, now: float) -> bool:
         host = _guesser(host)
@@ -154,15 +200,3 @@ def _guesser(host: str) -> str:
 def _same(expected: str, found: str) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(expected.encode("utf-8", "surrogateescape"), found.encode("utf-8", "surrogateescape"))
-
-
-def _credentials_for_us(request: Request) -> DigestCredentials | None:
-    """The credentials for our realm, if there are any of the kind that we ask for."""
-    for value in request.headers.lines("Authorization"):
-        try:
-            given = parse_credentials(value)
-        except SipParseError:
-            continue
-        if given.realm == REALM and (given.algorithm.upper() or "MD5") in ALGORITHMS and given.qop == QOP:
-            return given
-    return None

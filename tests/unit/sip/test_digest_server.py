@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.sip_lab import ANSWER, OFFER, Lab, TextPeer, calls_of, events_of
 from voip.sip import Credentials, IncomingCall, Request, RequestRefused, Response, UserAgent
 from voip.sip.auth import Challenge, authorization, parse_challenge
-from voip.sip.digest_server import BLOCK_SECONDS, MAX_FAILURES, NONCE_LIFE, DigestVerifier, Verdict
+from voip.sip.digest_server import BLOCK_SECONDS, MAX_FAILURES, NONCE_LIFE, DigestVerifier, Verdict, hashes_of
 
 USERS = {"alice": "secret", "bob": "zanzibar"}
 HOST = "10.0.0.9"
@@ -274,7 +274,7 @@ def test_two_of_our_own_where_a_tenth_of_the_packets_is_lost() -> None:
 @given(st.text(max_size=120), st.text(max_size=60), st.text(max_size=60))
 def test_no_credentials_break_it(text: str, nonce: str, response: str) -> None:
     clean = str.maketrans("", "", '\r\n"\\')
-    keeper = DigestVerifier(USERS, b"k" * 32)
+    keeper = DigestVerifier(hashes_of(USERS), b"k" * 32)
     request = Request("INVITE", "sip:a@b")
     for value in (
         text.translate(str.maketrans("", "", "\r\n")),
@@ -286,7 +286,7 @@ def test_no_credentials_break_it(text: str, nonce: str, response: str) -> None:
 
 
 def test_credentials_that_are_not_text_are_wrong() -> None:
-    keeper = DigestVerifier(USERS, b"k" * 32)
+    keeper = DigestVerifier(hashes_of(USERS), b"k" * 32)
     asked = parse_challenge(keeper.challenges(HOST, "call", 5.0)[1])
     request = Request("INVITE", "sip:a@b")
     request.headers.set("Authorization", proof_of(asked).replace("alice", "ali\udcffce"))
