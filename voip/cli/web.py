@@ -92,7 +92,7 @@ def page(
         voip.__version__,
         lambda: manager.records,
         console.recent,
-        _commands(network, manager, streams, dials=dials),
+        commands_of(network, manager, streams, dials=dials),
         {"report": report},
         {"gain_limit": GAIN_LIMIT, "longest_text": LONGEST_SENT},
         lambda: {"microphone_muted": streams.microphone_muted},
@@ -105,7 +105,7 @@ def page(
         yield
 
 
-def _commands(network: Network, manager: CallManager, streams: AudioStreams, *, dials: bool) -> dict[str, Command]:
+def commands_of(network: Network, manager: CallManager, streams: AudioStreams, *, dials: bool) -> dict[str, Command]:
     """What the buttons do: posted to the network thread, but for the loudness, which any thread may set."""
     post = network.loop.post
     commands: dict[str, Command] = {

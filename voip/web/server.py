@@ -1,29 +1,27 @@
 """HTTP and WebSocket (RFC 9112, RFC 6455) for the page of a program, by aiohttp, in a thread of its own.
 
 The thread reads snapshots and posts commands; no call waits for it, and a browser that is slow gets the newest state
-when it is ready for one, not those in between. The only module that imports aiohttp.
+when it is ready for one, not those in between. The only module of a script that imports aiohttp's server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from voip.errors import NetworkError
-from voip.printable import printable
 from voip.report import CallRecord
+from voip.web.commands import obey
 from voip.web.guard import BEARER, Guard, is_loopback, offered_token
 from voip.web.live import History, call_state, meters, shown
-from voip.web.program import CommandRefused, Program
+from voip.web.program import Program
 
 STATE_INTERVAL = 0.25
 """Seconds between two states that a page gets."""
@@ -195,7 +193,7 @@ class WebServer:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await socket.send_json(self._obey(message.data))
+                    await socket.send_json(obey(self._program.commands, message.data))
         finally:
             self._sockets.discard(socket)
             feeding.cancel()
@@ -216,21 +214,3 @@ class WebServer:
             sampled = max((each[-1][0] for each in samples.values()), default=sampled)
             await socket.send_json({**state, **program.state()})
             await asyncio.sleep(STATE_INTERVAL)
-
-    def _obey(self, text: str) -> Mapping[str, Any]:
-        """Have a command done; what is said of it to the page that asked."""
-        number: object = None
-        try:
-            asked = json.loads(text)
-            if not isinstance(asked, dict):
-                raise CommandRefused("a command is an object")
-            number = asked.pop("number", None)
-            command = self._program.commands.get(str(asked.pop("do", "")))
-            if command is None:
-                raise CommandRefused("no such command")
-            command(asked)
-        except (ValueError, RecursionError) as error:
-            return {"type": "done", "number": None, "error": f"not JSON: {type(error).__name__}"}
-        except CommandRefused as error:
-            return {"type": "done", "number": number, "error": printable(str(error))}
-        return {"type": "done", "number": number, "error": None}
