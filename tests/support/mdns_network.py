@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType, SimpleNamespace
 from typing import cast
 
@@ -54,12 +54,13 @@ Handler = Callable[..., None]
 
 
 class MdnsNetwork:
-    """`refuses`: the versions of IP that cannot be opened; `silent`: nothing can be registered; `late`: responses to
-    so many probes come when the name has been taken."""
+    """`refuses`: the versions of IP that cannot be opened; `silent`: nothing can be registered; `late`: the responses
+    to the first probes of each service come when the name has been taken."""
 
-    def __init__(self, *, refuses: Sequence[IPVersion] = (), silent: bool = False, late: int = 0) -> None:
+    def __init__(self, *, refuses: Sequence[IPVersion] = (), silent: bool = False, late: bool = False) -> None:
         self.refuses, self.silent, self.late = refuses, silent, late
         self.services: list[Info] = []
+        self.stale: list[Info] = []  # gone without a goodbye: in the caches until the name is announced anew
         self.updates: list[str] = []
         self.looks = 0
         self.goodbyes: list[str] = []
@@ -113,19 +114,19 @@ class Zone:
     def __init__(self, network: MdnsNetwork, options: dict[str, object]) -> None:
         if options["ip_version"] in network.refuses:
             raise OSError(97, "Address family not supported by protocol")
-        self._network, self._own = network, list[Info]()
+        self._network, self._own, self._probed = network, list[Info](), set[str]()
         self.cache = SimpleNamespace(entries_with_name=self._entries)
         self.loop = SimpleNamespace(call_soon_threadsafe=lambda act, *arguments: act(*arguments))
-        self.registry = SimpleNamespace(async_remove=self._remove)
+        self.registry = SimpleNamespace(async_remove=self._leave)
         network.opened.append(options)
 
     def register_service(self, info: Info, allow_name_change: bool = False) -> None:
         if self._network.silent:
             raise Error("nothing goes out")
         name, number, announced = info.name, 2, self._network.announced
-        if name in announced and self._network.late:
-            self._network.late -= 1
+        if self._network.late and info.type not in self._probed:
             announced = {}
+        self._probed.add(info.type)
         while info.name in announced:
             assert allow_name_change
             info.name = name.replace(f".{info.type}", f"-{number}.{info.type}")
@@ -135,9 +136,10 @@ class Zone:
 
     def _entries(self, name: str) -> list[Info]:
         self._network.looks += 1
-        return [each for each in self._network.services if each.name == name]
+        return [each for each in self._network.services + self._network.stale if each.name == name]
 
     def update_service(self, info: Info) -> None:
+        self._network.stale = [each for each in self._network.stale if each.name != info.name]
         self._network.updates.append(info.name)
 
     def unregister_all_services(self) -> None:
@@ -145,6 +147,10 @@ class Zone:
             self._network.goodbyes.append(info.name)
             self._network.tell(info, StateChange.Removed)
         self._remove(list(self._own))
+
+    def _leave(self, infos: Sequence[Info]) -> None:
+        self._network.stale += [replace(info) for info in infos]
+        self._remove(infos)
 
     def _remove(self, infos: Sequence[Info]) -> None:
         for info in infos:

@@ -107,7 +107,7 @@ def test_of_two_that_have_one_name_before_they_hear_of_each_other_one_takes_anot
 ) -> None:
     """RFC 6762 section 9; the port of the data decides, and the later data wins (section 8.2)."""
     monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.01)
-    network, (first, second) = MdnsNetwork(late=2), ports
+    network, (first, second) = MdnsNetwork(late=True), ports
     with (
         Receiver(network, ports={"udp": first, "tls": first + 1}) as one,
         Receiver(network, ports={"udp": second, "tls": second + 1}) as other,
@@ -125,7 +125,7 @@ def test_of_two_that_have_one_name_before_they_hear_of_each_other_one_takes_anot
 
 def test_two_that_would_each_win_one_service_are_told_apart_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.01)
-    network = MdnsNetwork(late=2)
+    network = MdnsNetwork(late=True)
     ports = {"udp": 5060, "tls": 5081}, {"udp": 5070, "tls": 5071}
     with Receiver(network, ports=ports[0]) as loser, Receiver(network, ports=ports[1]) as winner:
         until(lambda: len(loser.names) == 2, "another name")
@@ -134,7 +134,7 @@ def test_two_that_would_each_win_one_service_are_told_apart_by_the_first(monkeyp
 
 def test_at_the_same_port_the_host_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.01)
-    network = MdnsNetwork(late=1)
+    network = MdnsNetwork(late=True)
     with Receiver(network, ports={"udp": 5060}) as one, Receiver(network, ports={"udp": 5060}) as other:
         until(lambda: len(one.names) + len(other.names) == 3, "another name")
         kept = network.announced["kitchen._sip._udp.local."].server
