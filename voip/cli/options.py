@@ -261,6 +261,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     directory = directory_value(parser, found, usual=None)
+    found.name = found.name or found.directory_name or ""
     account = account_values(parser, found, answers=False)
     called = calling_values(parser, found)
     check_formats(parser, found, called["targets"])
