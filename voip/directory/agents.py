@@ -12,7 +12,7 @@ from voip.directory.refusals import BadRequest
 from voip.directory.users import AgentCall, Done
 
 MOST_WAITING = 64
-"""Commands that a script has not said to be done: more than a person gives, or a program that waits for the response."""
+"""Commands that a script has not said to be done: more than any person gives."""
 MOST_CALLS = 100
 """Calls that a script tells of."""
 LONGEST_FIELD = 256

@@ -92,7 +92,7 @@ class Words:
         return [each for each in told if each.to in self._clients]
 
     @property
-    def list(self) -> Mapping[str, Any]:
+    def client_list(self) -> Mapping[str, Any]:
         """The message that tells who is here."""
         users = [
             {"id": each.client_id, "ip": each.address, "username": each.username} for each in self._clients.values()

@@ -24,7 +24,17 @@ from voip.printable import one_line
 from voip.report import CallRecord
 from voip.web.commands import obey
 from voip.web.guard import Bucket
-from voip.web.linked import DirectoryError, Listed, Pauses, Refused, UnknownName, WrongToken, calls_told, read_listed
+from voip.web.linked import (
+    DirectoryError,
+    Listed,
+    Pauses,
+    Refused,
+    Replaced,
+    UnknownName,
+    WrongToken,
+    calls_told,
+    read_listed,
+)
 from voip.web.program import Command
 
 REQUEST_TIMEOUT = 5.0
@@ -46,6 +56,8 @@ GOODBYE_TIME = 2.0
 STEP = 0.05
 """Seconds between looks whether a lookup has ended, or the program is to."""
 UNAUTHORIZED, NOT_FOUND = 401, 404
+REPLACED = 4001
+"""Close code of a link in whose place there is another of the same user."""
 
 Security = ssl.SSLContext | bool
 """Of https: what the certificate of the directory is verified by; True: the authorities of the system."""
@@ -257,6 +269,9 @@ class Link:
             while not self._stop.is_set():
                 try:
                     await self._hold(client)
+                except Replaced as error:  # the two would take it from each other for ever
+                    self._tell(News(None, str(error), refused=True))
+                    return
                 except DirectoryError as error:
                     self._tell(News(None, str(error), isinstance(error, Refused)))
                 await self._stops_within(self._pauses.next())
@@ -285,6 +300,8 @@ class Link:
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await socket.close()
         failed = next((each for each in ended if isinstance(each, Exception)), None)
+        if socket.close_code == REPLACED:
+            raise Replaced("another program has taken this name")
         if self._stop.is_set():
             with contextlib.suppress(DirectoryError):
                 await asyncio.wait_for(client.disconnect(user_id), GOODBYE_TIME / 2)

@@ -16,6 +16,10 @@ COMMANDS = ("dial", "answer", "decline", "hang-up", "hold", "text")
 """What the directory may have a script do: of the commands of its page those that are about calls."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until the first try to reach a directory that is gone, and the most between two: each is twice the last."""
+LONGEST_FIELD = 256
+"""Characters of a Call-ID or an address that are told; those of programs have 20 to 100."""
+MOST_CALLS = 100
+"""Calls that are told of, the newest ones."""
 LEAST_SHARE = 0.5
 """Of a pause that is waited at least: a thousand scripts whose directory is restarted do not come all at once."""
 
@@ -26,6 +30,10 @@ class DirectoryError(NetworkError):
 
 class Refused(DirectoryError):
     """It answers that it will not."""
+
+
+class Replaced(Refused):
+    """Another program is known by our name now."""
 
 
 class WrongToken(Refused):
@@ -68,10 +76,10 @@ def calls_told(records: Sequence[CallRecord]) -> list[dict[str, str]]:
             "call_id": record.call_id,
             "direction": "incoming" if record.incoming else "outgoing",
             "state": _state(record),
-            "peer": record.peer,
+            "peer": record.peer[:LONGEST_FIELD],
         }
-        for record in shown(records)
-        if record.call_id
+        for record in shown(records)[-MOST_CALLS:]
+        if 0 < len(record.call_id) <= LONGEST_FIELD
     ]
 
 

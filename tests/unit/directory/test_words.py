@@ -46,7 +46,7 @@ def told(kind: str, role: str, address: str, client_id: str, name: str = "") -> 
 def test_who_is_here_is_told_by_address_and_by_id() -> None:
     server = Server(ANNA, BOB, BOB)
     server.say(2, "register", username="Bob")
-    assert server.words.list == {
+    assert server.words.client_list == {
         "type": "client_list",
         "clients": [ANNA, BOB, BOB],
         "users": [
@@ -56,7 +56,7 @@ def test_who_is_here_is_told_by_address_and_by_id() -> None:
         ],
     }
     server.words.leave("2")
-    assert server.words.list["clients"] == [ANNA, BOB]
+    assert server.words.client_list["clients"] == [ANNA, BOB]
 
 
 def test_a_call_is_requested_and_accepted_in_the_old_words() -> None:
