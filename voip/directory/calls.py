@@ -52,7 +52,7 @@ class Call:
     reason: str = ""
     offer: str | None = None
     answer: str | None = None
-    candidates: Mapping[str, tuple[str, ...]] = field(default=NO_CANDIDATES)
+    candidates: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_CANDIDATES)
 
     @property
     def is_over(self) -> bool:
