@@ -76,7 +76,6 @@ class DirectorySite:
     async def _serve(self) -> None:
         asking = Asking(self.directory, self._loop.call_soon)
         application = web.Application(middlewares=[self._check])
-        application["asking"] = asking
         application.router.add_post("/api/users/register", self._register)
         application.router.add_post("/api/users/disconnect", self._disconnect)
         application.router.add_get("/api/users/find", self._find)

@@ -84,12 +84,12 @@ class Words:
         gone = self._clients.pop(client_id, None)
         if gone is None:
             return []
-        told = [Told(peer, {"type": "call_ended", **gone.shown_as("peer")}) for peer in sorted(gone.talks)]
-        told += [Told(each, {"type": "call_ended", **gone.shown_as("peer")}) for each in sorted(gone.called)]
+        callers = {each.client_id for each in self._clients.values() if client_id in each.called}
         for client in self._clients.values():
             client.talks.discard(client_id)
             client.called.discard(client_id)
-        return [each for each in told if each.to in self._clients]
+        others = sorted((gone.talks | gone.called | callers) & set(self._clients))
+        return [Told(other, {"type": "call_ended", **gone.shown_as("peer")}) for other in others]
 
     @property
     def client_list(self) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,10 +34,10 @@ def visit(steps: Steps) -> Any:  # noqa: ANN401
     return asyncio.run(run())
 
 
-async def read(socket: Socket, kind: str) -> dict[str, Any]:
+async def read(connection: Socket, kind: str) -> dict[str, Any]:
     """The next message of this type."""
     while True:
-        message = await socket.receive()
+        message = await connection.receive()
         assert message.type is aiohttp.WSMsgType.TEXT, message
         told: dict[str, Any] = json.loads(message.data)
         if told["type"] == kind:
@@ -64,8 +65,8 @@ def test_two_clients_at_one_address_see_and_call_each_other(path: str) -> None:
             assert (await read(other, "incoming_call"))["from_id"] == first
             assert (await read(one, "call_request_sent"))["to_ip"] == "127.0.0.1"
             await other.send_json({"type": "accept_call", "caller_ip": "127.0.0.1"})
-            for socket, peer in ((one, second), (other, first)):
-                told = await read(socket, "call_accepted")
+            for each, peer in ((one, second), (other, first)):
+                told = await read(each, "call_accepted")
                 assert (told["peer_ip"], told["peer_id"]) == ("127.0.0.1", peer)
 
     with DirectorySite() as site:
@@ -112,20 +113,20 @@ def test_nothing_that_a_client_sends_ends_anything() -> None:
         visit(steps)
 
 
-def test_one_that_does_not_read_is_given_up_and_holds_nobody_up() -> None:
+def test_one_that_does_not_read_is_given_up_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "BEAT", 0.5)
+
     async def steps(session: Session) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1)
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        await reader.readline()  # and nothing more
-        async with session.ws_connect(f"{site.url}/ws") as one:
-            while len((await read(one, "client_list"))["clients"]) != 2:
-                pass
-            while len((await read(one, "client_list"))["clients"]) != 1:  # it does not respond to pings
-                pass
-        writer.close()
+        with socket.create_connection(("127.0.0.1", site.port)) as deaf:
+            deaf.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            async with session.ws_connect(f"{site.url}/ws") as one:
+                while len((await read(one, "client_list"))["clients"]) != 2:
+                    pass
+                while len((await read(one, "client_list"))["clients"]) != 1:  # it does not respond to pings
+                    pass
 
     with DirectorySite() as site:
         visit(steps)

@@ -123,12 +123,13 @@ def test_a_request_is_taken_back() -> None:
 
 
 def test_whoever_leaves_ends_its_calls_and_its_requests() -> None:
-    server = Server(ANNA, BOB, "192.0.2.3")
+    server = Server(ANNA, BOB, "192.0.2.3", "192.0.2.4")
     server.say(1, "request_call", target_ip=BOB)
     server.say(2, "accept_call", caller_ip=ANNA)
     server.say(1, "request_call", target_id="3")
+    server.say(4, "request_call", target_id="1")
     left = {each.to: dict(each.message) for each in server.words.leave("1")}
-    assert left == {"2": told("call_ended", "peer", ANNA, "1"), "3": told("call_ended", "peer", ANNA, "1")}
+    assert left == {other: told("call_ended", "peer", ANNA, "1") for other in "234"}
     assert "not found" in server.error(3, "accept_call", caller_ip=ANNA)
     assert server.words.leave("1") == []
     assert server.words.receive("1", "{}", 0.0) == []
