@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import queue
 import random
 import ssl
@@ -25,6 +26,7 @@ from voip.report import CallRecord
 from voip.web.commands import obey
 from voip.web.guard import Bucket
 from voip.web.linked import (
+    NO_DIRECTORY,
     DirectoryError,
     Listed,
     Pauses,
@@ -100,7 +102,7 @@ class Client:
         told = {"username": registration.name, "contacts": list(contacts), "room": registration.room}
         user_id = (await self._ask("POST", "/api/users/register", told)).get("user_id")
         if not isinstance(user_id, str):
-            raise DirectoryError("what responds there is no directory")
+            raise DirectoryError(NO_DIRECTORY)
         return user_id
 
     async def disconnect(self, user_id: str) -> None:
@@ -158,7 +160,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     while part := await content.read(LARGEST_RESPONSE):
         found += part
         if len(found) > LARGEST_RESPONSE:
-            raise DirectoryError("what responds there is no directory")
+            raise DirectoryError(NO_DIRECTORY)
     return found
 
 
@@ -185,7 +187,10 @@ def explain(error: Exception) -> str:
     if isinstance(error, asyncio.TimeoutError):
         return f"no response within {REQUEST_TIMEOUT:g} s"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error) or "no connection"
+        number = error.os_error.errno or 0
+        return os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        return NO_DIRECTORY
     return one_line(str(error))[:LONGEST_REASON] or type(error).__name__
 
 
@@ -197,7 +202,7 @@ def find(url: str, token: str | None, name: str, *, security: Security, pause: C
 
     Stopped then; UnknownName, WrongToken; DirectoryError for a directory that does not answer.
     """
-    found: queue.SimpleQueue[Listed | DirectoryError] = queue.SimpleQueue()
+    found: queue.SimpleQueue[Listed | Exception] = queue.SimpleQueue()
 
     async def ask() -> Listed:
         async with aiohttp.ClientSession() as session:
@@ -206,7 +211,7 @@ def find(url: str, token: str | None, name: str, *, security: Security, pause: C
     def run() -> None:
         try:
             found.put(asyncio.run(ask()))
-        except DirectoryError as error:
+        except Exception as error:  # raised on the thread that waits
             found.put(error)
 
     threading.Thread(target=run, name="lookup", daemon=True).start()
@@ -214,7 +219,7 @@ def find(url: str, token: str | None, name: str, *, security: Security, pause: C
         if pause(STEP):
             raise Stopped("while looking for a name")
     result = found.get()
-    if isinstance(result, DirectoryError):
+    if isinstance(result, Exception):
         raise result
     return result
 
@@ -276,11 +281,23 @@ class Link:
                     self._tell(News(None, str(error), isinstance(error, Refused)))
                 await self._stops_within(self._pauses.next())
 
+    async def _connect(
+        self, client: Client, contacts: Sequence[str]
+    ) -> tuple[str, aiohttp.ClientWebSocketResponse[bool]]:
+        user_id = await client.register(self._registration, contacts)
+        return user_id, await client.open(user_id)
+
     async def _hold(self, client: Client) -> None:
         """One link, to its end."""
         contacts = list(self._contacts())
-        user_id = await client.register(self._registration, contacts)
-        socket = await client.open(user_id)
+        connecting = asyncio.ensure_future(self._connect(client, contacts))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not connecting.done():
+            connecting.cancel()
+            return
+        user_id, socket = connecting.result()
         self._pauses.reset()
         self._tell(News(user_id))
         tasks = [

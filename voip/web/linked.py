@@ -16,6 +16,7 @@ COMMANDS = ("dial", "answer", "decline", "hang-up", "hold", "text")
 """What the directory may have a script do: of the commands of its page those that are about calls."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until the first try to reach a directory that is gone, and the most between two: each is twice the last."""
+NO_DIRECTORY = "what responds there is no directory"
 LONGEST_FIELD = 256
 """Characters of a Call-ID or an address that are told; those of programs have 20 to 100."""
 MOST_CALLS = 100
@@ -95,6 +96,6 @@ def read_listed(told: Mapping[str, Any], name: str) -> Listed:
     """What GET /api/users/find says. DirectoryError for what no directory would."""
     contacts = told.get("contacts")
     if not isinstance(contacts, list):
-        raise DirectoryError("what responds there is no directory")
+        raise DirectoryError(NO_DIRECTORY)
     texts = tuple(each for each in contacts if isinstance(each, str))
     return Listed(str(told.get("username", name)), str(told.get("status", "")), texts)
