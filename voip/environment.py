@@ -65,6 +65,17 @@ def forbid_core_dumps() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
+def allow_many_files() -> int | None:
+    """Have as many files and connections at a time as the system lets this user have; how many (Windows: None)."""
+    if not find_spec("resource"):
+        return None
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
 def program_name(program: str) -> str:
     """How the user calls "receiver" or "sender": by the script, or by the command of the installed package."""
     installed = os.path.basename(sys.argv[0] if sys.argv else "").startswith(INSTALLED_PREFIX)

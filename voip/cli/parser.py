@@ -37,18 +37,22 @@ MORE_VARIABLES = frozenset(
         "ANSWER",
         "CONFERENCE",
         "CONNECT_TIMEOUT",
+        "DATABASE",
         "DTMF",
         "DURATION",
         "FROM",
+        "HTTP",
         "MAX_CALLS",
         "MESSAGE",
         "ONCE",
         "OUTPUT_PER_CALLER",
+        "REALM",
         "RETRY",
         "TARGETS_FILE",
+        "TOKEN_FILE",
     )
 )
-"""What is no option, and the options of one script alone, which the environment of both may hold."""
+"""What is no option, and the options of one program alone, which the environment of all may hold."""
 TRUE, FALSE = ("1", "yes", "true", "on"), ("0", "no", "false", "off", "")
 """What a boolean of the environment may be."""
 
@@ -58,10 +62,19 @@ Group = argparse._ArgumentGroup
 class Parser(argparse.ArgumentParser):
     """argparse with errors of one line that name the nearest known option, a short help and a full one."""
 
-    def __init__(self, program: str, description: str, *, examples: Sequence[str], daily: Sequence[str]) -> None:
-        """`daily`: the options that the short help shows, by their fields."""
+    def __init__(
+        self,
+        program: str,
+        description: str,
+        *,
+        examples: Sequence[str],
+        daily: Sequence[str],
+        knows_all_variables: bool = True,
+    ) -> None:
+        """`daily`: the options that the short help shows, by their fields. `knows_all_variables`: one that it does not
+        know is a slip, and said to be one."""
         super().__init__(prog=program, description=description, allow_abbrev=False, add_help=False)
-        self._examples, self._daily = examples, daily
+        self._examples, self._daily, self._knows_all = examples, daily, knows_all_variables
         self._from_environment: dict[str, Any] = {}
         self._positionals.title, self._optionals.title = "what", "help"
         self.add_argument("-h", "--help", action=_ShowHelp, help="Show the options of daily use.")
@@ -84,7 +97,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
         """The options as given, or as the environment has them. Exits for a wrong one, and for --help."""
-        self._warn_of_unknown_variables()
+        if self._knows_all:
+            self._warn_of_unknown_variables()
         settable = [action for action in self._actions if _variable(action) in os.environ]
         for action in settable:
             self._from_environment[action.dest] = self._environment_value(action, os.environ[_variable(action)])
@@ -150,9 +164,10 @@ class Parser(argparse.ArgumentParser):
         return "\n".join([*lines, "", *textwrap.wrap(self.epilog or "", WIDTH)])
 
     def _usage(self) -> list[str]:
-        positional = next(action for action in self._actions if not action.option_strings)
-        more = " ..." if positional.nargs == "*" else ""
-        return [f"usage: {self.prog} [OPTIONS] [{positional.metavar}{more}]", f"{self.description}"]
+        positional = next((action for action in self._actions if not action.option_strings), None)
+        more = " ..." if positional is not None and positional.nargs == "*" else ""
+        what = "" if positional is None else f" [{positional.metavar}{more}]"
+        return [f"usage: {self.prog} [OPTIONS]{what}", f"{self.description}"]
 
 
 class _ShowHelp(argparse.Action):

@@ -72,9 +72,10 @@ class Call:
         status = STATES[self.status].get(event)
         if status is None:
             raise WrongState(f"the call is {self.status}: {event} is not possible")
-        answered = moment if event == ACCEPT else self.answered
-        ended = moment if status == ENDED else 0.0
-        return replace(self, status=status, answered=answered, ended=ended, reason=reason)
+        if status == ENDED:  # what the two told each other is nobody's business any more
+            over = replace(self, status=status, ended=moment, reason=reason)
+            return replace(over, offer=None, answer=None, candidates=NO_CANDIDATES)
+        return replace(self, status=status, answered=moment if event == ACCEPT else self.answered)
 
     def is_of(self, user_id: str) -> bool:
         """Whether the user is one of its two."""
@@ -94,7 +95,7 @@ class Calls:
     def __init__(self) -> None:
         self._calls: dict[str, Call] = {}
         self._by_sip: dict[str, str] = {}
-        self._live: dict[str, set[str]] = defaultdict(set)
+        self._live: dict[str, dict[str, None]] = defaultdict(dict)
         self._alive: dict[str, None] = {}
         self._ended: deque[str] = deque()
 
@@ -110,7 +111,7 @@ class Calls:
             self._by_sip[call.sip_call_id] = call.id
         for user_id in (call.caller_id, call.callee_id):
             if user_id and not call.is_over:
-                self._live[user_id].add(call.id)
+                self._live[user_id][call.id] = None
         if not call.is_over:
             self._alive[call.id] = None
         elif before is None or not before.is_over:
@@ -128,9 +129,8 @@ class Calls:
         return self._calls.get(self._by_sip.get(sip_call_id, ""))
 
     def live(self, user_id: str) -> list[Call]:
-        """The calls of a user that are not over, the oldest first."""
-        found = (self._calls[call_id] for call_id in self._live.get(user_id, ()))
-        return sorted(found, key=lambda call: call.began)
+        """The calls of a user that are not over, in the order in which they came."""
+        return [self._calls[call_id] for call_id in self._live.get(user_id, ())]
 
     def all_live(self) -> list[Call]:
         """All that are not over, in the order in which they came."""
@@ -146,7 +146,7 @@ class Calls:
     def _end(self, call: Call) -> None:
         self._alive.pop(call.id, None)
         for user_id in (call.caller_id, call.callee_id):
-            self._live[user_id].discard(call.id)
+            self._live[user_id].pop(call.id, None)
             if not self._live[user_id]:
                 del self._live[user_id]
         self._ended.append(call.id)

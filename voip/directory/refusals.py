@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from voip.errors import VoipError
+from voip.errors import ProtocolError
 
 BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT, UNAVAILABLE = 400, 403, 404, 409, 503
 
 
-class Refusal(VoipError):
-    """The text is for the person who asked."""
+class Refusal(ProtocolError):
+    """The text is for the person who asked. An error of a peer: it ends nothing where nobody waits for it."""
 
     status = BAD_REQUEST
 

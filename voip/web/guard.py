@@ -47,10 +47,12 @@ class Bucket:
 
     left: float = REQUESTS_AT_ONCE
     at: float = 0.0
+    rate: float = REQUESTS_A_SECOND
+    most: float = REQUESTS_AT_ONCE
 
     def take(self, now: float) -> bool:
         """One more; False for one too many."""
-        self.left = min(REQUESTS_AT_ONCE, self.left + (now - self.at) * REQUESTS_A_SECOND)
+        self.left = min(self.most, self.left + (now - self.at) * self.rate)
         self.at = now
         if self.left < 1.0:
             return False
@@ -60,9 +62,13 @@ class Bucket:
 
 @dataclass
 class Guard:
-    """Says of each request whether it is allowed. `token`: what it must bring, None on loopback."""
+    """Says of each request whether it is allowed. `token`: what it must bring, None on loopback. `rate`: requests a
+    second of one address, `most` of them at once; `scheme` is how own pages are loaded."""
 
     token: str | None
+    rate: float = REQUESTS_A_SECOND
+    most: float = REQUESTS_AT_ONCE
+    scheme: str = "http"
     _buckets: dict[str, Bucket] = field(default_factory=dict)
 
     def refusal(self, headers: Mapping[str, str], address: str, now: float) -> int | None:
@@ -81,16 +87,15 @@ class Guard:
         """Whether this is the token; anything is where none is needed."""
         return self.token is None or hmac.compare_digest(self.token.encode(), offered.encode())
 
-    @staticmethod
-    def _is_own(origin: str, host: str, port: int | None) -> bool:
+    def _is_own(self, origin: str, host: str, port: int | None) -> bool:
         """Whether a page that was loaded from here has sent it."""
         scheme, _, authority = origin.partition("://")
-        return scheme == "http" and split_authority(authority) == (host, port)
+        return scheme == self.scheme and split_authority(authority) == (host, port)
 
     def _has_room(self, address: str, now: float) -> bool:
         if address not in self._buckets and len(self._buckets) >= MOST_ADDRESSES:
             self._buckets.pop(next(iter(self._buckets)))
-        return self._buckets.setdefault(address, Bucket(at=now)).take(now)
+        return self._buckets.setdefault(address, Bucket(self.most, now, self.rate, self.most)).take(now)
 
 
 def offered_token(headers: Mapping[str, str]) -> str:
