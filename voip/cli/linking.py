@@ -7,7 +7,6 @@ import contextlib
 import importlib.util
 import ipaddress
 import queue
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,8 +41,6 @@ MOST_CONTACTS = 20
 """Of one user that are looked at."""
 OPTIONS = {"directory_name": "--name", "directory_token_file": "--directory-token-file"}
 """What makes sense with a directory alone, by field."""
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
-"""RFC 6750 section 2.1."""
 
 
 class DirectoryPlace(NamedTuple):
@@ -145,7 +142,8 @@ def _token_of(parser: Parser, path: str) -> str:
 
 
 def _is_token(text: str) -> bool:
-    return len(text) <= LONGEST_TOKEN and _TOKEN.fullmatch(text) is not None
+    """Whether this can be one: it stands in a header field."""
+    return 0 < len(text) <= LONGEST_TOKEN and text.isascii() and text.isprintable() and " " not in text
 
 
 # --- to be known ------------------------------------------------------------------------------------------------------

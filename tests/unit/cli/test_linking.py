@@ -65,7 +65,7 @@ def test_what_is_no_url_of_a_directory_is_a_usage_error(text: str, capsys: pytes
 
 def test_no_error_and_no_representation_shows_a_token(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sesame" not in usage_error(capsys, "--directory", "ftp://sesame@a#sesame")
-    assert "sesame" not in usage_error(capsys, "--directory", "http://a#sesame,")
+    assert "sesame" not in usage_error(capsys, "--directory", "http://a#sesame%20")
     assert "sesame" not in repr(cli.sender_options(["--directory", "http://a#sesame"]))
 
 
