@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from voip import codecs
 from voip.calls import Answer, RetryRule
-from voip.cli.accounts import account_values, add_account
+from voip.cli.accounts import account_values, add_account, shown_name
 from voip.cli.answering import add_answering, add_per_caller, answering_values
 from voip.cli.calling import (
     PLAUSIBLE_WAIT,
@@ -261,7 +261,6 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     directory = directory_value(parser, found, usual=None)
-    found.name = found.name or found.directory_name or ""
     account = account_values(parser, found, answers=False)
     called = calling_values(parser, found)
     check_formats(parser, found, called["targets"])
@@ -269,7 +268,7 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     return SenderOptions(
         **_common_values(found),
         directory=directory,
-        name=found.name,
+        name=shown_name(found),
         dtmf=found.dtmf,
         connect_timeout=found.connect_timeout,
         retry=found.retry,
