@@ -236,6 +236,10 @@ class Directory:
             self.users.put(user)
         for call in loaded.calls:
             self.desk.calls.put(call)
+        for call in self.desk.calls.all_live():  # whoever has one may come back, and falls silent otherwise
+            for user_id in filter(None, (call.caller_id, call.callee_id)):
+                self.users.presence(user_id).seen = self._now()
+                self._there.add(user_id)
         ahead = self._moment() - self._now()
         for saved in loaded.bindings:
             self.location.apply(saved.change(ahead))

@@ -279,16 +279,17 @@ def document(version: str) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     statuses = {*ALWAYS, *endpoint.refuses, *((413, 415, 503) if endpoint.method == "POST" else ())}
-    refused = {"content": {JSON: {"schema": {"$ref": ERROR}}}}
+    refused = {JSON: {"schema": {"$ref": ERROR}}}
     found: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.about,
         "parameters": [COMPAT],
         "responses": {
             "200": {"description": "Done.", "content": {JSON: {"schema": _response(endpoint)}}},
-            **{str(status): {"description": REASONS[status], **refused} for status in sorted(statuses)},
+            **{str(status): {"description": REASONS[status], "content": refused} for status in sorted(statuses)},
         },
     }
+    found["responses"]["400"]["content"] = {**refused, "text/plain": {"schema": TEXT}}  # with compat
     if endpoint.method == "GET":
         found["parameters"] = [COMPAT, *map(_parameter, endpoint.fields)]
     else:

@@ -199,9 +199,8 @@ class DirectoryServer:
 
 async def _read(request: web.Request, endpoint: Endpoint, compat: bool) -> Asked:
     """The fields of a request. BadRequest; HTTPException for a body that is too large, too late, or no JSON."""
-    optional = LENIENT if compat else frozenset[str]()
     if endpoint.method != "POST":
-        return Asked(read_query(endpoint, request.query, optional), compat, request.remote)
+        return Asked(read_query(endpoint, request.query, frozenset()), compat, request.remote)
     if request.content_type != JSON:
         raise web.HTTPUnsupportedMediaType
     try:
@@ -214,7 +213,7 @@ async def _read(request: web.Request, endpoint: Endpoint, compat: bool) -> Asked
         raise BadRequest("the body is not JSON") from error
     if not isinstance(given, dict):
         raise BadRequest("the body is not an object")
-    return Asked(read_fields(endpoint, given, optional), compat, request.remote)
+    return Asked(read_fields(endpoint, given, LENIENT if compat else frozenset()), compat, request.remote)
 
 
 def _error(request: web.Request, status: int, text: str) -> web.Response:

@@ -188,7 +188,7 @@ def _open(url: URL) -> Engine:
             engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
             event.listen(engine, "connect", _tune_sqlite)
         else:
-            engine = create_engine(url, connect_args={"connect_timeout": CONNECT_TIMEOUT})
+            engine = create_engine(url, connect_args={"connect_timeout": CONNECT_TIMEOUT, "client_encoding": "utf8"})
     except (ImportError, NoSuchModuleError) as error:
         raise VoipError(f"--database: {error}: pip install 'voip[postgresql]'") from error
     with engine.begin() as connection:

@@ -324,6 +324,18 @@ def test_their_calls_end_when_one_falls_silent(scene: Scene) -> None:
     assert scene.desk.calls.get(call.id).reason == "gone"
 
 
+def test_after_a_restart_their_calls_end_unless_they_come_back(scene: Scene) -> None:
+    alice, bob = two_browsers(scene)
+    call = scene.initiate(alice, bob)
+    up = scene.ask(scene.desk.accept, bob.id, call.id)
+    again = Scene(Loaded([alice, bob], [up]))
+    again.pass_time(9)
+    assert again.status(call) == INCALL
+    again.ask(again.directory.heartbeat, alice.id)
+    again.pass_time(3)
+    assert again.desk.calls.get(call.id).reason == "gone"
+
+
 def test_who_has_no_program_cannot_call_a_telephone(scene: Scene) -> None:
     alice, bob = scene.register("alice"), scene.register("bob", BOB)
     with pytest.raises(WrongState):
