@@ -106,7 +106,9 @@ class DirectorySite:
 
     async def _register(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
-        registration = Registration(asked["username"], asked["contacts"], room=asked["room"], address=request.remote)
+        registration = Registration(
+            asked["username"], asked["contacts"], asked.get("password"), room=asked["room"], address=request.remote
+        )
         user = await self._asking.done(self.directory.register, registration)
         return web.json_response({"user_id": user.id, "username": user.name})
 

@@ -34,23 +34,31 @@ if TYPE_CHECKING:  # it needs aiohttp
 
 LONGEST_TOKEN = 512
 """Characters of a token: as long as those of any directory, and short enough for a header field."""
+LONGEST_PASSWORD = 256
+"""Characters that a directory takes."""
 LOOPBACK = "127.0.0.1"
 STEP = 0.05
 """Seconds between looks whether a lookup has ended, or the program is to."""
 MOST_CONTACTS = 20
 """Of one user that are looked at."""
-OPTIONS = {"directory_name": "--name", "directory_token_file": "--directory-token-file"}
+OPTIONS = {
+    "directory_name": "--name",
+    "directory_token_file": "--directory-token-file",
+    "directory_password_file": "--directory-password-file",
+}
 """What makes sense with a directory alone, by field."""
 
 
 class DirectoryPlace(NamedTuple):
     """Where the directory is: its URL without a secret and without a slash at its end, and the token, if one was given.
-    `name`: what we are known as there, "" for the machine's, None: we only ask it. `room`: we are a conference."""
+    `name`: what we are known as there, "" for the machine's, None: we only ask it. `room`: we are a conference.
+    `password`: of the name, if it has one."""
 
     url: str
     token: str | None = None
     name: str | None = None
     room: bool = False
+    password: str | None = None
 
     def __repr__(self) -> str:
         return f"DirectoryPlace({self.url!r}, name={self.name!r}, room={self.room!r})"
@@ -81,6 +89,11 @@ def add_directory(group: Group, *, answers: bool) -> None:
         metavar="FILE",
         help="File with the token of the directory on its first line: other users of this machine can read a command "
         "line.",
+    )
+    group.add_argument(
+        "--directory-password-file",
+        metavar="FILE",
+        help="File with the password of NAME at the directory on its first line: nobody else can take the name then.",
     )
 
 
@@ -125,20 +138,25 @@ def directory_value(parser: Parser, found: argparse.Namespace, *, usual: str | N
             parser.error("--directory: a stream without signalling cannot be called")
         return None
     if found.directory_token_file is not None:
-        place = place._replace(token=_token_of(parser, found.directory_token_file))
+        token = _first_line(parser, "--directory-token-file", found.directory_token_file)
+        if not _is_token(token):
+            parser.error(f"--directory-token-file {found.directory_token_file}: its first line is no token")
+        place = place._replace(token=token)
+    if found.directory_password_file is not None:
+        password = _first_line(parser, "--directory-password-file", found.directory_password_file)
+        if not 0 < len(password) <= LONGEST_PASSWORD:
+            parser.error(f"--directory-password-file {found.directory_password_file}: contains no password")
+        place = place._replace(password=password)
     name = usual if found.directory_name is None else found.directory_name
     return place._replace(name=name, room=bool(getattr(found, "conference", False)))
 
 
-def _token_of(parser: Parser, path: str) -> str:
+def _first_line(parser: Parser, option: str, path: str) -> str:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        parser.error(f"--directory-token-file {path}: {getattr(error, 'strerror', 'not a text file')}")
-    token = lines[0].strip() if lines else ""
-    if not _is_token(token):
-        parser.error(f"--directory-token-file {path}: its first line is no token")
-    return token
+        parser.error(f"{option} {path}: {getattr(error, 'strerror', 'not a text file')}")
+    return lines[0].strip() if lines else ""
 
 
 def _is_token(text: str) -> bool:
@@ -173,7 +191,7 @@ def linked(
 
     known = commands_of(network, manager, streams, dials=dials)
     commands = {name: known[name] for name in COMMANDS if name in known}
-    registration = Registration(place.name, place.room)
+    registration = Registration(place.name, place.room, place.password)
 
     def on_news(news: News) -> None:
         _tell(place, news, console, dials=dials)

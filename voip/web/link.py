@@ -80,10 +80,16 @@ class News(NamedTuple):
 
 
 class Registration(NamedTuple):
-    """What we are known as; `room`: we are a conference."""
+    """What we are known as; `room`: we are a conference; `password`: what shows that the name is ours."""
 
     name: str
     room: bool = False
+    password: str | None = None
+
+    def told(self, contacts: Sequence[str]) -> dict[str, object]:
+        """As the directory is told, with where we can be called."""
+        found: dict[str, object] = {"username": self.name, "contacts": list(contacts), "room": self.room}
+        return found if self.password is None else {**found, "password": self.password}
 
 
 class Client:
@@ -99,8 +105,8 @@ class Client:
 
     async def register(self, registration: Registration, contacts: Sequence[str]) -> str:
         """Become known, at these SIP addresses; the number of the user."""
-        told = {"username": registration.name, "contacts": list(contacts), "room": registration.room}
-        user_id = (await self._ask("POST", "/api/users/register", told)).get("user_id")
+        told = await self._ask("POST", "/api/users/register", registration.told(contacts))
+        user_id = told.get("user_id")
         if not isinstance(user_id, str):
             raise DirectoryError(NO_DIRECTORY)
         return user_id

@@ -79,6 +79,16 @@ def test_the_token_of_a_file_comes_first(tmp_path: Path, capsys: pytest.CaptureF
     assert "No such file" in usage_error(capsys, "--directory", "a", "--directory-token-file", str(tmp_path / "none"))
 
 
+def test_the_password_of_a_name_comes_by_a_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "password"
+    file.write_text("open sesame\n")
+    given = ("--directory", "a", "--name", "bob", "--directory-password-file", str(file))
+    assert place(*given, receiver=True).password == "open sesame"
+    assert "sesame" not in repr(cli.receiver_options(list(given)))
+    file.write_text("\n")
+    assert "contains no password" in usage_error(capsys, *given)
+
+
 def test_a_receiver_is_known_by_the_name_of_its_machine_and_a_sender_by_none_unless_it_has_one() -> None:
     assert place("--directory", "a", receiver=True).name == ""
     assert place("--directory", "a", "--name", "bob", receiver=True).name == "bob"

@@ -33,7 +33,15 @@ UP = replace(received(), end_reason=None)
 class Script:
     """A script that is known as bob."""
 
-    def __init__(self, url: str, *, token: str | None = None, name: str = "bob", security: Security = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        name: str = "bob",
+        security: Security = True,
+        password: str | None = None,
+    ) -> None:
         self.contacts = ["sip:bob@192.0.2.1:5060"]
         self.records: list[CallRecord] = []
         self.asked: list[Mapping[str, Any]] = []
@@ -41,7 +49,7 @@ class Script:
         self.link = Link(
             url,
             token,
-            Registration(name),
+            Registration(name, password=password),
             security=security,
             contacts=lambda: self.contacts,
             commands={"hang-up": self._hang_up},
@@ -200,6 +208,15 @@ def test_a_name_that_is_refused_is_told_with_the_reason(site: DirectorySite) -> 
     with Script(site.url, name="a\u202eb") as script:
         script.hears(1)
         assert script.news == [News(None, "it refuses: a name is made of printable characters", refused=True)]
+
+
+def test_a_name_with_a_password_is_given_to_whoever_knows_it_alone(site: DirectorySite) -> None:
+    for password, user_id in (("right", True), ("wrong", False), (None, False), ("right", True)):
+        with Script(site.url, password=password) as script:
+            script.hears(1)
+            assert (script.news[0].user_id is not None) == user_id
+            assert script.news[0].refused != user_id
+            assert user_id or "has a password" in script.news[0].reason
 
 
 def test_the_end_does_not_wait_for_a_directory_that_hangs() -> None:
