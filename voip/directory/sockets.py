@@ -14,12 +14,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from voip.directory.agents import LinkedAgent
 from voip.directory.asking import Asking
-from voip.directory.refusals import BadRequest, Refusal
+from voip.directory.refusals import BadRequest, Forbidden, Refusal
+from voip.directory.users import same_hash
 from voip.directory.words import Told, Words
 from voip.web.guard import BEARER, Bucket
 
@@ -35,6 +37,9 @@ LIST_INTERVAL = 0.25
 """Seconds until a list of clients is told: of a thousand that come at once each is not told to each."""
 REPLACED = 4001
 """Close code of a link in whose place there is another of the same user (one for private use, section 7.4.2)."""
+
+PASSWORD_HEADER = "X-Directory-Password"
+"""Of a request for a link: the password of the user, percent-encoded."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -136,8 +141,9 @@ class _Links:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """GET /agent?user_id=..."""
         user_id = request.query.get("user_id", "")
+        password = unquote(request.headers.get(PASSWORD_HEADER, ""))
         try:
-            await self._asking.result(self._asking.directory.users.get, user_id)
+            await self._asking.result(self._check, user_id, password)
         except Refusal as refusal:
             return web.json_response({"error": str(refusal)}, status=refusal.status)
         socket = await _open(request)
@@ -182,6 +188,13 @@ class _Links:
                     outbox.close(WSCloseCode.GOING_AWAY)
 
     # On the network thread:
+
+    def _check(self, user_id: str, password: str) -> None:
+        """The number of a user is no secret: one that has a password is linked by that alone. Unknown, Forbidden."""
+        directory = self._asking.directory
+        user = directory.users.get(user_id)
+        if user.ha1 is not None and not same_hash(user.ha1, directory.hash_password(user.name, password)):
+            raise Forbidden(f"{user.name} has a password, and this is not it")
 
     def _link(self, user_id: str, agent: LinkedAgent) -> None:
         before = self._asking.directory.users.agent(user_id)

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import aiohttp
 
@@ -58,6 +59,8 @@ GOODBYE_TIME = 2.0
 STEP = 0.05
 """Seconds between looks whether a lookup has ended, or the program is to."""
 UNAUTHORIZED, NOT_FOUND = 401, 404
+PASSWORD_HEADER = "X-Directory-Password"
+"""Of the request for a link: the password of the name, percent-encoded."""
 REPLACED = 4001
 """Close code of a link in whose place there is another of the same user."""
 
@@ -115,14 +118,15 @@ class Client:
         """Be known as gone."""
         await self._ask("POST", "/api/users/disconnect", {"user_id": user_id})
 
-    async def open(self, user_id: str) -> aiohttp.ClientWebSocketResponse[bool]:
+    async def open(self, user_id: str, password: str | None) -> aiohttp.ClientWebSocketResponse[bool]:
         """The link of this user."""
+        secret = {} if password is None else {PASSWORD_HEADER: quote(password, safe="")}
 
         async def connect() -> aiohttp.ClientWebSocketResponse[bool]:
             return await self._session.ws_connect(
                 f"{self._url}/agent",
                 params={"user_id": user_id},
-                headers=self._headers,
+                headers=self._headers | secret,
                 ssl=self._security,
                 heartbeat=BEAT,
                 max_msg_size=LARGEST_MESSAGE,
@@ -291,7 +295,7 @@ class Link:
         self, client: Client, contacts: Sequence[str]
     ) -> tuple[str, aiohttp.ClientWebSocketResponse[bool]]:
         user_id = await client.register(self._registration, contacts)
-        return user_id, await client.open(user_id)
+        return user_id, await client.open(user_id, self._registration.password)
 
     async def _hold(self, client: Client) -> None:
         """One link, to its end."""

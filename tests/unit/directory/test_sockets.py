@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,6 +195,55 @@ def test_a_link_needs_a_user() -> None:
 
     with DirectorySite() as site:
         assert visit(steps) == (404, {"error": "User not found"})
+
+
+def test_a_user_with_a_password_is_linked_by_it_alone() -> None:
+    """Its number is in the list of users."""
+
+    async def steps(session: Session) -> list[int]:
+        told = {"username": "bob", "contacts": [], "room": False, "password": "öpen"}
+        async with session.post(f"{site.url}/api/users/register", json=told) as response:
+            user_id = (await response.json())["user_id"]
+        found = []
+        for password in (None, "open", "%C3%B6pen"):
+            headers = {} if password is None else {sockets.PASSWORD_HEADER: password}
+            try:
+                async with session.ws_connect(f"{site.url}/agent?user_id={user_id}", headers=headers):
+                    found.append(101)
+            except aiohttp.WSServerHandshakeError as error:
+                found.append(error.status)
+        return found
+
+    with DirectorySite() as site:
+        assert visit(steps) == [403, 403, 101]
+
+
+def test_what_waits_for_one_that_is_slow_has_a_bound() -> None:
+    class Slow:
+        async def send_str(self, text: str) -> None:
+            sent.append(text)
+            await asyncio.sleep(PATIENCE)
+
+    async def run() -> None:
+        request: Any = SimpleNamespace(transport=SimpleNamespace(abort=lambda: aborted.append(len(sent))))
+        slow: Any = Slow()
+        outbox = sockets.Outbox(request, slow)
+        writing = asyncio.create_task(outbox.run())
+        outbox.put({"number": 0})
+        while not sent:
+            await asyncio.sleep(0)
+        for number in range(sockets.MOST_UNSENT):
+            outbox.put({"number": number})
+        await asyncio.sleep(0)
+        assert not aborted
+        outbox.put({"one": "more"})
+        await asyncio.sleep(0)
+        writing.cancel()
+
+    sent: list[str] = []
+    aborted: list[int] = []
+    asyncio.run(run())
+    assert aborted == [1]
 
 
 def test_another_link_of_a_user_stands_in_place_of_the_first() -> None:
