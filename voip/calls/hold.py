@@ -17,16 +17,18 @@ from voip.sip import UserAgent
 
 
 class Hold:
-    """Puts all calls that are up on hold, or resumes them. Network thread only."""
+    """Puts calls that are up on hold, or resumes them. Network thread only."""
 
     def __init__(
         self, network: Network, agent: UserAgent, table: CallTable, media: CallMedia, console: Console
     ) -> None:
         self._network, self._agent, self._table, self._media, self._console = network, agent, table, media, console
 
-    def toggle(self) -> None:
-        """Resume if every call that is up is on hold, else hold them all."""
+    def toggle(self, call_id: str | None = None) -> None:
+        """Resume if every call that is up is on hold, else hold them all; with a Call-ID the same of that one."""
         up = [call for call in self._table if call.signalled and call.established is not None and call.ending is None]
+        if call_id is not None:
+            up = [call for call in up if call.call_id == call_id]
         if not up:
             self._console.say(0, "no call is up that could be held")
             return

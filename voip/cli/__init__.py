@@ -11,6 +11,7 @@ listing     --list-devices      versions   --version
 keyboard    single keys of the terminal    attendant   what they do
 wiring      from options to objects
 neighbours  finding and being found on the local network
+linking     --directory: being known there, and finding others
 texting     a text without a call
 keys        the keys of the terminal
 policy      what each script does when a call is over

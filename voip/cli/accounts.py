@@ -54,7 +54,7 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
     values: dict[str, Any] = {
         "registrar": found.registrar,
         "proxies": tuple(found.proxy or ()),
-        "user": default_user(found.name if not answers else ""),
+        "user": default_user("" if answers else shown_name(found)),
         "account": None,
         "credentials": None,
     }
@@ -74,6 +74,11 @@ def account_values(parser: argparse.ArgumentParser, found: argparse.Namespace, *
         if found.user:
             values["user"] = _written(parser, found.user)
     return values
+
+
+def shown_name(found: argparse.Namespace) -> str:
+    """The name that a sender shows its peers: as they are told, else as the directory knows it."""
+    return str(found.name or found.directory_name or "")
 
 
 def default_user(shown: str) -> str:

@@ -94,7 +94,8 @@ def calling_values(parser: Parser, found: argparse.Namespace) -> dict[str, Any]:
         parser.error("--no-call requires --message")
     if found.message and any(isinstance(each, RtpTarget) for each in given):
         parser.error("--message: a stream without signalling has no texts")
-    needs = "--browse" if found.browse else next((repr(name) for name in names if not may_be_host(name)), "")
+    local = names if found.directory is None else []
+    needs = "--browse" if found.browse else next((repr(name) for name in local if not may_be_host(name)), "")
     if needs and (problem := mdns.missing()) is not None:
         parser.error(f"{needs}: {problem}")
     return {

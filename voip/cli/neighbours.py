@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from voip.cli.linking import NotFound, is_host, locate
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions
 from voip.engine import Shutdown
 from voip.errors import NetworkError, Stopped
@@ -94,15 +95,20 @@ def find_targets(options: SenderOptions, console: Console, shutdown: Shutdown) -
     nothing; NetworkError for a name that is not there."""
     if not options.browse and not options.names:
         return options
-    if mdns.missing() is not None:  # then each may be the name of a host
-        console.say(1, f"looked for by the DNS alone: {mdns.MISSING}")
-        found: list[SipUri] = [parse_target(name) for name in options.names]
-    else:
+    known = _ask_directory(options, console, shutdown)
+    left = [name for name in options.names if not isinstance(known.get(name), SipUri)]
+    found: list[SipUri] = []
+    if options.browse or (left and mdns.missing() is None):
         with mdns.Browser(bind=_bind(options), networks=own_networks) as browser:
             if options.browse:
                 found = _browse(options, browser, console, shutdown)
-            else:
-                found = [_find(name, browser, console, shutdown) for name in options.names]
+            for name in left:
+                known[name] = _find(name, known.get(name), options, browser, console, shutdown)
+    elif left:  # then each may be the name of a host
+        console.say(1, f"looked for by the DNS alone: {mdns.MISSING}")
+        for name in left:
+            known[name] = _host(name, known.get(name), options, console, shutdown, mdns.MISSING)
+    found += [uri for name in options.names if isinstance(uri := known[name], SipUri)]
     console.pump()
     return replace(options, targets=(*options.targets, *found), names=(), browse=False)
 
@@ -113,7 +119,36 @@ def hear(options: CommonOptions, *, pause: Callable[[float], bool]) -> list[Neig
         return browser.look(BROWSE_TIME, pause=pause)
 
 
-def _find(name: str, browser: mdns.Browser, console: Console, shutdown: Shutdown) -> SipUri:
+def _ask_directory(options: SenderOptions, console: Console, shutdown: Shutdown) -> dict[str, SipUri | NotFound]:
+    """What the directory says of each name, if there is one."""
+    known: dict[str, SipUri | NotFound] = {}
+    if options.directory is None:
+        return known
+    for name in options.names:
+        known[name] = place = locate(options.directory, options.tls, name, shutdown)
+        if isinstance(place, SipUri):
+            _tell_located(console, name, place, "directory", f"by the directory {options.directory.url}")
+        else:
+            console.say(0, f"{place.reason}; looking on this network")
+        console.pump()
+    return known
+
+
+def _tell_located(console: Console, name: str, uri: SipUri, by: str, how: str) -> None:
+    """Where a name is, and who says so: `by` is a word for programs."""
+    console.event("located", f"{one_line(name)} is at {uri}, {how}", target=name, uri=str(uri), by=by)
+
+
+def _find(
+    name: str,
+    asked: SipUri | NotFound | None,
+    options: SenderOptions,
+    browser: mdns.Browser,
+    console: Console,
+    shutdown: Shutdown,
+) -> SipUri:
+    """On the local network, else in the DNS. `asked`: what the directory has said."""
+
     def is_there(found: Sequence[Neighbour]) -> bool:
         return any(matches(each, name) and each.service == SERVICES["udp"] for each in found)
 
@@ -122,14 +157,36 @@ def _find(name: str, browser: mdns.Browser, console: Console, shutdown: Shutdown
         raise Stopped("while looking for a name")
     same = [each for each in heard if matches(each, name)]
     if same:
-        console.say(0, f"{one_line(same[0].name)} is at {same[0].uri}")
+        _tell_located(console, same[0].name, same[0].uri, "mdns", "as it announces on this network")
         return same[0].uri
     others = ", ".join(dict.fromkeys(one_line(each.name) for each in heard))
     hint = f"; there are: {others}" if others else ""
+    if may_be_host(name):
+        console.say(0 if others else 1, f"no receiver announces itself as {name}, looking for a host{hint}")
+    return _host(
+        name, asked, options, console, shutdown, f"no receiver on this network announces itself as {name}{hint}"
+    )
+
+
+def _host(
+    name: str,
+    asked: SipUri | NotFound | None,
+    options: SenderOptions,
+    console: Console,
+    shutdown: Shutdown,
+    unheard: str,
+) -> SipUri:
+    """The host of this name. NetworkError if it cannot be one; where a directory was asked, also if there is none: that
+    is not left to the call, whose error would not tell what the directory has said. `unheard`: why not by mDNS."""
+    said = f"{asked.reason}; " if isinstance(asked, NotFound) else ""
     if not may_be_host(name):
-        raise NetworkError(f"no receiver on this network announces itself as {name}{hint}")
-    console.say(0 if others else 1, f"no receiver announces itself as {name}, looking for a host{hint}")
-    return parse_target(name)
+        raise NetworkError(f"{said}{unheard}")
+    uri = parse_target(name)
+    if said:
+        if not is_host(name, options.bind, shutdown):
+            raise NetworkError(f"{said}{unheard}; and the DNS knows no host {name}")
+        _tell_located(console, name, uri, "dns", "as the DNS says")
+    return uri
 
 
 def matches(neighbour: Neighbour, name: str) -> bool:

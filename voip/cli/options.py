@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from voip import codecs
 from voip.calls import Answer, RetryRule
-from voip.cli.accounts import account_values, add_account
+from voip.cli.accounts import account_values, add_account, shown_name
 from voip.cli.answering import add_answering, add_per_caller, answering_values
 from voip.cli.calling import (
     PLAUSIBLE_WAIT,
@@ -25,6 +25,7 @@ from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.compat import add_compat, stream_of
 from voip.cli.daily import RECEIVER_DAILY, SENDER_DAILY
 from voip.cli.fec import add_fec, fec_values
+from voip.cli.linking import DirectoryPlace, add_directory, directory_value
 from voip.cli.listing import show_devices
 from voip.cli.parser import Group, Parser
 from voip.cli.rates import add_rates, check_formats, check_rates, rate_values
@@ -121,6 +122,8 @@ class CommonOptions:
     stats_interval: float
     web: WebAddress | None
     """Where to serve a page, None for nowhere."""
+    directory: DirectoryPlace | None
+    """Which directory is asked for names, and knows ours."""
 
     @property
     def hides_library_noise(self) -> bool:
@@ -182,6 +185,12 @@ class SenderOptions(CommonOptions):
     target_given: bool
     """False: this machine is called because no target was given."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it goes on without a call: those are begun on its page, or from the directory."""
+        known = self.directory is not None and self.directory.name is not None
+        return self.web is not None or (known and not self.target_given)
+
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
@@ -211,6 +220,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     _capturing(two_way)
     add_answering(group := parser.add_argument_group("answering"))
     add_announce(group)
+    add_directory(group, answers=True)
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_text=RECEIVER_MEDIA_PORTS)
     found = _parsed(parser, argv)
@@ -221,6 +231,7 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
         **_common_values(found),
         **answering,
         announce=announce_value(parser, found),
+        directory=directory_value(parser, found, usual=""),
         **account,
         **security_values(parser, found, streams=bool(found.stream or found.compat), password=account["call_password"]),
         stream=stream_of(parser, found),
@@ -249,17 +260,20 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     calling = parser.add_argument_group("calling")
     add_targets(parser, calling)
     add_calling(calling)
+    add_directory(calling, answers=False)
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_text="any")
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
+    directory = directory_value(parser, found, usual=None)
     account = account_values(parser, found, answers=False)
     called = calling_values(parser, found)
     check_formats(parser, found, called["targets"])
     plain = any(isinstance(each, RtpTarget) for each in called["targets"])
     return SenderOptions(
         **_common_values(found),
-        name=found.name,
+        directory=directory,
+        name=shown_name(found),
         dtmf=found.dtmf,
         connect_timeout=found.connect_timeout,
         retry=found.retry,

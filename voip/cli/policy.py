@@ -194,7 +194,7 @@ class WaitForNextCall:
 
 
 class WaitForPage:
-    """The sender's with a page: calls begin and end there, and the program goes on until it is told to stop."""
+    """The sender's with a page, or that the directory has call: the program goes on until it is told to stop."""
 
     def __init__(self, shutdown: Shutdown, console: Console, on_over: Callable[[str], object]) -> None:
         """`on_over` is told the target of each call that is over."""
@@ -202,7 +202,7 @@ class WaitForPage:
 
     @property
     def targets(self) -> tuple[TargetRecord, ...]:
-        """None: which are called is said on the page."""
+        """None: which are called is said later."""
         return ()
 
     def on_call_over(self, manager: CallManager, record: CallRecord, outcome: Outcome) -> None:

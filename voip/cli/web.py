@@ -63,7 +63,7 @@ def commands_of(network: Network, manager: CallManager, streams: AudioStreams, *
     post = network.loop.post
     commands: dict[str, Command] = {
         "hang-up": lambda asked: post(manager.hang_up, _running(manager, asked)),
-        "hold": lambda asked: post(manager.hold.toggle),
+        "hold": lambda asked: post(manager.hold.toggle, _running(manager, asked) if "call_id" in asked else None),
         "text": lambda asked: post(manager.texts.say, _text(asked)),
     }
     if streams.sends:

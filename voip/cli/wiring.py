@@ -324,8 +324,8 @@ def _open_source(options: CommonOptions, console: Console, shutdown: Shutdown, *
 
 
 def open_sender_capture(options: SenderOptions, console: Console, shutdown: Shutdown) -> Capture:
-    """What captures at a sender: once for all calls, or, with a page, anew for each."""
-    return open_capture(options, console, shutdown, duration=options.duration, answers=options.web is not None)
+    """What captures at a sender: once for all calls, or, where those are begun later, anew for each."""
+    return open_capture(options, console, shutdown, duration=options.duration, answers=options.waits)
 
 
 def make_streams(
@@ -443,8 +443,8 @@ def make_sender_policy(
     console: Console,
     on_over: Callable[[str], object],
 ) -> ExitAfterLastCall | WaitForPage:
-    """When a sender ends: after its last call, or, with a page, when it is told to. `on_over`: as for both."""
-    if options.web is not None:
+    """When a sender ends: after its last call, or, where it waits, when it is told to. `on_over`: as for both."""
+    if options.waits:
         return WaitForPage(shutdown, console, on_over)
     redial = make_redial(options, network, console)
     return ExitAfterLastCall(shutdown, console, redial, map(str, options.targets), on_over)
@@ -452,10 +452,10 @@ def make_sender_policy(
 
 def find_keys(options: CommonOptions, console: Console) -> Keyboard | None:
     """The keyboard of whoever attends to the calls; None without a terminal. VoipError where one is needed: where a
-    person is asked, and not on a page."""
+    person is asked, and neither on a page nor by way of the directory."""
     asks = isinstance(options, ReceiverOptions) and options.answer is Answer.ASK
     keyboard = find_keyboard() if asks or console.takes_keys else None
-    if keyboard is None and asks and options.web is None:
+    if keyboard is None and asks and options.web is None and options.directory is None:
         raise VoipError("--answer ask needs a terminal to ask at, or --web: stdin is none")
     return keyboard
 
@@ -501,7 +501,7 @@ def call_targets(
     options: SenderOptions, network: Network, manager: CallManager, bare: BareCalls, policy: CallPolicy
 ) -> None:
     """Have each target called, or streamed to, as soon as the network runs; one without an address has failed then."""
-    if options.web is not None and not options.target_given:
+    if options.waits and not options.target_given:
         return
     for target in options.targets:
         if isinstance(target, RtpTarget):
@@ -536,7 +536,7 @@ def _stream_to(
 
 def announce_call(options: SenderOptions, playback: Playback | None, console: Console) -> None:
     """What a person needs to know before a call: whom it is for unless they said so, and where the peer is played."""
-    if not options.target_given and options.web is None:
+    if not options.target_given and not options.waits:
         console.say(
             0, f"no TARGET given: calling this machine ({program_name('sender')} --help shows how to call another)"
         )

@@ -18,11 +18,14 @@ from typing import Any
 from voip.errors import NetworkError
 from voip.net.interfaces import own_hosts
 from voip.net.zones import learn_zone
-from voip.sip.neighbours import SERVICES, Neighbour, encode_facts, instance_of, is_port, read_facts, usable
+from voip.printable import one_line
+from voip.sip.neighbours import SERVICES, Neighbour, encode_facts, instance_of, is_port, read_facts, srv_data, usable
 
 DOMAIN = ".local."
 LOOK_INTERVAL = 3.0
-"""Seconds between looks at our own addresses, of which the announcement tells."""
+"""Seconds between looks at our own addresses, of which the announcement tells, and for others of our name."""
+MOST_CONFLICTS = 20
+"""Names that are given up: as many as come within the minute after which RFC 6762 section 9 no longer tries."""
 GOODBYE_TIME = 3.0
 """Seconds that taking an announcement back may take at the end of the program."""
 RESOLVE_TIME = 1.0
@@ -77,7 +80,8 @@ def _attempt(library: ModuleType, problems: list[Exception], **options: object) 
 class Announcement:
     """Our services, announced from `start` to `close` by a thread of its own; also anew when our addresses change.
 
-    A name that is taken already gets a number behind it (RFC 6762 section 9).
+    A name that is taken already gets a number behind it; so does ours where it turns out later that another has it,
+    and its data wins (RFC 6762 sections 8.2 and 9).
     """
 
     def __init__(
@@ -99,6 +103,8 @@ class Announcement:
         self._on_announced, self._say = on_announced, say
         self._library = library or _library()
         self._server = f"voip-{secrets.token_hex(HOST_BYTES)}{DOMAIN}"
+        self._claimed: list[Any] = []  # services of the library's, as they are announced
+        self._conflicts = 0
         self._stopped: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="announcing", daemon=True)
 
@@ -133,6 +139,8 @@ class Announcement:
             told = self._tell_once(told, f"not announced: {problem}") if problem else ""
             stopped = self._is_stopped_within(LOOK_INTERVAL)
             while not (stopped or problem) and self._current_hosts() == hosts:
+                problem = self._try_to_resolve_conflict(zone, hosts)
+                told = self._tell_once(told, f"not announced: {problem}") if problem else told
                 stopped = self._is_stopped_within(LOOK_INTERVAL)
             with suppress(OSError, RuntimeError, self._library.Error):
                 zone.unregister_all_services()
@@ -141,15 +149,22 @@ class Announcement:
 
     def _try_to_register(self, zone: Any, hosts: Sequence[str]) -> str:  # noqa: ANN401 -- of the library
         """Why it has failed, "" if it has not."""
+        return self._problem_of(lambda: self._register(zone, hosts))
+
+    def _try_to_resolve_conflict(self, zone: Any, hosts: Sequence[str]) -> str:  # noqa: ANN401 -- of the library
+        """The same of another name, where ours has turned out to be another's."""
+        return self._problem_of(lambda: self._resolve_conflict(zone, hosts))
+
+    def _problem_of(self, act: Callable[[], None]) -> str:
         try:
-            self._register(zone, hosts)
+            act()
         except (OSError, RuntimeError, self._library.Error) as error:
             return str(error) or type(error).__name__
         return ""
 
     def _register(self, zone: Any, hosts: Sequence[str]) -> None:  # noqa: ANN401 -- of the library
         """All services by one name: that which was free for the first of them."""
-        name = self._name
+        name, self._claimed = self._name, []
         for transport, service in SERVICES.items():
             if transport not in self._ports:
                 continue
@@ -162,8 +177,50 @@ class Announcement:
                 parsed_addresses=list(hosts),
             )
             zone.register_service(info, allow_name_change=True)
+            self._claimed.append(info)
             name = instance_of(info.name, service)
         self._on_announced(name)
+
+    def _resolve_conflict(self, zone: Any, hosts: Sequence[str]) -> None:  # noqa: ANN401 -- of the library
+        """Of two of one name the one whose data is lexicographically later keeps it, and announces it again, which
+        takes the other's from the caches (RFC 6762 section 10.2). The other looks for a new one.
+
+        That one says no goodbye: its PTR record is the same as the winner's, which would go with it.
+        """
+        info, others = self._foreign(zone)
+        if not others:
+            return
+        if max(others) < srv_data(info.priority, info.weight, info.port, info.server):
+            for each in self._claimed:
+                zone.update_service(each)
+            return
+        self._conflicts += 1
+        if self._conflicts > MOST_CONFLICTS:
+            return
+        zone.loop.call_soon_threadsafe(zone.registry.async_remove, list(self._claimed))
+        instance = instance_of(info.name, info.type.removesuffix(DOMAIN))
+        self._say(0, f"the name {one_line(instance)} is another receiver's on this network, too: looking for a new one")
+        self._register(zone, hosts)
+        if self._conflicts == MOST_CONFLICTS:
+            self._say(0, f"{MOST_CONFLICTS} names were another's: this one is kept whoever else has it")
+
+    def _foreign(self, zone: Any) -> tuple[Any, list[bytes]]:  # noqa: ANN401 -- of the library
+        """The first of our services by whose name another is announced, and the data of its SRV records.
+
+        The first one decides for all, so that not each of the two loses one of them.
+        """
+        now = self._library.current_time_millis()
+        for info in self._claimed:
+            own = srv_data(info.priority, info.weight, info.port, info.server)
+            records = [
+                srv_data(record.priority, record.weight, record.port, record.server)
+                for record in zone.cache.entries_with_name(info.name)
+                if isinstance(record, self._library.DNSService) and not record.is_expired(now)
+            ]
+            others = [data for data in records if data != own]
+            if others:
+                return info, others
+        return None, []
 
     def _current_hosts(self) -> Sequence[str]:
         hosts = list(self._hosts()) or ["127.0.0.1"]

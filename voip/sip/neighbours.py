@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,14 @@ def objection_to_name(text: str) -> str | None:
 def instance_of(full_name: str, service: str) -> str:
     """`kitchen` of `kitchen._sip._udp.local.`"""
     return full_name.removesuffix(".").removesuffix(".local").removesuffix(f".{service}")
+
+
+def srv_data(priority: int, weight: int, port: int, host: str) -> bytes:
+    """The data of an SRV record (RFC 2782), its name not compressed: two hosts that claim one name compare these bytes,
+    and the later one in their order keeps it (RFC 6762 section 8.2)."""
+    labels = [label.encode("utf-8", "replace") for label in host.rstrip(".").split(".")]
+    name = b"".join(bytes([min(len(label), 255)]) + label for label in labels)
+    return struct.pack("!3H", priority, weight, port) + name + b"\0"
 
 
 def encode_facts(facts: Mapping[str, str]) -> dict[str, str]:

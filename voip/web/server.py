@@ -7,7 +7,6 @@ when it is ready for one, not those in between.
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
 import secrets
 import threading
@@ -20,11 +19,11 @@ from urllib.parse import quote
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from voip.errors import NetworkError
-from voip.printable import printable
 from voip.report import CallRecord
+from voip.web.commands import obey
 from voip.web.guard import BEARER, Guard, is_loopback
 from voip.web.live import History, call_state, meters, shown
-from voip.web.program import CommandRefused, Program
+from voip.web.program import Program
 from voip.web.site import Files, demand_token, guarded
 
 STATE_INTERVAL = 0.25
@@ -156,7 +155,7 @@ class WebServer:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await socket.send_json(self._obey(message.data))
+                    await socket.send_json(obey(self._program.commands, message.data))
         finally:
             self._sockets.discard(socket)
             feeding.cancel()
@@ -180,24 +179,6 @@ class WebServer:
             changed, told_state = {} if own_state == told_state else {"program": own_state}, own_state
             await socket.send_json({**state, **changed})
             await asyncio.sleep(STATE_INTERVAL)
-
-    def _obey(self, text: str) -> Mapping[str, Any]:
-        """Have a command done; what is said of it to the page that asked."""
-        number: object = None
-        try:
-            asked = json.loads(text)
-            if not isinstance(asked, dict):
-                raise CommandRefused("a command is an object")
-            number = asked.pop("number", None)
-            command = self._program.commands.get(str(asked.pop("do", "")))
-            if command is None:
-                raise CommandRefused("no such command")
-            command(asked)
-        except (ValueError, RecursionError) as error:
-            return {"type": "done", "number": None, "error": f"not JSON: {type(error).__name__}"}
-        except CommandRefused as error:
-            return {"type": "done", "number": number, "error": printable(str(error))}
-        return {"type": "done", "number": number, "error": None}
 
 
 def content_disposition(filename: str) -> str:

@@ -1,0 +1,1 @@
+"""The directory: who is where, and calls between them."""

@@ -96,6 +96,72 @@ def test_a_second_of_the_same_name_gets_another_for_all_its_services() -> None:
     }
 
 
+def names_of(network: MdnsNetwork) -> list[str]:
+    """Of each service that is announced, with its port, as people sort them."""
+    return sorted(f"{info.name.partition('.')[0]} {info.port}" for info in network.services)
+
+
+@pytest.mark.parametrize("ports", [(5060, 5070), (5070, 5060)])
+def test_of_two_that_have_one_name_before_they_hear_of_each_other_one_takes_another(
+    monkeypatch: pytest.MonkeyPatch, ports: tuple[int, int]
+) -> None:
+    """RFC 6762 section 9; the port of the data decides, and the later data wins (section 8.2)."""
+    monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.01)
+    network, (first, second) = MdnsNetwork(late=True), ports
+    with (
+        Receiver(network, ports={"udp": first, "tls": first + 1}) as one,
+        Receiver(network, ports={"udp": second, "tls": second + 1}) as other,
+    ):
+        loser, winner = (one, other) if first < second else (other, one)
+        until(lambda: len(loser.names) == 2, "another name")
+        until(lambda: bool(network.updates), "the winner's name, announced again")
+        assert names_of(network) == ["kitchen 5070", "kitchen 5071", "kitchen-2 5060", "kitchen-2 5061"]
+        assert loser.names == ["kitchen", "kitchen-2"]
+        assert loser.said == ["the name kitchen is another receiver's on this network, too: looking for a new one"]
+        assert (winner.names, winner.said) == (["kitchen"], [])
+        assert not network.goodbyes  # its PTR record is the winner's, too
+    assert {*network.updates} <= {"kitchen._sip._udp.local.", "kitchen._sips._tcp.local."}
+
+
+def test_two_that_would_each_win_one_service_are_told_apart_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.01)
+    network = MdnsNetwork(late=True)
+    ports = {"udp": 5060, "tls": 5081}, {"udp": 5070, "tls": 5071}
+    with Receiver(network, ports=ports[0]) as loser, Receiver(network, ports=ports[1]) as winner:
+        until(lambda: len(loser.names) == 2, "another name")
+        assert (loser.names, winner.names) == (["kitchen", "kitchen-2"], ["kitchen"])
+
+
+def test_at_the_same_port_the_host_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.01)
+    network = MdnsNetwork(late=True)
+    with Receiver(network, ports={"udp": 5060}) as one, Receiver(network, ports={"udp": 5060}) as other:
+        until(lambda: len(one.names) + len(other.names) == 3, "another name")
+        kept = network.announced["kitchen._sip._udp.local."].server
+        assert kept > network.announced["kitchen-2._sip._udp.local."].server
+        assert sorted([len(one.names), len(other.names)]) == [1, 2]
+
+
+def test_whoever_claims_each_name_that_we_take_does_not_keep_us_changing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mdns, "LOOK_INTERVAL", 0.001)
+    monkeypatch.setattr(mdns, "MOST_CONFLICTS", 3)
+    network = MdnsNetwork()
+
+    def claim(name: str) -> None:
+        network.add(Info("_sip._udp.local.", f"{name}._sip._udp.local.", 65535, {}, "zzz.local."))
+
+    with Receiver(network, ports={"udp": 5060}) as receiver:
+        for count in range(1, 4):
+            claim(receiver.names[-1])
+            until(lambda count=count: len(receiver.names) == count + 1, "another name")  # type: ignore[misc]
+        claim(receiver.names[-1])
+        looks = network.looks
+        until(lambda: network.looks > looks + 3, "more looks")
+        assert len(receiver.said) == 4
+        assert "this one is kept" in receiver.said[-1]
+    assert receiver.names == ["kitchen", "kitchen-2", "kitchen-3", "kitchen-4"]
+
+
 def test_two_receivers_announce_their_addresses_by_different_host_names() -> None:
     network = MdnsNetwork()
     with Receiver(network), Receiver(network, "desk"):
