@@ -30,11 +30,10 @@ from voip.cli.neighbours import find_targets
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions, receiver_options, sender_options
 from voip.cli.policy import ExitAfterLastCall, Redial, WaitForNextCall
 from voip.cli.running import finish, run, watch
+from voip.cli.start_lines import announce, announce_call
 from voip.cli.texting import send_message
 from voip.cli.values import RtpTarget, seconds
 from voip.cli.wiring import (
-    announce,
-    announce_call,
     answer_bare_calls,
     call_targets,
     find_keys,

@@ -18,7 +18,8 @@ from voip.cli.options import ReceiverOptions, receiver_options
 from voip.cli.running import PUMP_INTERVAL, conclude
 from voip.cli.service import ServiceManager
 from voip.cli.sharing import Place, port_range, share
-from voip.cli.wiring import announce, make_console, make_network
+from voip.cli.start_lines import announce
+from voip.cli.wiring import make_console, make_network
 from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.environment import system_figures
 from voip.errors import EXIT_BUG, EXIT_INTERRUPTED

@@ -320,11 +320,13 @@ def open_sip(
     say(1, f"SIP at UDP and TCP port {got}" + f", TLS {transport.sip_ports['tls']}" * ("tls" in transport.sip_ports))
     server.start(loop.now())
 
-    def on_refused(event: RequestRefused) -> None:
-        say(1, f"{event.method} of {event.caller or event.source.host} refused: {event.status} {event.reason}")
-
     def on_send_failed(event: SendFailed) -> None:
         server.transport_failed(event.address, loop.now(), event.reason)
 
-    transport.serve(server, {RequestRefused: on_refused, SendFailed: on_send_failed}, lambda call_id: None)
+    handlers: Mapping[type, Handler] = {RequestRefused: partial(_tell_refused, say), SendFailed: on_send_failed}
+    transport.serve(server, handlers, lambda call_id: None)
     return server
+
+
+def _tell_refused(say: Callable[[int, str], object], event: RequestRefused) -> None:
+    say(1, f"{event.method} of {event.caller or event.source.host} refused: {event.status} {event.reason}")

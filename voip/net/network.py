@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from voip.net.addresses import OwnAddresses
 from voip.net.connections import MAX_INCOMING, MAX_OUTGOING
@@ -58,20 +59,12 @@ class Network:
             on_change=lambda: self.sip.leave_old_addresses(),
         )
         own = self.loop, self.addresses
-        self.sip: SipTransport | SipOfParent = (
-            SipOfParent(*own, resolver, self.failures, parent, say=say)
-            if parent is not None
-            else SipTransport(
-                *own,
-                resolver,
-                contexts,
-                self.failures,
-                dscp=dscp,
-                say=say,
-                trace=traced,
-                max_connections=max_connections,
-            )
-        )
+        self.sip: SipTransport | SipOfParent
+        if parent is not None:
+            self.sip = SipOfParent(*own, resolver, self.failures, parent, say=say)
+        else:
+            make = partial(SipTransport, *own, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced)
+            self.sip = make(max_connections=max_connections)
         self.media = MediaPorts(*own, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
