@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import make_certificates
+from tests.support.plain_phone import phone
 from tests.support.processes import LOOPBACK, ROOT, Program, Receiver, receiver, sender, until
 
 pytestmark = pytest.mark.process
@@ -220,15 +221,13 @@ def test_passwords_are_asked_for_and_a_wrong_one_is_refused(tmp_path: Path) -> N
 
 
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
-    """The peer does not respond to BYE: it stands still."""
-    with receiver(tmp_path, *WORKERS) as far, sender(tmp_path, far.target) as near:
-        established(far, 1)
-        near.send_signal(signal.SIGSTOP)
+    """The peer does not respond to BYE."""
+    with receiver(tmp_path, *WORKERS) as far, phone(mute_after="BYE") as near:
+        near.talk(near.call(far.target), 10)
         far.stop()
-        until_told(far, "worker-ready", 2)
+        near.wait_for("BYE")
         far.stop()
         heard = far.finish(PATIENT)
-        near.send_signal(signal.SIGCONT)
     assert heard.status == 130, heard.stderr
     assert heard.report is not None
     assert heard.report["total"]["calls"] == 1

@@ -7,7 +7,7 @@ import random
 import socket
 from collections.abc import Iterator
 
-from tests.unit.workers.test_distributor import DOOR, PBX, SDP
+from tests.support.worker_lab import OURS, PBX, SDP
 from voip.net import Frame, Network, ParentLink, SendFailed
 from voip.net.frames import FrameReader
 from voip.sip import Address, CallEstablished, IncomingCall, UserAgent
@@ -23,7 +23,7 @@ class Lab:
         self._parent.setblocking(False)
         self.gone: list[bool] = []
         link = ParentLink(theirs, PORTS, ("udp", "tcp"), lambda: self.gone.append(True))
-        self.network = Network(bind=DOOR.host, parent=link)
+        self.network = Network(bind=OURS.host, parent=link)
         self.agent = UserAgent(rng=random.Random(1), local=self.network.sip.sip_address)
         self.pbx = UserAgent(rng=random.Random(2), local=lambda remote: (PBX.host, PBX.port))
         self.failed: list[SendFailed] = []
@@ -49,7 +49,7 @@ class Lab:
                 for (kind, *fields), body in self._reader.feed(self._parent.recv(1 << 16)):
                     if kind == "message":
                         assert Address(*fields[:3]) == PBX
-                        self.pbx.receive(body, DOOR, 0.0)
+                        self.pbx.receive(body, OURS, 0.0)
                     else:
                         self.states.append(tuple(fields))
             for data, _ in self.pbx.messages_to_send(0.0):
@@ -97,8 +97,8 @@ def test_what_is_refused_is_handled_all_the_same_and_the_parent_is_told() -> Non
 
 def test_peers_are_told_the_address_of_the_parent() -> None:
     with lab() as found:
-        assert found.network.sip.sip_address(PBX) == (DOOR.host, 5060)
-        assert found.network.sip.sip_address(PBX._replace(protocol="tls")) == (DOOR.host, 41000)
+        assert found.network.sip.sip_address(PBX) == (OURS.host, 5060)
+        assert found.network.sip.sip_address(PBX._replace(protocol="tls")) == (OURS.host, 41000)
         assert found.network.sip.sip_ports == {"udp": 5060, "tcp": 5060}
         assert found.network.sip.listen(0) == 5060
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 
+from tests.support.worker_lab import OURS, PBX, SDP
 from voip.net import Frame, SendFailed
 from voip.sip import Address, CallEnded, CallEstablished, IncomingCall, UserAgent
 from voip.sip.guard import REQUEST_BURST, STRANGER_BURST, TRUSTED_BURST
 from voip.workers import Distributor, Placement
-
-PBX, DOOR = Address("udp", "10.0.0.1", 5060), Address("udp", "10.0.0.9", 5060)
-SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 5004 RTP/AVP 0\r\n"
 
 
 def invite(call_id: str) -> bytes:
@@ -72,7 +70,7 @@ class Site:
         self.answered: list[int] = []
 
     def _agent(self, number: int, max_calls: int) -> UserAgent:
-        return UserAgent(rng=random.Random(number), local=lambda remote: (DOOR.host, DOOR.port), max_calls=max_calls)
+        return UserAgent(rng=random.Random(number), local=lambda remote: (OURS.host, OURS.port), max_calls=max_calls)
 
     def call(self) -> str:
         call_id = self.pbx.invite("sip:x@10.0.0.9", SDP, self.now)
@@ -89,7 +87,7 @@ class Site:
             for data, address in self.parent.distributor.messages_to_send(self.now):
                 busy = True
                 assert address == PBX
-                self.pbx.receive(data, DOOR, self.now)
+                self.pbx.receive(data, OURS, self.now)
 
     def _exchange(self) -> bool:
         messages = self.pbx.messages_to_send(self.now)
@@ -163,7 +161,7 @@ def test_the_calls_of_a_worker_that_died_are_answered_481_by_the_others() -> Non
     dead = site.answered[0]
     lost = site.parent.distributor.lost(dead)
     assert lost == tuple(site.agents[dead].taking_room)
-    site.agents[dead] = UserAgent(rng=random.Random(7), local=lambda remote: (DOOR.host, DOOR.port))
+    site.agents[dead] = UserAgent(rng=random.Random(7), local=lambda remote: (OURS.host, OURS.port))
     site.pbx.hang_up(call, site.now)
     site.run()
     assert [event.reason for event in site.ended] == ["local-bye"]
