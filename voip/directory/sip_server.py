@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -22,6 +22,7 @@ from voip.directory.response_context import ResponseContext
 from voip.directory.site import Site
 from voip.errors import ProtocolError
 from voip.net import Network
+from voip.net.driver import Handler
 from voip.net.own import OwnHosts
 from voip.net.signalling import SendFailed, SipTransport
 from voip.sip.address import Address

@@ -43,14 +43,13 @@ class Network:
         (host, port) sees. `media_ports`: first and last. `say` prints a line from a verbosity on; `trace` gets each SIP
         message and RTCP packet as text. `parent` has the SIP sockets, if not we;
         `max_connections` are those opened by peers, and by us. VoipError for unusable TLS files."""
-        contexts, traced = Tls(tls or TlsFiles()), Trace(trace)
-        self._resolver = resolver = Resolver()
+        self._resolver, contexts, traced = Resolver(), Tls(tls or TlsFiles()), Trace(trace)
         self.failures = Failures(say)
         """Messages, datagrams and events that were dropped because handling them failed."""
         self.loop = EventLoop(guard=self.failures.run)
         self.addresses = OwnAddresses(
             self.loop,
-            resolver,
+            self._resolver,
             self.failures,
             bind=bind,
             public=public_address,
@@ -58,14 +57,12 @@ class Network:
             say=say,
             on_change=lambda: self.sip.leave_old_addresses(),
         )
-        own = self.loop, self.addresses
-        self.sip: SipTransport | SipOfParent
-        if parent is not None:
-            self.sip = SipOfParent(*own, resolver, self.failures, parent, say=say)
-        else:
-            make = partial(SipTransport, *own, resolver, contexts, self.failures, dscp=dscp, say=say, trace=traced)
-            self.sip = make(max_connections=max_connections)
-        self.media = MediaPorts(*own, self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say)
+        own = self.loop, self.addresses, self._resolver
+        make = partial(SipTransport, *own, contexts, self.failures, dscp=dscp, say=say, trace=traced)
+        self.sip: SipTransport | SipOfParent = (
+            SipOfParent(*own, self.failures, parent, say=say) if parent else make(max_connections=max_connections)
+        )
+        self.media = MediaPorts(*own[:2], self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
 
