@@ -316,7 +316,8 @@ def open_sip(
     rng = rng or random.SystemRandom()
     server = SipServer(rng, location, names, site, persist, secret=secret, realm=realm, asks_callers=asks_callers)
     got = transport.listen(port)
-    say(1, f"SIP at UDP and TCP port {got}" + f", TLS {transport.sip_ports['tls']}" * ("tls" in transport.sip_ports))
+    secure = transport.sip_ports.get("tls")
+    say(1, f"SIP at UDP and TCP port {got}" + (f", TLS at {secure}" if secure is not None else ", no TLS"))
     server.start(loop.now())
 
     def on_refused(event: RequestRefused) -> None:
