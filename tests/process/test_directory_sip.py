@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -27,6 +28,10 @@ def sip_port(program: Program) -> int:
     return int(found[1])
 
 
+def client_of(program: Program) -> contextlib.closing[Client]:
+    return contextlib.closing(Client(http_port(program)))
+
+
 def register(peer: RawPeer, port: int, name: str, number: int) -> int | None:
     """A REGISTER of this contact of a name; the status of the response."""
     contact = f"Contact: <sip:{name}{number}@{LOOPBACK}:{9000 + number}>;expires=3600"
@@ -42,24 +47,24 @@ def contacts(client: Client, name: str) -> set[str]:
 
 def test_what_was_registered_over_sip_survives_kill_9(tmp_path: Path) -> None:
     acknowledged: dict[str, set[str]] = {}
-    with directory(tmp_path, "-v") as program, raw_peer() as peer:
-        client, port = Client(http_port(program)), sip_port(program)
+    with directory(tmp_path, "-v") as program, raw_peer() as peer, client_of(program) as client:
+        port = sip_port(program)
         for number in range(CONTACTS):
             name = f"user{number // 5}"
             client.register(name)
             assert register(peer, port, name, number) == 200
             acknowledged.setdefault(name, set()).add(f"sip:{name}{number}@{LOOPBACK}:{9000 + number}")
         os.kill(program.pid, signal.SIGKILL)
-    with directory(tmp_path, "-v", name="again") as program, raw_peer() as peer:
-        client, port = Client(http_port(program)), sip_port(program)
+    with directory(tmp_path, "-v", name="again") as program, raw_peer() as peer, client_of(program) as client:
+        port = sip_port(program)
         assert {name: contacts(client, name) for name in acknowledged} == acknowledged
         assert register(peer, port, "nobody", 1) == 404
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_sender_calls_receiver_by_name(tmp_path: Path, transport: str) -> None:
-    with directory(tmp_path, "-v") as program:
-        client, port = Client(http_port(program)), sip_port(program)
+    with directory(tmp_path, "-v") as program, client_of(program) as client:
+        port = sip_port(program)
         client.register("bob")
         site = f"{LOOPBACK}:{port};transport={transport}"
         with receiver(tmp_path, "--registrar", f"sip:{site}", "--user", "bob", "--once") as far:
