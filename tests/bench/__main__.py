@@ -14,6 +14,7 @@ COMMANDS = {
     "targets": "what many targets cost one sender",
     "many": "many calls at one receiver, and what they cost it",
     "setups": "short calls at one receiver, and what each costs it",
+    "directory": "what the directory costs with many users and calls, and what a kill leaves",
     "report": "docs/benchmarks.md and its pictures from docs/benchmarks.json",
     "wire": "two hosts joined by a bad wire, to try programs by hand",
     "quality": "what of one WAV has arrived in another",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import socket
+import sqlite3
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +21,7 @@ import pytest
 
 from tests.support.directory_http import Client
 from tests.support.directory_program import PostgreSql, directory, http_port, postgresql, postgresql_programs
-from tests.support.processes import until
+from tests.support.processes import ROOT, until
 
 pytestmark = pytest.mark.process
 
@@ -152,6 +156,25 @@ def test_a_restart_finds_everything_and_ends_well_by_a_signal(tmp_path: Path) ->
         end = program.finish()
     (serving,) = [json.loads(line) for line in end.stdout.splitlines()]
     assert (serving["event"], serving["users"], serving["token"]) == ("serving", 1, None)
+
+
+def test_accounts_move_to_kamailio_with_the_command_of_the_instructions(tmp_path: Path) -> None:
+    """The same line as its own script makes (deploy/README.md)."""
+    deploy = ROOT / "deploy"
+    found = re.search(r'sqlite3 voip.sqlite "(select .*)"', (deploy / "README.md").read_text())
+    assert found is not None
+    (tmp_path / "password").write_text("secret\n")
+    with directory(tmp_path, "--realm", "voip.example.org") as program:
+        client = Client(http_port(program))
+        client.register("bob", password="secret")
+        client.register("alice")
+        client.close()
+        program.stop()
+        program.finish()
+    script = [str(deploy / "kamailio" / "account"), "bob", "voip.example.org", str(tmp_path / "password")]
+    made = subprocess.run(["sh", *script], check=True, capture_output=True, text=True).stdout
+    with contextlib.closing(sqlite3.connect(tmp_path / "voip.sqlite")) as database:
+        assert database.execute(found[1]).fetchall() == [(made.strip(),)]
 
 
 def test_off_loopback_a_token_is_needed_and_printed_and_the_same_after_a_restart(tmp_path: Path) -> None:

@@ -112,10 +112,8 @@ class Directory:
         self._persistence.write([SaveUser(user)], lambda refusal: reply(user if refusal is None else refusal))
 
     def heartbeat(self, user_id: str, reply: Reply) -> None:
-        """The user is still there; replies True. Others that are not are offline."""
-        user = self.users.get(user_id)
-        self._heard_of(user)
-        self.tick()
+        """The user is still there; replies True."""
+        self._heard_of(self.users.get(user_id))
         reply(True)
 
     def disconnect(self, user_id: str, reply: Reply) -> None:

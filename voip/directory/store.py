@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from voip.directory.calls import ENDED
+from voip.directory.calls import ENDED, MOST_ENDED
 from voip.directory.persistence import Durable, Loaded, SaveBindings, SaveCall, Saved, SaveUser
 from voip.directory.refusals import NotStored
 from voip.directory.tables import (
@@ -49,8 +49,6 @@ LARGEST_GROUP = 1000
 """Changes in one transaction: a commit of so many takes some ten milliseconds."""
 MOST_WAITING = 20_000
 """Changes that may wait: with more, whoever asks is told that the database does not keep up."""
-LOADED_CALLS = 1000
-"""Calls that are over and known again after a start: the newest."""
 BUSY_TIMEOUT = 5.0
 """Seconds for which another program may have the SQLite file to itself."""
 CONNECT_TIMEOUT = 10
@@ -210,7 +208,7 @@ def _load(connection: Connection) -> Loaded:
     with connection.begin():
         users = [read_user(row) for row in connection.execute(select(USERS))]
         going_on = connection.execute(select(CALLS).where(CALLS.c.status != ENDED).order_by(CALLS.c.began))
-        over = select(CALLS).where(CALLS.c.status == ENDED).order_by(CALLS.c.ended.desc()).limit(LOADED_CALLS)
+        over = select(CALLS).where(CALLS.c.status == ENDED).order_by(CALLS.c.ended.desc()).limit(MOST_ENDED)
         calls = [read_call(row) for row in going_on] + [read_call(row) for row in connection.execute(over)][::-1]
         bindings = defaultdict(list)
         for row in connection.execute(select(BINDINGS).order_by(BINDINGS.c.name, BINDINGS.c.position)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -360,6 +361,27 @@ def test_nobody_calls_itself_or_who_is_offline_or_unknown(scene: Scene) -> None:
         scene.ask(scene.directory.initiate, alice.id, "nobody")
     with pytest.raises(Unknown):
         scene.ask(scene.directory.initiate, "nobody", alice.id)
+
+
+def test_what_happens_to_a_call_is_acknowledged_when_it_is_durable_and_not_before(scene: Scene) -> None:
+    alice, bob = two_browsers(scene)
+    call = scene.initiate(alice, bob)
+    desk = scene.desk
+    steps: list[tuple[Callable[..., object], tuple[str, ...]]] = [
+        (scene.directory.initiate, (bob.id, alice.id)),
+        (desk.tell, (alice.id, call.id, "offer", "o")),
+        (desk.accept, (bob.id, call.id)),
+        (desk.hold, (bob.id, call.id)),
+        (desk.resume, (alice.id, call.id)),
+        (desk.end, (bob.id, call.id)),
+    ]
+    for ask, arguments in steps:
+        replies: list[object] = []
+        scene.store.held = True
+        ask(*arguments, replies.append)
+        assert replies == []
+        scene.store.finish()
+        assert replies == [scene.store.changes[-1].call]  # type: ignore[union-attr]
 
 
 def test_what_the_database_does_not_take_is_refused(scene: Scene) -> None:

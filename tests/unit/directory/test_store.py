@@ -20,7 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from voip.directory.calls import END, Call
+from voip.directory.calls import END, MOST_ENDED, Call
 from voip.directory.location import Binding
 from voip.directory.persistence import Loaded, SaveBindings, SaveCall, Saved, SaveUser
 from voip.directory.refusals import NotStored
@@ -81,6 +81,16 @@ def test_what_is_saved_last_counts(database: str) -> None:
     stored(database, *changes, SaveBindings("bob", (Binding(uri, 1.0),)), SaveBindings("bob", ()))
     found = loaded(database)
     assert (found.users, found.calls, found.bindings) == ([User("1", "Bob", "x")], [over], [])
+
+
+def test_after_a_restart_as_many_calls_are_known_as_before(database: str) -> None:
+    """The newest of those that are over, and all that go on, however old."""
+    up = Call("up", "a", "b", "incall", began=0.5)
+    over = [Call(str(number), "a", "b", began=1.0).after(END, 2.0 + number) for number in range(MOST_ENDED + 5)]
+    with Store(database, post) as store:
+        store.write([SaveCall(call) for call in (up, *over)], lambda refusal: None)
+    found = loaded(database).calls
+    assert found == [up, *over[5:]]
 
 
 def test_text_that_no_database_takes_as_it_is_harms_nobody(database: str) -> None:
