@@ -46,6 +46,7 @@ from voip.web.guard import is_loopback
 
 if TYPE_CHECKING:
     from voip.directory.directory import Directory
+    from voip.directory.sip_server import SipServer
 
 PROGRAM = "directory"
 NAME = "voip-directory"
@@ -205,7 +206,7 @@ def command(argv: Sequence[str] | None = None) -> int:
 def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     """Serve until somebody asks to stop: the exit status, and why if it is not 0."""
     from voip.directory.directory import TICK, Directory
-    from voip.directory.sip_server import MAX_CONNECTIONS, open_sip
+    from voip.directory.sip_server import MAX_CONNECTIONS
     from voip.directory.store import Store
 
     shutdown = Shutdown()
@@ -221,16 +222,7 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
             directory.tick()
 
         loop.call_later(TICK, tick)
-        sip = open_sip(
-            network,
-            options.sip_port,
-            directory.location,
-            directory.users,
-            directory.persist,
-            secret=secret,
-            realm=options.realm,
-            say=console.say,
-        )
+        sip = _open_sip(options, network, directory, secret, console)
         workers = [Worker("network", shutdown, loop.run, shutdown.stopped)]
         with together(workers):
             try:
@@ -245,6 +237,24 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     if network.failures.count:
         console.say(0, f"messages or requests that were dropped because of bugs: {network.failures.count}")
     return shutdown.status, shutdown.error
+
+
+def _open_sip(
+    options: DirectoryOptions, network: Network, directory: Directory, secret: bytes, console: Console
+) -> SipServer:
+    """Registrar and proxy of the users, at the SIP ports. NetworkError."""
+    from voip.directory.sip_server import open_sip
+
+    return open_sip(
+        network,
+        options.sip_port,
+        directory.location,
+        directory.users,
+        directory.persist,
+        secret=secret,
+        realm=options.realm,
+        say=console.say,
+    )
 
 
 def _serve(

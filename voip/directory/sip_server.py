@@ -298,22 +298,20 @@ def open_sip(
     domains: Sequence[str] = (),
     tls_name: str = "",
     asks_callers: bool = False,
-    rng: random.Random | None = None,
     say: Callable[[int, str], object] = lambda level, text: None,
 ) -> SipServer:
     """Open the SIP ports of this network (UDP and TCP at `port`, TLS above where it has a certificate) and serve them
     on its loop. `domains`: names of the directory besides `realm` and those of this machine. NetworkError."""
     transport, loop = network.sip, network.loop
-    own = OwnHosts(loop.now)
     host = socket.gethostname()
     site = Site(
         {realm, *domains, tls_name, "localhost", host, f"{host}.local", socket.getfqdn()} - {""},
-        own.has,
+        OwnHosts(loop.now).has,
         lambda: transport.sip_ports.values(),
         transport.sip_address,
         tls_name=tls_name,
     )
-    rng = rng or random.SystemRandom()
+    rng = random.SystemRandom()
     server = SipServer(rng, location, names, site, persist, secret=secret, realm=realm, asks_callers=asks_callers)
     got = transport.listen(port)
     secure = transport.sip_ports.get("tls")
