@@ -70,13 +70,20 @@ class Linphone(Phone):
         self._seen = 0
 
     def __enter__(self) -> Linphone:
+        try:
+            self._begin()
+        except BaseException:  # it would run for ever
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
         self._program.wait_for("video is disabled")
         self._command("soundcard use files")
         self._program.wait_for("Using wav files")
         if self._registers:
             until(self._is_registered, "linphonec is registered", PATIENCE)
         self.listen()
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._program.__exit__(*error)

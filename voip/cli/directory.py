@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import voip
 from voip.cli.parser import Group, Parser
 from voip.cli.values import ip_address
+from voip.cli.versions import versions
 from voip.engine import Shutdown, Watchdog, Worker, fill_standard_streams, together
 from voip.environment import allow_many_files, forbid_core_dumps, program_name
 from voip.errors import (
@@ -45,6 +46,7 @@ from voip.web.guard import is_loopback
 
 if TYPE_CHECKING:
     from voip.directory.directory import Directory
+    from voip.directory.sip_server import SipServer
 
 PROGRAM = "directory"
 NAME = "voip-directory"
@@ -77,6 +79,9 @@ def directory_options(argv: Sequence[str] | None = None) -> DirectoryOptions:
     """Read the command line; exits with a line for a wrong one."""
     parser = _parser()
     found = parser.parse(argv)
+    if found.version:
+        print("\n".join(versions(NAME)))
+        sys.exit(EXIT_OK)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         parser.error(f"needs {' and '.join(missing)}: pip install 'voip[directory]'")
@@ -116,7 +121,7 @@ def _parser() -> Parser:
     group.add_argument("-q", "--quiet", action="store_true", help="Say errors alone.")
     group.add_argument("-v", "--verbose", action="count", help="Say what is decided; -vv: what is dropped, too.")
     group.add_argument("--json", action=argparse.BooleanOptionalAction, default=False, help="JSON Lines on stdout.")
-    group.add_argument("--version", action="version", version=f"{NAME} {voip.__version__}", help="Show the version.")
+    group.add_argument("--version", action="store_true", help="Print the versions of this program and its libraries.")
     return parser
 
 
@@ -201,7 +206,7 @@ def command(argv: Sequence[str] | None = None) -> int:
 def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     """Serve until somebody asks to stop: the exit status, and why if it is not 0."""
     from voip.directory.directory import TICK, Directory
-    from voip.directory.sip_server import MAX_CONNECTIONS, open_sip
+    from voip.directory.sip_server import MAX_CONNECTIONS
     from voip.directory.store import Store
 
     shutdown = Shutdown()
@@ -217,16 +222,7 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
             directory.tick()
 
         loop.call_later(TICK, tick)
-        sip = open_sip(
-            network,
-            options.sip_port,
-            directory.location,
-            directory.users,
-            directory.persist,
-            secret=secret,
-            realm=options.realm,
-            say=console.say,
-        )
+        sip = _open_sip(options, network, directory, secret, console)
         workers = [Worker("network", shutdown, loop.run, shutdown.stopped)]
         with together(workers):
             try:
@@ -241,6 +237,24 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     if network.failures.count:
         console.say(0, f"messages or requests that were dropped because of bugs: {network.failures.count}")
     return shutdown.status, shutdown.error
+
+
+def _open_sip(
+    options: DirectoryOptions, network: Network, directory: Directory, secret: bytes, console: Console
+) -> SipServer:
+    """Registrar and proxy of the users, at the SIP ports. NetworkError."""
+    from voip.directory.sip_server import open_sip
+
+    return open_sip(
+        network,
+        options.sip_port,
+        directory.location,
+        directory.users,
+        directory.persist,
+        secret=secret,
+        realm=options.realm,
+        say=console.say,
+    )
 
 
 def _serve(

@@ -299,26 +299,25 @@ def open_sip(
     domains: Sequence[str] = (),
     tls_name: str = "",
     asks_callers: bool = False,
-    rng: random.Random | None = None,
     say: Callable[[int, str], object] = lambda level, text: None,
 ) -> SipServer:
     """Open the SIP ports of this network (UDP and TCP at `port`, TLS above where it has a certificate) and serve them
     on its loop. `domains`: names of the directory besides `realm` and those of this machine. NetworkError."""
     transport, loop = network.sip, network.loop
     assert isinstance(transport, SipTransport)  # and not the one of a receiver's worker process
-    own = OwnHosts(loop.now)
     host = socket.gethostname()
     site = Site(
         {realm, *domains, tls_name, "localhost", host, f"{host}.local", socket.getfqdn()} - {""},
-        own.has,
+        OwnHosts(loop.now).has,
         lambda: transport.sip_ports.values(),
         transport.sip_address,
         tls_name=tls_name,
     )
-    rng = rng or random.SystemRandom()
+    rng = random.SystemRandom()
     server = SipServer(rng, location, names, site, persist, secret=secret, realm=realm, asks_callers=asks_callers)
     got = transport.listen(port)
-    say(1, f"SIP at UDP and TCP port {got}" + f", TLS {transport.sip_ports['tls']}" * ("tls" in transport.sip_ports))
+    secure = transport.sip_ports.get("tls")
+    say(1, f"SIP at UDP and TCP port {got}" + (f", TLS at {secure}" if secure is not None else ", no TLS"))
     server.start(loop.now())
 
     def on_send_failed(event: SendFailed) -> None:

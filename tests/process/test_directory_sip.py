@@ -1,0 +1,86 @@
+"""The SIP port of voip-directory as a real process: what was registered survives kill -9, and calls by name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.directory_http import Client
+from tests.support.directory_program import directory, http_port
+from tests.support.processes import LOOPBACK, Program, receiver, sender, until
+from tests.support.raw_peer import RawPeer, raw_peer
+from tests.support.text_phone import status
+
+pytestmark = pytest.mark.process
+
+CONTACTS = 20
+
+
+def sip_port(program: Program) -> int:
+    """Of a program that is ready; it says so with -v."""
+    found = re.search(r"SIP at UDP and TCP port (\d+)", program.wait_for("SIP at UDP"))
+    assert found is not None
+    return int(found[1])
+
+
+def client_of(program: Program) -> contextlib.closing[Client]:
+    return contextlib.closing(Client(http_port(program)))
+
+
+def register(peer: RawPeer, port: int, name: str, number: int) -> int | None:
+    """A REGISTER of this contact of a name; the status of the response."""
+    contact = f"Contact: <sip:{name}{number}@{LOOPBACK}:{9000 + number}>;expires=3600"
+    request = peer.text.request(
+        "REGISTER", f"sip:{LOOPBACK}:{port}", contact, to=f"<sip:{name}@{LOOPBACK}:{port}>", contact=False
+    )
+    return status(peer.ask(request, (LOOPBACK, port)))
+
+
+def contacts(client: Client, name: str) -> set[str]:
+    return set(client.get(f"/api/users/find?name={name}").body["contacts"])
+
+
+def test_what_was_registered_over_sip_survives_kill_9(tmp_path: Path) -> None:
+    acknowledged: dict[str, set[str]] = {}
+    with directory(tmp_path, "-v") as program, raw_peer() as peer, client_of(program) as client:
+        port = sip_port(program)
+        for number in range(CONTACTS):
+            name = f"user{number // 5}"
+            client.register(name)
+            assert register(peer, port, name, number) == 200
+            acknowledged.setdefault(name, set()).add(f"sip:{name}{number}@{LOOPBACK}:{9000 + number}")
+        os.kill(program.pid, signal.SIGKILL)
+    with directory(tmp_path, "-v", name="again") as program, raw_peer() as peer, client_of(program) as client:
+        port = sip_port(program)
+        assert {name: contacts(client, name) for name in acknowledged} == acknowledged
+        assert register(peer, port, "nobody", 1) == 404
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_sender_calls_receiver_by_name(tmp_path: Path, transport: str) -> None:
+    with directory(tmp_path, "-v") as program, client_of(program) as client:
+        port = sip_port(program)
+        client.register("bob")
+        site = f"{LOOPBACK}:{port};transport={transport}"
+        with receiver(tmp_path, "--registrar", f"sip:{site}", "--user", "bob", "--once") as far:
+            until(lambda: bool(contacts(client, "bob")), "bob is registered")
+            with sender(tmp_path, f"sip:bob@{LOOPBACK}:{port}", "--duration", "2s") as near:
+                outcome = near.finish()
+                assert outcome.status == 0, outcome.stderr
+                assert outcome.call["tx"]["packets"] > 50, outcome.stderr
+            assert far.finish().status == 0
+
+
+def test_an_unknown_name_is_said_to_be_that(tmp_path: Path) -> None:
+    with directory(tmp_path, "-v") as program:
+        port = sip_port(program)
+        http_port(program)
+        with sender(tmp_path, f"sip:carol@{LOOPBACK}:{port}") as near:
+            outcome = near.finish()
+        assert outcome.status == 6
+        assert "404" in outcome.stderr
