@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.directory_http import Client
+from tests.support.directory_program import http_port
 from tests.support.processes import LOOPBACK, READY, ROOT, Program, free_ports
 
-COMMANDS = ("voip-receiver", "voip-sender")
+COMMANDS = ("voip-receiver", "voip-sender", "voip-directory")
 UDP_PROGRAMS = ("voip-udp-receiver", "voip-udp-test")
 EXTRAS = {
     "sound": {"pyaudio"},
@@ -32,6 +34,12 @@ EXTRAS = {
     | ({"typing-extensions"} if sys.version_info < (3, 13) else set())
     | ({"async-timeout"} if sys.version_info < (3, 11) else set()),
 }
+EXTRAS["directory"] = (
+    EXTRAS["web"]
+    | {"sqlalchemy", "alembic", "mako", "markupsafe", "typing-extensions"}
+    | ({"tomli"} if sys.version_info < (3, 11) else set())
+)
+EXTRAS["postgresql"] = {"psycopg", "psycopg-binary"} | ({"typing-extensions"} if sys.version_info < (3, 13) else set())
 INDEX_IS_AWAY = re.compile("No matching distribution|Could not find|onnection|resolution|Failed to (?:fetch|resolve)")
 PATIENCE = 300.0  # seconds that an installation may take: most of it is the network's
 
@@ -80,7 +88,7 @@ def commands_work(folder: Path) -> None:
 
 
 @pytest.mark.process
-def test_two_commands_are_installed(installed: Path) -> None:
+def test_three_commands_are_installed(installed: Path) -> None:
     commands_work(installed)
 
 
@@ -111,6 +119,20 @@ def test_the_installed_commands_have_a_call(installed: Path, tmp_path: Path) -> 
     assert (sent.status, heard.status) == (0, 0), sent.stderr + heard.stderr
     assert heard.call["rx"]["received"] >= 40
     assert heard.call["rx"]["lost"] == 0
+
+
+@pytest.mark.process
+def test_the_installed_directory_has_its_page_and_its_tables(tmp_path: Path) -> None:
+    programs = fresh(tmp_path / "environment")
+    run(programs / "pip", "install", "--quiet", f"{ROOT}[directory]")
+    command = [str(programs / "voip-directory"), "--http", "0", "--sip-port", str(free_ports()[0])]
+    with Program(command, folder=tmp_path, name="directory") as program:
+        client = Client(http_port(program))
+        assert client.register("bob")
+        assert "<title>" in client.get("/").body
+        client.close()
+        program.stop()
+        assert program.finish().status == 0
 
 
 @pytest.mark.process

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import voip
 from voip.cli.parser import Group, Parser
 from voip.cli.values import ip_address
+from voip.cli.versions import versions
 from voip.engine import Shutdown, Watchdog, Worker, fill_standard_streams, together
 from voip.environment import allow_many_files, forbid_core_dumps, program_name
 from voip.errors import (
@@ -77,6 +78,9 @@ def directory_options(argv: Sequence[str] | None = None) -> DirectoryOptions:
     """Read the command line; exits with a line for a wrong one."""
     parser = _parser()
     found = parser.parse(argv)
+    if found.version:
+        print("\n".join(versions(NAME)))
+        sys.exit(EXIT_OK)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         parser.error(f"needs {' and '.join(missing)}: pip install 'voip[directory]'")
@@ -116,7 +120,7 @@ def _parser() -> Parser:
     group.add_argument("-q", "--quiet", action="store_true", help="Say errors alone.")
     group.add_argument("-v", "--verbose", action="count", help="Say what is decided; -vv: what is dropped, too.")
     group.add_argument("--json", action=argparse.BooleanOptionalAction, default=False, help="JSON Lines on stdout.")
-    group.add_argument("--version", action="version", version=f"{NAME} {voip.__version__}", help="Show the version.")
+    group.add_argument("--version", action="store_true", help="Print the versions of this program and its libraries.")
     return parser
 
 

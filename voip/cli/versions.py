@@ -23,6 +23,10 @@ PACKAGES = {
     "pyOpenSSL": "pyOpenSSL",
     "spake2": "spake2",
     "zeroconf": "zeroconf",
+    "aiohttp": "aiohttp",
+    "SQLAlchemy": "SQLAlchemy",
+    "alembic": "alembic",
+    "psycopg": "psycopg",
 }
 """Libraries of Python by the names that people know, and by those of their distributions."""
 MISSING = "not installed"
