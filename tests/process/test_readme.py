@@ -26,7 +26,6 @@ NOT_RUN = {
     r"(sudo )?(apt-get|systemctl)\b": "changes the machine",
     r"(python3? -m (pip|venv)|pip)\b": "installs packages from the network",
     r"python3 -m voip\.udp_": "has tests of its own, with free ports (test_small_programs.py)",
-    r"voip-directory\b|.*--directory\b": "have tests of their own, with a directory (test_directory_scripts.py)",
     r"python3? -m (tests|tools)\.": "takes minutes, and has tests of its own; that it exists is checked below",
     r".*\bfe80::": "needs a neighbour on a link",
 }

@@ -7,6 +7,7 @@ the reader's is replaced in the text first:
     192.168.1.20, with any port      a receiver on the loopback interface: 127.0.0.1:PORT
     rtp://:5004, rtp://HOST:5004     a free port, and so for the other formats of streams
     *.example, *.example.org, *.lan  localhost; after --registrar it is Kamailio, where `bob` is registered
+    --directory URL                  a directory on the loopback interface, where `bob` is registered
     mic:usb, speaker:usb             the virtual sound card, which is also the default one; where there is none, a tone
                                      and `null` (in CI there has to be one)
 
@@ -53,6 +54,8 @@ NAME = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:example(?:\.(?:org|com|net))?|lan)
 STREAM = re.compile(r"\b(rtp|pcm|seq16|adts|seed0)://([\w.\[\]]*):\d+")
 WRITING = ("--report", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
 """Options whose file is written, not read."""
+STAYS = {"--web": "page      http", "--name": "knows us as"}
+"""Options with which a sender goes on until it is told to end, and what it says when it is ready."""
 FILE = re.compile(r"[\w.-]+\.(?:wav|mp3|sdp|pem)\b")
 
 
@@ -211,9 +214,11 @@ class Laboratory:
         if "--list-devices" in text:
             self._run_other(text)
             return
-        text = self._with_registrar(text)
+        text = self._with_directory(self._with_registrar(text))
         with self._start(text) as program:
             program.wait_for(WAITING)
+            if "--directory" in text:
+                program.wait_for("knows this receiver as")
             if "--registrar" in text:
                 program.wait_for("registered")
             shared = "--password-file" in text and "--user" not in text
@@ -254,30 +259,12 @@ class Laboratory:
     # --- a sender ---
 
     def _run_sender(self, text: str, command: Command) -> None:
-        if scheme := _scheme(shlex.split(text, comments=True)):
-            codec = ("--codec", "pcmu") if scheme == "rtp" else ()
-            stream = (f"{scheme}://:{self.media_ports[0]}", *codec, "--media-timeout", "3s")  # silence may be its end
-            ports = (self.port if scheme == "seed0" else free_ports()[0]), free_ports()[1]
-            peer = self._peer(*stream, ports=ports, ready="waiting for a stream")
-        else:
-            secure: tuple[str, ...] = (
-                ("--tls-cert", str(self.certificate), "--tls-key", str(self.key)) if "sips:" in text else ()
-            )
-            if "--registrar" in text:
-                text = self._with_registrar(text)
-                server = text.split("--registrar ", 1)[1].split()[0]
-                secure = ("--registrar", server, "--user", command.words[-1])
-            elif "--password-file" in text and "--user" not in text:  # what both sides share
-                secure = self._password(text)
-            peer = self._peer(*secure, ports=(self.port, self.media_ports), ready="waiting for a call")
-            if "--registrar" in text:
-                peer.wait_for("registered")
-        tls = f"localhost:{self.port + 1}" if "sips:" in text else f"localhost:{self.port}"
-        text = NAME.sub(tls, text)
+        text, peer = self._with_peer(text, command)
         with self._start(text) as program:
-            if "--web" in text:  # it stays until it is told to end
-                program.wait_for("page      http")
-                if LOOPBACK in text:
+            stays = next((line for option, line in STAYS.items() if option in text), None)
+            if stays is not None:
+                program.wait_for(stays)
+                if "--web" in text and LOOPBACK in text:
                     peer.wait_for("call from")
                 os.kill(int((self.folder / "sender.pid").read_text()), 2)
             end = program.finish()
@@ -285,12 +272,36 @@ class Laboratory:
         if "--no-call" in text:
             peer.wait_for("text from")
             return
-        if "--web" in text:
+        if stays is not None:
             return
         peer.wait_for("call ended")
         peer.stop()
         heard = peer.finish()
         assert heard.call["rx"]["received"] > 10, heard.stderr
+
+    def _with_peer(self, text: str, command: Command) -> tuple[str, Receiver]:
+        """The command with addresses as they are here, and whom it calls, or sends a stream to."""
+        if scheme := _scheme(shlex.split(text, comments=True)):
+            codec = ("--codec", "pcmu") if scheme == "rtp" else ()
+            stream = (f"{scheme}://:{self.media_ports[0]}", *codec, "--media-timeout", "3s")  # silence may be its end
+            ports = (self.port if scheme == "seed0" else free_ports()[0]), free_ports()[1]
+            peer = self._peer(*stream, ports=ports, ready="waiting for a stream")
+        else:
+            secure: tuple[str, ...]
+            secure, ready = ("--tls-cert", str(self.certificate), "--tls-key", str(self.key)), "waiting for a call"
+            if "--registrar" in text:
+                text, ready = self._with_registrar(text), "registered"
+                secure = ("--registrar", text.split("--registrar ", 1)[1].split()[0], "--user", command.words[-1])
+            elif "--directory" in text:
+                text, ready = self._with_directory(text), "knows this receiver as bob"
+                secure = ("--directory", text.split("--directory ", 1)[1].split()[0], "--name", "bob")
+            elif "--password-file" in text and "--user" not in text:  # what both sides share
+                secure = self._password(text)
+            elif "sips:" not in text:
+                secure = ()
+            peer = self._peer(*secure, ports=(self.port, self.media_ports), ready=ready)
+        tls = f"localhost:{self.port + 1}" if "sips:" in text else f"localhost:{self.port}"
+        return NAME.sub(tls, text), peer
 
     def _peer(self, *options: str, ports: tuple[int, range], ready: str) -> Receiver:
         environment = {"VOIP_PASSWORD": PASSWORD} if "--user" in options else None
@@ -321,6 +332,15 @@ class Laboratory:
         port = free_ports()[0]
         self.stack.enter_context(registrar(self.folder / "registrar", port))
         return re.sub(r"--registrar \S+", f"--registrar {LOOPBACK}:{port}", text)
+
+    def _with_directory(self, text: str) -> str:
+        """The same with a directory."""
+        if "--directory" not in text:
+            return text
+        from tests.support.directory_site import DirectorySite  # needs aiohttp
+
+        site = self.stack.enter_context(DirectorySite())
+        return text.replace("--directory URL", f"--directory {site.url}")
 
     def _start(self, text: str) -> Program:
         command = ["bash", "-c", f"set -o pipefail; {text}"]
