@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.interop.browser import browser
-from tests.interop.test_page import page_of, sender_without_target
+from tests.interop.pages import page_of, sender_without_target
 from tests.support.processes import ROOT, free_ports, receiver
 from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
 

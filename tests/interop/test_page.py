@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,8 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.bench.waves import load_wave
 from tests.interop.browser import Browser, browser, missing
-from tests.support.processes import LOOPBACK, ROOT, Program, free_ports, receiver, sender
+from tests.interop.pages import page_of, sender_without_target
+from tests.support.processes import free_ports, receiver, sender
 from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
 from tests.support.sound import pitch
 from tests.support.virtual_sound import RATE, VirtualSound, require
@@ -42,13 +42,6 @@ HEARD = 2.0
 """Seconds of sound that are sent."""
 MOST_TABS = 12
 """Steps by keyboard from the address to the button that ends the call."""
-
-
-def page_of(program: Program) -> str:
-    """The URL that a program names."""
-    found = re.search(r"http://\S+", program.wait_for("page      http"))
-    assert found is not None
-    return found[0]
 
 
 @pytest.fixture(name="window")
@@ -458,10 +451,3 @@ def samples_of(window: Browser) -> list[dict[str, Any]]:
 
 def sum_of(samples: list[dict[str, Any]], name: str) -> float:
     return sum(sample[name] or 0 for sample in samples)
-
-
-def sender_without_target(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Program:
-    """sender.py that calls nobody yet."""
-    report = folder / "sender.json"
-    command = [sys.executable, str(ROOT / "sender.py"), "--bind", LOOPBACK, "--report", str(report), *arguments]
-    return Program(command, folder=folder, name="sender", report=report, environment=environment)
