@@ -1,4 +1,4 @@
-"""A program whose page is looked at: where that is, and a sender that is told on it whom to call."""
+"""Scripts with a page, as tests and pictures of it begin them."""
 
 from __future__ import annotations
 

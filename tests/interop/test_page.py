@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from tests.interop.browser import Browser, browser, missing
 from tests.interop.pages import page_of, sender_without_target
 from tests.support.processes import free_ports, receiver, sender
 from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
+from tests.support.sound import pitch
+from tests.support.virtual_sound import RATE, VirtualSound, require
+from tests.support.wav import load, save
+from voip.devices import generate
 from voip.errors import EXIT_REJECTED
 
 pytestmark = [pytest.mark.interop, pytest.mark.process]
@@ -33,6 +38,8 @@ PICTURES = Path("build/screenshots")
 """Where screenshots are kept."""
 STARTS = 100
 """Calls one after the other."""
+HEARD = 2.0
+"""Seconds of sound that are sent."""
 MOST_TABS = 12
 """Steps by keyboard from the address to the button that ends the call."""
 
@@ -140,6 +147,37 @@ def test_a_device_is_changed_in_a_call_and_what_was_recorded_is_a_download(tmp_p
     sound, rate = load_wave(tmp_path / "heard.wav")
     assert content == (tmp_path / "heard.wav").stat().st_size > rate
     assert np.abs(sound[rate // 2 : rate]).max() > 0.01
+
+
+def test_a_microphone_is_looked_for_and_used_in_a_call_that_is_up(tmp_path: Path, window: Browser) -> None:
+    require()
+    fill = generate.tone(440)
+    said = save(tmp_path / "said.wav", fill(60 * RATE))
+    with VirtualSound() as sound, sound.speaking(said), receiver(tmp_path, "--output", "heard.wav") as listening:
+        command = ("--web", "0", "--input", "silence")
+        with sender(tmp_path, listening.target, *command, environment=sound.environment) as calling:
+            window.open(page_of(calling))
+            window.wait_for_text(".meters", "Sent from here: silence")
+            window.press("Look for devices")
+            window.wait_for_text("#input", "virtual_microphone")
+            (spec,) = window.run(_SPECS, "virtual_microphone")
+            assert re.fullmatch(r"mic:\d+", spec)
+            choose(window, "#input", spec)
+            window.wait_for_text("#events", "sound is now taken from virtual_microphone")
+            window.wait(lambda: "Sent from here: silence" not in window.text(".meters"), "sound of the microphone")
+            time.sleep(HEARD)
+            calling.stop()
+            assert calling.finish().status == 0
+        listening.stop()
+        listening.finish()
+    pcm, rate = load(tmp_path / "heard.wav")
+    assert pitch(pcm[-rate : -rate // 2], rate) == pytest.approx(440.0, abs=2.0)
+
+
+_SPECS = """
+return [...document.querySelectorAll("#input option")]
+  .filter((each) => each.textContent.includes(arguments[0])).map((each) => each.value);
+"""
 
 
 def test_codec_bit_rate_and_fec_of_the_next_call_and_keys_in_it(tmp_path: Path, window: Browser) -> None:
