@@ -105,8 +105,18 @@ second while all talk; memory is what it has grown by at the end of that, per ca
 what is made up, left out or dropped is its own doing, the coming and going of the callers included."""
 
 _MANY_LIMIT = """The interpreter is the limit: it runs one thread at a time, and from about 300 calls of G.711 or 230 of
-Opus one core is full. The thread that plays takes twice as long as the one that reads and checks what comes. More calls
-take more processes.
+Opus one core is full. The thread that plays takes twice as long as the one that reads and checks what comes.
+
+The table is of a program that measured and added each stream by itself, and looked at all calls at once, four times a
+second: what came meanwhile was read late, the likely reason of what was made up. Now levels and the sum are a few
+operations for all streams together, and calls are looked at a few at a time. Side by side in virtual time, without
+sockets (processor time of 300 streams of G.711 and 150 of Opus, two or three runs each on a busy machine), checking,
+buffering and mixing a stream takes 0.85 of what it took for G.711 mixed at 8 kHz, 0.72 where it is converted to 48 kHz,
+and 0.91 for Opus. What that comes to in calls has yet to be measured on a machine without other work.
+
+What is left has no place that stands out: to buffer and to play a packet takes some 270 calls of functions, built-in
+ones included, and none has more than a few percent of the time. Another factor needs the path of a packet (checks,
+reception statistics, jitter buffer) in compiled code, or more processes.
 
 Setting up and ending a call costs 2.2 ms of processor time, 2.8 (of one trusted host) or 3.1 (of 250 hosts) once a
 thousand calls are kept: 5000 calls at 50 a second, none of them failed; the process then had 115 MB, as after 2000

@@ -18,8 +18,9 @@ from voip.net.loop import EventLoop
 ROUND = 0.25
 """Seconds in which each call is looked at once."""
 LONG_ROUND = 0.5
-"""The same with more than MANY calls: what goes wrong is named so much later, and looks cost half as much. Less than
-the second within which `Call.snapshot` has to be asked for, and after which a diagnosis thinks that it stood still."""
+"""The same with more than MANY calls: what goes wrong is named a quarter of a second later; looks cost half as much.
+Less than the second within which `Call.snapshot` has to be asked for, and after which a diagnosis thinks that it stood
+still."""
 MANY = 8
 """Calls up to which a round is short."""
 PART = 8

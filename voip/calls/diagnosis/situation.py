@@ -14,7 +14,7 @@ from voip.stats import SessionStats
 
 NAMED_AFTER = 2.5
 """Seconds for which a condition must hold before it is named, so that the line is there within 3 s: what looks at a
-call does so every 0.25 s, and a line takes 0.1 s to the terminal."""
+call does so every 0.25 s (0.5 s with many calls: `voip.calls.rota`), and a line takes 0.1 s to the terminal."""
 
 STOOD_STILL = 1.0
 """Seconds between two looks after which it was this program that stood still, a suspended machine perhaps: what did not
