@@ -11,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -217,6 +218,16 @@ def test_what_cannot_be_done_is_a_line_and_a_status(
     assert (end.status, len(end.stderr.splitlines())) == (status, 1), end.stderr
     assert text in end.stderr
     assert "hidden" not in end.stderr
+
+
+def test_without_its_libraries_it_still_has_a_version_and_a_help(tmp_path: Path) -> None:
+    """They are optional: an installation without them is told what to install, and shows no traceback."""
+    away = "import sys; sys.modules.update(dict.fromkeys(('aiohttp', 'sqlalchemy', 'alembic')))"
+    for option in ("--version", "--help"):
+        script = f"{away}; from voip.cli.directory import command; command([{option!r}])"
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "voip-directory" in done.stdout
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_network(tmp_path: Path) -> None:

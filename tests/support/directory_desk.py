@@ -65,8 +65,14 @@ class Scene:
 
     def __init__(self, loaded: Loaded | None = None, *, seed: int = 7) -> None:
         self.now, self.store = 0.0, ListPersistence()
+        self.stepped = 0.0  # seconds by which somebody has set the wall clock
         self.directory = Directory(
-            self.store, "voip", lambda: self.now, lambda: MIDNIGHT + self.now, random.Random(seed), loaded
+            self.store,
+            "voip",
+            lambda: self.now,
+            lambda: MIDNIGHT + self.now + self.stepped,
+            random.Random(seed),
+            loaded,
         )
         self.desk = self.directory.desk
 

@@ -42,7 +42,6 @@ from voip.errors import (
 from voip.ip import MAX_PORT
 from voip.net import Network, TlsFiles
 from voip.report import Console
-from voip.web.guard import is_loopback
 
 if TYPE_CHECKING:
     from voip.directory.directory import Directory
@@ -269,6 +268,7 @@ def _serve(
     """The main thread's part."""
     from voip.directory.asking import Asking
     from voip.directory.server import DirectoryServer
+    from voip.web.guard import is_loopback
 
     token = options.token or (None if is_loopback(options.host) else own_token(secret))
     anywhere = ipaddress.ip_address(options.host).is_unspecified
@@ -289,6 +289,8 @@ def _serve(
 
 
 def _greet(console: Console, options: DirectoryOptions, url: str, token: str | None, users: int) -> None:
+    from voip.web.guard import is_loopback
+
     secret = "" if token is None else f"#{token}"
     database = options.database if "://" not in options.database else "by URL"
     console.event(

@@ -38,11 +38,13 @@ def no_reply(result: object) -> None:
 @dataclass
 class _Notes:
     """About calls that go on. `dialled`: the Call-IDs that the caller's program had before it was told to dial. `legs`:
-    the last state told of a call, by user and Call-ID. `unseen`: since when no program has told of a call."""
+    the last state told of a call, by user and Call-ID. `unseen`: since when no program has told of a call;
+    `pending`: since when it is known and not answered."""
 
     dialled: dict[str, frozenset[str]] = field(default_factory=dict)
     legs: dict[tuple[str, str], str] = field(default_factory=dict)
     unseen: dict[str, float] = field(default_factory=dict)
+    pending: dict[str, float] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
 
 
@@ -162,10 +164,10 @@ class CallDesk:
 
     def tick(self, now: float) -> None:
         """End what nobody answers, and what no program tells of any more."""
-        moment = self._moment()
         seen = {sip_call_id for _, sip_call_id in self._notes.legs}
         for call in self.calls.all_live():
-            if call.is_pending and moment - call.began > UNANSWERED:
+            pending = call.is_pending and now - self._notes.pending.setdefault(call.id, now)
+            if pending and pending > UNANSWERED:
                 self._move(call.id, END, "unanswered", no_reply)
             elif call.sip_call_id and call.sip_call_id not in seen:
                 if now - self._notes.unseen.setdefault(call.id, now) > UNSEEN:
@@ -233,6 +235,7 @@ class CallDesk:
     def _forget(self, call: Call) -> None:
         self._notes.dialled.pop(call.id, None)
         self._notes.unseen.pop(call.id, None)
+        self._notes.pending.pop(call.id, None)
         self._notes.busy.discard(call.id)
 
     # --- legs ---------------------------------------------------------------------------------------------------------

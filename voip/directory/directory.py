@@ -108,6 +108,7 @@ class Directory:
         self.users.put(user)
         presence = self.users.presence(user.id)
         presence.contacts, presence.address = contacts, asked.address
+        self._there.discard(user.id)  # its contacts may be others
         self._heard_of(user)
         self._persistence.write([SaveUser(user)], lambda refusal: reply(user if refusal is None else refusal))
 
@@ -174,6 +175,7 @@ class Directory:
         self.desk.unlinked(user_id)
         presence.agent = agent
         self._heard_of(user)
+        self._changed()
 
     def unlink(self, user_id: str, agent: Agent) -> None:
         """It is lost; the user may come back before it counts as offline."""
@@ -218,9 +220,10 @@ class Directory:
     def _heard_of(self, user: User) -> None:
         presence = self.users.presence(user.id)
         presence.seen, presence.heartbeat = self._now(), int(self._moment())
-        self._there.add(user.id)
-        self.location.keep(user.name, OWNER, presence.contacts, math.inf)
-        self._changed()
+        if user.id not in self._there:  # else nothing is new, and heartbeats are many
+            self._there.add(user.id)
+            self.location.keep(user.name, OWNER, presence.contacts, math.inf)
+            self._changed()
 
     def _lost(self, user: User) -> None:
         self._there.discard(user.id)

@@ -247,6 +247,13 @@ def test_a_call_that_nobody_answers_is_over_after_three_minutes(linked: Linked) 
     assert linked.scene.desk.calls.get(call.id).reason == "unanswered"
 
 
+def test_a_wall_clock_that_is_set_ends_no_call(linked: Linked) -> None:
+    call = linked.ringing()
+    linked.scene.stepped = 3600.0
+    linked.scene.pass_time(5)
+    assert linked.scene.status(call) == RINGING
+
+
 def test_after_a_restart_calls_are_known_and_followed_again(linked: Linked) -> None:
     call = linked.up()
     users = [linked.alice, linked.bob]

@@ -78,6 +78,12 @@ def test_a_user_is_offline_ten_seconds_after_the_last_heartbeat(scene: Scene) ->
     assert scene.directory.listed(bob).heartbeat == int(MIDNIGHT + 11)
 
 
+def test_who_registers_again_has_the_new_contacts_alone(scene: Scene) -> None:
+    scene.register("bob", BOB)
+    bob = scene.register("bob", "sip:bob@10.0.0.10")
+    assert contacts(scene, bob) == ("sip:bob@10.0.0.10",)
+
+
 def test_a_link_is_as_good_as_heartbeats_and_may_be_lost_for_a_while(scene: Scene) -> None:
     bob = scene.register("bob", BOB)
     agent = scene.link(bob)
@@ -142,9 +148,11 @@ def test_one_that_the_database_does_not_take_is_refused(scene: Scene) -> None:
 def test_watchers_are_told_of_changes_until_they_stop(scene: Scene) -> None:
     told: list[None] = []
     stop = scene.directory.watch(lambda: told.append(None))
-    scene.register("bob")
+    bob = scene.register("bob")
     assert told
     count = len(told)
+    scene.ask(scene.directory.heartbeat, bob.id)
+    assert len(told) == count  # it is as it was
     stop()
     scene.register("alice")
     assert len(told) == count
