@@ -29,8 +29,6 @@ BEYOND_BUFFER = 0.0265
 """Seconds of mouth-to-ear delay that are not the jitter buffer's: a packet, and the encoder's look-ahead of 6.5 ms."""
 GOOD_R = 80
 """R at least where packets are lost or late by chance: users are satisfied (ITU-T G.109)."""
-JITTER_BITS = 1.02
-"""Times the bound of the bits that may be sent here where packets are late by chance: single calls differ."""
 NO_PAUSES = 1.15
 """Times the bound that the delay may be here: the sound is noise, in which there is nowhere to shorten it unheard."""
 
@@ -84,8 +82,7 @@ def test_a_minute_of_opus_keeps_the_bounds_of_its_row_from_the_first_packet_on(r
         heard_late = 1e3 * (delay + BEYOND_BUFFER)
         assert conversation(max(missing(stats), made_up(stats)), heard_late)["r"] >= GOOD_R
     if bounds.kbps is not None:
-        most = bounds.kbps * (JITTER_BITS if row.impairment.jitter else 1.0)
-        assert 8e-3 * call.forth.ip_bytes / row.seconds <= most
+        assert 8e-3 * call.forth.ip_bytes / row.seconds <= bounds.kbps
     network = call.near.stats
     assert network.rtt is not None
     if not row.impairment.jitter:

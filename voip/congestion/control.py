@@ -64,8 +64,9 @@ OTHERS_SECONDS = 30.0
 OURS_SECONDS, OURS = 60.0, 0.15
 """Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
 others would have made room for it."""
-RAMP = 2.0
-"""Times of what came through without a queue that may be sent, before the line was ever full."""
+RAMP = 1.5
+"""Times of what came through without a queue that may be sent, before the line was ever full: what is sent goes up in
+steps, so that a line that is filled by one of them is not filled far."""
 START_RATE = 95_000.0
 """Bit/s that may be sent whatever has come through so far: Opus at its default with one repair packet for each."""
 MAX_LOSS = 0.5

@@ -180,7 +180,7 @@ def _growth(waited: Sequence[float], jitter: float) -> tuple[int, float]:
     run = next((at for at in range(len(waited) - 1, 0, -1) if waited[at] <= waited[at - 1]), 0)
     if len(waited) - run < GROWING or waited[-1] <= max(GROWN, JITTERS * jitter):
         return 0, 0.0
-    return min(next(at for at in range(run, len(waited)) if waited[at] > IDLE), len(waited) - MIN_RECEIPTS), waited[-1]
+    return min(next(at for at in range(run, len(waited)) if waited[at] > IDLE), len(waited) - 2), waited[-1]
 
 
 def _early(transits: Sequence[float]) -> float:

@@ -332,4 +332,5 @@ def test_repair_has_what_a_narrow_line_that_loses_leaves_it(seed: int) -> None:
     both.talk(np.resize(speech(RATE, 6.0)[:, 0], round(40.0 * RATE)))
     record = both.forth.path.queue
     assert 75.0 < record.kbps(20.0, 40.0) <= 92.0
+    assert max(arrival.wait for arrival in record.arrivals) < 0.2
     assert (record.percentile(0.95, 5.0) or 0.0) <= 0.1
