@@ -175,8 +175,6 @@ class Steering:
             self._choose(report.at)
         self._figures = None
         fec = None if self._control is None else self._control.report(report, counts=counts)
-        if self._rate is not None and self._control is not None:
-            self._rate.set_wanted(self._control.wanted_rate)
         return Decisions(fec, rate)
 
     def prepare(self, encoder: Encoder, now: float, *, repaired: bool) -> None:

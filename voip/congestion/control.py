@@ -5,8 +5,7 @@ empty; from there the rate goes up in small steps, which repair packets fill: th
 lost nothing is missing. Loss without a queue is not the line's, and for FEC to answer.
 
     OPEN       nothing is known to be full: a step beyond what has come through
-    DRAINING   the queue is being emptied                       OPEN | HOLDING | RISING -> DRAINING: the queue is long,
-                                                                or grows from one packet to the next
+    DRAINING   the queue is being emptied                       OPEN | HOLDING | RISING -> DRAINING: the queue is long
     HOLDING    it is empty, and stays so for a while            DRAINING -> HOLDING: it is empty
     RISING     more is tried, step by step                      HOLDING -> RISING: it was held for long enough
     SHARING    the queue is another's, and does not empty       DRAINING -> SHARING: less of ours does not shorten it,
@@ -64,15 +63,14 @@ OTHERS_SECONDS = 30.0
 OURS_SECONDS, OURS = 60.0, 0.15
 """Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
 others would have made room for it."""
-RAMP = 1.5
-"""Times of what came through without a queue that may be sent, before the line was ever full: what is sent goes up in
-steps, so that a line that is filled by one of them is not filled far."""
+RAMP = 2.0
+"""Times of what came through without a queue that may be sent, before the line was ever full."""
 START_RATE = 95_000.0
 """Bit/s that may be sent whatever has come through so far: Opus at its default with one repair packet for each."""
 MAX_LOSS = 0.5
 """Share lost without a queue that is believed."""
 SLOWLY = 0.2
-"""Weight of the newest report in the loss that the path has without a queue; the first ones count alike."""
+"""Weight of the newest report in the loss that the path has without a queue."""
 STEADY_SECONDS, STEADY = 10.0, 0.025
 """Seconds for which a queue that is another's would change its length by more than so many seconds."""
 SHARE = 60_000.0
@@ -99,13 +97,12 @@ class _Past:
     def __init__(self) -> None:
         self.full_at = self.others_at = self.ours_at = -math.inf
         self.proven = 0.0  # bit/s that came through
-        self.loss, self.reports = 0.0, 0  # share lost, and how many reports say so
+        self.loss = 0.0  # share lost
 
     def learn(self, sending: float, lost: float) -> None:
         """Without a queue so many bit/s were sent, and this share lost."""
         self.proven = max(self.proven, sending)
-        self.reports += 1
-        self.loss += max(SLOWLY, 1.0 / self.reports) * (min(lost, MAX_LOSS) - self.loss)
+        self.loss += SLOWLY * (lost - self.loss)
 
     def note_full(self, now: float) -> None:
         """The line is full."""
@@ -119,6 +116,11 @@ class _Past:
         """It was not others who kept it full."""
         self.others_at, self.ours_at = -math.inf, now
 
+    @property
+    def passed(self) -> float:
+        """The share that the path lets through."""
+        return 1.0 - min(self.loss, MAX_LOSS)
+
 
 class RateController:
     """The most that a stream and its repair packets may send: `limit`, bit/s with all headers; None: no limit.
@@ -129,7 +131,7 @@ class RateController:
     def __init__(self, floor: float = 25_000.0) -> None:
         """`floor`: bit/s below which the stream cannot go."""
         self._ended = False
-        self._floor, self._wanted = floor, 0.0
+        self._floor = floor
         self._queue = QueueEstimator()
         self._breaker = CircuitBreaker()
         self._state = State.OPEN
@@ -177,10 +179,6 @@ class RateController:
         """The least that the stream can send is another now."""
         self._floor = floor
 
-    def set_wanted(self, wanted: float) -> None:
-        """So many bit/s the stream would send if it might, as repair comes in steps that may not fit the limit."""
-        self._wanted = wanted
-
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
         """A packet goes out; `size` in bytes, all headers included."""
         self._queue.sent(number, size, now, repair=repair)
@@ -212,7 +210,6 @@ class RateController:
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
         full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
-        full = full or passage.growing > 0.0
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
@@ -234,8 +231,8 @@ class RateController:
         """The line is full: send so little that its queue runs empty."""
         if self._state in (State.HOLDING, State.RISING):
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
-        carried = passage.carried(self._past.loss)
-        self._capacity = self._came = KEEP * self._sending(now) if carried is None else carried
+        came = passage.rate if passage.rate is not None else KEEP * self._sending(now)
+        self._capacity = self._came = came / self._past.passed
         self._enter(State.DRAINING, passage, now)
         self._limit = max(self._floor, DRAIN * self._capacity)
         if now - self._past.others_at < OTHERS_SECONDS:
@@ -248,9 +245,10 @@ class RateController:
         self._limit = max(self._floor, SHARE)
 
     def _drain(self, passage: Passage, now: float) -> None:
-        carried = passage.carried(self._past.loss)
-        if passage.end >= EMPTY and carried is not None:  # what leaves a queue without drops is what the line carries
-            self._capacity = min(self._capacity, carried)
+        if (
+            passage.end >= EMPTY and passage.rate is not None
+        ):  # what leaves a queue without drops is what the line carries
+            self._capacity = min(self._capacity, passage.rate / self._past.passed)
             self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
@@ -292,16 +290,13 @@ class RateController:
         self._stepped_at = now
         recent = now - self._past.full_at < PROBE_AFTER
         known = PROBED * self._capacity if recent and self._capacity >= ENOUGH else math.inf
-        more = max(RISE * self._limit, self._limit + RISE_BITS)
         if self._sending(now) > USED * self._limit:
-            self._limit = max(self._limit, min(more, known))
-        elif self._wanted > self._limit:  # the line is known to carry that, and no step in between can be sent
-            self._limit = max(self._limit, min(more, self._capacity))
+            self._limit = max(self._limit, min(max(RISE * self._limit, self._limit + RISE_BITS), known))
         if now - self._past.full_at > REOPEN_AFTER:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
     def _enter(self, state: State, passage: Passage, now: float) -> None:
-        self._state, self._since, self._began = state, now, passage.longest
+        self._state, self._since, self._began = state, now, passage.end
         self._range = (passage.end, passage.end)
         if state is State.DRAINING:
             self._past.note_full(now)
@@ -318,7 +313,7 @@ class RateController:
         self._ended = self._ended or self._breaker.trips(report.at, self._floor)
 
     def _note(self, passage: Passage) -> None:
-        waited = passage.longest
+        waited = max(0.0, passage.end)
         before = self._now
         full = self._state is State.DRAINING
         self._now = Congestion(
@@ -332,7 +327,7 @@ class RateController:
         )
 
     def _line(self, passage: Passage) -> str:
-        queue = f"queue {1e3 * passage.longest:.0f} ms"
+        queue = f"queue {1e3 * max(0.0, passage.end):.0f} ms"
         reason = {
             State.OPEN: "the line has not been full for a while",
             State.DRAINING: f"the line is full, {queue}",

@@ -8,7 +8,6 @@ a moment have waited for the queue alone.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,15 +23,6 @@ MIN_RECEIPTS = 3
 """Receipt times that tell something together."""
 BURST = 0.020
 """Seconds by which the transit of packets falls from one receipt to the last, where they came at once."""
-GROWING = 4
-"""Receipt times, each of a packet that waited longer than the one before, by which a queue grows."""
-GROWN, JITTERS = 0.050, 6.0
-"""Seconds, and times the jitter that the peer reports, that the last of them must have waited: chance puts four in this
-order once in 24 times, but not so far."""
-IDLE = 0.010
-"""Seconds that packets have waited for one another at most on a line that is not full."""
-LOSS_ERRORS = 2.0
-"""Standard errors by which more has to be lost than the path loses anyway, to have been dropped by a queue."""
 _INDEX = RING_PACKETS - 1
 
 
@@ -41,9 +31,7 @@ class Passage(NamedTuple):
 
     `rate` is None where too few packets are known to say; `sent` is when the first of the newer half of the packets was
     sent: what was done later shows in none before. `burst`: the newest packets came at once, as after something
-    had held them back: that is no queue of a line that is full, which lets them out one by one. `growing`: each of the
-    newest packets waited longer than the one before, the last one so many seconds; 0.0: it was not so. `lost`: the
-    share of so many `packets` that has not arrived.
+    had held them back: that is no queue of a line that is full, which lets them out one by one.
     """
 
     begin: float
@@ -51,24 +39,6 @@ class Passage(NamedTuple):
     rate: float | None
     sent: float
     burst: bool = False
-    growing: float = 0.0
-    lost: float = 0.0
-    packets: int = 0
-
-    @property
-    def longest(self) -> float:
-        """Seconds in the queue, as far as is known by now."""
-        return max(0.0, self.end, self.growing)
-
-    def carried(self, loss: float) -> float | None:
-        """Bit/s that the line let out, if the path loses the share `loss` without a queue; None as of `rate`.
-
-        What has not arrived was dropped by the queue as far as it is more than that, and more than chance makes it.
-        """
-        if self.rate is None or self.lost >= 1.0:
-            return None
-        doubt = LOSS_ERRORS * math.sqrt(loss * (1.0 - loss) / max(1, self.packets))
-        return self.rate / (1.0 - (loss if self.lost > loss + doubt else self.lost))
 
 
 class _Sent(NamedTuple):
@@ -112,28 +82,28 @@ class QueueEstimator:
         base = self._least[0][1]
         burst = transits[half] - transits[-1] > BURST
         begin, end = _early(transits[:half]) - base, _early(transits[half:]) - base
-        since, growing = _growth([transit - base for transit in transits], report.jitter)
-        busy = found[since:]  # before that the line was not full, and says nothing of what it carries
-        lost, packets = self._lost(busy, report)
-        return Passage(begin, end, _rate(busy, lost), found[half][0].at, burst, growing, lost, packets)
+        return Passage(begin, end, self._rate(found, report), found[half][0].at, burst)
 
-    def _lost(self, found: Sequence[tuple[_Sent, float]], report: PathReport) -> tuple[float, int]:
-        """The share (0 to 1) of the bytes sent from the first to the last of these packets that has not arrived, and of
-        how many packets, by those that the report names: of both streams, for a queue that is full may take one packet
-        and drop the next every time."""
-        (first, _), (last, _) = found[0], found[-1]
-        sent = arrived = packets = 0
+    def _rate(self, found: Sequence[tuple[_Sent, float]], report: PathReport) -> float | None:
+        """Bit/s that arrived from the first to the last of these packets."""
+        (first, came), (last, went) = found[0], found[-1]
+        if went <= came:
+            return None
+        expected = ((last.number - first.number & 0xFFFF) >> RECEIPT_THINNING) + 1
+        arrived = min(len(found) / expected, self._arrived(first.total, last.total, report))
+        return 8 * (last.total - first.total) * arrived / (went - came)
+
+    def _arrived(self, begin: int, end: int, report: PathReport) -> float:
+        """The share (0 to 1) that has arrived of the bytes that were sent between two totals, by the packets that the
+        report names: of both streams, for a queue that is full may take one packet and drop the next every time."""
+        sent = arrived = 0
         for ring, arrivals in ((self._media, report.media), (self._repair, report.repair)):
             for number, here in enumerate(arrivals.flags, arrivals.first) if arrivals is not None else ():
                 packet = _sent(ring, number & 0xFFFF)
-                if packet is not None and first.total < packet.total <= last.total:
+                if packet is not None and begin < packet.total <= end:
                     sent += packet.size
                     arrived += packet.size * here
-                    packets += 1
-        if sent:
-            return 1.0 - arrived / sent, packets
-        expected = ((last.number - first.number & 0xFFFF) >> RECEIPT_THINNING) + 1
-        return max(1.0 - len(found) / expected, report.fraction_lost), expected
+        return arrived / sent if sent else 1.0 - report.fraction_lost
 
     def _round_trip(self, seconds: float, now: float) -> Passage:
         """A round trip, where there are no receipt times: what it is above the least is taken to be our queue."""
@@ -155,12 +125,6 @@ class QueueEstimator:
         self._trips.clear()
 
 
-def _rate(found: Sequence[tuple[_Sent, float]], lost: float) -> float | None:
-    """Bit/s that arrived from the first to the last of these packets, of which that share was lost."""
-    (first, came), (last, went) = found[0], found[-1]
-    return None if went <= came else 8 * (last.total - first.total) * (1.0 - lost) / (went - came)
-
-
 def _sent(ring: list[_Sent | None], number: int) -> _Sent | None:
     sent = ring[number & _INDEX]
     return sent if sent is not None and sent.number == number else None
@@ -173,14 +137,6 @@ def _push(known: deque[tuple[float, float]], now: float, value: float) -> None:
     known.append((now, value))
     while known[0][0] < now - MEMORY_SECONDS:
         known.popleft()
-
-
-def _growth(waited: Sequence[float], jitter: float) -> tuple[int, float]:
-    """Where a queue begins that grows until the last of these packets, and what that waited; 0, 0.0: there is none."""
-    run = next((at for at in range(len(waited) - 1, 0, -1) if waited[at] <= waited[at - 1]), 0)
-    if len(waited) - run < GROWING or waited[-1] <= max(GROWN, JITTERS * jitter):
-        return 0, 0.0
-    return min(next(at for at in range(run, len(waited)) if waited[at] > IDLE), len(waited) - 2), waited[-1]
 
 
 def _early(transits: Sequence[float]) -> float:

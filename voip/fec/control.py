@@ -48,9 +48,6 @@ STEP_DOWN_MARGIN = 1.25
 """Factor on loss and jitter: even then less has to be enough before a step down."""
 REPAIR_EXTRA = 24
 """Bytes by which a repair packet exceeds the largest packet that it covers: CSRC, FlexFEC header, the middle mask."""
-ROOM = 1.03
-"""Times what a pattern takes that there has to be room for within the bandwidth before it takes the place of a lighter
-one: packets of speech differ in size, and it should stay."""
 REMEMBERED_SIZES = 100
 """Packets of either kind whose mean size tells how large repair packets become."""
 
@@ -111,7 +108,6 @@ class FecController:
         self._bandwidth: float | None = None
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
-        self._best: Rung | None = None  # what would be sent if the bandwidth did not matter
         self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
         self._first_at: float | None = None  # moment of the first packet, or of the first one after a pause
         self._last_at = 0.0
@@ -136,20 +132,8 @@ class FecController:
     def allowed_rate(self) -> float:
         """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
         media = self._media_sizes.mean * 8 / self.ptime
-        return self._most if self._bandwidth is None else min(self._most, max(0.0, self._bandwidth - media))
-
-    @property
-    def _most(self) -> float:
-        """Bit/s for repair packets: the maximum alone."""
-        return max(self._max_rate, self._media_factor * self._media_sizes.mean * 8 / self.ptime)
-
-    @property
-    def wanted_rate(self) -> float:
-        """Bit/s of media and repair packets or copies, as far as the maximum allows, if the bandwidth did not matter;
-        0.0 if it leaves enough."""
-        if self._best is None:
-            return 0.0
-        return ROOM * 8 * (self._media_sizes.mean + self._added(self._best.pattern)) / self.ptime
+        most = max(self._max_rate, self._media_factor * media)
+        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
 
     @property
     def ptime(self) -> float:
@@ -199,7 +183,6 @@ class FecController:
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
         affordable = self._affordable_rungs()
-        self._best = self._unbounded(affordable, channel)
         if not affordable:
             return None
         wanted = self._listener.choose(affordable, channel)
@@ -290,27 +273,13 @@ class FecController:
             return list(rungs)
         return [rung for rung in rungs if self._affordable(rung.pattern)]
 
-    def _unbounded(self, affordable: list[Rung], channel: Channel) -> Rung | None:
-        """What the maximum alone would allow and the path asks for; None if all that is affordable anyway."""
-        most = self._most / 8 * self.ptime
-        allowed = [rung for rung in self._rungs if self._added(rung.pattern) <= most]
-        if len(allowed) <= len(affordable):
-            return None
-        return self._listener.choose(allowed, channel).rung
-
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
-        added, media = self._added(pattern), self._media_sizes.mean
-        dearer = self._current is None or pattern.overhead > self._current.pattern.overhead
-        if self._bandwidth is not None and dearer:
-            added += (ROOM - 1.0) * (media + added)
-        return added * 8 / self.ptime <= self.allowed_rate
-
-    def _added(self, pattern: Pattern) -> float:
-        """Bytes of repair packets or copies for each media packet, if packets go on as large as lately."""
         if pattern.copy_bitrate is not None:
-            return len(pattern.sets) * pattern.copy_size(self.ptime)
-        return pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
+            size = len(pattern.sets) * pattern.copy_size(self.ptime)
+        else:
+            size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
+        return size * 8 / self.ptime <= self.allowed_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)

@@ -489,40 +489,6 @@ def test_the_figures_of_a_sender_count_payloads_and_name_a_moment() -> None:
     assert source.stats.timestamp_at == pytest.approx(100.98)
 
 
-def lossy_at(bandwidth: float | None) -> FecController:
-    """10 % of the media packets were lost in 20 s: packets of 100 bytes, 40 kbit/s."""
-    control = FecController(200e3)
-    for number in range(1000):
-        control.set_limits(Agreed(bandwidth=bandwidth))
-        control.sent(number, 100, number * PTIME, repair=False)
-        if number % 50 == 49:
-            flags = tuple(each % 10 != 3 for each in range(number - 49, number + 1))
-            control.report(PathReport(number * PTIME, 0.1, 0, number, 0.0, media=Arrivals(number - 49, flags)))
-    return control
-
-
-def test_what_repair_would_take_is_told_where_the_bandwidth_does_not_suffice_for_it() -> None:
-    free, narrow = lossy_at(None), lossy_at(80e3)
-    assert free.wanted_rate == 0.0
-    assert overhead(narrow) < overhead(free)
-    repair = 8 * 124 / PTIME  # with the headers of a repair packet
-    assert narrow.wanted_rate == pytest.approx(1.03 * (40e3 + overhead(free) * repair), rel=0.01)
-
-
-def test_a_dearer_pattern_needs_some_room_and_stays_when_packets_grow_into_it() -> None:
-    """Packets of speech differ in size: without that it would come and go."""
-    control = lossy_at(89.7e3)  # one repair packet for each takes 89.6
-    assert overhead(control) == 0.5
-    control = lossy_at(93e3)
-    assert overhead(control) == 1.0
-    control.set_limits(Agreed(bandwidth=89.7e3))
-    control.sent(1000, 100, 20.0, repair=False)
-    assert overhead(control) == 1.0
-    control.set_limits(Agreed(bandwidth=89.5e3))
-    control.sent(1001, 100, 20.02, repair=False)
-    assert overhead(control) < 1.0
-
-
 def test_longer_packets_are_as_large_as_they_are_said_to_be() -> None:
     """Not as large as those before them: 23 kbit/s would seem to leave room for repair packets."""
     for size, fits in ((160.0, False), (60.0, True)):
