@@ -17,7 +17,6 @@ SHOWN_ALONE = {
     "net/arrivals.py: time.time",  # the kernel stamps datagrams by it: such a time is made one of ours at once
     "cli/directory.py: time.time",  # when a call began, and until when contacts count after a restart
     "calls/call_media.py: datetime.now",  # when a call began, in its report
-    "cli/directory.py: time.time",  # when a user was last heard of and a call began, as the directory lists them
     "cli/workers.py: datetime.now",  # the same, of one whose worker did not live to tell
 }
 """Where the wall clock is asked: for people to read, and for other machines; never to decide anything."""
