@@ -229,7 +229,9 @@ def test_what_the_charts_show_of_a_lossy_line_is_what_the_report_says(tmp_path: 
         call = listening.finish().call
     assert call["rx"]["lost"] > 15
     assert sum_of(samples, "lost") == shown["rx"]["lost"] == call["rx"]["lost"]
-    assert sum_of(samples, "missing") == shown["rx"]["lost_after_fec"] == call["rx"]["lost_after_fec"]
+    assert shown["rx"]["lost_after_fec"] == call["rx"]["lost_after_fec"]
+    # A packet counts as missing in the second in which it is looked at before its repair packet has come.
+    assert 0 <= sum_of(samples, "missing") - call["rx"]["lost_after_fec"] <= 5
     assert max(each["loss"] or 0.0 for each in samples) > 4.0
 
 
