@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 WINDOW = 2.0
@@ -47,7 +48,8 @@ class Place(NamedTuple):
     timestamp: int
 
 
-class Arrived(NamedTuple, Generic[Item]):
+@dataclass(frozen=True)
+class Arrived(Generic[Item]):
     """A datagram: samples of each channel, packets that it becomes, when it came (seconds), and what is in it."""
 
     samples: int
