@@ -98,7 +98,8 @@ class Seed0Reader:
         members, parity = parse_parity(payload)
         if self._last is None:
             return []
-        places = [HALVES * (unwrap(number, self._last) + self._shift) for number in members]
+        first = unwrap(members[0], self._last) + self._shift
+        places = [HALVES * (first + (number - members[0] & 0xFFFF)) for number in members]
         swapped, _ = to_l16(parity, 1)
         found = []
         for half in range(HALVES):

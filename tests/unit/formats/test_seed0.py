@@ -109,6 +109,17 @@ def test_each_media_packet_is_acknowledged_by_its_number_and_nothing_else_is() -
         assert framing.acknowledgement(data) == b""
 
 
+@pytest.mark.parametrize("number", [0x8000, 0x7FFE, 0x7FFF, 0xFFFF])
+def test_parity_over_packets_half_a_round_away_is_taken_for_what_it_says(number: int) -> None:
+    """Found by fuzzing: one member counted as ahead of the newest packet and the next one as behind it."""
+    reader = Seed0Reader(PCM_RATE, 0)
+    reader.read(seed0_datagrams(noise(1.0, PCM_RATE), first=0)[0].data, BEGIN)
+    members = [number + index & 0xFFFF for index in range(4)]
+    payload = struct.pack("!HHHHH", 4, *members) + bytes(2048)
+    found = reader.read(struct.pack("!BBHII", 0x80, 127, 7, 0, 1700000000) + payload, BEGIN)
+    assert [len(placed.packet.payload) for placed in found] == [len(found[0].packet.payload)] * 2
+
+
 def test_noise_on_the_port_text_rtcp_and_acknowledgements_do_no_harm() -> None:
     sound, port, rng = noise(3.0, PCM_RATE), Port(form(), latency=AT_LEAST), random.Random(4)
     reports = bytes.fromhex("80c80006") + bytes(24)
