@@ -10,6 +10,8 @@ from voip.report import RTP_STAT, CallRecord, rtp_stat
 
 RECORDS_KEPT = 1000
 """Ended calls that the final report holds: the last ones."""
+UNHEARD_KEPT = 100
+"""Of those, calls that came in and of which nothing was heard: strangers can have any number of them."""
 
 
 class Records:
@@ -28,13 +30,26 @@ class Records:
         """A call has ended. Of the tries to call again those without success are not kept: events tell of them."""
         self.up = tuple(other for other in self.up if other.call_id != record.call_id)
         if not record.again or record.media is not None:
-            self._ended = (*self._ended, record)[-RECORDS_KEPT:]
+            self._ended = (*self._without_oldest_unheard(record), record)[-RECORDS_KEPT:]
         self.all = self._ended + self.up
+
+    def _without_oldest_unheard(self, coming: CallRecord) -> tuple[CallRecord, ...]:
+        """Those of calls that have ended, with room for another one of its kind."""
+        if _is_heard(coming):
+            return self._ended
+        unheard = [index for index, record in enumerate(self._ended) if not _is_heard(record)]
+        if len(unheard) < UNHEARD_KEPT:
+            return self._ended
+        return self._ended[: unheard[0]] + self._ended[unheard[0] + 1 :]
 
     def publish(self, calls: Iterable[Call], now: float) -> None:
         """Take new snapshots of the calls that are up."""
         self.up = tuple(call.snapshot(now) for call in calls)
         self.all = self._ended + self.up
+
+
+def _is_heard(record: CallRecord) -> bool:
+    return not record.incoming or record.first_audio is not None
 
 
 def rtp_stat_headers(table: CallTable, clock: Callable[[], float]) -> Callable[[str], Mapping[str, str]]:
