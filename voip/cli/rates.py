@@ -79,5 +79,5 @@ def _least(codec: Codec, ptime: float) -> float:
     header = 8 * (IP_UDP_HEADER[4] + HEADER_BYTES)
     lowest = codec.limited(0).bitrate
     if lowest is not None:
-        return lowest + header / max(seconds, LONGEST)
+        return lowest + header / (max(seconds, LONGEST) if codec.implementation.adapts else seconds)
     return (8 * codec.encoded_size(round(codec.sample_rate * seconds)) + header) / seconds

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voip import cli, errors
+from voip import cli, codecs, errors
 from voip.calls import Answer
 from voip.cli.parser import MORE_VARIABLES
+from voip.cli.rates import within
 from voip.cli.values import REPAIR_FLOOR, RepairLimit
 from voip.cli.wiring import make_call_settings
 from voip.conversation import Use
@@ -108,17 +109,25 @@ def test_the_bit_rate_reaches_the_codec() -> None:
 def test_a_ceiling_leaves_out_the_codecs_that_need_more() -> None:
     options = cli.sender_options(["--bitrate-max", "60k", "--codec", "pcmu,l16,opus"])
     assert options.bitrate_max == 60_000
-    codecs = cli.make_call_settings(options, Direction.SENDRECV).capabilities.codecs
-    assert {codec.label for codec in codecs} == {"opus"}
+    offered = cli.make_call_settings(options, Direction.SENDRECV).capabilities.codecs
+    assert {codec.label for codec in offered} == {"opus"}
     wide = cli.sender_options(["--bitrate-max", "80k", "--codec", "pcmu,l16,opus"])  # PCMU: 64 and 16 of headers
-    codecs = cli.make_call_settings(wide, Direction.SENDRECV).capabilities.codecs
-    assert {codec.label for codec in codecs} == {"pcmu", "opus"}
+    offered = cli.make_call_settings(wide, Direction.SENDRECV).capabilities.codecs
+    assert {codec.label for codec in offered} == {"pcmu", "opus"}
 
 
 def test_a_ceiling_below_what_every_codec_needs_says_what_they_need() -> None:
     options = cli.sender_options(["--bitrate-max", "60k", "--codec", "pcmu"])
     with pytest.raises(errors.VoipError, match="less than any codec needs: pcmu 80k"):
         cli.make_call_settings(options, Direction.SENDRECV)
+
+
+def test_a_codec_whose_packets_cannot_be_longer_needs_the_headers_of_its_own_packets() -> None:
+    """AAC at its least bit rate takes 31 kbit/s in packets of 1024 samples; Opus would have longer ones."""
+    (aac,) = codecs.offerable(("aac",), 48000, 1, None)
+    assert within(31_500, [aac], 0.02) == (aac,)
+    with pytest.raises(errors.VoipError, match="aac"):
+        within(25_000, [aac], 0.02)
 
 
 def test_a_ceiling_is_refused_where_datagrams_of_one_bit_rate_exceed_it(capsys: pytest.CaptureFixture[str]) -> None:
