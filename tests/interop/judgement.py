@@ -34,8 +34,9 @@ _QUIET = 100.0  # root mean square of a piece that is a pause
 _EDGE = 0.5  # seconds of silence before the prompts
 LIMITS = {"pcmu": 37.0, "pcma": 37.0, "g722": 24.0, "l16": float("inf"), "opus": 4.0, "aac": 4.0}
 """Least signal to noise in dB; of opus and AAC, which do not keep the wave, least PESQ (ITU-T P.862.2)."""
-BY_LONG_PACKETS = 3.8
-"""Least PESQ where packets last up to 0.4 s and come when they are full: our delay follows them, in pauses."""
+BY_MOVED_DELAY = 3.8
+"""Least PESQ of what a program sends that starts beside others: its first packets come late or in packets of 0.4 s, and
+our delay follows them once, by a shorter or a longer pause of 10 ms."""
 JUDGED_BY_EAR = ("opus", "aac")
 UNKEYED = 8
 """Packets that rtpengine may drop, as it has keys with whoever sends before it has keys with whoever is to hear."""

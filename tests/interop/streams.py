@@ -105,9 +105,8 @@ def _it_sends(cell: Cell, folder: Path, says: Path, enough: float) -> Findings:
     findings.require(outcome.status == 0, f"exit code {outcome.status}: {outcome.stderr[-300:]}")
     findings.require(outcome.call["codec"] == cell.codec, f"codec {outcome.call['codec']}")
     findings.require(outcome.call["rx"]["lost"] == 0, f"{outcome.call['rx']['lost']} packets lost")
-    long_packets = cell.peer == "ffmpeg" and cell.codec == "aac"
-    least = judgement.BY_LONG_PACKETS if long_packets else judgement.LIMITS["aac"]
-    verdict = judgement.judge(cell.codec, says, heard, by_ear=least)
+    pieces = cell.codec not in judgement.JUDGED_BY_EAR
+    verdict = judgement.judge(cell.codec, says, heard, moves=pieces, by_ear=judgement.BY_MOVED_DELAY)
     findings.back = verdict.figure
     findings.require(not verdict.problem, f"what we heard of it: {verdict.problem}")
     return findings

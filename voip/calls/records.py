@@ -60,10 +60,6 @@ def _is_heard(record: CallRecord) -> bool:
     return not record.incoming or record.first_audio is not None
 
 
-def _is_heard(record: CallRecord) -> bool:
-    return not record.incoming or record.first_audio is not None
-
-
 def rtp_stat_headers(table: CallTable, clock: Callable[[], float]) -> Callable[[str], Mapping[str, str]]:
     """What a user agent is to add to a BYE of a call in this table, and to the response to one: its figures then."""
 
