@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import queue
 import random
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from voip import codecs
 from voip.audio import AudioSender, SharedEncoders
 from voip.dsp import Pcm
-from voip.engine import PACKETS_BEHIND, STUCK_AFTER, Capture, Mailbox, Shutdown, Watchdog, Worker
+from voip.engine import PACKETS_BEHIND, STUCK_AFTER, Capture, Mailbox, Shutdown, Watchdog, Worker, together
 from voip.errors import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, DeviceError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 
@@ -288,3 +290,35 @@ def test_a_thread_that_has_ended_is_not_stuck() -> None:
         ended.end()
     ended.look(2 * STUCK_AFTER, 0.1)
     assert not ended.shutdown.requested()
+
+
+class Ended:
+    """A call that is over, held by nothing but itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_calls_leave_behind_is_freed_soon_and_the_program_itself_is_not_looked_at() -> None:
+    left: weakref.WeakSet[Ended] = weakref.WeakSet()
+    thresholds = gc.get_threshold()
+    with together([]):
+        assert gc.get_freeze_count() > 10_000  # the modules
+        most = 0
+        for _ in range(30_000):
+            left.add(Ended())
+            most = max(most, len(left))
+    assert 0 < most < 10_000
+    assert gc.get_threshold() == thresholds
+    assert gc.get_freeze_count() == 0
+
+
+def test_garbage_that_has_become_old_is_freed_soon_too() -> None:
+    left: weakref.WeakSet[Ended] = weakref.WeakSet()
+    with together([]):
+        up: list[list[Ended]] = []
+        for _ in range(300):  # each is up for a while: garbage only when it is no longer young
+            up.append([Ended() for _ in range(100)])
+            left.update(up[-1])
+            del up[:-30]
+        assert len(left) < 3000 + 10_000
