@@ -26,8 +26,9 @@ INPUT_TIMEOUT = 10
 """Seconds that one input may take, on a slow machine and instrumented; parsers are held to 10 ms elsewhere."""
 MEMORY_LIMIT = 1024
 """Megabytes of a process that fuzzes."""
-GRACE = 120
-"""Seconds that a process may take beyond its time before it is killed."""
+GRACE = 600
+"""Seconds that a process may take beyond its time before it is killed: at low priority beside other tests it may take
+minutes until the package is imported and instrumented. An input that hangs has `INPUT_TIMEOUT`."""
 LINES_OF_A_FAILURE = 40
 """Of the log, printed."""
 
