@@ -20,7 +20,7 @@ from tests.interop.linphone import Linphone
 from tests.interop.phone import Certificates, certificates
 from tests.support.peers import require
 from tests.support.processes import Program, Receiver, receiver, sender, until
-from tests.support.tones import echo, hears, levels, say
+from tests.support.tones import echo, hears, hears_clearly, levels, say
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
@@ -73,8 +73,8 @@ def test_five_parties_by_three_makers_hear_all_others_and_not_themselves(tmp_pat
         theirs = _of("baresip opus", "baresip pcmu", "linphonec")
         until(lambda: hears(first_file, *theirs), "a sender hears all phones")
         with caller(tmp_path, far, "late") as (late, late_file):  # one joins late
-            until(lambda: hears(late_file, *theirs, TONES["sender"]), "who is late hears all")
-            until(lambda: hears(first_file, *theirs, TONES["late"]), "and is heard")
+            until(lambda: hears_clearly(late_file, *theirs, TONES["sender"]), "who is late hears all")
+            until(lambda: hears_clearly(first_file, *theirs, TONES["late"]), "and is heard")
             lin.wait(TOGETHER)
             os.kill(first.pid, signal.SIGKILL)  # one leaves without a word
             opus.hang_up()  # and one by BYE

@@ -16,6 +16,8 @@ HEARD = -30.0
 """dBFS from which on a tone of `PEAK` counts as heard: it is at -15 dBFS when it arrives as it was sent."""
 CLEARLY_HEARD = -18.0
 """dBFS from which on there is no concealment, and no beginning or end, in a piece."""
+ENOUGH = 4
+"""Pieces without concealment that a judgement of an echo rests on, where a test can wait for them."""
 PEAK = 6000
 FULL_SCALE = 32768
 FLOOR = -180.0
@@ -52,9 +54,18 @@ def hears(path: Path, *tones: float) -> bool:
     return any(min(piece.values()) > HEARD for piece in levels(path, tones))
 
 
+def hears_clearly(path: Path, *tones: float) -> bool:
+    """Whether all of these are heard at once, in as many pieces as `echo` wants."""
+    return len(_clear(levels(path, tones), tones)) >= ENOUGH
+
+
 def echo(path: Path, own: float, others: Sequence[float]) -> float:
     """dB of the own tone beside the quietest of the others: the median over all pieces with all of those."""
     pieces = levels(path, (own, *others))
-    heard = [piece for piece in pieces if min(piece[hertz] for hertz in others) > CLEARLY_HEARD]
+    heard = _clear(pieces, others)
     assert heard, f"{path}: {pieces}"
     return float(np.median([piece[own] - min(piece[hertz] for hertz in others) for piece in heard]))
+
+
+def _clear(pieces: Sequence[Levels], tones: Sequence[float]) -> list[Levels]:
+    return [piece for piece in pieces if min(piece[hertz] for hertz in tones) > CLEARLY_HEARD]
