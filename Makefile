@@ -4,7 +4,7 @@
 # make bench  what is left of speech on bad networks: in virtual time, and as root on Linux with real processes
 #             (three quarters of an hour; make bench-others, an hour: other programs over the same wire;
 #             make bench-system: install what both need; ARGS="--row loss10 --row 'line96-*' --save": options of them all)
-# make fuzz   fuzz every parser, a minute each (ARGS="--seconds 600"; ARGS="sdp --keep")
+# make fuzz   fuzz every parser, a minute each (ARGS="--seconds 600"; ARGS="sdp --keep"; ARGS="--inputs 2000000")
 # make soak   a call under floods and faults for half an hour, as root on Linux (ARGS="--minutes 5"; ARGS="--floods":
 #             ten minutes of each flood, with the memory that it takes)
 # make lock   pin what CI installs, with hashes, in tests/requirements.lock (needs uv)

@@ -1,4 +1,4 @@
-"""Run the fuzz targets:  python -m tests.fuzz [TARGET ...] [--seconds 60] [--seed 1] [--jobs 2] [--keep]
+"""Run the fuzz targets:  python -m tests.fuzz [TARGET ...] [--seconds 60 | --inputs N] [--seed 1] [--jobs 2] [--keep]
 
 Each target runs in a process of its own, from its seeds and what is kept in tests/fuzz/corpus. An input that a bug was
 found with is written to build/fuzz/TARGET, and the exit status is 1. With --keep the smallest inputs that reach all
@@ -55,7 +55,25 @@ class Outcome:
         return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_OF_A_FAILURE:]
 
 
-def fuzz(target: Target, seconds: int, seed: int) -> Outcome:
+@dataclass(frozen=True)
+class Extent:
+    """How long a target is fuzzed: for `seconds`, or for so many `inputs`, however long they take."""
+
+    seconds: int
+    inputs: int | None = None
+
+    @property
+    def option(self) -> str:
+        """As libFuzzer is told it."""
+        return f"-max_total_time={self.seconds}" if self.inputs is None else f"-runs={self.inputs}"
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which the process is killed; None: never."""
+        return self.seconds + GRACE if self.inputs is None else None
+
+
+def fuzz(target: Target, extent: Extent, seed: int) -> Outcome:
     """Fuzz one target for so long."""
     folder = BUILD / target.name
     found, findings = folder / "found", folder / "findings"
@@ -66,13 +84,13 @@ def fuzz(target: Target, seconds: int, seed: int) -> Outcome:
     log = folder / "log"
     command = [
         *(sys.executable, "-m", "tests.fuzz.worker", target.name),
-        *(f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={target.longest}"),
+        *(extent.option, f"-seed={seed}", f"-max_len={target.longest}"),
         *(f"-timeout={INPUT_TIMEOUT}", f"-rss_limit_mb={MEMORY_LIMIT}", f"-artifact_prefix={findings}/"),
         *("-print_final_stats=1", str(found)),
     ]
     with log.open("wb") as output:
         try:
-            status = subprocess.run(command, stdout=output, stderr=output, timeout=seconds + GRACE).returncode
+            status = subprocess.run(command, stdout=output, stderr=output, timeout=extent.patience).returncode
         except subprocess.TimeoutExpired:
             status = 1
     runs = re.findall(r"number_of_executed_units: (\d+)", log.read_text(encoding="utf-8", errors="replace"))
@@ -101,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "targets", metavar="TARGET", nargs="*", help=f"One or more of: {', '.join(TARGETS)}. Default: all."
     )
     parser.add_argument("--seconds", type=int, default=60, help="Seconds for each target. Default: %(default)s.")
+    parser.add_argument("--inputs", type=int, metavar="N", help="Try N inputs of each target, however long they take.")
     parser.add_argument(
         "--seed", type=int, default=1, help="The same seed tries the same inputs. Default: %(default)s."
     )
@@ -110,9 +129,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(found.targets) - set(TARGETS):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     targets = [TARGETS[name] for name in found.targets or TARGETS]
+    extent = Extent(found.seconds, found.inputs)
     with ThreadPoolExecutor(found.jobs) as pool:
         outcomes = []
-        for outcome in pool.map(lambda target: fuzz(target, found.seconds, found.seed), targets):
+        for outcome in pool.map(lambda target: fuzz(target, extent, found.seed), targets):
             print(outcome.line, *outcome.end(), sep="\n", flush=True)
             outcomes.append(outcome)
         if found.keep:
