@@ -17,6 +17,7 @@ COMMANDS = {
     "setups": "short calls at one receiver, and what each costs it",
     "page": "what an open page costs its program",
     "directory": "what the directory costs with many users and calls, and what a kill leaves",
+    "reflection": "what an INVITE that nobody acknowledges draws from us and from phones",
     "report": "docs/benchmarks.md and its pictures from docs/benchmarks.json",
     "wire": "two hosts joined by a bad wire, to try programs by hand",
     "quality": "what of one WAV has arrived in another",
