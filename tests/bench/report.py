@@ -9,6 +9,7 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from tests.bench.aims import aim
@@ -24,6 +25,7 @@ OURS = "this program"
 _SECOND = next(row.second for row in FULL_LINES if row.second is not None)
 LOSS_PICTURE = "benchmarks-loss.svg"
 """The picture that the bit rates are told under."""
+MANY_PICTURE = "benchmarks-many.svg"
 _RANDOM = {"clean": 0.0, "loss5": 5.0, "loss10": 10.0, "loss20": 20.0, "loss30": 30.0}  # row: percent
 _JITTER = {"clean": 0.0, "jitter30": 30.0, "jitter60": 60.0}  # row: milliseconds
 
@@ -362,6 +364,23 @@ def steps_picture(results: Results) -> dict[str, str]:
     return {"benchmarks-steps.svg": picture.svg()}
 
 
+def many_picture(figures: Mapping[str, Any]) -> dict[str, str]:
+    """How much of a core a receiver takes, by its number of calls."""
+    lines = []
+    for style, (codec, rows) in enumerate(figures.items()):
+        points = sorted((float(calls), median(run["cores"] for run in runs)) for calls, runs in rows.items())
+        lines.append(Series(codec, tuple(points), style))
+    if not lines:
+        return {}
+    picture = Picture(
+        "Calls at one receiver and the processor they take",
+        Axis("calls", (0, 100, 200, 300, 400, 500)),
+        Axis("cores", (0, 0.2, 0.4, 0.6, 0.8, 1, 1.2)),
+        lines,
+    )
+    return {MANY_PICTURE: picture.svg()}
+
+
 def _lines(results: Results, rows: Mapping[str, float], key: str) -> list[Series]:
     lines = []
     styles = [OURS, *(rival.title for rival in RIVALS)]
@@ -385,7 +404,13 @@ def _steps_text(figures: Mapping[str, Any]) -> str:
 def _many_parts(figures: Mapping[str, Any]) -> list[str]:
     if not figures:
         return []
-    return ["## Many calls at one receiver\n", _wrapped(_MANY_NOTE), table(MANY_HEADS, many_rows(figures)), _MANY_LIMIT]
+    return [
+        "## Many calls at one receiver\n",
+        _wrapped(_MANY_NOTE),
+        f"![many]({MANY_PICTURE})\n",
+        table(MANY_HEADS, many_rows(figures)),
+        _MANY_LIMIT,
+    ]
 
 
 def _bit_rates_text(results: Results) -> str:
@@ -498,7 +523,7 @@ def run(options: argparse.Namespace) -> int:
     folder = RESULTS.parent
     folder.mkdir(exist_ok=True)
     (folder / "benchmarks.md").write_text(document(results))
-    for name, text in pictures(results).items():
+    for name, text in {**pictures(results), **many_picture(results.get("many", {}))}.items():
         (folder / name).write_text(text)
     sys.stdout.write(f"written: {folder / 'benchmarks.md'}\n")
     return 0

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from tests.bench.draw import HEIGHT, WIDTH, Axis, Picture, Series
-from tests.bench.report import document, pictures
+from tests.bench.report import document, many_picture, pictures
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -127,3 +127,14 @@ def test_many_calls_have_a_row_each_with_medians_and_the_worst_of_what_went_wron
         "| pcmu | 25 | 6 | 0.12 | 0.30 | 300 | 5000 | 0 | 0 | 1 | 0.3 |",
         "| pcmu | 100 | 6 | 0.40 | 0.24 | 300 | 5000 | 7 | 0 | 1 | 0.3 |",
     ]
+
+
+def test_growth_with_calls_is_drawn_from_the_median_of_the_runs() -> None:
+    runs = [{"cores": cores} for cores in (0.4, 0.5, 0.9)]
+    (text,) = many_picture({"opus": {"100": runs, "1": runs[:1]}, "pcmu": {"100": runs[:1]}}).values()
+    opus, pcmu = (line.attrib["points"].split() for line in ElementTree.fromstring(text).iter(f"{SVG}polyline"))
+    first, last = (tuple(map(float, point.split(","))) for point in opus)
+    assert first[0] < last[0]
+    assert first[1] > last[1], "more is higher"
+    assert pcmu != opus[-1:], "another number of cores"
+    assert not many_picture({})
