@@ -21,6 +21,10 @@ of that leaves room for errors in the estimate of the path."""
 WAITS = (0.06, 0.08, 0.1, 0.12, 0.18, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
+LONGEST_TALK = 0.12
+"""Of these, the longest for a conversation. Copies four and nine packets later, repaired within 180 ms, should by the
+tables lose 2 points of R less in outages of 60 ms at 10 %, and in calls lose 9 more: outages are rare, so that what is
+believed of them changes, and each change of a pattern and of a delay has its own holes."""
 TOLERANCE = 1.5
 """Factor on the missing share of the best choice, and on MAX_MISSING, up to which a cheaper pattern stays."""
 NEARLY_BEST = 1.2
@@ -31,12 +35,12 @@ NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
 COPIES_POINTS = 3.0
 """Points of R that copies may lose more than the best repair packets, if those take twice their bits or more."""
-SOONER_FROM, SOONER_POINTS = 0.12, 1.0
-"""Waits in seconds up to which a shorter one is taken, where losses come in bursts, if it loses no more than so many
-points of R. Bursts are shorter than the outages of the tables, which hit all packets of a frame, so that less is
-missing than is predicted; and the network, whose delay is not known here, may make each moment count."""
+SOONER_POINTS = 1.0
+"""Points of R that a shorter wait may lose, where losses come in bursts, and is taken all the same. Bursts are shorter
+than the outages of the tables, which hit all packets of a frame, so that less is missing than is predicted; and the
+network, whose delay is not known here, may make each moment count."""
 LATER_POINTS = 2.0
-"""Points of R that a longer wait of these has to gain beyond TOLERANCE_POINTS before a pattern is changed for it."""
+"""Points of R that a longer wait has to gain beyond TOLERANCE_POINTS before a pattern is changed for it."""
 TOLERANCE_POINTS = 0.5
 """Points of R that a pattern that is in use may lose more than one that costs or waits as much or more; none where the
 other one waits less: an estimate of the path that was too bad for a while is not to be paid for with delay."""
@@ -70,7 +74,10 @@ class Listener(NamedTuple):
     @property
     def waits(self) -> Sequence[float]:
         """The waits that are possible, the shortest first."""
-        return [wait for wait in WAITS if self.delay_max is None or wait <= self.delay_max] or [WAITS[0]]
+        longest = LONGEST_TALK if self.use is Use.CONVERSATION else WAITS[-1]
+        if self.delay_max is not None:
+            longest = min(longest, self.delay_max)
+        return [wait for wait in WAITS if wait <= longest] or [WAITS[0]]
 
     def choose(self, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """The best of some rungs, which are given the cheapest first."""
@@ -129,7 +136,7 @@ class Listener(NamedTuple):
             now = self.at_best(current, channel)
             tolerance = 0.0 if more <= 0.0 and wanted.wait < now.wait else TOLERANCE_POINTS
             further = wanted.rung.pattern.reach - current.pattern.reach
-            if more <= 0.0 and max(now.wait, wanted.wait) <= SOONER_FROM and further:
+            if more <= 0.0 and further:
                 tolerance += LATER_POINTS if further > 0 else -SOONER_POINTS
             return now.points > wanted.points + tolerance
         factor = TOLERANCE if more > 0.0 else EQUAL_TOLERANCE
@@ -137,7 +144,7 @@ class Listener(NamedTuple):
 
     def _sooner(self, choice: Choice, rungs: Sequence[Rung], channel: Channel) -> Choice:
         """A shorter wait, by a pattern of the same cost, where that loses next to nothing."""
-        if channel.outage > 0.0 and choice.wait <= SOONER_FROM:
+        if channel.outage > 0.0:
             equal = [rung for rung in rungs if rung.pattern.overhead == choice.rung.pattern.overhead]
             for wait in self.waits:
                 sooner = self.best(equal, channel, wait)
