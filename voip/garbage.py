@@ -13,8 +13,8 @@ a block of sound. So three kinds of looks are told apart (`gc`, generations 0, 1
 The last two are ours: `look` is called by the thread that plays, or that captures if none plays, when it has just
 handed over a block, so that the whole time of a block is left until the next one is due. Each has a budget: after one
 that took t seconds the next comes no sooner than t / BUDGET later, with 300 calls every 10 to 17 s; and it comes only
-if objects were made meanwhile, or once in REST. What is there at the start, nearly all of the program, is frozen
-(`gc.freeze`): a look at that alone takes 10 ms.
+if enough objects were made meanwhile (GROWTH), or once in REST. What is there at the start, nearly all of the program,
+is frozen (`gc.freeze`): a look at that alone takes 10 ms.
 
 Calls that are up are not frozen. To free them when they end all would have to be unfrozen again, the program too, and
 looked at; a generation of the collector does the same for calls, without that.
@@ -35,6 +35,9 @@ NEVER = 2**31 - 1
 """A threshold of `gc.set_threshold` that is not reached: CPython starts no other look. 0 would mean every time."""
 ENOUGH = 5
 """Looks of CPython's after which one of ours is worth while: 5000 objects, some 500 kB."""
+GROWTH = 1000.0
+"""And so many more for each second that the last look at everything took, before the next of those: objects for a
+tenth of what was looked at then. CPython itself waits for a quarter."""
 BUDGET = 0.005
 """Share of the time that looks of one kind may take."""
 REST = 60.0
@@ -83,6 +86,7 @@ class Garbage:
         self._thresholds = collector.get_threshold()
         self._young = 0
         """Looks of CPython's, up to our last one, since everything was looked at."""
+        self._enough_for_all: float = ENOUGH
         self._rested_at = 0.0
         self.since_last, self.everything = Looks(), Looks()
 
@@ -106,14 +110,16 @@ class Garbage:
         """Look for garbage if it is worth while and the budget allows. To be called when there is time, often."""
         young = self._collector.get_count()[1]
         now = self._clock()
-        if now >= self.everything.next_at and (self._young + young >= ENOUGH or now - self._rested_at >= REST):
-            self._collect(EVERYTHING, self.everything)
+        grown = self._young + young >= self._enough_for_all
+        if now >= self.everything.next_at and (grown or now - self._rested_at >= REST):
+            took = self._collect(EVERYTHING, self.everything)
             self._young, self._rested_at = 0, now
+            self._enough_for_all = ENOUGH + GROWTH * took
         elif young >= ENOUGH and now >= self.since_last.next_at:
             self._young += young
             self._collect(SINCE_LAST, self.since_last)
 
-    def _collect(self, generation: int, looks: Looks) -> None:
+    def _collect(self, generation: int, looks: Looks) -> float:
         begin = self._spent()
         looks.freed += self._collector.collect(generation)
         took = self._spent() - begin
@@ -121,3 +127,4 @@ class Garbage:
         looks.seconds += took
         looks.longest = max(looks.longest, took)
         looks.next_at = self._clock() + took / BUDGET
+        return took

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from voip.garbage import BUDGET, ENOUGH, EVERYTHING, NEVER, REST, SINCE_LAST, YOUNG, Garbage
+from voip.garbage import BUDGET, ENOUGH, EVERYTHING, GROWTH, NEVER, REST, SINCE_LAST, YOUNG, Garbage
 
 THRESHOLDS = 700, 10, 10
 STEP = 0.01
@@ -116,11 +116,22 @@ def test_little_that_is_made_adds_up_to_a_look_at_everything() -> None:
     """A look at what is new does not make forget that something was made."""
     collected, garbage = running({SINCE_LAST: 0.0, EVERYTHING: 0.1})
     collected.play(garbage, REST)
-    collected.play(garbage, 0.1 / BUDGET + 1.0, young=ENOUGH / 10.0)
+    collected.play(garbage, 0.1 / BUDGET - 1.0, young=10.0)
+    assert garbage.everything.count == 1
+    assert garbage.since_last.count > 30
+    collected.play(garbage, 2.0, young=10.0)
     assert garbage.everything.count == 2
-    assert [which for which, _ in collected.play(garbage, 5.0, young=ENOUGH)][:1] == [SINCE_LAST]
-    collected.now += 0.1 / BUDGET
-    assert [which for which, _ in collected.play(garbage, STEP)] == [EVERYTHING]
+
+
+def test_the_more_there_is_to_look_at_the_more_has_to_be_made_before_the_next_look() -> None:
+    collected, garbage = running({SINCE_LAST: 0.001, EVERYTHING: 0.01})
+    collected.play(garbage, 1.0, young=ENOUGH + 1.0)
+    assert garbage.everything.count == 1
+    wanted = ENOUGH + GROWTH * 0.01
+    collected.play(garbage, 10.0, young=(wanted - 3.0) / 10.0)
+    assert garbage.everything.count == 1
+    collected.play(garbage, 4.0, young=1.0)
+    assert garbage.everything.count == 2
 
 
 def test_it_tells_what_it_took() -> None:
