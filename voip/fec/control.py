@@ -113,6 +113,7 @@ class FecController:
         self._last_at = 0.0
         self._last_report_at: float | None = None
         self._intervals: deque[float] = deque(maxlen=REMEMBERED_INTERVALS)
+        self._report_wait = self._longest_wait()
         self._before_silence: Rung | None = None
         self._starting = True
         self._listener = Listener(ptime)
@@ -131,7 +132,7 @@ class FecController:
     @property
     def allowed_rate(self) -> float:
         """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        media = self._media_sizes.mean * 8 / self.ptime
+        media = self._media_sizes.mean * 8 / self._estimator.ptime
         most = max(self._max_rate, self._media_factor * media)
         return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
 
@@ -169,7 +170,8 @@ class FecController:
         self._last_at = now
         if self._current is not None and not self._affordable(self._current.pattern):
             return self._limit()
-        if now - max(self._first_at, self._last_report_at or 0.0) > self._report_wait:
+        began, reported = self._first_at, self._last_report_at
+        if now - began > self._report_wait and (reported is None or now - reported > self._report_wait):
             return self._without_reports()
         return None
 
@@ -178,6 +180,7 @@ class FecController:
         if self._last_report_at is not None:
             self._intervals.append(report.at - self._last_report_at)
         self._last_report_at = report.at
+        self._report_wait = self._longest_wait()
         self._listener = Listener(self.ptime, report.delay_max, use_of(report.wait_max, report.delay))
         self._estimator.report(report, counts=counts)
         channel = self.channel
@@ -199,8 +202,7 @@ class FecController:
             return None
         return self._come_down(less, affordable, report.at)
 
-    @property
-    def _report_wait(self) -> float:
+    def _longest_wait(self) -> float:
         """Seconds that the next report may take."""
         if self._intervals:
             return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals))
@@ -275,11 +277,12 @@ class FecController:
 
     def _affordable(self, pattern: Pattern) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
+        ptime = self._estimator.ptime
         if pattern.copy_bitrate is not None:
-            size = len(pattern.sets) * pattern.copy_size(self.ptime)
+            size = len(pattern.sets) * pattern.copy_size(ptime)
         else:
             size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return size * 8 / self.ptime <= self.allowed_rate
+        return size * 8 / ptime <= self.allowed_rate
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)
