@@ -195,12 +195,13 @@ class FecController:
         if self._current is None or self._listener.insufficient(self._current, wanted, channel):
             self._enough_since = None
             return self._take(wanted)
-        less = self._listener.choose(affordable, channel.worse(STEP_DOWN_MARGIN))
-        cheaper = less.rung.pattern.overhead < self._current.pattern.overhead
-        if not cheaper or self._listener.insufficient(less.rung, wanted, channel):
-            self._enough_since = None
-            return None
-        return self._come_down(less, affordable, report.at)
+        cost = self._current.pattern.overhead
+        if affordable[0].pattern.overhead < cost:  # there is something cheaper
+            less = self._listener.choose(affordable, channel.worse(STEP_DOWN_MARGIN))
+            if less.rung.pattern.overhead < cost and not self._listener.insufficient(less.rung, wanted, channel):
+                return self._come_down(less, affordable, report.at)
+        self._enough_since = None
+        return None
 
     def _longest_wait(self) -> float:
         """Seconds that the next report may take."""
