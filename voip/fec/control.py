@@ -104,7 +104,8 @@ class FecController:
         """
         self._max_rate, self._media_factor = max_rate, media_factor
         self._ladder = ladder()
-        self._rungs = [rung for rung in self._ladder if Agreed().allows(rung.pattern)]
+        self._terms = Agreed()
+        self._rungs = [rung for rung in self._ladder if self._terms.allows(rung.pattern)]
         self._bandwidth: float | None = None
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
@@ -152,6 +153,10 @@ class FecController:
     def set_limits(self, agreed: Agreed) -> None:
         """What the peer takes, and the path."""
         self._bandwidth = agreed.bandwidth
+        terms = agreed._replace(bandwidth=None)
+        if terms == self._terms:
+            return
+        self._terms = terms
         before, self._rungs = self._rungs, [rung for rung in self._ladder if agreed.allows(rung.pattern)]
         if self._rungs != before and self._current not in self._rungs:
             start = self._find(START_PATTERN)
@@ -274,16 +279,21 @@ class FecController:
         rungs = self._rungs
         if not rungs or self._affordable(rungs[-1].pattern):  # the dearest
             return list(rungs)
-        return [rung for rung in rungs if self._affordable(rung.pattern)]
+        allowed = self.allowed_rate
+        return [rung for rung in rungs if self._rate_of(rung.pattern) <= allowed]
 
     def _affordable(self, pattern: Pattern) -> bool:
-        """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
+        """Whether its repair packets stay within the maximum."""
+        return self._rate_of(pattern) <= self.allowed_rate
+
+    def _rate_of(self, pattern: Pattern) -> float:
+        """Bit/s of its repair packets, if packets go on as large as lately."""
         ptime = self._estimator.ptime
         if pattern.copy_bitrate is not None:
             size = len(pattern.sets) * pattern.copy_size(ptime)
         else:
             size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return size * 8 / ptime <= self.allowed_rate
+        return size * 8 / ptime
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)
