@@ -128,8 +128,9 @@ arrays, or more processes (`--workers`).
 
 Python's garbage collector looks at all calls only when a tenth more objects were made than there were, or once a
 minute, for 0.5 % of the time at most (`voip/garbage.py`). Such a look at 300 calls takes 50 to 85 ms, so it comes every
-10 to 17 s at most, when a block has been handed over; at one call it takes about 3 ms. `receiver.py -v` tells at the
-end how many there were, and how long they took.
+10 to 17 s at most, when a block has been handed over; at one call it takes about 3 ms. It conceals nothing where the
+output is a file or `null`, which make up for it, or where the sound card has more than that buffered; from about 50
+calls on it takes longer than a block. `receiver.py -v` tells at the end how many looks there were, and what they took.
 
 Setting up and ending a call costs 2.2 ms of processor time, 2.8 (of one trusted host) or 3.1 (of 250 hosts) once a
 thousand calls are kept: 5000 calls at 50 a second, none of them failed; the process then had 115 MB, as after 2000

@@ -27,6 +27,8 @@ class Collected:
     young: int = 0
     """Looks of CPython's since the last of others."""
     frozen: bool = False
+    freed: int = 3
+    """Objects that each look frees."""
     looks: list[tuple[int, float]] = field(default_factory=list)
     """Each generation that was looked at, and when."""
 
@@ -43,7 +45,7 @@ class Collected:
         self.looks.append((generation, self.now))
         self.now += self.takes[generation]
         self.young = 0
-        return 3
+        return self.freed
 
     def freeze(self) -> None:
         self.frozen = True
@@ -132,6 +134,16 @@ def test_the_more_there_is_to_look_at_the_more_has_to_be_made_before_the_next_lo
     assert garbage.everything.count == 1
     collected.play(garbage, 4.0, young=1.0)
     assert garbage.everything.count == 2
+
+
+def test_after_a_look_that_freed_nothing_more_has_to_be_made_before_the_next() -> None:
+    found = []
+    for freed in (1, 0):
+        collected, garbage = running({SINCE_LAST: 0.001, EVERYTHING: 0.02})
+        collected.freed = freed
+        collected.play(garbage, 0.9 * REST, young=10.0)
+        found.append(garbage.everything.count)
+    assert found[0] > 1.5 * found[1] > 0
 
 
 def test_it_tells_what_it_took() -> None:
