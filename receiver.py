@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from voip import cli
 from voip.calls import CallManager, CallTable
 from voip.engine import Shutdown, Watchdog, Worker, together
+from voip.garbage import Garbage
 from voip.media import Direction
 
 
@@ -51,17 +52,19 @@ def main(options: cli.ReceiverOptions) -> int:
         cli.answer_bare_calls(options, network, manager, console)
     cli.announce(options, network, sip_port, sound.devices, console)
 
+    garbage = Garbage()
     workers = [
         Worker("network", shutdown, network.loop.run, shutdown.stopped),
-        Worker("playback", shutdown, sound.playback.run, shutdown.stopped),
+        Worker("playback", shutdown, sound.playback.run, shutdown.stopped, garbage.look),
     ]
     for name, run in sound.threads:  # capture, or bridge and microphone
         workers.append(Worker(name, shutdown, run, shutdown.requested, shutdown.stopped))
     watchdog = Watchdog(workers, network.loop.now())
     others = cli.beside("receiver", options, keyboard, network, manager, streams, console)
-    with others as keys, together(workers):
+    with others as keys, garbage, together(workers):
         cli.watch(options, network, manager, sound.devices, console, shutdown, watchdog, keys)
     network.close()
+    console.say(1, str(garbage))
     for fault in sound.faults:
         console.say(0, fault)
     return cli.finish("receiver", options, manager, sound.devices, console, shutdown, watchdog)

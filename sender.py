@@ -22,6 +22,7 @@ if __name__ == "__main__":
 from voip import cli
 from voip.calls import CallManager, CallTable
 from voip.engine import Shutdown, Watchdog, Worker, together
+from voip.garbage import Garbage
 from voip.media import Direction
 
 
@@ -49,17 +50,19 @@ def main(options: cli.SenderOptions) -> int:
     cli.call_targets(options, network, manager, bare, policy)
 
     hang_up = partial(network.loop.post, policy.on_input_ended, manager)
-    workers = [
-        Worker("network", shutdown, network.loop.run, shutdown.stopped),
-        Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, hang_up),
-    ]
+    garbage, between = Garbage(), []
+    workers = [Worker("network", shutdown, network.loop.run, shutdown.stopped)]
     if playback:
-        workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped))
+        workers.append(Worker("playback", shutdown, playback.run, shutdown.stopped, garbage.look))
+    else:
+        between.append(garbage.look)
+    workers.append(Worker("capture", shutdown, capture.run, shutdown.requested, shutdown.stopped, hang_up, *between))
     watchdog = Watchdog(workers, network.loop.now())
     others = cli.beside("sender", options, cli.find_keys(options, console), network, manager, streams, console)
-    with others as keys, together(workers):
+    with others as keys, garbage, together(workers):
         cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
+    console.say(1, str(garbage))
     return cli.finish("sender", options, manager, devices, console, shutdown, watchdog, policy.targets)
 
 

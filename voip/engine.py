@@ -8,7 +8,6 @@ due, nothing else sleeps.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import queue
 import signal
@@ -44,10 +43,6 @@ from voip.printable import printable
 SWITCH_INTERVAL = 0.0005
 """Interpreter thread switch interval in seconds: at CPython's default of 5 ms a thread that wakes every 10 ms runs
 milliseconds late beside one busy thread."""
-
-GARBAGE_THRESHOLDS = 700, 5, 1
-"""New objects before the young ones are looked at for garbage, and so on up to the old ones (`gc.set_threshold`). By
-CPython's 700, 10, 10 what calls leave behind waits for 70,000 more objects: under a flood of INVITEs 10 MB of it."""
 
 PACKETS_BEHIND = 500
 """Packets of each stream that may wait for their owner before new ones are dropped and counted: commands never are."""
@@ -255,26 +250,9 @@ class Watchdog:
 def together(workers: Iterable[Worker]) -> Iterator[None]:
     """All of them run while the block does; then each is waited for."""
     with contextlib.ExitStack() as running:
-        running.enter_context(_garbage_collected_soon())
         for worker in workers:
             running.enter_context(worker)
         yield
-
-
-@contextlib.contextmanager
-def _garbage_collected_soon() -> Iterator[None]:
-    """Look for garbage more often, and never again at what is there by now, which is nearly all of the program: a look
-    at that takes 10 ms, in which no thread plays or sends."""
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.collect()  # so that the old objects count as none: they are looked at once a quarter more is there
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 def tune_interpreter() -> None:
@@ -339,8 +317,8 @@ class Playback:
         )
         self.mixer.add(key, receiver)
 
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """The loop: one block per turn, paced by the sink.
+    def run(self, stopped: Callable[[], bool], between: Callable[[], object] = lambda: None) -> None:
+        """The loop: one block per turn, paced by the sink; `between` is called when one has been handed over.
 
         A call begins for the sink with its first packet: a recording is neither created nor replaced for one without.
         """
@@ -353,6 +331,7 @@ class Playback:
                     self._rest()
                 else:
                     self._play(now)
+                between()
             self.mailbox.run()
         finally:
             if self._recorder is not None:
@@ -408,18 +387,21 @@ class Capture:
         silenced: Callable[[], bool],
         stopped: Callable[[], bool],
         at_end: Callable[[], object] = lambda: None,
+        between: Callable[[], object] = lambda: None,
     ) -> None:
         """The thread: feeds its streams until `silenced` or the end of the input, then `at_end`; ends with `stopped`.
 
-        Until then it still serves its mailbox, which is how the last figures of a stream are asked for.
+        Until then it still serves its mailbox, which is how the last figures of a stream are asked for. `between` is
+        called when a block has been sent, and while there is none to send.
         """
         try:
             while not silenced():
                 self._mailbox.run()
                 if self.fanout.idle:
+                    between()
                     self._wait()
                     continue
-                self._send(silenced)
+                self._send(silenced, between)
                 if not self._again:
                     break
                 while not self.fanout.idle and not silenced():  # a pipe has ended before the call
@@ -431,6 +413,7 @@ class Capture:
         at_end()
         while not stopped():
             self._mailbox.run()
+            between()
             self._wait()
 
     def _wait(self) -> None:
@@ -438,7 +421,7 @@ class Capture:
         self._posted.wait(IDLE_POLL)
         self._posted.clear()
 
-    def _send(self, silenced: Callable[[], bool]) -> None:
+    def _send(self, silenced: Callable[[], bool], between: Callable[[], object]) -> None:
         """One block per turn, paced by the source."""
         self.source.start()
         while not silenced() and self._blocks_left != 0:
@@ -451,6 +434,7 @@ class Capture:
             if self.muted:
                 pcm = np.zeros_like(pcm)
             self._transmit(self.fanout.write(pcm, time.monotonic()))
+            between()
             if self._blocks_left is not None:
                 self._blocks_left -= 1
 

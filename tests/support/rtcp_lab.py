@@ -175,8 +175,7 @@ class Call:
             repairs = 1
             self._wires["near"].media.send(repair.serialize(), self.now)
         sent = self.sent
-        self.sent = replace(
-            sent,
+        self.sent = sent._replace(
             packets=sent.packets + 1,
             fec_packets=sent.fec_packets + repairs,
             ip_bytes=sent.ip_bytes + 200,

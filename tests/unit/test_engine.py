@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import faulthandler
-import gc
 import queue
 import random
 import signal
-import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,8 +13,9 @@ import pytest
 
 from voip import codecs
 from voip.audio import AudioSender, SharedEncoders
+from voip.devices.paced import NullSink
 from voip.dsp import Pcm
-from voip.engine import PACKETS_BEHIND, STUCK_AFTER, Capture, Mailbox, Shutdown, Watchdog, Worker, together
+from voip.engine import PACKETS_BEHIND, STUCK_AFTER, Capture, Mailbox, Playback, Shutdown, Watchdog, Worker
 from voip.errors import EXIT_BUG, EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NETWORK, DeviceError, NetworkError
 from voip.media import AudioFormat, NegotiatedMedia
 
@@ -219,6 +218,26 @@ def test_a_capture_without_a_stream_does_not_begin_and_ends_when_asked() -> None
     assert (source.starts, source.closed) == (0, True)
 
 
+def test_what_is_done_between_blocks_comes_after_each_that_was_sent() -> None:
+    sent: list[bytes] = []
+    between: list[int] = []
+    capture = Capture(Blocks(10, iter(())))
+    fanout = capture.fanout
+    capture.post(lambda: fanout.add("one", audio_sender(fanout.encoders), sent.append))
+    capture.run(lambda: False, lambda: True, lambda: None, lambda: between.append(len(sent)))
+    assert between == list(range(1, 11))
+
+
+def test_what_is_done_between_blocks_comes_after_each_that_was_played() -> None:
+    turns: list[str] = []
+    sink = NullSink(rate=8000, channels=1, description="null", sleep=lambda seconds: turns.append("waited"))
+    looks = iter(range(5))
+    playback = Playback(sink, latency=None, latency_max=0.5)
+    playback.run(lambda: next(looks, None) is None, lambda: turns.append("between"))
+    assert turns[-1] == "between"
+    assert turns.count("between") == 5
+
+
 # --- threads that are stuck -------------------------------------------------------------------------------------------
 
 
@@ -290,35 +309,3 @@ def test_a_thread_that_has_ended_is_not_stuck() -> None:
         ended.end()
     ended.look(2 * STUCK_AFTER, 0.1)
     assert not ended.shutdown.requested()
-
-
-class Ended:
-    """A call that is over, held by nothing but itself."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-def test_what_calls_leave_behind_is_freed_soon_and_the_program_itself_is_not_looked_at() -> None:
-    left: weakref.WeakSet[Ended] = weakref.WeakSet()
-    thresholds = gc.get_threshold()
-    with together([]):
-        assert gc.get_freeze_count() > 10_000  # the modules
-        most = 0
-        for _ in range(30_000):
-            left.add(Ended())
-            most = max(most, len(left))
-    assert 0 < most < 10_000
-    assert gc.get_threshold() == thresholds
-    assert gc.get_freeze_count() == 0
-
-
-def test_garbage_that_has_become_old_is_freed_soon_too() -> None:
-    left: weakref.WeakSet[Ended] = weakref.WeakSet()
-    with together([]):
-        up: list[list[Ended]] = []
-        for _ in range(300):  # each is up for a while: garbage only when it is no longer young
-            up.append([Ended() for _ in range(100)])
-            left.update(up[-1])
-            del up[:-30]
-        assert len(left) < 3000 + 10_000

@@ -19,7 +19,7 @@ LAYERS = [
     {"formats"},
     {"sip", "session", "audio"},
     {"devices", "net"},
-    {"engine", "report"},
+    {"engine", "garbage", "report"},
     {"conference"},
     {"calls"},
     {"environment", "web", "workers"},

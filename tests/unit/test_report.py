@@ -105,7 +105,7 @@ def test_what_the_other_side_heard_is_no_verdict_on_what_it_never_told_of() -> N
     call = sent()
     assert call.tx is not None
     assert call.network is not None
-    whole = replace(call.tx, packets=3000, seconds=60.0)
+    whole = call.tx._replace(packets=3000, seconds=60.0)
     told = replace(call, tx=whole, network=replace(call.network, path_packets=2800))
     assert last_verdict(told) == "excellent there until 4 s before the end: MOS 4.4 by its own figures"
     gone = "excellent there, but unknown for the last 4 s: MOS 4.4 by its own figures"
@@ -119,7 +119,7 @@ def test_a_few_packets_are_no_call_to_judge() -> None:
     assert last_verdict(few) == "too short to judge: 0.1 s of sound"
     call = sent()
     assert call.tx is not None
-    short = replace(call, tx=replace(call.tx, packets=3, seconds=0.06))
+    short = replace(call, tx=call.tx._replace(packets=3, seconds=0.06))
     assert last_verdict(short) == "too short to judge at the other side: 0.1 s of sound"
 
 
@@ -236,7 +236,7 @@ def test_digital_silence_is_told_from_sound_in_both_directions() -> None:
     assert text_report(with_rx(perfect(), levels=silence)).splitlines()[1].startswith("  silence: all that arrived is")
     call = sent()
     assert call.tx is not None
-    lines = text_report(replace(call, tx=replace(call.tx, levels=silence))).splitlines()
+    lines = text_report(replace(call, tx=call.tx._replace(levels=silence))).splitlines()
     assert lines[1] == "  silence sent: the input gave digital silence; is it muted?"
     assert "  input     nothing but digital silence" in lines
 

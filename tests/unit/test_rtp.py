@@ -467,6 +467,21 @@ def test_loss_of_a_long_stream_is_counted_once_however_often_it_is_read() -> Non
     assert stats._window.bit_length() < 4096
 
 
+def test_times_of_arrival_are_kept_for_those_alone_who_want_them() -> None:
+    asked, not_asked = ReceptionStats(8000, receipts=True), ReceptionStats(8000)
+    for number in range(65528, 65544):
+        for stats in (asked, not_asked):
+            stats.count(media(number), 0.02 * number)
+    assert asked.take_receipts() == [(number, 0.02 * number) for number in range(65528, 65544, 4)]
+    assert asked.take_receipts() == not_asked.take_receipts() == []
+    not_asked.keep_receipts(True)
+    asked.keep_receipts(False)
+    for stats in (asked, not_asked):
+        stats.count(media(65544), 1.0)
+    assert asked.take_receipts() == []
+    assert not_asked.take_receipts() == [(65544, 1.0)]
+
+
 def test_another_clock_rate_is_no_jitter() -> None:
     """RFC 7160 section 4.3: timestamps of two clock rates cannot be compared."""
     stats, seconds, timestamp = ReceptionStats(8000), 0.0, 0

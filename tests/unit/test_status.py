@@ -119,7 +119,7 @@ def test_a_mute_microphone_is_told() -> None:
         call = sent(second)
         assert call.tx is not None
         silence = Levels(samples=RATE * second, silent=RATE * second)
-        return replace(call, tx=replace(call.tx, levels=silence))
+        return replace(call, tx=call.tx._replace(levels=silence))
 
     recent = looks(LiveCalls(), mute(10), mute(11), mute(12), mute(13))
     assert "MIC SILENT for 3 s" in line(recent, 79)

@@ -68,7 +68,8 @@ class LevelMeter:
             self._silent += block.size
         else:
             self._energy += block.energy
-            self._peak = max(self._peak, block.peak)
+            if block.peak > self._peak:
+                self._peak = block.peak
             self._clipped += block.clipped
         self._look_back(block.peak, block.samples)
 
@@ -87,5 +88,6 @@ class LevelMeter:
     def _look_back(self, peak: int, samples: int) -> None:
         if self._filled >= self._window:
             self._before, self._newest, self._filled = self._newest, 0, 0
-        self._newest = max(self._newest, peak)
+        if peak > self._newest:
+            self._newest = peak
         self._filled += samples

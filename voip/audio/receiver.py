@@ -153,6 +153,8 @@ class AudioReceiver:
 
         Those that were sent before and come behind it are late.
         """
+        if not self._clock_rates.differ:
+            return
         highest = self._reception.stats.highest
         newest = highest is None or unwrap(packet.sequence_number, highest) > highest
         if newest and self._clock_rates.change_with(packet.payload_type, arrival):
@@ -318,6 +320,8 @@ class _ClockRates:
         """Go on with what was negotiated anew, or comes from now on."""
         self._comes = media.clock_rate
         self._rates = {number: codec.clock_rate for number, codec in media.arriving_formats.items()}
+        self.differ = any(rate != self._comes for rate in self._rates.values())
+        """Whether there is another one that may come."""
 
     def change_with(self, payload_type: int, arrival: float) -> bool:
         """Whether a packet of this type, the newest so far, begins another clock rate."""

@@ -53,8 +53,14 @@ class SampleQueue:
         """The oldest `samples`. IndexError if there are not so many."""
         blocks = self._blocks
         self._samples -= samples
-        if blocks and len(blocks[0]) == samples:
-            return blocks.popleft()
+        if blocks and samples:  # nearly always one block, or a part of it
+            first = blocks[0]
+            left = len(first) - samples
+            if left == 0:
+                return blocks.popleft()
+            if left > 0:
+                blocks[0] = first[samples:]
+                return first[:samples]
         parts: list[Pcm] = []
         while samples:
             first = blocks.popleft()

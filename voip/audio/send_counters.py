@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from voip.stats import Congestion, SenderStats
+from voip.stats import Congestion, Levels, SenderStats
+
+NO_LEVELS = Levels()
+"""They are of the sound, which is measured once for all streams (`Fanout`)."""
 
 
 class SendCounters:
@@ -59,20 +62,21 @@ class SendCounters:
     def snapshot(self, congestion: Congestion) -> SenderStats:
         """The sums so far, and what a full line makes of the stream."""
         return SenderStats(
-            packets=self.packets,
-            fec_packets=self._fec_packets,
-            fec_copies=self._fec_copies,
-            unplayed=self._unplayed,
-            bytes=self._bytes,
-            ip_bytes=self._ip_bytes,
-            seconds=self._seconds,
-            payload_bytes=self._payload_bytes,
-            fec_payload_bytes=self._fec_payload_bytes,
-            timestamp=self._timestamp,
-            timestamp_at=self._timestamp_at,
-            fec_timestamp=self._fec_timestamp,
-            fec_timestamp_at=self._fec_timestamp_at,
-            congestion=congestion,
-            fec_pattern=self._pattern,
-            fec_reason=self._reason,
+            self.packets,
+            self._fec_packets,
+            self._fec_copies,
+            self._unplayed,
+            self._bytes,
+            self._ip_bytes,
+            self._seconds,
+            self._payload_bytes,
+            self._fec_payload_bytes,
+            self._timestamp,
+            self._timestamp_at,
+            self._fec_timestamp,
+            self._fec_timestamp_at,
+            NO_LEVELS,
+            congestion,
+            self._pattern,
+            self._reason,
         )

@@ -64,7 +64,7 @@ class AudioSender:
         self._events = EventPacketizer(dtmf or DtmfSender(""), self._packetizer)
         self._fec: FecEncoder = NoFec(self._steering.pattern)
         self._fec_terms: tuple[object, ...] = ()
-        self._media = media
+        self._media, self._added = media, 0
         self._codec = self._steering.affordable(media, self._ip_header)
         self._encoder = self._open(self._codec, media.audio.ptime)
         self.update(media)
@@ -144,7 +144,7 @@ class AudioSender:
         if codec != self._codec:
             self._encoder.leave()
             self._encoder = self._open(codec, media.audio.ptime)
-        self._media = media
+        self._media, self._added = media, media.header_change + media.tag_length
         self._packetizer.renegotiate(media.ssrc, media.payload_type)
         ceiling = self._steering.update(media, self._ip_header, self._encoder.full_bitrate)
         if ceiling.rate is not None:
@@ -238,7 +238,7 @@ class AudioSender:
 
     def _count(self, packet: RtpPacket, data: bytes, *, repair: bool, copies: int = 0) -> None:
         """A packet goes out; so many bytes of it are copies of others."""
-        size = len(data) + self._media.header_change + self._media.tag_length
+        size = len(data) + self._added
         ip_size = size + self._ip_header
         self._counters.packet(len(packet.payload), size, ip_size, repair=repair)
         if not repair and not self._media.is_played:

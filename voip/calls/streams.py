@@ -166,7 +166,7 @@ class SendStream:
         """What is known so far, after the end too: the last RTCP of both sides comes later. Any thread may ask."""
         fanout = self._capture.fanout
         stats = fanout.stats.get(self._stream_id)
-        return self._final if stats is None else replace(stats, levels=fanout.levels)
+        return self._final if stats is None else stats._replace(levels=fanout.levels)
 
     def _take_report(self) -> None:  # capture thread
         self._report_waits = False  # first: what is appended from now on posts anew
@@ -209,7 +209,7 @@ class SendStream:
         self._final = self.statistics()  # until the last ones are here
         stats = fanout.remove(self._stream_id)
         if stats is not None:
-            stats = self._final = replace(stats, levels=fanout.levels)
+            stats = self._final = stats._replace(levels=fanout.levels)
         if stats is not None and left:
             self._console.say(0, f"the call ended before all DTMF digits were sent: {left} not sent")
         self._post(ended, stats)

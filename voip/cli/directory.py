@@ -39,6 +39,7 @@ from voip.errors import (
     Stopped,
     VoipError,
 )
+from voip.garbage import Garbage
 from voip.ip import MAX_PORT
 from voip.net import Network, TlsFiles
 from voip.report import Console
@@ -223,9 +224,9 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
         loop.call_later(TICK, tick)
         sip = _open_sip(options, network, directory, secret, console)
         workers = [Worker("network", shutdown, loop.run, shutdown.stopped)]
-        with together(workers):
+        with Garbage() as garbage, together(workers):
             try:
-                _serve(options, network, directory, secret, console, shutdown, Watchdog(workers, loop.now()))
+                _serve(options, network, directory, secret, console, shutdown, Watchdog(workers, loop.now()), garbage)
             finally:
                 shutdown.stop()
                 loop.post(lambda: None)
@@ -264,6 +265,7 @@ def _serve(
     console: Console,
     shutdown: Shutdown,
     watchdog: Watchdog,
+    garbage: Garbage,
 ) -> None:
     """The main thread's part."""
     from voip.directory.asking import Asking
@@ -285,6 +287,7 @@ def _serve(
         _greet(console, options, site.url, token, len(directory.users))
         while not shutdown.wait(PUMP_INTERVAL):
             watchdog.check(network.loop.now())
+            garbage.look()
             console.pump()
 
 

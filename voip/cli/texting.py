@@ -13,6 +13,7 @@ from voip.cli.running import PUMP_INTERVAL, conclude
 from voip.cli.wiring import make_network, make_user_agent
 from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.errors import EXIT_AUTHENTICATION, EXIT_NETWORK, EXIT_NO_ANSWER, EXIT_OK, EXIT_REJECTED
+from voip.garbage import Garbage
 from voip.net import Network, SendFailed
 from voip.report import Console
 from voip.sip import SipUri, TextSent, UserAgent
@@ -78,9 +79,10 @@ def send_message(options: SenderOptions, console: Console, shutdown: Shutdown) -
     network.loop.post(errand.send, options)
     workers = [Worker("network", shutdown, network.loop.run, shutdown.stopped)]
     watchdog = Watchdog(workers, network.loop.now())
-    with together(workers):
+    with Garbage() as garbage, together(workers):
         while not shutdown.wait(PUMP_INTERVAL):
             watchdog.check(network.loop.now())
+            garbage.look()
             console.pump()
         shutdown.stop()
         network.loop.post(lambda: None)

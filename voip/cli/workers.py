@@ -23,6 +23,7 @@ from voip.cli.wiring import make_console, make_network
 from voip.engine import Shutdown, Watchdog, Worker, together
 from voip.environment import system_figures
 from voip.errors import EXIT_BUG, EXIT_INTERRUPTED
+from voip.garbage import Garbage
 from voip.net import Network, OwnHosts, SendFailed, SipTransport
 from voip.report import CallRecord, Console, call_object
 from voip.report.objects import figures_object
@@ -91,13 +92,13 @@ def run_workers(options: ReceiverOptions) -> int:
     parent = _Parent(options, network, console, shutdown)
     threads = [Worker("network", shutdown, network.loop.run, shutdown.stopped)]
     watchdog = Watchdog(threads, network.loop.now())
-    with together(threads):
+    with Garbage() as garbage, together(threads):
         try:
             parent.start()
             if parent.await_workers():
                 announce(options, network, sip_port, (), console)
                 with announced(options, network, console):
-                    parent.watch(watchdog)
+                    parent.watch(watchdog, garbage)
             parent.say_goodbye()
         finally:
             parent.supervisor.kill()
@@ -149,7 +150,7 @@ class _Parent:
                 self._shutdown.request(EXIT_BUG, f"not all workers have started within {START_TIMEOUT:.0f} s")
         return not self._shutdown.requested()
 
-    def watch(self, watchdog: Watchdog) -> None:
+    def watch(self, watchdog: Watchdog, garbage: Garbage) -> None:
         """Show how it goes until somebody asks to stop."""
         service, now = ServiceManager(os.environ), self._network.loop.now()
         service.tell("READY=1")
@@ -157,6 +158,7 @@ class _Parent:
         while not self._shutdown.wait(PUMP_INTERVAL):
             now = self._network.loop.now()
             watchdog.check(now)
+            garbage.look()
             service.beat(now)
             if now >= next_line:
                 next_line = now + self._options.stats_interval

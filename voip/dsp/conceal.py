@@ -56,7 +56,8 @@ class Concealer:
 
     def good(self, pcm: Pcm) -> None:
         """Remembers a block that is played as it was received."""
-        self._loops = []
+        if self._loops:
+            self._loops = []
         self._background.remember(pcm)
         self._remember(pcm)
 
@@ -104,10 +105,12 @@ class Concealer:
         return max(1, round(seconds * self._rate))
 
     def _remember(self, pcm: Pcm) -> None:
-        self._history.append(pcm)
+        history = self._history
+        history.append(pcm)
         self._remembered += len(pcm)
-        while self._remembered - len(self._history[0]) >= self._needed:
-            self._remembered -= len(self._history.popleft())
+        while (without := self._remembered - len(history[0])) >= self._needed:
+            history.popleft()
+            self._remembered = without
 
     def _continuation(self, samples: int) -> Floats:
         """What follows the last sample played, faded as far as the gap has lasted."""

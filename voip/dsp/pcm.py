@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,13 @@ def add(blocks: Iterable[Pcm | Floats], samples: int, channels: int) -> Floats:
     return total
 
 
+@lru_cache(maxsize=64)
 def ramp(length: int) -> Floats:
-    """Weights that rise from just above 0 to just below 1 without a corner, shape (length, 1)."""
+    """Weights that rise from just above 0 to just below 1 without a corner, shape (length, 1). Not to be changed."""
     angle = np.linspace(0.0, math.pi, length + 2, dtype=np.float32)[1:-1, None]
-    return np.asarray(0.5 - 0.5 * np.cos(angle), np.float32)
+    rise = np.asarray(0.5 - 0.5 * np.cos(angle), np.float32)
+    rise.flags.writeable = False
+    return rise
 
 
 def to_int16(sound: NDArray[Any]) -> Pcm:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from voip.dsp.pcm import Floats
@@ -38,7 +40,14 @@ def best_offset(window: Floats, template: Floats, rate: int, favour: float) -> t
 
 
 def _favoured(scores: Floats, favour: float) -> Floats:
-    return scores * np.linspace(1.0, 1.0 + favour, len(scores), dtype=np.float32) if favour else scores
+    return scores * _favours(favour, len(scores)) if favour else scores
+
+
+@lru_cache(maxsize=64)
+def _favours(favour: float, count: int) -> Floats:
+    factors: Floats = np.linspace(1.0, 1.0 + favour, count, dtype=np.float32)
+    factors.flags.writeable = False
+    return factors
 
 
 def _decimated(sound: Floats, stride: int) -> Floats:

@@ -49,6 +49,7 @@ class Resampler:
         self._held = 0.0
         self._filter: _Filter | None = None
         self._unused: Polyphase | None = None  # while the blocks pass through
+        self._passed: Pcm = np.zeros((0, channels), np.int16)  # the last of them, as far as the filter looks ahead
         if from_rate == to_rate:
             self._unused = Polyphase(from_rate, to_rate, channels)
         elif Polyphase.suitable(from_rate, to_rate):
@@ -71,8 +72,9 @@ class Resampler:
         if ratio == self._ratio:
             return
         if self._filter is None:
+            assert self._unused is not None
+            self._unused.prime(self._passed)
             self._filter, self._unused = self._unused, None
-        assert self._filter is not None
         self._ratio = ratio
         self._filter.set_ratio(ratio)
 
@@ -80,7 +82,10 @@ class Resampler:
         """The converted samples that are ready now; possibly none."""
         if self._filter is None:
             assert self._unused is not None
-            self._unused.prime(pcm)
+            if len(pcm) >= self._unused.look_ahead:
+                self._passed = pcm
+            else:
+                self._passed = np.concatenate((self._passed, pcm))[-self._unused.look_ahead :]
             return pcm
         out = self._filter.process(pcm)
         self._held += len(pcm) / self._from_rate - len(out) * self._ratio / self._to_rate
@@ -89,7 +94,7 @@ class Resampler:
     def flush(self) -> Pcm:
         """The samples held back by the filter; afterwards a new stream may start."""
         if self._filter is None:
-            self._unused = Polyphase(self._from_rate, self._to_rate, self._channels)
+            self._passed = self._passed[:0]
             return np.zeros((0, self._channels), np.int16)
         samples = self._held * self._to_rate / self._ratio
         tail = self._filter.flush(max(0, math.ceil(samples - ROUNDING)))

@@ -104,7 +104,8 @@ class FecController:
         """
         self._max_rate, self._media_factor = max_rate, media_factor
         self._ladder = ladder()
-        self._rungs = [rung for rung in self._ladder if Agreed().allows(rung.pattern)]
+        self._terms = Agreed()
+        self._rungs = [rung for rung in self._ladder if self._terms.allows(rung.pattern)]
         self._bandwidth: float | None = None
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
@@ -113,6 +114,7 @@ class FecController:
         self._last_at = 0.0
         self._last_report_at: float | None = None
         self._intervals: deque[float] = deque(maxlen=REMEMBERED_INTERVALS)
+        self._report_wait = self._longest_wait()
         self._before_silence: Rung | None = None
         self._starting = True
         self._listener = Listener(ptime)
@@ -131,7 +133,7 @@ class FecController:
     @property
     def allowed_rate(self) -> float:
         """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        media = self._media_sizes.mean * 8 / self.ptime
+        media = self._media_sizes.mean * 8 / self._estimator.ptime
         most = max(self._max_rate, self._media_factor * media)
         return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
 
@@ -151,6 +153,10 @@ class FecController:
     def set_limits(self, agreed: Agreed) -> None:
         """What the peer takes, and the path."""
         self._bandwidth = agreed.bandwidth
+        terms = agreed._replace(bandwidth=None)
+        if terms == self._terms:
+            return
+        self._terms = terms
         before, self._rungs = self._rungs, [rung for rung in self._ladder if agreed.allows(rung.pattern)]
         if self._rungs != before and self._current not in self._rungs:
             start = self._find(START_PATTERN)
@@ -169,7 +175,8 @@ class FecController:
         self._last_at = now
         if self._current is not None and not self._affordable(self._current.pattern):
             return self._limit()
-        if now - max(self._first_at, self._last_report_at or 0.0) > self._report_wait:
+        began, reported = self._first_at, self._last_report_at
+        if now - began > self._report_wait and (reported is None or now - reported > self._report_wait):
             return self._without_reports()
         return None
 
@@ -178,6 +185,7 @@ class FecController:
         if self._last_report_at is not None:
             self._intervals.append(report.at - self._last_report_at)
         self._last_report_at = report.at
+        self._report_wait = self._longest_wait()
         self._listener = Listener(self.ptime, report.delay_max, use_of(report.wait_max, report.delay))
         self._estimator.report(report, counts=counts)
         channel = self.channel
@@ -192,15 +200,15 @@ class FecController:
         if self._current is None or self._listener.insufficient(self._current, wanted, channel):
             self._enough_since = None
             return self._take(wanted)
-        less = self._listener.choose(affordable, channel.worse(STEP_DOWN_MARGIN))
-        cheaper = less.rung.pattern.overhead < self._current.pattern.overhead
-        if not cheaper or self._listener.insufficient(less.rung, wanted, channel):
-            self._enough_since = None
-            return None
-        return self._come_down(less, affordable, report.at)
+        cost = self._current.pattern.overhead
+        if affordable[0].pattern.overhead < cost:  # there is something cheaper
+            less = self._listener.choose(affordable, channel.worse(STEP_DOWN_MARGIN))
+            if less.rung.pattern.overhead < cost and not self._listener.insufficient(less.rung, wanted, channel):
+                return self._come_down(less, affordable, report.at)
+        self._enough_since = None
+        return None
 
-    @property
-    def _report_wait(self) -> float:
+    def _longest_wait(self) -> float:
         """Seconds that the next report may take."""
         if self._intervals:
             return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals))
@@ -271,15 +279,21 @@ class FecController:
         rungs = self._rungs
         if not rungs or self._affordable(rungs[-1].pattern):  # the dearest
             return list(rungs)
-        return [rung for rung in rungs if self._affordable(rung.pattern)]
+        allowed = self.allowed_rate
+        return [rung for rung in rungs if self._rate_of(rung.pattern) <= allowed]
 
     def _affordable(self, pattern: Pattern) -> bool:
-        """Whether its repair packets stay within the maximum, if packets go on as large as lately."""
+        """Whether its repair packets stay within the maximum."""
+        return self._rate_of(pattern) <= self.allowed_rate
+
+    def _rate_of(self, pattern: Pattern) -> float:
+        """Bit/s of its repair packets, if packets go on as large as lately."""
+        ptime = self._estimator.ptime
         if pattern.copy_bitrate is not None:
-            size = len(pattern.sets) * pattern.copy_size(self.ptime)
+            size = len(pattern.sets) * pattern.copy_size(ptime)
         else:
             size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
-        return size * 8 / self.ptime <= self.allowed_rate
+        return size * 8 / ptime
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)

@@ -139,7 +139,7 @@ class Pattern:
         """Of a pattern of copies so many, which are those that outlast the longest outages; None: none of them."""
         return replace(self, sets=self.sets[-copies:]) if copies > 0 else None
 
-    @property
+    @cached_property
     def overhead(self) -> float:
         """Repair packets for each media packet; of copies, how many of them would take as many bits."""
         if self.copy_bitrate is not None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voip.fec.channel import QUIET, Channel
 from voip.fec.copies import copies_ladder
@@ -17,10 +20,12 @@ STEPS_PER_DECADE = 20
 """A table's number n says 10^(-n/20)."""
 _LOG_LOSSES = [math.log(loss) for loss in LOSSES]
 _JITTERS = (QUIET, *JITTERS)
+_Table = NDArray[np.float64]
 
 
 REMEMBERED = 64
-"""Predictions that each rung remembers: a report asks for the same ones several times."""
+"""Paths of which predictions are remembered: a report asks for the same ones several times, and senders to many have a
+few in use at a time."""
 
 
 @runtime_checkable
@@ -36,38 +41,39 @@ class Rung(Protocol):
 class TableRung:
     """A pattern of repair packets with its table."""
 
-    def __init__(self, pattern: Pattern, outages: Sequence[str], jitters: Sequence[str]) -> None:
-        """For each of WAITS a text of two-digit numbers: for each of LOSSES, one for each of OUTAGES, or of JITTERS."""
+    def __init__(self, pattern: Pattern, number: int) -> None:
+        """`number`: which of PREDICTED it is."""
         self.pattern = pattern
-        self._texts = outages, jitters
-        self._known: dict[tuple[Channel, int], float] = {}
+        self._number = number
 
     def missing(self, channel: Channel, wait: float) -> float:
         """See `Rung`."""
         column = bisect_right(WAITS, wait) - 1
         if column < 0:
             return min(1.0, channel.loss + math.exp(-wait / max(channel.jitter, 1e-9)))
-        found = self._known.get((channel, column))
-        if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            found = self._known[channel, column] = self._predict(channel, column)
-        return found
+        return float(10.0 ** (-_predicted(channel)[self._number][column] / STEPS_PER_DECADE))
 
-    def _predict(self, channel: Channel, column: int) -> float:
-        outages, jitters = self._tables
-        loss, outage, jitter = _places(channel)
-        lost = _interpolated(outages[column], loss, outage)
-        return lost if jitter is None else max(lost, _interpolated(jitters[column], loss, jitter))
 
-    @cached_property
-    def _tables(self) -> tuple[list[list[list[int]]], list[list[list[int]]]]:
-        outages = [_rows(text, len(OUTAGES)) for text in self._texts[0]]
-        jitters = [_rows(text, len(JITTERS)) for text in self._texts[1]]
-        for still, shaken in zip(outages, jitters, strict=True):
-            for row, without in zip(shaken, still, strict=True):
-                row.insert(0, without[0])  # random loss, no jitter
-        return outages, jitters
+@lru_cache(maxsize=REMEMBERED)
+def _predicted(channel: Channel) -> list[list[float]]:
+    """What the table says of a path, of all patterns for each of WAITS: a report asks for most of them."""
+    outages, jitters = _tables()
+    loss, outage, jitter = _places(channel)
+    found = _interpolated(outages, loss, outage)
+    if jitter is not None:
+        found = np.minimum(found, _interpolated(jitters, loss, jitter))
+    numbers: list[list[float]] = found.tolist()
+    return numbers
+
+
+@cache
+def _tables() -> tuple[_Table, _Table]:
+    """Of all patterns, for each of WAITS and LOSSES: numbers for OUTAGES, and for QUIET and JITTERS."""
+    outages, jitters = (
+        np.array([[_rows(text, columns) for text in texts[kind]] for texts in PREDICTED.values()], np.float64)
+        for kind, columns in enumerate((len(OUTAGES), len(JITTERS)))
+    )
+    return outages, np.concatenate((outages[..., :1], jitters), axis=-1)  # random loss, no jitter
 
 
 def ladder() -> list[Rung]:
@@ -79,10 +85,10 @@ def ladder() -> list[Rung]:
 def _all_rungs() -> tuple[Rung, ...]:
     """Read once for all streams."""
     rungs: list[Rung] = [*copies_ladder()]
-    for text, (outages, jitters) in PREDICTED.items():
+    for number, text in enumerate(PREDICTED):
         pattern = parse_pattern(text)
         assert pattern is not None
-        rungs.append(TableRung(pattern, outages, jitters))
+        rungs.append(TableRung(pattern, number))
     return tuple(sorted(rungs, key=lambda rung: rung.pattern.overhead))
 
 
@@ -103,20 +109,18 @@ class _Place(NamedTuple):
     share: float
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _places(channel: Channel) -> tuple[_Place, _Place, _Place | None]:
     """Where a path is in the tables: by loss, outage and jitter; None for the last where it is too small to count."""
     jitter = None if channel.jitter <= QUIET else _place(_JITTERS, channel.jitter)
     return _place(_LOG_LOSSES, math.log(max(channel.loss, 1e-9))), _place(OUTAGES, channel.outage), jitter
 
 
-def _interpolated(rows: list[list[int]], loss: _Place, other: _Place) -> float:
-    """Between the four nearest numbers; beyond the table, its edge."""
+def _interpolated(table: _Table, loss: _Place, other: _Place) -> _Table:
+    """Between the four nearest numbers; beyond the table, its edge. Of all patterns and WAITS."""
     row, down = loss
     column, right = other
-    upper = rows[row][column] * (1.0 - right) + rows[row][column + 1] * right
-    lower = rows[row + 1][column] * (1.0 - right) + rows[row + 1][column + 1] * right
-    return float(10.0 ** (-(upper * (1.0 - down) + lower * down) / STEPS_PER_DECADE))
+    near = table[:, :, row : row + 2, column] * (1.0 - right) + table[:, :, row : row + 2, column + 1] * right
+    return near[:, :, 0] * (1.0 - down) + near[:, :, 1] * down
 
 
 def _place(axis: Sequence[float], value: float) -> _Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voip.conversation import FREE_WAIT, PATIENCE, Use, delay_points
 from voip.jitter.history import TransitHistory
@@ -179,13 +180,21 @@ class DelayTarget:
         """The spread of transits that it pays to wait for: one that there was, among the last LATE of all."""
         ordered = self._history.ordered
         count = len(ordered)
-        tail = np.array(ordered[-max(2, round(self.LATE * count)) :])
+        last = ordered[-max(2, round(self.LATE * count)) :]
+        delays_cost = self._use is Use.CONVERSATION and delay_points(last[-1] - fastest) > 0.0  # as any before it
+        if last[-1] - last[0] <= self.FREE_LATENESS and not delays_cost:  # as on most paths: to wait gains nothing
+            best = last[0] - fastest
+        else:
+            best = self._cheapest(np.array(last), fastest, count, delays_cost=delays_cost) - fastest
+        return max(best, self._guess(fastest)) if count <= self.RESOLVED else best
+
+    def _cheapest(self, tail: NDArray[np.float64], fastest: float, count: int, *, delays_cost: bool) -> float:
+        """The transit among the last of so many packets that it costs least to wait for."""
         lateness = np.clip(tail[None, :] - tail[:, None] - self.FREE_LATENESS, 0.0, self.MAX_LATENESS).sum(axis=1)
         price = tail + self.PRICE / max(count, self.MIN_COUNT) * lateness
-        if self._use is Use.CONVERSATION:
+        if delays_cost:
             price += self.POINT_PRICE * np.array([delay_points(wait) for wait in (tail - fastest).tolist()])
-        best = float(tail[np.argmin(price)]) - fastest
-        return max(best, self._guess(fastest)) if count <= self.RESOLVED else best
+        return float(tail[np.argmin(price)])
 
     def _guess(self, fastest: float) -> float:
         """Where the tail of few packets may end; for repair not beyond REPAIRED, as its pattern has an end."""

@@ -6,7 +6,7 @@ the drift. Crystals are within 200 ppm: 12 ms a minute, against tens of millisec
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class DriftEstimator:
         self._error: float | None = None
         self._begun: float | None = None
         self._lowest = (0.0, 0.0)
-        self._bins: deque[tuple[float, float, int]] = deque()  # time, smallest value, route
+        self._bins = array("d"), array("d"), array("d")  # times, smallest values, routes
         self._odd: list[tuple[float, float, float]] = []  # time, smallest value, how far off the line
         self._route = 0
         self._line: tuple[float, float, float] | None = None  # time and value of a point on it, slope
@@ -88,20 +88,28 @@ class DriftEstimator:
         if self._odd and off * self._odd[-1][2] <= 0.0:
             self._odd = []  # it was a matter of seconds
         if off == 0.0:
-            self._bins.append((at, value, self._route))
+            self._note(at, value)
         else:
             self._odd.append((at, value, off))
             if len(self._odd) < (self.RISEN if off > 0.0 else self.FALLEN):
                 return
             self._route += 1
-            self._bins.extend((at, value, self._route) for at, value, _ in self._odd)
+            for then, lowest, _ in self._odd:
+                self._note(then, lowest)
             self._odd = []
             self._unfitted = self.WINDOW
-        while at - self._bins[0][0] > self.WINDOW:
-            self._bins.popleft()
+        times = self._bins[0]
+        while at - times[0] > self.WINDOW:
+            for column in self._bins:
+                del column[0]
         self._unfitted += 1
-        if len(self._bins) >= self.MIN_BINS // 2 and self._unfitted > len(self._bins) / self.OFTEN:
+        if len(times) >= self.MIN_BINS // 2 and self._unfitted > len(times) / self.OFTEN:
             self._fit()
+
+    def _note(self, at: float, value: float) -> None:
+        """One more bin, of the present route."""
+        for column, entry in zip(self._bins, (at, value, float(self._route)), strict=True):
+            column.append(entry)
 
     def _off(self, at: float, value: float) -> float:
         """Seconds off the line; 0 if that is no more than usual."""
@@ -114,11 +122,11 @@ class DriftEstimator:
     def _fit(self) -> None:
         """One slope for all routes, one level for each."""
         self._unfitted = 0.0
-        table = np.array(self._bins)
-        origin, first = table[0, 0], table[0, 1]
-        times, values = table[:, 0] - origin, table[:, 1] - first
-        routes = (table[:, 2] - table[0, 2]).astype(np.intp)
-        weights = np.ones(len(table))
+        times, values, numbers = map(np.array, self._bins)
+        origin, first = times[0], values[0]
+        times, values = times - origin, values - first
+        routes = (numbers - numbers[0]).astype(np.intp)
+        weights = np.ones(len(times))
         for _ in range(self.ROUNDS):
             slope, leverage, residuals = _slope(times, values, routes, weights)
             spread = max(self.NOISE, 1.5 * _median(np.abs(residuals)))
@@ -129,7 +137,7 @@ class DriftEstimator:
             return
         self._error = _standard_error(residuals, weights, leverage, self.NOISE) / PPM
         plausible = abs(slope) < self.PLAUSIBLE * PPM
-        if len(table) >= self.MIN_BINS and self._error < self.CERTAIN and plausible:
+        if len(times) >= self.MIN_BINS and self._error < self.CERTAIN and plausible:
             self._ppm = -slope / PPM
 
 

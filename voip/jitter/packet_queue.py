@@ -190,8 +190,10 @@ class PacketQueue:
 
     def _enqueue(self, item: QueuedPacket) -> None:
         assert self._sequence is not None
-        self._sequence = max(self._sequence, item.sequence)
-        self._timestamp = max(self._timestamp, item.timestamp)
+        if item.sequence > self._sequence:
+            self._sequence = item.sequence
+        if item.timestamp > self._timestamp:
+            self._timestamp = item.timestamp
         queue = self._queue
         if not queue or item.timestamp > queue[-1].timestamp:
             queue.append(item)

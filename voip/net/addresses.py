@@ -54,6 +54,7 @@ class OwnAddresses:
         `on_change` is called when `current_host` finds that the address of this machine has changed."""
         self._loop, self._failures, self._on_change = loop, failures, on_change
         self.bind, self._public = bind, public
+        self._bound = None if bind is None or ipaddress.ip_address(bind).is_unspecified else bind
         self._stun: StunClient | None = None
         if stun is not None and public is None:
             self._stun = StunClient(loop, resolver, *stun, rng=random.SystemRandom(), say=say)
@@ -74,8 +75,8 @@ class OwnAddresses:
         """The address to tell the peer at `remote_host`: public, bound, or the local one of the route."""
         if self._public is not None:
             return self._public
-        if self.bind is not None and not ipaddress.ip_address(self.bind).is_unspecified:
-            return self.bind
+        if self._bound is not None:
+            return self._bound
         if remote_host not in self._hosts:
             if len(self._hosts) > MAX_HOSTS:
                 self._hosts.clear()
@@ -96,7 +97,7 @@ class OwnAddresses:
 
     def current_host(self, remote_host: str) -> str | None:
         """Like `local_host`, but the route is looked up again; None without a route."""
-        if self._public is None and (self.bind is None or ipaddress.ip_address(self.bind).is_unspecified):
+        if self._public is None and self._bound is None:
             try:
                 host = local_address_towards(remote_host)
             except (NetworkError, OSError):

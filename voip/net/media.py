@@ -124,7 +124,7 @@ class MediaTransport:
         remote = session.remote
         if not remote[1]:
             return False
-        if not session.may_send:
+        if not session.proof.allows(remote):
             session.proof.withhold()
             return False
         if self._framing is not None:
@@ -193,7 +193,8 @@ class MediaTransport:
             return False
         self.sent += sock is self.rtp
         try:
-            send_datagram(sock, datagram, sockaddr(*destination, sock.family))
+            zoned = ":" in destination[0]  # of IPv6; a socket makes its family anew each time that it is asked
+            send_datagram(sock, datagram, sockaddr(*destination, sock.family) if zoned else destination)
         except (OSError, TypeError, ValueError):
             # No buffer, no route at present, an address of another family: the packet is lost, the media time-out
             # decides.

@@ -50,13 +50,14 @@ class ReceptionStats:
         "reordered",
     )
 
-    def __init__(self, clock_rate: int) -> None:
+    def __init__(self, clock_rate: int, *, receipts: bool = False) -> None:
+        """`receipts`: keep the times at which packets came, for `take_receipts`."""
         self.clock_rate = clock_rate
         self.received = 0
         self.duplicate = 0
         self.reordered = 0
         self._jitter = Jitter()
-        self._receipts: deque[tuple[int, float]] = deque(maxlen=MAX_RECEIPTS)
+        self._receipts: deque[tuple[int, float]] | None = None
         self.epoch = 0
         """How often it was restarted."""
         self._closed = 0  # packets expected in the epochs before this one
@@ -69,6 +70,7 @@ class ReceptionStats:
         self._high = 0
         self._floor = 0  # the lowest that the window remembers
         self._window = 0  # bit i: packet `_high - i` has arrived; 0 only before the epoch's first packet
+        self.keep_receipts(receipts)
 
     @property
     def expected(self) -> int:
@@ -140,11 +142,21 @@ class ReceptionStats:
         """
         return self._jitter.take_changes()
 
+    def keep_receipts(self, wanted: bool) -> None:
+        """From now on, keep the times at which packets came, or do not."""
+        if not wanted:
+            self._receipts = None
+        elif self._receipts is None:
+            self._receipts = deque(maxlen=MAX_RECEIPTS)
+
     def take_receipts(self) -> list[tuple[int, float]]:
         """Extended number and moment (seconds) of packets that came since the last call, the newest of them.
 
-        They are those whose number is a multiple of 2^RECEIPT_THINNING, in the order of their numbers.
+        They are those whose number is a multiple of 2^RECEIPT_THINNING, in the order of their numbers; none unless they
+        are kept.
         """
+        if self._receipts is None:
+            return []
         receipts = sorted(self._receipts)
         self._receipts.clear()
         return receipts
@@ -170,7 +182,7 @@ class ReceptionStats:
         self.received += 1
         if timed:
             self._jitter.measure(packet.timestamp, arrival, self.clock_rate)
-        if not extended & (1 << RECEIPT_THINNING) - 1:
+        if self._receipts is not None and not extended & (1 << RECEIPT_THINNING) - 1:
             self._receipts.append((extended, arrival))
         return extended
 
@@ -199,7 +211,8 @@ class ReceptionStats:
         next_cycle = (self._highest >> 16) + 2  # a whole cycle apart: what is known around both ends cannot meet
         self._origin = next_cycle << 16 | packet.sequence_number
         self._window = 0
-        self._receipts.clear()
+        if self._receipts is not None:
+            self._receipts.clear()
         self._jitter.restart()
 
     def loss_runs(self) -> dict[str, int]:

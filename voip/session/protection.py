@@ -63,7 +63,13 @@ class Protection:
 
     def media(self, datagram: bytes) -> bytes | None:
         """A media or repair packet as it is to be sent; None: not at all. Capture thread."""
-        return self._protect(self._media, datagram, Protector.rtp)
+        context = self._media
+        if context is None:
+            return None if self._protects else datagram
+        try:
+            return context.rtp(datagram)
+        except ProtocolError:
+            return None
 
     def keep_alive(self, datagram: bytes) -> bytes | None:
         """The same for an RTP packet of an SSRC that only the network thread uses."""

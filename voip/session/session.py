@@ -67,7 +67,7 @@ class RtpSession:
         self.rtcp_ip_bytes = 0
         self.bytes_received = 0
         self.ip_bytes = 0
-        self.reception = ReceptionStats(media.clock_rate)
+        self.reception = ReceptionStats(media.clock_rate, receipts=media.rtcp_xr.receipts)
         self.repair_reception = ReceptionStats(media.repair_clock_rate)
         both = (self.reception, self.repair_reception)
         self.proof = AddressProof(needed=not invited)

@@ -115,6 +115,7 @@ class StreamValidator:
     def update(self, media: NegotiatedMedia) -> None:
         """Continue with renegotiated media."""
         self.reception.set_clock_rate(media.clock_rate)
+        self.reception.keep_receipts(media.rtcp_xr.receipts)
         self.repair.update(media)
         self._use(media)
 

@@ -59,11 +59,12 @@ class Protector:
 
     def __init__(self, profile: Profile, master: MasterKey) -> None:
         self._session = _session(profile, master, inbound=False)
+        self._protect = self._session.protect
 
     def rtp(self, datagram: bytes) -> bytes:
         """SRTP of an RTP packet. ProtocolError if it is none, is too long, or has a number that was used."""
         try:
-            return self._session.protect(datagram)
+            return self._protect(datagram)
         except _errors() as error:
             raise ProtocolError(f"not sent: {error}") from error
 

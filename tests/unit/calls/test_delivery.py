@@ -67,7 +67,7 @@ def test_a_media_port_that_was_closed_at_first_or_sends_is_there() -> None:
     assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 18, icmp_since=NOW - 19.9)) == EXIT_OK
     assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, icmp_since=NOW - 5)) == EXIT_OK
     assert sender(SessionStats(icmp_errors=7, icmp_at=NOW - 1, icmp_since=NOW - 19.9, bytes=160)) == EXIT_OK
-    short = replace(SENT, packets=20, seconds=0.4)
+    short = SENT._replace(packets=20, seconds=0.4)
     refused = SessionStats(icmp_errors=7, icmp_at=NOW - 0.1, icmp_since=NOW - 0.4)
     assert status(record(tx=short, network=refused)) == EXIT_OK
 
@@ -83,7 +83,7 @@ def test_reports_that_tell_of_no_source(reports: int, expected: int) -> None:
 
 
 def test_reports_about_nothing_prove_nothing_in_a_short_call() -> None:
-    short = replace(SENT, packets=50, seconds=1.0)
+    short = SENT._replace(packets=50, seconds=1.0)
     assert status(record(tx=short, network=SessionStats(rtcp=2, empty_reports=2))) == EXIT_OK
 
 

@@ -156,3 +156,15 @@ def test_any_sequence_of_calls_loses_no_sound(
         assert resampler.delay == 0
         assert given_out == pytest.approx(taken * rates[1] / rates[0], rel=1e-3, abs=3)
         taken = given_out = 0
+
+
+@pytest.mark.parametrize("block", [3, 7, 160])
+def test_where_the_filter_is_switched_in_the_sound_before_counts_in_whatever_blocks_it_came(block: int) -> None:
+    sound = np.random.default_rng(2).integers(-9000, 9000, (960, 1), np.int16)
+    whole, pieces = Resampler(8000, 8000, 1), Resampler(8000, 8000, 1)
+    whole.process(sound)
+    for start in range(0, len(sound), block):
+        pieces.process(sound[start : start + block])
+    for resampler in (whole, pieces):
+        resampler.set_ratio(1.0002)
+    assert np.array_equal(whole.process(sound), pieces.process(sound))

@@ -56,3 +56,17 @@ def test_half_a_minute_of_packets_takes_less_than_a_hundred_thousand_bytes() -> 
     finally:
         tracemalloc.stop()
     assert 1500 * 8 < taken < 100_000
+
+
+def test_once_all_rebuilt_packets_are_forgotten_those_that_arrived_are_all_there_are() -> None:
+    history = TransitHistory()
+    for n, rebuilt in enumerate([False, True, False, True, False, False]):
+        history.add(float(n), 0.5 - 0.1 * n, rebuilt=rebuilt)
+    assert len(history.arrived) == 4
+    history.trim(2.0, 100)
+    assert (len(history.ordered), len(history.arrived)) == (4, 3)
+    history.trim(4.0, 100)
+    assert history.arrived is history.ordered
+    history.add(6.0, 0.2, rebuilt=True)
+    history.add(7.0, 0.1, rebuilt=False)
+    assert list(history.arrived) == sorted([0.5 - 0.4, 0.5 - 0.5, 0.1])

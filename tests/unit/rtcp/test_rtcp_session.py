@@ -318,7 +318,7 @@ def test_the_sender_report_of_the_repair_stream_counts_by_its_own_clock() -> Non
     call.run(3)
     before = call.sent
     call.sending = False
-    call.sent = replace(before, fec_timestamp=1000, fec_timestamp_at=call.now - 0.5)
+    call.sent = before._replace(fec_timestamp=1000, fec_timestamp_at=call.now - 0.5)
     last = call.near.final_report(call.now)
     _, repair = find(parse(last[0]), SenderReport)
     assert isinstance(repair, SenderReport)

@@ -32,7 +32,7 @@ RAISED = 1.3
 """Factor on the share of repair packets by which FEC has been raised."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Counts:
     """Sums since the beginning of the call."""
 
