@@ -64,7 +64,7 @@ def main(options: cli.ReceiverOptions) -> int:
     network.close()
     for fault in sound.faults:
         console.say(0, fault)
-    return cli.finish("receiver", options, manager, sound.devices, console, shutdown, watchdog)
+    return cli.finish("receiver", options, network, manager, sound.devices, console, shutdown, watchdog)
 
 
 def command() -> int:

@@ -60,7 +60,7 @@ def main(options: cli.SenderOptions) -> int:
     with others as keys, together(workers):
         cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
-    return cli.finish("sender", options, manager, devices, console, shutdown, watchdog, policy.targets)
+    return cli.finish("sender", options, network, manager, devices, console, shutdown, watchdog, policy.targets)
 
 
 def command() -> int:
