@@ -12,8 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -136,14 +135,19 @@ class WebServer:
         demand_token(self._guard, request.headers)
         offered = self._program.downloads().get(request.match_info["name"])
         if offered is None:
-            return web.json_response({"error": NO_DOWNLOAD}, status=404)
+            return no_download()
         found = offered()
         headers = {"Content-Disposition": content_disposition(found.filename), "Content-Type": found.media_type}
         if isinstance(found.content, bytes):
             return web.Response(body=found.content, headers=headers)
         if found.length is None:
             return web.FileResponse(found.content, headers=headers)
-        return await send_beginning(request, found.content, found.length, headers | HEADERS)
+        try:
+            file = found.content.open("rb")
+        except OSError:
+            return no_download()
+        with file:
+            return await send_beginning(request, file, found.length, headers | HEADERS)
 
     # --- a page that is open ------------------------------------------------------------------------------------------
 
@@ -186,17 +190,21 @@ class WebServer:
             await asyncio.sleep(STATE_INTERVAL)
 
 
+def no_download() -> web.Response:
+    """What is responded for a file that is not offered, or is gone."""
+    return web.json_response({"error": NO_DOWNLOAD}, status=404)
+
+
 async def send_beginning(
-    request: web.Request, path: Path, length: int, headers: Mapping[str, str]
+    request: web.Request, file: BinaryIO, length: int, headers: Mapping[str, str]
 ) -> web.StreamResponse:
     """The first bytes of a file that grows."""
     response = web.StreamResponse(headers=headers)
     response.content_length = length
     await response.prepare(request)
-    with path.open("rb") as file:
-        while length > 0 and (part := await asyncio.to_thread(file.read, min(length, PART))):
-            await response.write(part)
-            length -= len(part)
+    while length > 0 and (part := await asyncio.to_thread(file.read, min(length, PART))):
+        await response.write(part)
+        length -= len(part)
     return response
 
 
