@@ -56,8 +56,9 @@ def main(argv: list[str] | None = None) -> int:
             program: statistics.median(run[way, program].total * MINUTE / options.seconds for run in runs)
             for program in PROGRAMS
         }
-        concealed = [run[way, "receiver"].outcome.call["heard"]["concealed"] for run in runs]
-        captured = [(run[way, program].outcome.report or {})["capture"] for run in runs for program in PROGRAMS]
+        heard = [report["calls"] for run in runs if (report := run[way, "receiver"].outcome.report)]
+        concealed = [sum(call["heard"]["concealed"] for call in calls) for calls in heard]
+        captured = [report["capture"] for run in runs for name in PROGRAMS if (report := run[way, name].outcome.report)]
         dropped = sum(each["dropped"] for each in captured if each is not None)
         sys.stdout.write(
             f"{way:7} --pcap  sender {costs['sender']:.2f} s a minute, receiver {costs['receiver']:.2f} s, concealed "

@@ -95,6 +95,18 @@ def test_messages_over_a_connection_are_captured_too(tmp_path: Path, protocol: s
         assert port in (stream[0].source[1], stream[0].destination[1])
 
 
+def test_a_text_without_a_call_is_captured(tmp_path: Path) -> None:
+    arguments = ("--message", "on my way", "--no-call", "--pcap", "near.pcapng")
+    with receiver(tmp_path) as far, sender(tmp_path, far.target, *arguments) as near:
+        sent = near.finish()
+    assert sent.status == 0
+    assert sent.report is not None
+    contents = read_capture(tmp_path / "near.pcapng")
+    assert messages(contents) == ["MESSAGE", "200"]
+    assert contents.payloads[0].endswith(b"\r\n\r\non my way")
+    assert sent.report["capture"]["packets"] == 2
+
+
 def test_a_killed_program_leaves_a_capture_that_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "far.pcapng"
     with receiver(tmp_path, "--pcap", "far.pcapng") as far, sender(tmp_path, far.target):
