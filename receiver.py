@@ -67,7 +67,7 @@ def main(options: cli.ReceiverOptions) -> int:
     console.say(1, str(garbage))
     for fault in sound.faults:
         console.say(0, fault)
-    return cli.finish("receiver", options, manager, sound.devices, console, shutdown, watchdog)
+    return cli.finish("receiver", options, network, manager, sound.devices, console, shutdown, watchdog)
 
 
 def command() -> int:

@@ -63,7 +63,7 @@ def main(options: cli.SenderOptions) -> int:
         cli.watch(options, network, manager, devices, console, shutdown, watchdog, keys)
     network.close()
     console.say(1, str(garbage))
-    return cli.finish("sender", options, manager, devices, console, shutdown, watchdog, policy.targets)
+    return cli.finish("sender", options, network, manager, devices, console, shutdown, watchdog, policy.targets)
 
 
 def command() -> int:

@@ -301,3 +301,14 @@ class SessionStats:
     path_packets: int = 0
     empty_reports: int = 0
     comfort_noise: bool = False
+
+
+@dataclass(frozen=True)
+class CaptureStats:
+    """A capture of packets: `packets` are in its `file`, `dropped` are not, since they found no room or it could not be
+    written: then `error` says why."""
+
+    file: str
+    packets: int = 0
+    dropped: int = 0
+    error: str | None = None

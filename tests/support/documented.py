@@ -52,7 +52,7 @@ SECONDS = "1.2s"
 PEER = re.compile(r"\b(?:192\.168|10\.\d+)\.\d+\.\d+(?::\d+)?\b")
 NAME = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:example(?:\.(?:org|com|net))?|lan)\b(?::\d+)?")
 STREAM = re.compile(r"\b(rtp|pcm|seq16|adts|seed0)://([\w.\[\]]*):\d+")
-WRITING = ("--report", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
+WRITING = ("--report", "--pcap", "--sdp", "-sdp_file", "--output", "-o", "-out", "-keyout")
 """Options whose file is written, not read."""
 STAYS = {"--web": "page      http", "--name": "knows us as"}
 """Options with which a sender goes on until it is told to end, and what it says when it is ready."""

@@ -15,6 +15,7 @@ SHOWN_ALONE = {
     "net/network.py: time.time",  # the NTP time of the start, for RTCP: later moments are counted from it
     "calls/texts.py: time.time",  # whether a text is shown as one that came after its time
     "net/arrivals.py: time.time",  # the kernel stamps datagrams by it: such a time is made one of ours at once
+    "net/steady_clock.py: time.time",  # the time stamps of a capture
     "cli/directory.py: time.time",  # when a call began, and until when contacts count after a restart
     "calls/call_media.py: datetime.now",  # when a call began, in its report
     "cli/workers.py: datetime.now",  # the same, of one whose worker did not live to tell

@@ -12,6 +12,7 @@ from tests.support.records import received, sent
 from voip.calls.diagnosis import Event
 from voip.report import TargetRecord, final_report
 from voip.report.objects import interval_object
+from voip.stats import CaptureStats
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
@@ -57,6 +58,7 @@ def test_every_event_is_in_the_table_with_its_fields_and_no_other() -> None:
 def test_every_field_of_the_report_is_documented() -> None:
     calls: Any = (received(), sent())
     targets = [TargetRecord(sent().peer)]
-    report = final_report("sender", "1", 0, None, calls, devices=[{"description": "x"}], targets=targets)
+    more: Any = {"devices": [{"description": "x"}], "targets": targets, "capture": CaptureStats("call.pcapng")}
+    report = final_report("sender", "1", 0, None, calls, **more)
     names = {*fields(report), *fields(interval_object(received(), None))}
     assert names - NAMED - {"schema"} == set()

@@ -338,7 +338,7 @@ def test_a_port_that_is_closed_there_is_told_in_the_words_of_icmp() -> None:
 
 def test_the_json_report_has_every_field_and_both_identities_hold() -> None:
     report = final_report("receiver", "0.1.0", 0, None, (received(),), system={"cpu_s": 1.5})
-    of_all = {"calls", "targets", "total", "devices", "system"}
+    of_all = {"calls", "targets", "total", "devices", "system", "capture"}
     assert set(report) == {"schema", "program", "version", "exit", "error", *of_all}
     assert report["system"] == {"cpu_s": 1.5, "max_rss_kb": None}
     call: dict[str, Any] = json.loads(json.dumps(report))["calls"][0]

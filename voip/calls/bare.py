@@ -68,7 +68,8 @@ class BareCalls:
             else:
                 on_failed(manager, record, Outcome(EXIT_NO_ANSWER, f"{target} does not answer an INVITE"))
 
-        port = DatagramPort(loop, self._network.addresses.any_host if ":" not in host else "::", 0, receive)
+        local = self._network.addresses.any_host if ":" not in host else "::"
+        port = DatagramPort(loop, local, 0, receive, make_socket=self._network.tap.signalling_socket)
         self._console.say(0, f"calling {target}")
         look()
 
@@ -96,7 +97,8 @@ class BareAnswers:
 
     def listen(self, host: str, port: int = PORT) -> None:
         """Begin. NetworkError if the port is taken."""
-        self._port = DatagramPort(self._network.loop, host, port, self._receive)
+        make = self._network.tap.signalling_socket
+        self._port = DatagramPort(self._network.loop, host, port, self._receive, make_socket=make)
 
     def _receive(self, data: bytes, source: tuple[str, int]) -> None:
         up = [call for call in self._manager.calls if not call.signalled and call.established is not None]

@@ -21,6 +21,7 @@ from voip.cli.calling import (
     announce_value,
     calling_values,
 )
+from voip.cli.capturing import add_pcap
 from voip.cli.checks import LATENCY_MAX, check_latency, usable_codecs
 from voip.cli.compat import add_compat, stream_of
 from voip.cli.daily import RECEIVER_DAILY, SENDER_DAILY
@@ -119,6 +120,8 @@ class CommonOptions:
     verbosity: int
     json: bool
     report: str | None
+    pcap: str | None
+    """Where all packets are captured to."""
     stats_interval: float
     web: WebAddress | None
     """Where to serve a page, None for nowhere."""
@@ -463,6 +466,7 @@ def _printing(group: Group) -> None:
     group.add_argument(
         "--report", metavar="FILE", type=file_to_write, help="Write the final report as JSON to this file."
     )
+    add_pcap(group)
     group.add_argument(
         "--stats-interval",
         metavar="TIME",
@@ -520,6 +524,7 @@ def _common_values(found: argparse.Namespace) -> dict[str, Any]:
         "verbosity": -1 if found.quiet else found.verbose,
         "json": bool(found.json),
         "report": found.report,
+        "pcap": found.pcap,
         "stats_interval": found.stats_interval,
         "web": found.web,
     }

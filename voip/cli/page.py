@@ -21,6 +21,9 @@ from voip.net import Network
 from voip.report import Console, final_report
 from voip.sip.text_sending import LONGEST_SENT
 
+PCAPNG = "application/octet-stream"
+"""The media type of a capture: pcapng has none that is registered."""
+
 if TYPE_CHECKING:  # they need aiohttp
     from voip.web.program import Arguments, Command, Download
 
@@ -50,7 +53,7 @@ def page(
         lambda: manager.records,
         console.recent,
         commands | _choosing(network, manager, streams, choices, dials=dials),
-        partial(_downloads, program, options, manager, streams),
+        partial(_downloads, program, options, network, manager, streams),
         _about(options, choices),
         lambda: {"microphone_muted": streams.microphone_muted, **choices.state},
     )
@@ -74,13 +77,14 @@ def _about(options: CommonOptions, choices: Choices) -> dict[str, object]:
 
 
 def _downloads(
-    program: str, options: CommonOptions, manager: CallManager, streams: AudioStreams
+    program: str, options: CommonOptions, network: Network, manager: CallManager, streams: AudioStreams
 ) -> dict[str, Callable[[], Download]]:
     """The files that the page offers: the report so far, and what this very program has written."""
     from voip.web import Download
 
     def report() -> Download:
-        found = final_report(program, voip.__version__, 0, None, manager.records, limited=manager.limited)
+        limited, captured = manager.limited, network.tap.stats
+        found = final_report(program, voip.__version__, 0, None, manager.records, limited=limited, capture=captured)
         return Download(json.dumps(found, indent=1).encode(), f"{program}-report.json", "application/json")
 
     offered: dict[str, Callable[[], Download]] = {"report": report}
@@ -88,6 +92,10 @@ def _downloads(
         offered[path.name] = partial(Download, path, path.name, "audio/wav")
     if options.sdp is not None and Path(options.sdp).is_file():
         offered["session description"] = partial(Download, Path(options.sdp), f"{program}.sdp", "application/sdp")
+    capture = network.tap.capture
+    if capture is not None and capture.written_bytes:
+        length = capture.written_bytes
+        offered["capture"] = partial(Download, capture.path, capture.path.name, PCAPNG, length)
     return offered
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import voip
 from voip.calls import CallManager
+from voip.cli.capturing import tell_capture, with_capture
 from voip.cli.keys import CallKeys
 from voip.cli.options import CommonOptions, ReceiverOptions
 from voip.cli.service import ServiceManager
@@ -23,6 +24,7 @@ from voip.errors import EXIT_DEVICE, EXIT_NETWORK, EXIT_OK, EXIT_USAGE, DeviceEr
 from voip.net import Network
 from voip.private import private
 from voip.report import CallRecord, Console, TargetRecord, final_report, targets_text, total_text
+from voip.stats import CaptureStats
 
 GOODBYE_TIMEOUT = 1.0
 """Seconds that the answer to our BYE may take once the program was told to stop."""
@@ -99,6 +101,7 @@ def _tell_of_devices(devices: Sequence[Device], available: list[bool], console: 
 def finish(
     program: str,
     options: CommonOptions,
+    network: Network,
     manager: CallManager,
     devices: Sequence[Device],
     console: Console,
@@ -115,24 +118,29 @@ def finish(
     together = targets_text(targets, manager.records) if len(targets) > 1 else total_text(manager.records)
     if together and not _is_worker(options):
         console.say(0, together)
-    told = [_device_object(device) for device in devices]
+    capture = network.tap.stats
+    tell_capture(capture, console)
     status = conclude(
         program,
         options,
         console,
-        shutdown.status,
-        shutdown.error,
+        *with_capture(capture, shutdown.status, shutdown.error),
         manager.records,
-        told,
+        [_device_object(device) for device in devices],
         targets=targets,
         limited=manager.limited,
+        capture=capture,
     )
     if watchdog.left_behind:  # the interpreter would wait for it
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, AttributeError):
-                stream.flush()
-        os._exit(status)
+        _leave(status)
     return status
+
+
+def _leave(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):
+            stream.flush()
+    os._exit(status)
 
 
 def _is_worker(options: CommonOptions) -> bool:
@@ -195,6 +203,7 @@ def conclude(
     *,
     targets: Sequence[TargetRecord] = (),
     limited: int | None = None,
+    capture: CaptureStats | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> int:
     """Tell what has become of it all; the exit status, which is not 0 if the report cannot be written. `more`: what the
@@ -209,6 +218,7 @@ def conclude(
         system=system_figures(),
         targets=targets,
         limited=limited,
+        capture=capture,
     ) | dict(more or {})
     problem = _write_report(options.report, report)
     if problem is not None and status == EXIT_OK:

@@ -22,6 +22,7 @@ FOR_ONE_PROCESS = {
     "conference": "--conference: those who hear each other are in one process",
     "two_way": "--two-way: there is one microphone",
     "web": "--web",
+    "pcap": "--pcap: each process has its own part of the packets",
     "once": "--once",
     "stun": "--stun: give --public-address",
     "registrar": "--registrar: give the address of the exchange by --allow",

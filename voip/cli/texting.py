@@ -8,6 +8,7 @@ from typing import Any
 from voip.calls import CallTable, Outcome
 from voip.calls.malformed import MalformedMessages
 from voip.calls.texts import tell_of_sent
+from voip.cli.capturing import tell_capture, with_capture
 from voip.cli.options import SenderOptions
 from voip.cli.running import PUMP_INTERVAL, conclude
 from voip.cli.wiring import make_network, make_user_agent
@@ -87,4 +88,7 @@ def send_message(options: SenderOptions, console: Console, shutdown: Shutdown) -
         shutdown.stop()
         network.loop.post(lambda: None)
     network.close()
-    return conclude("sender", options, console, shutdown.status, shutdown.error, ())
+    capture = network.tap.stats
+    tell_capture(capture, console)
+    status, error = with_capture(capture, shutdown.status, shutdown.error)
+    return conclude("sender", options, console, status, error, (), capture=capture)

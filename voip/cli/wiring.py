@@ -29,6 +29,7 @@ from voip.calls.bare import BareAnswers, BareCalls
 from voip.calls.records import rtp_stat_headers
 from voip.calls.streams import Feed
 from voip.cli.attendant import Attendant
+from voip.cli.capturing import make_tap
 from voip.cli.keyboard import Keyboard, find_keyboard
 from voip.cli.keys import CallKeys
 from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions
@@ -91,6 +92,7 @@ def make_network(options: CommonOptions, console: Console, shutdown: Shutdown | 
         say=console.say,
         trace=partial(console.say, PACKETS_SHOWN) if console.shows_packets else None,
         parent=parent,
+        tap=make_tap(options, console),
     )
 
 

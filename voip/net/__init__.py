@@ -18,10 +18,15 @@ dns           resolving host names, by the DNS and the system
 own           whether a source is this machine
 zones         zones of link-local addresses
 sockets       UDP and TCP sockets, and why the system refuses one
+captured      sockets and connections whose packets are noted
+capture       those packets, in their order, on their way to a file (capture_file, pcapng, ip_headers)
+masking       secrets in messages, overwritten
 """
 
 from __future__ import annotations
 
+from voip.net.capture import PacketCapture
+from voip.net.captured import Tap
 from voip.net.dns import host_address
 from voip.net.driver import Handler
 from voip.net.frames import Frame, FrameStream
@@ -43,9 +48,11 @@ __all__ = [
     "Network",
     "OnPacket",
     "OwnHosts",
+    "PacketCapture",
     "ParentLink",
     "SendFailed",
     "SipTransport",
+    "Tap",
     "TlsFiles",
     "family_of",
     "find_zone",

@@ -33,6 +33,15 @@ def ask_for_stamps(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
 
 
+def stamp_of(ancillary: Ancillary) -> float | None:
+    """The time of the wall clock that these control messages tell; None: they do not."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPNS) and len(data) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            return float(seconds + nanoseconds * 1e-9)
+    return None
+
+
 class ArrivalClock:
     """From stamps, which are of the wall clock, to the time of `clock`. To be made anew for each look at a socket."""
 

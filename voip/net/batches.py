@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from voip.ip import MAX_UDP_DATAGRAM
 from voip.net.arrivals import STAMPED, ArrivalClock
+from voip.net.captured import CapturedSocket
 from voip.net.refusals import refusals
 
 BATCH = 8
@@ -91,6 +92,8 @@ class BatchReader:
         if not found:
             for host, port in refusals(sock):
                 on_refused(host, port)
+        if isinstance(sock, CapturedSocket):
+            sock.note_read(found)
         return found
 
     def _received(self, n: int, clock: ArrivalClock) -> Received:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from voip.net.captured import CapturedStream
 from voip.net.loop import EventLoop
 from voip.net.sockets import limit_unacknowledged
 from voip.net.tls import Plain, TlsLayer, explain_tls_error
@@ -68,8 +69,10 @@ class Connection:
         *,
         incoming: bool,
         on_dropped: Callable[[Connection], None],
+        captured: CapturedStream | None = None,
     ) -> None:
-        """`incoming`: the peer has opened it; otherwise it is still connecting. `on_dropped` forgets it."""
+        """`incoming`: the peer has opened it; otherwise it is still connecting. `on_dropped` forgets it. `captured`
+        notes its messages."""
         self._loop, self._hooks, self._on_dropped = loop, hooks, on_dropped
         self.sock, self.address, self._layer, self.incoming = sock, address, layer, incoming
         self._connected = incoming
@@ -80,7 +83,7 @@ class Connection:
         """Input is ignored; the connection is closed once the queue is empty and the peer has closed its side."""
         self._is_shut_down = False
         """We have closed our side."""
-        self._framer = StreamFramer()
+        self._framer, self._captured = StreamFramer(), captured
         self.queue = bytearray()
         self.last_used = -math.inf
         """When the last whole message was sent or received."""
@@ -104,6 +107,8 @@ class Connection:
             self._fail(f"{name_of(self.address)} does not read the data sent to it")
             return
         self.last_used = self._loop.now()
+        if self._captured is not None:
+            self._captured.send(message)
         self._enqueue(message)
 
     def run_timer(self, now: float) -> None:
@@ -208,6 +213,7 @@ class Connection:
             return False
         self.queue += self._layer.outgoing()
         if self.ready:
+            self._note_ready()
             self._reschedule()
         self._write()
         return self.open
@@ -219,10 +225,10 @@ class Connection:
         try:
             while self.open and (message := framer.next_message()) is not None:
                 self.last_used, self._unfinished_since = self._loop.now(), None
-                self._hooks.on_message(message, self.address)
+                self._pass_on(message)
         except StreamError as error:
             if error.head and self.open:
-                self._hooks.on_message(error.head, self.address)
+                self._pass_on(error.head)
             self._ending = True
         if not self.open:
             return
@@ -233,6 +239,15 @@ class Connection:
             self._unfinished_since = None
         elif self._unfinished_since is None:
             self._unfinished_since = self._loop.now()
+
+    def _pass_on(self, message: bytes) -> None:
+        if self._captured is not None:
+            self._captured.receive(message)
+        self._hooks.on_message(message, self.address)
+
+    def _note_ready(self) -> None:
+        if self._captured is not None:
+            self._captured.open()
 
     def _enqueue(self, data: bytes) -> None:
         self.queue += self._layer.send(data)

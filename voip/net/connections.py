@@ -10,6 +10,7 @@ import math
 import socket
 from functools import partial
 
+from voip.net.captured import Tap
 from voip.net.connection import Connection, Hooks, name_of
 from voip.net.loop import EventLoop
 from voip.net.sockets import is_own_address, reason_of
@@ -37,11 +38,14 @@ class Connections:
         dscp: int,
         max_incoming: int = MAX_INCOMING,
         max_outgoing: int = MAX_OUTGOING,
+        tap: Tap | None = None,
     ) -> None:
+        """`tap` makes what notes the messages of a connection for a capture."""
         self._loop, self._hooks, self._tls = loop, hooks, tls
         self._ports = StreamPorts(loop, dscp=dscp)
         self._max_incoming, self._max_outgoing = max_incoming, max_outgoing
         self._open: dict[Address, Connection] = {}
+        self._tap = tap or Tap()
 
     # --- listening ------------------------------------------------------------------------------------------------
 
@@ -121,7 +125,14 @@ class Connections:
 
     def _add(self, sock: socket.socket, address: Address, layer: Plain | TlsLayer, *, incoming: bool) -> Connection:
         connection = Connection(
-            self._loop, self._hooks, sock, address, layer, incoming=incoming, on_dropped=self._forget
+            self._loop,
+            self._hooks,
+            sock,
+            address,
+            layer,
+            incoming=incoming,
+            on_dropped=self._forget,
+            captured=self._tap.stream(sock, address),
         )
         self._open[address] = connection
         return connection

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from voip.errors import NetworkError
 from voip.net.loop import EventLoop
 from voip.net.refusals import send_datagram
-from voip.net.sockets import bound_socket, datagrams, explain_bind_error, family_of
+from voip.net.sockets import MakeSocket, bound_socket, datagrams, explain_bind_error, family_of, udp_socket
 from voip.net.zones import sockaddr
 
 
@@ -24,12 +24,13 @@ class DatagramPort:
         on_datagram: Callable[[bytes, tuple[str, int]], object],
         *,
         dscp: int = 0,
+        make_socket: MakeSocket = udp_socket,
     ) -> None:
-        """`port`: 0 for any. NetworkError if it is taken."""
+        """`port`: 0 for any; `make_socket` gives a socket that is not bound. NetworkError if the port is taken."""
         self._loop, self._on_datagram = loop, on_datagram
         self.unsent = 0
         try:
-            self._socket: socket.socket = bound_socket(family_of(host), host, port, dscp)
+            self._socket: socket.socket = bound_socket(family_of(host), host, port, dscp, make_socket)
         except OSError as error:
             raise NetworkError(explain_bind_error(error, host, port)) from error
         loop.register(self._socket, self._receive)

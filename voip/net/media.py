@@ -15,12 +15,13 @@ from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
 from voip.net.arrivals import ArrivalClock
 from voip.net.batches import Received, batch_reader
+from voip.net.captured import Tap
 from voip.net.failures import Failures
 from voip.net.floods import FloodGuard
 from voip.net.loop import EventLoop
 from voip.net.media_timers import MediaTimers
 from voip.net.refusals import send_datagram
-from voip.net.sockets import family_of, receive_buffer, stamped_datagrams, try_bind
+from voip.net.sockets import MakeSocket, family_of, receive_buffer, stamped_datagrams, try_bind, udp_socket
 from voip.net.trace import Trace
 from voip.net.zones import find_zone, sockaddr
 from voip.rtp import RtpPacket, is_rtcp
@@ -348,10 +349,12 @@ class MediaPorts:
         dscp: int,
         trace: Trace | None = None,
         say: Callable[[int, str], object] = lambda level, text: None,
+        tap: Tap | None = None,
     ) -> None:
-        """`ports`: first and last of the range to use; None: any."""
+        """`ports`: first and last of the range to use; None: any. `tap` makes sockets that a capture knows."""
         self._loop, self._addresses, self._failures = loop, addresses, failures
         self._ports, self._dscp, self._trace, self._say = ports, dscp, trace, say
+        self._make = (tap or Tap()).media_socket
         self._timers = MediaTimers(loop, failures.run)
         self._last = 0  # the port that was opened last: the next call's search begins behind it
 
@@ -362,7 +365,9 @@ class MediaPorts:
         host = self._addresses.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0")
         ports = self._ports if own_port is None else (own_port, own_port)
         try:
-            rtp, rtcp = open_pair(family, host, ports, self._dscp, single=form is not None, behind=self._last)
+            rtp, rtcp = open_pair(
+                family, host, ports, self._dscp, single=form is not None, behind=self._last, make=self._make
+            )
         except NetworkError as error:
             if own_port is None:
                 raise
@@ -394,6 +399,7 @@ def open_pair(
     *,
     single: bool = False,
     behind: int = 0,
+    make: MakeSocket = udp_socket,
 ) -> tuple[socket.socket, socket.socket | None]:
     """The RTP and the RTCP socket of a media port within `ports` (first, last). NetworkError when all are taken.
 
@@ -406,14 +412,14 @@ def open_pair(
         candidates = list(range(first + first % 2, last + 1, 2)) or [first]
         candidates.sort(key=lambda port: port <= behind)
     for candidate in candidates:
-        rtp = try_bind(family, host, candidate, dscp)
+        rtp = try_bind(family, host, candidate, dscp, make)
         if rtp is None:
             continue
         port = rtp.getsockname()[1]
         if port % 2 and candidate == 0:
             rtp.close()
             continue
-        rtcp = try_bind(family, host, port + 1, dscp) if port < MAX_PORT and not single else None
+        rtcp = try_bind(family, host, port + 1, dscp, make) if port < MAX_PORT and not single else None
         return rtp, rtcp
     among = "" if ports is None else f" from {ports[0]} to {ports[1]}"
     raise NetworkError(f"no free media port{among}; choose others with --rtp-port")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from voip.net.addresses import OwnAddresses
+from voip.net.captured import Tap
 from voip.net.connections import MAX_INCOMING, MAX_OUTGOING
 from voip.net.dns import Resolver
 from voip.net.failures import Failures
@@ -38,31 +39,26 @@ class Network:
         trace: Callable[[str], object] | None = None,
         parent: ParentLink | None = None,
         max_connections: tuple[int, int] = (MAX_INCOMING, MAX_OUTGOING),
+        tap: Tap | None = None,
     ) -> None:
         """`bind`: the one local address to use. `public_address`: told to peers, else that which the STUN server `stun`
         (host, port) sees. `media_ports`: first and last. `say` prints a line from a verbosity on; `trace` gets each SIP
         message and RTCP packet as text. `parent` has the SIP sockets, if not we;
-        `max_connections` are those opened by peers, and by us. VoipError for unusable TLS files."""
+        `max_connections` are those opened by peers, and by us; `tap` captures all packets of calls, until the network
+        is closed. VoipError for unusable TLS files."""
         self._resolver, contexts, traced = Resolver(), Tls(tls or TlsFiles()), Trace(trace)
         self.failures = Failures(say)
         """Messages, datagrams and events that were dropped because handling them failed."""
         self.loop = EventLoop(guard=self.failures.run)
-        self.addresses = OwnAddresses(
-            self.loop,
-            self._resolver,
-            self.failures,
-            bind=bind,
-            public=public_address,
-            stun=stun,
-            say=say,
-            on_change=lambda: self.sip.leave_old_addresses(),
-        )
+        known = partial(OwnAddresses, self.loop, self._resolver, self.failures, bind=bind, public=public_address)
+        self.addresses = known(stun=stun, say=say, on_change=lambda: self.sip.leave_old_addresses())
+        self.tap = tap = tap or Tap()
         own = self.loop, self.addresses, self._resolver
-        make = partial(SipTransport, *own, contexts, self.failures, dscp=dscp, say=say, trace=traced)
+        make = partial(SipTransport, *own, contexts, self.failures, dscp=dscp, say=say, trace=traced, tap=tap)
         self.sip: SipTransport | SipOfParent = (
             SipOfParent(*own, self.failures, parent, say=say) if parent else make(max_connections=max_connections)
         )
-        self.media = MediaPorts(*own[:2], self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say)
+        self.media = MediaPorts(*own[:2], self.failures, ports=media_ports, dscp=dscp, trace=traced, say=say, tap=tap)
         self.ntp_offset = time.time() - self.loop.now() + NTP_UNIX_OFFSET
         """Seconds since 1900 at the moment 0 of `loop.now()`, by the wall clock as it was at the start."""
 
@@ -76,6 +72,7 @@ class Network:
         self._resolver.look_up_host(name, (family,), on_resolved)
 
     def close(self) -> None:
-        """Close every SIP socket and the loop; after the thread has ended."""
+        """Close every SIP socket and the loop, and complete the capture; after the thread has ended."""
         self.sip.close()
         self.loop.close()
+        self.tap.close()

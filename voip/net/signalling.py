@@ -11,6 +11,7 @@ from functools import partial
 from voip.errors import NetworkError
 from voip.ip import MAX_PORT
 from voip.net.addresses import OwnAddresses
+from voip.net.captured import Tap
 from voip.net.connection import Hooks
 from voip.net.connections import MAX_INCOMING, MAX_OUTGOING, Connections
 from voip.net.dns import Resolver
@@ -65,15 +66,25 @@ class SipTransport:
         say: Callable[[int, str], None],
         trace: Trace,
         max_connections: tuple[int, int] = (MAX_INCOMING, MAX_OUTGOING),
+        tap: Tap | None = None,
     ) -> None:
-        """`say` prints a line from the given verbosity on. `max_connections`: opened by peers, and by us."""
+        """`say` prints a line from the given verbosity on. `max_connections`: opened by peers, and by us. `tap` makes
+        what a capture knows."""
         self._loop, self._addresses, self._tls, self._dscp, self._trace = loop, addresses, tls, dscp, trace
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        tap = tap or Tap()
+        self._make_socket = tap.signalling_socket
         self._ports: dict[str, int] = {}
         self._refused: dict[tuple[str, int], int] = {}
         self._driver = AgentDriver(loop, resolver, failures, lambda: tuple(self._sockets), self._send, say)
         self._connections = Connections(
-            loop, self._hooks(), tls, dscp=dscp, max_incoming=max_connections[0], max_outgoing=max_connections[1]
+            loop,
+            self._hooks(),
+            tls,
+            dscp=dscp,
+            max_incoming=max_connections[0],
+            max_outgoing=max_connections[1],
+            tap=tap,
         )
         self._floods = SipFloodGuard(loop, self._sockets.values, self._note_dropped, say)
         loop.add(self)
@@ -96,7 +107,7 @@ class SipTransport:
         for host in hosts:
             family = family_of(host)
             try:
-                sock = bound_socket(family, host, port, self._dscp)
+                sock = bound_socket(family, host, port, self._dscp, self._make_socket)
             except OSError as error:
                 if len(hosts) > 1 and family == socket.AF_INET6 and self._sockets:
                     continue  # this machine has no IPv6

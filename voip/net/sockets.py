@@ -23,6 +23,9 @@ DSCP_EF = 46
 NEVER_OURS = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
 """Addresses that no machine has: reserved (RFC 1112 section 4), and discarded (RFC 6666)."""
 
+MakeSocket = Callable[[socket.AddressFamily], socket.socket]
+"""Makes a UDP socket of a family, which is not bound yet."""
+
 
 def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -62,9 +65,15 @@ def _can_bind(host: str) -> bool:
     return sock is not None
 
 
-def bound_socket(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket:
-    """A non-blocking UDP socket bound to that address. OSError."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+def udp_socket(family: socket.AddressFamily) -> socket.socket:
+    return socket.socket(family, socket.SOCK_DGRAM)
+
+
+def bound_socket(
+    family: socket.AddressFamily, host: str, port: int, dscp: int, make: MakeSocket = udp_socket
+) -> socket.socket:
+    """A non-blocking UDP socket, of those that `make` gives, bound to that address. OSError."""
+    sock = make(family)
     ask_for_refusals(sock)
     ask_for_stamps(sock)
     return _bound(sock, host, port, dscp, {(socket.SOL_SOCKET, socket.SO_RCVBUF): RECEIVE_BUFFER})
@@ -176,9 +185,11 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def try_bind(family: socket.AddressFamily, host: str, port: int, dscp: int) -> socket.socket | None:
+def try_bind(
+    family: socket.AddressFamily, host: str, port: int, dscp: int, make: MakeSocket = udp_socket
+) -> socket.socket | None:
     try:
-        return bound_socket(family, host, port, dscp)
+        return bound_socket(family, host, port, dscp, make)
     except OSError:
         return None
 

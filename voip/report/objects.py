@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from voip import quality
@@ -20,7 +21,7 @@ from voip.report.security import encryption_object
 from voip.report.shares import altered_percent, concealed_percent, percent, remote_share
 from voip.report.targets import TargetRecord, sums_of_all, targets_object
 from voip.report.total import Total, total_of
-from voip.stats import GMIN, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
+from voip.stats import GMIN, CaptureStats, Congestion, Levels, ReceiverStats, SenderStats, SessionStats
 
 SCHEMA = 1
 """Version of the JSON layout; it changes only when a field changes its meaning or goes."""
@@ -37,6 +38,7 @@ def final_report(
     system: Mapping[str, Any] | None = None,
     targets: Sequence[TargetRecord] = (),
     limited: int | None = None,
+    capture: CaptureStats | None = None,
 ) -> dict[str, Any]:
     """The object of `--report FILE` and of the `report` event; `devices`, `system` and `limited` as they are told
     there. `targets` of a sender, once they are called."""
@@ -51,6 +53,7 @@ def final_report(
         "total": sums_of_all(targets, calls) | total_object(calls, limited),
         "devices": list(devices),
         "system": {"cpu_s": None, "max_rss_kb": None} | dict(system or {}),
+        "capture": None if capture is None else asdict(capture),
     }
 
 

@@ -20,11 +20,13 @@ class CommandRefused(VoipError):
 
 
 class Download(NamedTuple):
-    """A file that the page offers: its content or where that is, its name, its media type (RFC 9110 section 8.3.1)."""
+    """A file that the page offers: its content or where that is, its name, its media type (RFC 9110 section 8.3.1).
+    `length`: so many bytes of it are whole, while more are being written; None: all."""
 
     content: bytes | Path
     filename: str
     media_type: str
+    length: int | None = None
 
 
 @dataclass(frozen=True)

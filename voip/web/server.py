@@ -12,8 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -24,7 +23,7 @@ from voip.web.commands import obey
 from voip.web.guard import BEARER, Guard, is_loopback
 from voip.web.live import History, call_state, meters, shown
 from voip.web.program import Program
-from voip.web.site import Files, demand_token, guarded
+from voip.web.site import HEADERS, Files, demand_token, guarded
 
 STATE_INTERVAL = 0.25
 """Seconds between two states that a page gets."""
@@ -44,6 +43,9 @@ SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests may still take when the server ends."""
 TOKEN_BYTES = 24
 TOO_MANY_PAGES = 503
+NO_DOWNLOAD = "there is no such file, or not yet"
+PART = 1 << 18
+"""Bytes of a file that are read at once."""
 FILES = ("index.html", "app.js", "chart.js", "choices.js", "view.js", "style.css")
 """All that is served as a file."""
 
@@ -133,12 +135,19 @@ class WebServer:
         demand_token(self._guard, request.headers)
         offered = self._program.downloads().get(request.match_info["name"])
         if offered is None:
-            raise web.HTTPNotFound
+            return no_download()
         found = offered()
         headers = {"Content-Disposition": content_disposition(found.filename), "Content-Type": found.media_type}
-        if isinstance(found.content, Path):
+        if isinstance(found.content, bytes):
+            return web.Response(body=found.content, headers=headers)
+        if found.length is None:
             return web.FileResponse(found.content, headers=headers)
-        return web.Response(body=found.content, headers=headers)
+        try:
+            file = found.content.open("rb")
+        except OSError:
+            return no_download()
+        with file:
+            return await send_beginning(request, file, found.length, headers | HEADERS)
 
     # --- a page that is open ------------------------------------------------------------------------------------------
 
@@ -179,6 +188,24 @@ class WebServer:
             changed, told_state = {} if own_state == told_state else {"program": own_state}, own_state
             await socket.send_json({**state, **changed})
             await asyncio.sleep(STATE_INTERVAL)
+
+
+def no_download() -> web.Response:
+    """What is responded for a file that is not offered, or is gone."""
+    return web.json_response({"error": NO_DOWNLOAD}, status=404)
+
+
+async def send_beginning(
+    request: web.Request, file: BinaryIO, length: int, headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """The first bytes of a file that grows."""
+    response = web.StreamResponse(headers=headers)
+    response.content_length = length
+    await response.prepare(request)
+    while length > 0 and (part := await asyncio.to_thread(file.read, min(length, PART))):
+        await response.write(part)
+        length -= len(part)
+    return response
 
 
 def content_disposition(filename: str) -> str:

@@ -50,6 +50,7 @@ def test_without_a_range_each_worker_has_a_pair_for_each_of_its_calls_and_some_t
         (["--conference"], "--conference"),
         (["--two-way"], "--two-way"),
         (["--web"], "--web"),
+        (["--pcap", "call.pcapng"], "--pcap"),
         (["--once"], "--once"),
         (["--stun", "stun.example"], "--stun"),
         (["--registrar", "pbx.example", "--user", "a"], "--registrar"),

@@ -18,7 +18,7 @@ from voip.errors import NetworkError
 from voip.report import CallRecord, EventLog
 from voip.web import CommandRefused, Download, Program, WebServer
 from voip.web.guard import BEARER
-from voip.web.server import FILES, LARGEST_MESSAGE, MOST_PAGES
+from voip.web.server import FILES, LARGEST_MESSAGE, MOST_PAGES, NO_DOWNLOAD, PART
 from voip.web.site import MEDIA_TYPES
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -131,6 +131,28 @@ def test_a_file_of_the_program_is_read_when_it_is_asked_for_under_a_name_that_br
     status, body, headers = visit(get("download/recording"), stage)
     assert (status, body, headers["Content-Type"]) == (200, b"RIFF", "audio/wav")
     assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20%22b%22%0D%0AX%3A%20y%20%C3%BC.wav"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+def test_of_a_file_that_grows_that_much_is_sent_that_is_whole(tmp_path: Path) -> None:
+    path, stage = tmp_path / "call.pcapng", Stage()
+    path.write_bytes(bytes(PART) + b"whole" + b"half of a blo")
+    stage.files["capture"] = lambda: Download(path, path.name, "application/octet-stream", PART + 5)
+    status, body, headers = visit(get("download/capture"), stage)
+    assert (status, body, headers["Content-Length"]) == (200, bytes(PART) + b"whole", str(PART + 5))
+    assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''call.pcapng"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert visit(get("download/capture"), stage, token=TOKEN)[0] == 401
+    assert visit(get("download/capture", Authorization=f"Bearer {TOKEN}"), stage, token=TOKEN)[0] == 200
+    path.unlink()
+    status, body, headers = visit(get("download/capture"), stage)
+    assert (status, json.loads(body)) == (404, {"error": NO_DOWNLOAD})
+
+
+def test_a_file_that_is_not_offered_is_told_as_an_error_in_json() -> None:
+    status, body, headers = visit(get("download/capture"))
+    assert (status, json.loads(body)) == (404, {"error": NO_DOWNLOAD})
+    assert headers["Content-Type"].startswith("application/json")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
 
 
