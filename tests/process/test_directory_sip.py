@@ -69,11 +69,19 @@ def test_sender_calls_receiver_by_name(tmp_path: Path, transport: str) -> None:
         site = f"{LOOPBACK}:{port};transport={transport}"
         with receiver(tmp_path, "--registrar", f"sip:{site}", "--user", "bob", "--once") as far:
             until(lambda: bool(contacts(client, "bob")), "bob is registered")
-            with sender(tmp_path, f"sip:bob@{LOOPBACK}:{port}", "--duration", "2s") as near:
+            with sender(tmp_path, f"sip:bob@{LOOPBACK}:{port}", "--duration", "4s") as near:
+                until(lambda: presence(client, "bob") == "incall", "the call, as the directory shows it")
                 outcome = near.finish()
                 assert outcome.status == 0, outcome.stderr
                 assert outcome.call["tx"]["packets"] > 50, outcome.stderr
             assert far.finish().status == 0
+            until(lambda: presence(client, "bob") != "incall", "its end")
+        (call,) = client.get("/api/calls/list").body["calls"]
+        assert (call["callee"], call["status"], call["reason"]) == ("bob", "ended", "hung up")
+
+
+def presence(client: Client, name: str) -> str:
+    return str(client.get(f"/api/users/find?name={name}").body["status"])
 
 
 def test_an_unknown_name_is_said_to_be_that(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from voip.net import Network, TlsFiles
 from voip.report import Console
 
 if TYPE_CHECKING:
+    from voip.directory.asking import Asking
     from voip.directory.directory import Directory
     from voip.directory.sip_server import SipServer
 
@@ -204,6 +205,7 @@ def command(argv: Sequence[str] | None = None) -> int:
 
 def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     """Serve until somebody asks to stop: the exit status, and why if it is not 0."""
+    from voip.directory.asking import Asking
     from voip.directory.directory import TICK, Directory
     from voip.directory.sip_server import MAX_CONNECTIONS
     from voip.directory.store import Store
@@ -225,7 +227,8 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
         workers = [Worker("network", shutdown, loop.run, shutdown.stopped)]
         with together(workers):
             try:
-                _serve(options, network, directory, secret, console, shutdown, Watchdog(workers, loop.now()))
+                asking = Asking(directory, loop.post, sip.telephones)
+                _serve(options, network, asking, secret, console, shutdown, Watchdog(workers, loop.now()))
             finally:
                 shutdown.stop()
                 loop.post(lambda: None)
@@ -242,16 +245,15 @@ def _open_sip(
     options: DirectoryOptions, network: Network, directory: Directory, secret: bytes, console: Console
 ) -> SipServer:
     """Registrar and proxy of the users, at the SIP ports. NetworkError."""
-    from voip.directory.sip_server import open_sip
+    from voip.directory.sip_server import SipPlace, open_sip
 
     return open_sip(
         network,
-        options.sip_port,
+        SipPlace(options.sip_port, secret, options.realm),
         directory.location,
         directory.users,
         directory.persist,
-        secret=secret,
-        realm=options.realm,
+        on_call=directory.follow_proxied,
         say=console.say,
     )
 
@@ -259,21 +261,20 @@ def _open_sip(
 def _serve(
     options: DirectoryOptions,
     network: Network,
-    directory: Directory,
+    asking: Asking,
     secret: bytes,
     console: Console,
     shutdown: Shutdown,
     watchdog: Watchdog,
 ) -> None:
     """The main thread's part."""
-    from voip.directory.asking import Asking
     from voip.directory.server import DirectoryServer
     from voip.web.guard import is_loopback
 
     token = options.token or (None if is_loopback(options.host) else own_token(secret))
     anywhere = ipaddress.ip_address(options.host).is_unspecified
     site = DirectoryServer(
-        Asking(directory, network.loop.post),
+        asking,
         options.host,
         options.port,
         voip.__version__,
@@ -282,7 +283,7 @@ def _serve(
         shown_as=network.addresses.reachable_hosts()[0] if anywhere else None,
     )
     with site:
-        _greet(console, options, site.url, token, len(directory.users))
+        _greet(console, options, site.url, token, len(asking.directory.users))
         while not shutdown.wait(PUMP_INTERVAL):
             watchdog.check(network.loop.now())
             console.pump()

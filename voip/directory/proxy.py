@@ -19,7 +19,7 @@ from itertools import groupby
 from voip.directory.flows import FlowTokens, addresses_on
 from voip.directory.location import Location
 from voip.directory.registrar import Names, name_of
-from voip.directory.response_context import OnAccepted, ResponseContext, Target
+from voip.directory.response_context import OnResponse, ResponseContext, Target
 from voip.directory.site import Site
 from voip.sip.address import Address
 from voip.sip.core import Core
@@ -52,7 +52,7 @@ class Routed:
 class Proxy:
     """Forwards requests of which each has a server transaction, and ACKs, which have none.
 
-    `on_accepted` is told of each 2xx that goes back."""
+    `on_response` is told of each response that goes back."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Proxy:
         names: Names,
         site: Site,
         secret: bytes,
-        on_accepted: OnAccepted = lambda context, response, address: None,
+        on_response: OnResponse = lambda context, response, address: None,
     ) -> None:
         self._core, self._location, self._names, self._site = core, location, names, site
-        self._secret, self._tokens, self._on_accepted = secret, FlowTokens(secret), on_accepted
+        self._secret, self._tokens, self._on_response = secret, FlowTokens(secret), on_response
 
     def objection(self, request: Request) -> Refusal | None:
         """What a request is refused for before it is known where it goes (16.3); None if it is good."""
@@ -95,7 +95,7 @@ class Proxy:
             transaction,
             groups,
             partial(self._copy, transaction.request, routed.request, transaction.source, breadth),
-            self._on_accepted,
+            self._on_response,
         )
         transaction.give_to(context)
         context.start(now)
