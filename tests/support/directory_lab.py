@@ -83,10 +83,19 @@ def own_address(remote: Address) -> tuple[str, int]:
 
 
 def sip_server(
-    names: TableOfNames, store: Store, *, seed: int = 7, asks_callers: bool = False, tls_name: str = ""
+    names: TableOfNames,
+    store: Store,
+    *,
+    seed: int = 7,
+    asks_callers: bool = False,
+    tls_name: str = "",
+    domain: str = "",
 ) -> SipServer:
     """At 127.0.0.1, the same each time."""
-    site = Site({DOMAIN, REALM}, lambda host: host == HERE, lambda: OWN_PORTS, own_address, tls_name=tls_name)
+    names_of_it = {REALM} if domain else {DOMAIN, REALM}
+    site = Site(
+        names_of_it, lambda host: host == HERE, lambda: OWN_PORTS, own_address, tls_name=tls_name, domain=domain
+    )
     rng = random.Random(seed)
     return SipServer(
         rng,
@@ -120,10 +129,10 @@ class Telephone:
         return self.says.response(text, code, request.response(code).reason, *lines, tag=tag or self.says.tag)
 
 
-def sip_server_of(directory: Directory, *, seed: int = 7, asks_callers: bool = False) -> SipServer:
+def sip_server_of(directory: Directory, *, seed: int = 7, domain: str = "") -> SipServer:
     """The SIP side of a whole directory, which is told of the calls that go through it."""
     rng, users = random.Random(seed), directory.users
-    site = Site({DOMAIN, REALM}, lambda host: host == HERE, lambda: OWN_PORTS, own_address)
+    site = Site({DOMAIN, REALM}, lambda host: host == HERE, lambda: OWN_PORTS, own_address, domain=domain)
     return SipServer(
         rng,
         directory.location,
@@ -132,7 +141,6 @@ def sip_server_of(directory: Directory, *, seed: int = 7, asks_callers: bool = F
         directory.persist,
         secret=SECRET,
         realm=REALM,
-        asks_callers=asks_callers,
         on_call=directory.follow_proxied,
         date=lambda: DATE,
     )
@@ -148,11 +156,14 @@ class Scene:
         passwords: dict[str, str] | None = None,
         asks_callers: bool = False,
         tls_name: str = "",
+        domain: str = "",
         server: SipServer | None = None,
     ) -> None:
         self.names, self.now = TableOfNames(*names, passwords=passwords), 1000.0
         self.store = Store(lambda: self.now)
-        self.server = server or sip_server(self.names, self.store, asks_callers=asks_callers, tls_name=tls_name)
+        self.server = server or sip_server(
+            self.names, self.store, asks_callers=asks_callers, tls_name=tls_name, domain=domain
+        )
         self._sent: dict[Address, list[Request | Response]] = {}
         self.events: list[Event] = []
 

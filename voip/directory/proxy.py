@@ -116,6 +116,11 @@ class Proxy:
         self._core.wire.send(copy.serialize(), address)
         return True
 
+    def is_within_dialog(self, request: Request) -> bool:
+        """Whether a request has the Route of a dialog that has gone through us: nobody else can make that."""
+        routed = self._read_routes(request) if request.to.tag else None
+        return isinstance(routed, Routed) and routed.flow is not None
+
     # --- where to -------------------------------------------------------------------------------------------------
 
     def _targets(self, request: Request, now: float) -> tuple[Routed, Sequence[Sequence[Target]]] | Refusal:
@@ -156,10 +161,10 @@ class Proxy:
         except SipParseError:
             return Refusal(400, why="malformed Route")
         uri, flow = request.uri, None
-        if isinstance(uri, SipUri) and self._site.owns(uri) and self._tokens.open(uri.user) is not None and routes:
+        if isinstance(uri, SipUri) and self._site.is_here(uri) and self._tokens.open(uri.user) is not None and routes:
             flow = self._tokens.open(uri.user)
             uri = routes.pop().uri
-        while routes and isinstance((ours := routes[0].uri), SipUri) and self._site.owns(ours):
+        while routes and isinstance((ours := routes[0].uri), SipUri) and self._site.is_here(ours):
             flow = self._tokens.open(ours.user)
             routes.pop(0)
         stripped = Request(request.method, uri, request.headers.copy(), request.body)

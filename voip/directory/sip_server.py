@@ -98,10 +98,17 @@ class SipServer:
         self.location, self.dialogs = location, Dialogs(on_call)
         self._site = site
         self._core = Core(rng, Identity(rng, site.local, USER), max_servers=MAX_SERVERS)
-        self._registrar = Registrar(location, names, site.owns, persist, date)
+        self._registrar = Registrar(location, names, site, persist, date)
         self._proxy = Proxy(self._core, location, names, site, secret, self._on_response)
         self._admission = Admission(
-            self._core, names, self._is_from_us, self._is_known, realm, secret, asks_callers=asks_callers
+            self._core,
+            names,
+            self._is_from_us,
+            self._is_known,
+            self._proxy.is_within_dialog,
+            realm,
+            secret,
+            asks_callers=asks_callers,
         )
         self.telephones = PhoneBook(self._core, location, site)
         self._known: set[str] = set()
@@ -226,10 +233,13 @@ class SipServer:
             self._core.timers.set(self.dialogs, "purge", self._now + DIALOG_INTERVAL, self._purge_dialogs)
 
     def _caller(self, request: Request, source: Address, now: float) -> str:
-        """The name of who calls: as From says, if that name has a contact where the request came from."""
+        """The name of who calls: as From says, if its password was asked for, or that name has a contact where the
+        request came from."""
         if not self._is_from_us(request):
             return ""
         name = name_of(request.from_.uri)
+        if self._admission.asks_callers:
+            return name
         places = self.location.bindings(name, now)
         hosts = {each.uri.host if each.flow is None else each.flow.host for each in places}
         return name if source.host in hosts else ""
@@ -237,7 +247,7 @@ class SipServer:
     def _is_for_us(self, request: Request) -> bool:
         """OPTIONS of the directory itself (11), and what a telephone tells of a call that it was asked to make."""
         uri = request.uri
-        if not isinstance(uri, SipUri) or not self._site.owns(uri):
+        if not isinstance(uri, SipUri) or not (self._site.is_here(uri) or self._site.owns(uri)):
             return False
         return (request.method == "OPTIONS" and not uri.user) or (request.method == "NOTIFY" and uri.user == USER)
 
@@ -317,13 +327,14 @@ class SipServer:
 class SipPlace:
     """What a directory is to SIP: its port, the secret that seals its routes and nonces, the realm of its passwords.
 
-    `domains`: its names besides `realm` and those of this machine; `tls_name`: the one that its certificate is for.
+    `domain`: the only one that it serves, "": all of its names and addresses; `tls_name`: the one that its certificate
+    is for.
     """
 
     port: int
     secret: bytes
     realm: str
-    domains: Sequence[str] = ()
+    domain: str = ""
     tls_name: str = ""
     asks_callers: bool = False
 
@@ -370,10 +381,11 @@ def _site(place: SipPlace, transport: SipTransport, is_own: Callable[[str], bool
     host = socket.gethostname()
     machine = {"localhost", host, f"{host}.local", socket.getfqdn()}
     return Site(
-        ({place.realm, *place.domains, place.tls_name} | machine) - {""},
+        ({place.realm, place.tls_name} | machine) - {""},
         is_own,
         lambda: transport.sip_ports.values(),
         transport.sip_address,
+        domain=place.domain,
         tls_name=place.tls_name,
     )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import quote
 
 from voip.directory.flows import addresses_on
 from voip.directory.location import Binding, Location
@@ -21,13 +20,10 @@ from voip.sip.core import Core
 from voip.sip.headers import Headers
 from voip.sip.message import Request, Response
 from voip.sip.transaction import ClientTransaction
-from voip.sip.uri import SipUri
 
 ANY_PORT = 5060
 """Of a program of which only the host is known: our address towards it is the same for all of its ports."""
 CALL_ID_BITS = 128
-_SAFE = "-_.!~*'()"
-"""Characters of a user part that need no escape (RFC 3261 section 25.1, unreserved)."""
 
 
 class PhoneBook:
@@ -40,10 +36,9 @@ class PhoneBook:
         """The address by which a program at this host calls a name by way of the proxy; None: it makes no sense of the
         host."""
         try:
-            here = self._site.told(Address("udp", host, ANY_PORT))
+            return str(self._site.user(name, Address("udp", host, ANY_PORT), direct=True))
         except (OSError, ValueError):
             return None
-        return str(SipUri("sip", quote(name, safe=_SAFE), here.host, here.port))
 
     def dial(self, caller: str, callee: str, now: float, done: Done) -> None:
         """Have a telephone of the one call the other. `done` is told, once, that it is about to, or why it is not."""
@@ -59,21 +54,20 @@ class PhoneBook:
 
     def _refer(self, caller: str, callee: str, binding: Binding, address: Address) -> Request:
         """The REFER, as it is sent to that address."""
-        here, identity = self._site.told(address), self._core.identity
-        named = {name: SipUri("sip", quote(name, safe=_SAFE), here.host, here.port) for name in (caller, callee)}
-        wanted = SipUri("sip", named[callee].user, here.host, here.port)
+        identity, us = self._core.identity, self._site.user(caller, address)
+        wanted = self._site.user(callee, address)
         if address.protocol != "udp":
             wanted.params["transport"] = address.protocol
         headers = [
             ("Via", identity.via(address)),
             ("Max-Forwards", "70"),
             ("From", f"<{identity.own_uri(address)}>;tag={self._core.token()}"),
-            ("To", f"<{named[caller]}>"),
+            ("To", f"<{us}>"),
             ("Call-ID", self._core.token(CALL_ID_BITS)),
             ("CSeq", "1 REFER"),
             ("Contact", identity.contact(address)),
             ("Refer-To", f"<{wanted}>"),
-            ("Referred-By", f"<{named[caller]}>"),
+            ("Referred-By", f"<{us}>"),
             ("Refer-Sub", "false"),
             ("Supported", "norefersub"),
         ]
