@@ -21,6 +21,7 @@ from voip.directory.persistence import Durable, Saved
 from voip.directory.refusals import Refusal
 from voip.directory.sockets import add_sockets
 from voip.web.guard import offered_token
+from voip.web.idle import Idle
 
 
 class StoredAtOnce:
@@ -81,7 +82,7 @@ class DirectorySite:
         application.router.add_get("/api/users/find", self._find)
         application.router.add_get("/api/users/list", self._list)
         application.router.add_get("/", self._page)
-        add_sockets(application, asking)
+        add_sockets(application, asking, Idle(patience=10.0))
         self._asking = asking
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
