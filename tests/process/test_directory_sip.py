@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support.directory_http import Client
-from tests.support.directory_program import directory, http_port
+from tests.support.directory_program import directory, http_port, sip_port
 from tests.support.processes import LOOPBACK, Program, receiver, sender, until
 from tests.support.raw_peer import RawPeer, raw_peer
 from tests.support.text_phone import status
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.process
 CONTACTS = 20
 LONG = 90.0
 """Seconds that a program may take on a machine that has other things to do."""
-
-
-def sip_port(program: Program) -> int:
-    """Of a program that is ready; it says so with -v."""
-    found = re.search(r"SIP at UDP and TCP port (\d+)", program.wait_for("SIP at UDP"))
-    assert found is not None
-    return int(found[1])
 
 
 def client_of(program: Program) -> contextlib.closing[Client]:
