@@ -1,9 +1,12 @@
 """What the directory costs, and whether it keeps up: requests of its API, and users with calls, killed in the middle.
 
     python -m tests.bench directory [--requests 200] [--users 1000] [--calls 100] [--seconds 20] [--database URL]
+    python -m tests.bench directory --call [--requests 200] [--seconds 20]
 
 Each user sends a heartbeat every four seconds; each call is begun, seen by its callee, accepted and ended. In the
-middle the directory is killed, begins anew at the same database, and is asked for all that it had acknowledged.
+middle the directory is killed, begins anew at the same database, and is asked for all that it had acknowledged. With
+--call two calls are made by way of the directory instead, one of them beside those requests: what of either was
+concealed.
 """
 
 from __future__ import annotations
@@ -13,17 +16,21 @@ import asyncio
 import json
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.bench import directory_call
 from tests.bench.many import cpu_seconds, resident_kb
 from tests.support.directory_program import directory, http_port
 from tests.support.processes import Program
 
 CONNECTIONS = 32
+LONGEST = 3600.0
+"""Seconds that requests beside a call go on at most."""
 HEARTBEAT = 4.0
 """Seconds between those of a user."""
 ORDER = ("calling", "incall", "ended")
@@ -85,10 +92,14 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, Json]:
     return int(head.split()[1]), json.loads(await reader.readexactly(int(length.partition(":")[2])))
 
 
-async def paced(rate: float, seconds: float, one: Callable[[int], Awaitable[None]]) -> None:
-    """Begin one after the other, at this rate, however long each takes."""
+async def paced(
+    rate: float, seconds: float, one: Callable[[int], Awaitable[None]], is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Begin one after the other, at this rate, however long each takes; until the time, or this, is over."""
     begun, tasks = time.monotonic(), set[asyncio.Task[None]]()
     for number in range(int(rate * seconds)):
+        if is_over():
+            break
         await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
         task = asyncio.create_task(_run(one, number))
         tasks.add(task)
@@ -100,7 +111,9 @@ async def _run(one: Callable[[int], Awaitable[None]], number: int) -> None:
     await one(number)
 
 
-async def _requests(connections: Connections, rate: float, seconds: float) -> None:
+async def _requests(
+    connections: Connections, rate: float, seconds: float, is_over: Callable[[], bool] = lambda: False
+) -> None:
     """Of the mix that a page and a few programs make."""
 
     async def one(number: int) -> None:
@@ -111,7 +124,17 @@ async def _requests(connections: Connections, rate: float, seconds: float) -> No
         else:
             await connections.ask("GET", "/api/health")
 
-    await paced(rate, seconds, one)
+    await paced(rate, seconds, one, is_over)
+
+
+async def _ask_until(port: int, rate: float, ending: threading.Event) -> tuple[int, float]:
+    """So many requests a second until the event; how many were responded to, and the time that it took."""
+    tally, begun = Tally(), time.monotonic()
+    connections = Connections(port, tally)
+    await connections.open()
+    await _requests(connections, rate, LONGEST, ending.is_set)
+    connections.close()
+    return len(tally.times) - tally.refused, time.monotonic() - begun
 
 
 async def _register(connections: Connections, tally: Tally, users: int) -> list[str]:
@@ -213,6 +236,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=1000, help="[%(default)s]")
     parser.add_argument("--calls", type=float, default=100.0, help="a second  [%(default)s]")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each  [%(default)s]")
+    parser.add_argument("--call", action="store_true", help="beside a call that it has set up: what was concealed")
     parser.add_argument("--database", default="voip.sqlite", help="[a file of its own]")
 
 
@@ -220,6 +244,12 @@ def run(options: argparse.Namespace) -> int:
     """The command; exit status 1 if anything that was acknowledged is missing."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.call:
+
+            def ask(port: int, ending: threading.Event) -> tuple[int, float]:
+                return asyncio.run(_ask_until(port, options.requests, ending))
+
+            return directory_call.compare(folder, options.seconds, ask)
         sys.stdout.write(HEAD + "\n")
         with directory(folder, database=options.database) as program:
             return asyncio.run(_measure(options, program, folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ pytest.importorskip("selenium")
 pytest.importorskip("aiohttp")
 
 from tests.interop.browser import Browser, browser, missing
+from tests.interop.pages import page_of, sender_without_target
 from tests.support.directory_http import Client, Site
+from tests.support.processes import receiver
 
 pytestmark = [pytest.mark.interop, pytest.mark.process]
 if not os.environ.get("CI"):
@@ -49,6 +52,33 @@ def test_users_and_calls_are_listed_and_kept_up_to_date(tmp_path: Path, window: 
         window.wait_for_text("#users", "offline")
         window.picture(PICTURES / "directory-light.png")
         client.close()
+
+
+def test_the_page_of_a_sender_offers_the_names_of_the_directory_and_calls_them(tmp_path: Path, window: Browser) -> None:
+    with Site(tmp_path) as site, contextlib.closing(Client(site.port)) as client:
+        client.register(NASTY, contacts=["sip:nobody@10.0.0.9"])
+        with (
+            receiver(tmp_path, "--directory", site.url, "--name", "bob") as bob,
+            sender_without_target(tmp_path, "--web", "0", "--input", "tone", "--directory", site.url) as calling,
+        ):
+            bob.wait_for("as bob")
+            window.open(page_of(calling))
+            window.find("#target").click()
+            window.wait_for_text("#found", f"{bob.sip_port} · by the directory · status idle")
+            offered = [each.get_attribute("value") for each in window.all("#targets option")]
+            assert offered == ["sip:nobody@10.0.0.9", "bob"]
+            assert window.run("return document.getElementById('found-none').hidden")
+            assert window.all("#found img") == []
+            window.find("#target").send_keys("BOB")
+            window.press("Start")
+            window.wait_for_text(".call .phase", "outgoing")
+            window.wait_for_text(".figures", "sent")
+            window.press("Stop")
+            bob.stop()
+            heard = bob.finish()
+            calling.stop()
+            assert calling.finish().status == 0
+    assert heard.call["rx"]["received"] > 0
 
 
 def test_names_of_others_run_nothing(tmp_path: Path, window: Browser) -> None:

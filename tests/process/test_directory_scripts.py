@@ -96,6 +96,19 @@ def test_a_sender_finds_a_receiver_by_its_name(tmp_path: Path) -> None:
     assert heard.call["rx"]["received"] > 50
 
 
+def test_browsing_lists_who_is_at_the_directory(tmp_path: Path) -> None:
+    with directory(tmp_path) as place, receiver(tmp_path, "--directory", place.url, "--name", "bob") as bob:
+        bob.wait_for("as bob")
+        command = [sys.executable, str(ROOT / "sender.py"), "--browse", "--bind", "127.0.0.1"]
+        with Program([*command, "--directory", place.url, "--json"], folder=tmp_path, name="browse") as program:
+            listed = program.finish()
+        bob.stop()
+        assert bob.finish().status == 0
+    assert listed.status == 0, listed.stderr
+    found = [(each["instance"], each["uri"], each["by"], each["status"]) for each in events(listed, "found")]
+    assert ("bob", f"sip:bob@127.0.0.1:{bob.sip_port}", "directory", "idle") in found
+
+
 def test_a_call_outlives_its_directory_which_knows_the_receiver_again_after_a_restart(tmp_path: Path) -> None:
     port = free_port()
     with contextlib.ExitStack() as running:

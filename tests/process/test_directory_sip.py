@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support.directory_http import Client
-from tests.support.directory_program import directory, http_port
+from tests.support.directory_program import directory, http_port, sip_port
 from tests.support.processes import LOOPBACK, Program, receiver, sender, until
 from tests.support.raw_peer import RawPeer, raw_peer
 from tests.support.text_phone import status
@@ -19,13 +18,8 @@ from tests.support.text_phone import status
 pytestmark = pytest.mark.process
 
 CONTACTS = 20
-
-
-def sip_port(program: Program) -> int:
-    """Of a program that is ready; it says so with -v."""
-    found = re.search(r"SIP at UDP and TCP port (\d+)", program.wait_for("SIP at UDP"))
-    assert found is not None
-    return int(found[1])
+LONG = 90.0
+"""Seconds that a program may take on a machine that has other things to do."""
 
 
 def client_of(program: Program) -> contextlib.closing[Client]:
@@ -39,6 +33,12 @@ def register(peer: RawPeer, port: int, name: str, number: int) -> int | None:
         "REGISTER", f"sip:{LOOPBACK}:{port}", contact, to=f"<sip:{name}@{LOOPBACK}:{port}>", contact=False
     )
     return status(peer.ask(request, (LOOPBACK, port)))
+
+
+def is_registered(program: Program, name: str) -> bool:
+    """By a connection of its own: one that is idle for 10 s is closed, and programs may take longer to start."""
+    with client_of(program) as client:
+        return bool(contacts(client, name))
 
 
 def contacts(client: Client, name: str) -> set[str]:
@@ -68,12 +68,22 @@ def test_sender_calls_receiver_by_name(tmp_path: Path, transport: str) -> None:
         client.register("bob")
         site = f"{LOOPBACK}:{port};transport={transport}"
         with receiver(tmp_path, "--registrar", f"sip:{site}", "--user", "bob", "--once") as far:
-            until(lambda: bool(contacts(client, "bob")), "bob is registered")
-            with sender(tmp_path, f"sip:bob@{LOOPBACK}:{port}", "--duration", "2s") as near:
+            until(lambda: is_registered(program, "bob"), "bob is registered")
+            with sender(tmp_path, f"sip:bob@{LOOPBACK}:{port}", "--duration", "4s") as near:
+                until(lambda: presence(program, "bob") == "incall", "the call, as the directory shows it")
                 outcome = near.finish()
                 assert outcome.status == 0, outcome.stderr
                 assert outcome.call["tx"]["packets"] > 50, outcome.stderr
             assert far.finish().status == 0
+            until(lambda: presence(program, "bob") != "incall", "its end")
+        with client_of(program) as again:
+            (call,) = again.get("/api/calls/list").body["calls"]
+        assert (call["callee"], call["status"], call["reason"]) == ("bob", "ended", "hung up")
+
+
+def presence(program: Program, name: str) -> str:
+    with client_of(program) as client:
+        return str(client.get(f"/api/users/find?name={name}").body["status"])
 
 
 def test_an_unknown_name_is_said_to_be_that(tmp_path: Path) -> None:
@@ -84,3 +94,27 @@ def test_an_unknown_name_is_said_to_be_that(tmp_path: Path) -> None:
             outcome = near.finish()
         assert outcome.status == 6
         assert "404" in outcome.stderr
+
+
+def test_with_ask_callers_and_a_domain_only_users_call_and_only_users_of_that(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("correct-horse\n")
+    with directory(tmp_path, "-v", "--ask-callers", "--domain", "house.test") as program, client_of(program) as client:
+        port = sip_port(program)
+        client.register("alice", password="correct-horse")
+        client.register("bob", password="correct-horse")
+        account = ("--password-file", str(password))
+        site = f"sip:house.test:{port};maddr={LOOPBACK}"
+        with receiver(tmp_path, "--registrar", site, "--user", "bob", *account, "--once") as far:
+            until(lambda: is_registered(program, "bob"), "bob is registered")
+            at_house = f"sip:bob@house.test:{port};maddr={LOOPBACK}"
+            for name, target, more, status_, said in (
+                ("stranger", at_house, (), 7, "407"),
+                ("elsewhere", f"sip:bob@{LOOPBACK}:{port}", ("--user", "alice", *account), 6, "403"),
+            ):
+                with sender(tmp_path, target, *more, name=name) as near:
+                    outcome = near.finish(LONG)
+                assert (outcome.status, said in outcome.stderr) == (status_, True), outcome.stderr
+            with sender(tmp_path, at_house, "--user", "alice", *account, "--duration", "2s", name="alice") as near:
+                assert near.finish(LONG).status == 0, near.stderr
+            assert far.finish(LONG).status == 0

@@ -17,6 +17,7 @@ from typing import cast
 
 from tests.support.sip_lab import Lab, Phone
 from tests.support.text_phone import TextPhone, token
+from voip.directory.directory import Directory
 from voip.directory.location import Change, Location
 from voip.directory.registrar import Durable
 from voip.directory.sip_server import SipServer
@@ -82,10 +83,19 @@ def own_address(remote: Address) -> tuple[str, int]:
 
 
 def sip_server(
-    names: TableOfNames, store: Store, *, seed: int = 7, asks_callers: bool = False, tls_name: str = ""
+    names: TableOfNames,
+    store: Store,
+    *,
+    seed: int = 7,
+    asks_callers: bool = False,
+    tls_name: str = "",
+    domain: str = "",
 ) -> SipServer:
     """At 127.0.0.1, the same each time."""
-    site = Site({DOMAIN, REALM}, lambda host: host == HERE, lambda: OWN_PORTS, own_address, tls_name=tls_name)
+    names_of_it = {REALM} if domain else {DOMAIN, REALM}
+    site = Site(
+        names_of_it, lambda host: host == HERE, lambda: OWN_PORTS, own_address, tls_name=tls_name, domain=domain
+    )
     rng = random.Random(seed)
     return SipServer(
         rng,
@@ -119,8 +129,26 @@ class Telephone:
         return self.says.response(text, code, request.response(code).reason, *lines, tag=tag or self.says.tag)
 
 
+def sip_server_of(directory: Directory, *, seed: int = 7, domain: str = "") -> SipServer:
+    """The SIP side of a whole directory, which is told of the calls that go through it."""
+    rng, users = random.Random(seed), directory.users
+    site = Site({DOMAIN, REALM}, lambda host: host == HERE, lambda: OWN_PORTS, own_address, domain=domain)
+    return SipServer(
+        rng,
+        directory.location,
+        users,
+        site,
+        directory.persist,
+        secret=SECRET,
+        realm=REALM,
+        on_call=directory.follow_proxied,
+        date=lambda: DATE,
+    )
+
+
 class Scene:
-    """A directory that knows these names, and what has been sent to whom."""
+    """A directory that knows these names, and what has been sent to whom. `server`: its SIP side, where that is not one
+    of its own."""
 
     def __init__(
         self,
@@ -128,10 +156,14 @@ class Scene:
         passwords: dict[str, str] | None = None,
         asks_callers: bool = False,
         tls_name: str = "",
+        domain: str = "",
+        server: SipServer | None = None,
     ) -> None:
         self.names, self.now = TableOfNames(*names, passwords=passwords), 1000.0
         self.store = Store(lambda: self.now)
-        self.server = sip_server(self.names, self.store, asks_callers=asks_callers, tls_name=tls_name)
+        self.server = server or sip_server(
+            self.names, self.store, asks_callers=asks_callers, tls_name=tls_name, domain=domain
+        )
         self._sent: dict[Address, list[Request | Response]] = {}
         self.events: list[Event] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,13 @@ def http_port(program: Program) -> int:
     """Of a program that is ready; waits for that."""
     url = program.wait_for("directory http").split("directory ")[1].split("/   ")[0]
     return int(url.split("/#")[0].rstrip("/").rpartition(":")[2])
+
+
+def sip_port(program: Program) -> int:
+    """Of a program that is ready; it says so with -v."""
+    found = re.search(r"SIP at UDP and TCP port (\d+)", program.wait_for("SIP at UDP"))
+    assert found is not None
+    return int(found[1])
 
 
 def postgresql_programs() -> Path | None:

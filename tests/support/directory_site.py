@@ -16,11 +16,12 @@ from typing import Any
 from aiohttp import web
 
 from voip.directory.asking import Asking
-from voip.directory.directory import Directory, Registration
+from voip.directory.directory import Directory, Listed, Registration
 from voip.directory.persistence import Durable, Saved
 from voip.directory.refusals import Refusal
 from voip.directory.sockets import add_sockets
 from voip.web.guard import offered_token
+from voip.web.idle import Idle
 
 
 class StoredAtOnce:
@@ -79,8 +80,9 @@ class DirectorySite:
         application.router.add_post("/api/users/register", self._register)
         application.router.add_post("/api/users/disconnect", self._disconnect)
         application.router.add_get("/api/users/find", self._find)
+        application.router.add_get("/api/users/list", self._list)
         application.router.add_get("/", self._page)
-        add_sockets(application, asking)
+        add_sockets(application, asking, Idle(patience=10.0))
         self._asking = asking
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -120,6 +122,11 @@ class DirectorySite:
         user = self.directory.users.named(request.query.get("name", ""))
         if user is None:
             return web.json_response({"error": "User not found"}, status=404)
-        listed = self.directory.listed(user)
-        told = {"user_id": user.id, "username": user.name, "status": listed.status, "contacts": list(listed.contacts)}
-        return web.json_response(told)
+        return web.json_response(_told(self.directory.listed(user)))
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"users": [_told(user) for user in self.directory.list_users()]})
+
+
+def _told(user: Listed) -> dict[str, object]:
+    return {"user_id": user.id, "username": user.name, "status": user.status, "contacts": list(user.contacts)}

@@ -43,7 +43,8 @@ from tests.support.wav import save
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("./receiver.py", "./sender.py", "git", "make", "ffmpeg", "openssl", "python", "python3", "pip", "apt-get")
 """What a code block of commands begins with; other blocks show what is printed, or a picture."""
-MORE_PROGRAMS = (".ci/run", "sudo", "nc", "export", "VOIP_PASSWORD=", "sipp", "baresip", "gst-launch-1.0", "systemctl")
+OTHER_PROGRAMS = ("voip-directory", "sipp", "baresip", "gst-launch-1.0", "systemctl")
+MORE_PROGRAMS = (".ci/run", "sudo", "nc", "export", "VOIP_PASSWORD=", *OTHER_PROGRAMS)
 WAITING = "receiver  waiting for a"
 ASKS = "--answer ask"
 """How the first line of a receiver begins: a call, or a stream."""

@@ -51,8 +51,8 @@ def add_calling(group: Group) -> None:
     group.add_argument(
         "--browse",
         action="store_true",
-        help="List receivers that announce themselves; call one. Which one is asked at a terminal; elsewhere they are "
-        "only listed. Needs zeroconf.",
+        help="List receivers that announce themselves, and those whom the --directory knows; call one. Which one is "
+        "asked at a terminal; elsewhere they are only listed. Needs zeroconf, or a directory.",
     )
 
 
@@ -95,7 +95,9 @@ def calling_values(parser: Parser, found: argparse.Namespace) -> dict[str, Any]:
     if found.message and any(isinstance(each, RtpTarget) for each in given):
         parser.error("--message: a stream without signalling has no texts")
     local = names if found.directory is None else []
-    needs = "--browse" if found.browse else next((repr(name) for name in local if not may_be_host(name)), "")
+    needs = next((repr(name) for name in local if not may_be_host(name)), "")
+    if found.browse and found.directory is None:
+        needs = "--browse"
     if needs and (problem := mdns.missing()) is not None:
         parser.error(f"{needs}: {problem}")
     return {

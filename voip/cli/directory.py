@@ -15,6 +15,7 @@ import hmac
 import importlib.util
 import ipaddress
 import random
+import re
 import ssl
 import sys
 import time
@@ -43,8 +44,10 @@ from voip.garbage import Garbage
 from voip.ip import MAX_PORT
 from voip.net import Network, TlsFiles
 from voip.report import Console
+from voip.sip.address import literal
 
 if TYPE_CHECKING:
+    from voip.directory.asking import Asking
     from voip.directory.directory import Directory
     from voip.directory.sip_server import SipServer
 
@@ -57,6 +60,9 @@ PUMP_INTERVAL = 0.1
 LEAST_TOKEN = 16
 """Characters of a token: one that can be tried out is none."""
 TOKEN_BYTES = 24
+LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+LONGEST_DOMAIN = 253
+"""Characters of a name of the DNS."""
 NEEDED = ("aiohttp", "sqlalchemy", "alembic")
 
 
@@ -69,6 +75,8 @@ class DirectoryOptions:
     sip_port: int
     database: str
     realm: str
+    domain: str
+    ask_callers: bool
     token: str | None
     tls: TlsFiles
     verbosity: int
@@ -94,6 +102,8 @@ def directory_options(argv: Sequence[str] | None = None) -> DirectoryOptions:
         SIP_PORT if found.sip_port is None else found.sip_port,
         found.database or "voip.sqlite",
         found.realm or "voip",
+        found.domain or "",
+        found.ask_callers,
         found.token_file,
         TlsFiles(found.tls_cert, found.tls_key, None),
         -1 if found.quiet else found.verbose or 0,
@@ -148,6 +158,17 @@ def _add_directory(group: Group) -> None:
     group.add_argument(
         "--realm", metavar="NAME", help="Of passwords: with another one they have to be set anew.  [voip]"
     )
+    group.add_argument(
+        "--domain",
+        metavar="NAME",
+        type=domain,
+        help="The SIP domain whose users it has: requests for any other are refused.  [all of its names and addresses]",
+    )
+    group.add_argument(
+        "--ask-callers",
+        action="store_true",
+        help="Ask whoever calls by SIP for the name and password of a user (407).  [whoever reaches the port may call]",
+    )
     group.add_argument("--tls-cert", metavar="FILE", help="Certificate (PEM): HTTPS, and SIP over TLS.")
     group.add_argument("--tls-key", metavar="FILE", help="Its private key, if that is not in the same file.")
 
@@ -156,6 +177,14 @@ def http_address(text: str) -> tuple[str, int]:
     """[ADDR:]PORT."""
     host, _, port = text.rpartition(":")
     return (ip_address(host.strip("[]")) if host else LOOPBACK), _port(port)
+
+
+def domain(text: str) -> str:
+    """A name of the DNS (RFC 1123 section 2.1), or an address."""
+    labels = text.rstrip(".").split(".")
+    if literal(text) is None and not (len(text) <= LONGEST_DOMAIN and all(map(LABEL.fullmatch, labels))):
+        raise argparse.ArgumentTypeError(f"{text!r} is no domain: write one as pbx.example.org")
+    return text
 
 
 def _port(text: str) -> int:
@@ -205,6 +234,7 @@ def command(argv: Sequence[str] | None = None) -> int:
 
 def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
     """Serve until somebody asks to stop: the exit status, and why if it is not 0."""
+    from voip.directory.asking import Asking
     from voip.directory.directory import TICK, Directory
     from voip.directory.sip_server import MAX_CONNECTIONS
     from voip.directory.store import Store
@@ -226,7 +256,9 @@ def main(options: DirectoryOptions, console: Console) -> tuple[int, str | None]:
         workers = [Worker("network", shutdown, loop.run, shutdown.stopped)]
         with Garbage() as garbage, together(workers):
             try:
-                _serve(options, network, directory, secret, console, shutdown, Watchdog(workers, loop.now()), garbage)
+                asking = Asking(directory, loop.post, sip.telephones)
+                watchdog = Watchdog(workers, loop.now())
+                _serve(options, network, asking, secret, console, shutdown, watchdog, garbage)
             finally:
                 shutdown.stop()
                 loop.post(lambda: None)
@@ -243,16 +275,16 @@ def _open_sip(
     options: DirectoryOptions, network: Network, directory: Directory, secret: bytes, console: Console
 ) -> SipServer:
     """Registrar and proxy of the users, at the SIP ports. NetworkError."""
-    from voip.directory.sip_server import open_sip
+    from voip.directory.sip_server import SipPlace, open_sip
 
+    place = SipPlace(options.sip_port, secret, options.realm, domain=options.domain, asks_callers=options.ask_callers)
     return open_sip(
         network,
-        options.sip_port,
+        place,
         directory.location,
         directory.users,
         directory.persist,
-        secret=secret,
-        realm=options.realm,
+        on_call=directory.follow_proxied,
         say=console.say,
     )
 
@@ -260,7 +292,7 @@ def _open_sip(
 def _serve(
     options: DirectoryOptions,
     network: Network,
-    directory: Directory,
+    asking: Asking,
     secret: bytes,
     console: Console,
     shutdown: Shutdown,
@@ -268,14 +300,13 @@ def _serve(
     garbage: Garbage,
 ) -> None:
     """The main thread's part."""
-    from voip.directory.asking import Asking
     from voip.directory.server import DirectoryServer
     from voip.web.guard import is_loopback
 
     token = options.token or (None if is_loopback(options.host) else own_token(secret))
     anywhere = ipaddress.ip_address(options.host).is_unspecified
     site = DirectoryServer(
-        Asking(directory, network.loop.post),
+        asking,
         options.host,
         options.port,
         voip.__version__,
@@ -284,7 +315,7 @@ def _serve(
         shown_as=network.addresses.reachable_hosts()[0] if anywhere else None,
     )
     with site:
-        _greet(console, options, site.url, token, len(directory.users))
+        _greet(console, options, site.url, token, len(asking.directory.users))
         while not shutdown.wait(PUMP_INTERVAL):
             watchdog.check(network.loop.now())
             garbage.look()

@@ -253,21 +253,56 @@ class NotFound(NamedTuple):
     reason: str
 
 
-def locate(place: DirectoryPlace, tls: TlsFiles, name: str, shutdown: Shutdown) -> SipUri | NotFound:
-    """Where this user is, as the directory says. Stopped if the program is to end."""
+class Person(NamedTuple):
+    """A user of the directory who can be called at present."""
+
+    name: str
+    status: str
+    uri: SipUri
+
+
+def locate(place: DirectoryPlace, tls: TlsFiles, name: str, pause: Callable[[float], bool]) -> SipUri | NotFound:
+    """Where this user is, as the directory says; `pause(seconds)` waits. Stopped if the program is to end."""
     from voip.web.link import find
-    from voip.web.linked import DirectoryError, Refused, UnknownName
+    from voip.web.linked import DirectoryError, UnknownName
 
     try:
-        listed = find(place.url, place.token, name, security=security_of(place, tls), pause=shutdown.wait)
+        listed = find(place.url, place.token, name, security=security_of(place, tls), pause=pause)
     except UnknownName:
         return NotFound(f"the directory {place.url} does not know {name}")
-    except Refused as error:
-        return NotFound(f"the directory {place.url}: {error}")
     except DirectoryError as error:
-        return NotFound(f"the directory {place.url} does not answer: {error}")
+        return _no_answer(place, error)
     uri = best_contact(listed.contacts, own_hosts(), own_networks())
     return uri or NotFound(f"{name} is known to the directory {place.url}, but is not there now")
+
+
+def people(place: DirectoryPlace, tls: TlsFiles, pause: Callable[[float], bool]) -> list[Person] | NotFound:
+    """All others that can be called by the directory at present, in the order of their names; or why it does not say.
+    Stopped if the program is to end."""
+    from voip.web.link import list_users
+    from voip.web.linked import DirectoryError
+
+    try:
+        listed = list_users(place.url, place.token, security=security_of(place, tls), pause=pause)
+    except DirectoryError as error:
+        return _no_answer(place, error)
+    own, networks, us = own_hosts(), own_networks(), (place.name or "").casefold()
+    others = ((each, best_contact(each.contacts, own, networks)) for each in listed if each.name.casefold() != us)
+    found = [Person(each.name, each.status, uri) for each, uri in others if uri is not None]
+    return sorted(found, key=lambda person: person.name.casefold())
+
+
+def _no_answer(place: DirectoryPlace, error: NetworkError) -> NotFound:
+    from voip.web.linked import Refused
+
+    if isinstance(error, Refused):
+        return NotFound(f"the directory {place.url}: {error}")
+    return NotFound(f"the directory {place.url} does not answer: {error}")
+
+
+def tell_located(console: Console, name: str, uri: SipUri, by: str, how: str) -> None:
+    """Where a name is, and who says so: `by` is a word for programs."""
+    console.event("located", f"{one_line(name)} is at {uri}, {how}", target=name, uri=str(uri), by=by)
 
 
 def is_host(name: str, bind: str | None, shutdown: Shutdown) -> bool:

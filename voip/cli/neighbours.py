@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import platform
-import select
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from voip.cli.linking import NotFound, is_host, locate
-from voip.cli.options import CommonOptions, ReceiverOptions, SenderOptions
+from voip.cli.browsing import browse, multicast_bind
+from voip.cli.linking import NotFound, is_host, locate, tell_located
+from voip.cli.options import ReceiverOptions, SenderOptions
 from voip.engine import Shutdown
 from voip.errors import NetworkError, Stopped
 from voip.net import Network, mdns
@@ -24,13 +23,7 @@ from voip.sip.neighbours import SERVICES, Neighbour, may_be_host, objection_to_n
 
 FIND_TIME = 2.0
 """Seconds that a name is looked for: a question, and its repetition after one second (RFC 6762 section 5.2)."""
-BROWSE_TIME = 2.0
-"""Seconds that --browse listens."""
-CHOICE_STEP = 0.1
-"""Seconds between looks at what the user types."""
 FALL_BACK_NAME = "voip"
-FACTS_SHOWN = ("codecs", "twoway", "srtp", "password", "calls")
-"""Of a neighbour, in this order; it may say anything else, too."""
 
 
 # --- to be found ----------------------------------------------------------------------------------------------------
@@ -52,7 +45,7 @@ def announced(options: ReceiverOptions, network: Network, console: Console) -> I
         options.announce or machine_name(),
         network.sip.sip_ports,
         facts(options),
-        bind=_bind(options),
+        bind=multicast_bind(options),
         on_announced=on_announced,
         say=console.say,
         hosts=partial(reachable, options.bind),
@@ -95,28 +88,21 @@ def find_targets(options: SenderOptions, console: Console, shutdown: Shutdown) -
     nothing; NetworkError for a name that is not there."""
     if not options.browse and not options.names:
         return options
+    if options.browse:
+        return replace(options, targets=tuple(browse(options, console, shutdown)), browse=False)
     known = _ask_directory(options, console, shutdown)
     left = [name for name in options.names if not isinstance(known.get(name), SipUri)]
-    found: list[SipUri] = []
-    if options.browse or (left and mdns.missing() is None):
-        with mdns.Browser(bind=_bind(options), networks=own_networks) as browser:
-            if options.browse:
-                found = _browse(options, browser, console, shutdown)
+    if left and mdns.missing() is None:
+        with mdns.Browser(bind=multicast_bind(options), networks=own_networks) as browser:
             for name in left:
                 known[name] = _find(name, known.get(name), options, browser, console, shutdown)
     elif left:  # then each may be the name of a host
         console.say(1, f"looked for by the DNS alone: {mdns.MISSING}")
         for name in left:
             known[name] = _host(name, known.get(name), options, console, shutdown, mdns.MISSING)
-    found += [uri for name in options.names if isinstance(uri := known[name], SipUri)]
+    found = [uri for name in options.names if isinstance(uri := known[name], SipUri)]
     console.pump()
-    return replace(options, targets=(*options.targets, *found), names=(), browse=False)
-
-
-def hear(options: CommonOptions, *, pause: Callable[[float], bool]) -> list[Neighbour]:
-    """Those who announce themselves within BROWSE_TIME; `pause(seconds)` waits. NetworkError, also without zeroconf."""
-    with mdns.Browser(bind=_bind(options), networks=own_networks) as browser:
-        return browser.look(BROWSE_TIME, pause=pause)
+    return replace(options, targets=(*options.targets, *found), names=())
 
 
 def _ask_directory(options: SenderOptions, console: Console, shutdown: Shutdown) -> dict[str, SipUri | NotFound]:
@@ -125,18 +111,13 @@ def _ask_directory(options: SenderOptions, console: Console, shutdown: Shutdown)
     if options.directory is None:
         return known
     for name in options.names:
-        known[name] = place = locate(options.directory, options.tls, name, shutdown)
+        known[name] = place = locate(options.directory, options.tls, name, shutdown.wait)
         if isinstance(place, SipUri):
-            _tell_located(console, name, place, "directory", f"by the directory {options.directory.url}")
+            tell_located(console, name, place, "directory", f"by the directory {options.directory.url}")
         else:
             console.say(0, f"{place.reason}; looking on this network")
         console.pump()
     return known
-
-
-def _tell_located(console: Console, name: str, uri: SipUri, by: str, how: str) -> None:
-    """Where a name is, and who says so: `by` is a word for programs."""
-    console.event("located", f"{one_line(name)} is at {uri}, {how}", target=name, uri=str(uri), by=by)
 
 
 def _find(
@@ -157,7 +138,7 @@ def _find(
         raise Stopped("while looking for a name")
     same = [each for each in heard if matches(each, name)]
     if same:
-        _tell_located(console, same[0].name, same[0].uri, "mdns", "as it announces on this network")
+        tell_located(console, same[0].name, same[0].uri, "mdns", "as it announces on this network")
         return same[0].uri
     others = ", ".join(dict.fromkeys(one_line(each.name) for each in heard))
     hint = f"; there are: {others}" if others else ""
@@ -185,7 +166,7 @@ def _host(
     if said:
         if not is_host(name, options.bind, shutdown):
             raise NetworkError(f"{said}{unheard}; and the DNS knows no host {name}")
-        _tell_located(console, name, uri, "dns", "as the DNS says")
+        tell_located(console, name, uri, "dns", "as the DNS says")
     return uri
 
 
@@ -194,46 +175,6 @@ def matches(neighbour: Neighbour, name: str) -> bool:
     return neighbour.name.casefold() == name.casefold()
 
 
-def _browse(options: SenderOptions, browser: mdns.Browser, console: Console, shutdown: Shutdown) -> list[SipUri]:
-    heard = browser.look(BROWSE_TIME, pause=shutdown.wait)
-    for number, each in enumerate(heard, 1):
-        known = {name: each.facts[name] for name in FACTS_SHOWN if name in each.facts}
-        console.event(
-            "found", None, instance=each.name, uri=str(each.uri), service=each.service, facts=dict(each.facts)
-        )
-        if not options.json:
-            said = "   ".join(f"{name} {one_line(value)}" for name, value in known.items())
-            print(f"{number:3}  {one_line(each.name):20}  {each.uri}   {said}".rstrip(), flush=True)
-    console.pump()
-    if not heard:
-        console.say(0, "no receiver on this network announces itself (receiver.py --announce)")
-    chosen = _choose(len(heard), shutdown) if heard and _at_terminal() and not options.json else None
-    console.pump()
-    if chosen is None:
-        raise Stopped("nothing was chosen")
-    return [heard[chosen - 1].uri]
-
-
-def _at_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
-
-
-def _choose(most: int, shutdown: Shutdown) -> int | None:
-    """The number that the user types; None for anything else, and where the program is to end."""
-    print(f"call which (1 to {most}, Enter for none)? ", end="", file=sys.stderr, flush=True)
-    while sys.platform != "win32" and not select.select([sys.stdin], [], [], 0.0)[0]:
-        if shutdown.wait(CHOICE_STEP):
-            return None
-    typed = sys.stdin.readline().strip()
-    return int(typed) if typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= most else None
-
-
 def _quoted(name: str) -> str:
     """As it is written in a shell."""
     return name if may_be_host(name) else "'" + name.replace("'", "'\\''") + "'"
-
-
-def _bind(options: CommonOptions) -> str | None:
-    if options.bind is None or ipaddress.ip_address(options.bind).is_unspecified:
-        return None
-    return options.bind

@@ -16,7 +16,7 @@ from voip.audio import GAIN_LIMIT
 from voip.calls import AudioStreams, CallManager
 from voip.cli.options import CommonOptions, SenderOptions
 from voip.cli.page_choices import WAYS, Choices
-from voip.cli.web import asked_target, commands_of
+from voip.cli.web import commands_of
 from voip.net import Network
 from voip.report import Console, final_report
 from voip.sip.text_sending import LONGEST_SENT
@@ -72,6 +72,7 @@ def _about(options: CommonOptions, choices: Choices) -> dict[str, object]:
         "gain_limit": GAIN_LIMIT,
         "longest_text": LONGEST_SENT,
         "codecs": choices.codecs if caller is not None else [],
+        "directory": "" if options.directory is None else options.directory.url,
         "target": str(caller.targets[0]) if caller is not None and caller.target_given else "",
     }
 
@@ -110,8 +111,8 @@ def _choosing(
 
         def dial(asked: Arguments) -> None:
             choices.check_device()
-            target = choices.named(str(asked.get("target", ""))) or asked_target(asked)
-            network.loop.post(partial(manager.dial, target, terms=choices.terms(asked)))
+            terms = choices.terms(asked)
+            choices.find(asked, lambda target: network.loop.post(partial(manager.dial, target, terms=terms)))
 
         commands |= {"browse": choices.browse, "dial": dial}
     return commands

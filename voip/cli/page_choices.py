@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voip import codecs
 from voip.calls import AudioStreams, CallTerms
-from voip.cli.neighbours import FACTS_SHOWN, hear
+from voip.cli.browsing import MDNS, look_around
+from voip.cli.linking import DirectoryPlace, locate, tell_located
 from voip.cli.options import CommonOptions, SenderOptions
 from voip.cli.rates import BITRATES
 from voip.cli.values import fec_choice
-from voip.cli.web import refused
+from voip.cli.web import asked_target, refused
 from voip.cli.wiring import make_capabilities, make_send_settings
 from voip.devices import Device, DeviceInfo, list_devices, open_sink, open_source
 from voip.errors import VoipError
 from voip.media import Direction
 from voip.report import Console
-from voip.sip import SipUri
+from voip.sip import SipUri, parse_target
+from voip.sip.neighbours import is_name, may_be_host
 
 if TYPE_CHECKING:  # they need aiohttp
     from voip.web.program import Arguments
@@ -137,31 +139,43 @@ class Choices:
     # --- the next call ------------------------------------------------------------------------------------------------
 
     def browse(self, asked: Arguments) -> None:
-        """Listen to who announces itself on the network; the state has them later."""
+        """Listen to who announces itself on the network, and ask the directory; the state has them later."""
         if not self._heard.running:
             self._heard = replace(self._heard, running=True)
             _beside(self._browse)
 
     def _browse(self) -> None:
         try:
-            found = hear(self._options, pause=_pause)
+            found, problems = look_around(self._options, pause=_pause)
         except VoipError as error:
             self._heard = Search(done=True, error=str(error))
             return
-        self._names = {each.name.casefold(): each.uri for each in reversed(found)}
-        told = tuple(
-            {
-                "name": each.name,
-                "uri": str(each.uri),
-                "facts": {name: each.facts[name] for name in FACTS_SHOWN if name in each.facts},
-            }
-            for each in found
-        )
-        self._heard = Search(done=True, found=told)
+        self._names = {each.name.casefold(): each.uri for each in reversed(found) if each.by == MDNS}
+        told = tuple({"name": each.name, "uri": str(each.uri), "by": each.by, "facts": each.shown} for each in found)
+        self._heard = Search(done=True, error="; ".join(problems) or None, found=told)
 
-    def named(self, name: str) -> SipUri | None:
-        """The address of a receiver that was found by this name."""
-        return self._names.get(name.strip().casefold())
+    def find(self, asked: Arguments, use: Callable[[SipUri], object]) -> None:
+        """Whom the page asks to call: `use` is given the address, later and by another thread where the directory is
+        asked for a name. CommandRefused for what is neither a name nor an address."""
+        text, place = str(asked.get("target", "")).strip(), self._options.directory
+        if place is not None and is_name(text):
+            _beside(partial(self._locate, place, text, use))
+        else:
+            use(self._names.get(text.casefold()) or asked_target(asked))
+
+    def _locate(self, place: DirectoryPlace, name: str, use: Callable[[SipUri], object]) -> None:
+        """At the directory, else on the local network as it was heard last, else in the DNS."""
+        found = locate(place, self._options.tls, name, _pause)
+        if isinstance(found, SipUri):
+            tell_located(self._console, name, found, "directory", f"by the directory {place.url}")
+            use(found)
+            return
+        uri = self._names.get(name.casefold())
+        if uri is None and not may_be_host(name):
+            self._console.event("failed", found.reason, error=found.reason)
+            return
+        self._console.say(0, f"{found.reason}; looking elsewhere")
+        use(uri or parse_target(name))
 
     @property
     def codecs(self) -> list[str]:

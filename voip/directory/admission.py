@@ -29,8 +29,9 @@ _BRANCH = re.compile(rb"\n(?:via|v)[ \t]*:[^\r\n]*?;[ \t]*branch[ \t]*=[ \t]*([^
 
 
 class Admission:
-    """`is_known(host)` says whether somebody is registered from there, `owns` whether From is a user of ours.
-    `secret` is random and never sent. With `asks_callers` those that call have to be users, too (407)."""
+    """`is_known(host)` says whether somebody is registered from there, `owns_name` whether From is a user of ours,
+    `is_within_dialog` whether a request belongs to a call that is up. `secret` is random and never sent. With
+    `asks_callers` those that call have to be users, too (407)."""
 
     def __init__(
         self,
@@ -38,13 +39,15 @@ class Admission:
         names: Names,
         owns_name: Callable[[Request], bool],
         is_known: Callable[[str], bool],
+        is_within_dialog: Callable[[Request], bool],
         realm: str,
         secret: bytes,
         *,
         asks_callers: bool = False,
     ) -> None:
         self._core, self._names, self._owns_name, self._is_known = core, names, owns_name, is_known
-        self._realm, self._asks_callers = realm, asks_callers
+        self._is_within_dialog = is_within_dialog
+        self._realm, self.asks_callers = realm, asks_callers
         self._registrants = DigestVerifier(names.hash_of, secret, realm=realm, algorithms=ALGORITHMS)
         self._callers = DigestVerifier(
             names.hash_of, secret, realm=realm, header="Proxy-Authorization", algorithms=ALGORITHMS
@@ -74,7 +77,7 @@ class Admission:
         nothing is kept of it."""
         if request.method == "REGISTER":
             return self._allows_register(request, source, size, now)
-        if not self._asks_callers or request.to.tag:
+        if not self.asks_callers or self._is_within_dialog(request):
             return True
         if not self._is_proven(self._callers, 407, "Proxy-Authenticate", request, source, size, now):
             return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from voip.directory.asking import Asking
@@ -149,7 +150,8 @@ class Api:
     async def _initiate(self, asked: Asked) -> Values:
         target = _demanded(asked, "target_user_id", "Target user ID required")
         try:
-            call: Call = await self._asking.done(self._directory.initiate, asked["user_id"], target)
+            initiate = partial(self._directory.initiate, telephones=self._asking.telephones)
+            call: Call = await self._asking.done(initiate, asked["user_id"], target)
         except Unknown:
             if not asked.compat:
                 raise

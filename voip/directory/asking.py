@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from voip.directory.directory import Directory, Reply
 from voip.directory.refusals import Refusal, WrongState
+from voip.directory.users import NoTelephones, Telephones
 
 PATIENCE = 10.0
 """Seconds for which a request waits: an agent that is there obeys within one, and so does a database."""
@@ -21,10 +22,17 @@ Result = TypeVar("Result")
 
 
 class Asking:
-    """`directory` belongs to the thread that `post` reaches: what is named of it here is called there."""
+    """`directory` and `telephones` belong to the thread that `post` reaches: what is named of them here is called
+    there."""
 
-    def __init__(self, directory: Directory, post: Callable[[Callable[[], object]], object]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        post: Callable[[Callable[[], object]], object],
+        telephones: Telephones | None = None,
+    ) -> None:
         self.directory, self.post = directory, post
+        self.telephones: Telephones = telephones or NoTelephones()
 
     async def result(self, function: Callable[..., Result], *arguments: object) -> Result:
         """What `function(*arguments)` returns. Refusal, if it raises that."""

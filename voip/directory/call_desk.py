@@ -12,10 +12,25 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from voip.directory.calls import ACCEPT, CALLING, END, HOLD, REJECT, RESUME, RING, RINGING, Call, Calls
+from voip.directory.calls import (
+    ACCEPT,
+    CALLING,
+    END,
+    ENDED,
+    HOLD,
+    INCALL,
+    REJECT,
+    RESUME,
+    RING,
+    RINGING,
+    Call,
+    Calls,
+)
+from voip.directory.dialling import Dialler, Dialling
+from voip.directory.dialogs import Followed
 from voip.directory.location import Location
-from voip.directory.refusals import BadRequest, Refusal, Unknown, WrongState
-from voip.directory.users import Agent, AgentCall, Users
+from voip.directory.refusals import BadRequest, Refusal, WrongState
+from voip.directory.users import Agent, AgentCall, Telephones, Users
 
 MOST_CALLS = 64
 """Of a user at a time."""
@@ -24,6 +39,8 @@ UNANSWERED = 180.0
 UNSEEN = 15.0
 """Seconds after which a call of SIP is over that no program tells of any more."""
 OFFER, ANSWER, CANDIDATE = "offer", "answer", "candidate"
+PROXIED_EVENTS = {RINGING: RING, INCALL: ACCEPT, ENDED: END}
+"""What a state that the proxy sees means for a call."""
 
 Reply = Callable[[object], object]
 """Given the result, or a `Refusal`, exactly once."""
@@ -39,12 +56,14 @@ def no_reply(result: object) -> None:
 class _Notes:
     """About calls that go on. `dialled`: the Call-IDs that the caller's program had before it was told to dial. `legs`:
     the last state told of a call, by user and Call-ID. `unseen`: since when no program has told of a call;
-    `pending`: since when it is known and not answered."""
+    `pending`: since when it is known and not answered. `proxied`: the state of each call that goes through the proxy,
+    by Call-ID."""
 
     dialled: dict[str, frozenset[str]] = field(default_factory=dict)
     legs: dict[tuple[str, str], str] = field(default_factory=dict)
     unseen: dict[str, float] = field(default_factory=dict)
     pending: dict[str, float] = field(default_factory=dict)
+    proxied: dict[str, str] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
 
 
@@ -55,31 +74,25 @@ class CallDesk:
         self, users: Users, location: Location, save: Save, rng: random.Random, moment: Callable[[], float]
     ) -> None:
         self.calls = Calls()
-        self._users, self._location, self._save = users, location, save
+        self._users, self._dialler, self._save = users, Dialler(users, location), save
         self._rng, self._moment, self._notes = rng, moment, _Notes()
 
     # --- what users ask for -------------------------------------------------------------------------------------------
 
-    def initiate(self, caller_id: str, callee_id: str, now: float, reply: Reply) -> None:
-        """Have the caller's program call the other; without any program or telephone, a call of signalling alone."""
+    def initiate(self, caller_id: str, callee_id: str, now: float, reply: Reply, telephones: Telephones) -> None:
+        """Have the program, or the telephone, of the caller call the other; where neither of the two has any, it is a
+        call of signalling alone. Telephones are called by way of the proxy."""
         caller, callee = self._users.get(caller_id), self._users.get(callee_id)
         if caller is callee:
             raise BadRequest("a user does not call itself")
         if len(self.calls.live(caller_id)) >= MOST_CALLS:
             raise WrongState(f"{caller.name} has {MOST_CALLS} calls already")
-        contacts = self._location.bindings(callee.name, now)
-        agent = self._users.agent(caller_id)
-        if agent is None and (contacts or self._location.bindings(caller.name, now)):
-            raise WrongState(f"{caller.name} has no program that is linked and could dial")
-        if agent is not None and not contacts:
-            raise Unknown(f"{callee.name} has no contact that could be called")
-        if not contacts and not self._users.presence(callee_id).is_there(now):
-            raise WrongState(f"{callee.name} is offline")
+        dialling = self._dialler.dialling(caller, callee, now, telephones)
         call = Call(self._new_id(), caller_id, callee_id, began=self._moment())
-        if agent is None:
+        if dialling is None:
             self._put(call, reply)
         else:
-            self._dial(agent, call, str(contacts[0].uri), reply)
+            self._dial(call, dialling, reply)
 
     def accept(self, user_id: str, call_id: str, reply: Reply) -> None:
         """The callee answers."""
@@ -150,6 +163,22 @@ class CallDesk:
             if owner == user_id and sip_call_id not in told:
                 self._follow_leg(user_id, "", AgentCall(sip_call_id, "", "ended"))
 
+    def follow_proxied(self, told: Followed, caller_id: str, callee_id: str) -> None:
+        """A call through the proxy has changed; the ids of its two, "" for whom the directory does not know."""
+        if told.state == ENDED:
+            self._notes.proxied.pop(told.call_id, None)
+        else:
+            self._notes.proxied[told.call_id] = told.state
+        call = self.calls.by_sip(told.call_id) or self._adopt_proxied(told, caller_id, callee_id)
+        if call is None or call.is_over:
+            return
+        for side, direction in ((caller_id, "outgoing"), (callee_id, "incoming")):
+            if side:
+                call = self._with_side(call, side, AgentCall(told.call_id, direction, told.state))
+        event = PROXIED_EVENTS.get(told.state)
+        if event is not None and call.allows(event):
+            self._put(call.after(event, self._moment(), "hung up" if event == END else ""), no_reply)
+
     def unlinked(self, user_id: str) -> None:
         """The program of a user is gone, and what it has told last means nothing any more."""
         for owner, sip_call_id in list(self._notes.legs):
@@ -164,7 +193,7 @@ class CallDesk:
 
     def tick(self, now: float) -> None:
         """End what nobody answers, and what no program tells of any more."""
-        seen = {sip_call_id for _, sip_call_id in self._notes.legs}
+        seen = {sip_call_id for _, sip_call_id in self._notes.legs} | self._notes.proxied.keys()
         for call in self.calls.all_live():
             pending = call.is_pending and now - self._notes.pending.setdefault(call.id, now)
             if pending and pending > UNANSWERED:
@@ -177,8 +206,8 @@ class CallDesk:
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
-    def _dial(self, agent: Agent, call: Call, target: str, reply: Reply) -> None:
-        self._notes.dialled[call.id] = frozenset(each.call_id for each in agent.calls)
+    def _dial(self, call: Call, dialling: Dialling, reply: Reply) -> None:
+        self._notes.dialled[call.id] = dialling.known
         self.calls.put(call)
 
         def dialled(error: str | None) -> None:
@@ -190,7 +219,7 @@ class CallDesk:
                 self._move(call.id, END, error, no_reply)
             reply(WrongState(error))
 
-        agent.do("dial", {"target": target}, dialled)
+        dialling.begin(dialled)
 
     def _command(self, call: Call, user_id: str, command: str, event: str, reply: Reply) -> None:
         """Have the program of the user do it, if there is one under this call; then it has happened."""
@@ -256,6 +285,20 @@ class CallDesk:
         self._put(call, no_reply)
         return call
 
+    def _adopt_proxied(self, told: Followed, caller_id: str, callee_id: str) -> Call | None:
+        """The call that is seen at the proxy for the first time: one that was dialled for the API, or, once it is up,
+        one that people have begun. Those that nobody answers are not kept: whoever reaches the port can make them."""
+        for call in self.calls.live(caller_id) if caller_id else ():
+            other = told.call_id not in self._notes.dialled.get(call.id, frozenset({told.call_id}))
+            if other and call.callee_id == callee_id:
+                return self._bind(call, AgentCall(told.call_id, "outgoing", told.state))
+        if told.state != INCALL or not (caller_id or callee_id):
+            return None
+        peer = told.callee_address if caller_id else told.caller_address
+        call = Call(self._new_id(), caller_id, callee_id, peer=peer, sip_call_id=told.call_id, began=self._moment())
+        self.calls.put(call)
+        return call
+
     def _bind(self, call: Call, told: AgentCall) -> Call:
         """A call that was dialled for the API has its Call-ID now; the other side may have told of that already."""
         del self._notes.dialled[call.id]
@@ -263,6 +306,9 @@ class CallDesk:
         self._put(call, no_reply)
         if call.callee_id and self._users.agent(call.callee_id) is not None:
             self.follow(call.callee_id)
+        call, event = self.calls.get(call.id), PROXIED_EVENTS.get(self._notes.proxied.get(told.call_id, ""))
+        if event is not None and call.allows(event):  # the proxy saw more of it before we knew that it is this one
+            self._put(call.after(event, self._moment()), no_reply)
         return self.calls.get(call.id)
 
     def _follow_leg(self, user_id: str, call_id: str, told: AgentCall) -> None:

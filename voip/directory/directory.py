@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from voip.directory.call_desk import CallDesk, Reply, new_id
 from voip.directory.calls import Call
+from voip.directory.dialogs import Followed
 from voip.directory.location import Change, Location
 from voip.directory.persistence import Loaded, Persistence, SaveBindings, SaveCall, SaveUser
 from voip.directory.refusals import BadRequest, Forbidden, Refusal, WrongState
@@ -25,6 +26,8 @@ from voip.directory.users import (
     OFFLINE,
     ONHOLD,
     Agent,
+    NoTelephones,
+    Telephones,
     User,
     Users,
     checked_name,
@@ -163,9 +166,14 @@ class Directory:
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def initiate(self, caller_id: str, callee_id: str, reply: Reply) -> None:
+    def initiate(self, caller_id: str, callee_id: str, reply: Reply, *, telephones: Telephones | None = None) -> None:
         """As `CallDesk.initiate`, now."""
-        self.desk.initiate(caller_id, callee_id, self._now(), reply)
+        self.desk.initiate(caller_id, callee_id, self._now(), reply, telephones or NoTelephones())
+
+    def follow_proxied(self, told: Followed) -> None:
+        """A call through the proxy has begun, or changed."""
+        caller, callee = (self.users.named(name) if name else None for name in (told.caller, told.callee))
+        self.desk.follow_proxied(told, "" if caller is None else caller.id, "" if callee is None else callee.id)
 
     # --- links --------------------------------------------------------------------------------------------------------
 

@@ -164,7 +164,7 @@ ENDPOINTS = (
         "POST",
         "/api/signal/initiate",
         "initiate",
-        "Call a user: the program of the caller dials.",
+        "Call a user: the program, or else the telephone, of the caller dials.",
         (*SIGNAL, Field("target_user_id", "Who is called.")),
         {"status": SUCCESS, "call_id": TEXT, "message": TEXT},
         (404, 409),

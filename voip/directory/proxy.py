@@ -19,7 +19,7 @@ from itertools import groupby
 from voip.directory.flows import FlowTokens, addresses_on
 from voip.directory.location import Location
 from voip.directory.registrar import Names, name_of
-from voip.directory.response_context import OnAccepted, ResponseContext, Target
+from voip.directory.response_context import OnResponse, ResponseContext, Target
 from voip.directory.site import Site
 from voip.sip.address import Address
 from voip.sip.core import Core
@@ -52,7 +52,7 @@ class Routed:
 class Proxy:
     """Forwards requests of which each has a server transaction, and ACKs, which have none.
 
-    `on_accepted` is told of each 2xx that goes back."""
+    `on_response` is told of each response that goes back."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Proxy:
         names: Names,
         site: Site,
         secret: bytes,
-        on_accepted: OnAccepted = lambda context, response, address: None,
+        on_response: OnResponse = lambda context, response, address: None,
     ) -> None:
         self._core, self._location, self._names, self._site = core, location, names, site
-        self._secret, self._tokens, self._on_accepted = secret, FlowTokens(secret), on_accepted
+        self._secret, self._tokens, self._on_response = secret, FlowTokens(secret), on_response
 
     def objection(self, request: Request) -> Refusal | None:
         """What a request is refused for before it is known where it goes (16.3); None if it is good."""
@@ -95,7 +95,7 @@ class Proxy:
             transaction,
             groups,
             partial(self._copy, transaction.request, routed.request, transaction.source, breadth),
-            self._on_accepted,
+            self._on_response,
         )
         transaction.give_to(context)
         context.start(now)
@@ -115,6 +115,11 @@ class Proxy:
         copy = self._copy(request, routed.request, source, 1, target, address)
         self._core.wire.send(copy.serialize(), address)
         return True
+
+    def is_within_dialog(self, request: Request) -> bool:
+        """Whether a request has the Route of a dialog that has gone through us: nobody else can make that."""
+        routed = self._read_routes(request) if request.to.tag else None
+        return isinstance(routed, Routed) and routed.flow is not None
 
     # --- where to -------------------------------------------------------------------------------------------------
 
@@ -156,10 +161,10 @@ class Proxy:
         except SipParseError:
             return Refusal(400, why="malformed Route")
         uri, flow = request.uri, None
-        if isinstance(uri, SipUri) and self._site.owns(uri) and self._tokens.open(uri.user) is not None and routes:
+        if isinstance(uri, SipUri) and self._site.is_here(uri) and self._tokens.open(uri.user) is not None and routes:
             flow = self._tokens.open(uri.user)
             uri = routes.pop().uri
-        while routes and isinstance((ours := routes[0].uri), SipUri) and self._site.owns(ours):
+        while routes and isinstance((ours := routes[0].uri), SipUri) and self._site.is_here(ours):
             flow = self._tokens.open(ours.user)
             routes.pop(0)
         stripped = Request(request.method, uri, request.headers.copy(), request.body)

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 from voip.directory.flows import flow_of_contact
 from voip.directory.location import Binding, Change, Location, Outdated, TooMany, Wanted
+from voip.directory.site import Site
 from voip.sip.address import Address
 from voip.sip.message import NameAddr, Request
 from voip.sip.uri import SipUri
@@ -71,20 +72,20 @@ class _Job:
 
 
 class Registrar:
-    """Keeps `location` as REGISTER requests want it. `owns` says whether a URI names this directory, `date` gives the
-    Date of a response."""
+    """Keeps `location` as REGISTER requests want it. `site` says which URIs name users of this directory, `date` gives
+    the Date of a response."""
 
     def __init__(
         self,
         location: Location,
         names: Names,
-        owns: Callable[[SipUri], bool],
+        site: Site,
         persist: Persist,
         date: Callable[[], str],
         *,
         min_expires: int = MIN_EXPIRES,
     ) -> None:
-        self._location, self._names, self._owns = location, names, owns
+        self._location, self._names, self._site = location, names, site
         self._persist, self._date, self._min_expires = persist, date, min_expires
         self._waiting: dict[str, deque[_Job]] = {}
 
@@ -105,13 +106,13 @@ class Registrar:
 
     def _objection(self, request: Request) -> Reply | None:
         """Steps 1, 2 and 5."""
-        if not isinstance(request.uri, SipUri) or not self._owns(request.uri):
+        if not isinstance(request.uri, SipUri) or not self._site.owns(request.uri):
             return Reply(403, why="another domain")
         required = [tag for tag in request.headers.get_all("Require") if tag]
         if required:
             return Reply(420, [("Unsupported", ", ".join(required))])
         record = request.to.uri
-        if not isinstance(record, SipUri) or not self._owns(record) or not self._names.has(name_of(record)):
+        if not isinstance(record, SipUri) or not self._site.owns(record) or not self._names.has(name_of(record)):
             return Reply(404, why="no such name")
         return None
 
@@ -164,7 +165,7 @@ class Registrar:
         uri = contact.uri
         if not isinstance(uri, SipUri):
             return Reply(400, why="a contact that is no SIP URI")
-        if self._owns(uri):
+        if self._site.is_here(uri):
             return Reply(403, why="a contact that is this directory")  # its calls would come back
         asked = contact.params.get("expires") or request.headers.get("Expires")
         seconds = _seconds(asked)

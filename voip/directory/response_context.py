@@ -40,8 +40,9 @@ class Target(NamedTuple):
 
 MakeCopy = Callable[[Target, Address], Request]
 """The copy of the request for that target, as it is sent to that address."""
-OnAccepted = Callable[["ResponseContext", Response, Address], object]
-"""Is told of each 2xx, and which address it is from."""
+OnResponse = Callable[["ResponseContext", Response, "Address | None"], object]
+"""Is told of each response that goes back, and which address it is from; None: it is our choice among several, or our
+own."""
 
 
 @dataclass(eq=False)
@@ -67,10 +68,10 @@ class ResponseContext:
         transaction: ServerTransaction,
         groups: Sequence[Sequence[Target]],
         make_copy: MakeCopy,
-        on_accepted: OnAccepted = lambda context, response, address: None,
+        on_response: OnResponse = lambda context, response, address: None,
     ) -> None:
         self.transaction = transaction
-        self._core, self._make_copy, self._on_accepted = core, make_copy, on_accepted
+        self._core, self._make_copy, self._tell_of = core, make_copy, on_response
         self._groups = deque(groups)
         self._branches: list[Branch] = []
         self._cancelled = False
@@ -124,6 +125,7 @@ class ResponseContext:
             self._core.timers.set(branch, "C", now + TIMER_C, lambda now: self._on_timer_c(branch, now))
         if response.status > 100 and self.is_invite:  # to others 1xx are of no use (RFC 4320 section 4.1)
             self.transaction.respond(self._upstream(response), now)
+            self._tell_of(self, response, None)
 
     def _on_2xx(self, branch: Branch, response: Response, now: float) -> None:
         """Each goes back at once, repetitions too, as it is for the sender to acknowledge them (16.7, step 5)."""
@@ -135,7 +137,7 @@ class ResponseContext:
         elif self.is_invite:
             self._core.wire.send(back.serialize(), self.transaction.reply_to)
         if branch.client is not None:
-            self._on_accepted(self, response, branch.client.destination)
+            self._tell_of(self, response, branch.client.destination)
         self._cancel_pending(now)
 
     def _on_refused(self, branch: Branch, response: Response, now: float) -> None:
@@ -164,6 +166,7 @@ class ResponseContext:
             self.transaction.drop()  # its sender has given up by now (RFC 4320 section 4.2)
         else:
             self.transaction.respond(best, now)
+            self._tell_of(self, best, None)
 
     def _best(self) -> Response:
         """16.7, steps 6 and 7."""

@@ -4,14 +4,15 @@ own that owns nothing."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import json
 import queue
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
 
 from aiohttp import web
 
@@ -19,9 +20,10 @@ from voip.directory.api import LENIENT, Api, Asked, error_object
 from voip.directory.asking import Asking
 from voip.directory.endpoints import ENDPOINTS, JSON, Endpoint, document, read_fields, read_query
 from voip.directory.refusals import BadRequest, Refusal
-from voip.directory.sockets import add_sockets
+from voip.directory.sockets import add_sockets, socket_number
 from voip.errors import NetworkError
 from voip.web.guard import Guard, is_loopback, offered_token
+from voip.web.idle import Idle
 from voip.web.site import HEADERS, Files
 
 LARGEST_BODY = 65_536
@@ -35,6 +37,10 @@ REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 2000.0, 4000.0
 START_TIMEOUT = 10.0
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that opening the port, and the end, may take."""
+SWEEPS = 4
+"""Looks at connections within that time."""
+ACCEPT_AGAIN = 0.1
+"""Seconds until another try where no connection can be accepted."""
 BACKLOG = 1024
 """Connections that wait to be taken."""
 FILES = ("index.html", "directory.js", "directory.css")
@@ -68,7 +74,7 @@ class DirectoryServer:
         self._guard = Guard(token, REQUESTS_A_SECOND, REQUESTS_AT_ONCE, self._scheme)
         self._document = document(version)
         self._files = Files("voip.directory", "page", FILES)
-        self._silent: set[Any] = set()
+        self._idle = Idle(IDLE_AFTER)
         self._started: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -104,32 +110,50 @@ class DirectoryServer:
         )
         await runner.setup()
         assert runner.server is not None
-        make = runner.server
-
-        def connected() -> Any:  # noqa: ANN401 -- aiohttp's protocol
-            protocol = make()
-            self._silent.add(protocol)
-            asyncio.get_running_loop().call_later(IDLE_AFTER, self._expire, protocol)
-            return protocol
-
         try:
-            server = await self._loop.create_server(
-                connected, self._host, self._port, ssl=self._tls, reuse_address=True, backlog=BACKLOG
-            )
+            listening = await self._listen()
         except OSError as error:
             self._started.put(error)
         else:
-            self._started.put(server.sockets[0].getsockname()[1])
+            self._started.put(listening.getsockname()[1])
+            accepting = [
+                asyncio.create_task(self._accept(listening, runner.server)),
+                asyncio.create_task(self._sweep()),
+            ]
             await self._stop.wait()
-            server.close()
+            for task in accepting:
+                task.cancel()
+            listening.close()
         await runner.cleanup()
 
-    def _expire(self, protocol: Any) -> None:  # noqa: ANN401
-        """Close a connection whose first request has not come: aiohttp watches the pauses between them alone."""
-        if protocol in self._silent:
-            self._silent.discard(protocol)
-            if protocol.transport is not None:
-                protocol.transport.abort()
+    async def _listen(self) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        family, _, _, _, address = (await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))[0]
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listening.setblocking(False)
+        return listening
+
+    async def _accept(self, listening: socket.socket, make: web.Server) -> None:
+        """Each connection is known from its first moment on, before any TLS."""
+        loop, opening = asyncio.get_running_loop(), set[asyncio.Task[object]]()
+        patience = IDLE_AFTER if self._tls is not None else None
+        while True:
+            try:
+                connected, address = await loop.sock_accept(listening)
+            except OSError:  # too many files: it waits until some are closed
+                await asyncio.sleep(ACCEPT_AGAIN)
+                continue
+            self._idle.opened(connected, str(address[0]), time.monotonic())
+            task = loop.create_task(
+                _open(loop.connect_accepted_socket(make, connected, ssl=self._tls, ssl_handshake_timeout=patience))
+            )
+            opening.add(task)
+            task.add_done_callback(opening.discard)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(IDLE_AFTER / SWEEPS)
+            self._idle.sweep(time.monotonic())
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._check])
@@ -140,13 +164,19 @@ class DirectoryServer:
         router.add_get("/api/docs", self._docs)
         for endpoint in ENDPOINTS:
             router.add_route(endpoint.method, endpoint.path, self._serving(endpoint))
-        add_sockets(application, self._asking)
+        add_sockets(application, self._asking, self._idle)
         return application
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Before everything else: who asks, and how often."""
-        self._silent.discard(request.protocol)
+        connection = self._idle.busy(socket_number(request))
+        try:
+            return await self._respond(request, handler)
+        finally:
+            self._idle.idle(connection, time.monotonic())
+
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         status = self._guard.refusal(request.headers, request.remote or "", time.monotonic())
         if status is None and not self._is_open(request) and not self._guard.knows(offered_token(request.headers)):
             status = 401
@@ -190,6 +220,12 @@ class DirectoryServer:
                 return _error(request, refusal.status, str(refusal))
 
         return serve
+
+
+async def _open(connecting: Coroutine[object, object, object]) -> None:
+    """One that is gone again, or fails at its handshake, is nobody's concern."""
+    with contextlib.suppress(OSError, ssl.SSLError):
+        await connecting
 
 
 async def _read(request: web.Request, endpoint: Endpoint, compat: bool) -> Asked:

@@ -14,12 +14,13 @@ from email.utils import formatdate
 from functools import partial
 
 from voip.directory.admission import Admission
-from voip.directory.dialogs import Dialogs
+from voip.directory.dialogs import Dialogs, OnCall
 from voip.directory.location import Location
 from voip.directory.proxy import Proxy
-from voip.directory.registrar import Names, Persist, Registrar, Reply
+from voip.directory.registrar import Names, Persist, Registrar, Reply, name_of
 from voip.directory.response_context import ResponseContext
 from voip.directory.site import Site
+from voip.directory.telephones import PhoneBook
 from voip.errors import ProtocolError
 from voip.net import Network
 from voip.net.driver import Handler
@@ -42,7 +43,9 @@ make 6400."""
 MAX_CONNECTIONS = 2048, 512
 """Opened by telephones, and by the directory, at a time: each telephone over TCP or TLS keeps one."""
 PURGE_INTERVAL = 30.0
-"""Seconds between looks for bindings and calls that are over."""
+"""Seconds between looks for bindings that are over."""
+DIALOG_INTERVAL = 1.0
+"""The same for calls, while there are any."""
 KEEP_ALIVE = b"\r\n\0 "
 """What empty messages are made of."""
 USER = "directory"
@@ -74,7 +77,8 @@ class SipServer:
     """Registrar and proxy; an element as `voip.net` drives it. Network thread only.
 
     `secret` seals routes and nonces: with the same one after a restart, calls that go on find their way. `persist`
-    makes a change of bindings durable before its REGISTER is acknowledged.
+    makes a change of bindings durable before its REGISTER is acknowledged. `on_call` is told of the calls that go
+    through the proxy.
     """
 
     def __init__(
@@ -88,16 +92,25 @@ class SipServer:
         secret: bytes,
         realm: str,
         asks_callers: bool = False,
+        on_call: OnCall = lambda call: None,
         date: Callable[[], str] = _date_now,
     ) -> None:
-        self.location, self.dialogs = location, Dialogs()
+        self.location, self.dialogs = location, Dialogs(on_call)
         self._site = site
         self._core = Core(rng, Identity(rng, site.local, USER), max_servers=MAX_SERVERS)
-        self._registrar = Registrar(location, names, site.owns, persist, date)
-        self._proxy = Proxy(self._core, location, names, site, secret, self._on_accepted)
+        self._registrar = Registrar(location, names, site, persist, date)
+        self._proxy = Proxy(self._core, location, names, site, secret, self._on_response)
         self._admission = Admission(
-            self._core, names, self._is_from_us, self._is_known, realm, secret, asks_callers=asks_callers
+            self._core,
+            names,
+            self._is_from_us,
+            self._is_known,
+            self._proxy.is_within_dialog,
+            realm,
+            secret,
+            asks_callers=asks_callers,
         )
+        self.telephones = PhoneBook(self._core, location, site)
         self._known: set[str] = set()
         self._now = 0.0
         self._malformed, self._ignored, self._refused = 0, 0, 0
@@ -166,6 +179,9 @@ class SipServer:
             self._proxy.forward(transaction, now)
             if request.method == "BYE":
                 self.dialogs.note_bye(request)
+            is_under_way = isinstance(transaction.owner, ResponseContext) and not transaction.answered
+            if request.method == "INVITE" and not request.to.tag and is_under_way:
+                self.dialogs.note_invite(request, self._caller(request, source, now), name_of(request.uri))
 
     def _on_ack(self, request: Request, known: ServerTransaction | None, source: Address, now: float) -> None:
         if isinstance(known, InviteServer) and known.acknowledge(now):
@@ -210,14 +226,30 @@ class SipServer:
 
     # --- what the proxy and the admission ask ---------------------------------------------------------------------
 
-    def _on_accepted(self, context: ResponseContext, response: Response, address: Address) -> None:
-        self.dialogs.note_accepted(context, response, address, self._now)
+    def _on_response(self, context: ResponseContext, response: Response, address: Address | None) -> None:
+        was_any = len(self.dialogs)
+        self.dialogs.note_response(context, response, address, self._now)
+        if not was_any and len(self.dialogs):
+            self._core.timers.set(self.dialogs, "purge", self._now + DIALOG_INTERVAL, self._purge_dialogs)
+
+    def _caller(self, request: Request, source: Address, now: float) -> str:
+        """The name of who calls: as From says, if its password was asked for, or that name has a contact where the
+        request came from."""
+        if not self._is_from_us(request):
+            return ""
+        name = name_of(request.from_.uri)
+        if self._admission.asks_callers:
+            return name
+        places = self.location.bindings(name, now)
+        hosts = {each.uri.host if each.flow is None else each.flow.host for each in places}
+        return name if source.host in hosts else ""
 
     def _is_for_us(self, request: Request) -> bool:
-        """OPTIONS of the directory itself (11)."""
+        """OPTIONS of the directory itself (11), and what a telephone tells of a call that it was asked to make."""
         uri = request.uri
-        own = isinstance(uri, SipUri) and self._site.owns(uri) and not uri.user
-        return request.method == "OPTIONS" and own
+        if not isinstance(uri, SipUri) or not (self._site.is_here(uri) or self._site.owns(uri)):
+            return False
+        return (request.method == "OPTIONS" and not uri.user) or (request.method == "NOTIFY" and uri.user == USER)
 
     def _is_from_us(self, request: Request) -> bool:
         uri = request.from_.uri
@@ -282,40 +314,57 @@ class SipServer:
 
     def _purge(self, now: float) -> None:
         self.location.purge(now)
-        self.dialogs.purge(now)
         self._known = {flow.host for flow in self.location.flows()}
         self._core.timers.set(self, "purge", now + PURGE_INTERVAL, self._purge)
+
+    def _purge_dialogs(self, now: float) -> None:
+        self.dialogs.purge(now)
+        if len(self.dialogs):
+            self._core.timers.set(self.dialogs, "purge", now + DIALOG_INTERVAL, self._purge_dialogs)
+
+
+@dataclass(frozen=True)
+class SipPlace:
+    """What a directory is to SIP: its port, the secret that seals its routes and nonces, the realm of its passwords.
+
+    `domain`: the only one that it serves, "": all of its names and addresses; `tls_name`: the one that its certificate
+    is for.
+    """
+
+    port: int
+    secret: bytes
+    realm: str
+    domain: str = ""
+    tls_name: str = ""
+    asks_callers: bool = False
 
 
 def open_sip(
     network: Network,
-    port: int,
+    place: SipPlace,
     location: Location,
     names: Names,
     persist: Persist,
     *,
-    secret: bytes,
-    realm: str,
-    domains: Sequence[str] = (),
-    tls_name: str = "",
-    asks_callers: bool = False,
+    on_call: OnCall = lambda call: None,
     say: Callable[[int, str], object] = lambda level, text: None,
 ) -> SipServer:
-    """Open the SIP ports of this network (UDP and TCP at `port`, TLS above where it has a certificate) and serve them
-    on its loop. `domains`: names of the directory besides `realm` and those of this machine. NetworkError."""
+    """Open the SIP ports of this network (UDP and TCP at the port, TLS above where it has a certificate) and serve them
+    on its loop. NetworkError."""
     transport, loop = network.sip, network.loop
     assert isinstance(transport, SipTransport)  # and not the one of a receiver's worker process
-    host = socket.gethostname()
-    site = Site(
-        {realm, *domains, tls_name, "localhost", host, f"{host}.local", socket.getfqdn()} - {""},
-        OwnHosts(loop.now).has,
-        lambda: transport.sip_ports.values(),
-        transport.sip_address,
-        tls_name=tls_name,
+    server = SipServer(
+        random.SystemRandom(),
+        location,
+        names,
+        _site(place, transport, OwnHosts(loop.now).has),
+        persist,
+        secret=place.secret,
+        realm=place.realm,
+        asks_callers=place.asks_callers,
+        on_call=on_call,
     )
-    rng = random.SystemRandom()
-    server = SipServer(rng, location, names, site, persist, secret=secret, realm=realm, asks_callers=asks_callers)
-    got = transport.listen(port)
+    got = transport.listen(place.port)
     secure = transport.sip_ports.get("tls")
     say(1, f"SIP at UDP and TCP port {got}" + (f", TLS at {secure}" if secure is not None else ", no TLS"))
     server.start(loop.now())
@@ -326,6 +375,19 @@ def open_sip(
     handlers: Mapping[type, Handler] = {RequestRefused: partial(_tell_refused, say), SendFailed: on_send_failed}
     transport.serve(server, handlers, lambda call_id: None)
     return server
+
+
+def _site(place: SipPlace, transport: SipTransport, is_own: Callable[[str], bool]) -> Site:
+    host = socket.gethostname()
+    machine = {"localhost", host, f"{host}.local", socket.getfqdn()}
+    return Site(
+        ({place.realm, place.tls_name} | machine) - {""},
+        is_own,
+        lambda: transport.sip_ports.values(),
+        transport.sip_address,
+        domain=place.domain,
+        tls_name=place.tls_name,
+    )
 
 
 def _tell_refused(say: Callable[[int, str], object], event: RequestRefused) -> None:

@@ -24,6 +24,7 @@ from voip.directory.refusals import BadRequest, Forbidden, Refusal
 from voip.directory.users import same_hash
 from voip.directory.words import Told, Words
 from voip.web.guard import BEARER, Bucket
+from voip.web.idle import Idle
 
 LARGEST_MESSAGE = 65_536
 """Bytes: what a script tells of a hundred calls has some ten thousand."""
@@ -44,9 +45,10 @@ PASSWORD_HEADER = "X-Directory-Password"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def add_sockets(application: web.Application, asking: Asking) -> None:
-    """Add their paths to the site. Requests have passed its guard, and have brought its token."""
-    links, clients = _Links(asking), _Clients(asking)
+def add_sockets(application: web.Application, asking: Asking, idle: Idle) -> None:
+    """Add their paths to the site. Requests have passed its guard, and have brought its token. `idle` is told which are
+    silent."""
+    links, clients = _Links(asking, idle), _Clients(asking, idle)
     application.router.add_get("/agent", links.serve)
     application.router.add_get("/ws", clients.serve)
 
@@ -107,11 +109,26 @@ async def _open(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def _read(socket: web.WebSocketResponse, outbox: Outbox, hear: Callable[[str], Awaitable[None]]) -> None:
+def socket_number(request: web.Request) -> int:
+    """The number of the socket that a request has come over; -1 if it is closed by now."""
+    found = request.transport.get_extra_info("socket") if request.transport is not None else None
+    return -1 if found is None else int(found.fileno())
+
+
+async def _read(
+    request: web.Request,
+    socket: web.WebSocketResponse,
+    outbox: Outbox,
+    hear: Callable[[str], Awaitable[None]],
+    idle: Idle,
+) -> None:
     """Give each text to `hear`, and send what waits, until the connection ends."""
+    number = socket_number(request)
+    idle.idle(idle.busy(number), time.monotonic())
     writing = asyncio.create_task(outbox.run())
     try:
         async for message in socket:
+            idle.busy(number)
             if message.type is WSMsgType.TEXT:
                 await hear(message.data)
             elif message.type is WSMsgType.BINARY:
@@ -134,8 +151,8 @@ def _parse(text: str) -> object:
 class _Links:
     """A link for each script: commands go to it, and it tells of its calls. While it is open its user is there."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
+    def __init__(self, asking: Asking, idle: Idle) -> None:
+        self._asking, self._idle = asking, idle
         self.outboxes: set[Outbox] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -153,7 +170,7 @@ class _Links:
         looking = asyncio.create_task(self._look(user_id, agent, outbox))
         try:
             await self._asking.result(self._link, user_id, agent)
-            await _read(socket, outbox, self._hearing(user_id, agent, outbox))
+            await _read(request, socket, outbox, self._hearing(user_id, agent, outbox), self._idle)
         except Refusal:  # the user is gone, or the network thread too slow: the script tries again
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         finally:
@@ -214,7 +231,8 @@ class _Links:
 class _Clients:
     """Those who request and accept calls over this connection alone."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, idle: Idle) -> None:
+        self._idle = idle
         self._asking, self._words = asking, Words(lambda: str(uuid.uuid4()))
         self.outboxes: dict[str, Outbox] = {}
         self._telling: asyncio.Task[None] | None = None
@@ -236,7 +254,7 @@ class _Clients:
 
         try:
             with contextlib.suppress(Refusal):  # the network thread is too slow
-                await _read(socket, outbox, hear)
+                await _read(request, socket, outbox, hear, self._idle)
         finally:
             del self.outboxes[client_id]
             self._asking.post(partial(self._leave, client_id, asyncio.get_running_loop()))

@@ -56,6 +56,26 @@ class Agent(Protocol):
         """Have a command obeyed: dial, answer, decline, hang-up, hold or text."""
 
 
+class Telephones(Protocol):
+    """The telephones that are registered at the directory. Network thread only."""
+
+    def address_of(self, name: str, host: str) -> str | None:
+        """The SIP address by which a program at this host calls a name by way of the directory; None: there is none."""
+
+    def dial(self, caller: str, callee: str, now: float, done: Done) -> None:
+        """Have a telephone of the one name call the other. `done` is called exactly once."""
+
+
+class NoTelephones:
+    """Where no SIP is spoken."""
+
+    def address_of(self, name: str, host: str) -> str | None:
+        return None
+
+    def dial(self, caller: str, callee: str, now: float, done: Done) -> None:
+        done(f"{caller} has no telephone here")
+
+
 @dataclass(frozen=True)
 class User:
     """Who may be called. `id` never changes. `ha1`: the hash of name, realm and password (RFC 7616 section 3.4.2), None

@@ -15,8 +15,8 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -36,14 +36,17 @@ from voip.web.linked import (
     UnknownName,
     WrongToken,
     calls_told,
+    read_list,
     read_listed,
 )
 from voip.web.program import Command
 
 REQUEST_TIMEOUT = 5.0
 """Seconds that a response may take."""
-LARGEST_RESPONSE = 65_536
-"""Bytes of a response: the contacts of one user are some hundred."""
+LARGEST_RESPONSE, LARGEST_LIST = 65_536, 4_194_304
+"""Bytes of a response: a user and its contacts are some hundred, and ten thousand users may be listed."""
+PART = 65_536
+"""Bytes of a response that are read at a time."""
 LARGEST_MESSAGE = 16_384
 """Bytes of a command."""
 LONGEST_REASON = 200
@@ -64,6 +67,7 @@ PASSWORD_HEADER = "X-Directory-Password"
 REPLACED = 4001
 """Close code of a link in whose place there is another of the same user."""
 
+Answer = TypeVar("Answer")
 Security = ssl.SSLContext | bool
 """Of https: what the certificate of the directory is verified by; True: the authorities of the system."""
 
@@ -106,6 +110,10 @@ class Client:
         """Where a user is."""
         return read_listed(await self._ask("GET", "/api/users/find", name=name), name)
 
+    async def list_users(self) -> list[Listed]:
+        """All users that are there."""
+        return read_list(await self._ask("GET", "/api/users/list", most=LARGEST_LIST))
+
     async def register(self, registration: Registration, contacts: Sequence[str]) -> str:
         """Become known, at these SIP addresses; the number of the user."""
         told = await self._ask("POST", "/api/users/register", registration.told(contacts))
@@ -141,7 +149,13 @@ class Client:
             raise DirectoryError(explain(error)) from error
 
     async def _ask(
-        self, method: str, path: str, body: Mapping[str, object] | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        most: int = LARGEST_RESPONSE,
+        **query: str,
     ) -> Mapping[str, Any]:
         try:
             async with self._session.request(
@@ -154,7 +168,7 @@ class Client:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
             ) as response:
-                raw = await _read(response.content)
+                raw = await _read(response.content, most)
                 status = response.status
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise DirectoryError(explain(error)) from error
@@ -164,14 +178,14 @@ class Client:
         return told
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
+async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
     """All of a response. DirectoryError for one that is larger than any of a directory."""
-    found = b""
-    while part := await content.read(LARGEST_RESPONSE):
+    found = bytearray()
+    while part := await content.read(PART):
         found += part
-        if len(found) > LARGEST_RESPONSE:
+        if len(found) > most:
             raise DirectoryError(NO_DIRECTORY)
-    return found
+    return bytes(found)
 
 
 def _parse(raw: bytes) -> Mapping[str, Any]:
@@ -212,11 +226,26 @@ def find(url: str, token: str | None, name: str, *, security: Security, pause: C
 
     Stopped then; UnknownName, WrongToken; DirectoryError for a directory that does not answer.
     """
-    found: queue.SimpleQueue[Listed | Exception] = queue.SimpleQueue()
+    return _answer(url, token, lambda client: client.find(name), security, pause)
 
-    async def ask() -> Listed:
+
+def list_users(url: str, token: str | None, *, security: Security, pause: Callable[[float], bool]) -> list[Listed]:
+    """The same for all users that are there."""
+    return _answer(url, token, Client.list_users, security, pause)
+
+
+def _answer(
+    url: str,
+    token: str | None,
+    question: Callable[[Client], Awaitable[Answer]],
+    security: Security,
+    pause: Callable[[float], bool],
+) -> Answer:
+    found: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+
+    async def ask() -> Answer:
         async with aiohttp.ClientSession() as session:
-            return await Client(session, url, token, security).find(name)
+            return await question(Client(session, url, token, security))
 
     def run() -> None:
         try:

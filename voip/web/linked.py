@@ -99,3 +99,11 @@ def read_listed(told: Mapping[str, Any], name: str) -> Listed:
         raise DirectoryError(NO_DIRECTORY)
     texts = tuple(each for each in contacts if isinstance(each, str))
     return Listed(str(told.get("username", name)), str(told.get("status", "")), texts)
+
+
+def read_list(told: Mapping[str, Any]) -> list[Listed]:
+    """What GET /api/users/list says. DirectoryError for what no directory would."""
+    users = told.get("users")
+    if not isinstance(users, list) or not all(isinstance(each, dict) for each in users):
+        raise DirectoryError(NO_DIRECTORY)
+    return [read_listed(each, "") for each in users if each.get("username")]

@@ -76,6 +76,8 @@ def test_without_zeroconf_one_line_says_what_to_install(
     for arguments, receiver in ((["--browse"], False), (["Anna's desk"], False), (["--announce"], True)):
         assert "pip install zeroconf" in usage_error(capsys, *arguments, receiver=receiver)
     assert cli.sender_options(["kitchen"]).names == ("kitchen",)  # may be a host
+    pytest.importorskip("aiohttp")
+    assert cli.sender_options(["--browse", "--directory", "dir.example"]).browse
 
 
 def test_browsing_takes_no_target(with_zeroconf: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.mdns_network import Info, MdnsNetwork
 from voip import cli
-from voip.cli import linking, neighbours
+from voip.cli import browsing, linking, neighbours
 from voip.engine import Shutdown
-from voip.errors import NetworkError
+from voip.errors import NetworkError, Stopped
 from voip.net import mdns
 from voip.report import Console
 from voip.sip.neighbours import Neighbour
@@ -47,20 +47,28 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.listed: Listed | DirectoryError = UnknownName("User not found")
         self.network = MdnsNetwork()
+        self.users: list[Listed] | DirectoryError = []
         self.hosts: list[str] = []
         self.asked: list[str] = []
         self.said, self._data = io.StringIO(), io.StringIO()
         monkeypatch.setattr("voip.web.link.find", self._find)
+        monkeypatch.setattr("voip.web.link.list_users", self._list_users)
         monkeypatch.setattr(linking, "host_address", self._host)
         monkeypatch.setattr(mdns, "missing", lambda: None)
         monkeypatch.setattr(mdns, "Browser", self._browser)
         monkeypatch.setattr(neighbours, "own_networks", list)
+        monkeypatch.setattr(browsing, "own_networks", list)
 
     def _find(self, url: str, token: str | None, name: str, **_: object) -> Listed:
         self.asked.append(name)
         if isinstance(self.listed, DirectoryError):
             raise self.listed
         return self.listed
+
+    def _list_users(self, url: str, token: str | None, **_: object) -> list[Listed]:
+        if isinstance(self.users, DirectoryError):
+            raise self.users
+        return self.users
 
     def _host(self, host: str, bind: str | None) -> str:
         if host not in self.hosts:
@@ -86,8 +94,20 @@ class World:
     @property
     def located(self) -> list[tuple[Any, Any]]:
         """The name, and who knew it."""
+        return [(line["target"], line["by"]) for line in self.events("located")]
+
+    def browse(self, *arguments: str) -> list[tuple[Any, ...]]:
+        """Those who are listed: name, address, who says so, and what they say."""
+        with pytest.raises(Stopped):
+            self.look("--browse", "--json", *arguments)
+        return [
+            (line["instance"], line["uri"], line["by"], line["facts"] or line["status"])
+            for line in self.events("found")
+        ]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self._data.getvalue().splitlines()]
-        return [(line["target"], line["by"]) for line in lines if line["event"] == "located"]
+        return [line for line in lines if line["event"] == name]
 
 
 @pytest.fixture
@@ -162,3 +182,53 @@ def test_without_zeroconf_the_dns_is_asked_after_the_directory(world: World, mon
     assert world.look("attic") == ["sip:attic"]
     with pytest.raises(NetworkError, match="pip install zeroconf"):
         world.look("bob")
+
+
+# --- --browse ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_of_the_network_and_of_the_directory_are_listed_each_with_who_says_so(world: World) -> None:
+    world.announce("attic")
+    world.users = [
+        Listed("Zoe", "incall", ("sip:zoe@192.0.2.9",)),
+        Listed("bob", "idle", (HERE,)),
+        Listed("api", "idle", ()),
+        Listed("Alice", "idle", ("sip:alice@192.0.2.6",)),
+    ]
+    assert world.browse("--name", "alice") == [
+        ("attic", "sip:192.0.2.8:5060", "mdns", None),
+        ("bob", HERE, "directory", "idle"),
+        ("Zoe", "sip:zoe@192.0.2.9", "directory", "incall"),
+    ]
+
+
+def test_people_see_which_is_which(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.announce("attic")
+    world.users = [Listed("bob\x1b[2J", "idle", (HERE,))]
+    with pytest.raises(Stopped):
+        world.look("--browse")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["1", "attic", "this", "network", "sip:192.0.2.8:5060"]
+    assert second.split() == ["2", "bob\\x1b[2J", "directory", HERE, "status", "idle"]
+
+
+def test_a_directory_that_does_not_answer_is_said_and_the_network_listed(world: World) -> None:
+    world.announce("attic")
+    world.users = DirectoryError("Connection refused")
+    assert [each[0] for each in world.browse()] == ["attic"]
+    assert "the directory http://dir.example does not answer: Connection refused" in world.said.getvalue()
+
+
+def test_without_zeroconf_the_directory_is_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mdns, "missing", lambda: mdns.MISSING)
+    world.users = [Listed("bob", "idle", (HERE,))]
+    assert [each[0] for each in world.browse()] == ["bob"]
+    assert "pip install zeroconf" in world.said.getvalue()
+    world.users = WrongToken("it wants a token")
+    with pytest.raises(NetworkError, match=r"it wants a token.*; .*pip install zeroconf"):
+        world.look("--browse")
+
+
+def test_that_there_is_nobody_is_said_of_both(world: World) -> None:
+    assert world.browse() == []
+    assert "nobody else is at the directory http://dir.example" in world.said.getvalue()

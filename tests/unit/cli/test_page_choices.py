@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from voip import cli
 from voip.calls import AudioStreams
-from voip.cli import page_choices
+from voip.cli import browsing, page_choices
+from voip.cli.linking import NotFound, Person
 from voip.cli.page_choices import Choices
 from voip.devices import ChangeableSource, DeviceInfo, Source, open_source
 from voip.engine import Capture
 from voip.errors import DeviceError, NetworkError, VoipError
 from voip.fec import parse_pattern
 from voip.report import Console
+from voip.sip import SipUri
 from voip.sip.neighbours import SERVICES, Neighbour
 
 PATIENCE = 10.0
@@ -125,28 +128,101 @@ def test_without_a_microphone_no_call_is_begun() -> None:
     choices()[0].check_device()
 
 
-def test_receivers_of_the_network_are_found_when_asked_for_and_called_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = [
-        Neighbour("Kitchen <b>", SERVICES["udp"], ("192.0.2.7",), 5060, {"codecs": "opus", "other": "x"}),
-        Neighbour("Kitchen <b>", SERVICES["tls"], ("192.0.2.7",), 5061, {}),
-    ]
-    monkeypatch.setattr(page_choices, "hear", lambda options, pause: heard)
-    found, _, _ = choices()
-    assert found.named("kitchen <b>") is None
+HEARD = [
+    Neighbour("Kitchen <b>", SERVICES["udp"], ("192.0.2.7",), 5060, {"codecs": "opus", "other": "x"}),
+    Neighbour("Kitchen <b>", SERVICES["tls"], ("192.0.2.7",), 5061, {}),
+]
+
+
+def search(found: Choices) -> Any:  # noqa: ANN401
+    """What the page is told of a search when that is over."""
     found.browse({})
     wait(lambda: not found.state["heard"]["running"])
-    first, second = found.state["heard"]["found"]
-    assert first == {"name": "Kitchen <b>", "uri": "sip:192.0.2.7:5060", "facts": {"codecs": "opus"}}
+    return found.state["heard"]
+
+
+def called(found: Choices, target: str) -> str:
+    """The address that is called for what a person has typed."""
+    used: list[SipUri] = []
+    found.find({"target": target}, used.append)
+    wait(lambda: used)
+    return str(used[0])
+
+
+def test_receivers_of_the_network_are_found_when_asked_for_and_called_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "hear", lambda options, pause: HEARD)
+    found, _, _ = choices()
+    assert called(found, "kitchen") == "sip:kitchen"
+    first, second = search(found)["found"]
+    assert first == {"name": "Kitchen <b>", "uri": "sip:192.0.2.7:5060", "by": "mdns", "facts": {"codecs": "opus"}}
     assert second["uri"] == "sips:192.0.2.7:5061"
-    assert str(found.named(" KITCHEN <b> ")) == "sip:192.0.2.7:5060"
+    assert called(found, " KITCHEN <b> ") == "sip:192.0.2.7:5060"
 
 
 def test_a_network_that_cannot_be_listened_to_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(options: object, pause: object) -> list[Neighbour]:
-        raise NetworkError("multicast DNS does not work here")
+    monkeypatch.setattr(browsing, "hear", fails)
+    assert search(choices()[0])["error"] == "multicast DNS does not work here"
 
-    monkeypatch.setattr(page_choices, "hear", fail)
-    found, _, _ = choices()
-    found.browse({})
-    wait(lambda: not found.state["heard"]["running"])
-    assert found.state["heard"]["error"] == "multicast DNS does not work here"
+
+def fails(options: object, pause: object) -> list[Neighbour]:
+    raise NetworkError("multicast DNS does not work here")
+
+
+def at_directory(monkeypatch: pytest.MonkeyPatch, *people: Person) -> Choices:
+    """With a directory that knows these, and nobody else."""
+
+    def locate(place: object, tls: object, name: str, pause: object) -> SipUri | NotFound:
+        known = next((each.uri for each in people if each.name.casefold() == name.casefold()), None)
+        return known or NotFound(f"the directory does not know {name}")
+
+    monkeypatch.setattr(browsing, "people", lambda place, tls, pause: list(people))
+    monkeypatch.setattr(page_choices, "locate", locate)
+    return choices(None, "--directory", "dir.example")[0]
+
+
+def test_names_of_the_directory_are_offered_beside_those_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(browsing, "hear", lambda options, pause: HEARD[:1])
+    found = at_directory(monkeypatch, Person("Bob", "idle", SipUri.parse("sip:bob@192.0.2.8:5060")))
+    told = search(found)
+    assert [(each["name"], each["by"]) for each in told["found"]] == [("Kitchen <b>", "mdns"), ("Bob", "directory")]
+    assert told["found"][1]["facts"] == {"status": "idle"}
+    assert told["error"] is None
+
+
+def test_either_of_the_two_is_offered_where_the_other_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(browsing, "hear", fails)
+    found = at_directory(monkeypatch, Person("Bob", "idle", SipUri.parse("sip:bob@192.0.2.8:5060")))
+    told = search(found)
+    assert [each["name"] for each in told["found"]] == ["Bob"]
+    assert told["error"] == "multicast DNS does not work here"
+    monkeypatch.setattr(browsing, "hear", lambda options, pause: HEARD[:1])
+    monkeypatch.setattr(browsing, "people", lambda place, tls, pause: NotFound("the directory does not answer"))
+    told = search(found)
+    assert [each["name"] for each in told["found"]] == ["Kitchen <b>"]
+    assert told["error"] == "the directory does not answer"
+    monkeypatch.setattr(browsing, "hear", fails)
+    assert search(found)["error"] == "the directory does not answer; multicast DNS does not work here"
+
+
+def test_a_typed_name_is_asked_of_the_directory_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(browsing, "hear", lambda options, pause: HEARD)
+    found = at_directory(monkeypatch, Person("Bob", "idle", SipUri.parse("sip:bob@192.0.2.8:5060")))
+    assert called(found, "bob") == "sip:bob@192.0.2.8:5060"  # without a search
+    assert called(found, "192.0.2.1") == "sip:192.0.2.1"
+    assert called(found, "attic") == "sip:attic"
+    search(found)
+    assert called(found, "kitchen <b>") == "sip:192.0.2.7:5060"
+
+
+def test_a_name_that_nobody_knows_is_said_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    found = at_directory(monkeypatch)
+    used: list[SipUri] = []
+    found.find({"target": "Anna's desk"}, used.append)
+    wait(lambda: found._console.recent.since(0))
+    ((_, event),) = found._console.recent.since(0)
+    assert (event["event"], event["text"]) == ("failed", "the directory does not know Anna's desk")
+    assert used == []

@@ -8,6 +8,7 @@ from tests.support.directory_lab import (
     ALICE,
     BOB,
     DOMAIN,
+    HERE,
     REALM,
     Called,
     Scene,
@@ -15,6 +16,7 @@ from tests.support.directory_lab import (
     credentials,
     register,
 )
+from voip.sip import Response
 
 # --- who may call ---------------------------------------------------------------------------------------------------
 
@@ -36,6 +38,33 @@ def test_a_caller_is_asked_for_its_password_only_if_the_directory_is_told_to() -
     scene.say(alice, alice.invite("bob", line, number=2))
     invite = scene.request_to(bob)
     assert "Proxy-Authorization" not in invite.headers  # nobody else's business
+
+
+def test_requests_of_a_call_that_is_up_need_no_password_and_others_cannot_look_like_one() -> None:
+    scene, bob, alice = asking()
+    challenge = scene.ask(alice, alice.invite())
+    scene.say(alice, alice.invite("bob", credentials(challenge, "alice", "hers", "INVITE"), call_id="call", number=2))
+    invite = scene.request_to(bob)
+    scene.say(bob, bob.respond(invite, 200))
+    answer = scene.heard(alice)[-1]
+    assert isinstance(answer, Response)
+    route = ", ".join(str(each) for each in reversed(answer.record_routes))
+    to, contact = answer.headers.lines("To")[0], str(answer.contacts[0].uri)
+    scene.say(alice, alice.request("INVITE", contact, f"Route: {route}", call_id="call", to=to, number=3))
+    assert scene.request_to(bob).cseq.number == 3
+    forged = f"<sip:{HERE};lr>"
+    for lines in ((), (f"Route: {forged}",)):
+        request = alice.request("INVITE", f"sip:bob@{DOMAIN}", *lines, call_id="forged", to=to)
+        assert scene.ask(alice, request).status == 407
+    assert scene.heard(bob) == []
+
+
+def test_who_has_no_password_cannot_show_who_it_is() -> None:
+    scene, _, _ = asking()
+    scene.names.names.add("carol")
+    carol = scene.phone("carol", "127.0.0.7", 5072)
+    challenge = scene.ask(carol, carol.invite())
+    assert scene.ask(carol, carol.invite("bob", credentials(challenge, "carol", "", "INVITE"), number=2)).status == 407
 
 
 def test_credentials_for_other_realms_stay() -> None:

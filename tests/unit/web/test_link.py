@@ -22,9 +22,10 @@ from voip.report import CallRecord
 pytest.importorskip("aiohttp")
 
 from tests.support.directory_site import DirectorySite
+from voip.directory import directory
 from voip.web import CommandRefused, link
-from voip.web.link import Link, News, Registration, Security, find
-from voip.web.linked import DirectoryError, Pauses, Refused, UnknownName, WrongToken
+from voip.web.link import Link, News, Registration, Security, find, list_users
+from voip.web.linked import DirectoryError, Listed, Pauses, Refused, UnknownName, WrongToken
 
 TOKEN = "a-secret"
 UP = replace(received(), end_reason=None)
@@ -106,6 +107,20 @@ def test_a_script_is_known_there_with_its_contacts_and_gone_at_its_end(site: Dir
     found = find(site.url, None, "bob", security=True, pause=threading.Event().wait)
     assert (found.status, found.contacts) == ("offline", ())
     assert len(script.news) == 1
+
+
+def test_all_who_are_there_are_listed_however_many(site: DirectorySite) -> None:
+    def add() -> None:
+        for number in range(1000):
+            contacts = [f"sip:user{number}@192.0.2.1:{5060 + number}"]
+            site.directory.register(directory.Registration(f"user {number}", contacts), lambda result: None)
+
+    site.ask(add)
+    found = list_users(site.url, None, security=True, pause=threading.Event().wait)
+    assert len(found) == 1000
+    assert Listed("user 102", "idle", ("sip:user102@192.0.2.1:5162",)) in found
+    with pytest.raises(DirectoryError):
+        list_users(f"{site.url}/nowhere", None, security=True, pause=threading.Event().wait)
 
 
 def test_it_obeys_and_tells_what_became_of_it(site: DirectorySite) -> None:

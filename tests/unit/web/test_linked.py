@@ -20,6 +20,7 @@ from voip.web.linked import (
     Listed,
     Pauses,
     calls_told,
+    read_list,
     read_listed,
 )
 
@@ -79,3 +80,14 @@ def test_what_a_directory_tells_of_a_user_is_read() -> None:
 def test_what_is_no_directory_is_told_from_one(told: dict[str, object]) -> None:
     with pytest.raises(DirectoryError, match="no directory"):
         read_listed(told, "bob")
+
+
+def test_users_without_a_name_are_left_out_of_a_list() -> None:
+    users = [{"username": "Bob", "status": "idle", "contacts": []}, {"status": "idle", "contacts": []}]
+    assert read_list({"users": users}) == [Listed("Bob", "idle", ())]
+
+
+@pytest.mark.parametrize("told", [{}, {"users": {}}, {"users": ["bob"]}, {"users": [{"username": "bob"}]}])
+def test_a_list_of_something_else_is_told_from_one_of_users(told: dict[str, object]) -> None:
+    with pytest.raises(DirectoryError, match="no directory"):
+        read_list(told)

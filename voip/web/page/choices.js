@@ -2,6 +2,8 @@
 
 const USUAL = { input: [["mic", "the system's microphone"], ["silence", "none: silence"]], output: [["speaker", "the system's speaker"], ["null", "none: not heard"]] };
 const PREFIX = "now: ";
+const SOURCES = { mdns: "on this network", directory: "by the directory" };
+const FRESH = 30_000; // milliseconds for which a list of names is not asked for again
 
 const byId = (id) => document.getElementById(id);
 
@@ -18,6 +20,9 @@ export class Choices {
   constructor(ask) {
     this.ask = ask;
     this.shown = {};
+    this.directory = "";
+    this.asked = -Infinity;
+    byId("target").addEventListener("focus", () => this.offerNames());
     byId("dial").addEventListener("submit", (event) => {
       event.preventDefault();
       this.dial(byId("target").value.trim());
@@ -41,12 +46,21 @@ export class Choices {
     const offered = new Set(about.commands);
     byId("begin").hidden = !offered.has("dial");
     byId("browse").parentElement.hidden = !offered.has("browse");
+    this.directory = offered.has("browse") ? about.directory : "";
     byId("sound").hidden = !offered.has("device");
     byId("codec").replaceChildren(option("", "as started"), ...about.codecs.map((name) => option(name, name)));
     if (!byId("target").value && about.target) {
       byId("target").value = about.target;
     }
     this.shown = {};
+  }
+
+  // Where there is a directory its names are offered without a search: to ask it is quick, and disturbs nobody.
+  offerNames() {
+    if (this.directory && performance.now() - this.asked > FRESH) {
+      this.asked = performance.now();
+      this.ask("browse");
+    }
   }
 
   dial(target) {
@@ -56,7 +70,9 @@ export class Choices {
 
   // Only what has changed is drawn anew: a list must not be replaced while a person is in it.
   show(program) {
-    this.part("heard", program.heard, (heard) => this.showFound(heard));
+    const { running, error, found } = program.heard;
+    this.part("search", [running, error, found.length], () => this.showSearch(program.heard));
+    this.part("found", found, () => this.showFound(found));
     this.part("listed", [program.listed, program.devices], () => this.showDevices(program));
   }
 
@@ -68,24 +84,35 @@ export class Choices {
     }
   }
 
-  showFound(heard) {
+  showSearch(heard) {
     byId("browse").disabled = heard.running;
     byId("browse").textContent = heard.running ? "Searching …" : "Search";
-    byId("targets").replaceChildren(...heard.found.map((each) => option(each.uri, each.name)));
-    byId("found").replaceChildren(...heard.found.map((each) => this.neighbour(each)));
     const none = byId("found-none");
-    none.hidden = heard.found.length > 0;
     if (heard.error) {
       none.textContent = heard.error;
     } else if (heard.done) {
-      none.textContent = "No receiver announces itself here (receiver.py --announce).";
+      const nobody = "No receiver announces itself here (receiver.py --announce).";
+      none.textContent = this.directory ? `${nobody} Nobody else is at the directory ${this.directory}.` : nobody;
     }
+    none.hidden = heard.found.length > 0 && !heard.error;
   }
 
-  neighbour({ name, uri, facts }) {
+  showFound(found) {
+    byId("targets").replaceChildren(...found.map((each) => this.suggestion(each)));
+    byId("found").replaceChildren(...found.map((each) => this.neighbour(each)));
+  }
+
+  // A name of the directory is asked for anew when it is called: its owner may have moved by then.
+  suggestion({ name, uri, by }) {
+    const isName = by === "directory" && !/[.:@/[\]%]/.test(name);
+    return isName ? option(name, `${SOURCES[by]}, ${uri}`) : option(uri, `${name}, ${SOURCES[by]}`);
+  }
+
+  neighbour({ name, uri, by, facts }) {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
     const said = Object.entries(facts).map(([fact, value]) => `${fact} ${value}`);
-    button.append(Object.assign(document.createElement("small"), { textContent: [uri, ...said].join("  ·  ") }));
+    const small = [uri, SOURCES[by], ...said].join("  ·  ");
+    button.append(Object.assign(document.createElement("small"), { textContent: small }));
     button.addEventListener("click", () => {
       byId("target").value = uri;
       byId("target").focus();

@@ -1,0 +1,368 @@
+"""Calls through the proxy as users and calls of the directory: who is in a call, until when, and calls of the API that
+a telephone makes or gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import directory_desk
+from tests.support.directory_lab import ALICE, BOB, DOMAIN, HERE, Scene, Telephone, sip_server_of
+from voip.directory.calls import Call
+from voip.directory.dialogs import MAX_AGE, MAX_DIALOGS, Dialogs, Followed
+from voip.directory.refusals import Unknown, WrongState
+from voip.sip import Request, Response
+from voip.sip.message import parse_message
+
+CAROL = "127.0.0.7"
+TIMER = 600
+"""Seconds of a session timer."""
+
+
+class House:
+    """A whole directory with alice and bob, each at a telephone, in virtual time."""
+
+    def __init__(self, *, telephones: tuple[str, ...] = ("alice", "bob")) -> None:
+        self.desk = directory_desk.Scene()
+        self.directory = self.desk.directory
+        self.users = {name: self.desk.register(name) for name in ("alice", "bob", "carol")}
+        self.sip = Scene(server=sip_server_of(self.directory))
+        self.desk.now = self.sip.now
+        places = {"alice": (ALICE, 5080), "bob": (BOB, 5070)}
+        self.phones = {name: self.sip.register(name, *places[name]) for name in telephones}
+
+    @property
+    def alice(self) -> Telephone:
+        return self.phones["alice"]
+
+    @property
+    def bob(self) -> Telephone:
+        return self.phones["bob"]
+
+    def wait(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.sip.wait(1.0)
+            self.desk.now = self.sip.now
+            self.directory.tick()
+
+    def statuses(self) -> tuple[str, str]:
+        """Of alice and bob."""
+        found = [self.directory.status(self.users[name]) for name in ("alice", "bob")]
+        return found[0], found[1]
+
+    def calls(self) -> list[tuple[str, str, str, str]]:
+        """Caller, callee, status, reason; the newest first."""
+        return [(caller, callee, call.status, call.reason) for call, caller, callee in self.directory.list_calls()]
+
+    # --- a call ---
+
+    def invite(self, *lines: str, call_id: str = "call", who: str = "alice", whom: str = "bob") -> Request:
+        """As it comes to the callee."""
+        caller = self.phones[who]
+        self.sip.say(caller, ours(caller, caller.invite(whom, *lines, call_id=call_id)))
+        return self.sip.request_to(self.phones[whom])
+
+    def respond(self, invite: Request, code: int, *lines: str, tag: str = "") -> Response:
+        """As it comes to alice."""
+        self.sip.say(self.bob, self.bob.respond(invite, code, *lines, tag=tag))
+        response = self.sip.heard(self.alice)[-1]
+        assert isinstance(response, Response)
+        return response
+
+    def up(self, *lines: str) -> Response:
+        """A call, and its 200."""
+        return self.respond(self.invite(), 200, *lines)
+
+    def within(self, method: str, answer: Response, code: int, *lines: str, number: int = 2) -> None:
+        """A request of alice within the call, and bob's response to it."""
+        route = ", ".join(str(each) for each in reversed(answer.record_routes))
+        request = self.alice.request(
+            method, str(answer.contacts[0].uri), f"Route: {route}",
+            call_id=answer.call_id, to=answer.headers.lines("To")[0], number=number,
+        )  # fmt: skip
+        self.sip.say(self.alice, ours(self.alice, request))
+        if method != "ACK":
+            self.sip.say(self.bob, self.bob.respond(self.sip.request_to(self.bob), code, *lines, tag=self.bob.says.tag))
+            assert self.sip.statuses(self.alice)[-1] == code
+
+
+def ours(phone: Telephone, data: bytes) -> bytes:
+    """With the address-of-record in From, as a telephone with an account has it."""
+    before = f"From: <sip:{phone.user}@{phone.says.address}>".encode()
+    assert before in data
+    return data.replace(before, f"From: <sip:{phone.user}@{DOMAIN}>".encode())
+
+
+# --- who is in a call -------------------------------------------------------------------------------------------------
+
+
+def test_telephones_are_shown_in_a_call_from_its_answer_to_its_bye() -> None:
+    house = House()
+    changes: list[str] = []
+    house.directory.watch(lambda: changes.append(house.statuses()[1]))
+    assert house.statuses() == ("idle", "idle")
+    invite = house.invite()
+    house.respond(invite, 180)
+    assert house.statuses() == ("idle", "idle")
+    answer = house.respond(invite, 200)
+    assert house.statuses() == ("incall", "incall")
+    assert house.calls() == [("alice", "bob", "incall", "")]
+    house.within("ACK", answer, 200, number=1)
+    house.sip.heard(house.bob)
+    house.wait(120)  # longer than any program may be silent
+    assert house.statuses() == ("incall", "incall")
+    house.within("BYE", answer, 200)
+    assert house.statuses() == ("idle", "idle")
+    assert house.calls() == [("alice", "bob", "ended", "hung up")]
+    assert changes[-1] == "idle"
+    assert "incall" in changes
+
+
+@pytest.mark.parametrize("code", [486, 603, 302, 407])
+def test_a_call_that_is_not_answered_leaves_no_trace(code: int) -> None:
+    house = House()
+    house.respond(house.invite(), code)
+    assert house.statuses() == ("idle", "idle")
+    assert house.calls() == []
+    assert len(house.sip.server.dialogs._calls) == 0
+
+
+def test_a_caller_that_gives_up_leaves_no_trace() -> None:
+    house = House()
+    house.invite()
+    house.wait(300)
+    assert house.calls() == []
+    assert len(house.sip.server.dialogs._calls) == 0
+
+
+def test_a_telephone_that_was_asked_for_its_password_by_the_other_side_is_in_one_call() -> None:
+    house = House()
+    house.respond(house.invite(), 401)
+    (ack,) = house.sip.heard(house.bob)
+    assert isinstance(ack, Request)
+    assert ack.method == "ACK"
+    house.respond(house.invite("X-Again: yes"), 200)
+    assert house.calls() == [("alice", "bob", "incall", "")]
+
+
+@pytest.mark.parametrize("refresh", ["INVITE", "UPDATE"])
+def test_a_call_with_a_session_timer_is_over_when_that_has_run_down(refresh: str) -> None:
+    house = House()
+    answer = house.up(f"Session-Expires: {TIMER};refresher=uac", "Require: timer")
+    house.wait(TIMER - 2)
+    assert house.statuses() == ("incall", "incall")
+    house.within(refresh, answer, 200, f"Session-Expires: {TIMER}")
+    house.wait(TIMER - 2)
+    assert house.statuses() == ("incall", "incall")
+    house.wait(4)
+    assert house.statuses() == ("idle", "idle")
+    assert [call[2] for call in house.calls()] == ["ended"]
+
+
+def test_a_refusal_of_a_refresh_refreshes_nothing() -> None:
+    house = House()
+    answer = house.up(f"Session-Expires: {TIMER}")
+    house.wait(TIMER - 2)
+    house.within("INVITE", answer, 488)
+    assert house.statuses() == ("incall", "incall")
+    house.wait(4)
+    assert house.statuses() == ("idle", "idle")
+
+
+def test_a_call_that_one_side_does_not_know_any_more_is_over() -> None:
+    house = House()
+    answer = house.up()
+    house.within("INVITE", answer, 481)
+    assert house.statuses() == ("idle", "idle")
+
+
+def test_of_two_telephones_of_a_name_that_both_answer_the_last_one_ends_the_call() -> None:
+    house = House()
+    desk = house.sip.register("bob", CAROL, 5071, "udp")
+    house.sip.say(house.alice, ours(house.alice, house.alice.invite("bob", call_id="call")))
+    first, second = house.sip.request_to(house.bob), house.sip.request_to(desk)
+    one = house.respond(first, 200)
+    house.sip.say(desk, desk.respond(second, 200))
+    house.within("BYE", one, 200)
+    assert house.statuses() == ("incall", "incall")
+    bye = desk.request(
+        "BYE", str(second.contacts[0].uri),
+        f"Route: {', '.join(str(each) for each in second.record_routes)}",
+        call_id="call", to=second.headers.lines("From")[0],
+    )  # fmt: skip
+    house.sip.say(desk, bye)
+    assert house.statuses() == ("idle", "idle")
+
+
+def test_nobody_is_in_a_call_because_a_stranger_says_so() -> None:
+    house = House()
+    stranger = house.sip.phone("alice", "127.0.0.66", 5066)
+    house.sip.say(stranger, ours(stranger, stranger.invite("bob", call_id="x")))
+    request = house.sip.request_to(house.bob)
+    house.sip.say(house.bob, house.bob.respond(request, 200))
+    assert house.statuses() == ("idle", "incall")
+    ((caller, callee, _, _),) = house.calls()
+    assert (caller, callee) == (f"sip:alice@{DOMAIN}", "bob")
+
+
+def test_dialogs_are_forgotten_in_time_and_by_number() -> None:
+    told: list[Followed] = []
+    dialogs = Dialogs(told.append)
+    for number in range(MAX_DIALOGS + 1):
+        answer(dialogs, f"call{number}", now=float(number))
+    assert len(dialogs) == MAX_DIALOGS
+    assert [each.state for each in told if each.call_id == "call0"] == ["calling", "incall", "ended"]
+    dialogs.purge(MAX_AGE + 10.0)
+    assert len(dialogs) == MAX_DIALOGS - 10
+    dialogs.purge(2 * MAX_AGE)
+    assert (len(dialogs), dialogs._calls, dialogs._names, dialogs._addresses) == (0, {}, {}, {})
+
+
+def answer(dialogs: Dialogs, call_id: str, now: float) -> None:
+    """An INVITE, and its 200."""
+    phone = Scene("bob").phone("alice", ALICE, 5080)
+    invite = parse_message(phone.invite("bob", call_id=call_id))
+    assert isinstance(invite, Request)
+    dialogs.note_invite(invite, "alice", "bob")
+
+    class Transaction:
+        request, source = invite, phone.source
+
+    class Context:
+        transaction = Transaction
+
+    dialogs.note_response(Context, invite.response(200, None, "bobs"), phone.source, now)  # type: ignore[arg-type]
+
+
+def nothing(reply: object) -> None:
+    """For those who do not wait for it."""
+
+
+# --- calls of the API -------------------------------------------------------------------------------------------------
+
+
+class Initiated(House):
+    """The API is asked for a call of alice, who has a telephone and no program, to bob."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replies: list[object] = []
+        alice, bob = self.users["alice"].id, self.users["bob"].id
+        self.directory.initiate(alice, bob, self.replies.append, telephones=self.sip.server.telephones)
+        self.sip.say(self.alice, b"\r\n")
+        self.refer = self.sip.request_to(self.alice)
+
+    @property
+    def call(self) -> Call:
+        (reply,) = self.replies
+        assert isinstance(reply, Call)
+        return self.directory.desk.calls.get(reply.id)
+
+    def answer_refer(self, code: int) -> None:
+        self.sip.say(self.alice, self.alice.respond(self.refer, code))
+
+
+def test_a_telephone_is_asked_to_dial_by_refer_and_its_call_is_that_of_the_api() -> None:
+    house = Initiated()
+    assert house.refer.method == "REFER"
+    assert str(house.refer.uri) == f"sip:alice@{ALICE}:5080"
+    assert house.refer.headers.get("Refer-To") == f"<sip:bob@{HERE}:5060>"
+    assert house.refer.headers.get("Refer-Sub") == "false"
+    assert house.replies == []
+    house.answer_refer(202)
+    assert (house.call.status, house.statuses()) == ("calling", ("calling", "calling"))
+    invite = house.invite(call_id="of-the-telephone")
+    assert house.call.sip_call_id == "of-the-telephone"
+    house.respond(invite, 180)
+    assert house.call.status == "ringing"
+    answer = house.respond(invite, 200)
+    assert (house.call.status, house.statuses()) == ("incall", ("incall", "incall"))
+    house.wait(60)
+    house.within("BYE", answer, 200)
+    assert (house.call.status, house.call.reason) == ("ended", "hung up")
+    assert len(house.calls()) == 1
+
+
+def test_a_call_that_bob_declines_is_over() -> None:
+    house = Initiated()
+    house.answer_refer(202)
+    house.respond(house.invite(), 486)
+    assert house.call.status == "ended"
+
+
+def test_another_call_of_the_same_telephone_is_not_that_of_the_api() -> None:
+    house = Initiated()
+    house.answer_refer(202)
+    house.phones["carol"] = house.sip.register("carol", CAROL, 5072)
+    house.invite(whom="carol", call_id="other")
+    assert house.call.sip_call_id == ""
+
+
+@pytest.mark.parametrize("code", [405, 501, 603])
+def test_a_telephone_that_takes_no_refer_is_an_error_that_says_so(code: int) -> None:
+    house = Initiated()
+    house.answer_refer(code)
+    (reply,) = house.replies
+    assert isinstance(reply, WrongState)
+    assert str(reply).startswith(f"the telephone of alice does not dial: {code} ")
+    assert [call[2] for call in house.calls()] == ["ended"]
+
+
+def test_a_telephone_that_is_gone_is_an_error_too() -> None:
+    house = Initiated()
+    house.wait(40)
+    (reply,) = house.replies
+    assert isinstance(reply, WrongState)
+    assert str(reply) == "the telephone of alice does not respond"
+
+
+def test_what_a_telephone_tells_of_its_call_is_taken() -> None:
+    house = Initiated()
+    house.answer_refer(202)
+    contact = str(house.refer.contacts[0].uri)
+    notify = house.alice.request(
+        "NOTIFY", contact, "Event: refer", "Subscription-State: active", body=b"SIP/2.0 180 Ringing",
+        call_id=house.refer.call_id, to=house.refer.headers.lines("From")[0],
+    )  # fmt: skip
+    assert house.sip.ask(house.alice, notify).status == 200
+
+
+def test_a_program_calls_a_telephone_by_way_of_the_proxy() -> None:
+    house = House(telephones=("bob",))
+    alice, bob = house.users["alice"], house.users["bob"]
+    house.directory.users.presence(alice.id).address = ALICE
+    program = house.desk.link(alice)
+    initiate = house.directory.initiate
+    replies: list[object] = []
+    initiate(alice.id, bob.id, replies.append, telephones=house.sip.server.telephones)
+    assert program.asked == [("dial", {"target": f"sip:bob@{HERE}:5060"})]
+    (call,) = replies
+    assert isinstance(call, Call)
+    house.phones["alice"] = house.sip.phone("alice", ALICE, 5080)  # which has not registered
+    invite = house.invite(call_id="of-the-program")
+    house.desk.tell(alice, program, ("of-the-program", "outgoing", "calling"))
+    house.respond(invite, 180)
+    assert house.desk.status(call) == "ringing"
+    house.respond(invite, 200)
+    house.desk.tell(alice, program, ("of-the-program", "outgoing", "incall"))
+    assert (house.desk.status(call), house.statuses()) == ("incall", ("incall", "incall"))
+    house.desk.tell(alice, program, ("of-the-program", "outgoing", "ended"))
+    assert house.desk.status(call) == "ended"
+    assert len(house.calls()) == 1
+
+
+def test_a_program_calls_a_program_where_it_is() -> None:
+    house = House(telephones=())
+    alice = house.users["alice"]
+    house.directory.users.presence(alice.id).address = ALICE
+    carol = house.desk.register("carol", "sip:carol@10.0.0.7:5060")
+    program = house.desk.link(alice)
+    house.directory.initiate(alice.id, carol.id, nothing, telephones=house.sip.server.telephones)
+    assert program.asked == [("dial", {"target": "sip:carol@10.0.0.7:5060"})]
+
+
+def test_a_telephone_is_not_asked_to_call_who_has_no_contact() -> None:
+    house = House(telephones=("alice",))
+    with pytest.raises(Unknown):
+        house.directory.initiate(
+            house.users["alice"].id, house.users["carol"].id, nothing, telephones=house.sip.server.telephones
+        )
