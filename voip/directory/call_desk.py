@@ -80,9 +80,8 @@ class CallDesk:
     # --- what users ask for -------------------------------------------------------------------------------------------
 
     def initiate(self, caller_id: str, callee_id: str, now: float, reply: Reply, telephones: Telephones) -> None:
-        """Have the program, or the telephone, of the caller call the other; where neither of the two has any, it is a
-        call of signalling alone. Telephones are called by way of the proxy."""
-        caller, callee = self._users.get(caller_id), self._users.get(callee_id)
+        """Have the caller's program, or telephone, call the other; without any, a call of signalling alone."""
+        caller, callee = map(self._users.get, (caller_id, callee_id))
         if caller is callee:
             raise BadRequest("a user does not call itself")
         if len(self.calls.live(caller_id)) >= MOST_CALLS:
@@ -188,7 +187,7 @@ class CallDesk:
     def gone(self, user_id: str) -> None:
         """A user has not been heard of for too long, or has said goodbye: calls without SIP are over."""
         for call in self.calls.live(user_id):
-            if not call.sip_call_id:
+            if not self._is_sip(call):
                 self._move(call.id, END, "gone", no_reply)
 
     def tick(self, now: float) -> None:
@@ -209,15 +208,16 @@ class CallDesk:
     def _dial(self, call: Call, dialling: Dialling, reply: Reply) -> None:
         self._notes.dialled[call.id] = dialling.known
         self.calls.put(call)
+        replies = [reply]  # one is waited for
 
         def dialled(error: str | None) -> None:
-            current = self.calls.get(call.id)
+            current, answer = self.calls.get(call.id), replies.pop() if replies else no_reply
             if error is None:
-                self._put(current, reply)
+                self._put(current, answer)
                 return
-            if current.allows(END):
+            if current.is_pending:
                 self._move(call.id, END, error, no_reply)
-            reply(WrongState(error))
+            answer(WrongState(error))
 
         dialling.begin(dialled)
 

@@ -105,7 +105,7 @@ class SipServer:
             names,
             self._is_from_us,
             self._is_known,
-            self._proxy.is_within_dialog,
+            self._is_within_dialog,
             realm,
             secret,
             asks_callers=asks_callers,
@@ -171,7 +171,9 @@ class SipServer:
             self._registrar.receive(request, source, now, partial(self._on_registered, transaction))
             return
         refusal = self._proxy.objection(request)
-        if refusal is not None:
+        if self.telephones.knows(request):
+            self._core.respond(transaction, self.telephones.respond(request, now), now)
+        elif refusal is not None:
             self._core.respond(transaction, refusal.status, now, fields=refusal.fields, why=refusal.why)
         elif self._is_for_us(request):
             self._core.respond(transaction, 200, now, optional=[("Accept", "application/sdp"), ALLOW])
@@ -250,6 +252,10 @@ class SipServer:
         if not isinstance(uri, SipUri) or not (self._site.is_here(uri) or self._site.owns(uri)):
             return False
         return (request.method == "OPTIONS" and not uri.user) or (request.method == "NOTIFY" and uri.user == USER)
+
+    def _is_within_dialog(self, request: Request) -> bool:
+        """Whether it belongs to what its sender was asked already."""
+        return self._proxy.is_within_dialog(request) or self._is_for_us(request) or self.telephones.knows(request)
 
     def _is_from_us(self, request: Request) -> bool:
         uri = request.from_.uri

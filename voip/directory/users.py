@@ -63,7 +63,8 @@ class Telephones(Protocol):
         """The SIP address by which a program at this host calls a name by way of the directory; None: there is none."""
 
     def dial(self, caller: str, callee: str, now: float, done: Done) -> None:
-        """Have a telephone of the one name call the other. `done` is called exactly once."""
+        """Have a telephone of the one name call the other. `done` is told that it is about to, or why it is not; and
+        that again if nothing comes of it after all."""
 
 
 class NoTelephones:

@@ -297,14 +297,137 @@ def test_another_call_of_the_same_telephone_is_not_that_of_the_api() -> None:
     assert house.call.sip_call_id == ""
 
 
-@pytest.mark.parametrize("code", [405, 501, 603])
-def test_a_telephone_that_takes_no_refer_is_an_error_that_says_so(code: int) -> None:
+@pytest.mark.parametrize("code", [401, 480, 603])
+def test_a_telephone_that_does_not_want_to_is_an_error_that_says_so(code: int) -> None:
     house = Initiated()
     house.answer_refer(code)
     (reply,) = house.replies
     assert isinstance(reply, WrongState)
     assert str(reply).startswith(f"the telephone of alice does not dial: {code} ")
     assert [call[2] for call in house.calls()] == ["ended"]
+
+
+class Transferred(Initiated):
+    """Alice's telephone takes REFER in calls alone: it is called first. `ringing` is that INVITE."""
+
+    def __init__(self, code: int = 405) -> None:
+        super().__init__()
+        self.answer_refer(code)
+        self.ringing = self.sip.request_to(self.alice)
+
+    def say(self, code: int) -> None:
+        self.sip.say(self.alice, self.alice.respond(self.ringing, code))
+
+    def pick_up(self) -> Request:
+        """The REFER that comes then."""
+        self.say(200)
+        ack, refer = self.sip.heard(self.alice)
+        assert isinstance(ack, Request)
+        assert isinstance(refer, Request)
+        assert (ack.method, refer.method) == ("ACK", "REFER")
+        assert refer.to.tag == self.alice.says.tag
+        return refer
+
+    def within_ours(self, method: str, body: bytes = b"", tag: str = "") -> int:
+        """A request of alice within the call of the directory to her; the status of its response."""
+        to = self.ringing.headers.lines("From")[0]
+        request = self.alice.request(
+            method, str(self.ringing.contacts[0].uri), body=body, call_id=self.ringing.call_id, to=to
+        )
+        if tag:
+            request = request.replace(f"tag={self.alice.says.tag}".encode(), f"tag={tag}".encode())
+        self.sip.say(self.alice, request)
+        responses = [each for each in self.sip.heard(self.alice) if isinstance(each, Response)]
+        return responses[-1].status
+
+    @property
+    def is_forgotten(self) -> bool:
+        return not self.sip.server.telephones._transfers
+
+
+@pytest.mark.parametrize("code", [405, 481, 501])
+def test_a_telephone_that_takes_refer_in_calls_alone_rings_and_transfers_that_call(code: int) -> None:
+    house = Transferred(code)
+    assert house.ringing.method == "INVITE"
+    assert f"<sip:bob@{HERE}:5060>" in house.ringing.headers.lines("From")[0]
+    assert b"a=inactive" in house.ringing.body
+    assert house.replies == []
+    house.say(180)
+    assert house.call.status == "calling"
+    refer = house.pick_up()
+    assert refer.headers.get("Refer-To") == f"<sip:bob@{HERE}:5060>"
+    house.sip.say(house.alice, house.alice.respond(refer, 202))
+    assert house.within_ours("INVITE", b"v=0\r\n") == 488  # it wants to hold us
+    house.sip.heard(house.alice)
+    assert house.within_ours("NOTIFY", b"SIP/2.0 100 Trying\r\n") == 200
+    invite = house.invite(call_id="the-transferred-one")
+    house.respond(invite, 200)
+    assert (house.call.status, house.call.sip_call_id) == ("incall", "the-transferred-one")
+    house.sip.heard(house.alice)
+    house.sip.say(house.alice, b"\r\n")
+    notify = house.within_ours("NOTIFY", b"SIP/2.0 200 OK\r\n")
+    assert notify == 200
+    assert house.is_forgotten
+    house.wait(120)
+    assert (house.call.status, house.statuses()) == ("incall", ("incall", "incall"))
+    assert len(house.calls()) == 1
+
+
+def test_our_call_is_ended_when_the_telephone_has_told_what_became_of_it_and_in_time_otherwise() -> None:
+    for told in (True, False):
+        house = Transferred()
+        refer = house.pick_up()
+        house.sip.say(house.alice, house.alice.respond(refer, 202))
+        if told:
+            house.within_ours("NOTIFY", b"SIP/2.0 486 Busy Here\r\n")
+            house.sip.wait(0.6)  # its first copy was looked over
+        else:
+            house.wait(65)
+        bye = house.sip.heard(house.alice)[-1]
+        assert isinstance(bye, Request)
+        assert bye.method == "BYE"
+        house.sip.say(house.alice, house.alice.respond(bye, 200))
+        assert house.is_forgotten
+
+
+def test_a_person_who_hangs_up_instead_ends_our_call() -> None:
+    house = Transferred()
+    house.pick_up()
+    assert house.within_ours("BYE", tag="a-stranger") == 481
+    assert house.within_ours("BYE") == 200
+    assert house.is_forgotten
+
+
+@pytest.mark.parametrize("code", [486, 603])
+def test_a_person_who_does_not_want_to_is_an_error(code: int) -> None:
+    house = Transferred()
+    house.say(code)
+    (reply,) = house.replies
+    assert isinstance(reply, WrongState)
+    assert house.is_forgotten
+    assert [call[2] for call in house.calls()] == ["ended"]
+
+
+def test_a_telephone_that_rings_and_is_not_picked_up_is_cancelled_and_the_call_over() -> None:
+    house = Transferred()
+    house.say(180)
+    house.wait(61)
+    (cancel,) = house.sip.heard(house.alice)[:1]
+    assert isinstance(cancel, Request)
+    assert cancel.method == "CANCEL"
+    house.wait(40)
+    assert (house.call.status, house.call.reason) == ("ended", "the telephone of alice is not picked up")
+    assert len(house.replies) == 1
+    assert house.is_forgotten
+
+
+def test_a_transfer_that_is_refused_is_over() -> None:
+    house = Transferred()
+    refer = house.pick_up()
+    house.sip.say(house.alice, house.alice.respond(refer, 405))
+    bye = house.sip.request_to(house.alice)
+    assert bye.method == "BYE"
+    assert house.call.reason == "the telephone of alice does not dial: 405 Method Not Allowed"
 
 
 def test_a_telephone_that_is_gone_is_an_error_too() -> None:
