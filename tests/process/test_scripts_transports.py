@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import socket
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Certificates, make_certificates
-from tests.support.processes import LOOPBACK, free_ports, receiver, sender, until
+from tests.support.processes import LOOPBACK, free_ports, heard_calls, receiver, sender, until
 
 pytestmark = pytest.mark.process
 
@@ -27,12 +26,6 @@ REQUEST = (
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-def heard_calls(output: Path) -> set[str]:
-    """The calls of which sound has arrived, by the statistics that a receiver has printed."""
-    lines = [json.loads(line) for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return {line["call_id"] for line in lines if line["event"] == "stats" and line["rx"] and line["rx"]["received"]}
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "tls", "sips"])

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.certificates import make_certificates
 from tests.support.plain_phone import phone
-from tests.support.processes import LOOPBACK, ROOT, Program, Receiver, receiver, sender, until
+from tests.support.processes import LOOPBACK, ROOT, Program, Receiver, heard_calls, receiver, sender, until
 
 pytestmark = pytest.mark.process
 
@@ -162,10 +162,10 @@ def test_a_worker_that_dies_again_and_again_is_left_alone_and_the_other_goes_on(
 def test_ctrl_c_during_calls_hangs_up_all_of_them_and_no_process_is_left(tmp_path: Path) -> None:
     """As the terminal does it: the signal goes to the whole group of the parent."""
     with (
-        receiver(tmp_path, *WORKERS, through=("setsid",)) as far,
+        receiver(tmp_path, *WORKERS, "--stats-interval", "0.2s", through=("setsid",)) as far,
         callers(tmp_path, far.target, ["a", "b", "c"]) as near,
     ):
-        established(far, 3)
+        until(lambda: len(heard_calls(tmp_path / f"{far.name}.stdout")) == 3, "three calls are heard", PATIENT)
         workers = children(far)
         assert len(workers) == 2
         os.killpg(far.pid, signal.SIGINT)

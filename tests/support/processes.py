@@ -263,6 +263,12 @@ def until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -
         pause.wait(0.02)
 
 
+def heard_calls(output: Path) -> set[str]:
+    """The calls of which sound has arrived, by the statistics that a receiver has printed."""
+    lines = [json.loads(line) for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return {line["call_id"] for line in lines if line["event"] == "stats" and line["rx"] and line["rx"]["received"]}
+
+
 def assert_identities(call: Json) -> None:
     """The two sums that hold in every report: nothing is lost between the lines."""
     rx = call["rx"]
