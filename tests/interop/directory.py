@@ -45,6 +45,19 @@ def contacts(port: int, certificates: Certificates, user: str) -> list[str]:
     return found
 
 
+def initiate(port: int, certificates: Certificates, caller: str, callee: str) -> None:
+    """Have the one call the other, by the API."""
+    ids = [_ask(port, certificates, f"users/find?name={name}")["user_id"] for name in (caller, callee)]
+    asked = {"message_type": "initiate", "user_id": ids[0], "target_user_id": ids[1]}
+    _ask(port, certificates, "signal/initiate", json.dumps(asked).encode())
+
+
+def calls(port: int, certificates: Certificates) -> list[tuple[str, str, str]]:
+    """Caller, callee and status of each, the newest first."""
+    found = _ask(port, certificates, "calls/list")["calls"]
+    return [(each["caller"], each["callee"], each["status"]) for each in found]
+
+
 def _ask(port: int, certificates: Certificates, path: str, body: bytes | None = None) -> Json:
     url = f"https://localhost:{port + _HTTP}/api/{path}"
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})

@@ -16,11 +16,12 @@ import pytest
 
 from tests.interop import baresip, judgement, linphone
 from tests.interop.cells import THEY, WE, Cell
-from tests.interop.directory import contacts, directory
+from tests.interop.directory import calls, contacts, directory, initiate
 from tests.interop.phone import Certificates, Phone, certificates
 from tests.interop.proxy import Proxy
 from tests.interop.scenes import phone_scene
 from tests.support.peers import require
+from tests.support.processes import LOOPBACK, receiver, until
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 
@@ -149,3 +150,25 @@ def test_a_telephone_registers_with_its_password(tmp_path: Path, maker: str) -> 
     ):
         assert phone.target == site.uri(way.phone, "udp")
         assert contacts(site.port, made, way.phone)
+
+
+def test_the_api_has_a_telephone_call_that_takes_refer_within_a_call_alone(tmp_path: Path) -> None:
+    require("baresip", "openssl", "ffmpeg")
+    made = certificates(tmp_path)
+    says = judgement.recording(tmp_path, CODEC, RATE, 1, 2)
+    with (
+        directory(tmp_path / "site", made, ["alice", "bob"]) as site,
+        receiver(tmp_path, "--registrar", f"sip:{LOOPBACK}:{site.port}", "--user", "bob", "--codec", CODEC) as bob,
+        baresip.Baresip(tmp_path, CODEC, "udp", made, says, baresip.Account("alice", site)),
+    ):
+        for name in ("alice", "bob"):
+            until(lambda name=name: bool(contacts(site.port, made, name)), f"{name} is registered")  # type: ignore[misc]
+        initiate(site.port, made, "alice", "bob")
+        until(lambda: calls(site.port, made) == [("alice", "bob", "incall")], "the call", 60.0)
+        bob.wait_for("alice")
+        until(lambda: "loss" in bob.stderr, "its sound", 60.0)
+        bob.stop()
+        heard = bob.finish()
+        until(lambda: calls(site.port, made) == [("alice", "bob", "ended")], "its end")
+    assert heard.status == 0
+    assert heard.call["rx"]["received"] > 50
