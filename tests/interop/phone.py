@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
+import os
 import socket
 import subprocess
 import threading
@@ -14,6 +15,8 @@ from tests.interop import judgement
 from tests.support.processes import LOOPBACK, Outcome
 
 _FIRST_PORT, _LAST_PORT, PORTS = 12_000, 19_960, 40  # clear of those that processes.free_ports takes
+_SIDE_BY_SIDE = 3
+"""Test processes whose ports are apart until each has used a third of all."""
 _SIP_TRANSPORTS = {"udp": "", "tcp": ";transport=tcp", "tls": ";transport=tls"}
 
 
@@ -21,8 +24,11 @@ class Ports:
     """Hands out blocks of free ports, each to one program; a block is not given twice."""
 
     def __init__(self) -> None:
+        """Those that run side by side begin at different places."""
         self._lock = threading.Lock()
-        self._bases = itertools.cycle(range(_FIRST_PORT, _LAST_PORT, PORTS))
+        bases = range(_FIRST_PORT, _LAST_PORT, PORTS)
+        begin = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) * len(bases) // _SIDE_BY_SIDE % len(bases)
+        self._bases = itertools.cycle([*bases[begin:], *bases[:begin]])
 
     def block(self) -> int:
         """The first of `PORTS` free ports, even."""
