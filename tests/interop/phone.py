@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Ports:
         self._lock = threading.Lock()
         bases = range(_FIRST_PORT, _LAST_PORT, PORTS)
         begin = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) * len(bases) // _SIDE_BY_SIDE % len(bases)
-        self._bases = itertools.cycle([*bases[begin:], *bases[:begin]])
+        self._bases: Iterator[int] = itertools.cycle([*bases[begin:], *bases[:begin]])
 
     def block(self) -> int:
         """The first of `PORTS` free ports, even."""
