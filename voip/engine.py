@@ -102,6 +102,7 @@ class Shutdown:
     def __init__(self) -> None:
         self._requested = self._signalled = self._impatient = self._stopped = False
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._caught: list[signal.Signals] = []
         self.status = EXIT_OK
         self.error: str | None = None
 
@@ -151,11 +152,17 @@ class Shutdown:
 
     def catch_signals(self) -> None:
         """SIGINT, SIGTERM and, unless `nohup` started us, SIGHUP ask to stop. Main thread only."""
-        signal.signal(signal.SIGINT, self.interrupt)
-        signal.signal(signal.SIGTERM, self.interrupt)
         hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+        self._caught = [signal.SIGINT, signal.SIGTERM]
         if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
-            signal.signal(hang_up, self.interrupt)
+            self._caught.append(hang_up)
+        for each in self._caught:
+            signal.signal(each, self.interrupt)
+
+    def ignore_signals(self) -> None:
+        """All is done and the exit status decided: while the interpreter ends, it would be killed by one of those."""
+        for each in self._caught:
+            signal.signal(each, signal.SIG_IGN)
 
 
 class Worker:

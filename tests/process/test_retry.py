@@ -17,6 +17,8 @@ SLOW_MACHINE = 3.0
 """Seconds on top that the start of a program, or a busy machine, may take here."""
 NOTICED_WITHIN = 5.0
 """Seconds until a sender knows that its peer is gone, whatever the media time-out: ICMP, and no response to OPTIONS."""
+SURELY_BEFORE = 2.0
+"""Seconds before that in which a sender surely does not know it yet."""
 
 
 @pytest.mark.parametrize("gone", [0.0, 2.0, 8.0])
@@ -43,7 +45,10 @@ def test_sound_is_back_within_5_s_of_the_start_of_a_receiver_that_was_killed(tmp
     assert silence < BACK_WITHIN
     assert moments(near, "calling again in")[0] - killed < NOTICED_WITHIN + SLOW_MACHINE
     assert sent.status == heard.status == 0, sent.stderr
-    assert reasons(sent)[0] == ("media-timeout" if gone > NOTICED_WITHIN else "timeout")
+    if gone > NOTICED_WITHIN:
+        assert reasons(sent)[0] == "media-timeout"
+    elif ready - killed < NOTICED_WITHIN - SURELY_BEFORE:  # else the machine was too slow to tell
+        assert reasons(sent)[0] == "timeout"
     assert reasons(sent)[-1] == "local-bye"
     assert heard.call["rx"]["received"] > 0
 

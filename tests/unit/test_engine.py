@@ -110,20 +110,37 @@ def test_a_bug_in_a_worker_is_shown_and_stops_the_program(capfd: pytest.CaptureF
     assert "Traceback" in capfd.readouterr().err
 
 
-def test_sighup_asks_to_stop_unless_nohup_has_switched_it_off() -> None:
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What a test does to the handlers of these is undone."""
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for name, handler in before.items():
+        signal.signal(name, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_sighup_asks_to_stop_unless_nohup_has_switched_it_off() -> None:
     shutdown = Shutdown()
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        shutdown.catch_signals()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a shell script
-        shutdown.catch_signals()
-        assert signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGINT) == shutdown.interrupt
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    shutdown.catch_signals()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a shell script
+    shutdown.catch_signals()
+    assert signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGINT) == shutdown.interrupt
+
+
+@pytest.mark.usefixtures("signals")
+def test_when_all_is_done_no_signal_changes_the_exit_status() -> None:
+    shutdown, before = Shutdown(), signal.getsignal(signal.SIGTERM)
+    shutdown.ignore_signals()
+    assert signal.getsignal(signal.SIGTERM) is before, "those that were never caught are not ours"
+    shutdown.catch_signals()
+    shutdown.ignore_signals()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.raise_signal(each)
+    assert not shutdown.requested()
 
 
 def test_a_signal_at_any_moment_ends_the_waiting() -> None:

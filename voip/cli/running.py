@@ -131,6 +131,7 @@ def finish(
         limited=manager.limited,
         capture=capture,
     )
+    shutdown.ignore_signals()
     if watchdog.left_behind:  # the interpreter would wait for it
         _leave(status)
     return status
