@@ -23,6 +23,7 @@ from collections import deque
 from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
+from voip.congestion.pairs import NarrowLine
 from voip.congestion.queue import Passage, QueueEstimator
 from voip.stats import Congestion, LimitedBy, PathReport
 
@@ -75,6 +76,8 @@ STEADY_SECONDS, STEADY = 10.0, 0.025
 """Seconds for which a queue that is another's would change its length by more than so many seconds."""
 SHARE = 60_000.0
 """Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
+NEWS = 0.01
+"""Share by which the limit changes where that is said."""
 MIN_REPORT_SECONDS = 0.1
 """Two reports closer to each other than this, as an early one may be, are one."""
 MEAN_PACKETS = 50
@@ -133,6 +136,7 @@ class RateController:
         self._ended = False
         self._floor = floor
         self._queue = QueueEstimator()
+        self._narrow = NarrowLine(self._queue.packets)
         self._breaker = CircuitBreaker()
         self._state = State.OPEN
         self._capacity = math.inf  # bit/s that came through when the line was full
@@ -190,6 +194,7 @@ class RateController:
         """A report of the peer has come."""
         before = self.limit
         self._watch_line(report)
+        self._narrow.report(report)
         if self._reported_at is not None and report.at - self._reported_at < MIN_REPORT_SECONDS:
             return None
         passage, state = self._queue.report(report), self._state
@@ -198,7 +203,7 @@ class RateController:
             self._step(passage, report.fraction_lost, report.at)
             self._note(passage)
         self._reported_at, self._bytes = report.at, 0
-        if passage is None or (state is self._state and (state is State.OPEN or self.limit == before)):
+        if passage is None or (state is self._state and (state is State.OPEN or _same(before, self.limit))):
             return None
         return self._line(passage)
 
@@ -216,6 +221,8 @@ class RateController:
             self._share(passage, lost, now)
         elif full:
             self._cut(passage, now)
+        elif self._limit > self._safe:
+            self._bound(passage, now)
         elif self._state is State.HOLDING and now - self._since >= self._hold:
             self._enter(State.RISING, passage, now)
             self._rise(now)
@@ -233,10 +240,36 @@ class RateController:
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
         came = passage.rate if passage.rate is not None else KEEP * self._sending(now)
         self._capacity = self._came = came / self._past.passed
+        self._narrow.confirm(self._capacity, now)
         self._enter(State.DRAINING, passage, now)
-        self._limit = max(self._floor, DRAIN * self._capacity)
+        self._limit = self._drained
         if now - self._past.others_at < OTHERS_SECONDS:
             self._yield(passage, now)
+
+    @property
+    def _safe(self) -> float:
+        """Bit/s that a line which is known to be narrow carries without a queue."""
+        narrow = self._narrow.capacity
+        return math.inf if narrow is None else max(self._floor, PROBED * narrow)
+
+    def _bound(self, passage: Passage, now: float) -> None:
+        """The line is narrower than the limit: keep it from filling."""
+        narrow = self._narrow.capacity
+        assert narrow is not None
+        self._capacity = self._came = narrow
+        self._limit = self._safe
+        if passage.end > EMPTY and self._sending(now) > narrow:
+            self._enter(State.DRAINING, passage, now)
+            self._limit = self._drained
+        elif self._state is State.OPEN:
+            self._enter(State.HOLDING, passage, now)
+            self._past.note_full(now)
+
+    @property
+    def _drained(self) -> float:
+        """Bit/s at which a queue of our own becomes shorter. On a line that is wide it is more likely another's: it is
+        found out without what good sound takes."""
+        return max(self._floor, DRAIN * self._capacity, ENOUGH if self._narrow.wide else 0.0)
 
     def _yield(self, passage: Passage, now: float) -> None:
         """Others keep the line full."""
@@ -249,10 +282,12 @@ class RateController:
             passage.end >= EMPTY and passage.rate is not None
         ):  # what leaves a queue without drops is what the line carries
             self._capacity = min(self._capacity, passage.rate / self._past.passed)
-            self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
+            self._limit = min(self._limit, self._drained)
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
             self._limit = max(self._floor, KEEP * self._capacity)
+            if KEEP * self._safe <= PROBED * self._capacity:  # all that the line carries was ours
+                self._limit = self._safe
         elif passage.sent < self._since:
             self._began = max(self._began, passage.end)
         elif self._is_stuck(passage, now):
@@ -290,9 +325,10 @@ class RateController:
         self._stepped_at = now
         recent = now - self._past.full_at < PROBE_AFTER
         known = PROBED * self._capacity if recent and self._capacity >= ENOUGH else math.inf
-        if self._sending(now) > USED * self._limit:
+        known = min(known, self._safe)
+        if self._sending(now) > USED * self._limit or known < math.inf:
             self._limit = max(self._limit, min(max(RISE * self._limit, self._limit + RISE_BITS), known))
-        if now - self._past.full_at > REOPEN_AFTER:
+        if now - self._past.full_at > REOPEN_AFTER and self._safe == math.inf:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
     def _enter(self, state: State, passage: Passage, now: float) -> None:
@@ -331,10 +367,15 @@ class RateController:
         reason = {
             State.OPEN: "the line has not been full for a while",
             State.DRAINING: f"the line is full, {queue}",
-            State.HOLDING: f"the line is free, {queue}",
+            State.HOLDING: f"the line is narrow, {queue}" if self._narrow.capacity else f"the line is free, {queue}",
             State.RISING: f"trying more, {queue}",
             State.SHARING: f"others keep the line full, {queue}",
         }[self._state]
         limit = self.limit
         most = "no limit" if limit is None else f"at most {limit / 1e3:.0f} kbit/s"
         return f"rate {most}: {reason}"
+
+
+def _same(before: float | None, now: float | None) -> bool:
+    """Whether it would be no news to say that one limit has become the other."""
+    return before == now or (before is not None and now is not None and abs(now - before) < NEWS * before)
