@@ -12,7 +12,7 @@ lost nothing is missing. Loss without a queue is not the line's, and for FEC to 
                whatever we send: a fair share is taken          or did not lately; SHARING -> HOLDING: it is gone;
                                                                 SHARING -> DRAINING: not even that comes through
 
-A queue that keeps its length in SHARING is none: the path has become longer (SHARING -> OPEN). RISING goes back to OPEN
+A queue that keeps its length in SHARING and drops nothing is none: the path has become longer (SHARING -> OPEN). RISING goes back to OPEN
 when nothing has been full for REOPEN_AFTER.
 """
 
@@ -24,11 +24,9 @@ from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
 from voip.congestion.pairs import NarrowLine
-from voip.congestion.queue import Passage, QueueEstimator
+from voip.congestion.queue import FULL, Passage, QueueEstimator
 from voip.stats import Congestion, LimitedBy, PathReport
 
-FULL = 0.080
-"""Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
 EMPTY = 0.040
 """Seconds of queue that are none."""
 DRAIN = 0.6
@@ -74,6 +72,9 @@ SLOWLY = 0.2
 """Weight of the newest report in the loss that the path has without a queue."""
 STEADY_SECONDS, STEADY = 10.0, 0.025
 """Seconds for which a queue that is another's would change its length by more than so many seconds."""
+DROPS, MORE = 0.025, 0.5
+"""Share lost beyond what the path loses without a queue that says that its queue is full; and at least so many times
+that: the less is lost by chance, the less it varies."""
 SHARE = 60_000.0
 """Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
 NEWS = 0.01
@@ -101,6 +102,16 @@ class _Past:
         self.full_at = self.others_at = self.ours_at = -math.inf
         self.proven = 0.0  # bit/s that came through
         self.loss = 0.0  # share lost
+        self._lost = 0.0  # lately, with or without a queue
+
+    def note_lost(self, lost: float) -> None:
+        """This share was lost since the last report."""
+        self._lost += SLOWLY * (lost - self._lost)
+
+    @property
+    def drops(self) -> bool:
+        """Whether more is lost than the path loses by itself."""
+        return self._lost - self.loss > max(DROPS, MORE * self.loss)
 
     def learn(self, sending: float, lost: float) -> None:
         """Without a queue so many bit/s were sent, and this share lost."""
@@ -197,7 +208,8 @@ class RateController:
         self._narrow.report(report)
         if self._reported_at is not None and report.at - self._reported_at < MIN_REPORT_SECONDS:
             return None
-        passage, state = self._queue.report(report), self._state
+        self._past.note_lost(report.fraction_lost)
+        passage, state = self._queue.report(report, drops=self._past.drops), self._state
         if passage is not None:
             self._learn(passage, report)
             self._step(passage, report.fraction_lost, report.at)
@@ -314,6 +326,8 @@ class RateController:
         least, most = self._range = min(self._range[0], passage.end), max(self._range[1], passage.end)
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
+        elif self._past.drops:  # a queue that is full keeps its length, too
+            self._since, self._range = now, (passage.end, passage.end)
         elif now - self._since >= STEADY_SECONDS:
             if most - least < STEADY:
                 self._queue.rebase(least)

@@ -22,6 +22,8 @@ MIN_RECEIPTS = 3
 """Receipt times that tell something together."""
 ENOUGH_RECEIPTS = 6
 """Those at equal distances that suffice: where a part of them lies closer together, that part would decide."""
+FULL = 0.080
+"""Seconds of queue at which a line is full: more than Wi-Fi and a scheduler make by themselves."""
 BURST = 0.020
 """Seconds by which the transit of packets falls from one receipt to the last, where they came at once."""
 
@@ -53,10 +55,11 @@ class QueueEstimator:
         """A packet goes out."""
         self.packets.add(number, size, now, repair=repair)
 
-    def report(self, report: PathReport) -> Passage | None:
-        """What a report tells, by receipt times or the round trip; None if it tells nothing."""
+    def report(self, report: PathReport, *, drops: bool = False) -> Passage | None:
+        """What a report tells, by receipt times or the round trip; None if it tells nothing. `drops`: more is lost than
+        the path loses by itself."""
         if not report.receipts:
-            return None if report.rtt is None else self._round_trip(report.rtt, report.at)
+            return None if report.rtt is None else self._round_trip(report.rtt, report.at, drops=drops)
         found = self.packets.of(report.receipts)
         thinned = [each for each in found if not each[0].number & (1 << RECEIPT_THINNING) - 1]
         if len(thinned) >= ENOUGH_RECEIPTS:
@@ -64,6 +67,8 @@ class QueueEstimator:
         if len(found) < MIN_RECEIPTS:
             return None
         transits = [arrival - sent.at for sent, arrival in found]
+        if drops:
+            _keep(self._least, report.at, min(transits))
         for transit in transits:
             _push(self._least, report.at, transit)
         half = len(transits) // 2
@@ -93,8 +98,10 @@ class QueueEstimator:
                     arrived += packet.size * here
         return arrived / sent if sent else 1.0 - report.fraction_lost
 
-    def _round_trip(self, seconds: float, now: float) -> Passage:
+    def _round_trip(self, seconds: float, now: float, *, drops: bool) -> Passage:
         """A round trip, where there are no receipt times: what it is above the least is taken to be our queue."""
+        if drops:
+            _keep(self._trips, now, seconds)
         _push(self._trips, now, seconds)
         waited = seconds - self._trips[0][1]
         return Passage(waited, waited, None, now - seconds)
@@ -120,6 +127,12 @@ def _push(known: deque[tuple[float, float]], now: float, value: float) -> None:
     known.append((now, value))
     while known[0][0] < now - MEMORY_SECONDS:
         known.popleft()
+
+
+def _keep(known: deque[tuple[float, float]], now: float, value: float) -> None:
+    """A queue that drops packets keeps its length, and is no longer path for that: the least of before still holds."""
+    if known and value - known[0][1] > FULL:
+        known[0] = now, known[0][1]
 
 
 def _early(transits: Sequence[float]) -> float:
