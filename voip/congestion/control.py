@@ -12,8 +12,8 @@ lost nothing is missing. Loss without a queue is not the line's, and for FEC to 
                whatever we send: a fair share is taken          or did not lately; SHARING -> HOLDING: it is gone;
                                                                 SHARING -> DRAINING: not even that comes through
 
-A queue that keeps its length in SHARING and drops nothing is none: the path has become longer (SHARING -> OPEN). RISING goes back to OPEN
-when nothing has been full for REOPEN_AFTER.
+A queue that keeps its length in SHARING and drops nothing is none: the path has become longer (SHARING -> OPEN).
+RISING goes back to OPEN when nothing has been full for REOPEN_AFTER.
 """
 
 from __future__ import annotations
