@@ -23,7 +23,7 @@ from collections import deque
 from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
-from voip.congestion.pairs import NarrowLine
+from voip.congestion.pairs import TOGETHER, NarrowLine
 from voip.congestion.queue import FULL, Passage, QueueEstimator
 from voip.stats import Congestion, LimitedBy, PathReport
 
@@ -79,6 +79,9 @@ SHARE = 60_000.0
 """Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
 NEWS = 0.01
 """Share by which the limit changes where that is said."""
+AT_ONCE, AT_ONCE_SECONDS = 6, 1.0
+"""Media packets sent at once, as after the process stood still, and seconds for which the queue is what they make: they
+fill it once, and it empties by itself."""
 MIN_REPORT_SECONDS = 0.1
 """Two reports closer to each other than this, as an early one may be, are one."""
 MEAN_PACKETS = 50
@@ -103,6 +106,18 @@ class _Past:
         self.proven = 0.0  # bit/s that came through
         self.loss = 0.0  # share lost
         self._lost = 0.0  # lately, with or without a queue
+        self._run = (-math.inf, 0)  # when media packets were last sent, and how many at once
+        self._burst_at = -math.inf
+
+    def note_sent(self, now: float) -> None:
+        """A media packet goes out."""
+        self._run = (self._run[0], self._run[1] + 1) if now - self._run[0] < TOGETHER else (now, 1)
+        if self._run[1] >= AT_ONCE:
+            self._burst_at = now
+
+    def burst(self, now: float) -> bool:
+        """Whether many were sent at once lately."""
+        return now - self._burst_at < AT_ONCE_SECONDS
 
     def note_lost(self, lost: float) -> None:
         """This share was lost since the last report."""
@@ -197,6 +212,8 @@ class RateController:
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
         """A packet goes out; `size` in bytes, all headers included."""
         self._queue.sent(number, size, now, repair=repair)
+        if not repair:
+            self._past.note_sent(now)
         self._first_at = now if self._first_at is None else self._first_at
         self._sizes.append(size)
         self._bytes += size
@@ -226,7 +243,8 @@ class RateController:
 
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
-        full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
+        burst = passage.burst or self._past.burst(now)
+        full = passage.end > FULL and passage.end > passage.begin * SHORTER and not burst
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
@@ -270,7 +288,7 @@ class RateController:
         assert narrow is not None
         self._capacity = self._came = narrow
         self._limit = self._safe
-        if passage.end > EMPTY and self._sending(now) > narrow:
+        if passage.end > EMPTY and self._sending(now) > narrow and not self._past.burst(now):
             self._enter(State.DRAINING, passage, now)
             self._limit = self._drained
         elif self._state is State.OPEN:

@@ -178,6 +178,19 @@ def test_packets_that_were_held_back_and_come_at_once_are_no_queue() -> None:
     assert not control.figures.full
 
 
+def test_what_was_sent_at_once_makes_a_queue_that_is_no_reason_to_send_less() -> None:
+    """The process stood still for 0.4 s; the line lets out one packet each 8 ms."""
+    for at_once in (True, False):
+        control = RateController()
+        sent = [170 if at_once and 150 <= number < 170 else number for number in range(200)]
+        for number, slot in enumerate(sent):
+            control.sent(FIRST + number & 0xFFFF, SIZE, slot * PTIME, repair=False)
+        control.report(report(3.0, [(FIRST + n, n * PTIME + 9.0) for n in range(0, 148, 4)]))
+        late = [(FIRST + n, sent[n] * PTIME + 9.0 + (n - 149) * 0.008) for n in range(152, 168, 2)]
+        control.report(report(3.7, late))
+        assert control.figures.full is not at_once
+
+
 def test_loss_without_a_queue_is_no_reason_to_send_less() -> None:
     control = RateController()
     for number in range(1000):
