@@ -126,10 +126,10 @@ class PathReport:
     """What the peer's newest RTCP compound says of one stream that we send, before any repair.
 
     `at` is when it came. `fraction_lost` (0 to 1) is since the report before, `highest` the extended sequence number.
-    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `receipts` from packet receipt times (section
-    4.3): sequence numbers, and seconds by a clock of the peer's; `delay`, `delay_max` (absolute) and `wait_max` (at
-    present) of the peer's jitter buffer are from its VoIP metrics (section 4.7), as are `r`, `mos_lq` and `mos_cq` and
-    the share `discarded` (0 to 1) that came too late for it.
+    `media` and `repair` are from loss RLE blocks (RFC 3611 section 4.1); `receipts` and `repair_receipts` from packet
+    receipt times (section 4.3): sequence numbers, and seconds by one clock of the peer's; `delay`, `delay_max`
+    (absolute) and `wait_max` (at present) of the peer's jitter buffer are from its VoIP metrics (section 4.7), as are
+    `r`, `mos_lq` and `mos_cq` and the share `discarded` (0 to 1) that came too late for it.
     """
 
     at: float
@@ -141,6 +141,7 @@ class PathReport:
     media: Arrivals | None = None
     repair: Arrivals | None = None
     receipts: tuple[tuple[int, float], ...] = ()
+    repair_receipts: tuple[tuple[int, float], ...] = ()
     delay: float | None = None
     delay_max: float | None = None
     wait_max: float | None = None

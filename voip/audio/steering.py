@@ -243,16 +243,18 @@ class Steering:
 
     def _choose(self, now: float | None) -> None:
         """Encode within the limit, and give FEC what is left of it; `now` is None where the session is new."""
-        limit, _ = self._limit
+        limit, reason = self._limit
         if self._full is not None:
             self._coding = self._coding_within(limit, self._full, now)
         if self._rate is not None:
             least = None if self._full is None else least_rate(self._full, self._header, self._ptimes)
             self._rate.set_floor(self._media_rate if least is None else least)
         if self._control is not None:
-            self._control.set_ptime(self.ptime, self._media_rate * self.ptime / 8)
+            size = self._media_rate * self.ptime / 8
+            self._control.set_ptime(self.ptime, size)
             bandwidth = 0.0 if self._needs_all(limit) else limit
-            self._control.set_limits(self._agreed._replace(bandwidth=bandwidth))
+            usual = size if reason == "line" else 0.0
+            self._control.set_limits(self._agreed._replace(bandwidth=bandwidth), usual)
 
     def _needs_all(self, limit: float | None) -> bool:
         """Whether the packets are longer than agreed on, or the sound has less than it should, and no loss that we know

@@ -12,8 +12,8 @@ lost nothing is missing. Loss without a queue is not the line's, and for FEC to 
                whatever we send: a fair share is taken          or did not lately; SHARING -> HOLDING: it is gone;
                                                                 SHARING -> DRAINING: not even that comes through
 
-A queue that keeps its length in SHARING is none: the path has become longer (SHARING -> OPEN). RISING goes back to OPEN
-when nothing has been full for REOPEN_AFTER.
+A queue that keeps its length in SHARING and drops nothing is none: the path has become longer (SHARING -> OPEN).
+RISING goes back to OPEN when nothing has been full for REOPEN_AFTER.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ from collections import deque
 from enum import Enum
 
 from voip.congestion.breaker import CircuitBreaker
-from voip.congestion.queue import Passage, QueueEstimator
+from voip.congestion.pairs import TOGETHER, NarrowLine
+from voip.congestion.queue import FULL, Passage, QueueEstimator
 from voip.stats import Congestion, LimitedBy, PathReport
 
-FULL = 0.080
-"""Seconds of queue at which the line is full: more than Wi-Fi and a scheduler make by themselves."""
 EMPTY = 0.040
 """Seconds of queue that are none."""
 DRAIN = 0.6
@@ -73,8 +72,16 @@ SLOWLY = 0.2
 """Weight of the newest report in the loss that the path has without a queue."""
 STEADY_SECONDS, STEADY = 10.0, 0.025
 """Seconds for which a queue that is another's would change its length by more than so many seconds."""
+DROPS, MORE = 0.025, 0.5
+"""Share lost beyond what the path loses without a queue that says that its queue is full; and at least so many times
+that: the less is lost by chance, the less it varies."""
 SHARE = 60_000.0
 """Bit/s that are a fair share beside others on a full line: Opus at its default, and a light pattern of FEC."""
+NEWS = 0.01
+"""Share by which the limit changes where that is said."""
+AT_ONCE, AT_ONCE_SECONDS = 6, 1.0
+"""Media packets sent at once, as after the process stood still, and seconds for which the queue is what they make: they
+fill it once, and it empties by itself."""
 MIN_REPORT_SECONDS = 0.1
 """Two reports closer to each other than this, as an early one may be, are one."""
 MEAN_PACKETS = 50
@@ -98,6 +105,28 @@ class _Past:
         self.full_at = self.others_at = self.ours_at = -math.inf
         self.proven = 0.0  # bit/s that came through
         self.loss = 0.0  # share lost
+        self._lost = 0.0  # lately, with or without a queue
+        self._run = (-math.inf, 0)  # when media packets were last sent, and how many at once
+        self._burst_at = -math.inf
+
+    def note_sent(self, now: float) -> None:
+        """A media packet goes out."""
+        self._run = (self._run[0], self._run[1] + 1) if now - self._run[0] < TOGETHER else (now, 1)
+        if self._run[1] >= AT_ONCE:
+            self._burst_at = now
+
+    def burst(self, now: float) -> bool:
+        """Whether many were sent at once lately."""
+        return now - self._burst_at < AT_ONCE_SECONDS
+
+    def note_lost(self, lost: float) -> None:
+        """This share was lost since the last report."""
+        self._lost += SLOWLY * (lost - self._lost)
+
+    @property
+    def drops(self) -> bool:
+        """Whether more is lost than the path loses by itself."""
+        return self._lost - self.loss > max(DROPS, MORE * self.loss)
 
     def learn(self, sending: float, lost: float) -> None:
         """Without a queue so many bit/s were sent, and this share lost."""
@@ -133,6 +162,7 @@ class RateController:
         self._ended = False
         self._floor = floor
         self._queue = QueueEstimator()
+        self._narrow = NarrowLine(self._queue.packets)
         self._breaker = CircuitBreaker()
         self._state = State.OPEN
         self._capacity = math.inf  # bit/s that came through when the line was full
@@ -182,6 +212,8 @@ class RateController:
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
         """A packet goes out; `size` in bytes, all headers included."""
         self._queue.sent(number, size, now, repair=repair)
+        if not repair:
+            self._past.note_sent(now)
         self._first_at = now if self._first_at is None else self._first_at
         self._sizes.append(size)
         self._bytes += size
@@ -190,15 +222,17 @@ class RateController:
         """A report of the peer has come."""
         before = self.limit
         self._watch_line(report)
+        self._narrow.report(report)
         if self._reported_at is not None and report.at - self._reported_at < MIN_REPORT_SECONDS:
             return None
-        passage, state = self._queue.report(report), self._state
+        self._past.note_lost(report.fraction_lost)
+        passage, state = self._queue.report(report, drops=self._past.drops), self._state
         if passage is not None:
             self._learn(passage, report)
             self._step(passage, report.fraction_lost, report.at)
             self._note(passage)
         self._reported_at, self._bytes = report.at, 0
-        if passage is None or (state is self._state and (state is State.OPEN or self.limit == before)):
+        if passage is None or (state is self._state and (state is State.OPEN or _same(before, self.limit))):
             return None
         return self._line(passage)
 
@@ -209,13 +243,16 @@ class RateController:
 
     def _step(self, passage: Passage, lost: float, now: float) -> None:
         """The transition that this report makes, if any."""
-        full = passage.end > FULL and passage.end > passage.begin * SHORTER and not passage.burst
+        burst = passage.burst or self._past.burst(now)
+        full = passage.end > FULL and passage.end > passage.begin * SHORTER and not burst
         if self._state is State.DRAINING:
             self._drain(passage, now)
         elif self._state is State.SHARING:
             self._share(passage, lost, now)
         elif full:
             self._cut(passage, now)
+        elif self._limit > self._safe:
+            self._bound(passage, now)
         elif self._state is State.HOLDING and now - self._since >= self._hold:
             self._enter(State.RISING, passage, now)
             self._rise(now)
@@ -233,10 +270,36 @@ class RateController:
             self._hold = min(MAX_HOLD_SECONDS, 2 * self._hold)
         came = passage.rate if passage.rate is not None else KEEP * self._sending(now)
         self._capacity = self._came = came / self._past.passed
+        self._narrow.confirm(self._capacity, now)
         self._enter(State.DRAINING, passage, now)
-        self._limit = max(self._floor, DRAIN * self._capacity)
+        self._limit = self._drained
         if now - self._past.others_at < OTHERS_SECONDS:
             self._yield(passage, now)
+
+    @property
+    def _safe(self) -> float:
+        """Bit/s that a line which is known to be narrow carries without a queue."""
+        narrow = self._narrow.capacity
+        return math.inf if narrow is None else max(self._floor, PROBED * narrow)
+
+    def _bound(self, passage: Passage, now: float) -> None:
+        """The line is narrower than the limit: keep it from filling."""
+        narrow = self._narrow.capacity
+        assert narrow is not None
+        self._capacity = self._came = narrow
+        self._limit = self._safe
+        if passage.end > EMPTY and self._sending(now) > narrow and not self._past.burst(now):
+            self._enter(State.DRAINING, passage, now)
+            self._limit = self._drained
+        elif self._state is State.OPEN:
+            self._enter(State.HOLDING, passage, now)
+            self._past.note_full(now)
+
+    @property
+    def _drained(self) -> float:
+        """Bit/s at which a queue of our own becomes shorter. On a line that is wide it is more likely another's: it is
+        found out without what good sound takes."""
+        return max(self._floor, DRAIN * self._capacity, ENOUGH if self._narrow.wide else 0.0)
 
     def _yield(self, passage: Passage, now: float) -> None:
         """Others keep the line full."""
@@ -249,10 +312,12 @@ class RateController:
             passage.end >= EMPTY and passage.rate is not None
         ):  # what leaves a queue without drops is what the line carries
             self._capacity = min(self._capacity, passage.rate / self._past.passed)
-            self._limit = max(self._floor, min(self._limit, DRAIN * self._capacity))
+            self._limit = min(self._limit, self._drained)
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
             self._limit = max(self._floor, KEEP * self._capacity)
+            if KEEP * self._safe <= PROBED * self._capacity:  # all that the line carries was ours
+                self._limit = self._safe
         elif passage.sent < self._since:
             self._began = max(self._began, passage.end)
         elif self._is_stuck(passage, now):
@@ -279,6 +344,8 @@ class RateController:
         least, most = self._range = min(self._range[0], passage.end), max(self._range[1], passage.end)
         if passage.end < EMPTY:
             self._enter(State.HOLDING, passage, now)
+        elif self._past.drops:  # a queue that is full keeps its length, too
+            self._since, self._range = now, (passage.end, passage.end)
         elif now - self._since >= STEADY_SECONDS:
             if most - least < STEADY:
                 self._queue.rebase(least)
@@ -290,9 +357,10 @@ class RateController:
         self._stepped_at = now
         recent = now - self._past.full_at < PROBE_AFTER
         known = PROBED * self._capacity if recent and self._capacity >= ENOUGH else math.inf
-        if self._sending(now) > USED * self._limit:
+        known = min(known, self._safe)
+        if self._sending(now) > USED * self._limit or known < math.inf:
             self._limit = max(self._limit, min(max(RISE * self._limit, self._limit + RISE_BITS), known))
-        if now - self._past.full_at > REOPEN_AFTER:
+        if now - self._past.full_at > REOPEN_AFTER and self._safe == math.inf:
             self._state, self._limit, self._hold = State.OPEN, math.inf, HOLD_SECONDS
 
     def _enter(self, state: State, passage: Passage, now: float) -> None:
@@ -331,10 +399,15 @@ class RateController:
         reason = {
             State.OPEN: "the line has not been full for a while",
             State.DRAINING: f"the line is full, {queue}",
-            State.HOLDING: f"the line is free, {queue}",
+            State.HOLDING: f"the line is narrow, {queue}" if self._narrow.capacity else f"the line is free, {queue}",
             State.RISING: f"trying more, {queue}",
             State.SHARING: f"others keep the line full, {queue}",
         }[self._state]
         limit = self.limit
         most = "no limit" if limit is None else f"at most {limit / 1e3:.0f} kbit/s"
         return f"rate {most}: {reason}"
+
+
+def _same(before: float | None, now: float | None) -> bool:
+    """Whether it would be no news to say that one limit has become the other."""
+    return before == now or (before is not None and now is not None and abs(now - before) < NEWS * before)

@@ -12,18 +12,20 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from voip.congestion.sent import Sent, SentPackets
 from voip.rtp import RECEIPT_THINNING
 from voip.stats import PathReport
 
 MEMORY_SECONDS = 60.0
 """Seconds for which the least transit time counts: two clocks drift apart by 6 ms meanwhile, at 100 ppm."""
-RING_PACKETS = 2048
-"""Packets whose sending is remembered until the peer reports them."""
 MIN_RECEIPTS = 3
 """Receipt times that tell something together."""
+ENOUGH_RECEIPTS = 6
+"""Those at equal distances that suffice: where a part of them lies closer together, that part would decide."""
+FULL = 0.080
+"""Seconds of queue at which a line is full: more than Wi-Fi and a scheduler make by themselves."""
 BURST = 0.020
 """Seconds by which the transit of packets falls from one receipt to the last, where they came at once."""
-_INDEX = RING_PACKETS - 1
 
 
 class Passage(NamedTuple):
@@ -41,41 +43,32 @@ class Passage(NamedTuple):
     burst: bool = False
 
 
-class _Sent(NamedTuple):
-    number: int
-    size: int
-    at: float
-    total: int  # bytes of all packets sent until then, this one included
-
-
 class QueueEstimator:
     """Packets sent and receipt times in; how long they waited out. Seconds, and bytes with all headers."""
 
     def __init__(self) -> None:
-        self._media: list[_Sent | None] = [None] * RING_PACKETS
-        self._repair: list[_Sent | None] = [None] * RING_PACKETS
-        self._total = 0
+        self.packets = SentPackets()
         self._least: deque[tuple[float, float]] = deque()  # when, transit: ascending, the first is the least
         self._trips: deque[tuple[float, float]] = deque()  # the same of round trips
 
     def sent(self, number: int, size: int, now: float, *, repair: bool) -> None:
         """A packet goes out."""
-        self._total += size
-        ring = self._repair if repair else self._media
-        ring[number & _INDEX] = _Sent(number, size, now, self._total)
+        self.packets.add(number, size, now, repair=repair)
 
-    def report(self, report: PathReport) -> Passage | None:
-        """What a report tells, by receipt times or the round trip; None if it tells nothing."""
+    def report(self, report: PathReport, *, drops: bool = False) -> Passage | None:
+        """What a report tells, by receipt times or the round trip; None if it tells nothing. `drops`: more is lost than
+        the path loses by itself."""
         if not report.receipts:
-            return None if report.rtt is None else self._round_trip(report.rtt, report.at)
-        found: list[tuple[_Sent, float]] = []
-        for number, arrival in report.receipts:
-            sent = _sent(self._media, number)
-            if sent is not None:
-                found.append((sent, arrival))
+            return None if report.rtt is None else self._round_trip(report.rtt, report.at, drops=drops)
+        found = self.packets.of(report.receipts)
+        thinned = [each for each in found if not each[0].number & (1 << RECEIPT_THINNING) - 1]
+        if len(thinned) >= ENOUGH_RECEIPTS:
+            found = thinned
         if len(found) < MIN_RECEIPTS:
             return None
         transits = [arrival - sent.at for sent, arrival in found]
+        if drops:
+            _keep(self._least, report.at, min(transits))
         for transit in transits:
             _push(self._least, report.at, transit)
         half = len(transits) // 2
@@ -84,29 +77,31 @@ class QueueEstimator:
         begin, end = _early(transits[:half]) - base, _early(transits[half:]) - base
         return Passage(begin, end, self._rate(found, report), found[half][0].at, burst)
 
-    def _rate(self, found: Sequence[tuple[_Sent, float]], report: PathReport) -> float | None:
+    def _rate(self, found: Sequence[tuple[Sent, float]], report: PathReport) -> float | None:
         """Bit/s that arrived from the first to the last of these packets."""
         (first, came), (last, went) = found[0], found[-1]
         if went <= came:
             return None
         expected = ((last.number - first.number & 0xFFFF) >> RECEIPT_THINNING) + 1
-        arrived = min(len(found) / expected, self._arrived(first.total, last.total, report))
+        arrived = min(1.0, len(found) / expected, self._arrived(first.total, last.total, report))
         return 8 * (last.total - first.total) * arrived / (went - came)
 
     def _arrived(self, begin: int, end: int, report: PathReport) -> float:
         """The share (0 to 1) that has arrived of the bytes that were sent between two totals, by the packets that the
         report names: of both streams, for a queue that is full may take one packet and drop the next every time."""
         sent = arrived = 0
-        for ring, arrivals in ((self._media, report.media), (self._repair, report.repair)):
+        for repair, arrivals in ((False, report.media), (True, report.repair)):
             for number, here in enumerate(arrivals.flags, arrivals.first) if arrivals is not None else ():
-                packet = _sent(ring, number & 0xFFFF)
+                packet = self.packets.get(number & 0xFFFF, repair=repair)
                 if packet is not None and begin < packet.total <= end:
                     sent += packet.size
                     arrived += packet.size * here
         return arrived / sent if sent else 1.0 - report.fraction_lost
 
-    def _round_trip(self, seconds: float, now: float) -> Passage:
+    def _round_trip(self, seconds: float, now: float, *, drops: bool) -> Passage:
         """A round trip, where there are no receipt times: what it is above the least is taken to be our queue."""
+        if drops:
+            _keep(self._trips, now, seconds)
         _push(self._trips, now, seconds)
         waited = seconds - self._trips[0][1]
         return Passage(waited, waited, None, now - seconds)
@@ -125,11 +120,6 @@ class QueueEstimator:
         self._trips.clear()
 
 
-def _sent(ring: list[_Sent | None], number: int) -> _Sent | None:
-    sent = ring[number & _INDEX]
-    return sent if sent is not None and sent.number == number else None
-
-
 def _push(known: deque[tuple[float, float]], now: float, value: float) -> None:
     """Keep what may become the least of the last MEMORY_SECONDS."""
     while known and known[-1][1] >= value:
@@ -137,6 +127,12 @@ def _push(known: deque[tuple[float, float]], now: float, value: float) -> None:
     known.append((now, value))
     while known[0][0] < now - MEMORY_SECONDS:
         known.popleft()
+
+
+def _keep(known: deque[tuple[float, float]], now: float, value: float) -> None:
+    """A queue that drops packets keeps its length, and is no longer path for that: the least of before still holds."""
+    if known and value - known[0][1] > FULL:
+        known[0] = now, known[0][1]
 
 
 def _early(transits: Sequence[float]) -> float:

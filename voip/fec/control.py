@@ -110,6 +110,7 @@ class FecController:
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
         self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
+        self._usual = 0.0  # bytes of a media packet while someone speaks
         self._first_at: float | None = None  # moment of the first packet, or of the first one after a pause
         self._last_at = 0.0
         self._last_report_at: float | None = None
@@ -133,7 +134,10 @@ class FecController:
     @property
     def allowed_rate(self) -> float:
         """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        media = self._media_sizes.mean * 8 / self._estimator.ptime
+        return self._allowed_beside(self._media_sizes.mean)
+
+    def _allowed_beside(self, size: float) -> float:
+        media = size * 8 / self._estimator.ptime
         most = max(self._max_rate, self._media_factor * media)
         return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
 
@@ -150,9 +154,10 @@ class FecController:
             self._listener = self._listener._replace(ptime=ptime)
             self._media_sizes, self._repair_sizes = _Sizes(round(size)), _Sizes()
 
-    def set_limits(self, agreed: Agreed) -> None:
-        """What the peer takes, and the path."""
-        self._bandwidth = agreed.bandwidth
+    def set_limits(self, agreed: Agreed, usual: float = 0.0) -> None:
+        """What the peer takes, and the path. `usual`: bytes of a media packet while someone speaks, all headers
+        included: those of a pause are smaller, and make no room for more repair than there is then."""
+        self._bandwidth, self._usual = agreed.bandwidth, usual
         terms = agreed._replace(bandwidth=None)
         if terms == self._terms:
             return
@@ -190,7 +195,7 @@ class FecController:
         self._estimator.report(report, counts=counts)
         channel = self.channel
         channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
-        affordable = self._affordable_rungs()
+        affordable = self._affordable_rungs(0.0 if self._bandwidth is None else self._usual)
         if not affordable:
             return None
         wanted = self._listener.choose(affordable, channel)
@@ -274,25 +279,28 @@ class FecController:
         self._current = self._listener.choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
         return f"{_direction(before, self._current)}: more would pass {self.allowed_rate / 1e3:.4g} kbit/s"
 
-    def _affordable_rungs(self) -> list[Rung]:
-        """All that are affordable, the cheapest first."""
+    def _affordable_rungs(self, least: float = 0.0) -> list[Rung]:
+        """All that are affordable, the cheapest first, if media packets have so many bytes at least."""
         rungs = self._rungs
-        if not rungs or self._affordable(rungs[-1].pattern):  # the dearest
+        if not rungs or self._affordable(rungs[-1].pattern, least):  # the dearest
             return list(rungs)
-        allowed = self.allowed_rate
-        return [rung for rung in rungs if self._rate_of(rung.pattern) <= allowed]
+        media = max(self._media_sizes.mean, least)
+        allowed = self._allowed_beside(media)
+        return [rung for rung in rungs if self._rate_of(rung.pattern, media) <= allowed]
 
-    def _affordable(self, pattern: Pattern) -> bool:
-        """Whether its repair packets stay within the maximum."""
-        return self._rate_of(pattern) <= self.allowed_rate
+    def _affordable(self, pattern: Pattern, least: float = 0.0) -> bool:
+        """Whether its repair packets stay within the maximum, if packets go on as large as lately, or have so many
+        bytes: of packets that are `least` bytes long the bandwidth leaves less to them."""
+        media = max(self._media_sizes.mean, least)
+        return self._rate_of(pattern, media) <= self._allowed_beside(media)
 
-    def _rate_of(self, pattern: Pattern) -> float:
-        """Bit/s of its repair packets, if packets go on as large as lately."""
+    def _rate_of(self, pattern: Pattern, media: float) -> float:
+        """Bit/s of its repair packets, for media packets of so many bytes."""
         ptime = self._estimator.ptime
         if pattern.copy_bitrate is not None:
             size = len(pattern.sets) * pattern.copy_size(ptime)
         else:
-            size = pattern.overhead * max(self._repair_sizes.mean, self._media_sizes.mean + REPAIR_EXTRA)
+            size = pattern.overhead * max(self._repair_sizes.mean, media + REPAIR_EXTRA)
         return size * 8 / ptime
 
     def _find(self, text: str) -> Rung:

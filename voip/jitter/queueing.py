@@ -2,10 +2,13 @@
 
 A line that was full lets packets out one by one, each later than the last, for as long as its queue lasts; a network
 that stood still lets them out all at once. The first is over once it is over, as the sender sends less (RFC 8836
-section 2): its packets need no delay any more. The second may come again.
+section 2): its packets need no delay any more. The second may come again; and so does a queue that others fill, such as
+a TCP, which sends less only when something was dropped, and more again at once.
 """
 
 from __future__ import annotations
+
+import math
 
 LONG = 0.060
 """Seconds beyond the fastest packets at which packets may be in a queue: more than jitter does to all of them."""
@@ -16,6 +19,11 @@ SETTLED, REST = 1.0, 0.25
 What is left is that the sender makes its packets longer where little passes, and that the line takes time for each."""
 LASTING = 0.5
 """Seconds for which all packets have to be late, one after the other, to have been in a queue."""
+LONGEST = 60.0
+"""Seconds after which a queue that has not emptied is the path, or another's for good."""
+AGAIN = 5.0
+"""Seconds after the end of a queue within which the next one begins if others fill it: our sender waits longer, and
+goes on in small steps (`voip.congestion`)."""
 APART = 0.3
 """Share of the time in which they were sent that they take to arrive, at least: what was held back comes at once."""
 
@@ -28,15 +36,26 @@ class QueueWatch:
         self._last = (0.0, 0.0)
         self._peak = 0.0  # seconds beyond the fastest
         self._late_at = 0.0  # the last arrival that was no rest of it
+        self._ended = -math.inf  # arrival of the last packet of the queue before
+        self._again = False  # this one has begun soon after it
+        self._empty = 0.0  # transit of the fastest packets when it began
 
     def add(self, beyond: float, at: float, sent: float) -> float | None:
         """A packet came at `at`, `beyond` seconds later than the fastest would have, which was sent at `sent` by any
-        clock: the moment since which packets were in a queue that is empty now; None: there was none, or still is."""
+        clock: the moment since which packets were in a queue that is empty now; None: there was none, it still is, or
+        it comes again and again."""
         if self._begun is None:
             if beyond > LONG:
+                self._again = at - self._ended < AGAIN
+                self._empty = at - sent - beyond
                 self._begun = (at, sent)
                 self._last, self._peak, self._late_at = self._begun, beyond, at
             return None
+        if at - self._begun[0] > LONGEST:
+            self._begun = None
+            return None
+        # The fastest packets of the last seconds may have been in the queue themselves.
+        beyond = max(beyond, at - sent - self._empty)
         self._peak = max(self._peak, beyond)
         if beyond > max(LONG, REST * self._peak):
             self._late_at = at
@@ -46,4 +65,7 @@ class QueueWatch:
         (arrived, left), (last_arrived, last_left) = self._begun, self._last
         self._begun = None
         lasted, came = last_left - left, last_arrived - arrived
-        return arrived if lasted >= LASTING and came >= APART * lasted else None
+        if lasted < LASTING or came < APART * lasted:
+            return None
+        self._ended = at
+        return None if self._again else arrived

@@ -117,6 +117,7 @@ class CompoundWriter:
             blocks += [stream.loss_rle(self._terms.loss_rle_bytes) for stream in (self._media, self._repair)]
         if RECEIPTS in wanted:
             blocks += self._media.receipts(self._terms.receipt_bytes)
+            blocks += self._repair.receipts(self._terms.receipt_bytes, thinned=False)
         if SUMMARY in wanted:
             blocks.append(self._media.summary(self._terms.summary_fields))
         if METRICS in wanted:

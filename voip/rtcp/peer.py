@@ -104,7 +104,8 @@ class PeerReports:
             rtt=self.round_trip.last,
             media=_arrivals(extended, self._terms.ssrc),
             repair=_arrivals(extended, self._terms.repair_ssrc),
-            receipts=self._receipts(extended),
+            receipts=self._receipts(extended, self._terms.ssrc),
+            repair_receipts=self._receipts(extended, self._comparable),
             delay=metrics.buffer_nominal / 1e3 if metrics and metrics.buffer_nominal else None,
             delay_max=metrics.buffer_absolute / 1e3 if metrics and metrics.buffer_absolute else None,
             wait_max=metrics.buffer_maximum / 1e3 if metrics and metrics.buffer_maximum else None,
@@ -117,11 +118,17 @@ class PeerReports:
         self.packets_sent = self._terms.media_totals(sent)[0] if sent is not None else 0
         self._sources.on_report(self.path)
 
-    def _receipts(self, extended: list[xr.Block]) -> tuple[tuple[int, float], ...]:
-        """When our media packets came, in seconds by a clock of the peer's that does not wrap."""
+    @property
+    def _comparable(self) -> int | None:
+        """The SSRC of our repair packets, if their receipt times are of the same clock as those of the media."""
+        same = self._terms.repair_clock_rate in (None, self._terms.clock_rate)
+        return self._terms.repair_ssrc if same else None
+
+    def _receipts(self, extended: list[xr.Block], ssrc: int | None) -> tuple[tuple[int, float], ...]:
+        """When our packets of this SSRC came, in seconds by a clock of the peer's that does not wrap."""
         found = []
         for block in extended:
-            if not isinstance(block, xr.ReceiptTimes) or block.ssrc != self._terms.ssrc:
+            if not isinstance(block, xr.ReceiptTimes) or block.ssrc != ssrc:
                 continue
             for number, ticks in block.receipts():
                 last = ticks if self._receipt_ticks is None else self._receipt_ticks

@@ -24,7 +24,8 @@ LATE_JITTERS = 4.0
 MAX_UNREPORTED = 64
 """Packets behind the highest beyond which all are reported, whatever the jitter."""
 MAX_RECEIPT_BLOCKS = 3
-"""Blocks of receipt times in a compound, each with 12 bytes before its times: a lossy path makes gaps in them."""
+"""Blocks of thinned receipt times in a compound, and as many of all times, each with 12 bytes before its times: a lossy
+path makes gaps in them."""
 
 
 class ReportedStream:
@@ -86,14 +87,21 @@ class ReportedStream:
             flags = flags[max(1, len(flags) // 4) :]
         return None
 
-    def receipts(self, limit: int | None = None) -> tuple[ReceiptTimes, ...]:
+    def receipts(self, limit: int | None = None, *, thinned: bool = True) -> tuple[ReceiptTimes, ...]:
         """When packets came since the last call: the newest blocks, each of at most `limit` bytes; none if it is too
-        large, or there is nothing to tell."""
+        large, or there is nothing to tell. Unless `thinned`, only of packets of which each was kept."""
         receipts = self.reception.take_receipts()
         if self.ssrc is None:
             return ()
+        kept = {number for number, _ in receipts}
         ticks = [(number, round(arrival * self.reception.clock_rate)) for number, arrival in receipts]
-        blocks = ReceiptTimes.of(self.ssrc, ticks, RECEIPT_THINNING)[-MAX_RECEIPT_BLOCKS:]
+        dense = [(number, time) for number, time in ticks if number - 1 in kept or number + 1 in kept]
+        rest = sorted(set(ticks) - set(dense)) if thinned else []
+        rest = [(number, time) for number, time in rest if not number & (1 << RECEIPT_THINNING) - 1]
+        blocks = [
+            *ReceiptTimes.of(self.ssrc, rest, RECEIPT_THINNING)[-MAX_RECEIPT_BLOCKS:],
+            *ReceiptTimes.of(self.ssrc, dense, 0)[-MAX_RECEIPT_BLOCKS:],
+        ]
         return tuple(block for block in blocks if limit is None or len(block.serialize()) <= limit)
 
     def summary(self, wanted: frozenset[str] = ALL_FIELDS) -> StatisticsSummary | None:

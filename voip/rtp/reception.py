@@ -15,6 +15,10 @@ MAX_REPAIR_REACH = 110
 """Packets that one repair packet can name (RFC 8627 section 4.2.2.1, the longest mask)."""
 RECEIPT_THINNING = 2
 """Of the times at which packets came, those of every 2^RECEIPT_THINNING-th number are kept (RFC 3611 section 4.1)."""
+DENSE_PACKETS = 32
+"""The first packets of a stream, of which all times are kept: two that were sent together show how fast the line is."""
+DENSE_EVERY, DENSE_SECONDS = 8.0, 0.3
+"""So often, by the clock of the arrivals and so in all streams at once, all times are kept for so many seconds."""
 MAX_RECEIPTS = 64
 """Such times that are kept: those of two seconds of packets of 10 ms."""
 
@@ -152,8 +156,8 @@ class ReceptionStats:
     def take_receipts(self) -> list[tuple[int, float]]:
         """Extended number and moment (seconds) of packets that came since the last call, the newest of them.
 
-        They are those whose number is a multiple of 2^RECEIPT_THINNING, in the order of their numbers; none unless they
-        are kept.
+        They are those whose number is a multiple of 2^RECEIPT_THINNING, and all of DENSE_PACKETS and DENSE_SECONDS, in
+        the order of their numbers; none unless they are kept.
         """
         if self._receipts is None:
             return []
@@ -182,8 +186,10 @@ class ReceptionStats:
         self.received += 1
         if timed:
             self._jitter.measure(packet.timestamp, arrival, self.clock_rate)
-        if self._receipts is not None and not extended & (1 << RECEIPT_THINNING) - 1:
-            self._receipts.append((extended, arrival))
+        if self._receipts is not None:
+            dense = self.epoch_received <= DENSE_PACKETS or arrival % DENSE_EVERY < DENSE_SECONDS
+            if dense or not extended & (1 << RECEIPT_THINNING) - 1:
+                self._receipts.append((extended, arrival))
         return extended
 
     def known(self, extended: int) -> None:

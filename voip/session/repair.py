@@ -35,6 +35,7 @@ class RepairStream:
         if media.remote_fec_ssrc is not None:
             self.ssrc = media.remote_fec_ssrc
         self.reception.set_clock_rate(media.repair_clock_rate)
+        self.reception.keep_receipts(media.rtcp_xr.receipts)
         self._use(media)
         self._allowance.set_rate(REPAIR_RATE / media.packet_time)
 

@@ -68,7 +68,7 @@ class RtpSession:
         self.bytes_received = 0
         self.ip_bytes = 0
         self.reception = ReceptionStats(media.clock_rate, receipts=media.rtcp_xr.receipts)
-        self.repair_reception = ReceptionStats(media.repair_clock_rate)
+        self.repair_reception = ReceptionStats(media.repair_clock_rate, receipts=media.rtcp_xr.receipts)
         both = (self.reception, self.repair_reception)
         self.proof = AddressProof(needed=not invited)
         self._latch = SourceLatch(media, signalling_host)

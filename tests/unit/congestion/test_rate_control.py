@@ -40,8 +40,8 @@ class Line:
         self.number, self.now, self.busy = FIRST, 0.0, 0.0
         self.lines: list[str] = []
 
-    def run(self, seconds: float, rate: float = math.inf, *, share: float = 1.0) -> None:
-        """The line carries `rate` bit/s; `share` of the packets is sent."""
+    def run(self, seconds: float, rate: float = math.inf, *, share: float = 1.0, lost: float = 0.0) -> None:
+        """The line carries `rate` bit/s; `share` of the packets is sent, and each report tells of so many lost."""
         receipts = []
         for index in range(round(seconds / PTIME)):
             if int((index + 1) * share + 1e-9) > int(index * share + 1e-9):
@@ -52,7 +52,8 @@ class Line:
                 self.number += 1
             self.now += PTIME
             if (index + 1) % 50 == 0:
-                line = self.control.report(report(self.now, [each for each in receipts if each[1] < self.now + 1e6]))
+                told = report(self.now, [each for each in receipts if each[1] < self.now + 1e6], lost=lost)
+                line = self.control.report(told)
                 self.lines += [line] if line else []
                 receipts = []
 
@@ -131,6 +132,41 @@ def test_a_path_that_has_become_longer_is_no_queue_in_the_end() -> None:
     assert control.limit == 95e3
 
 
+@pytest.mark.parametrize("lost", [0.05, 0.12, 0.4])
+def test_a_full_queue_of_constant_length_never_becomes_the_path(lost: float) -> None:
+    line = Line(control := RateController(floor=5e3))
+    line.run(5.0, 1e6)
+    line.transit += 0.5
+    for _ in range(15):
+        line.run(10.0, 1e6, lost=lost)
+        assert control.limit is not None
+        assert control.limit <= 60e3
+        assert control.figures.queue == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_longer_path_that_loses_no_more_than_the_one_before_is_no_queue_in_the_end() -> None:
+    line, rng = Line(control := RateController(floor=5e3)), np.random.default_rng(1)
+    for _ in range(30):
+        line.run(1.0, 1e6, lost=rng.binomial(50, 0.1) / 50)
+    line.transit += 0.5
+    for _ in range(60):
+        line.run(1.0, 1e6, lost=rng.binomial(50, 0.1) / 50)
+    assert control.figures.queue == pytest.approx(0.0, abs=1e-3)
+    assert control.limit == 95e3
+
+
+def test_without_receipt_times_a_full_queue_is_no_longer_path_either() -> None:
+    control = RateController(floor=5e3)
+    for second in range(150):
+        for index in range(50):
+            control.sent(second * 50 + index & 0xFFFF, SIZE, second + index * PTIME, repair=False)
+        long = second >= 5
+        control.report(PathReport(second + 1.0, 0.1 if long else 0.0, 0, 0, 0.0, rtt=0.55 if long else 0.05))
+    assert control.figures.queue == pytest.approx(0.5)
+    assert control.limit is not None
+    assert control.limit <= 60e3
+
+
 def test_packets_that_were_held_back_and_come_at_once_are_no_queue() -> None:
     control = RateController()
     for number in range(200):
@@ -140,6 +176,19 @@ def test_packets_that_were_held_back_and_come_at_once_are_no_queue() -> None:
     frozen = [(FIRST + n, max(n * PTIME, 4.0) + 9.0) for n in range(100, 200, 4)]
     assert control.report(report(4.1, frozen)) is None
     assert not control.figures.full
+
+
+def test_what_was_sent_at_once_makes_a_queue_that_is_no_reason_to_send_less() -> None:
+    """The process stood still for 0.4 s; the line lets out one packet each 8 ms."""
+    for at_once in (True, False):
+        control = RateController()
+        sent = [170 if at_once and 150 <= number < 170 else number for number in range(200)]
+        for number, slot in enumerate(sent):
+            control.sent(FIRST + number & 0xFFFF, SIZE, slot * PTIME, repair=False)
+        control.report(report(3.0, [(FIRST + n, n * PTIME + 9.0) for n in range(0, 148, 4)]))
+        late = [(FIRST + n, sent[n] * PTIME + 9.0 + (n - 149) * 0.008) for n in range(152, 168, 2)]
+        control.report(report(3.7, late))
+        assert control.figures.full is not at_once
 
 
 def test_loss_without_a_queue_is_no_reason_to_send_less() -> None:

@@ -499,3 +499,17 @@ def test_longer_packets_are_as_large_as_they_are_said_to_be() -> None:
         control.set_ptime(0.06, size)
         control.sent(200, round(size), 4.0, repair=False)
         assert (control.pattern is not None) is fits
+
+
+def test_the_small_packets_of_a_pause_make_no_room_for_more_repair() -> None:
+    chosen = []
+    for size in (40, 100):
+        control = FecController(200e3)
+        control.set_limits(Agreed(bandwidth=91e3), 100)
+        for number in range(40):
+            control.sent(number, size, number * 0.02, repair=False)
+        media = Arrivals(0, tuple(number % 5 > 0 for number in range(40)))
+        control.report(PathReport(0.8, 0.2, 8, 39, 0.0, media=media))
+        assert control.pattern is not None
+        chosen.append(control.pattern.overhead)
+    assert chosen[0] <= chosen[1] <= 51 / (8 * 124 / 20)

@@ -45,3 +45,20 @@ def test_a_queue_that_stays_is_not_over() -> None:
 
 def test_what_was_held_back_and_comes_at_once_was_in_no_queue() -> None:
     assert watch(lambda sent: 2.0 - sent if 1.0 < sent < 2.0 else 0.0, 5.0) == []
+
+
+def test_a_queue_that_comes_again_at_once_is_another_s_and_over_only_the_first_time() -> None:
+    assert len(watch(lambda sent: hump(sent % 4.0), 30.0)) == 1
+    assert len(watch(lambda sent: hump(sent % 12.0), 36.0)) == 3
+
+
+def test_a_queue_that_others_keep_full_is_not_over_when_it_is_shorter_for_a_while() -> None:
+    """A TCP halves what it sends now and then; by then the fastest of the last ten seconds were in its queue, too."""
+    queue, found = QueueWatch(), []
+    for index in range(2500):
+        sent = index * PTIME
+        late = 0.0 if sent < 1.0 else min(0.7, sent - 1.0) + 0.05 * (sent % 5.0)
+        fastest = 0.0 if sent < 11.0 else 0.7
+        since = queue.add(late - fastest, sent + late, sent)
+        found += [] if since is None else [since]
+    assert found == []
