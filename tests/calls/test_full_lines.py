@@ -116,7 +116,7 @@ def test_two_calls_share_a_line_that_is_too_narrow_for_both_as_they_are() -> Non
         check(row, first, seed)
 
 
-def test_after_a_minute_two_calls_have_a_third_of_what_both_send_at_least() -> None:
+def test_after_a_minute_two_calls_have_a_quarter_of_what_both_send_at_least() -> None:
     """The one that is there first has no advantage that lasts: 64 kbit/s do not suffice for both at full quality."""
     row = Row("two", "two", (Step(0.0, Impairment(bottleneck=Bottleneck.lasting(64e3, 1.0))),), seconds=80.0)
     for seed in range(FAIR_SEEDS):
@@ -124,4 +124,4 @@ def test_after_a_minute_two_calls_have_a_third_of_what_both_send_at_least() -> N
         second = TwoWayCall(row, seed + 1000, lines=first.lines, begin=10.0)
         talk_both(first, pcm(stretch(noise(), row.seconds)), second, pcm(stretch(noise(), row.seconds - 10.0)))
         rates = [call.forth.path.queue.kbps(at, at + 10.0) for call, at in ((first, 70.0), (second, 60.0))]
-        assert 1 / 3 <= rates[0] / sum(rates) <= 2 / 3, f"seed {seed}: {rates}"
+        assert 1 / 4 <= rates[0] / sum(rates) <= 3 / 4, f"seed {seed}: {rates}"

@@ -62,6 +62,9 @@ OTHERS_SECONDS = 30.0
 OURS_SECONDS, OURS = 60.0, 0.15
 """Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
 others would have made room for it."""
+MAX_FULL_SECONDS = 10.0
+"""Seconds of a queue that drops all the time: others that make room, as TCP does, halve their rate at each drop. It is
+shared with others that do as we do."""
 RAMP = 2.0
 """Times of what came through without a queue that may be sent, before the line was ever full."""
 START_RATE = 95_000.0
@@ -108,6 +111,7 @@ class _Past:
         self._lost = 0.0  # lately, with or without a queue
         self._run = (-math.inf, 0)  # when media packets were last sent, and how many at once
         self._burst_at = -math.inf
+        self._whole_at = 0.0  # when no more was lost than that for the last time
 
     def note_sent(self, now: float) -> None:
         """A media packet goes out."""
@@ -119,9 +123,15 @@ class _Past:
         """Whether many were sent at once lately."""
         return now - self._burst_at < AT_ONCE_SECONDS
 
-    def note_lost(self, lost: float) -> None:
+    def note_lost(self, lost: float, now: float) -> None:
         """This share was lost since the last report."""
         self._lost += SLOWLY * (lost - self._lost)
+        if not self.drops:
+            self._whole_at = now
+
+    def drops_for(self, now: float) -> float:
+        """Seconds since when more is lost than the path loses by itself."""
+        return now - self._whole_at
 
     @property
     def drops(self) -> bool:
@@ -225,7 +235,7 @@ class RateController:
         self._narrow.report(report)
         if self._reported_at is not None and report.at - self._reported_at < MIN_REPORT_SECONDS:
             return None
-        self._past.note_lost(report.fraction_lost)
+        self._past.note_lost(report.fraction_lost, report.at)
         passage, state = self._queue.report(report, drops=self._past.drops), self._state
         if passage is not None:
             self._learn(passage, report)
@@ -336,9 +346,8 @@ class RateController:
         return comes and seconds >= STUCK_AT_FLOOR and passage.end > SHORTER_AT_FLOOR * self._began
 
     def _share(self, passage: Passage, lost: float, now: float) -> None:
-        if lost - self._past.loss > OURS:
-            self._past.note_ours(now)
-            self._cut(passage, now)
+        if lost - self._past.loss > OURS or self._past.drops_for(now) >= MAX_FULL_SECONDS:
+            self._take_back(passage, now)
             return
         self._past.note_others(now)
         least, most = self._range = min(self._range[0], passage.end), max(self._range[1], passage.end)
@@ -347,11 +356,18 @@ class RateController:
         elif self._past.drops:  # a queue that is full keeps its length, too
             self._since, self._range = now, (passage.end, passage.end)
         elif now - self._since >= STEADY_SECONDS:
-            if most - least < STEADY:
+            if most - least < STEADY and self._narrow.capacity is not None:
+                self._take_back(passage, now)
+            elif most - least < STEADY:
                 self._queue.rebase(least)
                 self._state, self._limit = State.OPEN, math.inf
             else:
                 self._since, self._range = now, (passage.end, passage.end)
+
+    def _take_back(self, passage: Passage, now: float) -> None:
+        """The queue stays full, or as long as it is on a narrow line: what others do, TCP for one, changes it."""
+        self._past.note_ours(now)
+        self._cut(passage, now)
 
     def _rise(self, now: float) -> None:
         self._stepped_at = now

@@ -144,6 +144,18 @@ def test_a_full_queue_of_constant_length_never_becomes_the_path(lost: float) -> 
         assert control.figures.queue == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_queue_that_drops_all_the_time_is_not_left_to_others_for_ever() -> None:
+    """Two calls that each take the other for a TCP would keep it full, and one of them small."""
+    line = Line(control := RateController(floor=5e3))
+    line.run(5.0, 1e6)
+    line.transit += 0.5
+    line.run(25.0, 1e6, lost=0.05)
+    shared = next(index for index, text in enumerate(line.lines) if "others keep the line full" in text)
+    assert any("the line is full" in text for text in line.lines[shared:])
+    assert control.limit is not None
+    assert control.limit < 60e3
+
+
 def test_a_longer_path_that_loses_no_more_than_the_one_before_is_no_queue_in_the_end() -> None:
     line, rng = Line(control := RateController(floor=5e3)), np.random.default_rng(1)
     for _ in range(30):
