@@ -126,7 +126,7 @@ ROWS = (
         "outage5",
         "outages of 60 ms, 5 %",
         Impairment(loss=0.05, outage=0.06),
-        Bounds(3.9, missing=1.1, delay=190, kbps=137),
+        Bounds(3.9, missing=1.2, delay=190, kbps=137),
     ),
     _row(
         "outage10",

@@ -69,6 +69,8 @@ RAMP = 2.0
 """Times of what came through without a queue that may be sent, before the line was ever full."""
 START_RATE = 95_000.0
 """Bit/s that may be sent whatever has come through so far: Opus at its default with one repair packet for each."""
+TELLING_SECONDS = 0.5
+"""Seconds of sending after which a report says what came through: what a loss in the first one calls for is sent."""
 MAX_LOSS = 0.5
 """Share lost without a queue that is believed."""
 SLOWLY = 0.2
@@ -248,7 +250,8 @@ class RateController:
 
     def _learn(self, passage: Passage, report: PathReport) -> None:
         """What the path does to our packets while it has no queue."""
-        if self._state is not State.DRAINING and passage.end < EMPTY:
+        early = self._first_at is None or report.at - self._first_at < TELLING_SECONDS
+        if self._state is not State.DRAINING and passage.end < EMPTY and not early:
             self._past.learn(self._sending(report.at), report.fraction_lost)
 
     def _step(self, passage: Passage, lost: float, now: float) -> None:
