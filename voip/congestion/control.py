@@ -12,8 +12,9 @@ lost nothing is missing. Loss without a queue is not the line's, and for FEC to 
                whatever we send: a fair share is taken          or did not lately; SHARING -> HOLDING: it is gone;
                                                                 SHARING -> DRAINING: not even that comes through
 
-A queue that keeps its length in SHARING and drops nothing is none: the path has become longer (SHARING -> OPEN).
-RISING goes back to OPEN when nothing has been full for REOPEN_AFTER.
+A queue that keeps its length in SHARING and drops nothing is none: the path has become longer (SHARING -> OPEN), unless
+the line is known to be narrow. There, or if it drops for MAX_FULL_SECONDS, it is taken for our own (SHARING ->
+DRAINING). RISING goes back to OPEN when nothing has been full for REOPEN_AFTER.
 """
 
 from __future__ import annotations
@@ -63,14 +64,15 @@ OURS_SECONDS, OURS = 60.0, 0.15
 """Seconds for which a queue counts as our own, after a fair share lost more than this share beside what the path loses:
 others would have made room for it."""
 MAX_FULL_SECONDS = 10.0
-"""Seconds of a queue that drops all the time: others that make room, as TCP does, halve their rate at each drop. It is
-shared with others that do as we do."""
+"""Seconds for which a queue may drop all the time and still count as another's: TCP sends less at each drop, so it is
+shared with a call such as this one, which waits for us as we wait for it."""
 RAMP = 2.0
 """Times of what came through without a queue that may be sent, before the line was ever full."""
 START_RATE = 95_000.0
 """Bit/s that may be sent whatever has come through so far: Opus at its default with one repair packet for each."""
 TELLING_SECONDS = 0.5
-"""Seconds of sending after which a report says what came through: what a loss in the first one calls for is sent."""
+"""Seconds of sending before which a report does not say how much the line carries: too little was sent by then, and a
+limit by it would leave no room for the FEC that losses in the first report call for."""
 MAX_LOSS = 0.5
 """Share lost without a queue that is believed."""
 SLOWLY = 0.2
@@ -321,9 +323,8 @@ class RateController:
         self._limit = max(self._floor, SHARE)
 
     def _drain(self, passage: Passage, now: float) -> None:
-        if (
-            passage.end >= EMPTY and passage.rate is not None
-        ):  # what leaves a queue without drops is what the line carries
+        if passage.end >= EMPTY and passage.rate is not None:
+            # What leaves a queue without drops is what the line carries.
             self._capacity = min(self._capacity, passage.rate / self._past.passed)
             self._limit = min(self._limit, self._drained)
         if passage.end < EMPTY:
