@@ -89,6 +89,9 @@ class QueueEstimator:
     def _arrived(self, begin: int, end: int, report: PathReport) -> float:
         """The share (0 to 1) that has arrived of the bytes that were sent between two totals, by the packets that the
         report names: of both streams, for a queue that is full may take one packet and drop the next every time."""
+        named = [arrivals.flags for arrivals in (report.media, report.repair) if arrivals is not None]
+        if not report.fraction_lost and all(map(all, named)):
+            return 1.0
         sent = arrived = 0
         for repair, arrivals in ((False, report.media), (True, report.repair)):
             for number, here in enumerate(arrivals.flags, arrivals.first) if arrivals is not None else ():

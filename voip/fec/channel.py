@@ -8,8 +8,9 @@ frame before has been hit.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,6 +22,8 @@ RING_PACKETS = 2048
 """Packets of each stream that a report can cover."""
 MAX_FRAMES = 1024
 """Media packets, with their repair packets, that wait for a report: 20 s of 20 ms packets."""
+MAX_PACKETS = 63
+"""Packets of one frame that are told apart."""
 MEMORY_SECONDS = 20.0
 """How long a report counts."""
 RECENT_SECONDS = 3.0
@@ -60,17 +63,87 @@ class Channel(NamedTuple):
         return self._replace(loss=min(1.0, self.loss * factor), jitter=self.jitter * factor)
 
 
-class _Sent:
-    __slots__ = ("arrived", "frame", "number")
+class _Ring:
+    """Where the newest packets of one stream are: frame, and bit of the frame. Numbers, not objects, which the garbage
+    collector would look at."""
 
-    def __init__(self, number: int, frame: int) -> None:
-        self.number = number
-        self.frame = frame
-        self.arrived: bool | None = None  # None: no report has covered it
+    __slots__ = ("bits", "frames", "numbers")
 
-    def judge(self, *, arrived: bool) -> None:
-        """A report covers the packet."""
-        self.arrived = arrived
+    def __init__(self) -> None:
+        nothing = bytes(8 * RING_PACKETS)
+        self.numbers = array("q", [-1]) * RING_PACKETS
+        self.frames, self.bits = array("q", nothing), array("Q", nothing)
+
+    def add(self, number: int, frame: int, bit: int) -> None:
+        place = number & _INDEX
+        self.numbers[place], self.frames[place], self.bits[place] = number, frame, bit
+
+
+class _Frames:
+    """The newest media packets with their repair packets: how many packets each has, in wire order the bits 1, 2, 4 and
+    so on, and of which of them reports have said that they arrived or did not."""
+
+    __slots__ = ("_arrived", "_counts", "_first", "_known", "_newest")
+
+    def __init__(self) -> None:
+        nothing = bytes(8 * MAX_FRAMES)
+        self._counts, self._known, self._arrived = array("q", nothing), array("Q", nothing), array("Q", nothing)
+        self._first, self._newest = 1, 0  # those that are kept; none at first
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest, counted from 1."""
+        return self._newest
+
+    def begin(self) -> int:
+        """A media packet goes out: its bit."""
+        self._newest += 1
+        if self._newest - self._first >= MAX_FRAMES:
+            self._first += 1
+        place = self._newest % MAX_FRAMES
+        self._counts[place] = 1
+        self._known[place] = self._arrived[place] = 0
+        return 1
+
+    def add(self) -> int:
+        """A repair packet of the newest: its bit; 0 if there is no frame, or it has too many packets."""
+        place = self._newest % MAX_FRAMES
+        count = self._counts[place]
+        if self._newest < self._first or count == MAX_PACKETS:
+            return 0
+        self._counts[place] = count + 1
+        return 1 << count
+
+    def mark(self, ring: _Ring, arrivals: Arrivals | None) -> int:
+        """Note which packets of a stream have arrived; the newest frame among them, 0 if there is none."""
+        if arrivals is None:
+            return 0
+        numbers, frames, bits, known, arrived = ring.numbers, ring.frames, ring.bits, self._known, self._arrived
+        first, newest = self._first, 0
+        for number, came in enumerate(arrivals.flags, arrivals.first):
+            place = number & _INDEX
+            if numbers[place] != number & 0xFFFF:
+                continue
+            frame, bit = frames[place], bits[place]
+            if frame > newest:
+                newest = frame
+            if frame >= first:
+                at = frame % MAX_FRAMES
+                known[at] |= bit
+                arrived[at] = arrived[at] | bit if came else arrived[at] & ~bit
+        return newest
+
+    def take(self, until: int) -> Iterator[tuple[int, int]]:
+        """Those up to this one that have not been taken yet: bits of what is known, and of what has arrived."""
+        last = min(until, self._newest)
+        for frame in range(self._first, last + 1):
+            place = frame % MAX_FRAMES
+            yield self._known[place], self._arrived[place]
+        self._first = max(self._first, last + 1)
+
+    def clear(self) -> None:
+        """What was sent so far is not looked at any more."""
+        self._first = self._newest + 1
 
 
 @dataclass
@@ -148,29 +221,26 @@ class ChannelEstimator:
         self.ptime = ptime
         self.judged = Losses()
         """All packets that reports have covered."""
-        self._media: list[_Sent | None] = [None] * RING_PACKETS
-        self._repair: list[_Sent | None] = [None] * RING_PACKETS
-        self._frames: deque[list[_Sent]] = deque(maxlen=MAX_FRAMES)
-        self._frame = 0
+        self._media, self._repair = _Ring(), _Ring()
+        self._frames = _Frames()
         self._seen: deque[tuple[float, Losses, float]] = deque()  # moment, losses since the report before, jitter
         self._last_share: float | None = None  # of the newest frame judged that was lost
         self._last_lost = False
         self._highest: int | None = None
+        self._channel: Channel | None = Channel(0.0)  # None: reports have changed it since it was asked for
 
     def sent(self, number: int, *, repair: bool) -> None:
         """A packet goes out; in wire order."""
-        if repair and self._frames:
-            entry = self._repair[number & _INDEX] = _Sent(number, self._frame)
-            self._frames[-1].append(entry)
-        elif not repair:
-            self._frame += 1
-            entry = self._media[number & _INDEX] = _Sent(number, self._frame)
-            self._frames.append([entry])
+        frames = self._frames
+        bit = frames.add() if repair else frames.begin()
+        if bit:
+            (self._repair if repair else self._media).add(number, frames.newest, bit)
 
     def report(self, report: PathReport, *, counts: bool = True) -> None:
         """What the peer says. Unless it `counts`, what was lost and late is not the path's doing: passed over."""
         if report.media is not None:
-            newest = max(_mark(self._media, report.media), _mark(self._repair, report.repair))
+            frames = self._frames
+            newest = max(frames.mark(self._media, report.media), frames.mark(self._repair, report.repair))
             losses = self._judge(newest - self._unsettled(report.jitter))
         else:
             losses = self._guess(report)
@@ -178,6 +248,7 @@ class ChannelEstimator:
         if not counts:
             return
         self.judged += losses
+        self._channel = None
         self._seen.append((report.at, losses, report.jitter))
         self._forget(report.at - MEMORY_SECONDS)
         all_seen = total(part for _, part, _ in self._seen)
@@ -187,8 +258,11 @@ class ChannelEstimator:
     @property
     def channel(self) -> Channel:
         """The path as far as it is known; no loss before the first report."""
-        if not self._seen:
-            return Channel(0.0)
+        if self._channel is None:
+            self._channel = self._judged_channel()
+        return self._channel
+
+    def _judged_channel(self) -> Channel:
         at, newest, jitter = self._seen[-1]
         remembered = total(part for _, part, _ in self._seen)
         loss = max(remembered.rate, self._since(at - RECENT_SECONDS).lower_bound, newest.lower_bound)
@@ -202,13 +276,21 @@ class ChannelEstimator:
     def _judge(self, until: int) -> Losses:
         """Count the packets up to this frame that have not been counted yet."""
         losses = Losses()
-        while self._frames and self._frames[0][0].frame <= until:
-            told = [entry.arrived for entry in self._frames.popleft() if entry.arrived is not None]
-            if told:
-                self._count(losses, told)
-            else:
+        for known, arrived in self._frames.take(until):
+            if not known:
                 self._last_share = None
+            elif known == arrived:
+                self._count_whole(losses, known.bit_count())
+            else:
+                bits = (1 << at for at in range(known.bit_length()))
+                self._count(losses, [bool(arrived & bit) for bit in bits if known & bit])
         return losses
+
+    def _count_whole(self, losses: Losses, packets: int) -> None:
+        """A frame of which nothing was lost: as `_count`, which takes longer."""
+        losses.sent += packets
+        losses.hit += self._last_share or 0.0
+        self._last_lost, self._last_share = False, 0.0
 
     def _count(self, losses: Losses, told: list[bool]) -> None:
         """One frame's packets, in wire order."""
@@ -229,7 +311,7 @@ class ChannelEstimator:
     def _guess(self, report: PathReport) -> Losses:
         """Without a loss pattern: the fraction, over the packets since the report before, one by one."""
         before = self._highest
-        sent = self._frame if before is None else unwrap(report.highest, before, 32) - before
+        sent = self._frames.newest if before is None else unwrap(report.highest, before, 32) - before
         sent = min(max(sent, 0), MAX_FRAMES)
         lost = round(report.fraction_lost * sent)
         self._frames.clear()
@@ -241,15 +323,3 @@ class ChannelEstimator:
     def _forget(self, moment: float) -> None:
         while len(self._seen) > 1 and self._seen[0][0] <= moment:
             self._seen.popleft()
-
-
-def _mark(ring: list[_Sent | None], arrivals: Arrivals | None) -> int:
-    """Note which packets have arrived; the newest frame among them."""
-    newest = 0
-    if arrivals is not None:
-        for number, arrived in enumerate(arrivals.flags, arrivals.first):
-            entry = ring[number & _INDEX]
-            if entry is not None and entry.number == number & 0xFFFF:
-                entry.judge(arrived=arrived)
-                newest = max(newest, entry.frame)
-    return newest

@@ -57,8 +57,13 @@ class TableRung:
 @lru_cache(maxsize=REMEMBERED)
 def _predicted(channel: Channel) -> list[list[float]]:
     """What the table says of a path, of all patterns for each of WAITS: a report asks for most of them."""
+    return _predicted_at(*_places(channel))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _predicted_at(loss: _Place, outage: _Place, jitter: _Place | None) -> list[list[float]]:
+    """The same: clean paths differ in their jitter, but in nothing that the table knows."""
     outages, jitters = _tables()
-    loss, outage, jitter = _places(channel)
     found = _interpolated(outages, loss, outage)
     if jitter is not None:
         found = np.minimum(found, _interpolated(jitters, loss, jitter))

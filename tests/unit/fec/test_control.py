@@ -167,6 +167,18 @@ def test_a_report_without_a_loss_pattern_counts_by_its_fraction() -> None:
     assert estimator.channel.outage == 0.0
 
 
+def test_more_repair_packets_than_a_frame_can_tell_apart_are_passed_over() -> None:
+    estimator = ChannelEstimator(PTIME)
+    for frame in range(3):
+        estimator.sent(FIRST + frame, repair=False)
+        for number in range(100):
+            estimator.sent(100 * frame + number, repair=True)
+    media, repair = Arrivals(FIRST, (True, False, True)), Arrivals(0, (True,) * 300)
+    estimator.report(PathReport(0.1, 0.0, 0, FIRST + 2, 0.0, media=media, repair=repair))
+    assert estimator.judged.sent == 2 * (1 + 62)  # the third frame's may still be under way
+    assert (estimator.judged.lost, estimator.judged.runs) == (1, 1)
+
+
 def test_arrivals_of_packets_never_sent_mean_nothing() -> None:
     estimator = ChannelEstimator(PTIME)
     for number in range(100):
