@@ -19,6 +19,8 @@ PATIENCE = 30.0
 """Seconds until something is on the page, on a slow machine."""
 NARROWEST = 500
 """Pixels of a window of Chromium at least; a narrower screen is that of a phone."""
+UNDER_WAY = (".crdownload", ".tmp")
+"""How Chromium names a download that is not whole."""
 PHONE_SCALE = 1.5
 """Pixels of a picture of a phone for each of the page."""
 LOCAL_ONLY = (
@@ -42,10 +44,10 @@ def missing() -> str | None:
 
 
 class Browser:
-    """A window of Chromium."""
+    """A window of Chromium. `downloads` is the folder of what it saves."""
 
-    def __init__(self, driver: webdriver.Chrome) -> None:
-        self.driver = driver
+    def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
+        self.driver, self.downloads = driver, downloads
 
     def open(self, url: str) -> None:
         """Show this page."""
@@ -70,6 +72,20 @@ class Browser:
     def press(self, words: str) -> None:
         """The button of this name, when it is there."""
         self.wait(lambda: self.run(_PRESS, words), f"button {words}")
+
+    def saved(self, words: str) -> Path:
+        """What pressing the button of this name saves, once it is whole. A script that presses it, as `press` does, is
+        none to Chromium that may save a second file without being asked."""
+        before = set(self.downloads.glob("*"))
+        self.find("#downloads button")
+        next(each for each in self.all("#downloads button") if each.text == words).click()
+        (found,) = self.wait(lambda: self._saved_besides(before), f"download of {words}")
+        return Path(found)
+
+    def _saved_besides(self, before: set[Path]) -> set[Path]:
+        """New files, none while one is under way."""
+        found = set(self.downloads.glob("*")) - before
+        return set() if any(each.suffix in UNDER_WAY or each.name.startswith(".") for each in found) else found
 
     def wait(self, condition: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:  # noqa: ANN401
         """What `condition` gives as soon as that is something."""
@@ -118,6 +134,9 @@ def browser(folder: Path, *, dark: bool = False, size: tuple[int, int] = (1280, 
         options.add_argument(argument)
     if dark:
         options.add_argument("--blink-settings=preferredColorScheme=0")
+    downloads = folder / "downloads"
+    downloads.mkdir(exist_ok=True)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     options.binary_location = shutil.which("chromium") or ""
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
@@ -125,6 +144,6 @@ def browser(folder: Path, *, dark: bool = False, size: tuple[int, int] = (1280, 
         if size[0] < NARROWEST:
             metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": PHONE_SCALE, "mobile": True}
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        yield Browser(driver)
+        yield Browser(driver, downloads)
     finally:
         driver.quit()

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.bench.waves import load_wave
 from tests.interop.browser import Browser, browser, missing
 from tests.interop.pages import page_of, sender_without_target
+from tests.support.pcapng import Seen, read_capture
 from tests.support.processes import free_ports, receiver, sender
 from tests.support.relay import RECEIVER_ALIAS, SENDER_ALIAS, relay
 from tests.support.sound import pitch
@@ -40,6 +41,10 @@ STARTS = 100
 """Calls one after the other."""
 HEARD = 2.0
 """Seconds of sound that are sent."""
+ENOUGH_CAPTURED = 50_000
+"""Bytes of a capture: half a second of a call, both ways."""
+UNDER_WAY = 2.0
+"""Seconds after a BYE in which packets may still come, and reach the file."""
 MOST_TABS = 12
 """Steps by keyboard from the address to the button that ends the call."""
 
@@ -147,6 +152,44 @@ def test_a_device_is_changed_in_a_call_and_what_was_recorded_is_a_download(tmp_p
     sound, rate = load_wave(tmp_path / "heard.wav")
     assert content == (tmp_path / "heard.wav").stat().st_size > rate
     assert np.abs(sound[rate // 2 : rate]).max() > 0.01
+
+
+@pytest.mark.parametrize("address", ["0", "0.0.0.0:0"])
+def test_the_button_of_the_capture_saves_what_the_script_has_written(
+    tmp_path: Path, window: Browser, address: str
+) -> None:
+    """Without a token, and with one, when the page fetches it: in the call, and when that is over."""
+    with receiver(tmp_path, "--web", address, "--pcap", "far.pcapng") as listening:
+        with sender(tmp_path, listening.target) as calling:
+            window.open(page_of(listening))
+            window.wait_for_text(".phase", "incoming")
+            window.wait_for_text("#downloads", "capture")
+            window.wait(lambda: (tmp_path / "far.pcapng").stat().st_size > ENOUGH_CAPTURED, "packets in the capture")
+            early = window.saved("capture")
+            window.press("Stop")
+            window.wait_for_text(".phase", "ended")
+            assert calling.finish().status == 0
+        window.wait(lambda: has_ended(packets_of(tmp_path / "far.pcapng")), "the end of the call in the capture")
+        late = window.saved("capture")
+        listening.stop()
+        assert listening.finish().status == 0
+    written = read_capture(tmp_path / "far.pcapng")
+    assert early.name == "far.pcapng"
+    assert packets_of(early) == written.packets[: len(packets_of(early))]
+    assert {True, False} == {each.inbound for each in packets_of(early)}
+    assert has_ended(packets_of(late))
+    assert packets_of(late) == written.packets
+    assert (tmp_path / "far.pcapng").read_bytes().startswith(late.read_bytes())
+
+
+def packets_of(path: Path) -> Sequence[Seen]:
+    return read_capture(path).packets
+
+
+def has_ended(packets: Sequence[Seen]) -> bool:
+    """Whether a BYE was answered, some time ago: packets that were under way then have come."""
+    answers = (each for each in packets if each.payload.startswith(b"SIP/2.0 200") and b" BYE\r\n" in each.payload)
+    return any(time.time() - each.at > UNDER_WAY for each in answers)
 
 
 def test_a_microphone_is_looked_for_and_used_in_a_call_that_is_up(tmp_path: Path, window: Browser) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import resource
 import signal
 import socket
 import sqlite3
@@ -22,7 +20,8 @@ import pytest
 
 from tests.support.directory_http import Client
 from tests.support.directory_program import PostgreSql, directory, http_port, postgresql, postgresql_programs
-from tests.support.processes import ROOT, Program, until
+from tests.support.idle_connections import count_files, flood
+from tests.support.processes import LOOPBACK, ROOT, until
 from voip.web.idle import MOST_IDLE
 
 pytestmark = pytest.mark.process
@@ -241,16 +240,6 @@ def test_a_port_that_is_taken_is_an_error_of_the_network(tmp_path: Path) -> None
     assert "in use" in end.stderr
 
 
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-FLOODING = "127.0.7.7"
-"""Another network than that of 127.0.0.1."""
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -258,49 +247,32 @@ UPGRADE = (
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /api/health HTTP/1.1\r\nHost: 127", UPGRADE])
-def test_a_thousand_idle_connections_of_one_host_keep_no_other_out(
-    tmp_path: Path, many_files: None, said: bytes
-) -> None:
+def test_a_thousand_idle_connections_of_one_host_keep_no_other_out(tmp_path: Path, said: bytes) -> None:
     """That say nothing, the beginning of a request, or nothing by WebSocket."""
-    idle: list[socket.socket] = []
-    with directory(tmp_path) as program, contextlib.closing(Client(http_port(program))) as client:
-        port = http_port(program)
+    with flood() as idle, directory(tmp_path) as program, contextlib.closing(Client(http_port(program))) as client:
         assert client.register("bob")
         files = count_files(program)
         for number in range(1000):
-            idle.append(socket.create_connection(("127.0.0.1", port), source_address=(FLOODING, 0)))
-            with contextlib.suppress(OSError):
-                idle[-1].sendall(said)
+            idle.open(http_port(program), said)
             if number % 100 == 99:
                 assert client.get("/api/health").status == 200  # by the connection that it had before
         until(lambda: count_files(program) <= files + MOST_IDLE, "those beyond are closed", 60.0)
         assert client.get("/api/health").status == 200
-        for each in idle:
-            each.close()
+        idle.close()
         program.stop()
         assert program.finish().status == 0
 
 
-def count_files(program: Program) -> int:
-    return len(os.listdir(f"/proc/{program.pid}/fd"))
-
-
-def test_idle_connections_are_closed_in_time_and_keep_their_own_host_out_neither(
-    tmp_path: Path, many_files: None
-) -> None:
-    idle: list[socket.socket] = []
-    try:
-        with directory(tmp_path) as program:
-            port = http_port(program)
-            idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(1000)]
-            client = Client(port)
-            assert client.register("bob")
-            until(lambda: count_files(program) < 100, "they are closed", 60.0)
-            client.close()  # it may have been idle for too long as well
-            assert client.get("/api/health").status == 200
-            client.close()
-            program.stop()
-            assert program.finish().status == 0
-    finally:
-        for each in idle:
-            each.close()
+def test_idle_connections_are_closed_in_time_and_keep_their_own_host_out_neither(tmp_path: Path) -> None:
+    with flood(LOOPBACK) as idle, directory(tmp_path) as program:
+        port = http_port(program)
+        for _ in range(1000):
+            idle.open(port)
+        client = Client(port)
+        assert client.register("bob")
+        until(lambda: count_files(program) < 100, "they are closed", 60.0)
+        client.close()  # it may have been idle for too long as well
+        assert client.get("/api/health").status == 200
+        client.close()
+        program.stop()
+        assert program.finish().status == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,42 @@ def test_sender_calls_receiver_by_name(tmp_path: Path, transport: str) -> None:
         with client_of(program) as again:
             (call,) = again.get("/api/calls/list").body["calls"]
         assert (call["callee"], call["status"], call["reason"]) == ("bob", "ended", "hung up")
+
+
+def test_a_call_that_goes_on_over_kill_9_is_unknown_until_its_end_passes(tmp_path: Path) -> None:
+    with directory(tmp_path, "-v") as program:
+        port = sip_port(program)
+        with client_of(program) as client:
+            client.register("bob")
+        with receiver(tmp_path, "--registrar", f"sip:{LOOPBACK}:{port}", "--user", "bob", "--once") as far:
+            until(lambda: is_registered(program, "bob"), "bob is registered")
+            with sender(tmp_path, f"sip:bob@{LOOPBACK}:{port}") as near:
+                until(lambda: presence(program, "bob") == "incall", "the call, as the directory shows it")
+                until(lambda: stored_calls(tmp_path) == 1, "the call in the database")
+                os.kill(program.pid, signal.SIGKILL)
+                program.finish()
+                with directory(tmp_path, "-v", "--sip-port", str(port), name="again") as again:
+                    assert (presence(again, "bob"), newest_call(again)) == ("unknown", ("unknown", SINCE_RESTART))
+                    near.stop()
+                    assert near.finish().status == 0
+                    assert far.finish().status == 0
+                    until(lambda: newest_call(again) == ("ended", "hung up"), "its end")
+
+
+SINCE_RESTART = "since the directory was restarted"
+
+
+def stored_calls(folder: Path) -> int:
+    """Those that are durable: a call of telephones waits for no acknowledgement."""
+    with contextlib.closing(sqlite3.connect(folder / "voip.sqlite")) as database:
+        return int(database.execute("select count(*) from calls where dialogs is not null").fetchone()[0])
+
+
+def newest_call(program: Program) -> tuple[str, str]:
+    """Its state, and the reason of that."""
+    with client_of(program) as client:
+        call = client.get("/api/calls/list").body["calls"][0]
+    return call["status"], call["reason"]
 
 
 def presence(program: Program, name: str) -> str:

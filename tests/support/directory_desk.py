@@ -8,7 +8,7 @@ from typing import Any
 
 from voip.directory.calls import Call
 from voip.directory.directory import Directory, Registration
-from voip.directory.persistence import Durable, Loaded, Saved
+from voip.directory.persistence import Durable, Loaded, SaveBindings, SaveCall, Saved, SaveUser
 from voip.directory.refusals import Refusal
 from voip.directory.users import AgentCall, Done, User
 
@@ -61,20 +61,31 @@ class StandIn:
 
 
 class Scene:
-    """A directory whose clock is set by hand."""
+    """A directory whose clock is set by hand. `unix`: Unix time when that is 0."""
 
-    def __init__(self, loaded: Loaded | None = None, *, seed: int = 7) -> None:
+    def __init__(self, loaded: Loaded | None = None, *, seed: int = 7, unix: float = MIDNIGHT) -> None:
         self.now, self.store = 0.0, ListPersistence()
         self.stepped = 0.0  # seconds by which somebody has set the wall clock
         self.directory = Directory(
             self.store,
             "voip",
             lambda: self.now,
-            lambda: MIDNIGHT + self.now + self.stepped,
+            lambda: unix + self.now + self.stepped,
             random.Random(seed),
             loaded,
         )
-        self.desk = self.directory.desk
+        self.desk, self._unix = self.directory.desk, unix
+
+    def after_restart(self, seconds: float) -> Scene:
+        """The directory that begins, so much later, with what this one has made durable; its clock begins at 0."""
+        saved = self.store.changes
+        users = {each.user.id: each.user for each in saved if isinstance(each, SaveUser)}
+        calls = {each.call.id: each.call for each in saved if isinstance(each, SaveCall)}
+        bindings = {each.name.casefold(): each for each in saved if isinstance(each, SaveBindings)}
+        loaded = Loaded([*users.values()], [*calls.values()], [*bindings.values()])
+        again = Scene(loaded, unix=self._unix + self.now + seconds)
+        again.store.changes += saved
+        return again
 
     def ask(self, function: Callable[..., object], *arguments: object) -> Any:  # noqa: ANN401
         """What it replies, which has to be at once and once; a Refusal is raised."""

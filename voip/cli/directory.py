@@ -285,6 +285,7 @@ def _open_sip(
         directory.users,
         directory.persist,
         on_call=directory.follow_proxied,
+        going_on=directory.proxied(),
         say=console.say,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from voip.directory.calls import (
@@ -17,12 +17,15 @@ from voip.directory.calls import (
     CALLING,
     END,
     ENDED,
+    FORGET,
     HOLD,
     INCALL,
     REJECT,
     RESUME,
     RING,
     RINGING,
+    SEE,
+    UNKNOWN,
     Call,
     Calls,
 )
@@ -56,15 +59,27 @@ def no_reply(result: object) -> None:
 class _Notes:
     """About calls that go on. `dialled`: the Call-IDs that the caller's program had before it was told to dial. `legs`:
     the last state told of a call, by user and Call-ID. `unseen`: since when no program has told of a call;
-    `pending`: since when it is known and not answered. `proxied`: the state of each call that goes through the proxy,
-    by Call-ID."""
+    `pending`: since when it is known and not answered. `proxied`: what was told last of each call that goes through the
+    proxy, by Call-ID."""
 
     dialled: dict[str, frozenset[str]] = field(default_factory=dict)
     legs: dict[tuple[str, str], str] = field(default_factory=dict)
     unseen: dict[str, float] = field(default_factory=dict)
     pending: dict[str, float] = field(default_factory=dict)
-    proxied: dict[str, str] = field(default_factory=dict)
+    proxied: dict[str, Followed] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
+
+    def forget(self, call_id: str) -> None:
+        """It is over."""
+        self.dialled.pop(call_id, None)
+        self.unseen.pop(call_id, None)
+        self.pending.pop(call_id, None)
+        self.busy.discard(call_id)
+
+    def seen(self) -> set[str]:
+        """The Call-IDs of calls of which it is known that they go on."""
+        proxied = {call_id for call_id, told in self.proxied.items() if told.state != UNKNOWN}
+        return {sip_call_id for _, sip_call_id in self.legs} | proxied
 
 
 class CallDesk:
@@ -77,6 +92,17 @@ class CallDesk:
         self._users, self._dialler, self._save = users, Dialler(users, location), save
         self._rng, self._moment, self._notes = rng, moment, _Notes()
 
+    def load(self, call: Call, told: Followed) -> None:
+        """A call of before a restart, and what was told of it. One through the proxy may go on, unseen."""
+        if told.dialogs:
+            self._notes.proxied[told.call_id] = told
+        self.calls.put(call.after(FORGET, self._moment()) if told.dialogs and call.allows(FORGET) else call)
+
+    @property
+    def proxied(self) -> Iterable[Followed]:
+        """What is known of the calls through the proxy, their dialogs by Unix time."""
+        return self._notes.proxied.values()
+
     # --- what users ask for -------------------------------------------------------------------------------------------
 
     def initiate(self, caller_id: str, callee_id: str, now: float, reply: Reply, telephones: Telephones) -> None:
@@ -87,7 +113,7 @@ class CallDesk:
         if len(self.calls.live(caller_id)) >= MOST_CALLS:
             raise WrongState(f"{caller.name} has {MOST_CALLS} calls already")
         dialling = self._dialler.dialling(caller, callee, now, telephones)
-        call = Call(self._new_id(), caller_id, callee_id, began=self._moment())
+        call = Call(new_id(self._rng), caller_id, callee_id, began=self._moment())
         if dialling is None:
             self._put(call, reply)
         else:
@@ -167,16 +193,14 @@ class CallDesk:
         if told.state == ENDED:
             self._notes.proxied.pop(told.call_id, None)
         else:
-            self._notes.proxied[told.call_id] = told.state
+            self._notes.proxied[told.call_id] = told
         call = self.calls.by_sip(told.call_id) or self._adopt_proxied(told, caller_id, callee_id)
         if call is None or call.is_over:
             return
         for side, direction in ((caller_id, "outgoing"), (callee_id, "incoming")):
             if side:
                 call = self._with_side(call, side, AgentCall(told.call_id, direction, told.state))
-        event = PROXIED_EVENTS.get(told.state)
-        if event is not None and call.allows(event):
-            self._put(call.after(event, self._moment(), "hung up" if event == END else ""), no_reply)
+        self._follow_proxy(call, told)
 
     def unlinked(self, user_id: str) -> None:
         """The program of a user is gone, and what it has told last means nothing any more."""
@@ -192,14 +216,15 @@ class CallDesk:
 
     def tick(self, now: float) -> None:
         """End what nobody answers, and what no program tells of any more."""
-        seen = {sip_call_id for _, sip_call_id in self._notes.legs} | self._notes.proxied.keys()
+        seen = self._notes.seen()
         for call in self.calls.all_live():
             pending = call.is_pending and now - self._notes.pending.setdefault(call.id, now)
             if pending and pending > UNANSWERED:
                 self._move(call.id, END, "unanswered", no_reply)
             elif call.sip_call_id and call.sip_call_id not in seen:
-                if now - self._notes.unseen.setdefault(call.id, now) > UNSEEN:
-                    self._move(call.id, END, "lost", no_reply)
+                may_go_on = call.sip_call_id in self._notes.proxied
+                if now - self._notes.unseen.setdefault(call.id, now) > UNSEEN and call.status != UNKNOWN:
+                    self._move(call.id, FORGET if may_go_on else END, "lost", no_reply)
             else:
                 self._notes.unseen.pop(call.id, None)
 
@@ -258,14 +283,8 @@ class CallDesk:
         """It is so from now on; acknowledged when it is durable."""
         self.calls.put(call)
         if call.is_over:
-            self._forget(call)
+            self._notes.forget(call.id)
         self._save(call, lambda refusal: reply(call if refusal is None else refusal))
-
-    def _forget(self, call: Call) -> None:
-        self._notes.dialled.pop(call.id, None)
-        self._notes.unseen.pop(call.id, None)
-        self._notes.pending.pop(call.id, None)
-        self._notes.busy.discard(call.id)
 
     # --- legs ---------------------------------------------------------------------------------------------------------
 
@@ -281,7 +300,7 @@ class CallDesk:
             return None
         outgoing = told.direction == "outgoing"
         caller, callee = (user_id, "") if outgoing else ("", user_id)
-        call = Call(self._new_id(), caller, callee, peer=told.peer, sip_call_id=told.call_id, began=self._moment())
+        call = Call(new_id(self._rng), caller, callee, peer=told.peer, sip_call_id=told.call_id, began=self._moment())
         self._put(call, no_reply)
         return call
 
@@ -295,7 +314,7 @@ class CallDesk:
         if told.state != INCALL or not (caller_id or callee_id):
             return None
         peer = told.callee_address if caller_id else told.caller_address
-        call = Call(self._new_id(), caller_id, callee_id, peer=peer, sip_call_id=told.call_id, began=self._moment())
+        call = Call(new_id(self._rng), caller_id, callee_id, peer=peer, sip_call_id=told.call_id, began=self._moment())
         self.calls.put(call)
         return call
 
@@ -306,10 +325,15 @@ class CallDesk:
         self._put(call, no_reply)
         if call.callee_id and self._users.agent(call.callee_id) is not None:
             self.follow(call.callee_id)
-        call, event = self.calls.get(call.id), PROXIED_EVENTS.get(self._notes.proxied.get(told.call_id, ""))
-        if event is not None and call.allows(event):  # the proxy saw more of it before we knew that it is this one
-            self._put(call.after(event, self._moment()), no_reply)
+        proxied = self._notes.proxied.get(told.call_id)
+        if proxied is not None:  # it saw more of it before we knew that it is this one
+            self._follow_proxy(self.calls.get(call.id), proxied)
         return self.calls.get(call.id)
+
+    def _follow_proxy(self, call: Call, told: Followed) -> None:
+        followed = _after_proxy(call, told, self._moment())
+        if followed != call:
+            self._put(followed, no_reply)
 
     def _follow_leg(self, user_id: str, call_id: str, told: AgentCall) -> None:
         key = (user_id, told.call_id)
@@ -330,16 +354,10 @@ class CallDesk:
 
     def _with_side(self, call: Call, user_id: str, told: AgentCall) -> Call:
         """The call with this user as caller or callee, if that was not known."""
-        if call.is_of(user_id):
-            return call
-        if told.direction == "outgoing" and not call.caller_id:
-            call = replace(call, caller_id=user_id)
-        elif told.direction == "incoming" and not call.callee_id:
-            call = replace(call, callee_id=user_id)
-        else:
-            return call
-        self._put(call, no_reply)
-        return call
+        found = _sided(call, user_id, told)
+        if found != call:
+            self._put(found, no_reply)
+        return found
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -365,8 +383,27 @@ class CallDesk:
     def _has_leg(self, user_id: str, call: Call) -> bool:
         return (user_id, call.sip_call_id) in self._notes.legs and self._users.agent(user_id) is not None
 
-    def _new_id(self) -> str:
-        return new_id(self._rng)
+
+def _sided(call: Call, user_id: str, told: AgentCall) -> Call:
+    """The call with this user at the side that its program tells, if nobody is there."""
+    if call.is_of(user_id):
+        return call
+    if told.direction == "outgoing" and not call.caller_id:
+        return replace(call, caller_id=user_id)
+    if told.direction == "incoming" and not call.callee_id:
+        return replace(call, callee_id=user_id)
+    return call
+
+
+def _after_proxy(call: Call, told: Followed, moment: float) -> Call:
+    """The call as the proxy sees it, at that Unix time."""
+    if call.is_over:
+        return call
+    event = SEE if call.status == UNKNOWN and told.state == INCALL else PROXIED_EVENTS.get(told.state)
+    call = replace(call, dialogs=told.dialogs)
+    if event is None or not call.allows(event):
+        return call
+    return call.after(event, moment, "hung up" if event == END else "")
 
 
 def _event(call: Call, before: str | None, told: AgentCall) -> str | None:
@@ -380,6 +417,8 @@ def _event(call: Call, before: str | None, told: AgentCall) -> str | None:
         event = ACCEPT
     elif told.state == "onhold":
         event = HOLD
+    elif told.state == "incall" and call.status == UNKNOWN:
+        event = SEE
     elif told.state == "incall" and before == "onhold":
         event = RESUME
     return event if event is not None and call.allows(event) else None

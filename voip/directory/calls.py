@@ -9,17 +9,25 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from voip.directory.refusals import Unknown, WrongState
 
 CALLING, RINGING, INCALL, ONHOLD, ENDED = "calling", "ringing", "incall", "onhold", "ended"
+UNKNOWN = "unknown"
+"""It was answered before the directory was restarted, and nothing has been heard of it since."""
 RING, ACCEPT, REJECT, HOLD, RESUME, END = "ring", "accept", "reject", "hold", "resume", "end"
+FORGET, SEE = "forget", "see"
+"""What makes a call unknown, and what ends that."""
+SINCE_RESTART = "since the directory was restarted"
+"""The reason of a call that is unknown, for people."""
 
 STATES: Mapping[str, Mapping[str, str]] = {
     CALLING: {RING: RINGING, ACCEPT: INCALL, REJECT: ENDED, END: ENDED},
     RINGING: {ACCEPT: INCALL, REJECT: ENDED, END: ENDED},
-    INCALL: {HOLD: ONHOLD, END: ENDED},
-    ONHOLD: {RESUME: INCALL, END: ENDED},
+    INCALL: {HOLD: ONHOLD, END: ENDED, FORGET: UNKNOWN},
+    ONHOLD: {RESUME: INCALL, END: ENDED, FORGET: UNKNOWN},
+    UNKNOWN: {SEE: INCALL, HOLD: ONHOLD, END: ENDED},
     ENDED: {},
 }
 """What each state becomes by what happens; nothing else may happen in it."""
@@ -31,11 +39,20 @@ MOST_CANDIDATES = 64
 NO_CANDIDATES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
+class LastingDialog(NamedTuple):
+    """A dialog of a call through the proxy, which outlives the directory (RFC 3261 section 12): the tags of both sides,
+    sorted, and when it is over unless it is refreshed, in seconds of the clock of whoever has it."""
+
+    tags: tuple[str, ...]
+    until: float
+
+
 @dataclass(frozen=True)
 class Call:
     """One call. `caller_id` or `callee_id` is "" where that side is no user whose program is linked; then `peer` is its
     address. `sip_call_id`: the Call-ID, "" before that is known, or for good, if no SIP is under it. `offer`, `answer`
     and `candidates` (by the id of who sent them) are what the two tell each other over the API, unread by us.
+    `dialogs`, by Unix time, are those of a call that goes through the proxy.
 
     `began`, `answered` and `ended` are Unix time in seconds, 0: not yet.
     """
@@ -53,6 +70,7 @@ class Call:
     offer: str | None = None
     answer: str | None = None
     candidates: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_CANDIDATES)
+    dialogs: tuple[LastingDialog, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -74,8 +92,9 @@ class Call:
             raise WrongState(f"the call is {self.status}: {event} is not possible")
         if status == ENDED:  # what the two told each other is nobody's business any more
             over = replace(self, status=status, ended=moment, reason=reason)
-            return replace(over, offer=None, answer=None, candidates=NO_CANDIDATES)
-        return replace(self, status=status, answered=moment if event == ACCEPT else self.answered)
+            return replace(over, offer=None, answer=None, candidates=NO_CANDIDATES, dialogs=())
+        reason = SINCE_RESTART if status == UNKNOWN else ""
+        return replace(self, status=status, answered=moment if event == ACCEPT else self.answered, reason=reason)
 
     def is_of(self, user_id: str) -> bool:
         """Whether the user is one of its two."""

@@ -3,6 +3,7 @@ sections 12 and 16), and what ends one of which no BYE comes by: that it is unkn
 session timer has run down (RFC 4028 section 8).
 
 The proxy needs them to keep their connections open; `on_call` is told of them, so that it is known who is in a call.
+What it is told of dialogs is what `restore` needs after a restart, since calls go on without the directory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from voip.directory.calls import CALLING, ENDED, INCALL, RINGING
+from voip.directory.calls import CALLING, ENDED, INCALL, RINGING, UNKNOWN, LastingDialog
 from voip.directory.response_context import ResponseContext
 from voip.sip.address import Address
 from voip.sip.message import Request, Response
@@ -35,7 +36,8 @@ Key = tuple[str, frozenset[str]]
 
 class Followed(NamedTuple):
     """A call of two. `caller` and `callee` are names as the location service knows them, "" for whom it does not;
-    `state` is that of a call of the API: calling, ringing, incall or ended."""
+    `state` is that of a call of the API: calling, ringing, incall, ended, or, after a restart, unknown. `dialogs` are
+    those that were answered."""
 
     call_id: str
     state: str
@@ -43,6 +45,7 @@ class Followed(NamedTuple):
     callee: str
     caller_address: str
     callee_address: str
+    dialogs: tuple[LastingDialog, ...] = ()
 
 
 OnCall = Callable[[Followed], object]
@@ -51,10 +54,11 @@ Counted = TypeVar("Counted")
 
 @dataclass(frozen=True)
 class Dialog:
-    """A call that was answered: until when it lasts unless it is refreshed, and the addresses of both sides."""
+    """A call that was answered: until when it lasts unless it is refreshed, and the addresses of both sides, none as
+    long as nothing has come by since a restart."""
 
     until: float
-    sides: tuple[Address, Address]
+    sides: tuple[Address, ...] = ()
 
 
 @dataclass
@@ -81,6 +85,17 @@ class Dialogs:
         """Those that were answered."""
         return len(self._dialogs)
 
+    def restore(self, told: Followed) -> None:
+        """A call of before a restart: whether it goes on is unknown until a request within it comes by."""
+        call = self._calls.get(told.call_id)
+        if call is None:  # else a Call-ID was used again
+            call = self._calls[told.call_id] = _Followed(told._replace(state=UNKNOWN))
+            self._names.update(_names(call))
+        for each in told.dialogs:
+            key = (told.call_id, frozenset(each.tags))
+            self._dialogs[key] = Dialog(each.until)
+            call.dialogs.add(key)
+
     # --- what passes --------------------------------------------------------------------------------------------------
 
     def note_invite(self, request: Request, caller: str, callee: str) -> None:
@@ -96,7 +111,7 @@ class Dialogs:
         """A response goes back to the sender of a request; `address` is where it came from, None: it is our own."""
         request = context.transaction.request
         if request.to.tag:
-            self._note_within(request, response, now)
+            self._note_within(context, response, address, now)
         elif request.method == "INVITE":
             self._note_of_invite(context, response, address, now)
 
@@ -125,15 +140,22 @@ class Dialogs:
             else:
                 self._end_if_empty(response.call_id)
 
-    def _note_within(self, request: Request, response: Response, now: float) -> None:
+    def _note_within(self, context: ResponseContext, response: Response, address: Address | None, now: float) -> None:
+        request = context.transaction.request
         key = _key(request)
         dialog = self._dialogs.get(key)
         if dialog is None:
             return
         if response.status in UNKNOWN_THERE:
             self._remove(key)
-        elif request.method in ("INVITE", "UPDATE") and 200 <= response.status < 300:
-            self._dialogs[key] = replace(dialog, until=now + _interval(response))
+        elif 200 <= response.status < 300:
+            if request.method in ("INVITE", "UPDATE"):
+                dialog = replace(dialog, until=now + _interval(response))
+            if not dialog.sides and address is not None:
+                dialog = replace(dialog, sides=(context.transaction.source, address))
+                self._addresses.update(dialog.sides)
+            self._dialogs[key] = dialog
+            self._tell(self._calls[key[0]], INCALL)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -180,11 +202,15 @@ class Dialogs:
         if not call.pending and not call.dialogs:
             del self._calls[call_id]
             self._tell(call, ENDED)
+        else:
+            self._tell(call, call.told.state)
 
     def _tell(self, call: _Followed, state: str) -> None:
-        if call.told.state != state:
-            call.told = call.told._replace(state=state)
-            self._on_call(call.told)
+        dialogs = sorted(LastingDialog(tuple(sorted(key[1])), self._dialogs[key].until) for key in call.dialogs)
+        told = call.told._replace(state=state, dialogs=tuple(dialogs))
+        if call.told != told:
+            call.told = told
+            self._on_call(told)
 
 
 def _names(call: _Followed) -> list[str]:

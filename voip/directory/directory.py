@@ -25,6 +25,7 @@ from voip.directory.users import (
     MOST_USERS,
     OFFLINE,
     ONHOLD,
+    UNKNOWN,
     Agent,
     NoTelephones,
     Telephones,
@@ -128,13 +129,13 @@ class Directory:
         reply(True)
 
     def status(self, user: User) -> str:
-        """idle, calling, incall, onhold or offline."""
+        """idle, calling, incall, onhold, unknown (whether a call of before a restart goes on) or offline."""
         states = {call.status for call in self.desk.calls.live(user.id)}
         for state in (INCALL, ONHOLD):
             if state in states:
                 return state
         if states:
-            return CALLING
+            return UNKNOWN if states == {UNKNOWN} else CALLING
         there = self.users.presence(user.id).is_there(self._now())
         return IDLE if there or self.location.bindings(user.name, self._now()) else OFFLINE
 
@@ -173,7 +174,13 @@ class Directory:
     def follow_proxied(self, told: Followed) -> None:
         """A call through the proxy has begun, or changed."""
         caller, callee = (self.users.named(name) if name else None for name in (told.caller, told.callee))
-        self.desk.follow_proxied(told, "" if caller is None else caller.id, "" if callee is None else callee.id)
+        lasting = _moved(told, self._moment() - self._now())
+        self.desk.follow_proxied(lasting, "" if caller is None else caller.id, "" if callee is None else callee.id)
+
+    def proxied(self) -> list[Followed]:
+        """The calls through the proxy, by the clock of the network thread: what the proxy has to know after a start."""
+        ahead = self._moment() - self._now()
+        return [_moved(told, -ahead) for told in self.desk.proxied]
 
     # --- links --------------------------------------------------------------------------------------------------------
 
@@ -241,10 +248,14 @@ class Directory:
         self._changed()
 
     def _load(self, loaded: Loaded) -> None:
+        names = {user.id: user.name for user in loaded.users}
         for user in loaded.users:
             self.users.put(user)
         for call in loaded.calls:
-            self.desk.calls.put(call)
+            caller, callee = names.get(call.caller_id, ""), names.get(call.callee_id, "")
+            self.desk.load(
+                call, Followed(call.sip_call_id, UNKNOWN, caller, callee, call.peer, call.peer, call.dialogs)
+            )
         for call in self.desk.calls.all_live():  # whoever has one may come back, and falls silent otherwise
             for user_id in filter(None, (call.caller_id, call.callee_id)):
                 self.users.presence(user_id).seen = self._now()
@@ -263,6 +274,11 @@ class Directory:
     def _changed(self) -> None:
         for watcher in list(self._watchers):
             watcher()
+
+
+def _moved(told: Followed, seconds: float) -> Followed:
+    """The same by a clock that is so much ahead."""
+    return told._replace(dialogs=tuple(each._replace(until=each.until + seconds) for each in told.dialogs))
 
 
 def _read_contacts(texts: Sequence[str]) -> tuple[SipUri, ...]:

@@ -4,15 +4,12 @@ own that owns nothing."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import html
 import json
 import queue
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 
 from aiohttp import web
 
@@ -20,11 +17,12 @@ from voip.directory.api import LENIENT, Api, Asked, error_object
 from voip.directory.asking import Asking
 from voip.directory.endpoints import ENDPOINTS, JSON, Endpoint, document, read_fields, read_query
 from voip.directory.refusals import BadRequest, Refusal
-from voip.directory.sockets import add_sockets, socket_number
+from voip.directory.sockets import add_sockets
 from voip.errors import NetworkError
 from voip.web.guard import Guard, is_loopback, offered_token
 from voip.web.idle import Idle
-from voip.web.site import HEADERS, Files
+from voip.web.listener import Listener, noting
+from voip.web.site import HEADERS, Files, Handler
 
 LARGEST_BODY = 65_536
 """Bytes: an offer of 32768 characters, and what is around it."""
@@ -37,18 +35,10 @@ REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 2000.0, 4000.0
 START_TIMEOUT = 10.0
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that opening the port, and the end, may take."""
-SWEEPS = 4
-"""Looks at connections within that time."""
-ACCEPT_AGAIN = 0.1
-"""Seconds until another try where no connection can be accepted."""
-BACKLOG = 1024
-"""Connections that wait to be taken."""
 FILES = ("index.html", "directory.js", "directory.css")
 """All that is served as a file."""
 OPEN_PATHS = ("/", "/page/directory.js", "/page/directory.css")
 """What a browser loads before it can show the token: it holds nothing of the directory."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class DirectoryServer:
@@ -109,54 +99,20 @@ class DirectoryServer:
             self._application(), access_log=None, keepalive_timeout=IDLE_AFTER, shutdown_timeout=SHUTDOWN_TIMEOUT
         )
         await runner.setup()
-        assert runner.server is not None
+        listener = Listener(self._host, self._port, self._idle, self._tls)
         try:
-            listening = await self._listen()
+            port = await listener.open()
         except OSError as error:
             self._started.put(error)
         else:
-            self._started.put(listening.getsockname()[1])
-            accepting = [
-                asyncio.create_task(self._accept(listening, runner.server)),
-                asyncio.create_task(self._sweep()),
-            ]
+            self._started.put(port)
+            serving = asyncio.create_task(listener.serve(runner))
             await self._stop.wait()
-            for task in accepting:
-                task.cancel()
-            listening.close()
+            serving.cancel()
         await runner.cleanup()
 
-    async def _listen(self) -> socket.socket:
-        loop = asyncio.get_running_loop()
-        family, _, _, _, address = (await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))[0]
-        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-        listening.setblocking(False)
-        return listening
-
-    async def _accept(self, listening: socket.socket, make: web.Server) -> None:
-        """Each connection is known from its first moment on, before any TLS."""
-        loop, opening = asyncio.get_running_loop(), set[asyncio.Task[object]]()
-        patience = IDLE_AFTER if self._tls is not None else None
-        while True:
-            try:
-                connected, address = await loop.sock_accept(listening)
-            except OSError:  # too many files: it waits until some are closed
-                await asyncio.sleep(ACCEPT_AGAIN)
-                continue
-            self._idle.opened(connected, str(address[0]), time.monotonic())
-            task = loop.create_task(
-                _open(loop.connect_accepted_socket(make, connected, ssl=self._tls, ssl_handshake_timeout=patience))
-            )
-            opening.add(task)
-            task.add_done_callback(opening.discard)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(IDLE_AFTER / SWEEPS)
-            self._idle.sweep(time.monotonic())
-
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._check])
+        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[noting(self._idle), self._check])
         router = application.router
         router.add_get("/", self._files.serve)
         router.add_get("/page/{name}", self._files.serve)
@@ -169,14 +125,7 @@ class DirectoryServer:
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Before everything else: who asks, and how often."""
-        connection = self._idle.busy(socket_number(request))
-        try:
-            return await self._respond(request, handler)
-        finally:
-            self._idle.idle(connection, time.monotonic())
-
-    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Before everything else that responds: who asks, and how often."""
         status = self._guard.refusal(request.headers, request.remote or "", time.monotonic())
         if status is None and not self._is_open(request) and not self._guard.knows(offered_token(request.headers)):
             status = 401
@@ -220,12 +169,6 @@ class DirectoryServer:
                 return _error(request, refusal.status, str(refusal))
 
         return serve
-
-
-async def _open(connecting: Coroutine[object, object, object]) -> None:
-    """One that is gone again, or fails at its handshake, is nobody's concern."""
-    with contextlib.suppress(OSError, ssl.SSLError):
-        await connecting
 
 
 async def _read(request: web.Request, endpoint: Endpoint, compat: bool) -> Asked:

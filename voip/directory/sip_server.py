@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 
 from voip.directory.admission import Admission
-from voip.directory.dialogs import Dialogs, OnCall
+from voip.directory.dialogs import Dialogs, Followed, OnCall
 from voip.directory.location import Location
 from voip.directory.proxy import Proxy
 from voip.directory.registrar import Names, Persist, Registrar, Reply, name_of
@@ -115,9 +115,12 @@ class SipServer:
         self._now = 0.0
         self._malformed, self._ignored, self._refused = 0, 0, 0
 
-    def start(self, now: float) -> None:
-        """Begin to forget what is over."""
+    def start(self, now: float, going_on: Iterable[Followed] = ()) -> None:
+        """Begin to forget what is over. `going_on`: the calls that there were before a restart."""
+        for call in going_on:
+            self.dialogs.restore(call)
         self._purge(now)
+        self._purge_dialogs(now)
 
     @property
     def stats(self) -> SipStats:
@@ -353,6 +356,7 @@ def open_sip(
     persist: Persist,
     *,
     on_call: OnCall = lambda call: None,
+    going_on: Iterable[Followed] = (),
     say: Callable[[int, str], object] = lambda level, text: None,
 ) -> SipServer:
     """Open the SIP ports of this network (UDP and TCP at the port, TLS above where it has a certificate) and serve them
@@ -373,7 +377,7 @@ def open_sip(
     got = transport.listen(place.port)
     secure = transport.sip_ports.get("tls")
     say(1, f"SIP at UDP and TCP port {got}" + (f", TLS at {secure}" if secure is not None else ", no TLS"))
-    server.start(loop.now())
+    server.start(loop.now(), going_on)
 
     def on_send_failed(event: SendFailed) -> None:
         server.transport_failed(event.address, loop.now(), event.reason)

@@ -25,6 +25,7 @@ from voip.directory.users import same_hash
 from voip.directory.words import Told, Words
 from voip.web.guard import BEARER, Bucket
 from voip.web.idle import Idle
+from voip.web.listener import socket_number
 
 LARGEST_MESSAGE = 65_536
 """Bytes: what a script tells of a hundred calls has some ten thousand."""
@@ -107,12 +108,6 @@ async def _open(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(heartbeat=BEAT, max_msg_size=LARGEST_MESSAGE, protocols=protocols)
     await socket.prepare(request)
     return socket
-
-
-def socket_number(request: web.Request) -> int:
-    """The number of the socket that a request has come over; -1 if it is closed by now."""
-    found = request.transport.get_extra_info("socket") if request.transport is not None else None
-    return -1 if found is None else int(found.fileno())
 
 
 async def _read(

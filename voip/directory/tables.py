@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text
 from sqlalchemy.engine import Row
 
-from voip.directory.calls import Call
+from voip.directory.calls import Call, LastingDialog
 from voip.directory.location import Binding
 from voip.directory.persistence import SaveBindings
 from voip.directory.users import User
@@ -42,6 +42,7 @@ CALLS = Table(
     Column("ended", Float, nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("exchange", Text),
+    Column("dialogs", Text),
 )
 BINDINGS = Table(
     "bindings",
@@ -83,6 +84,7 @@ def call_row(call: Call) -> dict[str, Any]:
         "ended": call.ended,
         "reason": _kept(call.reason),
         "exchange": json.dumps(exchange) if any(exchange.values()) else None,
+        "dialogs": _json(call.dialogs) if call.dialogs else None,
     }
 
 
@@ -103,6 +105,7 @@ def read_call(row: Row[Any]) -> Call:
         exchange.get("offer"),
         exchange.get("answer"),
         MappingProxyType(candidates),
+        tuple(LastingDialog(tuple(tags), until) for tags, until in json.loads(row.dialogs or "[]")),
     )
 
 

@@ -16,6 +16,7 @@ from voip.directory.refusals import BadRequest, Unknown
 from voip.sip.uri import SipUri
 
 IDLE, CALLING, INCALL, ONHOLD, OFFLINE = "idle", "calling", "incall", "onhold", "offline"
+UNKNOWN = "unknown"
 """What a user is doing, as the API says it."""
 SILENCE = 10.0
 """Seconds without a heartbeat after which a user without a link is offline."""

@@ -2,6 +2,7 @@
 
 `live` turns records of calls into what the page shows, `guard` says who may ask, `server` speaks HTTP and WebSocket in
 a thread that owns nothing of the calls: it reads snapshots, and what the page wants is posted to their owners.
+`listener` has the port, and `idle` who may keep connections to it; both are the directory's as well.
 """
 
 from voip.web.live import History, call_state

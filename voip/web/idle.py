@@ -53,7 +53,7 @@ class Idle:
     """All connections of a site. One owner. `patience`: seconds that the first request may take to come."""
 
     def __init__(self, patience: float, most: int = MOST_IDLE) -> None:
-        self._patience, self._most = patience, most
+        self.patience, self._most = patience, most
         self._connections: dict[int, Connection] = {}
         self._idle: dict[str, dict[Connection, None]] = {}
         self.closed = 0
@@ -88,7 +88,7 @@ class Idle:
             if connection.is_closed:
                 self._forget(connection)
                 del self._connections[number]
-            elif not connection.asked and now - connection.since >= self._patience:
+            elif not connection.asked and now - connection.since >= self.patience:
                 connection.close()
 
     def __len__(self) -> int:

@@ -21,6 +21,8 @@ from voip.errors import NetworkError
 from voip.report import CallRecord
 from voip.web.commands import obey
 from voip.web.guard import BEARER, Guard, is_loopback
+from voip.web.idle import Idle
+from voip.web.listener import Listener, noting
 from voip.web.live import History, call_state, meters, shown
 from voip.web.program import Program
 from voip.web.site import HEADERS, Files, demand_token, guarded
@@ -34,7 +36,8 @@ LARGEST_MESSAGE = 16_384
 MOST_PAGES = 20
 """Pages that are open at a time."""
 IDLE_AFTER = 10.0
-"""Seconds without a request after which a connection is closed."""
+"""Seconds without a request after which a connection is closed. One of a page that is open has its request: there are
+`MOST_PAGES` of those, and pings."""
 PING_INTERVAL = 15.0
 """Seconds between pings that find out whether a page is still there."""
 START_TIMEOUT = 10.0
@@ -66,7 +69,7 @@ class WebServer:
         needed = not is_loopback(host)
         self._guard = Guard(token or (secrets.token_urlsafe(TOKEN_BYTES) if needed else None))
         self._history, self._sockets = History(), set[web.WebSocketResponse]()
-        self._files = Files("voip.web", "page", FILES)
+        self._files, self._idle = Files("voip.web", "page", FILES), Idle(IDLE_AFTER)
         self._started: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -102,16 +105,17 @@ class WebServer:
             self._application(), access_log=None, keepalive_timeout=IDLE_AFTER, shutdown_timeout=SHUTDOWN_TIMEOUT
         )
         await runner.setup()
-        site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
+        listener = Listener(self._host, self._port, self._idle)
         try:
-            await site.start()
+            port = await listener.open()
         except OSError as error:
             self._started.put(error)
         else:
-            self._started.put(runner.addresses[0][1])
-            sampling = asyncio.create_task(self._sample())
+            self._started.put(port)
+            tasks = [asyncio.create_task(each) for each in (listener.serve(runner), self._sample())]
             await self._stop.wait()
-            sampling.cancel()
+            for task in tasks:
+                task.cancel()
             for socket in list(self._sockets):
                 await socket.close(code=WSCloseCode.GOING_AWAY)
         await runner.cleanup()
@@ -123,7 +127,8 @@ class WebServer:
             await asyncio.sleep(SAMPLE_INTERVAL)
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=LARGEST_MESSAGE, middlewares=[guarded(self._guard)])
+        middlewares = [noting(self._idle), guarded(self._guard)]
+        application = web.Application(client_max_size=LARGEST_MESSAGE, middlewares=middlewares)
         application.router.add_get("/", self._files.serve)
         application.router.add_get("/page/{name}", self._files.serve)
         application.router.add_get("/live", self._live)

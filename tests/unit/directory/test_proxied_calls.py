@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import directory_desk
-from tests.support.directory_lab import ALICE, BOB, DOMAIN, HERE, Scene, Telephone, sip_server_of
-from voip.directory.calls import Call
+from tests.support.directory_house import House, ours
+from tests.support.directory_lab import ALICE, DOMAIN, HERE, Scene
+from voip.directory.calls import Call, LastingDialog
 from voip.directory.dialogs import MAX_AGE, MAX_DIALOGS, Dialogs, Followed
 from voip.directory.refusals import Unknown, WrongState
 from voip.sip import Request, Response
@@ -16,80 +16,6 @@ from voip.sip.message import parse_message
 CAROL = "127.0.0.7"
 TIMER = 600
 """Seconds of a session timer."""
-
-
-class House:
-    """A whole directory with alice and bob, each at a telephone, in virtual time."""
-
-    def __init__(self, *, telephones: tuple[str, ...] = ("alice", "bob")) -> None:
-        self.desk = directory_desk.Scene()
-        self.directory = self.desk.directory
-        self.users = {name: self.desk.register(name) for name in ("alice", "bob", "carol")}
-        self.sip = Scene(server=sip_server_of(self.directory))
-        self.desk.now = self.sip.now
-        places = {"alice": (ALICE, 5080), "bob": (BOB, 5070)}
-        self.phones = {name: self.sip.register(name, *places[name]) for name in telephones}
-
-    @property
-    def alice(self) -> Telephone:
-        return self.phones["alice"]
-
-    @property
-    def bob(self) -> Telephone:
-        return self.phones["bob"]
-
-    def wait(self, seconds: int) -> None:
-        for _ in range(seconds):
-            self.sip.wait(1.0)
-            self.desk.now = self.sip.now
-            self.directory.tick()
-
-    def statuses(self) -> tuple[str, str]:
-        """Of alice and bob."""
-        found = [self.directory.status(self.users[name]) for name in ("alice", "bob")]
-        return found[0], found[1]
-
-    def calls(self) -> list[tuple[str, str, str, str]]:
-        """Caller, callee, status, reason; the newest first."""
-        return [(caller, callee, call.status, call.reason) for call, caller, callee in self.directory.list_calls()]
-
-    # --- a call ---
-
-    def invite(self, *lines: str, call_id: str = "call", who: str = "alice", whom: str = "bob") -> Request:
-        """As it comes to the callee."""
-        caller = self.phones[who]
-        self.sip.say(caller, ours(caller, caller.invite(whom, *lines, call_id=call_id)))
-        return self.sip.request_to(self.phones[whom])
-
-    def respond(self, invite: Request, code: int, *lines: str, tag: str = "") -> Response:
-        """As it comes to alice."""
-        self.sip.say(self.bob, self.bob.respond(invite, code, *lines, tag=tag))
-        response = self.sip.heard(self.alice)[-1]
-        assert isinstance(response, Response)
-        return response
-
-    def up(self, *lines: str) -> Response:
-        """A call, and its 200."""
-        return self.respond(self.invite(), 200, *lines)
-
-    def within(self, method: str, answer: Response, code: int, *lines: str, number: int = 2) -> None:
-        """A request of alice within the call, and bob's response to it."""
-        route = ", ".join(str(each) for each in reversed(answer.record_routes))
-        request = self.alice.request(
-            method, str(answer.contacts[0].uri), f"Route: {route}",
-            call_id=answer.call_id, to=answer.headers.lines("To")[0], number=number,
-        )  # fmt: skip
-        self.sip.say(self.alice, ours(self.alice, request))
-        if method != "ACK":
-            self.sip.say(self.bob, self.bob.respond(self.sip.request_to(self.bob), code, *lines, tag=self.bob.says.tag))
-            assert self.sip.statuses(self.alice)[-1] == code
-
-
-def ours(phone: Telephone, data: bytes) -> bytes:
-    """With the address-of-record in From, as a telephone with an account has it."""
-    before = f"From: <sip:{phone.user}@{phone.says.address}>".encode()
-    assert before in data
-    return data.replace(before, f"From: <sip:{phone.user}@{DOMAIN}>".encode())
 
 
 # --- who is in a call -------------------------------------------------------------------------------------------------
@@ -214,6 +140,21 @@ def test_dialogs_are_forgotten_in_time_and_by_number() -> None:
     dialogs.purge(MAX_AGE + 10.0)
     assert len(dialogs) == MAX_DIALOGS - 10
     dialogs.purge(2 * MAX_AGE)
+    assert (len(dialogs), dialogs._calls, dialogs._names, dialogs._addresses) == (0, {}, {}, {})
+
+
+def test_nothing_is_left_of_restored_calls_when_their_time_is_over() -> None:
+    told: list[Followed] = []
+    dialogs = Dialogs(told.append)
+    for tags in (("a", "b"), ("a", "c")):  # of one Call-ID
+        dialogs.restore(Followed("x", "incall", "alice", "bob", "", "", (LastingDialog(tags, 9.0),)))
+    dialogs.restore(Followed("y", "incall", "alice", "", "", "", (LastingDialog(("a",), 20.0),)))
+    assert len(dialogs) == 3
+    dialogs.purge(10.0)
+    assert (len(dialogs), [(each.call_id, each.state) for each in told][-1]) == (1, ("x", "ended"))
+    assert dialogs.is_in_call("alice")
+    assert not dialogs.is_in_call("bob")
+    dialogs.purge(20.0)
     assert (len(dialogs), dialogs._calls, dialogs._names, dialogs._addresses) == (0, {}, {}, {})
 
 

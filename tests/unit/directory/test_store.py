@@ -16,15 +16,17 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
-from voip.directory.calls import END, MOST_ENDED, Call
+from voip.directory.calls import END, MOST_ENDED, Call, LastingDialog
 from voip.directory.location import Binding
 from voip.directory.persistence import Loaded, SaveBindings, SaveCall, Saved, SaveUser
 from voip.directory.refusals import NotStored
-from voip.directory.store import LARGEST_GROUP, Store, database_url
+from voip.directory.store import LARGEST_GROUP, SCHEMA, Store, database_url
 from voip.directory.tables import METADATA
 from voip.directory.users import User
 from voip.errors import DeviceError, NetworkError, VoipError
@@ -62,7 +64,20 @@ def database(tmp_path: Path) -> str:
 def test_users_calls_and_contacts_are_the_same_after_a_restart(database: str) -> None:
     bob = User("1", "Zoë 李", "hash", room=True)
     call = Call(
-        "c1", "1", "", "incall", "sip:a@b", "x@y", 1.5, 2.5, 0.0, "", "offer", "answer", MappingProxyType({"1": ("a",)})
+        "c1",
+        "1",
+        "",
+        "incall",
+        "sip:a@b",
+        "x@y",
+        1.5,
+        2.5,
+        0.0,
+        "",
+        "offer",
+        "answer",
+        MappingProxyType({"1": ("a",)}),
+        (LastingDialog(("a", "\udcff\0"), 9.5), LastingDialog(("a",), 7.0)),
     )
     uri = SipUri.parse("sip:bob@10.0.0.9:5070;transport=tcp")
     flow = Address("tls", "fe80::1%eth0", 5061)
@@ -162,8 +177,20 @@ def test_the_steps_lead_to_the_tables_that_the_program_uses(database: str) -> No
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, METADATA) == []
-        assert context.get_current_revision() == "0001"
+        assert context.get_current_revision() == "0002"
     engine.dispose()
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_with_its_calls(database: str) -> None:
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(SCHEMA))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("insert into calls values ('c', 'a', 'b', 'incall', '', 'x@y', 1, 2, 0, '', null)"))
+    engine.dispose()
+    assert loaded(database).calls == [Call("c", "a", "b", "incall", "", "x@y", 1.0, 2.0)]
 
 
 @pytest.mark.parametrize("content", [b"no database" * 1000, b"SQLite format 3\0" + bytes(5000)])

@@ -31,7 +31,7 @@ function time(moment) {
 }
 
 function duration(call) {
-  if (!call.answered) {
+  if (!call.answered || call.status === "unknown") {
     return "";
   }
   const seconds = Math.max(0, Math.round((call.ended || Date.now() / 1000) - call.answered));
