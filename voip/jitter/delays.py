@@ -76,8 +76,8 @@ class DelayTarget:
     """That quantile."""
     TAIL = 2.5
     """How much further than the quantile the end of the tail lies where transits spread exponentially."""
-    REPAIRED = 0.18
-    """Seconds after which repair packets of nine packets later are here: a guess goes no further for repair."""
+    REPAIRED = 0.14
+    """Seconds after which repair packets of seven packets later are here: a guess goes no further for repair."""
     INTERVAL = 0.25
     """Seconds between two looks at the history, where nothing is late."""
     FALL = 0.01

@@ -20,8 +20,8 @@ BURSTY_DELAY = 0.135
 """Seconds while losses come in bursts: repair packets of six packets later are in time."""
 OUTAGE_DELAY = 0.255
 """Seconds while the network fails for tens of milliseconds: repair packets of twelve packets later are in time."""
-TALK_OUTAGE_DELAY = 0.195
-"""The same where people talk: repair packets of nine packets later. The three packets more cost 7 points of R, and
+TALK_OUTAGE_DELAY = 0.155
+"""The same where people talk: repair packets of seven packets later. The five packets more cost 12 points of R, and
 rebuild what costs 2 to 6."""
 OUTAGE = 1.2
 """Packets by which runs of losses exceed what chance makes them, where the network fails for such times."""
