@@ -254,7 +254,8 @@ class Steering:
             self._control.set_ptime(self.ptime, size)
             bandwidth = 0.0 if self._needs_all(limit) else limit
             usual = size if reason == "line" else 0.0
-            self._control.set_limits(self._agreed._replace(bandwidth=bandwidth), usual)
+            carries = None if self._rate is None else self._rate.carries
+            self._control.set_limits(self._agreed._replace(bandwidth=bandwidth), usual, carries)
 
     def _needs_all(self, limit: float | None) -> bool:
         """Whether the packets are longer than agreed on, or the sound has less than it should, and no loss that we know

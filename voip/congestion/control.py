@@ -210,9 +210,14 @@ class RateController:
             (max(self._floor, self._breaker.line), "rfc8083"),
         ]
         if self._state is State.OPEN and self._past.proven:
-            limits.append((max(START_RATE, RAMP * self._past.proven), "untried"))
+            limits.append((max(START_RATE, RAMP * self._past.proven, self.carries or 0.0), "untried"))
         limit, reason = min(limits)
         return (None, None) if math.isinf(limit) else (limit, reason)
+
+    @property
+    def carries(self) -> float | None:
+        """Bit/s that the line carries at least, while nothing fills it; None where it is not known to be wide."""
+        return self._narrow.carries if self._state is State.OPEN else None
 
     @property
     def figures(self) -> Congestion:

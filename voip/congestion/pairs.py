@@ -34,7 +34,7 @@ _WIDE = float("inf")
 
 
 class NarrowLine:
-    """Reports in; `capacity` out: bit/s of a line that is known to be narrow, and whether it is known to be `wide`."""
+    """Reports in; `capacity` out: bit/s of a line that is known to be narrow; what a wide one `carries` at least."""
 
     def __init__(self, packets: SentPackets) -> None:
         """`packets` that were sent."""
@@ -43,6 +43,7 @@ class NarrowLine:
         self._capacity: float | None = None
         self._told_at = 0.0
         self._wide = False
+        self._largest = 0  # bytes of a packet that arrived together with the one before
         self._queued: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # the same of packets that had to wait
 
     def report(self, report: PathReport) -> None:
@@ -60,6 +61,7 @@ class NarrowLine:
             if not second.follows(first):
                 continue
             if sent <= TOGETHER:
+                self._largest = max(self._largest, second.size if gap < APART else 0)
                 pairs.append((report.at, _WIDE if gap < APART else 8 * second.size / gap))
             elif gap >= sent + APART:
                 queued.append((report.at, 8 * second.size / gap))
@@ -76,6 +78,11 @@ class NarrowLine:
     def wide(self) -> bool:
         """Whether most pairs arrive together: what is sent here does not fill such a line."""
         return self._wide
+
+    @property
+    def carries(self) -> float | None:
+        """Bit/s that a wide line carries at least; None if it is not known to be wide."""
+        return 8 * self._largest / APART if self._wide else None
 
     def confirm(self, rate: float, now: float) -> None:
         """So many bit/s came through a queue that grew."""

@@ -17,9 +17,14 @@ from voip.fec.pattern import Pattern
 from voip.fec.prediction import Rung, ladder
 from voip.stats import PathReport
 
-START_PATTERN = "sliding:0,1,3,8/2"
-"""The pattern of the first seconds: more might fill the line before anything is known of it. It rebuilds 5 % random
-loss within 100 ms."""
+START_PATTERN = "sliding:0,1,3/2"
+"""The pattern until the first report: more might fill the line before anything is known of it. All of it comes within
+the 75 ms by which play-out is delayed at first."""
+WIDE_START_PATTERN = "sliding:0,2,3/1"
+"""The pattern of the first seconds where the line is known to be wide: what the path loses is not known yet, and of
+bursts this rebuilds three times as much as START_PATTERN."""
+WIDE = 2.0
+"""Times of what media and WIDE_START_PATTERN take that such a line carries at least."""
 SILENCE_PATTERN = "sliding:0,1,8+0,2,3,12/1"
 """The pattern while the peer's reports are lost: rebuilds 20 % random loss within 60 ms, and most outages of 60 ms in
 time."""
@@ -28,7 +33,8 @@ UNREPORTED_PATTERN = "sliding:0,1,3,8/2"
 MIN_LOSS = 0.007
 """Share of packets that any path is assumed to lose: the first loss comes without notice."""
 CLEAN_START_PACKETS = 80
-"""Packets that arrived, all of them, before START_PATTERN is given up at once: those of the first two reports."""
+"""Packets that arrived, all of them, before the patterns of the start are given up at once: those of the first two
+reports."""
 REPORT_SILENCE = 5.0
 """Seconds without any report after which the peer is taken to send none."""
 SECOND_REPORT_WAIT = 12.0
@@ -44,6 +50,11 @@ PAUSE_SECONDS = 1.0
 HOLD_SECONDS = 4.0
 """Seconds for which less has to be enough before a step down. With the 20 s for which loss is remembered, the way down
 the whole ladder takes less than a minute."""
+SOONER_HOLD_SECONDS = 8.0
+"""Seconds for which a pattern of the same cost whose repair comes sooner has to be as good before it is taken, on a
+path of long outages: they may be rare."""
+LONG_OUTAGE = 2.0
+"""Frames that such an outage lasts, on average."""
 STEP_DOWN_MARGIN = 1.25
 """Factor on loss and jitter: even then less has to be enough before a step down."""
 REPAIR_EXTRA = 24
@@ -107,6 +118,7 @@ class FecController:
         self._terms = Agreed()
         self._rungs = [rung for rung in self._ladder if self._terms.allows(rung.pattern)]
         self._bandwidth: float | None = None
+        self._carries: float | None = None
         self._estimator = ChannelEstimator(ptime)
         self._current: Rung | None = self._find(START_PATTERN)
         self._media_sizes, self._repair_sizes = _Sizes(), _Sizes()
@@ -154,10 +166,11 @@ class FecController:
             self._listener = self._listener._replace(ptime=ptime)
             self._media_sizes, self._repair_sizes = _Sizes(round(size)), _Sizes()
 
-    def set_limits(self, agreed: Agreed, usual: float = 0.0) -> None:
+    def set_limits(self, agreed: Agreed, usual: float = 0.0, carries: float | None = None) -> None:
         """What the peer takes, and the path. `usual`: bytes of a media packet while someone speaks, all headers
-        included: those of a pause are smaller, and make no room for more repair than there is then."""
-        self._bandwidth, self._usual = agreed.bandwidth, usual
+        included: those of a pause are smaller, and make no room for more repair than there is then. `carries`: bit/s
+        that the path is known to carry at least."""
+        self._bandwidth, self._usual, self._carries = agreed.bandwidth, usual, carries
         terms = agreed._replace(bandwidth=None)
         if terms == self._terms:
             return
@@ -199,10 +212,15 @@ class FecController:
         if not affordable:
             return None
         wanted = self._listener.choose(affordable, channel)
+        if self._starting and (line := self._use_width(affordable, wanted)):
+            return line
         resumed, self._before_silence = self._before_silence, None
         if resumed in affordable and not self._listener.insufficient(resumed, wanted, channel):
             return self._take(Choice(resumed, wanted.wait, self._listener.missing(resumed, channel, wanted.wait)))
         if self._current is None or self._listener.insufficient(self._current, wanted, channel):
+            sooner = self._current is not None and _is_sooner(wanted.rung, self._current)
+            if sooner and channel.outage >= LONG_OUTAGE:
+                return self._come_sooner(wanted, report.at)
             self._enough_since = None
             return self._take(wanted)
         cost = self._current.pattern.overhead
@@ -213,11 +231,34 @@ class FecController:
         self._enough_since = None
         return None
 
+    def _use_width(self, affordable: list[Rung], wanted: Choice) -> str | None:
+        """Protect more than `wanted`, and than now, on a wide line of which little is known yet."""
+        start, before = self._find(WIDE_START_PATTERN), self._current
+        most = max(wanted.rung.pattern.overhead, 0.0 if before is None else before.pattern.overhead)
+        if start not in affordable or most >= start.pattern.overhead or self._carries is None:
+            return None
+        media = max(self._media_sizes.mean, self._usual)
+        takes = 8 * media / self.ptime + self._rate_of(start.pattern, media)
+        if self._estimator.judged.sent >= CLEAN_START_PACKETS or WIDE * takes > self._carries:
+            return None
+        self._current = start
+        return f"{_direction(before, start)}: the line carries more, and little is known of its losses"
+
     def _longest_wait(self) -> float:
         """Seconds that the next report may take."""
         if self._intervals:
             return max(MIN_REPORT_WAIT, REPORT_WAIT_FACTOR * max(self._intervals))
         return REPORT_SILENCE if self._last_report_at is None else SECOND_REPORT_WAIT
+
+    def _come_sooner(self, wanted: Choice, now: float) -> str | None:
+        """What is rebuilt sooner would be as good: take it when that has been so for a while, as outages may come back,
+        and each change of the delay is heard."""
+        if self._enough_since is None:
+            self._enough_since = now
+        if now - self._enough_since < SOONER_HOLD_SECONDS:
+            return None
+        self._enough_since = None
+        return self._take(wanted)
 
     def _come_down(self, less: Choice, affordable: list[Rung], now: float) -> str | None:
         """Less would be enough, with a margin: take the next step when that has been so for a while."""
@@ -305,6 +346,12 @@ class FecController:
 
     def _find(self, text: str) -> Rung:
         return next(rung for rung in self._ladder if str(rung.pattern) == text)
+
+
+def _is_sooner(wanted: Rung, current: Rung) -> bool:
+    """Whether a pattern costs the same as another one, and its repair comes sooner."""
+    new, old = wanted.pattern, current.pattern
+    return new.overhead == old.overhead and new.reach < old.reach
 
 
 def _direction(before: Rung | None, after: Rung) -> str:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from voip.fec.channel import QUIET, Channel
 from voip.fec.pattern import Pattern
 
-DISTANCES = ((8,), (6,), (4,), (3,), (2,), (6, 12), (5, 10), (4, 9), (4, 8), (3, 6), (2, 4), (1, 3))
+DISTANCES = ((8,), (6,), (4,), (3,), (2,), (6, 12), (5, 10), (4, 9), (4, 8), (3, 7), (3, 6), (2, 4), (1, 3))
 """How far back the copies of each pattern are: one copy at D outlasts an outage of D packet times, and another at D/2
 leaves, where outages differ in length, least of all pairs (within 5 % of what all copies up to D would leave). Those of
 wide reach come first: where two are as good, the one that outlasts a longer outage is taken."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from voip.congestion import RateController
-from voip.congestion.pairs import KEPT_SECONDS, MEMORY_SECONDS, NarrowLine
+from voip.congestion.pairs import APART, KEPT_SECONDS, MEMORY_SECONDS, NarrowLine
 from voip.congestion.sent import SentPackets
 from voip.stats import PathReport
 
@@ -63,6 +63,7 @@ def test_what_a_narrow_line_carries_is_told_by_the_first_packets(rate: float, lo
     stream.send(0.24)
     assert stream.narrow.capacity == pytest.approx(rate, rel=0.01)
     assert not stream.narrow.wide
+    assert stream.narrow.carries is None
 
 
 def test_packets_in_a_queue_tell_it_where_there_are_few_pairs_yet() -> None:
@@ -88,6 +89,7 @@ def test_a_line_that_lets_two_packets_out_at_once_is_not_narrow(rate: float) -> 
     stream.send(2.0)
     assert stream.narrow.capacity is None
     assert stream.narrow.wide
+    assert stream.narrow.carries == 8 * REPAIR / APART <= rate
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.03, 0.06])

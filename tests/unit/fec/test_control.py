@@ -19,7 +19,13 @@ from voip.audio import AudioSender
 from voip.audio.encoding import StreamEncoder
 from voip.fec import Agreed, FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel, ChannelEstimator
-from voip.fec.control import REPORT_SILENCE, SILENCE_PATTERN, START_PATTERN, UNREPORTED_PATTERN
+from voip.fec.control import (
+    REPORT_SILENCE,
+    SILENCE_PATTERN,
+    START_PATTERN,
+    UNREPORTED_PATTERN,
+    WIDE_START_PATTERN,
+)
 from voip.fec.flexfec import parse_repair
 from voip.fec.prediction import Rung, ladder
 from voip.fec.tables import LOSSES, OUTAGES, PREDICTED, WAITS
@@ -264,9 +270,10 @@ def test_without_any_report_a_sensible_pattern_stays() -> None:
     loop = Loop(independent(0.05, random.Random(7)))
     loop.reports = False
     outcome = loop.run(REPORT_SILENCE + 1.0)
-    assert str(loop.control.pattern) == UNREPORTED_PATTERN == START_PATTERN
+    assert str(loop.control.pattern) == UNREPORTED_PATTERN
+    assert overhead(loop.control) == pattern_of(START_PATTERN).overhead  # as much as before
     loop.run(20.0)
-    assert outcome.changes == []
+    assert len(outcome.changes) == 1
     loop.reports = True
     loop.run(3.0)
     assert overhead(loop.control) >= 0.5  # goes on by what it hears
@@ -440,6 +447,29 @@ def test_a_sender_starts_with_half_a_copy_comes_down_on_a_clean_path_and_goes_up
     talk(source, 8.0, 2.0, random.Random(1))
     assert repair_share(talk(source, 10.0, 2.0, random.Random(2))) >= 1.5
     assert [line.split(":")[0].split(" to ")[0] for line in lines][:2] == ["FEC down", "FEC up"]
+
+
+@pytest.mark.parametrize(("carries", "taken"), [(None, False), (100e3, False), (208e3, True)])
+def test_a_copy_of_each_packet_is_sent_at_first_where_the_line_carries_twice_that(
+    carries: float | None, taken: bool
+) -> None:
+    loop = Loop()
+    loop.control.set_limits(Agreed(), carries=carries)
+    outcome = loop.run(10.0)
+    patterns = [str(pattern) for _, pattern in outcome.patterns]
+    assert (WIDE_START_PATTERN in patterns) == taken
+    assert overhead(loop.control) <= 1 / 3
+    assert any("the line carries more" in reason for _, reason in outcome.changes) == taken
+
+
+def test_a_pattern_against_outages_stays_for_a_while_without_one() -> None:
+    """They may come back, and each change of the delay is heard: a shorter wait has to be as good for 8 s."""
+    loop = Loop(outage(0.05, 0.06, random.Random(3)))
+    outcome = loop.run(20.0)
+    last = loop.control.pattern
+    assert last is not None
+    assert last.reach >= 6
+    assert len(outcome.changes) <= 5
 
 
 def test_the_figures_say_what_protects_and_why() -> None:
