@@ -102,6 +102,7 @@ def write(packets: int, seed: int) -> Iterator[str]:
     """The lines of the module."""
     yield HEAD
     yield "from __future__ import annotations\n"
+    yield "# fmt: off"
     for name, axis in (("LOSSES", LOSSES), ("OUTAGES", OUTAGES), ("JITTERS", JITTERS), ("WAITS", WAITS)):
         yield f"{name} = {axis!r}"
     yield "PREDICTED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {"
@@ -109,10 +110,8 @@ def write(packets: int, seed: int) -> Iterator[str]:
         pattern = parse_pattern(text)
         assert pattern is not None
         yield f'    "{text}": ('
-        for table in tables(pattern, packets, seed):
-            yield "        ("
-            yield from (f'            "{row}",' for row in table)
-            yield "        ),"
+        for first, *rows in tables(pattern, packets, seed):
+            yield "\n".join([f'        ("{first}",', *(f'         "{row}",' for row in rows)]) + "),"
         yield "    ),"
     yield "}"
 

@@ -22,8 +22,8 @@ WAITS = (0.06, 0.08, 0.1, 0.12, 0.14, 0.18, 0.25)
 """Play-out delays in seconds, beyond the path's own, that a pattern may need: the shortest that will do is preferred to
 a cheaper pattern."""
 LONGEST_TALK = 0.14
-"""Of these, the longest for a conversation. Copies three and seven packets later, repaired within it, leave PESQ 4.00 in
-outages of 60 ms, 3.95 those three and six, and 4.00 to 4.02 those four and eight, at 20 ms more and 2 points of R less.
+"""Of these, the longest for a conversation. Copies three and seven packets later, repaired in time, leave PESQ 4.00 in
+outages of 60 ms, those three and six 3.95, and those four and eight 4.00 to 4.02, at 20 ms more and 2 points of R less.
 Copies four and nine packets later should by the tables lose 2 points less than three and six, and in calls lose 9 more:
 outages are rare, so that what is believed of them changes, and each change of a pattern and of a delay has its own
 holes."""

@@ -114,9 +114,8 @@ class FecController:
         `media_factor`: they may take so many times what the media packets take, if that is more.
         """
         self._max_rate, self._media_factor = max_rate, media_factor
-        self._ladder = ladder()
         self._terms = Agreed()
-        self._rungs = [rung for rung in self._ladder if self._terms.allows(rung.pattern)]
+        self._rungs = [rung for rung in ladder() if self._terms.allows(rung.pattern)]
         self._bandwidth: float | None = None
         self._carries: float | None = None
         self._estimator = ChannelEstimator(ptime)
@@ -175,7 +174,7 @@ class FecController:
         if terms == self._terms:
             return
         self._terms = terms
-        before, self._rungs = self._rungs, [rung for rung in self._ladder if agreed.allows(rung.pattern)]
+        before, self._rungs = self._rungs, [rung for rung in ladder() if agreed.allows(rung.pattern)]
         if self._rungs != before and self._current not in self._rungs:
             start = self._find(START_PATTERN)
             strongest = self._rungs[-1] if self._rungs else None
@@ -345,7 +344,7 @@ class FecController:
         return size * 8 / ptime
 
     def _find(self, text: str) -> Rung:
-        return next(rung for rung in self._ladder if str(rung.pattern) == text)
+        return next(rung for rung in ladder() if str(rung.pattern) == text)
 
 
 def _is_sooner(wanted: Rung, current: Rung) -> bool:
