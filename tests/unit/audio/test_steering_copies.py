@@ -34,6 +34,7 @@ class Rate:
     """What stands in for a rate controller: it allows what the test says, and notes what it is told."""
 
     limited_by = "line"
+    carries = None
 
     def __init__(self, limit: float | None = None) -> None:
         self.limit = limit
