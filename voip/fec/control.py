@@ -1,8 +1,9 @@
 """Adaptive FEC: the cheapest pattern that protects enough on the path, by the peer's reports (RFC 3550, RFC 3611).
 
 What is best on a path, `voip.fec.choice` says; here is decided when to change. Up within one report; down one step at a
-time, and only when less has been enough for a while. It starts with a strong pattern, because nothing is known yet, and
-gives that up as soon as enough packets have arrived without loss.
+time, and only when less has been enough for a while. It starts with half a repair packet for each packet, or one where
+the line is known to be wide, because losses are not known yet, and comes down as soon as enough packets have arrived
+without loss.
 """
 
 from __future__ import annotations
