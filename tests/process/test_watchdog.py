@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +48,14 @@ def test_a_receiver_with_a_stuck_thread_ends(tmp_path: Path, number: int, thread
     assert heard.report is not None
     assert heard.report["exit"] == status
     assert thread in heard.report["error"]
+
+
+def test_a_test_that_fails_while_a_thread_is_held_leaves_no_process() -> None:
+    code = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); time.sleep(60)"
+    waits = code.replace("time.sleep(60)", "[time.sleep(0.05) for _ in range(1200)]")
+    with subprocess.Popen([sys.executable, "-c", waits], env=os.environ | ALONE) as child:
+        until(lambda: len(threads(child.pid)) == 2, "two threads")
+        with pytest.raises(ValueError, match="failed"), frozen_thread(child.pid, 1):
+            raise ValueError("failed")
+        child.kill()
+        assert child.wait(timeout=30.0) == -signal.SIGKILL

@@ -10,12 +10,12 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-_CONT, _SEIZE, _INTERRUPT = 7, 0x4206, 0x4207  # requests of ptrace(2)
+_CONT, _DETACH, _SEIZE, _INTERRUPT = 7, 17, 0x4206, 0x4207  # requests of ptrace(2)
 _WAIT_ALL = 0x40000000  # __WALL: threads, too
 _TRIES = 50
 PATIENCE = 60.0
@@ -55,9 +55,19 @@ def frozen_thread(pid: int, number: int) -> Iterator[None]:
         ask(_CONT)
     else:
         raise AssertionError("the thread has always held the interpreter's lock")
-    yield
+    try:
+        yield
+    except BaseException:  # held on, it would remain a zombie that nobody can wait for
+        with contextlib.suppress(OSError):
+            ask(_DETACH)
+        raise
+    _see_it_end(thread, ask)
+
+
+def _see_it_end(thread: int, ask: Callable[[int], None]) -> None:
+    """Until it is known that the thread has ended, the process stays a zombie."""
     end = time.monotonic() + PATIENCE
-    while os.waitpid(thread, _WAIT_ALL | os.WNOHANG) == (0, 0):  # until then the process stays a zombie
+    while os.waitpid(thread, _WAIT_ALL | os.WNOHANG) == (0, 0):
         if time.monotonic() > end:
             ask(_CONT)
             raise AssertionError("the program did not end while its thread was held")
