@@ -138,11 +138,12 @@ Setting up and ending a call costs 2.2 ms of processor time, 2.8 (of one trusted
 thousand calls are kept: 5000 calls at 50 a second, none of them failed; the process then had 115 MB, as after 2000
 (`python -m tests.bench setups --alone`, `--hosts 250`).
 
-A virtual machine is not equally fast every day. On another one of the same kind, where a call took 1.6 times as long,
-200 calls of G.711 filled a core, by the program of that day and by an earlier one alike, and of 150 of Opus nothing was
-made up (`python -m tests.bench many --alone --codec pcmu --calls 200`). In that run a sender took 5.1 s of processor
-for a minute of Opus to one target, and 10.2 s to twenty, set-up included (`python -m tests.bench targets`, medians of
-two); most of what is added is the packets' way into the network, a system call each, and the reports that come back.
+A virtual machine is not equally fast every day. On another one of the same kind, where a call took about twice as long,
+200 calls of G.711 filled a core, by the program of that day and by an earlier one alike, and so did 150 of Opus: hardly
+anything was made up, but packets were left out, as the core had no time left (`python -m tests.bench many --alone
+--codec pcmu --calls 200`). In that run a sender took 5.1 s of processor for a minute of Opus to one target, and 10.2 s
+to twenty, set-up included (`python -m tests.bench targets`, medians of two); most of what is added is the packets' way
+into the network, a system call each, and the reports that come back.
 """
 
 
