@@ -43,7 +43,7 @@ class NarrowLine:
         self._capacity: float | None = None
         self._told_at = 0.0
         self._wide = False
-        self._largest = 0  # bytes of a packet that arrived together with the one before
+        self._largest = 0  # bytes of a packet that arrived together with the one before, since the line is wide
         self._queued: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # the same of packets that had to wait
 
     def report(self, report: PathReport) -> None:
@@ -61,13 +61,16 @@ class NarrowLine:
             if not second.follows(first):
                 continue
             if sent <= TOGETHER:
-                self._largest = max(self._largest, second.size if gap < APART else 0)
-                pairs.append((report.at, _WIDE if gap < APART else 8 * second.size / gap))
+                together = gap < APART
+                self._largest = max(self._largest, second.size * together)
+                pairs.append((report.at, _WIDE if together else 8 * second.size / gap))
             elif gap >= sent + APART:
                 queued.append((report.at, 8 * second.size / gap))
         self._pairs += pairs
         self._queued += queued
         self._judge(report.at)
+        if not self._wide:
+            self._largest = 0
 
     @property
     def capacity(self) -> float | None:
