@@ -6,6 +6,9 @@ from tests.support import directory_desk
 from tests.support.directory_lab import ALICE, BOB, DOMAIN, Scene, Telephone, sip_server_of
 from voip.sip import Request, Response
 
+DESK = "127.0.0.7"
+"""Where the second telephone of bob is."""
+
 
 class House:
     """A whole directory with alice and bob, each at a telephone, in virtual time."""
@@ -82,6 +85,26 @@ class House:
         if method != "ACK":
             self.sip.say(self.bob, self.bob.respond(self.sip.request_to(self.bob), code, *lines, tag=self.bob.says.tag))
             assert self.sip.statuses(self.alice)[-1] == code
+
+    # --- a call to two telephones of bob ---
+
+    def forked(self) -> tuple[Telephone, Request, Response]:
+        """Both answer: the second telephone, its INVITE, and the 200 of the first."""
+        desk = self.sip.register("bob", DESK, 5071, "udp")
+        self.sip.say(self.alice, ours(self.alice, self.alice.invite("bob", call_id="call")))
+        first, second = self.sip.request_to(self.bob), self.sip.request_to(desk)
+        one = self.respond(first, 200)
+        self.sip.say(desk, desk.respond(second, 200))
+        return desk, second, one
+
+    def hung_up_by(self, desk: Telephone, invite: Request) -> None:
+        """A BYE of the telephone that had this INVITE."""
+        route = ", ".join(str(each) for each in invite.record_routes)
+        bye = desk.request(
+            "BYE", str(invite.contacts[0].uri), f"Route: {route}",
+            call_id="call", to=invite.headers.lines("From")[0],
+        )  # fmt: skip
+        self.sip.say(desk, bye)
 
 
 def ours(phone: Telephone, data: bytes) -> bytes:

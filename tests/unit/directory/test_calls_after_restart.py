@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.directory_house import House, ours
+from tests.support.directory_house import House
 
-CAROL = "127.0.0.7"
 TIMER = 600
 """Seconds of a session timer."""
 UNKNOWN = ("alice", "bob", "unknown", "since the directory was restarted")
@@ -103,18 +102,9 @@ def test_after_a_restart_a_program_says_that_its_call_to_a_telephone_goes_on_and
 
 def test_a_call_of_two_forks_is_over_after_a_restart_when_both_are() -> None:
     house = House()
-    desk = house.sip.register("bob", CAROL, 5071, "udp")
-    house.sip.say(house.alice, ours(house.alice, house.alice.invite("bob", call_id="call")))
-    first, second = house.sip.request_to(house.bob), house.sip.request_to(desk)
-    one = house.respond(first, 200)
-    house.sip.say(desk, desk.respond(second, 200))
+    desk, second, one = house.forked()
     house.restart()
     house.within("BYE", one, 200)
     assert house.calls() == [UNKNOWN]
-    bye = desk.request(
-        "BYE", str(second.contacts[0].uri),
-        f"Route: {', '.join(str(each) for each in second.record_routes)}",
-        call_id="call", to=second.headers.lines("From")[0],
-    )  # fmt: skip
-    house.sip.say(desk, bye)
+    house.hung_up_by(desk, second)
     assert house.calls() == [("alice", "bob", "ended", "hung up")]

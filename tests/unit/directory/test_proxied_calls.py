@@ -103,19 +103,10 @@ def test_a_call_that_one_side_does_not_know_any_more_is_over() -> None:
 
 def test_of_two_telephones_of_a_name_that_both_answer_the_last_one_ends_the_call() -> None:
     house = House()
-    desk = house.sip.register("bob", CAROL, 5071, "udp")
-    house.sip.say(house.alice, ours(house.alice, house.alice.invite("bob", call_id="call")))
-    first, second = house.sip.request_to(house.bob), house.sip.request_to(desk)
-    one = house.respond(first, 200)
-    house.sip.say(desk, desk.respond(second, 200))
+    desk, second, one = house.forked()
     house.within("BYE", one, 200)
     assert house.statuses() == ("incall", "incall")
-    bye = desk.request(
-        "BYE", str(second.contacts[0].uri),
-        f"Route: {', '.join(str(each) for each in second.record_routes)}",
-        call_id="call", to=second.headers.lines("From")[0],
-    )  # fmt: skip
-    house.sip.say(desk, bye)
+    house.hung_up_by(desk, second)
     assert house.statuses() == ("idle", "idle")
 
 
