@@ -106,9 +106,12 @@ def test_keys_are_read_one_by_one_and_the_terminal_is_left_as_it_was() -> None:
     with AtTerminal() as terminal:
         command = [*terminal.through, sys.executable, "-c", program, str(ROOT)]
         with subprocess.Popen(command, stdin=terminal.end) as child:
-            terminal.wait_for("ready")
-            assert not terminal.is_as_usual
-            for part in (b"t\xc3", b"\xbc", b"\x1b"):  # a letter in two halves
-                terminal.types_bytes(part)
-            assert child.wait(PATIENCE) == 0
+            try:
+                terminal.wait_for("ready")
+                assert not terminal.is_as_usual
+                for part in (b"t\xc3", b"\xbc", b"\x1b"):  # a letter in two halves
+                    terminal.types_bytes(part)
+                assert child.wait(PATIENCE) == 0
+            finally:
+                child.kill()
         assert terminal.is_as_usual
