@@ -25,7 +25,7 @@ PTIME = 0.02
 
 def played(spec: str, link: Link, seconds: float) -> CallResult:
     """A whole call of noise over that link."""
-    scheme, pattern, _ = fec_choice(spec)
+    scheme, pattern, *_ = fec_choice(spec)
     text = str(pattern) if pattern else "off"
     both = Call(link, media(fec=text, scheme=scheme, ptime=PTIME), fec=text)
     both.talk(noise(seconds, both.rate, both.channels))

@@ -32,7 +32,7 @@ from tests.support.network import Path, Wire, line_of
 from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from tests.support.tcp_model import Cubic
 from voip.audio import AudioReceiver, AudioSender
-from voip.cli.values import AUTO, FecChoice, fec_choice
+from voip.cli.values import AUTO, FecChoice, bit_rate, fec_choice
 from voip.codecs import Codec, missing, offerable
 from voip.congestion import RateController
 from voip.dsp import Pcm
@@ -82,10 +82,12 @@ class Lines:
 
 
 class How(NamedTuple):
-    """What differs from the programs' defaults; `fec` None: as with `--fec off`, `latency_max`: seconds."""
+    """What differs from the programs' defaults; `fec` None: as with `--fec off`, `latency_max`: seconds, `bitrate_max`:
+    bit/s."""
 
     fec: FecChoice | None = AUTO_FEC
     latency_max: float = LATENCY_MAX
+    bitrate_max: float | None = None
 
 
 DEFAULTS = How()
@@ -115,7 +117,6 @@ class TwoWayCall:
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, **_agreed(fec))
-        chooses = fec is not None and fec.pattern == AUTO
         self.now = _START + begin
         self.decisions: list[tuple[float, str]] = []
         self.reports: list[PathReport] = []
@@ -128,7 +129,7 @@ class TwoWayCall:
             channels=1,
             rng=random.Random(seed + 3),
             pattern=fec.pattern if fec is not None and isinstance(fec.pattern, Pattern) else None,
-            control=FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime) if chooses else None,
+            control=None if fec is None or fec.pattern != AUTO else self._control(fec, ptime),
             rate=RateController(),
             bitrate_max=bitrate_max,
             on_decision=lambda reason: self.decisions.append((self.now - _START, reason)),
@@ -149,6 +150,10 @@ class TwoWayCall:
             reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=latency_max),
         )
         self.near.start_reports(self.now)
+
+    @staticmethod
+    def _control(fec: FecChoice, ptime: float) -> FecController:
+        return FecController(FEC_MAX, media_factor=FEC_MEDIA_FACTOR, ptime=ptime, saves_bits=fec.saves_bits)
 
     def _on_report(self, report: PathReport) -> None:
         self.reports.append(report)
@@ -224,14 +229,12 @@ def run_row(row: Row, seed: int, speech: Wave | None, how: How = DEFAULTS, *, mo
     """One call in virtual time, or two, and its limits; `more`: with PLCMOS and ViSQOL."""
     source = noise() if speech is None else speech
     reference = stretch(source, row.seconds)
-    call = TwoWayCall(row, seed, fec=how.fec, latency_max=how.latency_max)
+    call = TwoWayCall(row, seed, **how._asdict())
     second: Figures = {}
     if row.second is None:
         heard = call.talk(pcm(reference))
     else:
-        later = TwoWayCall(
-            row, seed + 1000, fec=how.fec, latency_max=how.latency_max, lines=call.lines, begin=row.second
-        )
+        later = TwoWayCall(row, seed + 1000, lines=call.lines, begin=row.second, **how._asdict())
         other = stretch(source, row.seconds - row.second)
         heard, heard_later = talk_both(call, pcm(reference), later, pcm(other))
         quality = judged(other, heard_later, speech, more)
@@ -365,6 +368,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latency-max", type=float, default=LATENCY_MAX, help="seconds of play-out delay at most [0.5]"
     )
+    parser.add_argument("--bitrate-max", type=bit_rate, help="as the programs' option of that name")
     parser.add_argument("--seeds", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
     add_more_metrics(parser)
@@ -384,7 +388,8 @@ def run(options: argparse.Namespace) -> int:
     if options.seconds:
         rows = [replace(row, seconds=options.seconds) for row in rows]
     sys.stdout.write(f"{'row':24}" + "".join(f"{title:>8}" for _, title, _ in _COLUMNS) + "\n")
-    how = How(options.fec if options.fec.pattern is not None else None, options.latency_max)
+    fec = options.fec if options.fec.pattern is not None else None
+    how = How(fec, options.latency_max, options.bitrate_max)
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
         seeds, more = range(options.seeds), options.more_metrics
         calls = {row.name: [pool.submit(run_row, row, seed, speech, how, more=more) for seed in seeds] for row in rows}

@@ -333,7 +333,8 @@ def test_packets_leave_room_for_their_copies() -> None:
     ],
 )
 def test_schemes_are_asked_for_by_their_names(text: str, scheme: str, pattern: Pattern | str | None) -> None:
-    assert fec_choice(text) == (scheme, pattern, text.startswith("copies") and scheme == "flexfec")
+    copies = scheme == "flexfec" and pattern == "auto"
+    assert fec_choice(text) == (scheme, pattern, copies, copies and text.startswith("copies"))
 
 
 @pytest.mark.parametrize(

@@ -102,13 +102,15 @@ class SendSettings:
     """How what is captured is sent.
 
     fec: which repair packets, None for none of them; "auto": as the peer's reports say, up to fec_max bit/s or
-    fec_media_factor times what the media takes, whichever is more. bitrate_max: bit/s of all packets at most, with all
-    headers, None: no limit. keys: the DTMF that each peer is sent, "" for none.
+    fec_media_factor times what the media takes, whichever is more. fec_saves_bits: by copies wherever they lose little
+    against repair packets. bitrate_max: bit/s of all packets at most, with all headers, None: no limit. keys: the DTMF
+    that each peer is sent, "" for none.
     """
 
     fec: Pattern | Literal["auto"] | None = None
     fec_max: float = 0.0
     fec_media_factor: float = 0.0
+    fec_saves_bits: bool = False
     bitrate_max: float | None = None
     keys: str = ""
 
@@ -202,7 +204,12 @@ class SendStream:
 
     def _control(self, media: NegotiatedMedia) -> FecController:
         settings = self._settings
-        return FecController(settings.fec_max, media_factor=settings.fec_media_factor, ptime=media.packet_time)
+        return FecController(
+            settings.fec_max,
+            media_factor=settings.fec_media_factor,
+            ptime=media.packet_time,
+            saves_bits=settings.fec_saves_bits,
+        )
 
     def _leave(self, ended: Ended) -> None:  # capture thread
         left, fanout = self._dtmf.left, self._capture.fanout

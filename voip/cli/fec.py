@@ -17,9 +17,9 @@ def add_fec(group: Group) -> None:
         type=fec_choice,
         help="Which repair packets are sent (forward error correction). auto: as the loss requires; off; K: one XOR "
         "packet for each K packets; sliding:0,1,3/2: after every second packet one that protects it and those 1 and 3 "
-        "before it (+ adds further sets). copies: auto, or copies of Opus at a low bit rate in the packets, whichever "
-        "leaves less missing. For peers without FlexFEC: ulpfec:4 (like K, by ULPFEC), red:1 (each packet repeats the "
-        "one before), copies:4,8@12k (those 4 and 8 before it, at 12 kbit/s).  [auto; off without signalling]",
+        "before it (+ adds further sets). copies: like auto, but copies of Opus at a low bit rate within the packets "
+        "wherever they protect nearly as well with half the bits. For peers without FlexFEC: ulpfec:4 (like K, by "
+        "ULPFEC), red:1 (each packet repeats the one before), copies:4,8@12k (those 4 and 8 before it, at 12 kbit/s).  [auto; off without signalling]",
     )
     group.add_argument(
         "--fec-max",
@@ -38,6 +38,7 @@ def fec_values(found: argparse.Namespace) -> dict[str, Any]:
         "fec": fec.pattern,
         "fec_scheme": fec.scheme,
         "fec_copies": fec.copies,
+        "fec_saves_bits": fec.saves_bits,
         "plain_fec": found.fec is not None,
         "fec_max": found.fec_max,
     }

@@ -80,6 +80,8 @@ class CommonOptions:
     fec_scheme: str
     fec_copies: bool
     """Copies at a low bit rate may be sent, too, where FlexFEC is."""
+    fec_saves_bits: bool
+    """They are, where they lose little against repair packets of twice their bits."""
     fec_max: RepairLimit
     plain_fec: bool
     """--fec was given: without signalling FEC is sent only then, since the peer cannot say that it supports it."""

@@ -225,7 +225,13 @@ def _with_fec(options: CommonOptions, text: str) -> CommonOptions:
         choice = fec_choice(text)
     except argparse.ArgumentTypeError as error:
         raise refused(f"FEC: {error}") from error
-    return replace(options, fec=choice.pattern, fec_scheme=choice.scheme, fec_copies=choice.copies)
+    return replace(
+        options,
+        fec=choice.pattern,
+        fec_scheme=choice.scheme,
+        fec_copies=choice.copies,
+        fec_saves_bits=choice.saves_bits,
+    )
 
 
 def _device_state(device: Device | None, failed: str | None, *, opening: bool) -> dict[str, Any] | None:

@@ -145,11 +145,16 @@ COPIES = "copies"
 
 
 class FecChoice(NamedTuple):
-    """A scheme, and which packets it protects: None for `off`, or `auto`; `copies`: also copies at a low bit rate."""
+    """A scheme, and which packets it protects: None for `off`, or `auto`.
+
+    `copies`: also copies at a low bit rate, where they lose less than the repair packets that there is room for;
+    `saves_bits`: and where they lose little more.
+    """
 
     scheme: str
     pattern: Pattern | Literal["auto"] | None
     copies: bool = False
+    saves_bits: bool = False
 
 
 def fec_choice(text: str) -> FecChoice:
@@ -164,12 +169,12 @@ def fec_choice(text: str) -> FecChoice:
             return FecChoice(RED, red.repetition(_copies(rest)))
         if name == COPIES:
             if rest in ("", AUTO):
-                return FecChoice(FLEXFEC, AUTO, copies=True)
+                return FecChoice(FLEXFEC, AUTO, copies=True, saves_bits=True)
             return FecChoice(RED, red.copies(text.strip().lower()))
         if name == ULPFEC:
             pattern = AUTO if rest in ("", AUTO) else ulpfec.fitting(parse_pattern(rest))
             return FecChoice(ULPFEC, pattern)
-        return FecChoice(FLEXFEC, AUTO if name == AUTO else parse_pattern(text))
+        return FecChoice(FLEXFEC, AUTO, copies=True) if name == AUTO else FecChoice(FLEXFEC, parse_pattern(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

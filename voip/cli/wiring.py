@@ -342,7 +342,12 @@ def make_send_settings(options: CommonOptions) -> SendSettings:
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
     rate, factor = options.fec_max
     return SendSettings(
-        fec=options.fec, fec_max=rate, fec_media_factor=factor, bitrate_max=options.bitrate_max, keys=keys
+        fec=options.fec,
+        fec_max=rate,
+        fec_media_factor=factor,
+        fec_saves_bits=options.fec_saves_bits,
+        bitrate_max=options.bitrate_max,
+        keys=keys,
     )
 
 

@@ -67,11 +67,15 @@ class Choice(NamedTuple):
 
 
 class Listener(NamedTuple):
-    """The one for whom packets are repaired: seconds per packet, the longest wait if it is known, and what it does."""
+    """The one for whom packets are repaired: seconds per packet, the longest wait if it is known, and what it does.
+
+    `saves_bits`: copies are preferred to repair packets of twice their bits that lose little less of R.
+    """
 
     ptime: float
     delay_max: float | None = None
     use: Use = Use.CONVERSATION
+    saves_bits: bool = False
 
     @property
     def waits(self) -> Sequence[float]:
@@ -130,9 +134,11 @@ class Listener(NamedTuple):
         return rung.missing(channel, wait / self.ptime + 1e-6)
 
     def insufficient(self, current: Rung, wanted: Choice, channel: Channel) -> bool:
-        """Whether another pattern of at least the same cost would be so much better that it is worth the change."""
+        """Whether another pattern would be so much better that it is worth the change. What costs less protects less,
+        unless it is of the other kind."""
         more = wanted.rung.pattern.overhead - current.pattern.overhead
-        if wanted.rung is current or more < 0.0:
+        same_kind = wanted.rung.pattern.copy_bitrate == current.pattern.copy_bitrate
+        if wanted.rung is current or (more < 0.0 and same_kind):
             return False
         if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
             now = self.at_best(current, channel)
@@ -159,9 +165,12 @@ class Listener(NamedTuple):
         choices = [self.at_best(rung, channel) for rung in rungs]
         rated = [(choice.points, choice) for choice in choices]
         copies = [each for each in rated if each[1].rung.pattern.copy_bitrate is not None]
-        saves = bool(copies) and _save_bits(_least(copies), _least(rated))
+        repairs = [each for each in rated if each[1].rung.pattern.copy_bitrate is None]
+        saves = self.saves_bits and bool(copies) and _save_bits(_least(copies), _least(rated))
         if saves:
             rated = copies
+        elif not self.saves_bits:  # copies that are only nearly as good save nothing that anybody asked for
+            rated = min((kind for kind in (repairs, copies) if kind), key=lambda kind: _least(kind)[0])
         enough = _least(rated)[0] + NEARLY_BEST_POINTS
         near = [each for each in rated if each[0] <= enough]
         cost = near[0][1].rung.pattern.overhead

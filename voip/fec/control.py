@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from voip.conversation import use_of
+from voip.conversation import missing_points, use_of
 from voip.fec.channel import Channel, ChannelEstimator
 from voip.fec.choice import Choice, Listener
 from voip.fec.pattern import Pattern
@@ -109,10 +109,13 @@ class FecController:
     if so they return one line that says why.
     """
 
-    def __init__(self, max_rate: float, *, media_factor: float = 0.0, ptime: float = 0.02) -> None:
+    def __init__(
+        self, max_rate: float, *, media_factor: float = 0.0, ptime: float = 0.02, saves_bits: bool = False
+    ) -> None:
         """`max_rate`: bits per second that repair packets may take on the wire, all headers included.
 
-        `media_factor`: they may take so many times what the media packets take, if that is more.
+        `media_factor`: they may take so many times what the media packets take, if that is more. `saves_bits`: see
+        `Listener`.
         """
         self._max_rate, self._media_factor = max_rate, media_factor
         self._terms = Agreed()
@@ -130,7 +133,7 @@ class FecController:
         self._report_wait = self._longest_wait()
         self._before_silence: Rung | None = None
         self._starting = True
-        self._listener = Listener(ptime)
+        self._listener = Listener(ptime, saves_bits=saves_bits)
         self._enough_since: float | None = None  # less than the current pattern has been enough
 
     @property
@@ -146,12 +149,26 @@ class FecController:
     @property
     def allowed_rate(self) -> float:
         """Bit/s for repair packets: the maximum, or what the media leaves of the bandwidth that the peer takes."""
-        return self._allowed_beside(self._media_sizes.mean)
+        return self._allowed_beside(self._media_sizes.mean, self._bandwidth)
 
-    def _allowed_beside(self, size: float) -> float:
+    def points_beside(self, size: float, bandwidth: float) -> float:
+        """Points of R that the best choice loses on the path as it is known, if media packets have `size` bytes with
+        all headers, and share `bandwidth` (bit/s) with it."""
+        allowed = self._allowed_beside(size, bandwidth)
+        rungs = [rung for rung in self._rungs if self._rate_of(rung.pattern, size, size + REPAIR_EXTRA) <= allowed]
+        channel = self._expected
+        return self._listener.choose(rungs, channel).points if rungs else missing_points(channel.loss)
+
+    @property
+    def _expected(self) -> Channel:
+        """The path, with as much loss as any may have."""
+        channel = self.channel
+        return channel._replace(loss=max(channel.loss, MIN_LOSS))
+
+    def _allowed_beside(self, size: float, bandwidth: float | None) -> float:
         media = size * 8 / self._estimator.ptime
         most = max(self._max_rate, self._media_factor * media)
-        return most if self._bandwidth is None else min(most, max(0.0, self._bandwidth - media))
+        return most if bandwidth is None else min(most, max(0.0, bandwidth - media))
 
     @property
     def ptime(self) -> float:
@@ -204,10 +221,10 @@ class FecController:
             self._intervals.append(report.at - self._last_report_at)
         self._last_report_at = report.at
         self._report_wait = self._longest_wait()
-        self._listener = Listener(self.ptime, report.delay_max, use_of(report.wait_max, report.delay))
+        use = use_of(report.wait_max, report.delay)
+        self._listener = self._listener._replace(delay_max=report.delay_max, use=use)
         self._estimator.report(report, counts=counts)
-        channel = self.channel
-        channel = channel._replace(loss=max(channel.loss, MIN_LOSS))
+        channel = self._expected
         affordable = self._affordable_rungs(0.0 if self._bandwidth is None else self._usual)
         if not affordable:
             return None
@@ -326,22 +343,23 @@ class FecController:
         if not rungs or self._affordable(rungs[-1].pattern, least):  # the dearest
             return list(rungs)
         media = max(self._media_sizes.mean, least)
-        allowed = self._allowed_beside(media)
+        allowed = self._allowed_beside(media, self._bandwidth)
         return [rung for rung in rungs if self._rate_of(rung.pattern, media) <= allowed]
 
     def _affordable(self, pattern: Pattern, least: float = 0.0) -> bool:
         """Whether its repair packets stay within the maximum, if packets go on as large as lately, or have so many
         bytes: of packets that are `least` bytes long the bandwidth leaves less to them."""
         media = max(self._media_sizes.mean, least)
-        return self._rate_of(pattern, media) <= self._allowed_beside(media)
+        return self._rate_of(pattern, media) <= self._allowed_beside(media, self._bandwidth)
 
-    def _rate_of(self, pattern: Pattern, media: float) -> float:
-        """Bit/s of its repair packets, for media packets of so many bytes."""
+    def _rate_of(self, pattern: Pattern, media: float, repair: float | None = None) -> float:
+        """Bit/s of its repair packets, for media packets of so many bytes; `repair`: bytes of each of them, None: what
+        the last ones had."""
         ptime = self._estimator.ptime
         if pattern.copy_bitrate is not None:
             size = len(pattern.sets) * pattern.copy_size(ptime)
         else:
-            size = pattern.overhead * max(self._repair_sizes.mean, media + REPAIR_EXTRA)
+            size = pattern.overhead * (repair or max(self._repair_sizes.mean, media + REPAIR_EXTRA))
         return size * 8 / ptime
 
     def _find(self, text: str) -> Rung:

@@ -61,9 +61,11 @@ def test_repair_packets_may_take_a_multiple_of_the_media(text: str, factor: floa
 
 @pytest.mark.parametrize(
     ("text", "scheme", "copies"),
-    [("auto", "flexfec", False), ("copies", "flexfec", True), ("copies:4,8", "red", False)],
+    [("auto", "flexfec", True), ("copies", "flexfec", True), ("4", "flexfec", False), ("copies:4,8", "red", False)],
 )
-def test_red_is_offered_beside_flexfec_only_where_it_is_asked_for(text: str, scheme: str, copies: bool) -> None:
+def test_red_is_offered_beside_flexfec_where_the_pattern_is_chosen_by_the_losses(
+    text: str, scheme: str, copies: bool
+) -> None:
     options = cli.sender_options(["--fec", text, "192.0.2.1"])
     offered = make_call_settings(options, Direction.SENDONLY).capabilities
     assert (offered.fec, offered.fec_scheme, offered.copies) == (True, scheme, copies)

@@ -21,6 +21,7 @@ from voip.fec.control import Agreed
 from voip.fec.prediction import Rung, ladder
 
 TALKS, LISTENS = Listener(0.02), Listener(0.02, use=Use.LISTENING)
+SAVES = TALKS._replace(saves_bits=True)
 BOTH = ladder()
 """Repair packets and copies."""
 LADDER = [each for each in BOTH if Agreed().allows(each.pattern)]
@@ -33,7 +34,7 @@ def rung(text: str) -> Rung:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")
 def test_copies_are_chosen_only_where_they_cost_less_and_lose_little_of_r(path: Channel) -> None:
-    chosen, other = TALKS.choose(BOTH, path), TALKS.choose(LADDER, path)
+    chosen, other = SAVES.choose(BOTH, path), SAVES.choose(LADDER, path)
     if chosen.rung.pattern.copy_bitrate is None:
         assert chosen == other
     else:
@@ -45,14 +46,28 @@ def test_copies_of_no_fewer_bits_have_to_be_as_good() -> None:
     """10 % at random are heard from copies often: repair packets of as many bits do no worse."""
     path = Channel(0.1)
     equal = [each for each in BOTH if each.pattern.overhead <= 0.55]
-    assert TALKS.choose(equal, path).rung.pattern.copy_bitrate is None
-    best = min(TALKS.at_best(each, path).points for each in equal if each.pattern.copy_bitrate is not None)
-    assert best < TALKS.choose(equal, path).points + COPIES_POINTS  # which would have been enough for half the bits
+    assert SAVES.choose(equal, path).rung.pattern.copy_bitrate is None
+    best = min(SAVES.at_best(each, path).points for each in equal if each.pattern.copy_bitrate is not None)
+    assert best < SAVES.choose(equal, path).points + COPIES_POINTS  # which would have been enough for half the bits
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")
+def test_unless_bits_are_to_be_saved_copies_lose_no_more_than_repair_packets(path: Channel) -> None:
+    chosen, other = TALKS.choose(BOTH, path), TALKS.choose(LADDER, path)
+    assert chosen.points <= other.points + NEARLY_BEST_POINTS
+
+
+def test_copies_are_for_long_outages_where_there_is_room_for_little_else() -> None:
+    few = [each for each in BOTH if each.pattern.overhead <= 0.6]
+    for outage in (2.0, 3.0, 5.0):
+        path = Channel(0.1, outage)
+        assert TALKS.choose(few, path).rung.pattern.copy_bitrate is not None
+        assert TALKS.choose(BOTH, path).rung.pattern.copy_bitrate is None
 
 
 def test_copies_are_for_outages() -> None:
     for outage in (3.0, 5.0):
-        assert TALKS.choose(BOTH, Channel(0.05, outage)).rung.pattern.copy_bitrate is not None
+        assert SAVES.choose(BOTH, Channel(0.05, outage)).rung.pattern.copy_bitrate is not None
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.loss:g} {path.outage:g}")

@@ -81,9 +81,17 @@ def test_the_ladder_has_both_kinds_in_order_of_their_bits() -> None:
     assert two.overhead * REPAIR_SIZE == pytest.approx(2 * (30 + 4))  # 12 kbit/s in 20 ms, and its header
 
 
-def steered(*, copies: bool, loss: float, outage: float, max_rate: float = 200e3, seconds: int = 40) -> FecController:
+def steered(
+    *,
+    copies: bool,
+    loss: float,
+    outage: float,
+    max_rate: float = 200e3,
+    saves_bits: bool = False,
+    seconds: int = 40,
+) -> FecController:
     """A controller after a call over outages in time. A peer that waits 160 ms tells of them once a second."""
-    control = FecController(max_rate, ptime=PTIME)
+    control = FecController(max_rate, ptime=PTIME, saves_bits=saves_bits)
     control.set_limits(Agreed(copies=copies))
     rng = random.Random(6)
     lost, left, media, repair = False, 0.0, 0, 0
@@ -111,10 +119,16 @@ def steered(*, copies: bool, loss: float, outage: float, max_rate: float = 200e3
 
 
 def test_copies_are_chosen_where_they_leave_as_little_for_fewer_bits() -> None:
-    pattern = steered(copies=True, loss=0.1, outage=3.0).pattern
+    pattern = steered(copies=True, saves_bits=True, loss=0.1, outage=3.0).pattern
     assert pattern is not None
     assert pattern.copy_bitrate is not None
-    assert len(pattern.sets) == 2
+    assert pattern.overhead < 1.0
+
+
+def test_repair_packets_are_chosen_where_there_is_room_for_them_unless_bits_are_to_be_saved() -> None:
+    pattern = steered(copies=True, loss=0.1, outage=3.0).pattern
+    assert pattern is not None
+    assert pattern.copy_bitrate is None
 
 
 def test_copies_are_chosen_where_the_bits_suffice_for_nothing_else() -> None:
