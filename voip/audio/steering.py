@@ -245,7 +245,7 @@ class Steering:
         """Encode within the limit, and give FEC what is left of it; `now` is None where the session is new."""
         limit, reason = self._limit
         if self._full is not None:
-            self._coding = self._coding_within(limit, self._full, now)
+            self._coding = self._leave_room(self._coding_within(limit, self._full, now), limit)
         if self._rate is not None:
             least = None if self._full is None else least_rate(self._full, self._header, self._ptimes)
             self._rate.set_floor(self._media_rate if least is None else least)
@@ -268,6 +268,21 @@ class Steering:
             return False
         no_loss = self._control is not None and self._control.channel.loss < NO_LOSS
         return no_loss and (self._coding.bitrate == self._full or self._media_rate >= FILLED * limit)
+
+    def _leave_room(self, coding: Coding, limit: float | None) -> Coding:
+        """Fewer bits for the sound where the repair that they make room for is worth more on a path that loses packets
+        by itself; of a full line it does not."""
+        control = self._control
+        if limit is None or control is None or control.ptime != coding.ptime or control.channel.loss < NO_LOSS:
+            return coding
+        lost: dict[int, float] = {}
+        for bitrate in (coding.bitrate, *(step for step in STEPS if step < coding.bitrate)):
+            size = self._header + bitrate * coding.ptime / 8
+            lost[bitrate] = lack(Coding(bitrate, coding.ptime), self._ptimes[0]) + control.points_beside(size, limit)
+        best, before = min(lost, key=lost.__getitem__), self._coding.bitrate
+        if before in lost and lost[before] <= lost[best] + BETTER:
+            best = before
+        return Coding(best, coding.ptime)
 
     def _coding_within(self, limit: float | None, full: int, now: float | None) -> Coding:
         wanted = best_coding(limit, full, self._header, self._ptimes)
