@@ -32,6 +32,12 @@ def late(delay: float, jitter: float) -> float:
     return math.exp(-delay / jitter) if jitter > 0 else 0.0
 
 
+def outlasted(share: float, outage: float, wait: float) -> float:
+    """The share of packets of which nothing can be known `wait` seconds later, whatever is sent: those in outages that
+    go on for as long. Outages of exponential length, `outage` seconds on average, take a `share` of the time."""
+    return share * math.exp(-wait / outage)
+
+
 def streaming_code(lost: Sequence[bool], repairs: Sequence[int], reach: int) -> float:
     """The share of media packets that even the ideal causal code leaves unknown `reach` packets later.
 

@@ -312,6 +312,7 @@ def virtual_table(results: Mapping[str, Any]) -> str:
         "late at a fixed delay %": number("late_pct", 1),
         "ideal block %": number("block_pct", 3),
         "ideal code %": number("ideal_pct", 3),
+        "R at best": rating("best_r", 1),
     }
     rows = [row for row in ROWS if row.name in results]
     lines = [
@@ -343,6 +344,8 @@ what it is, and a buffer with a fixed delay as long as ours was loses what comes
 repair packets as were sent here on average, and as long a wait: the ideal block is whole when any packets as many
 as its media have come, for independent losses in closed form; the ideal code remembers everything, and each repair
 packet solves for one lost packet. Missing counts the transitions of time-scaling, too; packets left lost do not.
+R at best is that of a call that waits as long as is best for it, and knows all that was lost in an outage in the moment
+in which that ends: more waiting costs more by its delay than it gains.
 """
 
 

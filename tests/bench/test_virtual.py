@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.bench.figures import conversation
-from tests.bench.limits import binomial_tail, block_code, ideal, late, streaming_code
+from tests.bench.limits import binomial_tail, block_code, ideal, late, outlasted, streaming_code
 from tests.bench.queueing import queue_figures
 from tests.bench.rows import Row, find
-from tests.bench.virtual import How, noise, run_row
+from tests.bench.virtual import How, best_r, noise, run_row
 from tests.support.bottleneck import Arrival, Bottleneck, QueueRecord
-from tests.support.network import Impairment, Step
+from tests.support.network import Impairment, Path, Step
 
 OFF = How(fec=None)
 
@@ -51,6 +51,25 @@ def test_no_code_beats_the_limit_and_more_repair_lowers_it() -> None:
     assert shares[0] == pytest.approx(0.2, abs=0.01)
     assert shares == sorted(shares, reverse=True)
     assert shares[3] < 0.003
+
+
+def test_what_outlasts_the_wait_is_what_a_path_of_outages_lets_nothing_through_for() -> None:
+    step, share, outage, wait = 0.002, 0.1, 0.06, 0.08
+    path = Path(Impairment(loss=share, outage=outage), "outages")
+    passes = [bool(path.departures(n * step)) for n in range(400_000)]
+    closed, found = 0, 0
+    for went in passes:
+        closed = 0 if went else closed + 1
+        found += closed > wait / step
+    assert found / len(passes) == pytest.approx(outlasted(share, outage, wait), rel=0.1)
+
+
+def test_no_wait_is_better_than_the_best() -> None:
+    for loss, most in ((0.05, 83.0), (0.1, 79.5)):
+        best = best_r(loss, 0.06)
+        tried = [conversation(100.0 * outlasted(loss, 0.06, wait), 26.5 + 1e3 * wait)["r"] for wait in (0.1, 0.15, 0.3)]
+        assert max(tried) <= best <= most
+        assert best == pytest.approx(max(tried), abs=1.5)
 
 
 def test_jitter_is_exponential() -> None:

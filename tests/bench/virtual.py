@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.bench.figures import Figures, dated, median, quality_figures, store
-from tests.bench.limits import PTIME, block_code, ideal, late
+from tests.bench.figures import Figures, conversation, dated, median, quality_figures, store
+from tests.bench.limits import PTIME, block_code, ideal, late, outlasted
 from tests.bench.quality import Quality, add_more_metrics, measure
 from tests.bench.queueing import queue_figures
 from tests.bench.rows import Row, matching, selected
@@ -44,6 +44,10 @@ from voip.stats import PathReport
 
 BLOCK = 0.01
 """Seconds that both devices handle at a time."""
+LOOK_AHEAD = 0.0065
+"""Seconds by which the encoder of Opus is behind (RFC 6716 section 2: 2.5 ms and 4)."""
+LONGEST_WAIT = 1000
+"""Milliseconds of waiting for repair, beyond which no conversation is any better."""
 FEC_MAX = 200e3
 """Bits per second, the least that --fec-max allows by default."""
 FEC_MEDIA_FACTOR = 2.5
@@ -314,7 +318,17 @@ def limits_of(row: Row, quality: Quality, overhead: float, seed: int) -> Figures
         block = max(1, reach + 1)
         figures["block_pct"] = 100.0 * block_code(impairment.loss, block, int(overhead * block))
     figures["ideal_pct"] = 100.0 * ideal(row, overhead, reach, seed)
+    if impairment.outage:
+        figures["best_r"] = best_r(impairment.loss, impairment.outage)
     return figures
+
+
+def best_r(loss: float, outage: float) -> float:
+    """The R that a call of Opus can have at most in outages of so many seconds: as soon as one is over all is known
+    that was lost in it, nothing else is late, and the buffer waits for as long as is best."""
+    least = PTIME + LOOK_AHEAD
+    waits = (n / 1e3 for n in range(LONGEST_WAIT))
+    return max(float(conversation(100.0 * outlasted(loss, outage, wait), 1e3 * (least + wait))["r"]) for wait in waits)
 
 
 def noise() -> Wave:
@@ -348,6 +362,7 @@ _COLUMNS = (
     ("late_pct", "late", 2),
     ("block_pct", "(n,k)", 2),
     ("ideal_pct", "ideal", 2),
+    ("best_r", "best R", 1),
 )
 
 
