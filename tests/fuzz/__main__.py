@@ -1,8 +1,8 @@
 """Run the fuzz targets:  python -m tests.fuzz [TARGET ...] [--seconds 60 | --inputs N] [--seed 1] [--jobs 2] [--keep]
 
-Each target runs in a process of its own, from its seeds and what is kept in tests/fuzz/corpus. An input that a bug was
-found with is written to build/fuzz/TARGET, and the exit status is 1. With --keep the smallest inputs that reach all
-that was reached go to tests/fuzz/corpus.
+Each target runs in a process of its own (`tests/fuzz/worker.py`), from its seeds and what is kept in tests/fuzz/corpus.
+An input that a bug was found with is written to build/fuzz/TARGET, and the exit status is 1. With --keep the smallest
+inputs that reach all that was reached go to tests/fuzz/corpus.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
+from tests.fuzz.orders import Order, Worker
 from tests.fuzz.target import CORPUS, Target
 from tests.fuzz.targets import TARGETS
 
@@ -27,8 +30,8 @@ INPUT_TIMEOUT = 10
 MEMORY_LIMIT = 1024
 """Megabytes of a process that fuzzes."""
 GRACE = 600
-"""Seconds that a process may take beyond its time before it is killed: at low priority beside other tests it may take
-minutes until the package is imported and instrumented. An input that hangs has `INPUT_TIMEOUT`."""
+"""Seconds that a process may take beyond its time before it is killed: at low priority beside other tests minutes may
+pass in which it does nothing. An input that hangs has `INPUT_TIMEOUT`."""
 LINES_OF_A_FAILURE = 40
 """Of the log, printed."""
 
@@ -73,7 +76,7 @@ class Extent:
         return self.seconds + GRACE if self.inputs is None else None
 
 
-def fuzz(target: Target, extent: Extent, seed: int) -> Outcome:
+def fuzz(target: Target, extent: Extent, seed: int, worker: Worker) -> Outcome:
     """Fuzz one target for so long."""
     folder = BUILD / target.name
     found, findings = folder / "found", folder / "findings"
@@ -82,19 +85,35 @@ def fuzz(target: Target, extent: Extent, seed: int) -> Outcome:
     for data in target.inputs():
         (found / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)
     log = folder / "log"
-    command = [
-        *(sys.executable, "-m", "tests.fuzz.worker", target.name),
+    options = [
         *(extent.option, f"-seed={seed}", f"-max_len={target.longest}"),
         *(f"-timeout={INPUT_TIMEOUT}", f"-rss_limit_mb={MEMORY_LIMIT}", f"-artifact_prefix={findings}/"),
         *("-print_final_stats=1", str(found)),
     ]
-    with log.open("wb") as output:
-        try:
-            status = subprocess.run(command, stdout=output, stderr=output, timeout=extent.patience).returncode
-        except subprocess.TimeoutExpired:
-            status = 1
+    status = worker.fuzz(Order(target.name, options, str(log)), extent.patience)
     runs = re.findall(r"number_of_executed_units: (\d+)", log.read_text(encoding="utf-8", errors="replace"))
     return Outcome(target.name, int(runs[-1]) if runs else 0, status if runs else status or 1, log)
+
+
+def fuzz_all(targets: Sequence[Target], extent: Extent, seed: int, jobs: int) -> list[Outcome]:
+    """Fuzz them, so many at a time, and print what came of each, in their order."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    free: SimpleQueue[Worker] = SimpleQueue()
+
+    def by_any(target: Target) -> Outcome:
+        worker = free.get()
+        outcome = fuzz(target, extent, seed, worker)
+        free.put(worker)
+        return outcome
+
+    outcomes = []
+    with ExitStack() as workers, ThreadPoolExecutor(jobs) as pool:
+        for number in range(min(jobs, len(targets))):
+            free.put(workers.enter_context(Worker(BUILD / f"worker-{number}.log")))
+        for outcome in pool.map(by_any, targets):
+            print(outcome.line, *outcome.end(), sep="\n", flush=True)
+            outcomes.append(outcome)
+    return outcomes
 
 
 def keep(target: Target) -> None:
@@ -130,12 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     targets = [TARGETS[name] for name in found.targets or TARGETS]
     extent = Extent(found.seconds, found.inputs)
-    with ThreadPoolExecutor(found.jobs) as pool:
-        outcomes = []
-        for outcome in pool.map(lambda target: fuzz(target, extent, found.seed), targets):
-            print(outcome.line, *outcome.end(), sep="\n", flush=True)
-            outcomes.append(outcome)
-        if found.keep:
+    outcomes = fuzz_all(targets, extent, found.seed, found.jobs)
+    if found.keep:
+        with ThreadPoolExecutor(found.jobs) as pool:
             list(pool.map(keep, targets))
     return int(any(outcome.status for outcome in outcomes))
 
