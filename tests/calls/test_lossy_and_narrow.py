@@ -37,6 +37,7 @@ class Figures:
                 sent.append(call.sender.stats)
                 heard.append(call.receiver.stats)
         since, end = round(KNOWN) - 1, round(SECONDS) - 1
+        self.told = [reason for _, reason in call.decisions if reason.startswith("sound at")]
         self.most_sent = max(8.0 * (sent[n + 1].ip_bytes - sent[n].ip_bytes) for n in range(len(sent) - 1))
         packets = sent[end].packets - sent[since].packets
         self.copies = (sent[end].fec_copies - sent[since].fec_copies) / packets
@@ -53,6 +54,11 @@ def test_the_sound_leaves_room_for_fec_where_packets_are_lost(row: str, ceiling:
     without, protected = Figures(row, ceiling, seed, fec="off"), Figures(row, ceiling, seed)
     assert protected.missing <= without.missing / 2
     assert protected.most_sent <= VARIABLE * ceiling
+
+
+def test_it_is_told_that_the_sound_leaves_room() -> None:
+    assert Figures("outage10", 50e3, seed=1).told[0] == "sound at 20 kbit/s in place of 24: FEC needs the room"
+    assert Figures("clean", 50e3, seed=1).told == []
 
 
 def test_copies_take_the_place_of_repair_packets_that_there_is_no_room_for() -> None:

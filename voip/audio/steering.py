@@ -74,6 +74,7 @@ class Steering:
         self._ptimes: tuple[float, ...] = (media.packet_time,)
         self._full: int | None = None  # bit/s of the encoder, None: it leaves no choice
         self._coding = Coding(0, media.packet_time)
+        self._left = 0  # bit/s that the sound leaves to FEC
         self._room_since: float | None = None  # shorter packets would do
         self._told: tuple[float | None, LimitedBy | None] = (None, None)  # the ceiling
         self._prepared: tuple[float, int | None] | None = None
@@ -172,7 +173,9 @@ class Steering:
         if self._rate is not None:
             rate = self._rate.report(report)
             counts = not self._rate.figures.full
+            left = self._left
             self._choose(report.at)
+            rate = rate or self._tell_left(left)
         self._figures = None
         fec = None if self._control is None else self._control.report(report, counts=counts)
         return Decisions(fec, rate)
@@ -245,7 +248,9 @@ class Steering:
         """Encode within the limit, and give FEC what is left of it; `now` is None where the session is new."""
         limit, reason = self._limit
         if self._full is not None:
-            self._coding = self._leave_room(self._coding_within(limit, self._full, now), limit)
+            wanted = self._coding_within(limit, self._full, now)
+            self._coding = self._leave_room(wanted, limit)
+            self._left = wanted.bitrate - self._coding.bitrate
         if self._rate is not None:
             least = None if self._full is None else least_rate(self._full, self._header, self._ptimes)
             self._rate.set_floor(self._media_rate if least is None else least)
@@ -300,6 +305,15 @@ class Steering:
             self._room_since = None
             return wanted
         return same
+
+    def _tell_left(self, before: int) -> str | None:
+        """A line about the bit rate of the sound where it leaves more to FEC, or less, than before."""
+        if self._left == before:
+            return None
+        now = f"sound at {self._coding.bitrate / 1e3:.4g} kbit/s"
+        if not self._left:
+            return f"{now}: FEC needs no more room"
+        return f"{now} in place of {(self._coding.bitrate + self._left) / 1e3:.4g}: FEC needs the room"
 
     def _tell_ceiling(self) -> str | None:
         """A line about the ceiling where it is another one than before."""
