@@ -24,14 +24,42 @@ LONGEST = 60.0
 AGAIN = 5.0
 """Seconds after the end of a queue within which the next one begins if others fill it: our sender waits longer, and
 goes on in small steps (`voip.congestion`)."""
+FASTER = 0.002
+"""Seconds by which a packet has to be faster than all before it for a queue to be getting shorter."""
 APART = 0.3
 """Share of the time in which they were sent that they take to arrive, at least: what was held back comes at once."""
+
+
+class FirstQueue:
+    """The queue that a stream begins in: of its key exchange, of more than the line carries until that is known, or of
+    others. All its packets are late then, by what is known only when a fast one has come."""
+
+    def __init__(self) -> None:
+        self._lows: list[tuple[float, float]] = []  # the arrivals at which the least transit fell, and to what
+        self._over = False
+
+    def add(self, at: float, transit: float) -> float | None:
+        """A packet came at `at`, which was `transit` under way by any clock: when the stream began, if that was in a
+        queue which is empty now; None: it was not, it still is, or that has been said."""
+        if self._over:
+            return None
+        if not self._lows or transit < self._lows[-1][1] - FASTER:
+            self._lows.append((at, transit))
+        fell_at, least = self._lows[-1]
+        if at - fell_at < SETTLED:
+            return None
+        self._over = True
+        (began, first), lows = self._lows[0], self._lows
+        near = next(arrival for arrival, low in lows if low <= least + SHORT)
+        self._lows = []
+        return began if first - least > LONG and near - began >= LASTING else None
 
 
 class QueueWatch:
     """Looks at packets as they arrive, and says when a queue has been emptied, and since when there was one."""
 
     def __init__(self) -> None:
+        self._first = FirstQueue()
         self._begun: tuple[float, float] | None = None  # arrival and sending of its first packet
         self._last = (0.0, 0.0)
         self._peak = 0.0  # seconds beyond the fastest
@@ -44,6 +72,10 @@ class QueueWatch:
         """A packet came at `at`, `beyond` seconds later than the fastest would have, which was sent at `sent` by any
         clock: the moment since which packets were in a queue that is empty now; None: there was none, it still is, or
         it comes again and again."""
+        began = self._first.add(at, at - sent)
+        if began is not None:
+            self._begun, self._ended = None, at
+            return began
         if self._begun is None:
             if beyond > LONG:
                 self._again = at - self._ended < AGAIN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 from voip.jitter.queueing import QueueWatch
@@ -19,6 +20,24 @@ def watch(beyond: Callable[[float], float], seconds: float) -> list[tuple[float,
         if since is not None:
             found.append((sent, since))
     return found
+
+
+def began(under_way: Callable[[float], float], seconds: float) -> list[tuple[float, float]]:
+    """The same of a stream of which nothing is known before: packets are late beyond the fastest so far."""
+    queue, found, fastest = QueueWatch(), [], float("inf")
+    for index in range(round(seconds / PTIME)):
+        sent = index * PTIME
+        transit = under_way(sent)
+        fastest = min(fastest, transit)
+        since = queue.add(transit - fastest, sent + transit, sent)
+        if since is not None:
+            found.append((sent, since))
+    return found
+
+
+def late_by(each: list[float]) -> Callable[[float], float]:
+    """How long each packet is under way."""
+    return lambda sent: each[round(sent / PTIME)]
 
 
 def hump(sent: float, rest: float = 0.0) -> float:
@@ -62,3 +81,26 @@ def test_a_queue_that_others_keep_full_is_not_over_when_it_is_shorter_for_a_whil
         since = queue.add(late - fastest, sent + late, sent)
         found += [] if since is None else [since]
     assert found == []
+
+
+def test_a_stream_that_begins_in_a_queue_is_in_none_when_that_is_empty() -> None:
+    """That of its key exchange, which is emptied within two seconds as less is sent."""
+    ((at, since),) = began(lambda sent: max(0.0, 0.2 - 0.1 * sent), 10.0)
+    assert 2.9 < at < 3.1
+    assert since == 0.2
+
+
+def test_jitter_from_the_beginning_is_no_queue() -> None:
+    for seed in range(20):
+        rng = random.Random(seed)
+        late = [rng.expovariate(1 / 0.03) for _ in range(500)]
+        assert began(late_by(late), 10.0) == []
+
+
+def test_one_packet_that_comes_late_first_is_no_queue() -> None:
+    assert began(lambda sent: 0.3 if sent < 0.1 else 0.0, 10.0) == []
+
+
+def test_a_queue_that_comes_again_soon_after_the_first_is_another_s() -> None:
+    late = [max(0.0, 0.2 - 0.1 * n * PTIME) if n < 150 else hump(n * PTIME - 2.0) for n in range(500)]
+    assert len(began(late_by(late), 10.0)) == 1
