@@ -208,7 +208,7 @@ class FecController:
         if self._first_at is None or now - self._last_at > PAUSE_SECONDS:
             self._first_at = now
         self._last_at = now
-        if self._current is not None and not self._affordable(self._current.pattern):
+        if self._current is not None and not self._affordable(self._current.pattern, self._speech_size):
             return self._limit()
         began, reported = self._first_at, self._last_report_at
         if now - began > self._report_wait and (reported is None or now - reported > self._report_wait):
@@ -225,7 +225,7 @@ class FecController:
         self._listener = self._listener._replace(delay_max=report.delay_max, use=use)
         self._estimator.report(report, counts=counts)
         channel = self._expected
-        affordable = self._affordable_rungs(0.0 if self._bandwidth is None else self._usual)
+        affordable = self._affordable_rungs(self._speech_size)
         if not affordable:
             return None
         wanted = self._listener.choose(affordable, channel)
@@ -329,13 +329,18 @@ class FecController:
 
     def _limit(self) -> str | None:
         """The packets have grown: the strongest pattern that stays within the maximum."""
-        affordable = self._affordable_rungs()
+        affordable = self._affordable_rungs(self._speech_size)
         before, self._current = self._current, None
         if not affordable:
             return f"FEC off: the lightest pattern would pass {self.allowed_rate / 1e3:.4g} kbit/s"
         channel = self.channel
         self._current = self._listener.choose(affordable, channel._replace(loss=max(channel.loss, 0.2))).rung
         return f"{_direction(before, self._current)}: more would pass {self.allowed_rate / 1e3:.4g} kbit/s"
+
+    @property
+    def _speech_size(self) -> float:
+        """Bytes that media packets will have at least, where the line sets the limit: a call may begin with a pause."""
+        return 0.0 if self._bandwidth is None else self._usual
 
     def _affordable_rungs(self, least: float = 0.0) -> list[Rung]:
         """All that are affordable, the cheapest first, if media packets have so many bytes at least."""

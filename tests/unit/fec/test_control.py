@@ -555,3 +555,12 @@ def test_the_small_packets_of_a_pause_make_no_room_for_more_repair() -> None:
         assert control.pattern is not None
         chosen.append(control.pattern.overhead)
     assert chosen[0] <= chosen[1] <= 51 / (8 * 124 / 20)
+
+
+def test_a_call_that_begins_with_a_pause_gets_no_more_repair_than_speech_leaves_room_for() -> None:
+    """49 kbit/s, of which speech takes 46: packets of silence of 26 would leave room for a third of a repair packet."""
+    control = FecController(200e3)
+    control.set_limits(Agreed(bandwidth=49_000.0), usual=116.0)
+    for number in range(50):
+        control.sent(number, 64, 0.02 * number, repair=False)
+    assert control.pattern is None
