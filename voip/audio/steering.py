@@ -175,7 +175,7 @@ class Steering:
             counts = not self._rate.figures.full
             left = self._left
             self._choose(report.at)
-            rate = rate or self._tell_left(left)
+            rate = "; ".join(line for line in (rate, self._tell_left(left)) if line) or None
         self._figures = None
         fec = None if self._control is None else self._control.report(report, counts=counts)
         return Decisions(fec, rate)
@@ -275,8 +275,8 @@ class Steering:
         return no_loss and (self._coding.bitrate == self._full or self._media_rate >= FILLED * limit)
 
     def _leave_room(self, coding: Coding, limit: float | None) -> Coding:
-        """Fewer bits for the sound where the repair that they make room for is worth more on a path that loses packets
-        by itself; of a full line it does not."""
+        """Fewer bits for the sound where the repair that they make room for is worth more. What a full line drops does
+        not count: the channel has the losses of the path alone."""
         control = self._control
         if limit is None or control is None or control.ptime != coding.ptime or control.channel.loss < NO_LOSS:
             return coding
