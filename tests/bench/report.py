@@ -142,12 +142,12 @@ A virtual machine is not equally fast every day. On another one of the same kind
 0.76 of a core for 100 calls of G.711, more than twice what the table has, and the one of now 0.61 and 0.66 (`python -m
 tests.bench many --alone --codec pcmu --calls 100`, the trees in turn, two runs each). There 200 calls of G.711 fill a
 core, and so do 150 of Opus: hardly anything is made up, but packets are left out, as the core has no time left. By the
-same ratio 250 would take 0.65 to 0.7 of the core of the table. In that place a sender took 5.1 s of processor for a
+same ratio 250 would take 0.65 to 0.7 of the core of the table. There a sender took 5.1 s of processor for a
 minute of Opus to one target, and 10.2 s to twenty, set-up included (`python -m tests.bench targets`, medians of two);
 most of what is added is the packets' way into the network, a system call each, and the reports that come back.
 
 Compiling the path of a packet (`voip/rtp`, `voip/jitter` and five modules of `voip/audio`) by mypyc, as it is but for
-one assignment, took buffering and playing to 0.66 to 0.68 of its time in a trial (`python -m tools.measure_streams`).
+one assignment, took buffering and playing to 0.63 to 0.68 of its time in a trial (`python -m tools.measure_streams`).
 That would be the next step; it makes a compiler necessary, and was not taken.
 """
 

@@ -102,9 +102,10 @@ def fuzz_all(targets: Sequence[Target], extent: Extent, seed: int, jobs: int) ->
 
     def by_any(target: Target) -> Outcome:
         worker = free.get()
-        outcome = fuzz(target, extent, seed, worker)
-        free.put(worker)
-        return outcome
+        try:
+            return fuzz(target, extent, seed, worker)
+        finally:  # also of one that has ended: whoever waits for it would wait for ever
+            free.put(worker)
 
     outcomes = []
     with ExitStack() as workers, ThreadPoolExecutor(jobs) as pool:

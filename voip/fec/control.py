@@ -364,7 +364,8 @@ class FecController:
         if pattern.copy_bitrate is not None:
             size = len(pattern.sets) * pattern.copy_size(ptime)
         else:
-            size = pattern.overhead * (repair or max(self._repair_sizes.mean, media + REPAIR_EXTRA))
+            each = max(self._repair_sizes.mean, media + REPAIR_EXTRA) if repair is None else repair
+            size = pattern.overhead * each
         return size * 8 / ptime
 
     def _find(self, text: str) -> Rung:

@@ -45,14 +45,12 @@ class FirstQueue:
             return None
         if not self._lows or transit < self._lows[-1][1] - FASTER:
             self._lows.append((at, transit))
-        fell_at, least = self._lows[-1]
-        if at - fell_at < SETTLED:
+        (began, first), (fell_at, least) = self._lows[0], self._lows[-1]
+        if at - fell_at < SETTLED and at - began <= LONGEST:
             return None
-        self._over = True
-        (began, first), lows = self._lows[0], self._lows
-        near = next(arrival for arrival, low in lows if low <= least + SHORT)
-        self._lows = []
-        return began if first - least > LONG and near - began >= LASTING else None
+        near = next(arrival for arrival, low in self._lows if low <= least + SHORT)
+        self._over, self._lows = True, []
+        return began if first - least > LONG and near - began >= LASTING and at - began <= LONGEST else None
 
 
 class QueueWatch:

@@ -122,6 +122,7 @@ def test_copies_are_chosen_where_they_leave_as_little_for_fewer_bits() -> None:
     pattern = steered(copies=True, saves_bits=True, loss=0.1, outage=3.0).pattern
     assert pattern is not None
     assert pattern.copy_bitrate is not None
+    assert len(pattern.sets) == 3
     assert pattern.overhead < 1.0
 
 

@@ -104,3 +104,12 @@ def test_one_packet_that_comes_late_first_is_no_queue() -> None:
 def test_a_queue_that_comes_again_soon_after_the_first_is_another_s() -> None:
     late = [max(0.0, 0.2 - 0.1 * n * PTIME) if n < 150 else hump(n * PTIME - 2.0) for n in range(500)]
     assert len(began(late_by(late), 10.0)) == 1
+
+
+def test_a_clock_that_runs_too_fast_for_a_minute_is_no_queue() -> None:
+    """Each packet is faster than all before it, and nothing of that is kept for longer."""
+    queue, found = QueueWatch(), []
+    for index in range(round(70.0 / PTIME)):
+        sent = index * PTIME
+        found.append(queue.add(0.0, 2.0 + 0.8 * sent, sent))
+    assert set(found) == {None}
