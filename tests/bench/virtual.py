@@ -28,6 +28,7 @@ from tests.bench.rows import Row, matching, selected
 from tests.bench.speech import add_speech_option, chosen
 from tests.bench.waves import RATE, Wave, at_rate, stretch
 from tests.support.bottleneck import DropTail
+from tests.support.encrypted import security
 from tests.support.network import Path, Wire, line_of
 from tests.support.rtcp_lab import RECEIVER, SENDER, medias
 from tests.support.tcp_model import Cubic
@@ -40,6 +41,8 @@ from voip.fec import FecController, Pattern
 from voip.media import RED
 from voip.rtcp import ReportSources
 from voip.session import RtpSession
+from voip.srtp import Profile
+from voip.srtp import context as srtp
 from voip.stats import PathReport
 
 BLOCK = 0.01
@@ -59,6 +62,8 @@ HEARD_RATE = 48000
 AUTO_FEC = fec_choice(AUTO)
 """The default of --fec."""
 RED_PAYLOAD_TYPE = 98
+KEY_EXCHANGE = 700
+"""Bytes of the last flights of DTLS in each direction, certificate and all headers, just before the first packet."""
 _START = 1000.0
 _NTP_OFFSET = 3_900_000_000.0
 _END = 1.5  # seconds in which the last packets come and are played
@@ -87,11 +92,12 @@ class Lines:
 
 class How(NamedTuple):
     """What differs from the programs' defaults; `fec` None: as with `--fec off`, `latency_max`: seconds, `bitrate_max`:
-    bit/s."""
+    bit/s, `encrypted` False: as with `--srtp off`."""
 
     fec: FecChoice | None = AUTO_FEC
     latency_max: float = LATENCY_MAX
     bitrate_max: float | None = None
+    encrypted: bool = True
 
 
 DEFAULTS = How()
@@ -114,13 +120,18 @@ class TwoWayCall:
         begin: float = 0.0,
         bitrate_max: float | None = None,
         latency: float | None = None,
+        encrypted: bool = True,
     ) -> None:
         """`codec`, `ptime`: others than the defaults; `fec` None: as with `--fec off`. `bitrate_max`, `latency`: as the
-        options of these names, None for their defaults.
+        options of these names, None for their defaults. `encrypted`: by SRTP, after the bytes of a key exchange.
 
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, **_agreed(fec))
+        encrypted = encrypted and srtp.missing() is None
+        if encrypted:
+            near = replace(near, security=security(1, 2, Profile.AEAD_AES_256_GCM))
+            far = replace(far, security=security(2, 1, Profile.AEAD_AES_256_GCM))
         self.now = _START + begin
         self.decisions: list[tuple[float, str]] = []
         self.reports: list[PathReport] = []
@@ -153,6 +164,10 @@ class TwoWayCall:
             rng=random.Random(seed + 2),
             reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=latency_max),
         )
+        if encrypted:
+            for wire in (self.forth, self.back):
+                wire.path.start(self.now)
+                wire.path.departures(self.now, KEY_EXCHANGE)
         self.near.start_reports(self.now)
 
     @staticmethod
@@ -204,12 +219,19 @@ class TwoWayCall:
             self.near.receive_datagram(datagram, RECEIVER, arrival or at)
 
     def _send(self, piece: Pcm) -> None:
+        near, far = self.near.protection, self.far.protection
         for datagram in self.sender.write(piece, self.now) if len(piece) else []:
-            self.forth.send(datagram, self.now)
+            _carry(self.forth, near.media(datagram), self.now)
         for datagram in self.near.rtcp_to_send(self.now):
-            self.forth.send(datagram, self.now)
+            _carry(self.forth, near.rtcp(datagram), self.now)
         for datagram in self.far.rtcp_to_send(self.now):
-            self.back.send(datagram, self.now)
+            _carry(self.back, far.rtcp(datagram), self.now)
+
+
+def _carry(wire: Wire, datagram: bytes | None, now: float) -> None:
+    """What protection made of a packet."""
+    assert datagram is not None
+    wire.send(datagram, now)
 
 
 def _agreed(fec: FecChoice | None) -> dict[str, object]:
@@ -384,6 +406,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--latency-max", type=float, default=LATENCY_MAX, help="seconds of play-out delay at most [0.5]"
     )
     parser.add_argument("--bitrate-max", type=bit_rate, help="as the programs' option of that name")
+    parser.add_argument("--plain", action="store_true", help="without encryption, as with --srtp off")
     parser.add_argument("--seeds", type=int, default=1, help="calls of each row; figures are their medians")
     parser.add_argument("--seconds", type=float, help="shorter or longer calls than the rows say")
     add_more_metrics(parser)
@@ -404,7 +427,7 @@ def run(options: argparse.Namespace) -> int:
         rows = [replace(row, seconds=options.seconds) for row in rows]
     sys.stdout.write(f"{'row':24}" + "".join(f"{title:>8}" for _, title, _ in _COLUMNS) + "\n")
     fec = options.fec if options.fec.pattern is not None else None
-    how = How(fec, options.latency_max, options.bitrate_max)
+    how = How(fec, options.latency_max, options.bitrate_max, not options.plain)
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
         seeds, more = range(options.seeds), options.more_metrics
         calls = {row.name: [pool.submit(run_row, row, seed, speech, how, more=more) for seed in seeds] for row in rows}
