@@ -59,6 +59,7 @@ class RtcpSession:
         self._last_data = b""
         self._measured: tuple[float, int] | None = None  # when, and bytes of media both ways until then
         self._began: float | None = None
+        self._heard = False
         self._loss_at = float("-inf")
         self._lost = 0
         self._ended = False
@@ -97,6 +98,9 @@ class RtcpSession:
     def note_media(self, ssrc: int, now: float) -> None:
         """A media packet of the peer was counted: if it reveals new loss, the next report is early."""
         self.media.note_source(ssrc)
+        if not self._heard:
+            self._heard = True
+            self._timer.begin_anew(now)
         lost = self.media.reception.lost
         if lost != self._lost:
             if lost > self._lost:

@@ -57,6 +57,12 @@ class ReportTimer:
             self._last = now
             self._next = now + self._interval()
 
+    def begin_anew(self, now: float) -> None:
+        """There is something to report now: what was sent before, while keys were exchanged, was no first report."""
+        if self._next is not None:
+            self._first, self._early, self._last = True, False, now
+            self._next = now + self._interval()
+
     def set_session_bandwidth(self, bits_per_second: float) -> None:
         """The bandwidth of both streams of media, as measured: reports get their share of it."""
         self.session_bandwidth = bits_per_second

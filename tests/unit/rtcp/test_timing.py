@@ -81,6 +81,19 @@ def test_nothing_is_due_before_the_start() -> None:
     assert timer.next is None
 
 
+def test_what_was_sent_before_there_was_anything_to_report_was_no_first_report() -> None:
+    """While keys are exchanged: the next one is due as soon after the first packet as a first one."""
+    for seed in range(20):
+        timer = ReportTimer(random.Random(seed))
+        timer.begin_anew(0.0)
+        assert timer.next is None, "it has not begun"
+        timer.start(0.0)
+        timer.sent(150, 0.3)
+        timer.begin_anew(0.35)
+        assert timer.next is not None
+        assert 0.35 + 0.1 <= timer.next <= 0.35 + 0.31
+
+
 def test_one_report_between_two_regular_ones_may_be_early() -> None:
     timer = ReportTimer(random.Random(18))
     timer.start(0.0)
