@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,8 +200,17 @@ class DelayTarget:
 
     def _guess(self, fastest: float) -> float:
         """Where the tail of few packets may end; for repair not beyond REPAIRED, as its pattern has an end."""
-        known, arrived = (
-            self.TAIL * (ordered[int(self.LOWER * (len(ordered) - 1))] - fastest)
-            for ordered in (self._history.ordered, self._history.arrived or self._history.ordered)
-        )
-        return min(known, max(arrived, self.REPAIRED)) if self._use is Use.CONVERSATION else known
+        known = self._tail(self._history.ordered, fastest)
+        if self._use is not Use.CONVERSATION:
+            return known
+        arrived = self._tail(self._history.arrived, fastest) if self._history.arrived else known
+        return min(known, max(arrived, self.REPAIRED))
+
+    def _tail(self, ordered: Sequence[float], fastest: float) -> float:
+        """Where the tail of these transits may end: as an exponential one, by the quantile LOWER, but no further than
+        the latest of them says. Of so many the latest is a multiple of the mean, which grows as their logarithm."""
+        count = len(ordered)
+        by_quantile = self.TAIL * (ordered[int(self.LOWER * (count - 1))] - fastest)
+        if count < self.MIN_PACKETS:
+            return by_quantile
+        return min(by_quantile, math.log(self.RESOLVED) / math.log(count) * (ordered[-1] - fastest))

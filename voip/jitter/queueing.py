@@ -17,6 +17,9 @@ SHORT = 0.030
 SETTLED, REST = 1.0, 0.25
 """Seconds for which no packet is later than LONG, or than this share of what the latest was: the queue is empty, too.
 What is left is that the sender makes its packets longer where little passes, and that the line takes time for each."""
+FIRST_SECONDS = 4.0
+"""Seconds for which a stream may begin in a queue that grows, before it gets shorter: until our sender has been told of
+it, sends less, and the line has let out what is too much."""
 LASTING = 0.5
 """Seconds for which all packets have to be late, one after the other, to have been in a queue."""
 LONGEST = 60.0
@@ -46,7 +49,7 @@ class FirstQueue:
         if not self._lows or transit < self._lows[-1][1] - FASTER:
             self._lows.append((at, transit))
         (began, first), (fell_at, least) = self._lows[0], self._lows[-1]
-        if at - fell_at < SETTLED and at - began <= LONGEST:
+        if (at - fell_at < SETTLED or at - began < FIRST_SECONDS) and at - began <= LONGEST:
             return None
         near = next(arrival for arrival, low in self._lows if low <= least + SHORT)
         self._over, self._lows = True, []
