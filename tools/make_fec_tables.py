@@ -27,6 +27,8 @@ LADDER = (
     "sliding:0,1,3,8/2",
     "sliding:0,1,3/2",
     "sliding:0,1,2,5/2",
+    "sliding:0,1,3,5+1,2,4/3",
+    "sliding:1,2,4,5+0,3,4,5+2,3,4,6/4",
     "sliding:0,1,2,8/1",
     "sliding:0,2,3/1",
     "sliding:0,1/1",
