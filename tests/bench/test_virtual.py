@@ -126,7 +126,7 @@ def test_two_calls_share_a_line_and_each_has_its_figures() -> None:
     )
     figures = run_row(row, 1, None, OFF)
     later = figures["second"]
-    assert figures["kbps"] == pytest.approx(later["kbps"], rel=0.4), "each leaves some to the other"
+    assert figures["kbps"] == pytest.approx(later["kbps"], rel=0.6), "each leaves some to the other"
     assert 45 < figures["kbps"] + later["kbps"] < 80
     assert figures["queue_over_time_ms"][0] < 50, "there was only one"
     assert later["queue_p50_ms"] < 200, "neither fills the line"

@@ -164,11 +164,9 @@ class TwoWayCall:
             rng=random.Random(seed + 2),
             reports=ReportSources(receiver_stats=lambda: self.receiver.stats, buffer_limit=latency_max),
         )
-        if encrypted:
-            for wire in (self.forth, self.back):
-                wire.path.start(self.now)
-                wire.path.departures(self.now, KEY_EXCHANGE)
-        self.near.start_reports(self.now)
+        self._exchange = KEY_EXCHANGE if encrypted else 0
+        for session in (self.near, self.far):
+            session.start_reports(self.now)
 
     @staticmethod
     def _control(fec: FecChoice, ptime: float) -> FecController:
@@ -219,6 +217,8 @@ class TwoWayCall:
             self.near.receive_datagram(datagram, RECEIVER, arrival or at)
 
     def _send(self, piece: Pcm) -> None:
+        if self._exchange:
+            self._exchange_keys()
         near, far = self.near.protection, self.far.protection
         for datagram in self.sender.write(piece, self.now) if len(piece) else []:
             _carry(self.forth, near.media(datagram), self.now)
@@ -226,6 +226,13 @@ class TwoWayCall:
             _carry(self.forth, near.rtcp(datagram), self.now)
         for datagram in self.far.rtcp_to_send(self.now):
             _carry(self.back, far.rtcp(datagram), self.now)
+
+    def _exchange_keys(self) -> None:
+        """Both send the last flights of DTLS, of which only the size matters here."""
+        for wire in (self.forth, self.back):
+            wire.path.start(self.now)
+            wire.path.departures(self.now, self._exchange)
+        self._exchange = 0
 
 
 def _carry(wire: Wire, datagram: bytes | None, now: float) -> None:

@@ -22,7 +22,7 @@ class CopyEncoder:
 
     def encode(self, pcm: Pcm, pattern: Pattern | None, first: Encoder) -> bytes | None:
         """What is to be repeated of this packet of the `first` encoder; None: nothing, or the packet itself."""
-        bitrate = None if pattern is None else pattern.copy_bitrate
+        bitrate = pattern.copy_bitrate if pattern is not None and pattern.reduced else None
         if bitrate is not None and first.bitrate is not None and first.bitrate <= bitrate:
             bitrate = None
         if bitrate != self._bitrate:

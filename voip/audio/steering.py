@@ -198,7 +198,7 @@ class Steering:
     @property
     def _agreed(self) -> Agreed:
         """What FEC the peer takes, but for the bandwidth."""
-        return Agreed(self.window, None, *kinds_of(self._media))
+        return Agreed(self.window, None, *kinds_of(self._media), header=self._header)
 
     @staticmethod
     def _header_of(media: NegotiatedMedia, ip_header: int) -> int:
@@ -241,12 +241,14 @@ class Steering:
         media = self._media_rate
         if pattern.copy_bitrate is None:
             return pattern if (1.0 + pattern.overhead) * media <= limit else None
-        room = max(0.0, limit - media) * self.ptime / 8
-        return pattern.farthest(int(room / pattern.copy_size(self.ptime)))
+        room, payload = max(0.0, limit - media) * self.ptime / 8, media * self.ptime / 8 - self._header
+        fewer = (pattern.farthest(copies) for copies in range(len(pattern.sets), 0, -1))
+        return next((each for each in fewer if each and each.copies_size(self.ptime, payload) <= room), None)
 
     def _choose(self, now: float | None) -> None:
         """Encode within the limit, and give FEC what is left of it; `now` is None where the session is new."""
         limit, reason = self._limit
+        before = self._coding.bitrate
         if self._full is not None:
             wanted = self._coding_within(limit, self._full, now)
             self._coding = self._leave_room(wanted, limit)
@@ -257,6 +259,8 @@ class Steering:
         if self._control is not None:
             size = self._media_rate * self.ptime / 8
             self._control.set_ptime(self.ptime, size)
+            if self._coding.bitrate > before:
+                self._control.set_size(size)
             bandwidth = 0.0 if self._needs_all(limit) else limit
             usual = size if reason == "line" else 0.0
             carries = None if self._rate is None else self._rate.carries

@@ -19,7 +19,8 @@ def add_fec(group: Group) -> None:
         "packet for each K packets; sliding:0,1,3/2: after every second packet one that protects it and those 1 and 3 "
         "before it (+ adds further sets). copies: like auto, but copies of Opus at a low bit rate within the packets "
         "wherever they protect nearly as well with half the bits. For peers without FlexFEC: ulpfec:4 (like K, by "
-        "ULPFEC), red:1 (each packet repeats the one before), copies:4,8@12k (those 4 and 8 before it, at 12 kbit/s).  "
+        "ULPFEC), red:1 (each packet repeats the one before), copies:4,8@12k (those 4 and 8 before it, at 12 kbit/s), "
+        "copies:3w,7w (whole).  "
         "[auto; off without signalling]",
     )
     group.add_argument(

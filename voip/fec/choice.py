@@ -37,6 +37,9 @@ NEARLY_BEST_POINTS = 0.25
 """Points of R that a cheaper pattern may lose more than the best."""
 COPIES_POINTS = 3.0
 """Points of R that copies may lose more than the best repair packets, if those take twice their bits or more."""
+ROUNDED = 1.12
+"""Factor by which the tables of repair packets are rounded, up or down in all: by that much more may be missing with
+whole copies, which are computed exactly. In an outage as many of both rebuild as much, and copies save the headers."""
 SOONER_POINTS = 1.0
 """Points of R that a shorter wait may lose, where losses come in bursts, and is taken all the same. Bursts are shorter
 than the outages of the tables, which hit all packets of a frame, so that less is missing than is predicted; and the
@@ -69,13 +72,15 @@ class Choice(NamedTuple):
 class Listener(NamedTuple):
     """The one for whom packets are repaired: seconds per packet, the longest wait if it is known, and what it does.
 
-    `saves_bits`: copies are preferred to repair packets of twice their bits that lose little less of R.
+    `saves_bits`: copies are preferred to repair packets of twice their bits that lose little less of R. `sure`: the
+    path has been looked at for long enough to tell outages, against which copies help as much, from bursts of packets.
     """
 
     ptime: float
     delay_max: float | None = None
     use: Use = Use.CONVERSATION
     saves_bits: bool = False
+    sure: bool = True
 
     @property
     def waits(self) -> Sequence[float]:
@@ -137,7 +142,7 @@ class Listener(NamedTuple):
         """Whether another pattern would be so much better that it is worth the change. What costs less protects less,
         unless it is of the other kind."""
         more = wanted.rung.pattern.overhead - current.pattern.overhead
-        same_kind = wanted.rung.pattern.copy_bitrate == current.pattern.copy_bitrate
+        same_kind = wanted.rung.pattern.kind == current.pattern.kind
         if wanted.rung is current or (more < 0.0 and same_kind):
             return False
         if self.use is Use.CONVERSATION and not (wanted.good and wanted.wait <= FREE_WAIT):
@@ -164,15 +169,15 @@ class Listener(NamedTuple):
         """The pattern and the wait of least points; a cheaper one if it is nearly as good."""
         choices = [self.at_best(rung, channel) for rung in rungs]
         rated = [(choice.points, choice) for choice in choices]
-        copies = [each for each in rated if each[1].rung.pattern.copy_bitrate is not None]
-        repairs = [each for each in rated if each[1].rung.pattern.copy_bitrate is None]
+        copies = [each for each in rated if each[1].rung.pattern.reduced]
+        repairs = [each for each in rated if not each[1].rung.pattern.reduced]
         saves = self.saves_bits and bool(copies) and _save_bits(_least(copies), _least(rated))
         if saves:
             rated = copies
         elif not self.saves_bits:  # copies that are only nearly as good save nothing that anybody asked for
             rated = min((kind for kind in (repairs, copies) if kind), key=lambda kind: _least(kind)[0])
         enough = _least(rated)[0] + NEARLY_BEST_POINTS
-        near = [each for each in rated if each[0] <= enough]
+        near = [each for each in rated if (_rounded(each[1]) if self.sure else each[0]) <= enough]
         cost = near[0][1].rung.pattern.overhead
         equal = [each for each in near if each[1].rung.pattern.overhead == cost]
         if saves:  # as good: the one that outlasts a longer outage
@@ -189,6 +194,13 @@ class Listener(NamedTuple):
 
 _Rated = tuple[float, Choice]
 """A choice, and the points of R that it loses."""
+
+
+def _rounded(choice: Choice) -> float:
+    """Points of R that it may be said to lose, where those of repair packets are taken as they are."""
+    pattern = choice.rung.pattern
+    whole = pattern.copy_bitrate is not None and not pattern.reduced
+    return (choice._replace(missing=choice.missing / ROUNDED) if whole else choice).points
 
 
 def _least(rated: Iterable[_Rated]) -> _Rated:

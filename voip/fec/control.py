@@ -16,6 +16,8 @@ from voip.fec.channel import Channel, ChannelEstimator
 from voip.fec.choice import Choice, Listener
 from voip.fec.pattern import Pattern
 from voip.fec.prediction import Rung, ladder
+from voip.ip import IP_UDP_HEADER
+from voip.rtp import HEADER_BYTES
 from voip.stats import PathReport
 
 START_PATTERN = "sliding:0,1,3/2"
@@ -36,6 +38,9 @@ MIN_LOSS = 0.007
 CLEAN_START_PACKETS = 80
 """Packets that arrived, all of them, before the patterns of the start are given up at once: those of the first two
 reports."""
+SURE_PACKETS = 400
+"""Packets of both kinds that reports have covered before whole copies are trusted as much as repair packets: those of
+some three seconds."""
 REPORT_SILENCE = 5.0
 """Seconds without any report after which the peer is taken to send none."""
 SECOND_REPORT_WAIT = 12.0
@@ -87,13 +92,14 @@ class Agreed(NamedTuple):
 
     `window`: packets that a repair packet may span (RFC 8627 section 5.2.1). `bandwidth`: bit/s of media, copies and
     repair packets together, all headers included. `parity`: repair packets may be sent. `copies`: packets may repeat
-    others at a low bit rate.
+    others, whole or at a low bit rate. `header`: bytes around the payload of a media packet.
     """
 
     window: int | None = None
     bandwidth: float | None = None
     parity: bool = True
     copies: bool = False
+    header: int = IP_UDP_HEADER[4] + HEADER_BYTES
 
     def allows(self, pattern: Pattern) -> bool:
         """Whether a pattern may be sent."""
@@ -183,6 +189,10 @@ class FecController:
             self._listener = self._listener._replace(ptime=ptime)
             self._media_sizes, self._repair_sizes = _Sizes(round(size)), _Sizes()
 
+    def set_size(self, size: float) -> None:
+        """Media packets have about so many bytes from now on, all headers included: those before say nothing of it."""
+        self._media_sizes = _Sizes(round(size))
+
     def set_limits(self, agreed: Agreed, usual: float = 0.0, carries: float | None = None) -> None:
         """What the peer takes, and the path. `usual`: bytes of a media packet while someone speaks, all headers
         included: those of a pause are smaller, and make no room for more repair than there is then. `carries`: bit/s
@@ -222,8 +232,9 @@ class FecController:
         self._last_report_at = report.at
         self._report_wait = self._longest_wait()
         use = use_of(report.wait_max, report.delay)
-        self._listener = self._listener._replace(delay_max=report.delay_max, use=use)
         self._estimator.report(report, counts=counts)
+        sure = self._estimator.judged.sent >= SURE_PACKETS
+        self._listener = self._listener._replace(delay_max=report.delay_max, use=use, sure=sure)
         channel = self._expected
         affordable = self._affordable_rungs(self._speech_size)
         if not affordable:
@@ -290,8 +301,8 @@ class FecController:
         self._enough_since = now
         assert self._current is not None
         cost = self._current.pattern.overhead
-        kind = less.rung.pattern.copy_bitrate  # of another kind, what costs more may protect less
-        same = (rung for rung in affordable if rung.pattern.copy_bitrate == kind)
+        kind = less.rung.pattern.kind  # of another kind, what costs more may protect less
+        same = (rung for rung in affordable if rung.pattern.kind == kind)
         steps = [rung for rung in same if less.rung.pattern.overhead <= rung.pattern.overhead < cost]
         next_cost = steps[-1].pattern.overhead
         if next_cost == less.rung.pattern.overhead:
@@ -362,7 +373,7 @@ class FecController:
         the last ones had."""
         ptime = self._estimator.ptime
         if pattern.copy_bitrate is not None:
-            size = len(pattern.sets) * pattern.copy_size(ptime)
+            size = pattern.copies_size(ptime, max(0.0, media - self._terms.header))
         else:
             each = max(self._repair_sizes.mean, media + REPAIR_EXTRA) if repair is None else repair
             size = pattern.overhead * each

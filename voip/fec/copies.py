@@ -1,4 +1,4 @@
-"""Copies at a low bit rate (RFC 2198) among the patterns of the controller, and what they leave lost on a path.
+"""Copies (RFC 2198) among the patterns of the controller, whole or at a low bit rate, and what they leave lost.
 
 Not by a table: whether a packet and its copies are all lost follows from the two-state chain that `channel` estimates.
 """
@@ -21,6 +21,12 @@ DISTANCES = (
 leaves, where outages differ in length, least of all pairs (within 5 % of what all copies up to D would leave). A third
 one is for outages that come soon after one another. Those of wide reach come first: where two are as good, the one that
 outlasts a longer outage is taken."""
+WHOLE_DISTANCES = ((4, 8), (3, 7), (3, 6), (2, 4))
+"""The same of copies that are whole: what an outage takes of a packet it takes of the repair packets sent with it, too,
+so that within the packet they help as much as in packets of their own, without their headers. A third copy is worth
+nothing: PESQ 3.83 for 3 and 7 packets back, 3.85 for 2, 5 and 7 (10 % lost in outages of 60 ms)."""
+MIXED_DISTANCES = ((4, 8), (3, 7), (3, 6), (2, 4), (1, 3), (2, 4, 6))
+"""The same where only the nearest copy is whole: hardly anything is heard from the others."""
 DEGRADED = 0.05
 """Packets missing that are as bad as a run of packets heard from copies: the decoder, which knows the other encoder's
 past, takes a while to be in step. 10 % lost at random and heard from copies at 12 kbit/s take 0.35 off PESQ, as 0.5 %
@@ -40,21 +46,29 @@ class CopiesRung:
     def __init__(self, pattern: Pattern) -> None:
         self.pattern = pattern
         self._distances = [offsets[0] for offsets in pattern.sets]
+        self._whole = self._distances[: pattern.exact]
 
     def missing(self, channel: Channel, wait: float) -> float:
-        """What is `left`, and for what is heard from copies a share that is as bad."""
+        """What is `left`, and for what is heard from copies at a low bit rate a share that is as bad."""
         left = self.left(channel, wait)
-        heard = max(0.0, min(channel.loss, _all_fail(channel, [0], wait) - left))
+        heard = max(0.0, min(channel.loss, self._fail(channel, self._whole, wait) - left))
         return min(1.0, MIN_MISSING + left + DEGRADED * heard / max(1.0, _outage(channel)))
 
     def left(self, channel: Channel, wait: float) -> float:
         """The share of media packets that are neither here nor repeated within `wait` packet times."""
-        return _all_fail(channel, [0, *(distance for distance in self._distances if distance <= wait)], wait)
+        return self._fail(channel, self._distances, wait)
+
+    @staticmethod
+    def _fail(channel: Channel, distances: Sequence[int], wait: float) -> float:
+        return _all_fail(channel, [0, *(distance for distance in distances if distance <= wait)], wait)
 
 
 def copies_ladder() -> list[CopiesRung]:
     """All patterns of copies."""
-    return [CopiesRung(Pattern.copies(distances)) for distances in DISTANCES]
+    patterns = [Pattern.copies(distances) for distances in DISTANCES]
+    patterns += [Pattern.copies(distances, exact=len(distances)) for distances in WHOLE_DISTANCES]
+    patterns += [Pattern.copies(distances, exact=1) for distances in MIXED_DISTANCES]
+    return [CopiesRung(pattern) for pattern in patterns]
 
 
 def _all_fail(channel: Channel, sent: Sequence[int], wait: float) -> float:

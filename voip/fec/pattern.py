@@ -1,7 +1,7 @@
 """Which media packets the repair packets cover: the sender's choice, which no peer needs to know.
 
 The masks of RFC 8627 name any set of packets up to 109 back, so one decoder serves every pattern here. A pattern may
-say instead that each packet repeats earlier ones at a lower bit rate (RFC 2198 section 1): these are copies.
+say instead that each packet repeats earlier ones, whole or at a lower bit rate (RFC 2198 section 1): these are copies.
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ COPY_BITRATES = (6000, 64000)
 """Bit/s that copies may have: of more, the packets themselves are as good."""
 _COPY_HEADER = 4
 """Bytes: RFC 2198 section 3."""
-_REPAIR_PACKET = 124
-"""Bytes of a repair packet over Opus at 24 kbit/s in packets of 20 ms, headers included: what a copy is set against."""
+_PAYLOAD, _REPAIR_PACKET = 60, 124
+"""Bytes of a payload of Opus at 24 kbit/s in packets of 20 ms, and of a repair packet over such packets, headers
+included: what copies are set against."""
 _COPY_SECONDS = 0.02
 """Seconds of that packet."""
+WHOLE = "w"
+"""What stands after the distance of a copy that is the packet itself."""
 
 _LONG_SETS = re.compile(r"\{([^{}]*)\}")
 _LONG_FORM = re.compile(r"sliding((?:\s*\{[^{}]*\})+)(?:\s+every\s+(\d+))?")
 _SHORT_FORM = re.compile(r"sliding:([0-9,+ ]+)(?:/(\d+))?")
-_COPIES = re.compile(r"copies:([0-9, ]+)(?:@(\d{1,6})(k?))?")
+_COPIES = re.compile(r"copies:([0-9,w ]+)(?:@(\d{1,6})(k?))?")
 _HELP = "write off, a number of packets such as 4, offsets such as sliding:0,1,3/2, or copies:4,8"
 
 
@@ -42,12 +45,14 @@ class Pattern:
     """After every `every`-th media packet n, one repair packet over {n - o for o in set} for each of the `sets`.
 
     ValueError if no mask can say it. str() gives the text that `parse_pattern` reads. With a `copy_bitrate` (bit/s) the
-    packets, each a set of its own, are not covered but repeated, at that bit rate where their format has several.
+    packets, each a set of its own, are not covered but repeated, at that bit rate where their format has several; the
+    `exact` nearest of them as they are.
     """
 
     sets: tuple[tuple[int, ...], ...]
     every: int = 1
     copy_bitrate: int | None = None
+    exact: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.sets) <= MAX_SETS:
@@ -61,20 +66,22 @@ class Pattern:
             raise ValueError(f"a repair packet every {self.every} packets: 1 to {MASK_REACH} are possible")
         ordered = tuple(tuple(sorted(set(offsets))) for offsets in self.sets)
         if self.copy_bitrate is not None:
-            self._check_copies(self.copy_bitrate)
             ordered = tuple(sorted(set(ordered)))
+            self._check_copies(self.copy_bitrate, len(ordered))
         object.__setattr__(self, "sets", ordered)
 
-    def _check_copies(self, bitrate: int) -> None:
+    def _check_copies(self, bitrate: int, copies: int) -> None:
         if self.every != 1 or not all(len(offsets) == 1 and offsets[0] for offsets in self.sets):
             raise ValueError("copies are of single packets before each")
+        if not 0 <= self.exact <= copies:
+            raise ValueError(f"{self.exact} of {copies} copies whole")
         if not COPY_BITRATES[0] <= bitrate <= COPY_BITRATES[1]:
             raise ValueError(f"copies of {bitrate} bit/s: {COPY_BITRATES[0]} to {COPY_BITRATES[1]} are possible")
 
     @classmethod
-    def copies(cls, distances: Iterable[int], bitrate: int = COPY_BITRATE) -> Pattern:
-        """Each packet repeats those so many before it, at this bit rate."""
-        return cls(tuple((distance,) for distance in distances), copy_bitrate=bitrate)
+    def copies(cls, distances: Iterable[int], bitrate: int = COPY_BITRATE, exact: int = 0) -> Pattern:
+        """Each packet repeats those so many before it, at this bit rate, but the `exact` nearest whole."""
+        return cls(tuple((distance,) for distance in distances), copy_bitrate=bitrate, exact=exact)
 
     @classmethod
     def block(cls, size: int) -> Pattern:
@@ -126,24 +133,40 @@ class Pattern:
         sets = tuple(dict.fromkeys(offsets for offsets in cut if offsets))
         return replace(self, sets=sets) if sets else None
 
-    def copy_size(self, ptime: float) -> float:
-        """Bytes of each of the copies in a packet of `ptime` seconds, header included; 0 where there are none."""
-        return 0.0 if self.copy_bitrate is None else _COPY_HEADER + self.copy_bitrate * ptime / 8
+    def copies_size(self, ptime: float, payload: float) -> float:
+        """Bytes of all copies in a packet of `ptime` seconds, headers included, where its own payload has so many; 0
+        where there are none."""
+        if self.copy_bitrate is None:
+            return 0.0
+        reduced = min(payload, self.copy_bitrate * ptime / 8)
+        return len(self.sets) * _COPY_HEADER + self.exact * payload + (len(self.sets) - self.exact) * reduced
+
+    @property
+    def reduced(self) -> bool:
+        """Whether it asks for copies at a lower bit rate: what is heard of them sounds worse."""
+        return self.copy_bitrate is not None and self.exact < len(self.sets)
+
+    @property
+    def kind(self) -> tuple[bool, int]:
+        """Whether it asks for copies, and how many of them are whole: of patterns of one kind those that take more bits
+        protect more."""
+        return self.copy_bitrate is not None, self.exact
 
     @property
     def whole(self) -> Pattern:
         """The same, but where it asks for copies the packets themselves are sent again."""
-        return self if self.copy_bitrate is None else replace(self, copy_bitrate=None)
+        return self if self.copy_bitrate is None else replace(self, copy_bitrate=None, exact=0)
 
     def farthest(self, copies: int) -> Pattern | None:
         """Of a pattern of copies so many, which are those that outlast the longest outages; None: none of them."""
-        return replace(self, sets=self.sets[-copies:]) if copies > 0 else None
+        left_out = len(self.sets) - copies
+        return replace(self, sets=self.sets[-copies:], exact=max(0, self.exact - left_out)) if copies > 0 else None
 
     @cached_property
     def overhead(self) -> float:
         """Repair packets for each media packet; of copies, how many of them would take as many bits."""
         if self.copy_bitrate is not None:
-            return len(self.sets) * self.copy_size(_COPY_SECONDS) / _REPAIR_PACKET
+            return self.copies_size(_COPY_SECONDS, _PAYLOAD) / _REPAIR_PACKET
         return len(self.sets) / self.every
 
     def _offsets(self) -> Iterator[int]:
@@ -151,7 +174,8 @@ class Pattern:
 
     def __str__(self) -> str:
         if self.copy_bitrate is not None:
-            return f"copies:{','.join(str(offsets[0]) for offsets in self.sets)}@{_rate(self.copy_bitrate)}"
+            distances = (f"{offsets[0]}{WHOLE * (i < self.exact)}" for i, offsets in enumerate(self.sets))
+            return f"copies:{','.join(distances)}" + (f"@{_rate(self.copy_bitrate)}" if self.reduced else "")
         if self.is_block:
             return str(self.every)
         sets = "+".join(",".join(str(offset) for offset in offsets) for offsets in self.sets)
@@ -167,7 +191,7 @@ def parse_pattern(text: str) -> Pattern | None:
         return Pattern.block(_number(text))
     if found := _COPIES.fullmatch(text):
         rate = COPY_BITRATE if found[2] is None else int(found[2]) * (1000 if found[3] else 1)
-        return Pattern.copies(_parse_set(found[1]), rate)
+        return _parse_copies(found[1], rate)
     if found := _SHORT_FORM.fullmatch(text):
         sets = found[1].split("+")
     elif found := _LONG_FORM.fullmatch(text):
@@ -183,6 +207,14 @@ def _rate(bitrate: int) -> str:
 
 def _parse_set(text: str) -> tuple[int, ...]:
     return tuple(_number(offset) for offset in text.split(","))
+
+
+def _parse_copies(text: str, bitrate: int) -> Pattern:
+    distances = {_number(each.strip().removesuffix(WHOLE)): each.strip().endswith(WHOLE) for each in text.split(",")}
+    whole = [distance for distance in sorted(distances) if distances[distance]]
+    if whole != sorted(distances)[: len(whole)]:
+        raise ValueError(f"{text!r}: the copies that are whole ({WHOLE}) come before those that are not")
+    return Pattern.copies(distances, bitrate, len(whole))
 
 
 def _number(text: str) -> int:

@@ -123,6 +123,13 @@ def copies(text: str) -> Pattern:
     return pattern
 
 
+class _Sent(NamedTuple):
+    """A packet, and what is repeated of it where that is to have fewer bits."""
+
+    packet: RtpPacket
+    reduced: bytes
+
+
 class RedEncoder:
     """Makes each media packet repeat earlier ones, as the `pattern` says; without one packets stay as they are."""
 
@@ -131,7 +138,7 @@ class RedEncoder:
         self.blocks = 0
         """Packets repeated so far."""
         self._pattern = pattern
-        self._sent: deque[RtpPacket] = deque(maxlen=MAX_BLOCKS)  # newest first
+        self._sent: deque[_Sent] = deque(maxlen=MAX_BLOCKS)  # newest first
 
     @property
     def pattern(self) -> Pattern | None:
@@ -148,20 +155,20 @@ class RedEncoder:
         `copy`: what is repeated of it, where that is not its payload.
         """
         sent = self._sent
-        if sent and packet.sequence_number != (sent[0].sequence_number + 1) & SEQUENCE_MASK:
+        if sent and packet.sequence_number != (sent[0].packet.sequence_number + 1) & SEQUENCE_MASK:
             sent.clear()
-        repeated = packet if copy is None else replace(packet, payload=copy)
+        now = _Sent(packet, packet.payload if copy is None else copy)
         if self._pattern is None:
-            sent.appendleft(repeated)
+            sent.appendleft(now)
             return packet
         blocks: list[Block] = []
         room = MAX_DATAGRAM - HEADERS - 1 - len(packet.payload)
-        for back in self._distances(packet):
-            block = self._copy(packet, back, room)
+        for index, back in enumerate(self._distances(packet)):
+            block = self._copy(packet, back, room, whole=index < self._pattern.exact)
             if block is not None:
                 room -= _BLOCK_HEADER.size + len(block.payload)
                 blocks.append(block)
-        sent.appendleft(repeated)
+        sent.appendleft(now)
         self.blocks += len(blocks)
         payload = serialize(blocks[::-1], Block(packet.payload_type, 0, packet.payload))
         return replace(packet, payload_type=self.payload_type, payload=payload)
@@ -181,18 +188,19 @@ class RedEncoder:
         wanted = copies_of(self._pattern)
         if self._pattern.copy_bitrate is None or not self._sent:
             return wanted
-        step = (packet.timestamp - self._sent[0].timestamp) & 0xFFFFFFFF
+        step = (packet.timestamp - self._sent[0].packet.timestamp) & 0xFFFFFFFF
         farthest = max(1, MAX_OFFSET // step) if step else wanted[-1]
         return dict.fromkeys(min(distance, farthest) for distance in wanted)
 
-    def _copy(self, packet: RtpPacket, back: int, room: int) -> Block | None:
+    def _copy(self, packet: RtpPacket, back: int, room: int, *, whole: bool) -> Block | None:
         if back > len(self._sent):
             return None
-        copied = self._sent[back - 1]
+        copied, reduced = self._sent[back - 1]
+        payload = copied.payload if whole else reduced
         offset = (packet.timestamp - copied.timestamp) & 0xFFFFFFFF
-        if offset > MAX_OFFSET or not 0 < len(copied.payload) <= min(MAX_BLOCK, room - _BLOCK_HEADER.size):
+        if offset > MAX_OFFSET or not 0 < len(payload) <= min(MAX_BLOCK, room - _BLOCK_HEADER.size):
             return None
-        return Block(copied.payload_type, offset, copied.payload)
+        return Block(copied.payload_type, offset, payload)
 
 
 class RedDecoder(PacketMemory):

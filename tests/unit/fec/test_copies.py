@@ -13,7 +13,8 @@ from voip.fec import Agreed, FecController, Pattern, parse_pattern
 from voip.fec.channel import Channel
 from voip.fec.copies import DEGRADED, MIN_MISSING, CopiesRung, copies_ladder
 from voip.fec.prediction import ladder
-from voip.rtp import MAX_DATAGRAM
+from voip.fec.red import RedEncoder, unwrap
+from voip.rtp import MAX_DATAGRAM, RtpPacket
 from voip.stats import Arrivals, PathReport
 
 PTIME = 0.02
@@ -122,14 +123,13 @@ def test_copies_are_chosen_where_they_leave_as_little_for_fewer_bits() -> None:
     pattern = steered(copies=True, saves_bits=True, loss=0.1, outage=3.0).pattern
     assert pattern is not None
     assert pattern.copy_bitrate is not None
-    assert len(pattern.sets) == 3
     assert pattern.overhead < 1.0
 
 
-def test_repair_packets_are_chosen_where_there_is_room_for_them_unless_bits_are_to_be_saved() -> None:
+def test_whole_copies_are_chosen_where_there_is_room_for_them_unless_bits_are_to_be_saved() -> None:
     pattern = steered(copies=True, loss=0.1, outage=3.0).pattern
     assert pattern is not None
-    assert pattern.copy_bitrate is None
+    assert pattern.kind == (True, 2)
 
 
 def test_copies_are_chosen_where_the_bits_suffice_for_nothing_else() -> None:
@@ -155,3 +155,41 @@ def test_random_loss_is_not_left_to_copies() -> None:
 def test_the_largest_packets_of_all_have_room_for_copies() -> None:
     for rung in copies_ladder():
         assert len(rung.pattern.sets) * (30 + 4) + MEDIA_SIZE < MAX_DATAGRAM
+
+
+@pytest.mark.parametrize(
+    ("text", "exact", "kind"),
+    [("copies:3w,7w", 2, (True, 2)), ("copies:2w,4@12k", 1, (True, 1)), ("copies:4,8@12k", 0, (True, 0))],
+)
+def test_copies_may_be_whole(text: str, exact: int, kind: tuple[bool, int]) -> None:
+    pattern = parse_pattern(text)
+    assert pattern is not None
+    assert (str(pattern), pattern.exact, pattern.kind) == (text, exact, kind)
+    assert pattern.reduced == (exact < len(pattern.sets))
+    assert pattern.copies_size(0.02, 60.0) == 2 * 4 + exact * 60 + (2 - exact) * 30
+    assert pattern.copies_size(0.02, 20.0) == 2 * 24, "a copy is never larger than the packet"
+
+
+@pytest.mark.parametrize("text", ["copies:3,7w", "copies:w", "copies:3ww"])
+def test_whole_copies_come_before_those_at_a_low_bit_rate(text: str) -> None:
+    with pytest.raises(ValueError, match=r"copies|number"):
+        parse_pattern(text)
+
+
+def test_of_whole_copies_and_others_the_nearest_are_left_out_first() -> None:
+    pattern = Pattern.copies((2, 4, 6), exact=1)
+    assert [str(pattern.farthest(copies)) for copies in (3, 2, 1)] == [
+        "copies:2w,4,6@12k",
+        "copies:4,6@12k",
+        "copies:6@12k",
+    ]
+
+
+def test_each_packet_carries_what_the_pattern_says_of_those_before() -> None:
+    encoder = RedEncoder(Pattern.copies((1, 3), exact=1), payload_type=98)
+    packets = [RtpPacket(96, (65534 + i) & 0xFFFF, 960 * i, 1, bytes([i]) * 60) for i in range(6)]
+    sent = [encoder.carry(packet, copy=bytes([100 + i]) * 30) for i, packet in enumerate(packets)]
+    blocks = [[block.payload for block in unwrap(packet)[1]] for packet in sent]
+    assert blocks[0] == []
+    assert blocks[1] == [bytes([0]) * 60]
+    assert blocks[5] == [bytes([102]) * 30, bytes([4]) * 60]
