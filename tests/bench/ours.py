@@ -296,7 +296,7 @@ def _tell(row: Row, calls: Sequence[concurrent.futures.Future[Figures]], options
             sys.stdout.flush()
     if not runs:
         return False
-    figures = {**median(runs), "runs": len(runs), "codec": runs[0]["codec"]}
+    figures = {**median(runs), "runs": len(runs), "jobs": options.jobs, "codec": runs[0]["codec"]}
     missed = missed_aims(row, figures)
     if "up_s" in figures or "down_s" in figures:
         missed.append(f"up after {figures.get('up_s')} s, down after {figures.get('down_s')} s")

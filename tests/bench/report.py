@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -184,10 +184,13 @@ def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def machine_text(machine: Mapping[str, Any]) -> str:
+def machine_text(machine: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> str:
+    """What it was measured on; `rows`: over the wire."""
+    jobs = max((figures.get("jobs", 1) for figures in rows), default=1)
+    calls = "one call at a time" if jobs == 1 else f"up to {jobs} calls at a time"
     return (
         f"Measured on {machine['cores']} cores of {machine['cpu']}, {machine['system']}, "
-        f"Python {machine['python']}, one call at a time.\n"
+        f"Python {machine['python']}, {calls}.\n"
     )
 
 
@@ -343,8 +346,8 @@ _TRUTH_NOTE = """What RTCP tells the sender, and what the wire knows. The true r
 with jitter, that of the few packets that RTCP measures is another.
 """
 _VIRTUAL_TITLE = "In virtual time, beside what is possible"
-_VIRTUAL_NOTE = """Both ends with real packets, real Opus and real RTCP, where the network and the clocks are
-numbers: the same on every machine, and free of other processes. Beside it what is possible. Without FEC the loss is
+_VIRTUAL_NOTE = """Both ends with real packets, real Opus, real RTCP and SRTP, where the network and the clocks are
+numbers: the same on every machine, and free of other processes. Copies count as repair packets. Beside it what is possible. Without FEC the loss is
 what it is, and a buffer with a fixed delay as long as ours was loses what comes late. Both codes have as many
 repair packets as were sent here on average, and as long a wait: the ideal block is whole when any packets as many
 as its media have come, for independent losses in closed form; the ideal code remembers everything, and each repair
@@ -508,7 +511,7 @@ def document(results: Results) -> str:
     parts += _many_parts(results.get("many", {}))
     parts.append(METHOD)
     if "machine" in results:
-        parts.append(machine_text(results["machine"]))
+        parts.append(machine_text(results["machine"], results.get("ours", {}).values()))
     parts.append(COMMANDS)
     return "\n".join(parts)
 

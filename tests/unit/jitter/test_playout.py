@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
 from voip.conversation import PATIENCE, Use
@@ -240,6 +243,25 @@ def test_the_target_does_not_wait_for_what_is_rarely_late() -> None:
     target.missed()
     target.update(5.0, 20.0, 0.0)
     assert target.value == pytest.approx(0.06 + DelayTarget.MARGIN)
+
+
+def needed(late: list[float]) -> float:
+    """What packets need that came so late, one each 20 ms."""
+    target = DelayTarget(0.02, 0.5)
+    for i, seconds in enumerate(late):
+        target.add(5.0 + seconds, i * 0.02)
+    target.missed()
+    target.update(5.0, len(late) * 0.02, 0.0)
+    return target.needed
+
+
+def test_of_few_packets_the_tail_is_guessed_as_far_as_the_latest_makes_likely() -> None:
+    """Each fifth was 50 ms late, none later: an exponential distribution would end at two and a half times that."""
+    bounded = [0.05 if i % 5 == 0 else 0.0 for i in range(300)]
+    assert needed(bounded) == pytest.approx(0.05 * math.log(DelayTarget.RESOLVED) / math.log(300), rel=0.01)
+    rng = random.Random(4)
+    spread = sorted(rng.expovariate(1 / 0.02) for _ in range(300))
+    assert needed(spread) >= 0.95 * DelayTarget.TAIL * spread[269]
 
 
 def test_the_sliding_minimum_forgets_what_is_old() -> None:
