@@ -347,13 +347,13 @@ with jitter, that of the few packets that RTCP measures is another.
 """
 _VIRTUAL_TITLE = "In virtual time, beside what is possible"
 _VIRTUAL_NOTE = """Both ends with real packets, real Opus, real RTCP and SRTP, where the network and the clocks are
-numbers: the same on every machine, and free of other processes. Copies count as repair packets. Beside it what is possible. Without FEC the loss is
-what it is, and a buffer with a fixed delay as long as ours was loses what comes late. Both codes have as many
-repair packets as were sent here on average, and as long a wait: the ideal block is whole when any packets as many
-as its media have come, for independent losses in closed form; the ideal code remembers everything, and each repair
-packet solves for one lost packet. Missing counts the transitions of time-scaling, too; packets left lost do not.
-R at best is that of a call that waits as long as is best for it, and knows all that was lost in an outage in the moment
-in which that ends: more waiting costs more by its delay than it gains.
+numbers: the same on every machine, and free of other processes. Copies count as repair packets. Beside it what is
+possible. Without FEC the loss is what it is, and a buffer with a fixed delay as long as ours was loses what comes late.
+Both codes have as many repair packets as were sent here on average, and as long a wait: the ideal block is whole when
+any packets as many as its media have come, for independent losses in closed form; the ideal code remembers everything,
+and each repair packet solves for one lost packet. Missing counts the transitions of time-scaling, too; packets left
+lost do not. R at best is that of a call that waits as long as is best for it, and knows all that was lost in an outage
+in the moment in which that ends: more waiting costs more by its delay than it gains.
 """
 
 
