@@ -20,8 +20,7 @@ def add_fec(group: Group) -> None:
         "before it (+ adds further sets). copies: like auto, but copies of Opus at a low bit rate within the packets "
         "wherever they protect nearly as well with half the bits. For peers without FlexFEC: ulpfec:4 (like K, by "
         "ULPFEC), red:1 (each packet repeats the one before), copies:4,8@12k (those 4 and 8 before it, at 12 kbit/s), "
-        "copies:3w,7w (whole).  "
-        "[auto; off without signalling]",
+        "copies:3w,7w (those 3 and 7 before it, whole).  [auto; off without signalling]",
     )
     group.add_argument(
         "--fec-max",

@@ -198,9 +198,8 @@ _Rated = tuple[float, Choice]
 
 def _rounded(choice: Choice) -> float:
     """Points of R that it may be said to lose, where those of repair packets are taken as they are."""
-    pattern = choice.rung.pattern
-    whole = pattern.copy_bitrate is not None and not pattern.reduced
-    return (choice._replace(missing=choice.missing / ROUNDED) if whole else choice).points
+    exactly = choice.rung.pattern.repeats_whole
+    return (choice._replace(missing=choice.missing / ROUNDED) if exactly else choice).points
 
 
 def _least(rated: Iterable[_Rated]) -> _Rated:

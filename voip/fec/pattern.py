@@ -147,6 +147,11 @@ class Pattern:
         return self.copy_bitrate is not None and self.exact < len(self.sets)
 
     @property
+    def repeats_whole(self) -> bool:
+        """Whether it asks for copies, all of them the packets themselves."""
+        return self.copy_bitrate is not None and self.exact == len(self.sets)
+
+    @property
     def kind(self) -> tuple[bool, int]:
         """Whether it asks for copies, and how many of them are whole: of patterns of one kind those that take more bits
         protect more."""

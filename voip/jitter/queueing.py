@@ -49,11 +49,12 @@ class FirstQueue:
         if not self._lows or transit < self._lows[-1][1] - FASTER:
             self._lows.append((at, transit))
         (began, first), (fell_at, least) = self._lows[0], self._lows[-1]
-        if (at - fell_at < SETTLED or at - began < FIRST_SECONDS) and at - began <= LONGEST:
+        too_long = at - began > LONGEST
+        if not too_long and (at - fell_at < SETTLED or at - began < FIRST_SECONDS):
             return None
         near = next(arrival for arrival, low in self._lows if low <= least + SHORT)
         self._over, self._lows = True, []
-        return began if first - least > LONG and near - began >= LASTING and at - began <= LONGEST else None
+        return began if not too_long and first - least > LONG and near - began >= LASTING else None
 
 
 class QueueWatch:

@@ -59,7 +59,7 @@ class RtcpSession:
         self._last_data = b""
         self._measured: tuple[float, int] | None = None  # when, and bytes of media both ways until then
         self._began: float | None = None
-        self._heard = False
+        self._heard = False  # media of the peer
         self._loss_at = float("-inf")
         self._lost = 0
         self._ended = False
@@ -96,7 +96,8 @@ class RtcpSession:
     # -- the peer's media ---------------------------------------------------------------------------------------------
 
     def note_media(self, ssrc: int, now: float) -> None:
-        """A media packet of the peer was counted: if it reveals new loss, the next report is early."""
+        """A media packet of the peer was counted: the first one is reported soon; if it reveals new loss, the next
+        report is early."""
         self.media.note_source(ssrc)
         if not self._heard:
             self._heard = True
