@@ -199,6 +199,11 @@ class SenderOptions(CommonOptions):
 
 def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     """The options of receiver.py; exits by itself for --help, --version, --list-devices and usage errors."""
+    return read_receiver(receiver_parser(), argv)
+
+
+def receiver_parser() -> Parser:
+    """What receiver.py takes. It can be read with more than once."""
     program = program_name("receiver")
     parser = _parser(
         program,
@@ -228,6 +233,11 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
     add_directory(group, answers=True)
     add_account(parser.add_argument_group("account"), answers=True)
     _common(parser, sound, codecs.DEFAULT, sip_port=SIP_PORT, media_text=RECEIVER_MEDIA_PORTS)
+    return parser
+
+
+def read_receiver(parser: Parser, argv: Sequence[str] | None) -> ReceiverOptions:
+    """`argv` (None: of this process) by the parser of receiver.py; exits as `receiver_options` does."""
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "input", "loop", "bitrate_max")
     answering = answering_values(parser, found)
@@ -245,6 +255,11 @@ def receiver_options(argv: Sequence[str] | None = None) -> ReceiverOptions:
 
 def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     """The options of sender.py; exits by itself for --help, --version, --list-devices and usage errors."""
+    return read_sender(sender_parser(), argv)
+
+
+def sender_parser() -> Parser:
+    """What sender.py takes. It can be read with more than once."""
     program = program_name("sender")
     parser = _parser(
         program,
@@ -268,6 +283,11 @@ def sender_options(argv: Sequence[str] | None = None) -> SenderOptions:
     add_directory(calling, answers=False)
     add_account(parser.add_argument_group("account"), answers=False)
     _common(parser, sound, codecs.DEFAULT, sip_port=0, media_text="any")
+    return parser
+
+
+def read_sender(parser: Parser, argv: Sequence[str] | None) -> SenderOptions:
+    """`argv` (None: of this process) by the parser of sender.py; exits as `sender_options` does."""
     found = _parsed(parser, argv)
     _needs_two_way(parser, found, "output", "overwrite", "latency", "latency_max", "latency_for")
     directory = directory_value(parser, found, usual=None)
