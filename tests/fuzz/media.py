@@ -1,9 +1,11 @@
-"""Fuzz targets of media: packets, reports, FEC of all formats, sessions, what is heard of them, native decoders."""
+"""Fuzz targets of media: packets, reports, FEC of all formats, sessions, what is heard of them, native libraries."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from tests.fuzz.target import VECTORS, Target, files, hex_lines, joined, pieces
 from tests.support.fec_packets import media as protected
@@ -16,6 +18,8 @@ from voip import codecs
 from voip.audio import AudioReceiver
 from voip.audio.dtmf import TelephoneEvent
 from voip.codecs import Codec
+from voip.codecs.pcm import RATES
+from voip.dsp import Pcm, Resampler
 from voip.dsp.comfort import ComfortNoise
 from voip.errors import ProtocolError
 from voip.fec import RedDecoder, red
@@ -237,6 +241,47 @@ def comfort_noise(data: bytes) -> None:
     ComfortNoise(1, RATE).sound(data, 160)
 
 
+HEAD = 7
+"""Octets of an input that say between which rates, and of how many channels."""
+SLACK = 12
+"""Samples that more or fewer may come out than went in: for each flush, which brings whole ones, and for each change of
+the ratio, which takes 480 samples and is up to 2 % off meanwhile."""
+
+
+def resampling(data: bytes) -> None:
+    """Blocks of whatever length and whatever samples between two rates that a description may name, the ratio changed
+    meanwhile. As much comes out as went in."""
+    head = data[:HEAD].ljust(HEAD, b"\0")
+    from_rate, other = (RATES[int.from_bytes(each, "big") % len(RATES)] for each in (head[:3], head[3:6]))
+    to_rate, channels = (8000, 16000, 44100, 48000, other)[head[6] % 5], 1 + (head[6] >> 7)
+    resampler, expected, made, changes = Resampler(from_rate, to_rate, channels), 0.0, 0, 1
+    for control, piece in pieces(data[HEAD:]):
+        if control & 3 == 3:
+            resampler.set_ratio(1.0 + ((control >> 2) - 32) / 32 / 101)  # both bounds of it are within 1 / MAX_RATIO
+            changes += 1
+        block = np.frombuffer(piece[: len(piece) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)
+        expected += len(block) / from_rate * to_rate / resampler.ratio
+        made += _whole(resampler.process(block), channels)
+        if control & 3 == 2:
+            made += _whole(resampler.flush(), channels)
+            changes += 1
+    made += _whole(resampler.flush(), channels)
+    assert abs(made - expected) <= SLACK * changes
+
+
+def _whole(pcm: Pcm, channels: int) -> int:
+    assert pcm.dtype == np.int16
+    assert pcm.shape[1:] == (channels,)
+    return len(pcm)
+
+
+def resampling_seeds() -> Sequence[bytes]:
+    rates = [(44100, 3), (8000, 2), (48000, 3), (192000, 0), (11025, 0x83)]
+    sound = [bytes(range(256)) * count for count in (1, 2, 4)]
+    parts = joined((0, sound[0]), (3, sound[1]), (0, b""), (255, sound[2]), (2, b""), (1, sound[0]))
+    return [(rate - RATES[0]).to_bytes(3, "big") + bytes([0, 0, 0, choice]) + parts for rate, choice in rates]
+
+
 TARGETS = (
     Target("rtp", rtp, rtp_seeds, 400),
     Target("rtcp", rtcp, rtcp_seeds, 1500),
@@ -247,6 +292,7 @@ TARGETS = (
     Target("stun", stun, stun_seeds, 600),
     Target("listener", listener, listener_seeds),
     Target("comfort-noise", comfort_noise, lambda: [bytes.fromhex("40a08060")], 64),
+    Target("resampler", resampling, resampling_seeds),
     Target("opus", decoding(lambda: _codec("opus", 48000)), opus_seeds),
     Target("g722", decoding(lambda: _codec("G722")), g722_seeds),
     Target("aac", decoding(lambda: _codec("mpeg4-generic", 48000, AAC_FMTP)), aac_seeds),
