@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from voip.cli.parser import Group
-from voip.cli.values import AUTO, FecChoice, fec_choice, repair_limit
+from voip.cli.values import AUTO, fec_choice, repair_limit
 
 
 def add_fec(group: Group) -> None:
@@ -34,12 +34,8 @@ def add_fec(group: Group) -> None:
 
 def fec_values(found: argparse.Namespace) -> dict[str, Any]:
     """What they say, as fields of the options' dataclasses."""
-    fec: FecChoice = found.fec or fec_choice(AUTO)
     return {
-        "fec": fec.pattern,
-        "fec_scheme": fec.scheme,
-        "fec_copies": fec.copies,
-        "fec_saves_bits": fec.saves_bits,
+        "fec": found.fec or fec_choice(AUTO),
         "plain_fec": found.fec is not None,
         "fec_max": found.fec_max,
     }

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from voip import codecs
 from voip.calls import Answer, RetryRule
@@ -35,6 +35,7 @@ from voip.cli.sharing import Place
 from voip.cli.targets import add_targets
 from voip.cli.values import (
     AUTO,
+    FecChoice,
     IpNetwork,
     RepairLimit,
     RtpTarget,
@@ -54,7 +55,6 @@ from voip.cli.web import WebAddress, add_web
 from voip.conversation import Use
 from voip.environment import program_name
 from voip.errors import EXIT_OK
-from voip.fec import Pattern
 from voip.ip import MAX_PORT
 from voip.net import DSCP_EF, TlsFiles
 from voip.report import PACKETS_SHOWN
@@ -76,12 +76,7 @@ class CommonOptions:
     bitrate: int | None
     bitrate_max: int | None
     ptime: float
-    fec: Pattern | Literal["auto"] | None
-    fec_scheme: str
-    fec_copies: bool
-    """Copies at a low bit rate may be sent, too, where FlexFEC is."""
-    fec_saves_bits: bool
-    """They are, where they lose little against repair packets of twice their bits."""
+    fec: FecChoice
     fec_max: RepairLimit
     plain_fec: bool
     """--fec was given: without signalling FEC is sent only then, since the peer cannot say that it supports it."""

@@ -222,16 +222,9 @@ def _with_fec(options: CommonOptions, text: str) -> CommonOptions:
     if len(text) > LONGEST_FEC:
         raise refused("that is too long for a pattern of FEC")
     try:
-        choice = fec_choice(text)
+        return replace(options, fec=fec_choice(text))
     except argparse.ArgumentTypeError as error:
         raise refused(f"FEC: {error}") from error
-    return replace(
-        options,
-        fec=choice.pattern,
-        fec_scheme=choice.scheme,
-        fec_copies=choice.copies,
-        fec_saves_bits=choice.saves_bits,
-    )
 
 
 def _device_state(device: Device | None, failed: str | None, *, opening: bool) -> dict[str, Any] | None:

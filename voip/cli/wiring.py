@@ -342,10 +342,10 @@ def make_send_settings(options: CommonOptions) -> SendSettings:
     keys = options.dtmf if isinstance(options, SenderOptions) else ""
     rate, factor = options.fec_max
     return SendSettings(
-        fec=options.fec,
+        fec=options.fec.pattern,
         fec_max=rate,
         fec_media_factor=factor,
-        fec_saves_bits=options.fec_saves_bits,
+        fec_saves_bits=options.fec.saves_bits,
         bitrate_max=options.bitrate_max,
         keys=keys,
     )
@@ -358,18 +358,18 @@ def make_capabilities(options: CommonOptions, direction: Direction, source: Sour
     offered = tuple(codecs.offerable(options.codecs, rate, channels, options.bitrate))
     if options.bitrate_max is not None:
         offered = within(options.bitrate_max, offered, options.ptime)
-    repair_packets = 0
-    if options.fec is not None and direction.sends:
-        repair_packets = ladder_window() if isinstance(options.fec, str) else options.fec.window
+    pattern, repair_packets = options.fec.pattern, 0
+    if pattern is not None and direction.sends:
+        repair_packets = ladder_window() if isinstance(pattern, str) else pattern.window
     return Capabilities(
         codecs=offered,
         direction=direction,
         ptime=options.ptime,
-        fec=options.fec is not None,
+        fec=pattern is not None,
         repair_packets=repair_packets,
         max_repair_window=options.latency_max,
-        fec_scheme=options.fec_scheme,
-        copies=options.fec_copies,
+        fec_scheme=options.fec.scheme,
+        copies=options.fec.copies,
         max_payload=_max_payload(options),
         plays=not isinstance(options, SenderOptions) or options.two_way,
         srtp=options.srtp,
@@ -384,7 +384,7 @@ def make_call_settings(options: CommonOptions, direction: Direction, source: Sou
     settings = CallSettings(
         capabilities=make_capabilities(options, direction, source),
         media_timeout=options.media_timeout,
-        plain_fec=options.plain_fec and options.fec is not None,
+        plain_fec=options.plain_fec and options.fec.pattern is not None,
         on_description=partial(_write_description, options.sdp),
         dtls=_make_identity(options.call_password) if options.has_dtls else None,
     )
@@ -410,8 +410,8 @@ def _make_identity(password: str | None) -> DtlsIdentity:
 
 def _max_payload(options: CommonOptions) -> int:
     """Bytes of media payload such that the repair packet over it, or its copies, fit into a datagram."""
-    if options.fec_scheme == RED and isinstance(options.fec, Pattern):
-        return red.payload_limit(len(red.copies_of(options.fec)))
+    if options.fec.scheme == RED and isinstance(options.fec.pattern, Pattern):
+        return red.payload_limit(len(red.copies_of(options.fec.pattern)))
     return MAX_PAYLOAD
 
 

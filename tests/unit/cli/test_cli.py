@@ -43,7 +43,7 @@ def test_receiver_defaults_are_those_that_the_firewall_was_opened_for() -> None:
     assert (options.sip_port, options.media_ports) == (5060, (5000, 5019))
     assert (options.output, options.max_calls, options.once) == ("speaker", 1, False)
     assert options.latency is None
-    assert (options.fec, options.fec_max, options.bitrate) == ("auto", RepairLimit(200_000.0, 2.5), None)
+    assert (options.fec.pattern, options.fec_max, options.bitrate) == ("auto", RepairLimit(200_000.0, 2.5), None)
     assert options.codecs == ("opus", "g722", "pcmu", "pcma", "l16")
 
 
@@ -73,10 +73,10 @@ def test_red_is_offered_beside_flexfec_where_the_pattern_is_chosen_by_the_losses
 
 def test_fec_and_latency_are_automatic_unless_a_value_is_given() -> None:
     options = cli.receiver_options(["--fec", "4", "--latency", "80ms", "--codec", "PCMU,opus", "--bitrate", "64k"])
-    assert options.fec == parse_pattern("4")
+    assert options.fec.pattern == parse_pattern("4")
     assert (options.latency, options.codecs, options.bitrate) == (0.08, ("pcmu", "opus"), 64_000)
     options = cli.receiver_options(["--fec", "off", "--latency", "auto"])
-    assert (options.fec, options.latency) == (None, None)
+    assert (options.fec.pattern, options.latency) == (None, None)
 
 
 def test_delay_is_for_a_conversation_unless_it_is_said_to_be_for_listening() -> None:
@@ -93,7 +93,7 @@ def test_delay_is_for_a_conversation_unless_it_is_said_to_be_for_listening() -> 
 def test_the_window_that_is_announced_holds_what_will_be_sent(fec: str, used: object, packets: int) -> None:
     options = cli.sender_options(["--fec", fec])
     settings = cli.make_call_settings(options, Direction.SENDRECV)
-    assert options.fec == used
+    assert options.fec.pattern == used
     assert settings.capabilities.fec is (used is not None)
     assert settings.capabilities.repair_packets == packets
     assert options.fec_max == RepairLimit(200_000.0, 2.5)
