@@ -105,10 +105,21 @@ class Parser(argparse.ArgumentParser):
             if not isinstance(action, argparse._AppendAction):  # what is given would be added to a default
                 action.default = self._from_environment[action.dest]
         found = self.parse_intermixed_args(argv)  # options may stand between several targets
+        self._refuse_dashes(found)
         for action in settable:
             if getattr(found, action.dest) is None:
                 setattr(found, action.dest, self._from_environment[action.dest])
         return found
+
+    def _refuse_dashes(self, found: argparse.Namespace) -> None:
+        """One line for `--option=--`: Python before 3.13 takes that value for the end of the options, and gives an
+        empty list in its place."""
+        for action in self._actions:
+            value = getattr(found, action.dest, None)
+            if action.nargs is not None or value is action.default:
+                continue
+            if value == [] or (isinstance(value, list) and [] in value):
+                self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")
 
     def _warn_of_unknown_variables(self) -> None:
         """One line for what is no option of either script: it would be ignored in silence otherwise."""

@@ -153,6 +153,14 @@ def test_sender_defaults_call_this_machine_with_the_microphone() -> None:
     assert (options.input, options.sip_port, options.duration) == ("mic", 0, None)
 
 
+@pytest.mark.parametrize("word", ["-p--", "--ptime=--", "--codec=--", "--allow=--", "--bind=--"])
+def test_a_value_of_two_hyphens_is_none(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.receiver_options(["--codec", "pcmu", "--allow", "192.0.2.1", word])
+    assert ended.value.code == 2
+    assert "expected one argument" in capsys.readouterr().err
+
+
 def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.receiver_options(["--outptu", "x.wav"])
