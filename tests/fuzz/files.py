@@ -99,8 +99,11 @@ def dns_seeds() -> Sequence[bytes]:
     return seeds
 
 
-READERS = (partial(read_receiver, receiver_parser()), partial(read_sender, sender_parser()))
-"""Of both programs. To make a parser takes longer than to read with it."""
+RECEIVER, SENDER = receiver_parser(), sender_parser()
+"""Made once: it takes longer than to read with them. The same goes for their usage, which is made anew each time while
+there is none."""
+RECEIVER.usage = SENDER.usage = "see --help"
+READERS = (partial(read_receiver, RECEIVER), partial(read_sender, SENDER))
 LOOKS_AROUND = re.compile("@|--li|--pa|-[^-]*l")
 """How what looks at devices and files of this machine begins, abbreviated or among other letters as well."""
 
