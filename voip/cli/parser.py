@@ -97,9 +97,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str] | None) -> argparse.Namespace:
         """The options as given, or as the environment has them. Exits for a wrong one, and for --help."""
-        if self._knows_all:
-            self._warn_of_unknown_variables()
-        settable = [action for action in self._actions if _variable(action) in os.environ]
+        variables = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX))
+        if variables and self._knows_all:
+            self._warn_of_unknown(variables)
+        settable = [action for action in self._actions if _variable(action) in variables] if variables else []
         for action in settable:
             self._from_environment[action.dest] = self._environment_value(action, os.environ[_variable(action)])
             if not isinstance(action, argparse._AppendAction):  # what is given would be added to a default
@@ -121,10 +122,10 @@ class Parser(argparse.ArgumentParser):
             if value == [] or (isinstance(value, list) and [] in value):
                 self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")
 
-    def _warn_of_unknown_variables(self) -> None:
+    def _warn_of_unknown(self, variables: Sequence[str]) -> None:
         """One line for what is no option of either script: it would be ignored in silence otherwise."""
         known = {*MORE_VARIABLES, *filter(None, map(_variable, self._actions))}
-        unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+        unknown = [name for name in variables if name not in known]
         if not unknown:
             return
         told = []
