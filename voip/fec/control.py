@@ -41,6 +41,9 @@ reports."""
 SURE_PACKETS = 400
 """Packets of both kinds that reports have covered before whole copies are trusted as much as repair packets: those of
 some three seconds."""
+SURE_OUTAGE = 4.0
+"""Frames of a mean outage from which on they are trusted at once: bursts of packets, which repair packets between the
+media's shorten, are not taken for outages so long."""
 REPORT_SILENCE = 5.0
 """Seconds without any report after which the peer is taken to send none."""
 SECOND_REPORT_WAIT = 12.0
@@ -139,7 +142,7 @@ class FecController:
         self._report_wait = self._longest_wait()
         self._before_silence: Rung | None = None
         self._starting = True
-        self._listener = Listener(ptime, saves_bits=saves_bits)
+        self._listener = Listener(ptime, saves_bits=saves_bits, sure=False)
         self._enough_since: float | None = None  # less than the current pattern has been enough
 
     @property
@@ -233,9 +236,10 @@ class FecController:
         self._report_wait = self._longest_wait()
         use = use_of(report.wait_max, report.delay)
         self._estimator.report(report, counts=counts)
-        sure = self._estimator.judged.sent >= SURE_PACKETS
-        self._listener = self._listener._replace(delay_max=report.delay_max, use=use, sure=sure)
         channel = self._expected
+        enough = self._estimator.judged.sent >= SURE_PACKETS or channel.outage >= SURE_OUTAGE
+        sure = self._listener.sure or enough
+        self._listener = self._listener._replace(delay_max=report.delay_max, use=use, sure=sure)
         affordable = self._affordable_rungs(self._speech_size)
         if not affordable:
             return None

@@ -23,6 +23,9 @@ OUTAGE_DELAY = 0.255
 TALK_OUTAGE_DELAY = 0.155
 """The same where people talk: repair packets of seven packets later. The five packets more cost 12 points of R, and
 rebuild what costs 2 to 6."""
+TALK_LONGEST_DELAY = 0.195
+"""The same where packets show that repair takes longer: copies of nine packets later, the sender's longest choice for
+people who talk."""
 OUTAGE = 1.2
 """Packets by which runs of losses exceed what chance makes them, where the network fails for such times."""
 NEXT_MARGIN = 0.030
@@ -74,9 +77,10 @@ class DelayFloor:
         clustering = self._losses.clustering(now)
         if not clustering:
             return LOSSY_DELAY
-        talks = self._use is Use.CONVERSATION
-        outage = TALK_OUTAGE_DELAY if talks else OUTAGE_DELAY
-        delay = BURSTY_DELAY if clustering < OUTAGE else outage
-        if talks and self._repair_wait:  # the sender has chosen how long repair takes
-            return min(delay, max(LOSSY_DELAY, self._repair_wait + FEC_MARGIN))
-        return delay
+        outages = clustering >= OUTAGE
+        if self._use is not Use.CONVERSATION:
+            return OUTAGE_DELAY if outages else BURSTY_DELAY
+        if not self._repair_wait:
+            return TALK_OUTAGE_DELAY if outages else BURSTY_DELAY
+        longest = TALK_LONGEST_DELAY if outages else BURSTY_DELAY
+        return min(longest, max(LOSSY_DELAY, self._repair_wait + FEC_MARGIN))  # as long as the sender has chosen

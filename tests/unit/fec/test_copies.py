@@ -132,6 +132,13 @@ def test_whole_copies_are_chosen_where_there_is_room_for_them_unless_bits_are_to
     assert pattern.kind == (True, 2)
 
 
+@pytest.mark.parametrize(("outage", "whole"), [(5.0, True), (3.0, False)])
+def test_whole_copies_are_chosen_sooner_where_outages_leave_no_doubt(outage: float, whole: bool) -> None:
+    pattern = steered(copies=True, loss=0.1, outage=outage, max_rate=1e6, seconds=2).pattern
+    assert pattern is not None
+    assert pattern.repeats_whole is whole
+
+
 def test_copies_are_chosen_where_the_bits_suffice_for_nothing_else() -> None:
     limited, plain = (steered(copies=which, loss=0.1, outage=3.0, max_rate=30e3).pattern for which in (True, False))
     assert limited is not None
