@@ -77,7 +77,8 @@ class Listener(NamedTuple):
     """The one for whom packets are repaired: seconds per packet, the longest wait if it is known, and what it does.
 
     `saves_bits`: copies are preferred to repair packets of twice their bits that lose little less of R. `sure`: the
-    path has been looked at for long enough to tell outages, against which copies help as much, from bursts of packets.
+    path has been looked at for long enough to tell outages, against which copies help as much, from bursts of packets;
+    only then may whole copies take LONGEST_COPIES.
     """
 
     ptime: float
