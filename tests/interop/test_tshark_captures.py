@@ -14,7 +14,9 @@ from tests.support.processes import LOOPBACK, PATIENCE, receiver, sender
 
 pytestmark = [pytest.mark.process, pytest.mark.interop]
 CHECKED = ("-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE")
-WRONG = "ip.checksum.status == 0 || udp.checksum.status == 0 || tcp.checksum.status == 0 || _ws.malformed"
+WRONG = "ip.checksum.status == 0 || udp.checksum.status == 0 || tcp.checksum.status == 0 || (_ws.malformed && !srtcp)"
+"""Encrypted RTCP is left out: tshark, which has no keys, reads some of it as if it were in clear. With AES-GCM the word
+with the E flag comes last (RFC 7714 section 9.2), not before the tag (RFC 3711 section 3.4)."""
 
 
 class Written(Capture):
