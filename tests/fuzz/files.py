@@ -104,8 +104,8 @@ RECEIVER, SENDER = receiver_parser(), sender_parser()
 there is none."""
 RECEIVER.usage = SENDER.usage = "see --help"
 READERS = (partial(read_receiver, RECEIVER), partial(read_sender, SENDER))
-LOOKS_AROUND = re.compile("@|--li|--pa|-[^-]*l")
-"""How what looks at devices and files of this machine begins, abbreviated or among other letters as well."""
+TOUCHES_MACHINE = re.compile("@|--li|--pa|-[^-]*l")
+"""How words begin that look at devices and files of this machine, abbreviated or among other letters as well."""
 
 
 def command_line(data: bytes) -> None:
@@ -115,7 +115,7 @@ def command_line(data: bytes) -> None:
         words = shlex.split(text)
     except ValueError:
         return
-    if any(LOOKS_AROUND.match(word) for word in words):
+    if any(TOUCHES_MACHINE.match(word) for word in words):
         return
     for read in READERS:
         with (

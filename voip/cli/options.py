@@ -446,6 +446,20 @@ def _network(group: Group, sip_port: int, media_text: str) -> None:
         type=file_to_write,
         help="Write the session description (SDP) of a stream without signalling, for other programs to read.",
     )
+    _nat_traversal(group)
+    group.add_argument(
+        "--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="DSCP marking of sent packets.  [ef]"
+    )
+    group.add_argument(
+        "--media-timeout",
+        metavar="TIME",
+        type=short_time(PLAUSIBLE_WAIT),
+        default=20.0,
+        help="Hang up on a peer that sends nothing and does not respond for so long.  [20s]",
+    )
+
+
+def _nat_traversal(group: Group) -> None:
     group.add_argument(
         "--public-address", metavar="ADDR", type=ip_address, help="Address to tell peers, when behind a NAT."
     )
@@ -456,16 +470,6 @@ def _network(group: Group, sip_port: int, media_text: str) -> None:
         "--ice",
         action="store_true",
         help="Offer ICE in calls of our own, as browsers want it; what a peer offers is taken without it.  [off]",
-    )
-    group.add_argument(
-        "--dscp", metavar="ef|off|N", type=dscp_value, default=DSCP_EF, help="DSCP marking of sent packets.  [ef]"
-    )
-    group.add_argument(
-        "--media-timeout",
-        metavar="TIME",
-        type=short_time(PLAUSIBLE_WAIT),
-        default=20.0,
-        help="Hang up on a peer that sends nothing and does not respond for so long.  [20s]",
     )
 
 
