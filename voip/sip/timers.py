@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable
 
 T1 = 0.5
@@ -35,7 +34,7 @@ class Timers:
         self._set: dict[object, dict[str, tuple[int, Action]]] = {}
         self._count = 0
         self._queue: list[tuple[float, int, object, str]] = []
-        self._numbers = itertools.count()
+        self._number = 0
 
     def __len__(self) -> int:
         return self._count
@@ -44,9 +43,9 @@ class Timers:
         """Call `action(now)` at `deadline`, in place of what `owner` had under this name."""
         timers = self._set.setdefault(owner, {})
         self._count += name not in timers
-        number = next(self._numbers)
-        timers[name] = number, action
-        heapq.heappush(self._queue, (deadline, number, owner, name))
+        self._number += 1
+        timers[name] = self._number, action
+        heapq.heappush(self._queue, (deadline, self._number, owner, name))
         if len(self._queue) > 2 * self._count + SPARE_ENTRIES:
             self._queue = [entry for entry in self._queue if self._is_set(entry)]
             heapq.heapify(self._queue)

@@ -158,7 +158,7 @@ def test_a_value_of_two_hyphens_is_none(word: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as ended:
         cli.receiver_options(["--codec", "pcmu", "--allow", "192.0.2.1", word])
     assert ended.value.code == 2
-    assert "expected one argument" in capsys.readouterr().err
+    assert word[:-2].rstrip("=") in capsys.readouterr().err  # its text depends on the version of Python
 
 
 def test_an_unknown_option_names_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
