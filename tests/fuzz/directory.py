@@ -5,9 +5,11 @@ What it sends on must be SIP as well.
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Sequence
-from copy import deepcopy
 from functools import cache
+from types import FunctionType
 
 from tests.fuzz.sip import PARTS
 from tests.fuzz.target import Target, files, joined, pieces
@@ -30,14 +32,43 @@ def scene() -> tuple[Scene, Telephone, Telephone]:
     return made, bob, made.phone("alice", HOSTS[1], PORT)
 
 
+class _Pickler(pickle.Pickler):
+    """Leaves functions out: numbers stand for them."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.functions: list[FunctionType] = []
+
+    def persistent_id(self, part: object) -> int | None:
+        if not isinstance(part, FunctionType):
+            return None
+        self.functions.append(part)
+        return len(self.functions) - 1
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, pickled: bytes, functions: Sequence[FunctionType]) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self._functions = functions
+
+    def persistent_load(self, number: int) -> FunctionType:
+        return self._functions[number]
+
+
 @cache
-def _made() -> tuple[Scene, Telephone, Telephone]:
-    return scene()
+def _pickled_scene() -> tuple[bytes, Sequence[FunctionType]]:
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    pickler.dump(scene())
+    return file.getvalue(), pickler.functions
 
 
 def copied_scene() -> tuple[Scene, Telephone, Telephone]:
-    """`scene`, in less time: only one has registered its telephones, the others are copies of it."""
-    return deepcopy(_made())
+    """`scene`, in less time: only one has registered its telephones, the others are copies of it.
+
+    They share its functions, which must have no state. (`copy.deepcopy` takes three times as long.)"""
+    copied: tuple[Scene, Telephone, Telephone] = _Unpickler(*_pickled_scene()).load()
+    return copied
 
 
 def directory(data: bytes) -> None:

@@ -160,12 +160,15 @@ class Scene:
         server: SipServer | None = None,
     ) -> None:
         self.names, self.now = TableOfNames(*names, passwords=passwords), 1000.0
-        self.store = Store(lambda: self.now)
+        self.store = Store(self._clock)
         self.server = server or sip_server(
             self.names, self.store, asks_callers=asks_callers, tls_name=tls_name, domain=domain
         )
         self._sent: dict[Address, list[Request | Response]] = {}
         self.events: list[Event] = []
+
+    def _clock(self) -> float:
+        return self.now
 
     def phone(
         self, user: str, host: str, port: int, protocol: str = "udp", *, source: Address | None = None

@@ -71,7 +71,7 @@ class Core:
         self.wire = Wire()
         self.timers = self.wire.timers
         self.events: deque[Event] = deque()
-        self.resolver = Resolver(self.timers, lambda uri: self.events.append(ResolveUri(uri)))
+        self.resolver = Resolver(self.timers, self._ask_for_addresses)
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.servers = Servers()
         self.digest_client = DigestClient(credentials, partial(self.token, CALL_ID_BITS))
@@ -82,6 +82,9 @@ class Core:
         self._routes = [NameAddr(_loose(proxy)) for proxy in proxies]
         self._service_route: list[NameAddr] = []
         self._secret = rng.getrandbits(CALL_ID_BITS).to_bytes(CALL_ID_BITS // 8, "big")
+
+    def _ask_for_addresses(self, uri: SipUri) -> None:
+        self.events.append(ResolveUri(uri))
 
     def token(self, bits: int = TOKEN_BITS) -> str:
         return random_token(self.rng, bits)
