@@ -5,12 +5,10 @@ What it sends on must be SIP as well.
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Sequence
 from functools import cache
-from types import FunctionType
 
+from tests.fuzz.copies import Copies
 from tests.fuzz.sip import PARTS
 from tests.fuzz.target import Target, files, joined, pieces
 from tests.support.directory_lab import DOMAIN, HERE, Scene, Telephone, register
@@ -32,50 +30,16 @@ def scene() -> tuple[Scene, Telephone, Telephone]:
     return made, bob, made.phone("alice", HOSTS[1], PORT)
 
 
-class _Pickler(pickle.Pickler):
-    """Leaves functions out: numbers stand for them."""
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.functions: list[FunctionType] = []
-
-    def persistent_id(self, part: object) -> int | None:
-        if not isinstance(part, FunctionType):
-            return None
-        self.functions.append(part)
-        return len(self.functions) - 1
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, pickled: bytes, functions: Sequence[FunctionType]) -> None:
-        super().__init__(io.BytesIO(pickled))
-        self._functions = functions
-
-    def persistent_load(self, number: int) -> FunctionType:
-        return self._functions[number]
-
-
 @cache
-def _pickled_scene() -> tuple[bytes, Sequence[FunctionType]]:
-    file = io.BytesIO()
-    pickler = _Pickler(file)
-    pickler.dump(scene())
-    return file.getvalue(), pickler.functions
-
-
-def copied_scene() -> tuple[Scene, Telephone, Telephone]:
-    """`scene`, in less time: only one has registered its telephones, the others are copies of it.
-
-    They share its functions, which must have no state. (`copy.deepcopy` takes three times as long.)"""
-    copied: tuple[Scene, Telephone, Telephone] = _Unpickler(*_pickled_scene()).load()
-    return copied
+def _scenes() -> Copies[tuple[Scene, Telephone, Telephone]]:
+    return Copies(scene())
 
 
 def directory(data: bytes) -> None:
     """Messages from four hosts over three transports, with time between them; a connection that fails now and then.
 
     In the end nothing is kept of them."""
-    made, _, alice = copied_scene()
+    made, _, alice = _scenes().one()
     server, now = made.server, made.now
     server.receive(invite(alice), alice.source, now)
     for control, piece in pieces(data):
@@ -143,7 +107,7 @@ def seeds() -> Sequence[bytes]:
 
 def readable(data: bytes) -> None:
     """What the directory sends on of a request, by whomever, can be read again, and has one more Via."""
-    made, _, alice = copied_scene()
+    made, _, alice = _scenes().one()
     made.server.receive(data, alice.source, made.now)
     for message, _ in made.server.messages_to_send(made.now):
         if not message.startswith(b"SIP/"):

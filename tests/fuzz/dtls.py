@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from copy import deepcopy
 from functools import cache
 
+from tests.fuzz.copies import Copies
 from tests.fuzz.target import Target, joined, pieces
 from tests.support.dtls_lab import CLIENT, ELSEWHERE, DtlsLab, certificate, terms
 from tests.support.dtls_parties import ALICE, BOB, NAT, Party, World, pair
@@ -178,15 +178,15 @@ def call_dtls_seeds() -> Sequence[bytes]:
 
 
 @cache
-def _password_proof(role: Role) -> PasswordProof:
-    return PasswordProof("correct horse", role, CHANNEL, random.Random(1))
+def _password_proofs(role: Role) -> Copies[PasswordProof]:
+    return Copies(PasswordProof("correct horse", role, CHANNEL, random.Random(1)))
 
 
 def proof(data: bytes) -> None:
     """What comes inside an association before the password is proved, and what the short string is agreed on by."""
     role = Role.CLIENT if data[:1] < b"\x80" else Role.SERVER
     sides: list[Proof] = [
-        deepcopy(_password_proof(role)),  # its first element takes longer to work out than all that comes after
+        _password_proofs(role).one(),  # its first element takes longer to work out than all that comes after
         ShortString(role, CHANNEL, random.Random(1)),
     ]
     for side in sides:
