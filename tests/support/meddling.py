@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from tests.support.processes import LOOPBACK, Receiver
 
-BY_DTLS = {"profile": "AEAD_AES_256_GCM", "keys": "dtls", "readable": False, "proved": "certificate"}
+BY_DTLS = {"profile": "AES_CM_128_HMAC_SHA1_80", "keys": "dtls", "readable": False, "proved": "certificate"}
 
 
 class ProxyBetween:

@@ -18,7 +18,7 @@ from OpenSSL import SSL, crypto
 from voip.dtls.certificate import Certificate
 from voip.dtls.records import split
 from voip.errors import ProtocolError
-from voip.srtp import MasterKey, Profile, SrtpKeys
+from voip.srtp import OFFERED, MasterKey, Profile, SrtpKeys
 from voip.srtp.association import Role
 
 MTU = 1200
@@ -28,11 +28,12 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES128+SHA"
 """With forward secrecy; the last for phones of before RFC 8827, whose section 6.5 demands the first."""
 EXPORTER = b"EXTRACTOR-dtls_srtp"
 """The label by which keys of SRTP are made of a handshake (RFC 5764 section 4.2)."""
-PROFILES = {
-    b"SRTP_AEAD_AES_256_GCM": Profile.AEAD_AES_256_GCM,
-    b"SRTP_AEAD_AES_128_GCM": Profile.AEAD_AES_128_GCM,
-    b"SRTP_AES128_CM_SHA1_80": Profile.AES_CM_128_HMAC_SHA1_80,
+_NAMES = {
+    Profile.AES_CM_128_HMAC_SHA1_80: b"SRTP_AES128_CM_SHA1_80",
+    Profile.AEAD_AES_128_GCM: b"SRTP_AEAD_AES_128_GCM",
+    Profile.AEAD_AES_256_GCM: b"SRTP_AEAD_AES_256_GCM",
 }
+PROFILES = {_NAMES[profile]: profile for profile in OFFERED}
 """Protection profiles by their names in OpenSSL, in the order in which they are offered."""
 CHANNEL = b"EXPERIMENTAL-voip-peer-proof"
 """The label of what binds a proof of the peer to this association (RFC 5705 section 4: a private one)."""

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from voip.errors import ProtocolError
-from voip.srtp import MasterKey, Profile
+from voip.srtp import OFFERED, MasterKey, Profile
 from voip.srtp.keys import MAX_LIFETIME
 
 CRYPTO = "crypto"
 """The name of the attribute."""
-SUITES = (Profile.AES_CM_128_HMAC_SHA1_80, Profile.AEAD_AES_256_GCM, Profile.AEAD_AES_128_GCM)
-"""In the order in which they are offered. The first is the one that every implementation has, and whose key in base64
-needs no padding: rtpengine leaves that out unless it is told otherwise, and baresip reads another key then."""
+SUITES = OFFERED
+"""In the order in which they are offered. The key of the first needs no padding in base64: rtpengine leaves that out
+unless it is told otherwise, and baresip reads another key then."""
 MAX_LINES = 32
 """a=crypto lines of one media line that are read: there are not as many suites."""
 MAX_LIFETIME_BITS = 48

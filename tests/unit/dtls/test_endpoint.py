@@ -10,7 +10,7 @@ import pytest
 from tests.support.dtls_lab import CLIENT, ELSEWHERE, SERVER, DtlsLab, Side, certificate, terms
 from voip.dtls.association import MTU
 from voip.dtls.endpoint import HANDSHAKE_TIMEOUT, MAX_ATTEMPTS, WRONG_CERTIFICATE
-from voip.srtp import Profile
+from voip.srtp import OFFERED
 from voip.srtp.association import AssociationTerms, Fingerprint, Role
 
 
@@ -19,7 +19,7 @@ def test_both_sides_get_each_others_keys() -> None:
     lab.agree()
     lab.run(1.0)
     ours, theirs = lab.client.connected.keys, lab.server.connected.keys
-    assert ours.profile is theirs.profile is Profile.AEAD_AES_256_GCM
+    assert ours.profile is theirs.profile is OFFERED[0]
     assert (ours.local, ours.remote) == (theirs.remote, theirs.local)
     assert ours.local != ours.remote
     assert lab.client.connected.remote == SERVER
