@@ -196,18 +196,19 @@ class Headers:
 
     def replace_first(self, name: str, value: str | None) -> None:
         """Put `value` in the place of the first value of a list field (None: take it out); the others stay."""
-        places = self._places(name)
-        if not places:
-            if value is not None:
-                self.add(name, value)
+        new = [] if value is None else [value]
+        for place in self._places(name):
+            field_name, line = self._fields[place]
+            values = split_list(line) if field_name in _LIST_NAMES else [line]
+            if not values:  # an empty list has no first value
+                continue
+            if new + values[1:]:
+                self._fields[place] = _checked(field_name, ", ".join(new + values[1:]))
+            else:
+                del self._fields[place]
             return
-        field_name, line = self._fields[places[0]]
-        rest = split_list(line)[1:] if field_name in _LIST_NAMES else []
-        values = rest if value is None else [value, *rest]
-        if values:
-            self._fields[places[0]] = _checked(field_name, ", ".join(values))
-        else:
-            del self._fields[places[0]]
+        if value is not None:
+            self.add(name, value)
 
     def remove(self, name: str) -> None:
         """Remove all fields of this name, if there are any."""

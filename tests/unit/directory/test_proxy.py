@@ -123,6 +123,12 @@ def test_the_copy_has_all_that_came_and_what_a_proxy_adds() -> None:
     assert (copy.call_id, copy.cseq.number) == ("call", 1)
 
 
+def test_a_copy_has_one_via_more_if_an_empty_line_comes_before_the_first() -> None:
+    scene = Called()
+    scene.say(scene.alice, scene.alice.invite("bob").replace(b"Via:", b"Via:\r\nVia:", 1))
+    assert [via.received for via in scene.request_to(scene.bob).via] == [None, ALICE]
+
+
 @pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "SUBSCRIBE", "PUBLISH", "FETCH"])
 def test_any_method_passes_known_or_not_and_its_response_comes_back(method: str) -> None:
     scene = Called()

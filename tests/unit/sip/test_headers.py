@@ -59,6 +59,14 @@ def test_the_first_value_of_a_list_can_be_replaced_or_taken_out() -> None:
     assert headers.get("Via") == "SIP/2.0/UDP d"
 
 
+def test_an_empty_line_of_a_list_is_not_its_first_value() -> None:
+    headers = Headers([("Via", ""), ("Via", "SIP/2.0/UDP a, SIP/2.0/UDP b")])
+    headers.replace_first("Via", "SIP/2.0/UDP a;received=192.0.2.1")
+    assert headers.get_all("Via") == ["SIP/2.0/UDP a;received=192.0.2.1", "SIP/2.0/UDP b"]
+    headers.replace_first("Via", None)
+    assert headers.get_all("Via") == ["SIP/2.0/UDP b"]
+
+
 @pytest.mark.parametrize(("name", "value"), [("X", "a\r\nY: b"), ("X", "a\nb"), ("X\r\nY", "b")])
 def test_a_line_break_cannot_be_smuggled_into_a_field(name: str, value: str) -> None:
     headers = Headers()
