@@ -31,12 +31,12 @@ def checks(data: bytes) -> None:
             continue
         sent, authentic = _sent(scene, kind, piece, last[0])
         authentic &= kind != RAW or source == last[1]
-        if authentic:
-            last = sent, source
         before = len(scene.port.sent)
         taken = scene.port.take(sent, source)
         responses = scene.port.sent[before:]
         assert authentic or not responses, "a response without the password"
+        if authentic and responses:  # what came too fast is not looked at, and so not known again from elsewhere
+            last = sent, source
         assert not responses or taken
         assert all(remote == source and len(response) <= len(sent) + AS_LONG_AS for response, remote in responses)
         if responses and USE_CANDIDATE in sent:
