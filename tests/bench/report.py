@@ -342,9 +342,9 @@ _LINES_NOTE = (
     f"{HOLD:.0f} s in which nothing waited for {1e3 * EMPTY:.0f} ms; a dash: never. Beside it: a long-lived TCP "
     f"connection, or a second call that begins {_SECOND:.0f} s later."
 )
-_ENCRYPTED_NOTE = """These calls are encrypted, as is the default: 16 bytes more for each packet. What they may send at
-most, and what the other programs send, is meant without that: 6 kbit/s for media, 13 with a repair packet for each
-packet, 19 with two."""
+_ENCRYPTED_NOTE = """These calls are encrypted, as is the default, by AES-GCM: 16 bytes more for each packet. Since then
+another profile is preferred, which adds 10. What they may send at most, and what the other programs send, is meant
+without that: 6 kbit/s for media, 13 with a repair packet for each packet, 19 with two."""
 _TRUTH_NOTE = """What RTCP tells the sender, and what the wire knows. The true round trip is the mean over all packets;
 with jitter, that of the few packets that RTCP measures is another.
 """
