@@ -12,10 +12,11 @@ from voip.errors import ProtocolError
 from voip.sip import Address, CallOffered, Credentials, IncomingCall, UserAgent, parse_message, parse_target
 from voip.sip.auth import parse_challenge, parse_credentials
 from voip.sip.bodies import objection_to_body, session_part
+from voip.sip.dispatch import KEEP_ALIVE
 from voip.sip.framing import StreamFramer
 from voip.sip.headers import CSeq, Via
 from voip.sip.info_digit import digit_of
-from voip.sip.message import Request, salvage
+from voip.sip.message import Request, Response, salvage
 from voip.sip.uri import NameAddr, parse_uri
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
@@ -122,16 +123,38 @@ def agent(data: bytes) -> None:
     ours = calling(now) if responds else user_agent(max_calls=1)
     for control, piece in messages:
         host = "10.0.0.9" if control & 1 else "203.0.113.66"
-        protocol = ("udp", "tcp", "tls", "udp")[control >> 1 & 3]
+        source = Address(("udp", "tcp", "tls", "udp")[control >> 1 & 3], host, 5099)
         now += (control >> 3) / 4.0
         ours.handle_timer(now)
-        ours.receive(piece, Address(protocol, host, 5099), now)
-        ours.messages_to_send(now)
+        check_sent(ours, now, None)
+        ours.receive(piece, source, now)
         while (event := ours.next_event()) is not None:
             if isinstance(event, IncomingCall | CallOffered):
                 ours.accept(event.call_id, SDP, now)
-    ours.messages_to_send(now)
-    ours.handle_timer(now + 64.0)
+        check_sent(ours, now, request_of(piece, source))
+    now += 64.0
+    ours.handle_timer(now)
+    check_sent(ours, now, None)
+
+
+def request_of(piece: bytes, source: Address) -> Request | None:
+    """The request that a message is, if it can be read."""
+    with contextlib.suppress(ProtocolError):
+        found = parse_message(piece, stream=source.reliable)
+        return found if isinstance(found, Request) else None
+    return None
+
+
+def check_sent(ours: UserAgent, now: float, request: Request | None) -> None:
+    """All requests of ours can be read, and the responses to one that could: they have the Vias that it had. Those to
+    what cannot be read repeat what is wrong with it."""
+    for sent, _ in ours.messages_to_send(now):
+        is_response = sent.startswith(b"SIP/")
+        if not sent.strip(KEEP_ALIVE) or (is_response and request is None):
+            continue
+        found = parse_message(sent)
+        if request is not None and isinstance(found, Response) and found.cseq == request.cseq:
+            assert found.call_id != request.call_id or found.hops == request.hops
 
 
 def agent_seeds() -> Sequence[bytes]:
