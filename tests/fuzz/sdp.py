@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from tests.fuzz.target import Target, files
+from tests.fuzz.target import Target, files, read
 from tests.support.descriptions import ALL, BOB
 from voip.errors import NegotiationError, ProtocolError
 from voip.media import Direction
@@ -16,16 +16,18 @@ OFFER = make_offer(ABLE, BOB)
 
 
 def description(data: bytes) -> None:
-    """A description: as an offer to us or, where its length is odd, as the answer to ours; written and read again."""
-    with contextlib.suppress(ProtocolError):
-        found = SessionDescription.parse(data)
-        SessionDescription.parse(found.serialize())
-        with contextlib.suppress(NegotiationError, ProtocolError):
-            if len(data) % 2:
-                accept_answer(OFFER, found, ABLE, BOB)
-            else:
-                make_answer(found, ABLE, BOB)
-        parse_extended_reports([data.decode("utf-8", "replace")])
+    """A description: as an offer to us or, where its length is odd, as the answer to ours. Written and read again it is
+    the same."""
+    parse_extended_reports([data.decode("utf-8", "replace")])
+    found = read(SessionDescription.parse, data)
+    if found is None:
+        return
+    assert SessionDescription.parse(found.serialize()) == found
+    with contextlib.suppress(NegotiationError, ProtocolError):
+        if len(data) % 2:
+            accept_answer(OFFER, found, ABLE, BOB)
+        else:
+            make_answer(found, ABLE, BOB)
 
 
 TARGETS = (Target("sdp", description, lambda: files("sdp/*.sdp")),)

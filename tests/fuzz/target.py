@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from voip.errors import ProtocolError
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 CORPUS = Path(__file__).parent / "corpus"
 """Inputs that fuzzing has found worth keeping, a folder for each target; those that once failed among them."""
@@ -28,6 +34,14 @@ class Target:
         yield from self.seeds()
         for file in sorted((CORPUS / self.name).glob("*")):
             yield file.read_bytes()
+
+
+def read(parse: Callable[Given, Found], *given: Given.args, **more: Given.kwargs) -> Found | None:
+    """What a parser finds; None where it raises what is declared. What is done with that is not to raise the same."""
+    try:
+        return parse(*given, **more)
+    except ProtocolError:
+        return None
 
 
 def files(*patterns: str) -> Sequence[bytes]:
