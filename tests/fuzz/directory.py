@@ -1,6 +1,6 @@
 """Fuzz target of the directory: registrar and proxy, whatever telephones and strangers send them.
 
-What it sends on must be SIP as well.
+What it sends on must be SIP as well, and what it responds must have the Vias of what came.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from tests.fuzz.copies import Copies
-from tests.fuzz.sip import PARTS
+from tests.fuzz.sip import PARTS, check_sent, read_from
 from tests.fuzz.target import Target, files, joined, pieces
 from tests.support.directory_lab import DOMAIN, HERE, Scene, Telephone, register
 from voip.directory.sip_server import SipServer
@@ -48,6 +48,7 @@ def directory(data: bytes) -> None:
         run(server, now)
         if piece:
             server.receive(piece, source, now)
+            check_sent(server.messages_to_send(now), read_from(piece, source))
         else:
             server.transport_failed(source, now, "closed")
         run(server, now)
@@ -58,7 +59,7 @@ def directory(data: bytes) -> None:
 def run(server: SipServer, until: float) -> None:
     """Let time pass."""
     while True:
-        server.messages_to_send(until)
+        check_sent(server.messages_to_send(until))
         while server.next_event() is not None:
             pass
         due = server.next_timer()

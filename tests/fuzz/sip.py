@@ -128,33 +128,32 @@ def agent(data: bytes) -> None:
         source = Address(("udp", "tcp", "tls", "udp")[control >> 1 & 3], host, 5099)
         now += (control >> 3) / 4.0
         ours.handle_timer(now)
-        check_sent(ours, now, None)
+        check_sent(ours.messages_to_send(now))
         ours.receive(piece, source, now)
         while (event := ours.next_event()) is not None:
             if isinstance(event, IncomingCall | CallOffered):
                 ours.accept(event.call_id, SDP, now)
-        check_sent(ours, now, request_of(piece, source))
+        check_sent(ours.messages_to_send(now), read_from(piece, source))
     now += 64.0
     ours.handle_timer(now)
-    check_sent(ours, now, None)
+    check_sent(ours.messages_to_send(now))
 
 
-def request_of(piece: bytes, source: Address) -> Request | None:
-    """The request that a message is, if it can be read."""
-    found = read(parse_message, piece, stream=source.reliable)
-    return found if isinstance(found, Request) else None
+def read_from(piece: bytes, source: Address) -> Request | Response | None:
+    """The message that came, if it can be read."""
+    return read(parse_message, piece, stream=source.reliable)
 
 
-def check_sent(ours: UserAgent, now: float, request: Request | None) -> None:
-    """All requests of ours can be read, and the responses to one that could: they have the Vias that it had. Those to
-    what cannot be read repeat what is wrong with it."""
-    for sent, _ in ours.messages_to_send(now):
-        is_response = sent.startswith(b"SIP/")
-        if not sent.strip(KEEP_ALIVE) or (is_response and request is None):
+def check_sent(messages: Sequence[tuple[bytes, Address]], came: Request | Response | None = None) -> None:
+    """Requests that are sent can be read, and the responses at what `came`: to a request they have the Vias that it
+    had. Those to what cannot be read repeat what is wrong with it."""
+    for message, _ in messages:
+        is_response = message.startswith(b"SIP/")
+        if not message.strip(KEEP_ALIVE) or (is_response and came is None):
             continue
-        found = parse_message(sent)
-        if request is not None and isinstance(found, Response) and found.cseq == request.cseq:
-            assert found.call_id != request.call_id or found.hops == request.hops
+        found = parse_message(message)
+        if isinstance(found, Response) and isinstance(came, Request) and found.cseq == came.cseq:
+            assert found.call_id != came.call_id or found.hops == came.hops
 
 
 def agent_seeds() -> Sequence[bytes]:
