@@ -23,11 +23,22 @@ def description(data: bytes) -> None:
     if found is None:
         return
     assert SessionDescription.parse(found.serialize()) == found
-    with contextlib.suppress(NegotiationError, ProtocolError):
-        if len(data) % 2:
+    if len(data) % 2:
+        with contextlib.suppress(NegotiationError, ProtocolError):
             accept_answer(OFFER, found, ABLE, BOB)
-        else:
-            make_answer(found, ABLE, BOB)
+    else:
+        check_answer(found)
+
+
+def check_answer(offer: SessionDescription) -> None:
+    """RFC 3264 section 6: the answer has the media lines of the offer in their order, each with formats of its own."""
+    try:
+        answer, _ = make_answer(offer, ABLE, BOB)
+    except (NegotiationError, ProtocolError):
+        return
+    assert SessionDescription.parse(answer.serialize()) == answer
+    assert [(line.kind, line.profile) for line in answer.media] == [(line.kind, line.profile) for line in offer.media]
+    assert all({*ours.formats} <= {*theirs.formats} for ours, theirs in zip(answer.media, offer.media, strict=True))
 
 
 TARGETS = (Target("sdp", description, lambda: files("sdp/*.sdp")),)
