@@ -15,9 +15,6 @@ from voip.srtp.keys import MAX_LIFETIME
 
 CRYPTO = "crypto"
 """The name of the attribute."""
-SUITES = OFFERED
-"""In the order in which they are offered. The key of the first needs no padding in base64: rtpengine leaves that out
-unless it is told otherwise, and baresip reads another key then."""
 MAX_LINES = 32
 """a=crypto lines of one media line that are read: there are not as many suites."""
 MAX_LIFETIME_BITS = 48
@@ -44,7 +41,7 @@ class CryptoLine:
         tag, suite, key, *parameters = [*value.split(), "", "", ""][: max(3, len(value.split()))]
         if not _TAG.fullmatch(tag):
             raise ProtocolError("a=crypto without a tag")
-        profile = next((known for known in SUITES if known.sdes == suite), None)
+        profile = next((known for known in OFFERED if known.sdes == suite), None)
         if profile is None:
             raise ProtocolError(f"unknown crypto-suite {_shown(suite)}")
         refused = [each for each in parameters if not _NEEDED_NOTHING.fullmatch(each)]
@@ -126,8 +123,8 @@ class OwnKeys:
                 return kept
             return MasterKey(rng.randbytes(profile.key_length), rng.randbytes(profile.salt_length))
 
-        return OwnKeys({profile: key(profile) for profile in SUITES})
+        return OwnKeys({profile: key(profile) for profile in OFFERED})
 
     def lines(self) -> list[CryptoLine]:
         """All of them, as they are offered."""
-        return [CryptoLine(str(tag), profile, self.masters[profile]) for tag, profile in enumerate(SUITES, start=1)]
+        return [CryptoLine(str(tag), profile, self.masters[profile]) for tag, profile in enumerate(OFFERED, start=1)]

@@ -28,7 +28,8 @@ class Profile(Enum):
 
 OFFERED = (Profile.AES_CM_128_HMAC_SHA1_80, Profile.AEAD_AES_256_GCM, Profile.AEAD_AES_128_GCM)
 """In the order in which they are offered, and chosen from an offer of them all. The first has the shortest tags, 2.4
-kbit/s less for each 50 packets a second, and is the one that every implementation has (RFC 8827 section 6.5)."""
+kbit/s less for each 50 packets a second, and is the one that every implementation has (RFC 8827 section 6.5). Its key
+needs no padding in base64, which rtpengine leaves out unless told otherwise, and baresip reads another key then."""
 MAX_LIFETIME = 2**48
 """Packets that a master key may protect at most (RFC 3711 section 9.2)."""
 

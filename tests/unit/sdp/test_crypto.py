@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voip.errors import ProtocolError
-from voip.sdp.crypto import MAX_LINES, SUITES, CryptoLine, OwnKeys, parse_lines
-from voip.srtp import Profile
+from voip.sdp.crypto import MAX_LINES, CryptoLine, OwnKeys, parse_lines
+from voip.srtp import OFFERED, Profile
 from voip.srtp.keys import MAX_LIFETIME
 
 KEY = base64.b64encode(bytes(range(30))).decode()
@@ -26,7 +26,7 @@ def test_the_example_of_section_6_1_of_rfc_4568_is_read_but_for_its_mki() -> Non
     assert line.master.key + line.master.salt == b"wDfvg&T+)xG7@fb5jU,RaA}\\|p0%*#"
 
 
-@pytest.mark.parametrize("profile", SUITES)
+@pytest.mark.parametrize("profile", OFFERED)
 def test_a_line_is_written_as_it_is_read(profile: Profile) -> None:
     keys = OwnKeys.draw(random.Random(1))
     line = next(line for line in keys.lines() if line.profile is profile)
@@ -116,12 +116,12 @@ def test_one_line_is_refused_without_the_others() -> None:
 def test_keys_are_neither_printed_nor_repeated() -> None:
     rng = random.Random(1)
     first, second = OwnKeys.draw(rng), OwnKeys.draw(rng)
-    masters = [keys.masters[profile] for keys in (first, second) for profile in SUITES]
+    masters = [keys.masters[profile] for keys in (first, second) for profile in OFFERED]
     assert len({master.key for master in masters}) == len({master.salt for master in masters}) == 6
     assert repr(first) == repr(second)
     assert repr(first.lines()[0].master.key) not in repr(first.lines())
     kept = OwnKeys.draw(rng, first, first.masters[Profile.AEAD_AES_128_GCM])
-    same = {profile for profile in SUITES if kept.masters[profile] == first.masters[profile]}
+    same = {profile for profile in OFFERED if kept.masters[profile] == first.masters[profile]}
     assert same == {Profile.AEAD_AES_128_GCM}
 
 

@@ -13,8 +13,8 @@ from voip.codecs.aac import EXCESS
 from voip.errors import NegotiationError
 from voip.media import KeyAgreement, NegotiatedMedia
 from voip.sdp import Capabilities, Endpoint, SessionDescription, SrtpRule, accept_answer, make_answer, make_offer
-from voip.sdp.crypto import CRYPTO, SUITES, OwnKeys, parse_lines
-from voip.srtp import Profile
+from voip.sdp.crypto import CRYPTO, OwnKeys, parse_lines
+from voip.srtp import OFFERED, Profile
 
 ALICE = Endpoint("192.0.2.1", 4000, 1, 2, "a", 7, own_keys=OwnKeys.draw(random.Random(1)), sip_encrypted=True)
 BOB = Endpoint("192.0.2.2", 5000, 3, 4, "b", 8, own_keys=OwnKeys.draw(random.Random(2)), sip_encrypted=True)
@@ -63,20 +63,20 @@ def agree(
 
 def test_all_suites_are_offered_where_sip_is_encrypted_and_the_line_stays_one_for_any_phone() -> None:
     offer = make_offer(able(), ALICE)
-    assert (offer.media[0].profile, suites(offer)) == ("RTP/AVP", list(SUITES))
+    assert (offer.media[0].profile, suites(offer)) == ("RTP/AVP", list(OFFERED))
 
 
 def test_no_key_is_written_into_sip_in_clear_unless_the_user_says_so() -> None:
     clear = replace(ALICE, sip_encrypted=False)
     assert not lines(make_offer(able(), clear))
-    assert suites(make_offer(able(sdes_in_clear=True), clear)) == list(SUITES)
+    assert suites(make_offer(able(sdes_in_clear=True), clear)) == list(OFFERED)
     assert not lines(make_offer(able(SrtpRule.OFF, sdes_in_clear=True), ALICE))
     assert not lines(make_offer(able(sdes_in_clear=True), replace(ALICE, own_keys=None)))
 
 
 def test_required_encryption_is_offered_as_such() -> None:
     offer = make_offer(able(SrtpRule.REQUIRED), ALICE)
-    assert (offer.media[0].profile, suites(offer)) == ("RTP/SAVP", list(SUITES))
+    assert (offer.media[0].profile, suites(offer)) == ("RTP/SAVP", list(OFFERED))
 
 
 # --- both sides -------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_an_encrypted_session_is_offered_encrypted_again() -> None:
     clear = replace(BOB, sip_encrypted=False)
     _, media = make_answer(make_offer(able(SrtpRule.REQUIRED), ALICE), able(), clear)
     again = make_offer(able(), clear, before=media)
-    assert (again.media[0].profile, suites(again)) == ("RTP/SAVP", list(SUITES))
+    assert (again.media[0].profile, suites(again)) == ("RTP/SAVP", list(OFFERED))
     _, media = make_answer(make_offer(able(), ALICE), able(), clear)
     assert make_offer(able(), clear, before=media).media[0].profile == "RTP/AVP"
 
