@@ -70,7 +70,7 @@ class Dialog:
             local_tag=request.from_.tag or "",
             remote_tag=response.to.tag or "",
             local=request.headers.lines("From")[0],
-            remote=response.headers.lines("To")[0],
+            remote=response.to_line,
             local_cseq=request.cseq.number,
             remote_cseq=None,
             routes=response.record_routes[::-1],

@@ -6,7 +6,7 @@ import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from voip.sip.grammar import (
@@ -301,6 +301,15 @@ class Response(SipMessage):
     body: bytes = b""
     passed_over: list[str] = field(default_factory=list, compare=False, repr=False)
     compact: bool = field(default=False, compare=False, repr=False)
+
+    @property
+    def to_line(self) -> str:
+        """To as requests repeat it (sections 12.1.2, 17.1.1.3): as it came, but for a tag without a value, with which
+        they would be refused."""
+        to = self.to
+        if to.tag or "tag" not in to.params:
+            return self.headers.lines("To")[0]
+        return str(replace(to, params={name: value for name, value in to.params.items() if name != "tag"}))
 
     def _top_via(self, value: str) -> Via:
         return Via.read(value)

@@ -282,7 +282,7 @@ class InviteClient(ClientTransaction):
         for route in old.lines("Route"):
             headers.add("Route", route)
         headers.add("From", old.lines("From")[0])
-        headers.add("To", response.headers.lines("To")[0])
+        headers.add("To", response.to_line)
         headers.add("Call-ID", self.request.call_id)
         headers.add("CSeq", f"{self.request.cseq.number} ACK")
         return Request("ACK", self.request.uri, headers)

@@ -146,6 +146,16 @@ def test_an_answer_without_a_usable_contact_is_acknowledged_where_the_call_went(
         assert str(one(peer.say(data)).uri) == "sip:text@10.0.0.9:5099"
 
 
+@pytest.mark.parametrize("status", [200, 486])
+@pytest.mark.parametrize("tag", ["tag", "tag=", " ; tag;x=y"])
+def test_a_tag_without_a_value_is_not_repeated(status: int, tag: str) -> None:
+    peer, invite = calling()
+    response = peer.response(invite, status, tag="theirs")
+    ack = one(peer.say(response.replace(b"tag=theirs", tag.encode())))
+    assert (ack.method, ack.passed_over) == ("ACK", [])
+    assert (str(ack.to.uri), "tag" in ack.to.params) == (str(invite.to.uri), False)
+
+
 @pytest.mark.parametrize("status", [404, 408, 480, 486, 488, 500, 503, 600, 603])
 def test_a_refusal_is_acknowledged_and_told(status: int) -> None:
     peer, invite = calling()
