@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from tests.fuzz.copies import Copies
-from tests.fuzz.sip import PARTS, check_sent, read_from
+from tests.fuzz.sip import PARTS, Exchange
 from tests.fuzz.target import Target, files, joined, pieces
 from tests.support.directory_lab import DOMAIN, HERE, Scene, Telephone, register
 from voip.directory.sip_server import SipServer
@@ -40,26 +40,27 @@ def directory(data: bytes) -> None:
 
     In the end nothing is kept of them."""
     made, _, alice = _scenes().one()
-    server, now = made.server, made.now
-    server.receive(invite(alice), alice.source, now)
+    server, now, exchange, first = made.server, made.now, Exchange(), invite(alice)
+    exchange.came(first, alice.source)
+    server.receive(first, alice.source, now)
     for control, piece in pieces(data):
         source = Address(PROTOCOLS[control >> 2 & 3], HOSTS[control & 3], PORT)
         now += (control >> 4) / 2.0
-        run(server, now)
+        run(server, now, exchange)
         if piece:
             server.receive(piece, source, now)
-            check_sent(server.messages_to_send(now), read_from(piece, source))
+            exchange.check(server.messages_to_send(now), exchange.came(piece, source))
         else:
             server.transport_failed(source, now, "closed")
-        run(server, now)
-    run(server, now + LONG)
+        run(server, now, exchange)
+    run(server, now + LONG, exchange)
     assert made.at_rest()
 
 
-def run(server: SipServer, until: float) -> None:
+def run(server: SipServer, until: float, exchange: Exchange) -> None:
     """Let time pass."""
     while True:
-        check_sent(server.messages_to_send(until))
+        exchange.check(server.messages_to_send(until))
         while server.next_event() is not None:
             pass
         due = server.next_timer()
