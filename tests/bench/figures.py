@@ -18,6 +18,7 @@ from tests.bench.rows import Row
 from tests.bench.running import ROOT, LogLine
 from tests.support.network import DELAY
 from voip.quality import EQUIPMENT, Loss, rate
+from voip.srtp import Profile
 
 Figures = dict[str, Any]
 
@@ -56,6 +57,11 @@ def kbps(log: Iterable[LogLine], direction: str, span: tuple[float, float]) -> f
     begin, end = span
     size = sum(line.size for line in log if line.direction == direction and begin <= line.at < end)
     return 8e-3 * size / (end - begin)
+
+
+def tags_kbps(profile: Profile | None, packets: int, seconds: float) -> float:
+    """Kilobits per second of the authentication tags of SRTP; None: not encrypted."""
+    return 0.0 if profile is None else 8e-3 * profile.tag_length * packets / seconds
 
 
 def wire_figures(summary: Mapping[str, Any], log: Sequence[LogLine], seconds: float) -> Figures:

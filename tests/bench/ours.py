@@ -25,7 +25,17 @@ from typing import Any
 from tests.bench import bulk
 from tests.bench.aims import missed_aims
 from tests.bench.beside import Bulk
-from tests.bench.figures import Figures, dated, median, quality_figures, reaction, rtp_begin, store, wire_figures
+from tests.bench.figures import (
+    Figures,
+    dated,
+    median,
+    quality_figures,
+    reaction,
+    rtp_begin,
+    store,
+    tags_kbps,
+    wire_figures,
+)
 from tests.bench.quality import add_more_metrics, measure
 from tests.bench.queueing import queue_figures, record_of, tcp_figures
 from tests.bench.rows import Row, matching, selected
@@ -33,6 +43,7 @@ from tests.bench.running import ROOT, BenchError, Job, Listener, LogLine, WireJo
 from tests.bench.speech import add_speech_option, chosen, write_reference
 from tests.bench.waves import Wave, at_rate, save_wave
 from tests.bench.wire import SECOND_SIP_PORT, available
+from voip.srtp import Profile
 
 _RATE = 48000  # of the receiver's raw output
 _READY = "waiting for a call"
@@ -111,6 +122,7 @@ class Call:
             **(queue_figures(self.row, record_of(log)) if self.row.full_line else {}),
             **self.costs,
             **report_figures(near, far),
+            "kbps_of_tags": _tags(near, self.row.seconds),
         }
 
 
@@ -171,6 +183,12 @@ def report_figures(near: dict[str, Any], far: dict[str, Any]) -> Figures:
         "resyncs": far["heard"]["resyncs"],
         "fec_packets": far["fec"]["packets"],
     }
+
+
+def _tags(near: dict[str, Any], seconds: float) -> float:
+    agreed, tx = near["encryption"], near["tx"]
+    profile = next((each for each in Profile if agreed and each.sdes == agreed["profile"]), None)
+    return tags_kbps(profile, tx["packets"] + tx["fec_packets"], seconds)
 
 
 def _only_call(report: Path) -> dict[str, Any]:

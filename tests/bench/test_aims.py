@@ -57,6 +57,14 @@ def test_figures_count_as_they_are_shown() -> None:
     assert aim(row, {**figures, "pesq": 4.294}) == "missed: PESQ under 4.3"
 
 
+def test_what_is_sent_too_much_for_encryption_alone_is_named() -> None:
+    figures = {"pesq": 4.4, "missing": 0.0, "delay": 100.0, "kbps": 142.0, "kbps_of_tags": 8.0}
+    assert aim(find("burst5"), figures) == "missed: kbit/s over 137 by its encryption"
+    assert aim(find("burst5"), {**figures, "kbps_of_tags": 4.0}) == "missed: kbit/s over 137"
+    line = {**figures, "queue_p95_ms": 10.0, "drops_pct": 0.0, "kbps": 95.0}
+    assert "kbit/s over 92" in missed_aims(find("line96-loss10"), line), "a line passes no more for encryption's sake"
+
+
 def test_where_losses_come_by_chance_a_conversation_has_to_be_possible() -> None:
     figures = {"pesq": 4.4, "missing": 0.1, "delay": 100.0, "kbps": 90.0}
     assert aim(find("loss5"), figures) == "reached"

@@ -87,6 +87,7 @@ def test_a_clean_call_in_virtual_time_is_heard_whole_and_its_figures_agree() -> 
     assert figures["rtt_ms"] == pytest.approx(40, abs=12)
     assert 20 < figures["delay"] < 160
     assert 30 < figures["kbps"] < 250
+    assert figures["kbps_of_tags"] == pytest.approx(4.0 * (1.0 + figures["overhead"]), rel=0.02), "10 bytes, 50 times"
 
 
 def test_a_lossy_call_in_virtual_time_loses_as_it_should_and_repairs() -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.bench.figures import Figures, conversation, dated, median, quality_figures, store
+from tests.bench.figures import Figures, conversation, dated, median, quality_figures, store, tags_kbps
 from tests.bench.limits import PTIME, block_code, ideal, late, outlasted
 from tests.bench.quality import Quality, add_more_metrics, measure
 from tests.bench.queueing import queue_figures
@@ -41,7 +41,7 @@ from voip.fec import FecController, Pattern
 from voip.media import RED
 from voip.rtcp import ReportSources
 from voip.session import RtpSession
-from voip.srtp import Profile
+from voip.srtp import OFFERED
 from voip.srtp import context as srtp
 from voip.stats import PathReport
 
@@ -128,10 +128,10 @@ class TwoWayCall:
         `lines`: bottlenecks that are shared with another call; `begin`: seconds by which this one starts later.
         """
         near, far = medias(codec=codec or opus(), payload_type=96, ptime=ptime, **_agreed(fec))
-        encrypted = encrypted and srtp.missing() is None
-        if encrypted:
-            near = replace(near, security=security(1, 2, Profile.AEAD_AES_256_GCM))
-            far = replace(far, security=security(2, 1, Profile.AEAD_AES_256_GCM))
+        self.profile = OFFERED[0] if encrypted and srtp.missing() is None else None
+        if self.profile is not None:
+            near = replace(near, security=security(1, 2, self.profile))
+            far = replace(far, security=security(2, 1, self.profile))
         self.now = _START + begin
         self.decisions: list[tuple[float, str]] = []
         self.reports: list[PathReport] = []
@@ -313,7 +313,7 @@ def overhead(call: TwoWayCall) -> float:
 
 def call_figures(row: Row, call: TwoWayCall, quality: Quality) -> Figures:
     """What both ends and the network say of one call as long as the row."""
-    stats, network = call.receiver.snapshot(), call.near.stats
+    sent, stats, network = call.sender.stats, call.receiver.snapshot(), call.near.stats
     told = network.path
     # A block is written when it has been spoken, and what is read then is heard from that moment on.
     return {
@@ -321,6 +321,7 @@ def call_figures(row: Row, call: TwoWayCall, quality: Quality) -> Figures:
         **(queue_figures(row, call.forth.path.queue) if row.full_line else {}),
         "kbps": 8e-3 * call.forth.ip_bytes / row.seconds,
         "kbps_back": 8e-3 * call.back.ip_bytes / row.seconds,
+        "kbps_of_tags": tags_kbps(call.profile, sent.packets + sent.fec_packets, row.seconds),
         "overhead": overhead(call),
         "lost_pct": 100.0 * stats.lost / max(1, stats.expected),
         "lost_after_fec_pct": 100.0 * stats.lost_after_fec / max(1, stats.expected),
