@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 import numpy as np
 from numpy import fft
@@ -14,17 +15,17 @@ from voip.dsp.pcm import FULL_SCALE, Floats, Pcm
 class Background:
     """Remembers the quietest of the recent sound, and makes noise that resembles it."""
 
-    SPAN_SECONDS = 2.0
+    SPAN_SECONDS: Final = 2.0
     """Sound among which the quietest is taken: speech always has a pause within so long."""
-    STRETCH_SECONDS = 0.5
+    STRETCH_SECONDS: Final = 0.5
     """Of a stretch of so much of it, only the quietest piece is kept: two seconds take 200 kB at 48 kHz."""
-    PIECE_SECONDS = 0.02
+    PIECE_SECONDS: Final = 0.02
     """One piece: its level and spectrum are those of the noise."""
-    MIN_SECONDS = 0.2
+    MIN_SECONDS: Final = 0.2
     """Sound needed before there is a background."""
-    MAX_DBFS = -45.0
+    MAX_DBFS: Final = -45.0
     """What is louder throughout is no background, but music or a tone: silence follows it."""
-    NOISE_SECONDS = 0.5
+    NOISE_SECONDS: Final = 0.5
     """The noise repeats after so long: too long for an ear to notice."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +21,25 @@ class Concealer:
     one fade. `join` takes the first block after a gap, and any other block as well.
     """
 
-    FULL = 0.010
+    FULL: Final = 0.010
     """Seconds of a gap concealed at full level."""
-    SINGLE = 0.020
+    SINGLE: Final = 0.020
     """Seconds of a gap in which one period is repeated; two periods for as long, then three."""
-    NOISE = 0.020
+    NOISE: Final = 0.020
     """Seconds of a gap after which the background begins to be heard."""
-    SILENT = 0.060
+    SILENT: Final = 0.060
     """Seconds of a gap after which nothing is left of the repetition: it loses a fifth of the level each 10 ms."""
-    JOIN = 0.004
+    JOIN: Final = 0.004
     """Seconds of cross-fade from concealment into the next good block."""
-    MIN_PERIOD = 0.005
+    MIN_PERIOD: Final = 0.005
     """Shortest repeated stretch in seconds: a shorter one buzzes. Several periods of a high voice fit in it."""
-    MAX_PERIOD = 0.015
+    MAX_PERIOD: Final = 0.015
     """Longest repeated stretch in seconds: one period of a 66 Hz voice."""
-    TEMPLATE = 0.008
+    TEMPLATE: Final = 0.008
     """Seconds at the end of the history that the repeated stretch must resemble."""
-    PERIODS = 3
+    PERIODS: Final = 3
     """Periods that are repeated in a long gap."""
-    SMOOTH = 0.002
+    SMOOTH: Final = 0.002
     """Seconds of cross-fade from the end of the repeated stretch back to its start."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:

@@ -6,6 +6,8 @@ sound to the sound one period earlier: the pitch stays, only the number of perio
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from voip.dsp.conceal import Concealer
@@ -20,23 +22,23 @@ class TimeScaler:
     itself has a joint.
     """
 
-    TEMPO = 0.25
+    TEMPO: Final = 0.25
     """How much faster or slower than natural, on average: a period of 10 ms each 40 ms."""
-    MIN_PERIOD = 0.0025
+    MIN_PERIOD: Final = 0.0025
     """Shortest stretch in seconds: one period of a 400 Hz voice."""
-    MAX_PERIOD = 0.015
+    MAX_PERIOD: Final = 0.015
     """Longest stretch in seconds: one period of a 66 Hz voice. Longer ones are heard as an echo."""
-    TEMPLATE = 0.008
+    TEMPLATE: Final = 0.008
     """Seconds around the joint that must resemble the sound a stretch away."""
-    FADE = 0.002
+    FADE: Final = 0.002
     """Shortest cross-fade in seconds."""
-    QUIET = -45.0
+    QUIET: Final = -45.0
     """dBFS; below it any length is as good as another."""
-    ALIKE = 0.85
+    ALIKE: Final = 0.85
     """Likeness from which on a joint is not heard. Voiced speech is above it, most of the time."""
-    ALIKE_URGENT = 0.4
+    ALIKE_URGENT: Final = 0.4
     """Likeness that is enough if the change is urgent: consonants and noise, but no onsets."""
-    FAVOUR = 0.05
+    FAVOUR: Final = 0.05
     """How much less alike two periods may be than one: fewer joints are better than many."""
 
     def __init__(self, channels: int, sample_rate: int) -> None:

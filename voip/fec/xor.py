@@ -15,12 +15,12 @@ MAX_PACKET = 1500
 """No RTP packet that we repair is larger, IP and UDP headers apart."""
 FIXED_HEADER = 12
 """Bytes of the RTP header without its CSRC list (RFC 3550 section 5.1)."""
+_TIMESTAMP, _SSRC = 4, 8  # where these fields begin in it
 PARITY_HEADER = 8
 """Bytes of a parity before the body: flags and payload type, length, timestamp."""
 _FLAGS_MASK = 0x3F  # P, X and CC; the version is not protected
 _VERSION_BITS = 0x80  # RTP version 2
 
-_TIMESTAMP = slice(4, 8)
 _START = struct.Struct("!BBH")
 _PARITY = struct.Struct("!BBHI")
 _HEADER = struct.Struct("!BBHII")
@@ -43,7 +43,7 @@ def parity_of(datagram: bytes) -> int:
     """The protected part of one serialized RTP packet."""
     flags = datagram[0] & _FLAGS_MASK
     header = _START.pack(flags, datagram[1], len(datagram) - FIXED_HEADER)
-    return int.from_bytes(header + datagram[_TIMESTAMP] + datagram[FIXED_HEADER:], "little")
+    return int.from_bytes(header + datagram[_TIMESTAMP:_SSRC] + datagram[FIXED_HEADER:], "little")
 
 
 def parity_to_bytes(parity: int, body: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,41 +51,41 @@ class DelayTarget:
     after packets have missed their turn (`missed`): where none do, a longer delay buys nothing.
     """
 
-    WINDOW = 30.0
+    WINDOW: Final = 30.0
     """Seconds of history."""
-    MAX_PACKETS = 12000
+    MAX_PACKETS: Final = 12000
     """Packets of history: 400 a second."""
-    PRICE = 2000.0
+    PRICE: Final = 2000.0
     """Seconds of delay that all packets being late by a second would be worth: 40 ms may be spent to save one packet in
     a thousand that would be late by 30 ms. While play-out is held for packets, so much sound is synthesized."""
-    MIN_COUNT = 1500
+    MIN_COUNT: Final = 1500
     """Packets that the history counts as at least, 30 s of 20 ms each: one stall says little of the next 30 s."""
-    LATE = 0.05
+    LATE: Final = 0.05
     """Share of packets that may be worth less than the wait for them."""
-    POINT_PRICE = 0.05
+    POINT_PRICE: Final = 0.05
     """Seconds of delay that a point of R is worth where people talk: by PRICE a hundredth of the packets is worth 0.6 s
     and that is 12 points. Beyond 150 ms from mouth to ear, where 50 ms cost 6 points, waiting counts sevenfold."""
-    FREE_LATENESS = 0.01
+    FREE_LATENESS: Final = 0.01
     """Seconds of lateness that cost nothing: so little synthesized sound is not heard."""
-    MAX_LATENESS = 0.03
+    MAX_LATENESS: Final = 0.03
     """Seconds; to be later than that is no worse."""
-    MARGIN = 0.003
+    MARGIN: Final = 0.003
     """Seconds on top of what the packets need."""
-    MIN_PACKETS = 10
+    MIN_PACKETS: Final = 10
     """Packets before the history says anything."""
-    RESOLVED = 1400
+    RESOLVED: Final = 1400
     """Packets from which on the tail can be seen; before, it is guessed from a quantile."""
-    LOWER = 0.9
+    LOWER: Final = 0.9
     """That quantile."""
-    TAIL = 2.5
+    TAIL: Final = 2.5
     """How much further than the quantile the end of the tail lies where transits spread exponentially."""
-    REPAIRED = 0.14
+    REPAIRED: Final = 0.14
     """Seconds after which repair packets of seven packets later are here: a guess goes no further for repair."""
-    INTERVAL = 0.25
+    INTERVAL: Final = 0.25
     """Seconds between two looks at the history, where nothing is late."""
-    FALL = 0.01
+    FALL: Final = 0.01
     """Seconds per second by which the target comes down."""
-    FALL_AFTER_QUEUE = 0.05
+    FALL_AFTER_QUEUE: Final = 0.05
     """The same once a queue on the path has been emptied: nothing asks for the delay any more."""
 
     def __init__(

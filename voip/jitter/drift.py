@@ -7,6 +7,7 @@ the drift. Crystals are within 200 ppm: 12 ms a minute, against tens of millisec
 from __future__ import annotations
 
 from array import array
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,28 +23,30 @@ class DriftEstimator:
     when it asks for more. The difference of two such estimates is the drift of the one against the other.
     """
 
-    BIN = 1.0
+    BIN: Final = 1.0
     """Seconds of which the smallest value counts."""
-    WINDOW = 180.0
+    WINDOW: Final = 180.0
     """Seconds of history: temperature changes a crystal more slowly."""
-    MIN_BINS = 10
+    MIN_BINS: Final = 10
     """Bins before anything is said."""
-    CERTAIN = 5.0
+    CERTAIN: Final = 5.0
     """ppm of standard error below which an estimate is given."""
-    PLAUSIBLE = 1000.0
+    PLAUSIBLE: Final = 1000.0
     """ppm beyond which it is not a clock that drifts, but a queue that fills."""
-    NOISE = 30e-6
+    NOISE: Final = 30e-6
     """Seconds of spread that bins have at least: the resolution of operating systems."""
-    ROUNDS = 4
+    ROUNDS: Final = 4
     """Fits, each of which gives less weight to the bins that lay above the last one."""
-    OFTEN = 30
+    OFTEN: Final = 30
     """Fits in the time that the history spans: the longer it is, the less a bin changes."""
-    STEP = 0.002
+    STEP: Final = 0.002
     """Seconds off the line, at least, that may mean another route."""
-    SPREADS = 6.0
+    SPREADS: Final = 6.0
     """And so many times the spread."""
-    RISEN, FALLEN = 4, 2
-    """Bins in a row off the line that mean another route. Falling is believed sooner: no jitter makes packets early."""
+    RISEN: Final = 4
+    """Bins in a row above the line that mean another route."""
+    FALLEN: Final = 2
+    """And below it: falling is believed sooner, as no jitter makes packets early."""
 
     def __init__(self) -> None:
         self.reset()
@@ -174,15 +177,15 @@ class DriftCorrection:
     It stays exactly 1 until a drift is known that is worth it; from then on it follows.
     """
 
-    MAX_CORRECTION = 500 * PPM
+    MAX_CORRECTION: Final = 500 * PPM
     """The most that the ratio departs from 1: more than crystals do, less than an ear hears (3000 ppm)."""
-    WORTH = 10.0
+    WORTH: Final = 10.0
     """ppm that are left to time-scaling, a pitch period in a quarter of an hour, while nothing is corrected yet."""
-    CORRECTION_TIME = 100.0
+    CORRECTION_TIME: Final = 100.0
     """Seconds in which an error of the delay is corrected."""
-    MAX_ERROR = 0.010
+    MAX_ERROR: Final = 0.010
     """Seconds of error that count; more is not for the resampler to correct."""
-    SLEW = 20 * PPM
+    SLEW: Final = 20 * PPM
     """The most that the ratio changes in a second."""
 
     def __init__(self) -> None:

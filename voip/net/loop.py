@@ -194,7 +194,7 @@ class EventLoop:
 
     def _due_of(self, participant: Participant) -> float | None:
         """When its timer is due, later if that has just failed."""
-        due = participant.next_timer()
+        due: float | None = participant.next_timer()
         return due if due is None else max(due, self._paused.get(participant, due))
 
     def _pause_socket(self, key: selectors.SelectorKey) -> None:

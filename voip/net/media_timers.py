@@ -64,5 +64,5 @@ class MediaTimers:
         """Nothing to do: datagrams are sent at once."""
 
     def _due_of(self, port: TimedPort) -> float | None:
-        due = port.next_timer()
+        due: float | None = port.next_timer()
         return due if due is None else max(due, self._ports.get(port, due))
