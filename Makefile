@@ -7,6 +7,7 @@
 # make fuzz   fuzz every parser, a minute each (ARGS="--seconds 600"; ARGS="sdp --keep"; ARGS="--inputs 2000000")
 # make soak   a call under floods and faults for half an hour, as root on Linux (ARGS="--minutes 5"; ARGS="--floods":
 #             ten minutes of each flood, with the memory that it takes)
+# make compiled  a copy of the program for many calls at a time, in build/compiled: the path of the media is compiled
 # make lock   pin what CI installs, with hashes, in tests/requirements.lock (needs uv)
 # make clean  remove what the others made
 #
@@ -24,7 +25,7 @@ READY := $(VENV)/.requirements-stamp
 BENCH_READY := $(VENV)/.bench-stamp
 FUZZ_READY := $(VENV)/.fuzz-stamp
 
-.PHONY: help demo test lint format fuzz soak lock system clean bench bench-others bench-system
+.PHONY: help demo test lint format fuzz soak compiled lock system clean bench bench-others bench-system
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -65,6 +66,9 @@ $(FUZZ_READY): tests/fuzz/requirements.txt $(READY)
 
 soak: $(READY)
 	@$(RUN) -m tests.soak $(ARGS)
+
+compiled: $(READY)
+	@$(RUN) -m tools.compile $(ARGS)
 
 bench-system:
 	@as_root=; if [ "$$(id -u)" != 0 ]; then as_root=sudo; fi; \

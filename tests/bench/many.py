@@ -1,6 +1,6 @@
 """Many calls at one receiver.py: what they cost it, and what of them it does not play.
 
-    python -m tests.bench many [--codec pcmu] [--calls 1,25,50] [--seconds 15] [--runs 1] [--alone] [--save]
+    python -m tests.bench many [--codec pcmu] [--calls 1,25,50] [--seconds 15] [--alone] [--compiled] [--save]
 
 The receiver runs on one core, the load (`tests/bench/crowd.py`) on another; there is no network between them that
 could lose or delay anything. Callers come one after the other, talk, and leave one after the other. Processor time is
@@ -24,7 +24,8 @@ from typing import Any
 from tests.bench.crowd import Load, crowd, make_load
 from tests.bench.figures import store
 from tests.bench.speech import add_speech_option, chosen
-from tests.support.processes import LOOPBACK, Receiver, free_ports, receiver
+from tests.support.processes import LOOPBACK, ROOT, Receiver, free_ports, receiver
+from tools.compile import DEFAULT as COMPILED
 
 CALLS = (1, 25, 50, 100, 150, 200, 250, 300)
 MEDIA_PORTS = 10_000
@@ -128,14 +129,16 @@ def talk(far: Receiver, load: Load, calls: int, seconds: float) -> dict[str, flo
         return {"cores": cores, "kb_per_call": memory, "late": callers.late}
 
 
-def run_once(load: Load, calls: int, seconds: float, options: Sequence[str], *, alone: bool) -> Figures:
-    """One receiver, and so many callers."""
+def run_once(
+    load: Load, calls: int, seconds: float, options: Sequence[str], *, alone: bool, root: Path = ROOT
+) -> Figures:
+    """One receiver, of the program in that folder, and so many callers."""
     ports = free_ports()[0], range(MEDIA_PORTS, MEDIA_PORTS + 2 * calls)
     more = ("--max-calls", str(calls), "--allow", LOOPBACK, *options)
     with (
         tempfile.TemporaryDirectory(prefix="many-") as folder,
         pinned(alone=alone) as through,
-        receiver(Path(folder), *more, ports=ports, through=through) as far,
+        receiver(Path(folder), *more, ports=ports, through=through, root=root) as far,
     ):
         seen = talk(far, load, calls, seconds)
         far.stop()
@@ -201,6 +204,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="that all of them talk  [%(default)s]")
     parser.add_argument("--runs", type=int, default=1, help="of each row  [%(default)s]")
     parser.add_argument("--alone", action="store_true", help="run before all other programs (as root: niceness -20)")
+    parser.add_argument("--compiled", action="store_true", help="the copy that make compiled leaves, as it is there")
     parser.add_argument("--save", action="store_true", help="keep the rows for the report")
     parser.add_argument("receiver_options", nargs="*", help="more options of receiver.py, after --")
 
@@ -212,13 +216,18 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
-    sys.stdout.write(f"{options.codec}, {options.seconds:g} s\n{HEAD}\n")
+    root, name = (COMPILED, f"{options.codec}, compiled") if options.compiled else (ROOT, options.codec)
+    if not (root / "receiver.py").exists():
+        sys.stderr.write(f"{root} is not there: make compiled\n")
+        return 1
+    sys.stdout.write(f"{name}, {options.seconds:g} s\n{HEAD}\n")
+    more, alone = options.receiver_options, options.alone
     for calls in map(int, options.calls.split(",")):
         runs = []
         for _ in range(options.runs):
-            runs.append(run_once(load, calls, options.seconds, options.receiver_options, alone=options.alone))
+            runs.append(run_once(load, calls, options.seconds, more, alone=alone, root=root))
             sys.stdout.write(f"{row(runs[-1])}\n")
             sys.stdout.flush()
         if options.save:
-            store(("many", options.codec, str(calls)), [asdict(figures) for figures in runs])
+            store(("many", name, str(calls)), [asdict(figures) for figures in runs])
     return 0

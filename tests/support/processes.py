@@ -187,17 +187,18 @@ def receiver(
     ports: tuple[int, range] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     through: tuple[str, ...] = (),
+    root: Path = ROOT,
 ) -> Iterator[Receiver]:
     """receiver.py on free ports, started up unless `ready` is None. Output is `null` unless an option says more.
 
-    `through`: the program that starts it, such as `nohup`, with its arguments.
+    `through`: the program that starts it, such as `nohup`, with its arguments. `root`: the folder of the script.
     """
     report = folder / f"{name}.json"
     sip_port, media_ports = ports or free_ports(host)
     given = list(arguments)
     if not _has(given, "-o", "--output"):
         given += ["--output", "null"]
-    command = [*through, sys.executable, str(ROOT / "receiver.py"), "--bind", host, "--sip-port", str(sip_port)]
+    command = [*through, sys.executable, str(root / "receiver.py"), "--bind", host, "--sip-port", str(sip_port)]
     command += ["--rtp-port", f"{media_ports[0]}-{media_ports[-1]}", "--report", str(report), *given]
     with Receiver(command, folder=folder, name=name, report=report, environment=environment, stdin=stdin) as program:
         program.host, program.sip_port, program.media_ports = host, sip_port, media_ports

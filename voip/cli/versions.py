@@ -11,6 +11,7 @@ import voip
 from voip.codecs import libopus
 from voip.devices.portaudio import library_version
 from voip.errors import VoipError
+from voip.jitter import playout
 
 PACKAGES = {
     "numpy": "numpy",
@@ -40,9 +41,14 @@ def versions(program: str) -> list[str]:
         "PortAudio": library_version,
         "OpenSSL": lambda: ssl.OPENSSL_VERSION,
     }
-    lines = [f"{program} {voip.__version__}"]
+    lines = [f"{program} {voip.__version__}{', compiled' if _is_compiled() else ''}"]
     lines += [f"  {name:10}{look() or MISSING}" for name, look in found.items()]
     return lines + [f"  {name:10}{_package(package) or MISSING}" for name, package in PACKAGES.items()]
+
+
+def _is_compiled() -> bool:
+    """Whether the path of the media is machine code (`tools/compile.py`)."""
+    return not str(playout.__file__).endswith(".py")
 
 
 def _package(name: str) -> str | None:
