@@ -123,10 +123,15 @@ keeps 261 kB in place of 335 with G.711 and 333 in place of 369 with Opus, after
 tests.bench many --alone --calls 100 --seconds 60`, one run each).
 
 What is left has no place that stands out: to buffer and to play a packet takes some 250 calls of functions, built-in
-ones included, and none has more than a few percent of the time. By these ratios a core that 350 streams of G.711 filled
-is filled by some 430; 500 would need another seventh less, which is not to be had in this way. It takes the path of a
-packet (checks, reception statistics, jitter buffer) in compiled code, buffers that hold the packets of all streams in
-arrays, or more processes (`--workers`).
+ones included, and none has more than a few percent of the time. So `make compiled` leaves a copy of the program in
+`build/compiled` whose path of the media (`tools/compile.py` has the list) is compiled by mypyc from the same source:
+checking a packet takes 0.53 of the time, buffering and playing it 0.47, sending it 0.72 (`python -m
+tools.measure_streams --tree . --tree build/compiled`, three rounds). Of real receivers, side by side on a slow day
+(below), 50 calls of G.711 took 0.35 of a core in place of 0.61 and 50 of Opus 0.43 in place of 0.72; 100 took 0.63 and
+0.81, where the program as it is had no core left for G.711 (`python -m tests.bench many --alone --codec pcmu --calls
+50,100`, and the same with `--compiled`). By that ratio a core that 350 calls of G.711 fill is filled by some 600; that
+has not been measured. A call by itself gains less: 5.0 and 5.5 s of processor a minute in place of 5.4 and 6.0, beside
+others, as most of it is waking up. What is beyond that takes more processes (`--workers`).
 
 Python's garbage collector looks at all calls only when a tenth more objects were made than there were, or once a
 minute, for 0.5 % of the time at most (`voip/garbage.py`). Such a look at 300 calls takes 50 to 85 ms, so it comes every
@@ -138,17 +143,13 @@ Setting up and ending a call costs 2.2 ms of processor time, 2.8 (of one trusted
 thousand calls are kept: 5000 calls at 50 a second, none of them failed; the process then had 115 MB, as after 2000
 (`python -m tests.bench setups --alone`, `--hosts 250`).
 
-A virtual machine is not equally fast every day. On another one of the same kind the program of the table took 0.75 and
-0.76 of a core for 100 calls of G.711, more than twice what the table has, and the one of now 0.61 and 0.66 (`python -m
-tests.bench many --alone --codec pcmu --calls 100`, the trees in turn, two runs each). There 200 calls of G.711 fill a
-core, and so do 150 of Opus: hardly anything is made up, but packets are left out, as the core has no time left. By the
-same ratio 250 would take 0.65 to 0.7 of the core of the table. There a sender took 5.1 s of processor for a
-minute of Opus to one target, and 10.2 s to twenty, set-up included (`python -m tests.bench targets`, medians of two);
-most of what is added is the packets' way into the network, a system call each, and the reports that come back.
-
-Compiling the path of a packet (`voip/rtp`, `voip/jitter` and five modules of `voip/audio`) by mypyc, as it is but for
-one assignment, took buffering and playing to 0.63 to 0.68 of its time in a trial (`python -m tools.measure_streams`).
-That would be the next step; it makes a compiler necessary, and was not taken.
+A virtual machine is not equally fast every day. On another one of the same kind 100 calls of G.711 took 0.6 to 1.0 of
+a core on different days, where the table has 0.33. Its two cores are two threads of one core: two loops of Python side
+by side take 1.8 to 2 times as long as one, and so does a receiver beside its load. There 150 calls of Opus or 200 of
+G.711 fill a core: hardly anything is made up, but packets are left out, as the core has no time left. There a sender
+took 5.1 s of processor for a minute of Opus to one target, and 10.2 s to twenty, set-up included (`python -m
+tests.bench targets`, medians of two); most of what is added is the packets' way into the network, a system call each,
+and the reports that come back.
 """
 
 
@@ -320,7 +321,7 @@ def virtual_table(results: Mapping[str, Any]) -> str:
         "late at a fixed delay %": number("late_pct", 1),
         "ideal block %": number("block_pct", 3),
         "ideal code %": number("ideal_pct", 3),
-        "R at best": rating("best_r", 1),
+        "R at best": number("best_r", 1),
     }
     rows = [row for row in ROWS if row.name in results]
     lines = [
@@ -342,9 +343,9 @@ _LINES_NOTE = (
     f"{HOLD:.0f} s in which nothing waited for {1e3 * EMPTY:.0f} ms; a dash: never. Beside it: a long-lived TCP "
     f"connection, or a second call that begins {_SECOND:.0f} s later."
 )
-_ENCRYPTED_NOTE = """These calls are encrypted, as is the default, by AES-GCM: 16 bytes more for each packet. Since then
-another profile is preferred, which adds 10. What they may send at most, and what the other programs send, is meant
-without that: 6 kbit/s for media, 13 with a repair packet for each packet, 19 with two."""
+_ENCRYPTED_NOTE = """These calls are encrypted, as is the default, by 10 bytes more in each packet: 4 kbit/s for media,
+8 with a repair packet for each packet, 12 with two. What the other programs send, and what these calls are to send at
+most, is meant without that; "by its encryption": without it they would not send more."""
 _TRUTH_NOTE = """What RTCP tells the sender, and what the wire knows. The true round trip is the mean over all packets;
 with jitter, that of the few packets that RTCP measures is another.
 """

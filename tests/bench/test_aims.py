@@ -88,3 +88,12 @@ def test_the_table_in_virtual_time_names_what_is_missed_too() -> None:
     text = document({"virtual": {"clean": figures, "line40-1000": figures}})
     assert "| missed: PESQ under 4.33 |" in text
     assert "| missed: queue p95 over 100 |" in text
+
+
+def test_the_table_in_virtual_time_shows_what_r_can_be_at_best() -> None:
+    figures = {"pesq": 4.2, "missing": 1.0, "delay": 180.0, "kbps": 90.0, "best_r": 82.65}
+    heads, _, line = [row for row in document({"virtual": {"outage5": figures}}).splitlines() if row.startswith("| ")][
+        :3
+    ]
+    cells = dict(zip(heads.split(" | "), line.split(" | "), strict=True))
+    assert cells["R at best"] in ("82.6", "82.7")
