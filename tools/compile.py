@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,17 @@ OPTIMIZATION = "1"
 """Of the C compiler. With more, compiling takes longer, and the program is hardly faster."""
 MARK = ".compiled"
 """A file by which a folder is known as such a copy, which may be replaced."""
+
+
+def lacking() -> str | None:
+    """What this machine lacks, and what helps; None: nothing."""
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        return f"{', '.join(missing)} not installed: pip install -r tests/requirements.txt"
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "").split()
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    if compiler and (shutil.which(compiler[0]) is None or not headers.exists()):
+        return f"no C compiler ({compiler[0]}) or no {headers}: apt-get install gcc python3-dev"
+    return None
 
 
 def modules(tree: Path) -> list[Path]:
@@ -91,11 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.compile", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--to", type=Path, default=DEFAULT, help="folder of the copy, made anew  [build/compiled]")
     tree = parser.parse_args(argv).to.resolve()
-    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        sys.stderr.write(f"{', '.join(missing)} not installed: pip install -r tests/requirements.txt\n")
-        return 1
-    if not replaceable(tree):
-        sys.stderr.write(f"{tree} has something else in it: name a new folder\n")
+    problem = lacking()
+    if problem is None and not replaceable(tree):
+        problem = f"{tree} has something else in it: name a new folder"
+    if problem is not None:
+        sys.stderr.write(f"{problem}\n")
         return 1
     copy(tree)
     files = [str(path) for path in modules(tree)]

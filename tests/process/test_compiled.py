@@ -83,3 +83,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(compiling, "NEEDED", ("json", "no_such_module"))
     assert compiling.main([]) == 1
     assert capsys.readouterr().err == "no_such_module not installed: pip install -r tests/requirements.txt\n"
+    monkeypatch.setattr(compiling, "NEEDED", ())
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert compiling.main([]) == 1
+    assert capsys.readouterr().err.startswith("no C compiler (no-such-compiler)")
