@@ -131,7 +131,7 @@ tools.measure_streams --tree . --tree build/compiled`, three rounds). Of real re
 0.81, where the program as it is had no core left for G.711 (`python -m tests.bench many --alone --codec pcmu --calls
 50,100`, and the same with `--compiled`). By that ratio a core that 350 calls of G.711 fill is filled by some 600; that
 has not been measured. A call by itself gains less: 5.0 and 5.5 s of processor a minute in place of 5.4 and 6.0, beside
-others, as most of it is waking up. What is beyond that takes more processes (`--workers`).
+others. What is beyond that takes more processes (`--workers`).
 
 Python's garbage collector looks at all calls only when a tenth more objects were made than there were, or once a
 minute, for 0.5 % of the time at most (`voip/garbage.py`). Such a look at 300 calls takes 50 to 85 ms, so it comes every
@@ -144,12 +144,12 @@ thousand calls are kept: 5000 calls at 50 a second, none of them failed; the pro
 (`python -m tests.bench setups --alone`, `--hosts 250`).
 
 A virtual machine is not equally fast every day. On another one of the same kind 100 calls of G.711 took 0.6 to 1.0 of
-a core on different days, where the table has 0.33. Its two cores are two threads of one core: two loops of Python side
-by side take 1.8 to 2 times as long as one, and so does a receiver beside its load. There 150 calls of Opus or 200 of
-G.711 fill a core: hardly anything is made up, but packets are left out, as the core has no time left. There a sender
-took 5.1 s of processor for a minute of Opus to one target, and 10.2 s to twenty, set-up included (`python -m
-tests.bench targets`, medians of two); most of what is added is the packets' way into the network, a system call each,
-and the reports that come back.
+a core on different days, where the table has 0.33. Its two cores slow each other down: two loops of Python side by
+side take 1.8 to 2 times as long as one, so a receiver beside its load is slower than by itself. There 150 calls of
+Opus or 200 of G.711 fill a core: hardly anything is made up, but packets are left out, as the core has no time left.
+There a sender took 5.1 s of processor for a minute of Opus to one target, and 10.2 s to twenty, set-up included
+(`python -m tests.bench targets`, medians of two); most of what is added is the packets' way into the network, a
+system call each, and the reports that come back.
 """
 
 
