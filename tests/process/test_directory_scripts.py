@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -16,19 +15,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import ROOT, Json, Outcome, Program, receiver, sender, until
+from tests.support.processes import ROOT, Json, Outcome, Program, free_ports, receiver, sender, until
 
 pytest.importorskip("sqlalchemy")
 aiohttp = pytest.importorskip("aiohttp")
 
 pytestmark = pytest.mark.process
 TOKEN = "a-token-of-the-directory"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class RunningDirectory(Program):
@@ -63,9 +56,9 @@ class RunningDirectory(Program):
 def directory(
     folder: Path, *arguments: str, port: int | None = None, name: str = "directory"
 ) -> Iterator[RunningDirectory]:
-    port = port or free_port()
-    command = [sys.executable, "-m", "voip.directory", "--http", f"127.0.0.1:{port}", "--sip-port", str(free_port())]
-    command += ["--database", str(folder / "voip.sqlite"), *arguments]
+    port = port or free_ports()[0]
+    command = [sys.executable, "-m", "voip.directory", "--http", f"127.0.0.1:{port}"]
+    command += ["--sip-port", str(free_ports()[0]), "--database", str(folder / "voip.sqlite"), *arguments]
     environment = {"PYTHONPATH": str(ROOT)}
     with RunningDirectory(command, folder=folder, name=name, environment=environment) as program:
         program.port = port
@@ -110,7 +103,7 @@ def test_browsing_lists_who_is_at_the_directory(tmp_path: Path) -> None:
 
 
 def test_a_call_outlives_its_directory_which_knows_the_receiver_again_after_a_restart(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_ports()[0]
     with contextlib.ExitStack() as running:
         place = running.enter_context(directory(tmp_path, port=port, name="first"))
         options = ("--directory", place.url, "--name", "bob")
@@ -199,7 +192,7 @@ def waiting_sender(folder: Path, *arguments: str) -> Iterator[Program]:
 def test_each_way_in_which_a_name_is_not_found_is_said_and_is_exit_code_4(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN + "\n")
-    gone = f"http://127.0.0.1:{free_port()}"
+    gone = f"http://127.0.0.1:{free_ports()[0]}"
     with directory(tmp_path, "--token-file", str(token)) as place:
         asked = {
             "unknown": (f"{place.url}/#{TOKEN}", f"the directory {place.url} does not know Anna's desk"),
