@@ -376,7 +376,7 @@ class Capture:
         self.source, self.fanout = source, Fanout(source.sample_rate, source.channels)
         self._again = again
         self._mailbox, self._posted = Mailbox(), threading.Event()
-        self._blocks_left = None if duration is None else round(duration * source.sample_rate / source.block)
+        self._left = None if duration is None else round(duration * source.sample_rate)  # samples
         self.muted = False
         """Silence is sent in place of the input. Any thread may read it."""
 
@@ -431,7 +431,7 @@ class Capture:
     def _send(self, silenced: Callable[[], bool], between: Callable[[], object]) -> None:
         """One block per turn, paced by the source."""
         self.source.start()
-        while not silenced() and self._blocks_left != 0:
+        while not silenced() and (self._left is None or self._left > 0):
             self._mailbox.run()
             if self._again and self.fanout.idle:
                 return
@@ -440,10 +440,10 @@ class Capture:
                 return
             if self.muted:
                 pcm = np.zeros_like(pcm)
-            self._transmit(self.fanout.write(pcm, time.monotonic()))
+            self._transmit(self.fanout.write(pcm[: self._left], time.monotonic()))
             between()
-            if self._blocks_left is not None:
-                self._blocks_left -= 1
+            if self._left is not None:
+                self._left -= len(pcm)
 
     @staticmethod
     def _transmit(outgoing: list[tuple[Callable[[bytes], None], bytes]]) -> None:

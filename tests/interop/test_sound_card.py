@@ -88,7 +88,8 @@ import numpy as np
 from voip.devices import open_source
 source = open_source(sys.argv[1])
 source.start()
-np.concatenate([source.read() for _ in range(200)]).tofile(sys.argv[2])
+heard = np.concatenate([source.read() for _ in range(400)])[: 2 * source.sample_rate]
+heard.tofile(sys.argv[2])
 json.dump([source.sample_rate, source.channels, source.block, source.latency, source.failures], sys.stdout)
 source.close()
 """
@@ -96,7 +97,8 @@ source.close()
     said = save(tmp_path / "said.wav", fill(10 * RATE))
     with sound.speaking(said):
         rate, channels, block, latency, failures = run(script, sound.environment, spec, str(tmp_path / "heard"))
-    assert (rate, channels, block, failures) == (48000, 1, 480, 0)
+    assert (rate, channels, failures) == (48000, 1, 0)
+    assert block in (240, 480)  # the longer one if this machine could not keep up with the shorter
     assert 0.0 < latency < 0.2
     heard = np.fromfile(tmp_path / "heard", np.int16).reshape(-1, 1)
     assert len(heard) == 2 * rate
@@ -112,15 +114,19 @@ from voip.dsp import to_channels
 sink = open_sink(sys.argv[1])
 fill = generate.tone(1000)
 started = time.monotonic()
-for _ in range(200):
-    sink.write(to_channels(fill(sink.block), sink.channels))
+left = 2 * sink.sample_rate
+while left > 0:
+    block = sink.block
+    sink.write(to_channels(fill(block), sink.channels))
+    left -= block
 seconds = time.monotonic() - started
 sink.close()
 json.dump([sink.sample_rate, sink.block, sink.latency, sink.failures, seconds], sys.stdout)
 """
     with sound.recording(tmp_path / "played"):
         rate, block, latency, failures, seconds = run(script, sound.environment, spec)
-    assert (rate, block, failures) == (48000, 480, 0)
+    assert (rate, failures) == (48000, 0)
+    assert block in (240, 480)
     assert 0.0 < latency < 0.2
     assert seconds == pytest.approx(2.0, abs=0.3)
     played = np.fromfile(tmp_path / "played", "<i2").reshape(-1, 1)
@@ -135,13 +141,14 @@ import sys, time
 from voip.devices import open_sink, open_source
 source, sink = open_source("mic"), open_sink("speaker")
 def go(until):
-    started, blocks = time.monotonic(), 0
-    while not until(source.available, sink.available) or blocks < 50:
-        sink.write(source.read()[:, :1].repeat(sink.channels, 1))
-        blocks += 1
+    started, samples = time.monotonic(), 0
+    while not until(source.available, sink.available) or samples < source.sample_rate / 2:
+        pcm = source.read()
+        sink.write(pcm[:, :1].repeat(sink.channels, 1))
+        samples += len(pcm)
         if time.monotonic() - started > 15:
             sys.exit("waited in vain")
-    sys.stdout.write(f"{blocks / 100 / (time.monotonic() - started)}\\n")
+    sys.stdout.write(f"{samples / source.sample_rate / (time.monotonic() - started)}\\n")
     sys.stdout.flush()
     sys.stdin.readline()
 go(lambda mic, speaker: mic and speaker)

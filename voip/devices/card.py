@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -22,6 +23,13 @@ from voip.dsp import Pcm
 from voip.errors import DeviceError
 from voip.printable import one_line
 
+QUICK_BLOCK_SECONDS = 0.005
+"""What a sound card is asked for first: the half of BLOCK_SECONDS takes 10 to 20 ms off the way from mouth to ear."""
+MAX_SLIPS = 3
+"""Overruns or underruns within SLIP_MEMORY after which such short blocks do not pay: the device is opened again with
+BLOCK_SECONDS. One or two may be a moment of a busy machine."""
+SLIP_MEMORY = 30.0
+"""Seconds."""
 REOPEN_SECONDS = 1.0
 STALL_SECONDS = 0.25
 """Without a block for so long, a device counts as stalled."""
@@ -67,7 +75,7 @@ class CardStream(Protocol):
 
 @dataclass(frozen=True)
 class Opened:
-    """A device that was opened, not yet started: its stream, and what it was opened as (Hz, seconds).
+    """A device that was opened, not yet started: its stream, and what it was opened as (Hz, seconds, seconds a block).
 
     askable: whether `readable` and `writable` can be relied on. If not, reading and writing wait for the device, also
     for one that stalls.
@@ -79,10 +87,11 @@ class Opened:
     channels: int
     latency: float
     askable: bool = True
+    block: float = BLOCK_SECONDS
 
 
 Opener = Callable[["Opened | None"], Opened]
-"""Opens a device or raises DeviceError; given the lost one, the same again with the same rate and channels."""
+"""Opens a device or raises DeviceError; given the lost one, the same again with the same rate, channels and block."""
 
 
 class SlipMeter:
@@ -92,14 +101,13 @@ class SlipMeter:
     clock within half a second never moves by more than the clocks' drift, unless samples are missing.
     """
 
-    WINDOW = 50
-    """Blocks, half a second, whose smallest lag is compared with that of those before."""
-    TOLERANCE = BLOCK_SECONDS / 2
-    """Seconds by which it may have grown: clocks drift by far less, and what is missing is a block at least."""
+    WINDOW = 0.5
+    """Seconds whose smallest lag is compared with that of those before."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, block: float = BLOCK_SECONDS) -> None:
+        """`block`: seconds; half of one has to be missing."""
         self.slips = 0
-        self._rate = rate
+        self._rate, self._tolerance, self._window = rate, block / 2, round(self.WINDOW / block)
         self.restart()
 
     def restart(self) -> None:
@@ -115,8 +123,8 @@ class SlipMeter:
         self._samples += samples
         self._lowest = min(self._lowest, now - self._origin - self._samples / self._rate)
         self._blocks += 1
-        if self._blocks == self.WINDOW:
-            self.slips += self._lowest - self._before > self.TOLERANCE
+        if self._blocks == self._window:
+            self.slips += self._lowest - self._before > self._tolerance
             self._before, self._lowest, self._blocks = self._lowest, float("inf"), 0
 
 
@@ -134,14 +142,16 @@ class Card(ABC):
         self._open, self._clock, self._sleep = open_device, clock, sleep
         opened = open_device(None)
         self.sample_rate, self.channels, self.latency = opened.rate, opened.channels, opened.latency
-        self.block = block_samples(opened.rate)
+        self.block = block_samples(opened.rate, opened.block)
         self.description = f"{one_line(opened.name)}, {opened.rate} Hz"
         self.failures = 0
         self._last = opened  # what to open again
         self._opened: Opened | None = opened  # None: lost, or closed
         self._started = self._absent = False
         self._last_block = self._retry = 0.0
-        self._meter = SlipMeter(opened.rate)
+        self._meter = SlipMeter(opened.rate, opened.block)
+        self._xruns = 0  # with shorter blocks, before
+        self._slips: deque[float] = deque(maxlen=MAX_SLIPS)  # when
         self._pacer = Pacer(opened.rate, clock=clock, sleep=sleep)
 
     @property
@@ -152,13 +162,14 @@ class Card(ABC):
     @property
     def xruns(self) -> int:
         """How often samples were lost because they were not fetched in time, or missing because they came late."""
-        return self._meter.slips
+        return self._xruns + self._meter.slips
 
     def faults(self) -> str:
         """What went wrong so far, in words."""
         return faults_in_words(
             (self.failures, "interruption", "interruptions"),
             (self.xruns, "overrun or underrun of the sound card", "overruns or underruns of the sound card"),
+            (int(self._xruns > 0), "change to longer blocks", "changes to longer blocks"),
         )
 
     def start(self) -> None:
@@ -182,34 +193,54 @@ class Card(ABC):
         closing.start()
         closing.join(CLOSE_SECONDS)
 
-    def _turn(self, move: Callable[[CardStream], T]) -> T | None:
-        """Exchange one block with the device; None, in real time, while it is not there."""
+    def _turn(self, move: Callable[[CardStream], T], samples: int) -> T | None:
+        """Exchange so many samples with the device; None, in real time, while it is not there."""
         if not self._started:
             self.start()
         try:
-            if self._opened is not None and self._ready(self._opened.stream):
+            if self._opened is not None and self._ready(self._opened.stream, samples):
                 result = move(self._opened.stream)
                 self._last_block = self._clock()
-                self._meter.count(self.block, self._last_block)
+                self._count(samples, self._last_block)
                 self._absent = False
                 return result
         except OSError:
             self._lose()
-        self._stand_in()
+        self._stand_in(samples)
         return None
+
+    def _count(self, samples: int, now: float) -> None:
+        """So many have been exchanged: is the device too slow for such short blocks?"""
+        before = self._meter.slips
+        self._meter.count(samples, now)
+        if self._meter.slips == before or self._last.block >= BLOCK_SECONDS:
+            return
+        self._slips.append(now)
+        if len(self._slips) == MAX_SLIPS and now - self._slips[0] <= SLIP_MEMORY:
+            self._lengthen()
+
+    def _lengthen(self) -> None:
+        """Open the device again, with blocks of the usual length."""
+        opened, self._opened = self._opened, None
+        assert opened is not None
+        opened.stream.close()
+        self._last = replace(self._last, block=BLOCK_SECONDS)
+        self.block, self._xruns = block_samples(self.sample_rate), self._meter.slips
+        self._meter = SlipMeter(self.sample_rate)
+        self._reopen()
 
     @abstractmethod
     def _waiting(self, stream: CardStream) -> int:
         """Samples that can be exchanged at once; negative: an error, which the exchange itself will raise."""
 
-    def _ready(self, stream: CardStream) -> bool:
-        """Whether a block can be exchanged: waits for it, but not for one that stalls."""
+    def _ready(self, stream: CardStream, samples: int) -> bool:
+        """Whether so many samples can be exchanged: waits for that, but not for a device that stalls."""
         if not self._last.askable:
             return True
-        nap, now = SLEPT_SHARE * BLOCK_SECONDS, self._clock()
+        nap, now = SLEPT_SHARE * self._last.block, self._clock()
         # A process that was frozen itself finds the limit passed: the device gets the time of a block nevertheless.
         limit = now if self._absent else max(self._last_block + STALL_SECONDS, now + 2 * BLOCK_SECONDS)
-        while 0 <= self._waiting(stream) < self.block:
+        while 0 <= self._waiting(stream) < samples:
             if self._clock() >= limit:
                 return False
             self._sleep(nap)
@@ -223,21 +254,25 @@ class Card(ABC):
             opened.stream.close()
         self._retry = self._clock() + REOPEN_SECONDS
 
-    def _stand_in(self) -> None:
-        """Let the time of one block pass in the device's place, and try to get it back."""
+    def _stand_in(self, samples: int) -> None:
+        """Let the time of so many samples pass in the device's place, and try to get it back."""
         if not self._absent:
             self._absent = True
             self.failures += 1
             self._pacer.start(self._last_block)
-        self._pacer.wait(self.block)
+        self._pacer.wait(samples)
         if self._opened is None and self._clock() >= self._retry:
-            self._retry = self._clock() + REOPEN_SECONDS
-            try:
-                self._opened = self._open(self._last)
-            except DeviceError:
-                return
-            self._last = self._opened
-            self.start()
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Try to get the device back, as it was; after REOPEN_SECONDS again."""
+        self._retry = self._clock() + REOPEN_SECONDS
+        try:
+            self._opened = self._open(self._last)
+        except DeviceError:
+            return
+        self._last, self.latency = self._opened, self._opened.latency
+        self.start()
 
 
 class Microphone(Card):
@@ -247,7 +282,7 @@ class Microphone(Card):
 
     def read(self) -> Pcm | None:
         """The next block, as soon as it is there."""
-        data = self._turn(self._take)
+        data = self._turn(self._take, self.block)
         if data is None:
             return np.zeros((self.block, self.channels), np.int16)
         return np.frombuffer(data, np.int16).reshape(-1, self.channels)
@@ -263,7 +298,7 @@ class Microphone(Card):
             for _ in range(MAX_BACKLOG_BLOCKS):
                 before = self._clock()
                 data = stream.read(self.block)
-                if self._clock() - before > BLOCK_SECONDS / 2:
+                if self._clock() - before > self._last.block / 2:
                     break
         return data
 
@@ -277,9 +312,9 @@ class Speaker(Card):
         """Nothing: streams are converted to the device's format."""
 
     def write(self, pcm: Pcm) -> None:
-        """Play a block, as soon as there is room for it."""
+        """Play a block of any length, as soon as there is room for it."""
         data = pcm.astype(np.int16, copy=False).tobytes()
-        self._turn(lambda stream: stream.write(data))
+        self._turn(lambda stream: stream.write(data), len(pcm))
 
     def idle(self) -> None:
         """Play a block of silence."""

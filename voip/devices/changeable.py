@@ -119,6 +119,7 @@ class ChangeableSink:
         self._sink, self._before = sink, Troubles()
         self.problem = problem
         self._format: tuple[int, int, int] | None = None  # rate, channels, block: since the first was exchanged
+        self._rest = 0.0  # seconds to be idle that the sink has not been yet; negative: it was for longer
         self._converter: Converter | None = None
 
     @property
@@ -187,7 +188,11 @@ class ChangeableSink:
         self._sink.write(pcm)
 
     def idle(self) -> None:
-        self._sink.idle()
+        """Let the time of one block pass: of ours, which may be longer or shorter than that of the sink."""
+        self._rest += self.block / self.sample_rate
+        while self._rest > 0.0:
+            self._rest -= self._sink.block / self._sink.sample_rate
+            self._sink.idle()
 
     def close(self) -> None:
         self._sink.close()

@@ -16,7 +16,7 @@ class Device(Protocol):
     def channels(self) -> int: ...
     @property
     def block(self) -> int:
-        """Samples per turn, about 10 ms; a sink's may change with `configure`."""
+        """Samples per turn, 5 to 10 ms; may change from turn to turn, a sink's also with `configure`."""
 
     @property
     def description(self) -> str: ...

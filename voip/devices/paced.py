@@ -24,9 +24,9 @@ FROZEN_SECONDS = 1.0
 up for: a burst of old audio is of no use."""
 
 
-def block_samples(rate: int) -> int:
+def block_samples(rate: int, seconds: float = BLOCK_SECONDS) -> int:
     """Samples of one block at this rate."""
-    return max(1, round(rate * BLOCK_SECONDS))
+    return max(1, round(rate * seconds))
 
 
 class Pacer:

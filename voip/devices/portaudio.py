@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from voip.devices.card import Opened, Opener
+from voip.devices.card import QUICK_BLOCK_SECONDS, Opened, Opener
 from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo, DeviceKind, choose
 from voip.devices.paced import block_samples
 from voip.devices.quiet import library_noise_hidden, mute_alsa
@@ -171,12 +171,13 @@ def opener(wanted: str, kind: DeviceKind, *, quiet: bool) -> Opener:
                 # By name again: after unplugging, an index may mean another device.
                 name = lost.name if lost and wanted else wanted
                 device = choose(_devices(audio), name, kind)
+                block = lost.block if lost else QUICK_BLOCK_SECONDS
                 stream, rate, channels = _open(module, audio, device, kind, lost)
             except BaseException:
                 audio.terminate()
                 raise
             latency = stream.get_input_latency() if kind is MICROPHONE else stream.get_output_latency()
-            return Opened(PortAudioStream(audio, stream), device.name, rate, channels, latency, ASKABLE)
+            return Opened(PortAudioStream(audio, stream), device.name, rate, channels, latency, ASKABLE, block)
 
     return open_device
 
@@ -190,13 +191,14 @@ def _open(
 ) -> tuple[Any, int, int]:
     """The stream at the first format that the device takes, with its rate and channels."""
     direction, device_index = OPTIONS[kind]
+    block = lost.block if lost else QUICK_BLOCK_SECONDS
     reason = ""
     for rate, channels in [(lost.rate, lost.channels)] if lost else _formats(device, kind):
         arguments = {
             "format": module.paInt16,
             "rate": rate,
             "channels": channels,
-            "frames_per_buffer": block_samples(rate),
+            "frames_per_buffer": block_samples(rate, block),
             direction: True,
             device_index: device.index,
         }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.sound import Time, noise
-from voip.devices.card import Card, Microphone, Opened, SlipMeter, Speaker
+from voip.devices.card import QUICK_BLOCK_SECONDS, Card, Microphone, Opened, SlipMeter, Speaker
 from voip.devices.choice import MICROPHONE, SPEAKER, DeviceInfo, choose
 from voip.devices.portaudio import PortAudioStream, _open
 from voip.errors import DeviceError
@@ -282,6 +282,92 @@ def test_lost_samples_are_counted_and_a_drifting_clock_is_not() -> None:
         assert meter.slips == 2
 
 
+class Slipping(Stream):
+    """A microphone that loses samples at these moments."""
+
+    def __init__(self, time: Time, *slips: float) -> None:
+        super().__init__(time)
+        self.slips = [*slips]
+
+    def readable(self) -> int:
+        while self.slips and self.slips[0] <= self.time.now:
+            self.slips.pop(0)
+            self.moved += BLOCK
+        return super().readable()
+
+
+def quick_microphone(time: Time, stream: Stream) -> tuple[Microphone, list[float]]:
+    """One that is opened with blocks of 5 ms at first, and the blocks that it is opened with, in seconds."""
+    blocks: list[float] = []
+
+    def open_device(lost: Opened | None) -> Opened:
+        blocks.append(lost.block if lost else QUICK_BLOCK_SECONDS)
+        return Opened(stream if lost is None else Stream(time), "Paper", 48000, 1, 2 * blocks[-1], block=blocks[-1])
+
+    return Microphone(open_device, clock=time.clock, sleep=time.sleep), blocks
+
+
+def test_a_device_that_is_too_slow_for_short_blocks_gets_longer_ones(time: Time) -> None:
+    stream = Slipping(time, 1002.3, 1004.3, 1006.3)
+    mic, blocks = quick_microphone(time, stream)
+    seen = []
+    while time.now < 1012.0:
+        pcm = mic.read()
+        assert pcm is not None
+        assert pcm.any()
+        seen.append((time.now, len(pcm)))
+    assert {length for now, length in seen if now < 1006.0} == {BLOCK // 2}
+    assert {length for now, length in seen if now > 1007.5} == {BLOCK}
+    assert blocks == [0.005, 0.01]
+    assert stream.closed
+    assert (mic.xruns, mic.failures, mic.latency, mic.block) == (3, 0, 0.02, BLOCK)
+    assert mic.faults() == "3 overruns or underruns of the sound card, 1 change to longer blocks"
+    mic.close()
+
+
+@pytest.mark.parametrize("slips", [(), (1002.3, 1003.3), (1002.3, 1003.3, 1040.3, 1041.3, 1080.3)])
+def test_a_device_keeps_short_blocks_while_they_are_rarely_missed(time: Time, slips: tuple[float, ...]) -> None:
+    mic, blocks = quick_microphone(time, Slipping(time, *slips))
+    while time.now < 1090.0:
+        mic.read()
+    assert (blocks, mic.xruns, mic.block) == ([0.005], len(slips), BLOCK // 2)
+    mic.close()
+
+
+def test_what_is_written_to_a_speaker_that_is_gone_takes_its_own_time(time: Time) -> None:
+    """In blocks of another length than its own, as they are after another device was exchanged for it."""
+
+    def open_device(lost: Opened | None) -> Opened:
+        if lost:
+            raise DeviceError("no such device")
+        return Opened(Stream(time, end=time.now + 0.5), "Paper", 48000, 1, 0.0, block=QUICK_BLOCK_SECONDS)
+
+    speaker = Speaker(open_device, clock=time.clock, sleep=time.sleep)
+    began, written = time.now, 0
+    while time.now < began + 5.0:
+        speaker.write(np.zeros((BLOCK, 1), np.int16))
+        written += BLOCK
+    assert not speaker.available
+    assert written / 48000 == pytest.approx(5.0, abs=0.1)
+
+
+def test_a_device_that_does_not_come_back_with_longer_blocks_is_awaited(time: Time) -> None:
+    left: list[Stream | None] = [Slipping(time, 1001.3, 1002.3, 1003.3), None, None, Stream(time)]
+
+    def open_device(lost: Opened | None) -> Opened:
+        stream = left.pop(0)
+        if stream is None:
+            raise DeviceError("no such device")
+        return Opened(stream, "Paper", 48000, 1, 0.0, block=lost.block if lost else QUICK_BLOCK_SECONDS)
+
+    mic = Microphone(open_device, clock=time.clock, sleep=time.sleep)
+    while time.now < 1008.0:
+        mic.read()
+    assert (mic.available, mic.failures, mic.block) == (True, 1, BLOCK)
+    assert time.now == pytest.approx(1008.0, abs=0.02)
+    mic.close()
+
+
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
@@ -293,13 +379,22 @@ class Audio:
     def __init__(self, rate: int, channels: int) -> None:
         self.takes = (rate, channels)
         self.tried: list[tuple[object, object]] = []
+        self.blocks: list[object] = []
 
     def open(self, **arguments: object) -> str:
         assert arguments["start"] is False
         self.tried.append((arguments["rate"], arguments["channels"]))
+        self.blocks.append(arguments["frames_per_buffer"])
         if self.tried[-1] != self.takes:
             raise OSError(-9997, "Invalid sample rate")
         return "stream"
+
+
+def test_blocks_are_short_until_a_device_has_been_too_slow_for_them(time: Time) -> None:
+    audio, info = Audio(48000, 1), device(2, "Card", 1, 0)
+    _open(audio, audio, info, MICROPHONE, None)
+    _open(audio, audio, info, MICROPHONE, Opened(Stream(time), "Card", 48000, 1, 0.0, block=0.01))
+    assert audio.blocks == [240, 480]
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(48000, 2), (48000, 1), (44100, 2), (44100, 1)])

@@ -12,7 +12,7 @@ from voip.devices import ChangeableSink, ChangeableSource, open_sink, open_sourc
 from voip.devices.device import Sink, Source
 from voip.devices.files import WavSink
 from voip.devices.generate import tone
-from voip.devices.paced import PacedSource
+from voip.devices.paced import NullSink, PacedSource
 from voip.dsp import Pcm
 
 FORMATS = [(48000, 1), (44100, 1), (16000, 1), (48000, 2), (44100, 2), (8000, 2)]
@@ -96,6 +96,30 @@ def test_what_is_played_goes_on_in_the_format_of_the_first_sink(tmp_path: Path, 
     changeable.close()
     assert changeable.written == (path,)
     assert time.clock() - began == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("rate", "theirs"), [(48000, 240), (48000, 480), (44100, 221), (16000, 80)])
+def test_what_is_played_and_what_is_not_takes_its_own_time_whatever_the_block_of_the_sink(
+    rate: int, theirs: int, time: Time
+) -> None:
+    class Short(NullSink):
+        """One whose blocks are not of 10 ms."""
+
+        def __init__(self) -> None:
+            super().__init__(rate=rate, channels=1, description="", clock=time.clock, sleep=time.sleep)
+            self.block = theirs
+
+        def configure(self, rate: int, channels: int) -> None:
+            """It keeps its own format, as sound cards do."""
+
+    changeable = ChangeableSink(sink("null", time))
+    changeable.configure(48000, 1)
+    changeable.change(Short())
+    began = time.clock()
+    for _ in range(50):
+        changeable.write(np.zeros((480, 1), np.int16))
+        changeable.idle()
+    assert time.clock() - began == pytest.approx(1.0, abs=0.02)
 
 
 def test_faults_and_files_of_those_before_are_not_forgotten(tmp_path: Path, time: Time) -> None:
