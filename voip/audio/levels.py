@@ -30,8 +30,21 @@ class Measured(NamedTuple):
     clipped: int
 
 
+def measure_one(block: Pcm) -> Measured:
+    """One block, in the fewest operations: with one every 5 ms each costs several times what it takes in a loop."""
+    flat = block.reshape(-1)
+    if not flat.size:
+        return Measured(0, 0, 0, 0.0, 0)
+    exact = flat.astype(np.float64)
+    peak = max(int(np.maximum.reduce(flat)), -int(np.minimum.reduce(flat)))
+    clipped = 0 if peak < CLIPPED else int(np.count_nonzero(np.abs(exact) >= CLIPPED))
+    return Measured(len(block), flat.size, peak, float(exact.dot(exact)), clipped)
+
+
 def measure(blocks: Sequence[Pcm]) -> list[Measured]:
     """Blocks of one length, all in the same few operations: those of hundreds of streams take as long as of a few."""
+    if len(blocks) == 1:
+        return [measure_one(blocks[0])]
     samples, size = len(blocks[0]), blocks[0].size
     if not size:
         return [Measured(0, 0, 0, 0.0, 0)] * len(blocks)
@@ -57,7 +70,7 @@ class LevelMeter:
 
     def add(self, pcm: Pcm) -> None:
         """Measure one block, samples x channels."""
-        self.note(*measure([pcm]))
+        self.note(measure_one(pcm))
 
     def note(self, block: Measured) -> None:
         """A block has been measured."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voip.audio.dtmf import Digit, DtmfReceiver
-from voip.audio.levels import Measured, measure
+from voip.audio.levels import Measured, measure_one
 from voip.audio.reception import Reception
 from voip.audio.rendering import Renderer
 from voip.audio.sample_queue import SampleQueue
@@ -91,7 +91,7 @@ class AudioReceiver:
     def read(self, samples: int, now: float) -> Pcm:
         """The next `samples`, to be heard from `now` on: always exactly so many."""
         pcm = self.take(samples, now)
-        self.note_level(*measure([pcm]))
+        self.note_level(measure_one(pcm))
         return pcm
 
     def note_level(self, block: Measured) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import numpy as np
+
 from voip.audio.copies import CopyEncoder
 from voip.audio.dtmf import DtmfSender, EventPacketizer
 from voip.audio.encoding import SharedEncoders, StreamEncoder
@@ -275,6 +277,7 @@ class Fanout:
         self._now = 0.0
         self._sample_rate = sample_rate
         self._meter = LevelMeter(sample_rate)
+        self._unmeasured: list[Pcm] = []  # no more than a packet: short blocks are measured together
         self._streams: dict[str, tuple[AudioSender, Send]] = {}
 
     @property
@@ -287,7 +290,7 @@ class Fanout:
         if not sender.shares(self.encoders):
             raise ValueError("a stream of another sound")
         if self.idle:
-            self._meter = LevelMeter(self._sample_rate)
+            self._meter, self._unmeasured = LevelMeter(self._sample_rate), []
         self._streams[key] = (sender, send)
         self._publish()
 
@@ -318,9 +321,10 @@ class Fanout:
     def write(self, pcm: Pcm, now: float) -> list[tuple[Send, bytes]]:
         """Give a block to every stream: what to send, and how."""
         self._now = now
-        self._meter.add(pcm)
+        self._unmeasured.append(pcm)
         if not self.encoders.write(pcm):
             return []
+        self._measure()
         for sender, _ in self._streams.values():
             sender.prepare(now)
         outgoing = [(send, data) for sender, send in self._streams.values() for data in sender.send()]
@@ -337,7 +341,13 @@ class Fanout:
         self._publish()
         return outgoing
 
+    def _measure(self) -> None:
+        if self._unmeasured:
+            self._meter.add(np.concatenate(self._unmeasured))
+            self._unmeasured = []
+
     def _publish(self) -> None:
+        self._measure()
         self.levels = self._meter.levels
         self.stats = {key: sender.stats for key, (sender, _) in self._streams.items()}
 

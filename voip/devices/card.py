@@ -34,8 +34,11 @@ REOPEN_SECONDS = 1.0
 STALL_SECONDS = 0.25
 """Without a block for so long, a device counts as stalled."""
 POLL_SECONDS = 0.001
-SLEPT_SHARE = 0.8
+SLEPT_SHARE = 0.95
 """Share of a block's time that is slept through before it is asked for every POLL_SECONDS seconds."""
+LATEST = 1.15
+"""Blocks from one to the next, at most, by which the next is expected: if one comes later than that, it was the reader
+that was late. What SLEPT_SHARE is short of a block is gained by three blocks until one has not come yet."""
 MAX_BACKLOG_BLOCKS = 3000
 """Blocks of old sound thrown away at once after a stall, at most: half a minute."""
 TAIL_SECONDS = 0.1
@@ -128,6 +131,26 @@ class SlipMeter:
             self._before, self._lowest, self._blocks = self._lowest, float("inf"), 0
 
 
+class Rhythm:
+    """When a device will be ready for the next block: a block after the last one that was not found waiting.
+
+    Whoever sleeps until then, and not for a fixed time from its last turn, is woken once for most blocks, and is in
+    time again right after having been late.
+    """
+
+    def __init__(self) -> None:
+        self._last = float("-inf")  # when the last block could be exchanged
+
+    def note(self, now: float, block: float) -> None:
+        """A block of so many seconds has been exchanged."""
+        expected = self._last + LATEST * block
+        self._last = expected if now - block < expected < now else now
+
+    def nap(self, now: float, block: float) -> float:
+        """Seconds to sleep before the device is asked for a block of so many seconds."""
+        return max(POLL_SECONDS, self._last + SLEPT_SHARE * block - now)
+
+
 class Card(ABC):
     """What both directions share. `failures` counts how often the device was lost or stalled."""
 
@@ -149,7 +172,7 @@ class Card(ABC):
         self._opened: Opened | None = opened  # None: lost, or closed
         self._started = self._absent = False
         self._last_block = self._retry = 0.0
-        self._meter = SlipMeter(opened.rate, opened.block)
+        self._meter, self._rhythm = SlipMeter(opened.rate, opened.block), Rhythm()
         self._xruns = 0  # with shorter blocks, before
         self._slips: deque[float] = deque(maxlen=MAX_SLIPS)  # when
         self._pacer = Pacer(opened.rate, clock=clock, sleep=sleep)
@@ -201,6 +224,7 @@ class Card(ABC):
             if self._opened is not None and self._ready(self._opened.stream, samples):
                 result = move(self._opened.stream)
                 self._last_block = self._clock()
+                self._rhythm.note(self._last_block, samples / self.sample_rate)
                 self._count(samples, self._last_block)
                 self._absent = False
                 return result
@@ -237,14 +261,14 @@ class Card(ABC):
         """Whether so many samples can be exchanged: waits for that, but not for a device that stalls."""
         if not self._last.askable:
             return True
-        nap, now = SLEPT_SHARE * self._last.block, self._clock()
+        now = self._clock()
         # A process that was frozen itself finds the limit passed: the device gets the time of a block nevertheless.
         limit = now if self._absent else max(self._last_block + STALL_SECONDS, now + 2 * BLOCK_SECONDS)
         while 0 <= self._waiting(stream) < samples:
-            if self._clock() >= limit:
+            now = self._clock()
+            if now >= limit:
                 return False
-            self._sleep(nap)
-            nap = POLL_SECONDS
+            self._sleep(self._rhythm.nap(now, samples / self.sample_rate))
         return True
 
     def _lose(self) -> None:

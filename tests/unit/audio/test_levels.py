@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voip.audio.levels import LevelMeter, measure
+from voip.audio.levels import LevelMeter, measure, measure_one
 from voip.stats import Levels
 
 RATE = 48000
@@ -88,7 +88,7 @@ def test_blocks_of_many_streams_are_measured_together_as_each_by_itself() -> Non
     blocks = [rng.integers(-level, level, (80, 2)).astype(np.int16) for level in (1, 200, 32767)]
     blocks += [np.full((80, 2), -32768, np.int16), np.zeros((80, 2), np.int16)]
     together = measure(blocks)
-    assert together == [measured for block in blocks for measured in measure([block])]
+    assert together == [measure_one(block) for block in blocks] == [one for block in blocks for one in measure([block])]
     for block, found in zip(blocks, together, strict=True):
         whole = block.astype(np.int64)
         assert (found.samples, found.size, found.peak) == (80, 160, np.abs(whole).max())

@@ -282,6 +282,48 @@ def test_lost_samples_are_counted_and_a_drifting_clock_is_not() -> None:
         assert meter.slips == 2
 
 
+class Sleepy(Time):
+    """Counts how often somebody sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.naps = 0
+
+    def sleep(self, seconds: float) -> None:
+        self.naps += 1
+        super().sleep(seconds)
+
+
+@pytest.mark.parametrize("drift", [-200e-6, 0.0, 200e-6])
+def test_a_device_is_asked_about_once_for_each_block_and_read_within_a_millisecond(drift: float) -> None:
+    time = Sleepy()
+
+    class Drifting(Stream):
+        def clock(self) -> int:  # it gives its sound in blocks, by a clock that is not ours
+            return int((self.time.now - self.origin) * (1.0 + drift) * 48000 + 1e-6) // (BLOCK // 2) * (BLOCK // 2)
+
+    stream = Drifting(time)
+    mic, _ = quick_microphone(time, stream)
+    late = []
+    for _ in range(2000):
+        assert mic.read() is not None
+        late.append((time.now - stream.origin) * (1.0 + drift) - stream.moved / 48000)
+    assert time.naps < 1.4 * 2000
+    assert max(late) < 0.0011
+
+
+def test_a_reader_that_was_late_is_in_time_with_the_next_block(time: Time) -> None:
+    stream = Stream(time)
+    mic, _ = quick_microphone(time, stream)
+    for _ in range(50):
+        mic.read()
+    time.now += 0.004
+    mic.read()  # a thread that was woken too late
+    mic.read()
+    assert time.now - stream.origin - stream.moved / 48000 < 0.0011
+    mic.close()
+
+
 class Slipping(Stream):
     """A microphone that loses samples at these moments."""
 
