@@ -10,14 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from voip.devices.recording import Recording
 from voip.dsp import Pcm
 from voip.errors import DeviceError
 
-BATCH_SECONDS = 0.5
-"""Sound that is handed to the disk at a time: with many callers each hand-over of a block would wake a thread."""
 MOST_TOLD = 100
 """Files that are remembered to be offered on a page."""
 NAME_LENGTH = 40
@@ -32,7 +28,7 @@ class PerCaller:
         DeviceError if there can be no files in `folder`, which is created if need be."""
         self._folder, self._now, self._say = folder, now, say
         self._names: dict[str, str] = {}
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Recording] = {}
         self._ended: list[Recording] = []  # that may still wait for the disk
         self._samples = self._count = 0  # of the time line
         self._begun_at = ""
@@ -57,7 +53,7 @@ class PerCaller:
             if key not in self._tracks and begun(key):
                 self._begin(key, rate, pcm.shape[1])
             if key in self._tracks:
-                self._tracks[key].add(pcm)
+                self._tracks[key].append(pcm)
         if self._count:
             self._samples += len(next(iter(streams.values())))
 
@@ -84,7 +80,7 @@ class PerCaller:
         recording.open(rate, channels)
         if self._samples:
             recording.append_silence(self._samples)
-        self._tracks[key] = _Track(recording, round(BATCH_SECONDS * rate))
+        self._tracks[key] = recording
 
     def _on_created(self, name: Path) -> None:
         self.written = (*self.written, name)[-MOST_TOLD:]
@@ -92,39 +88,15 @@ class PerCaller:
 
     def _end(self, key: str) -> None:
         self._names.pop(key, None)
-        self._ended.append(self._tracks.pop(key).end())
+        recording = self._tracks.pop(key)
+        recording.end()
+        self._ended.append(recording)
 
     def _release(self) -> None:
         """Forget the files that are complete."""
         for recording in [recording for recording in self._ended if recording.complete]:
             self._ended.remove(recording)
             recording.close()
-
-
-class _Track:
-    """The file of one caller, and what is to go to it next."""
-
-    def __init__(self, recording: Recording, batch: int) -> None:
-        self._recording, self._batch = recording, batch
-        self._blocks: list[Pcm] = []
-        self._samples = 0
-
-    def add(self, pcm: Pcm) -> None:
-        self._blocks.append(pcm)
-        self._samples += len(pcm)
-        if self._samples >= self._batch:
-            self._flush()
-
-    def end(self) -> Recording:
-        """Nothing more comes; the file is on its way to the disk."""
-        self._flush()
-        self._recording.end()
-        return self._recording
-
-    def _flush(self) -> None:
-        if self._blocks:
-            self._recording.append(np.concatenate(self._blocks))
-        self._blocks, self._samples = [], 0
 
 
 def file_name(peer: str) -> str:

@@ -20,7 +20,11 @@ from voip.errors import DeviceError
 
 FORMAT_PCM = 1
 PATCH_SECONDS = 1.0
-"""How often the header of a WAV file being written is brought up to date: what a killed program loses at most."""
+"""How often the header of a WAV file being written is brought up to date. A killed program loses that at most, and
+BATCH_SECONDS."""
+BATCH_SECONDS = 0.5
+"""Sound that is handed to the disk at a time, after the first block: to wake a thread for each costs more than to write
+it."""
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 RIFF_LIMIT = 0xFFFFFFFF
 """Sizes in a header are 32 bits; a longer recording keeps this one and is still played."""
@@ -48,6 +52,7 @@ class Recording:
         self._writer: Writer | None = None
         self._file: BinaryIO | None = None  # the writer's, once that runs
         self._bytes = self._unpatched = 0
+        self._collected = bytearray()  # not yet the writer's
         self._closed = self._ended = False
         self.name = self._path
         """What the file is going to be called, as far as that is known."""
@@ -77,16 +82,21 @@ class Recording:
 
     def append(self, pcm: Pcm) -> None:
         """Have sound written soon; DeviceError if the file could not grow before."""
-        self._put(partial(self._append, pcm.astype("<i2", copy=False).tobytes()))
+        self._check_writer()
+        self._collected += pcm.astype("<i2", copy=False).tobytes()
+        if self._writer is None or len(self._collected) >= BATCH_SECONDS * self._format[0] * self._format[1] * 2:
+            self._hand_over()
 
     def append_silence(self, samples: int) -> None:
         """Have so many samples of silence written; a file system that can keeps no room for them."""
+        self._hand_over()
         self._put(partial(self._skip, samples * self._format[1] * 2))
 
     def end(self) -> None:
         """Nothing more comes: have the file completed soon, without waiting for the disk. `close` is still to come."""
         if self._writer is not None and not self._ended:
             self._ended = True
+            self._hand_over()
             self._put(self._patch)
             self._put(self._shut)
             self._writer.end()
@@ -103,21 +113,30 @@ class Recording:
         self._closed = True
         try:
             if self._writer is not None:
-                with contextlib.suppress(OSError):  # an earlier error, which close() raises
-                    self._writer.put(lambda: None if self._ended else self._patch())
+                with contextlib.suppress(DeviceError):  # an earlier error, which close() raises
+                    self._hand_over()
+                    self._put(lambda: None if self._ended else self._patch())
                 self._writer.close()
         except OSError as error:
             raise self._failure(error) from None
         finally:
             self._shut()
 
+    def _check_writer(self) -> None:
+        if self._writer is not None and self._writer.error is not None:
+            raise self._failure(self._writer.error)
+
+    def _hand_over(self) -> None:
+        """What was collected is the writer's."""
+        if self._collected:
+            self._put(partial(self._append, bytes(self._collected)))
+            self._collected.clear()
+
     def _put(self, job: Callable[[], object]) -> None:
         if self._writer is None:
             self._writer = Writer("wav-writer")
-        try:
-            self._writer.put(job)
-        except OSError as error:
-            raise self._failure(error) from None
+        self._check_writer()
+        self._writer.put(job)
 
     def _shut(self) -> None:
         if self._file is not None:

@@ -6,25 +6,24 @@ import queue
 import threading
 from collections.abc import Callable
 
-MAX_WAITING_JOBS = 6000
-"""Jobs that may wait: a minute of blocks of 10 ms. A source faster than the disk then has to wait."""
+MAX_WAITING_JOBS = 120
+"""Jobs that may wait: a minute of a recording. A source faster than the disk then has to wait."""
 
 Job = Callable[[], object]
 
 
 class Writer:
-    """Does jobs in their order. One that fails with OSError is the last; `put` and `close` raise that error."""
+    """Does jobs in their order. One that fails with OSError is the last; `close` raises that error."""
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_WAITING_JOBS)
-        self._error: OSError | None = None
+        self.error: OSError | None = None
+        """What a job has failed with. Any thread may read it."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Have this done soon."""
-        if self._error is not None:
-            raise self._error
+        """Have this done soon, unless a job has failed."""
         self._jobs.put(job)
 
     @property
@@ -40,16 +39,16 @@ class Writer:
         """Wait until all is done, and end."""
         self.end()
         self._thread.join()
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if self._error is None:
+            if self.error is None:
                 self._do(job)
 
     def _do(self, job: Job) -> None:
         try:
             job()
         except OSError as error:
-            self._error = error
+            self.error = error

@@ -369,6 +369,31 @@ def test_a_disk_that_stalls_holds_nobody_up_and_loses_nothing(tmp_path: Path, ti
     np.testing.assert_array_equal(load(tmp_path / "a.wav")[0][80:], sent)
 
 
+def test_the_file_is_there_with_the_first_block_and_the_disk_is_troubled_twice_a_second(
+    tmp_path: Path, time: Time
+) -> None:
+    path = tmp_path / "a.wav"
+    sink = WavSink(path, rate=48000, clock=time.clock, sleep=time.sleep)
+    written: list[int] = []
+    append = sink.recording._append
+
+    def counted(data: bytes) -> None:
+        append(data)
+        written.append(len(data))
+
+    sink.recording._append = counted  # type: ignore[method-assign]
+    blocks = [noise(480) for _ in range(1000)]
+    sink.write(blocks[0])
+    while not written:
+        threading.Event().wait(0.001)
+    assert path.exists()
+    for block in blocks[1:]:
+        sink.write(block)
+    sink.close()
+    assert len(written) <= 22
+    assert np.array_equal(load(path)[0], np.concatenate(blocks))
+
+
 def test_a_full_disk_is_told_with_the_next_block_and_at_the_end(tmp_path: Path, time: Time) -> None:
     sink = WavSink(tmp_path / "a.wav", clock=time.clock, sleep=time.sleep)
 
@@ -378,7 +403,7 @@ def test_a_full_disk_is_told_with_the_next_block_and_at_the_end(tmp_path: Path, 
     sink.recording._append = fails  # type: ignore[method-assign]
     sink.write(noise(480))
     assert sink.recording._writer is not None
-    while sink.recording._writer._error is None:
+    while sink.recording._writer.error is None:
         threading.Event().wait(0.001)
     with pytest.raises(DeviceError, match="No space left"):
         sink.write(noise(480))
