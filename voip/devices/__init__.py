@@ -1,6 +1,6 @@
 """Where sound comes from and where it goes: microphone, speaker, WAV files, pipes, generated sound.
 
-Every Source and Sink is a clock: `read` and `write` return when a block of about 10 ms is due, and never wait for
+Every Source and Sink is a clock: `read` and `write` return when a block of 5 to 10 ms is due, and never wait for
 anything else. `open_source` and `open_sink` turn the words of the command line into one.
 
 device      Device, Source, Sink: what all of them offer
