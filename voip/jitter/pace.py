@@ -15,6 +15,9 @@ PHASE_WINDOW = 0.3
 BAND = 0.0101
 """Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
 over 10 ms, the usual block of a device and a step of many packet times."""
+SLIGHT = 0.14
+"""Share of the target by which the delay may be above it, up to BAND, before pauses are shortened: that is not heard,
+and 9 ms count where the delay is 25 ms, as they do not where it is 75."""
 FAR = 0.040
 """Seconds of deviation at which it matters more that the delay gets right than that it is not heard."""
 CLOSE = 0.002
@@ -60,6 +63,7 @@ class Pace:
         self._steady_since = 0.0
         self._direction = 0
         self._since = 0.0
+        self._slight = False  # whether the present wish is for less delay, and has never been for more than BAND
         self._risen = False
 
     def restart(self, heard: float) -> None:
@@ -95,7 +99,7 @@ class Pace:
         self._risen |= risen
         wish = self._wish(target)
         urgent = self._is_urgent(wish)
-        only_in_pauses = not urgent and self._waited < ONLY_PAUSES_FOR
+        only_in_pauses = not urgent and (self._slight or self._waited < ONLY_PAUSES_FOR)
         if wish >= 0.0:
             self._risen &= wish > 0.0
         else:
@@ -109,11 +113,14 @@ class Pace:
         lack = target - self.delay
         direction = 1 if lack > 0.0 else -1
         going_on = direction == self._direction or (self._risen and lack > 0.0)
-        if abs(lack) <= (CLOSE if going_on else BAND):
+        band = BAND if lack > 0.0 else min(BAND, max(CLOSE, SLIGHT * target))
+        if abs(lack) <= (CLOSE if going_on else band):
             self._direction = 0
             return 0.0
         if direction != self._direction:
             self._direction, self._since = direction, self._measured or 0.0
+            self._slight = lack < 0.0
+        self._slight &= lack >= -BAND
         return lack
 
     def _is_urgent(self, wish: float) -> bool:
@@ -121,7 +128,7 @@ class Pace:
         on_edge = self.delay < self.ahead + EDGE  # packets are used up as fast as they come
         if wish > 0.0 and (self._risen or on_edge):
             return True
-        return self._waited > (ONLY_PAUSES_FOR if abs(wish) > FAR else ANY_SOUND_AFTER)
+        return not self._slight and self._waited > (ONLY_PAUSES_FOR if abs(wish) > FAR else ANY_SOUND_AFTER)
 
     @property
     def _waited(self) -> float:
