@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.call import Call, CallResult, Link, check_unaltered, noise
+from voip.jitter.floor import CLEAN_DELAY, PUNCTUAL_DELAY
+from voip.jitter.pace import BAND, CLOSE
 
 RATE = 8000
 SOUND = noise(60)
@@ -13,8 +15,6 @@ STRONG = "sliding:0,1,3+0,2,5/1"
 LIGHT = "3"
 SNAPSHOTS = 9
 """A second of them: one each 110 ms, as blocks of 10 ms make it."""
-TARGET = 0.025
-"""Seconds: the least delay that is aimed at."""
 
 
 def automatic(link: Link | None = None, fec: str = LIGHT) -> Call:
@@ -31,10 +31,10 @@ def share(result: CallResult) -> float:
 
 
 def settles(result: CallResult, after: float) -> bool:
-    """Whether the delay is near the least one `after` seconds into the call, and stays there."""
+    """Whether the delay is near the least ones `after` seconds into the call, and stays there."""
     last = [stats.playout.delay for stats in result.snapshots[round(after * SNAPSHOTS) : -SNAPSHOTS]]
     assert len(last) > SNAPSHOTS, "the call is too short to tell"
-    return all(buffer is not None and abs(buffer - TARGET) <= 0.0102 for buffer in last)
+    return all(buffer is not None and PUNCTUAL_DELAY - CLOSE <= buffer <= CLEAN_DELAY + BAND for buffer in last)
 
 
 def test_on_a_good_network_the_delay_shrinks_to_the_least_and_nothing_is_made_up() -> None:

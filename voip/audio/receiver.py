@@ -224,7 +224,8 @@ class AudioReceiver:
     def _watch_loss(self, now: float) -> None:
         """Where packets are lost, leave time for what makes them good."""
         packet = self._playout.step / self._media.clock_rate  # as they come, which may be longer than was agreed on
-        self._floor.look(self._reception.stats, self._playout.repair_span * packet, now)
+        repair_wait = self._playout.repair_span * packet
+        self._floor.look(self._reception.stats, repair_wait, now, self._target.spread)
         self._target.require(self._floor.seconds(self._media, now))
 
     def _follow_clock(self, now: float) -> None:

@@ -73,6 +73,8 @@ class DelayTarget:
     """Seconds on top of what the packets need."""
     MIN_PACKETS: Final = 10
     """Packets before the history says anything."""
+    TELLING: Final = 250
+    """Packets from which on their spread says what to expect: 5 s of 20 ms each."""
     RESOLVED: Final = 1400
     """Packets from which on the tail can be seen; before, it is guessed from a quantile."""
     LOWER: Final = 0.9
@@ -113,6 +115,12 @@ class DelayTarget:
                 self._forget_queue(since)
         self._history.add(at, transit, rebuilt=rebuilt)
         self._history.trim(at - self.WINDOW, self.MAX_PACKETS)
+
+    @property
+    def spread(self) -> float | None:
+        """Seconds by which the slowest packet of the last WINDOW came after the fastest; None: they are too few."""
+        ordered = self._history.ordered
+        return None if self._fastest is None or len(ordered) < self.TELLING else ordered[-1] - self._fastest
 
     @property
     def patience(self) -> float:

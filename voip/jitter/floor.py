@@ -12,6 +12,11 @@ from voip.jitter.losses import LossWatch
 from voip.media import NegotiatedMedia
 from voip.rtp import ReceptionStats
 
+PUNCTUAL_DELAY = 0.014
+"""Seconds of play-out delay at least, where all packets take the same time: what a sound card needs, and a moment."""
+RESERVE = 0.009
+"""Seconds between the slowest packet of the last half minute and its turn, where CLEAN_DELAY is not needed for that:
+from then on a slower one asks for more before anything has been late."""
 CLEAN_DELAY = 0.025
 """Seconds of play-out delay on a good network: a packet, and a moment of a busy machine."""
 LOSSY_DELAY = 0.075
@@ -44,6 +49,7 @@ class DelayFloor:
         self._use = use
         self._latency = latency
         self._losses = LossWatch()
+        self._spread: float | None = None  # seconds between the fastest packets and the slowest
         self._repair_wait = 0.0  # seconds that repair takes, as its packets show: ULPFEC and RED do not announce it
 
     @property
@@ -56,9 +62,13 @@ class DelayFloor:
         """Seconds to begin with, before anything is known of the network; None: the floor."""
         return LOSSY_DELAY if self._latency is None else None
 
-    def look(self, stats: ReceptionStats, repair_wait: float, now: float) -> None:
-        """Take down the counts as they are now; `repair_wait`: seconds from a packet to its last repair packet."""
+    def look(self, stats: ReceptionStats, repair_wait: float, now: float, spread: float | None = None) -> None:
+        """Take down the counts as they are now; `repair_wait`: seconds from a packet to its last repair packet.
+
+        `spread`: see `DelayTarget`.
+        """
         self._losses.look(stats, now)
+        self._spread = spread
         self._repair_wait = repair_wait
 
     def seconds(self, media: NegotiatedMedia, now: float) -> float:
@@ -69,9 +79,16 @@ class DelayFloor:
         wait = media.repair_window - media.audio.ptime if media.repair_window else self._repair_wait
         return max(self._latency, wait + FEC_MARGIN) if media.fec and wait else self._latency
 
+    @property
+    def _clean(self) -> float:
+        """Where nothing is lost."""
+        if self._spread is None:
+            return CLEAN_DELAY
+        return min(CLEAN_DELAY, max(PUNCTUAL_DELAY, self._spread + RESERVE))
+
     def _by_losses(self, media: NegotiatedMedia, now: float) -> float:
         if not self._losses.recent(now):
-            return CLEAN_DELAY
+            return self._clean
         if not media.fec:
             return media.packet_time + NEXT_MARGIN
         clustering = self._losses.clustering(now)

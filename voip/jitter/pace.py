@@ -16,8 +16,8 @@ BAND = 0.0101
 """Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
 over 10 ms, the usual block of a device and a step of many packet times."""
 SLIGHT = 0.14
-"""Share of the target by which the delay may be above it, up to BAND, before pauses are shortened: that is not heard,
-and 9 ms count where the delay is 25 ms, as they do not where it is 75."""
+"""Share of the target by which the delay may be off, up to BAND, before pauses are made longer or shorter: that is not
+heard, and 9 ms count where the delay is 25 ms, as they do not where it is 75."""
 FAR = 0.040
 """Seconds of deviation at which it matters more that the delay gets right than that it is not heard."""
 CLOSE = 0.002
@@ -63,7 +63,7 @@ class Pace:
         self._steady_since = 0.0
         self._direction = 0
         self._since = 0.0
-        self._slight = False  # whether the present wish is for less delay, and has never been for more than BAND
+        self._slight = False  # whether the present wish has never been for more than BAND
         self._risen = False
 
     def restart(self, heard: float) -> None:
@@ -113,14 +113,14 @@ class Pace:
         lack = target - self.delay
         direction = 1 if lack > 0.0 else -1
         going_on = direction == self._direction or (self._risen and lack > 0.0)
-        band = BAND if lack > 0.0 else min(BAND, max(CLOSE, SLIGHT * target))
+        band = min(BAND, max(CLOSE, SLIGHT * target))
         if abs(lack) <= (CLOSE if going_on else band):
             self._direction = 0
             return 0.0
         if direction != self._direction:
             self._direction, self._since = direction, self._measured or 0.0
-            self._slight = lack < 0.0
-        self._slight &= lack >= -BAND
+            self._slight = True
+        self._slight &= abs(lack) <= BAND
         return lack
 
     def _is_urgent(self, wish: float) -> bool:

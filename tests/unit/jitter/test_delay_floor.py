@@ -13,6 +13,8 @@ from voip.jitter.floor import (
     LOSSY_DELAY,
     NEXT_MARGIN,
     OUTAGE_DELAY,
+    PUNCTUAL_DELAY,
+    RESERVE,
     TALK_LONGEST_DELAY,
     TALK_OUTAGE_DELAY,
     DelayFloor,
@@ -27,7 +29,12 @@ REPAIRED, BARE = media(fec="sliding:0,1,3"), media(fec="off")
 
 
 def seen(
-    lost: set[int], *, latency: float | None = None, repair_wait: float = 0.0, use: Use = Use.CONVERSATION
+    lost: set[int],
+    *,
+    latency: float | None = None,
+    repair_wait: float = 0.0,
+    use: Use = Use.CONVERSATION,
+    spread: float | None = None,
 ) -> DelayFloor:
     """Ten seconds of a stream, of which packets with these places in each hundred are lost."""
     stats, floor = ReceptionStats(8000), DelayFloor(latency, use)
@@ -35,7 +42,7 @@ def seen(
         if index % 100 not in lost:
             stats.count(RtpPacket(96, index, 160 * index, 1), index * FRAME)
         if index % 5 == 0:
-            floor.look(stats, repair_wait, index * FRAME)
+            floor.look(stats, repair_wait, index * FRAME, spread)
     return floor
 
 
@@ -74,6 +81,17 @@ def test_a_conversation_waits_for_what_the_sender_has_chosen_and_not_too_long(
     lost: set[int], repair_wait: float, seconds: float
 ) -> None:
     assert seen(lost, repair_wait=repair_wait).seconds(REPAIRED, 10.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("spread", "seconds"),
+    [(0.0, PUNCTUAL_DELAY), (0.008, 0.008 + RESERVE), (CLEAN_DELAY, CLEAN_DELAY), (1.0, CLEAN_DELAY)],
+)
+def test_packets_that_all_take_the_same_time_ask_for_less_but_not_where_some_are_lost(
+    spread: float, seconds: float
+) -> None:
+    assert seen(set(), spread=spread).seconds(REPAIRED, 10.0) == pytest.approx(seconds)
+    assert seen({7}, spread=spread).seconds(REPAIRED, 10.0) == LOSSY_DELAY
 
 
 def test_what_was_lost_long_ago_does_not_count() -> None:

@@ -245,6 +245,17 @@ def test_the_target_does_not_wait_for_what_is_rarely_late() -> None:
     assert target.value == pytest.approx(0.06 + DelayTarget.MARGIN)
 
 
+def test_the_spread_is_that_of_the_last_half_minute_and_not_told_of_few_packets() -> None:
+    target = DelayTarget(0.02, 0.5)
+    for i in range(2 * DelayTarget.TELLING):
+        target.add(5.0 + (0.008 if i == 7 else 0.0), i * 0.02)
+        target.update(5.0, i * 0.02, 0.0)
+        assert (target.spread is None) == (i + 1 < DelayTarget.TELLING)
+    assert target.spread == pytest.approx(0.008)
+    target.add(5.0, 7 * 0.02 + DelayTarget.WINDOW + 0.01)
+    assert target.spread == 0.0
+
+
 def needed(late: list[float]) -> float:
     """What packets need that came so late, one each 20 ms."""
     target = DelayTarget(0.02, 0.5)
