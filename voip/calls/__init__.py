@@ -16,7 +16,7 @@ line            MediaLine: port, RTP session and streams of one medium
 streams         ReceiveStream and SendStream: the two directions of a line; AudioStreams makes them
 plain           PlainStreams: media without signalling
 bare            BareCalls, BareAnswers: the signalling of a dialect, for such streams
-rota            Rounds: each call is looked at when its turn has come
+rota            Rounds, Statistics: each call is looked at, and told of, when its turn has come
 watch           CallWatch: silence is asked about, media time-out
 liveness        Liveness: whether the peer of one call is still there
 retry           Retries: when a target whose call was lost is called again

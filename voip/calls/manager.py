@@ -25,7 +25,7 @@ from voip.calls.outcome import Outcome
 from voip.calls.plain import PlainSource, PlainStreams
 from voip.calls.records import Records
 from voip.calls.renegotiation import Renegotiation
-from voip.calls.rota import Rounds
+from voip.calls.rota import Rounds, Statistics
 from voip.calls.streams import AudioStreams
 from voip.calls.table import CallTable
 from voip.calls.texts import Texts
@@ -94,6 +94,7 @@ class CallManager:
         rng = random.SystemRandom()
         self._warnings = CallWarnings(table, audio, console, network.loop.now)
         self._records, self._names = Records(), MediaNames(network, console)
+        self.statistics = Statistics(network.loop, table, self._records, console)
         self.answering = Answering(settings.answer, network, agent, table, self._names, console, self._accept)
         unprotected = UnprotectedCalls(network, agent, table, console, self._close)
         self._media = CallMedia(network, audio, console, settings.capabilities, rng, settings.dtls, unprotected.end)
@@ -146,11 +147,6 @@ class CallManager:
     def calls(self) -> tuple[Call, ...]:
         """The live calls."""
         return tuple(self._table)
-
-    def tell_statistics(self) -> None:
-        """The regular `stats` events, with the figures of this moment."""
-        self._records.publish(self._table, self._network.loop.now())
-        self._console.statistics(self._records.all)
 
     def dial(self, target: SipUri, *, again: bool = False, terms: CallTerms | None = None) -> str | None:
         """Call `target`; the call's id. Without a media port the call is over at once, and its id None.

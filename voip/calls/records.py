@@ -42,11 +42,6 @@ class Records:
             return self._ended
         return self._ended[: unheard[0]] + self._ended[unheard[0] + 1 :]
 
-    def publish(self, calls: Iterable[Call], now: float) -> None:
-        """Take new snapshots of the calls that are up: of them all."""
-        self.up = tuple(call.snapshot(now) for call in calls)
-        self.all = self._ended + self.up
-
     def renew(self, looked_at: Iterable[Call], calls: Iterable[Call], now: float) -> dict[str, CallRecord]:
         """Take new snapshots of some of the `calls` that are up, by their ids; the others keep those they have."""
         new = {call.call_id: call.snapshot(now) for call in looked_at}

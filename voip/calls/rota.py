@@ -1,7 +1,8 @@
 """When each call is looked at: all of them together while they are few, else some at a time.
 
 A look at hundreds of calls takes the network thread longer than datagrams may wait (`voip.net.loop.GATHERED`), and what
-is read later than that may be late for its turn. So a round is divided into parts that take about a millisecond each.
+is read later than that may be late for its turn. So a round is divided into parts that take about a millisecond each,
+and so is what is told of all calls for `--json`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from voip.calls.records import Records
 from voip.calls.table import CallTable
 from voip.calls.warnings import CallWarnings
 from voip.net.loop import EventLoop
+from voip.report import Console
 
 ROUND = 0.25
 """Seconds in which each call is looked at once."""
@@ -25,6 +27,8 @@ MANY = 8
 """Calls up to which a round is short."""
 PART = 8
 """Calls that are looked at together, at most."""
+BREATH = 0.005
+"""Seconds from one part of the statistics to the next: datagrams are read meanwhile."""
 
 
 class Rota:
@@ -83,3 +87,24 @@ class Rounds:
             self._warnings.look_at(call, known[call.call_id], now)
         self._warnings.keep_time(now, self._rota.pause)
         self._loop.call_later(self._rota.pause, self.go_on)
+
+
+class Statistics:
+    """Tells the regular `stats` events of `--json`: of a few calls at once, of many some at a time."""
+
+    def __init__(self, loop: EventLoop, table: CallTable, records: Records, console: Console) -> None:
+        self._loop, self._table, self._records, self._console = loop, table, records, console
+        self._waiting: deque[Call] = deque()  # those that have not been told of
+
+    def tell(self) -> None:
+        """Tell of all calls that are up, with the figures of the moment at which each is told of."""
+        if self._console.tells_statistics and not self._waiting:
+            self._waiting.extend(self._table)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        turn = [self._waiting.popleft() for _ in range(min(PART, len(self._waiting)))]
+        up = [call for call in turn if call in self._table]
+        self._console.statistics(list(self._records.renew(up, self._table, self._loop.now()).values()))
+        if self._waiting:
+            self._loop.call_later(BREATH, self._go_on)

@@ -62,7 +62,7 @@ def watch(
         _tell_of_devices(devices, available, console)
         if now >= next_statistics:
             next_statistics += options.stats_interval
-            network.loop.post(manager.tell_statistics)
+            network.loop.post(manager.statistics.tell)
         console.pump()
         if now >= next_status:
             next_status += STATUS_INTERVAL

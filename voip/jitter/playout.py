@@ -118,6 +118,7 @@ class Playout:
         self._pace, self._stretch = Pace(), UNCHANGED
         self._state, self._finished = PlayoutState.BUFFERING, False
         self._position = Position(self._queue, clock_rate, self.counters)  # of no meaning while BUFFERING
+        self._asked_at = float("-inf")  # the last `get`
         self._dry = 0  # ticks of this underrun
         self._held = 0.0  # seconds that play-out has been held since the last packet
         self._all_missing = False  # whether the underrun that ends next was late or lost sound throughout
@@ -146,9 +147,10 @@ class Playout:
     # -- packets in --------------------------------------------------------------------------------------------------
 
     def put(self, packet: RtpPacket, arrival: float) -> PutResult:
-        """Take in a packet, received or rebuilt, that became known at `arrival`."""
+        """Take in a packet, received or rebuilt, that became known at `arrival`; or later, if that is before the last
+        `get`: on a busy machine packets wait for threads, too, and that time has to be waited for as any other."""
         position = None if self._state is PlayoutState.BUFFERING else self._position.timestamp
-        return self._queue.put(packet, arrival, position=position, step=self._step)
+        return self._queue.put(packet, max(arrival, self._asked_at), position=position, step=self._step)
 
     def note(self, packet: RtpPacket, *, comfort: bool = False, numbered: bool = True, known: bool = True) -> PutResult:
         """Take in a packet that is no sound; see `PacketQueue.note`."""
@@ -186,6 +188,7 @@ class Playout:
         what has been taken out already; `lead`: what that may come to, as the reader's blocks and the packets shift
         against each other.
         """
+        self._asked_at = now
         item = self._take(now + ahead, ahead, max(ahead, lead))
         return item, self._stretch
 

@@ -121,6 +121,7 @@ class Console:
 
     def call_ended(self, call: CallRecord) -> None:
         """The end of a call, with its report."""
+        self._told.pop(call.call_id, None)
         text = text_report(call, every=self._verbosity >= ALL_ROWS) if call.rx or call.tx else None
         self.event(
             "ended",
@@ -131,13 +132,17 @@ class Console:
             duration_s=round(call.duration, 3),
         )
 
+    @property
+    def tells_statistics(self) -> bool:
+        """Whether `statistics` is worth calling: `--json`."""
+        return self._json
+
     def statistics(self, calls: Sequence[CallRecord]) -> None:
-        """The regular `stats` events of running calls, as of now. Network thread only."""
-        running = [call for call in calls if is_running(call)]
-        for call in running:
+        """The regular `stats` events of those calls that are running, as of now. Network thread only."""
+        for call in filter(is_running, calls):
             interval = interval_object(call, self._told.get(call.call_id))
             self.event("stats", None, **call_object(call), interval=interval)
-        self._told = {call.call_id: call for call in running}
+            self._told[call.call_id] = call
 
     def status(self, calls: Sequence[CallRecord], selected: str | None = None) -> None:
         """Show how it goes, about once a second: redrawn on a terminal, else a line now and then. Main thread only.

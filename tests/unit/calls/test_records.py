@@ -13,7 +13,7 @@ def test_the_last_thousand_records_are_kept() -> None:
     records = Records()
     for number in range(3 * RECORDS_KEPT):
         records.add(CallRecord(call_id=str(number), peer="sip:a@192.0.2.1", incoming=True, first_audio=0.1))
-    records.publish((), 0.0)
+    records.renew((), (), 0.0)
     assert [record.call_id for record in records.all] == [str(n) for n in range(2 * RECORDS_KEPT, 3 * RECORDS_KEPT)]
 
 
