@@ -118,9 +118,8 @@ class Playout:
         self._pace, self._stretch = Pace(), UNCHANGED
         self._state, self._finished = PlayoutState.BUFFERING, False
         self._position = Position(self._queue, clock_rate, self.counters)  # of no meaning while BUFFERING
-        self._asked_at = float("-inf")  # the last `get`
-        self._dry = 0  # ticks of this underrun
-        self._held = 0.0  # seconds that play-out has been held since the last packet
+        self._asked_at = float("-inf")  # the last `get`; a packet that waited for our threads counts as later than it
+        self._dry, self._held = 0, 0.0  # ticks of this underrun; seconds that play-out was held since the last packet
         self._all_missing = False  # whether the underrun that ends next was late or lost sound throughout
         self._sender_pauses = False  # it sends nothing during silence: an empty queue says nothing
 
@@ -147,8 +146,7 @@ class Playout:
     # -- packets in --------------------------------------------------------------------------------------------------
 
     def put(self, packet: RtpPacket, arrival: float) -> PutResult:
-        """Take in a packet, received or rebuilt, that became known at `arrival`; or later, if that is before the last
-        `get`: on a busy machine packets wait for threads, too, and that time has to be waited for as any other."""
+        """Take in a packet, received or rebuilt, that became known at `arrival`, or after the last `get`."""
         position = None if self._state is PlayoutState.BUFFERING else self._position.timestamp
         return self._queue.put(packet, max(arrival, self._asked_at), position=position, step=self._step)
 
@@ -189,8 +187,7 @@ class Playout:
         against each other.
         """
         self._asked_at = now
-        item = self._take(now + ahead, ahead, max(ahead, lead))
-        return item, self._stretch
+        return self._take(now + ahead, ahead, max(ahead, lead)), self._stretch
 
     def _take(self, heard: float, ahead: float, lead: float) -> RtpPacket | Gap | None:
         first = self._queue.adopt_run(self._step)
