@@ -106,21 +106,21 @@ on another core, send packets of 20 ms without FEC over loopback. Cores are proc
 second while all talk; memory is what it has grown by at the end of that, per call. Nothing is lost or late on the way:
 what is made up, left out or dropped is its own doing, the coming and going of the callers included."""
 
-_MANY_LIMIT = """The interpreter is the limit: it runs one thread at a time, and from about 300 calls of G.711 or 230 of
-Opus one core is full. The thread that plays takes twice as long as the one that reads and checks what comes.
+_MANY_LIMIT = """The interpreter is the limit: it runs one thread at a time. The thread that plays takes twice as long
+as the one that reads and checks what comes. Where a core is full, packets are left out. *compiled* is the copy that
+`make compiled` leaves (below). All rows were measured one after the other on one virtual machine, whose two cores slow
+each other down: two loops of Python side by side take 1.3 times as long as one. On another of the same kind, earlier,
+100 calls of G.711 took 0.33 of a core, 300 took 0.91 and 200 of Opus 0.81, uncompiled.
 
-The table is of a program that measured and added each stream by itself, and looked at all calls at once, four times a
-second: what came meanwhile was read late, the likely reason of what was made up. Now levels and the sum are a few
-operations for all streams together, and calls are looked at a few at a time. Side by side in virtual time, without
-sockets (processor time of 300 streams of G.711 and 150 of Opus, two or three runs each on a busy machine), checking,
-buffering and mixing a stream takes 0.85 of what it took for G.711 mixed at 8 kHz, 0.72 where it is converted to 48 kHz,
-and 0.91 for Opus. What that comes to in calls has yet to be measured on a machine without other work.
+Levels and the sum are a few operations for all streams together, and calls are looked at and told of a few at a time:
+while the network thread took down the figures of all calls at once every five seconds, for 20 ms with 100 calls, no
+datagram was read, and sound was made up in each call.
 
-Since then the wait for packets is weighed only where they differ by more than 10 ms, and less is kept and asked for
-with each packet. Checking a packet takes 0.88 of what it took before that, buffering and playing it 0.79, sending one
-beside others 0.75 (`python -m tools.measure_streams --tree BEFORE --tree .`, seven rounds on a busy machine). A call
-keeps 261 kB in place of 335 with G.711 and 333 in place of 369 with Opus, after a minute of 100 calls (`python -m
-tests.bench many --alone --calls 100 --seconds 60`, one run each).
+The wait for packets is weighed only where they differ by more than 10 ms, and less is kept and asked for with each
+packet than before. Checking a packet takes 0.88 of what it took then, buffering and playing it 0.79, sending one beside
+others 0.75 (`python -m tools.measure_streams --tree BEFORE --tree .`, seven rounds on a busy machine). A call keeps 261
+kB in place of 335 with G.711 and 333 in place of 369 with Opus, after a minute of 100 calls (`python -m tests.bench
+many --alone --calls 100 --seconds 60`, one run each).
 
 What is left has no place that stands out: to buffer and to play a packet takes some 250 calls of functions, built-in
 ones included, and none has more than a few percent of the time. So `make compiled` leaves a copy of the program in
@@ -132,11 +132,6 @@ tools.measure_streams --tree . --tree build/compiled`, three rounds). Of real re
 50,100`, and the same with `--compiled`). A call by itself gains less: 5.0 and 5.5 s of processor a minute in place of
 5.4 and 6.0, beside others. What is beyond that takes more processes (`--workers`).
 
-The rows of the compiled program are newer than the others, and of the slower machine (below). Between them the cause of
-most of what was made up was found: every five seconds the network thread took down the figures of all calls at once,
-20 ms with 100 calls, in which no datagram was read. The program as it is played 120 calls of G.711 there with nothing
-made up, at 0.69 of the core; with 200 the core was full.
-
 Python's garbage collector looks at all calls only when a tenth more objects were made than there were, or once a
 minute, for 0.5 % of the time at most (`voip/garbage.py`). Such a look at 300 calls takes 50 to 85 ms, so it comes every
 10 to 17 s at most, when a block has been handed over; at one call it takes about 3 ms. It conceals nothing where the
@@ -147,13 +142,10 @@ Setting up and ending a call costs 2.2 ms of processor time, 2.8 (of one trusted
 thousand calls are kept: 5000 calls at 50 a second, none of them failed; the process then had 115 MB, as after 2000
 (`python -m tests.bench setups --alone`, `--hosts 250`).
 
-A virtual machine is not equally fast every day. On another one of the same kind 100 calls of G.711 took 0.6 to 1.0 of
-a core on different days, where the table has 0.33. Its two cores slow each other down: two loops of Python side by
-side take 1.8 to 2 times as long as one, so a receiver beside its load is slower than by itself. There 150 calls of
-Opus or 200 of G.711 fill a core: hardly anything is made up, but packets are left out, as the core has no time left.
-There a sender took 5.1 s of processor for a minute of Opus to one target, and 10.2 s to twenty, set-up included
-(`python -m tests.bench targets`, medians of two); most of what is added is the packets' way into the network, a
-system call each, and the reports that come back.
+A virtual machine is not equally fast every day: on one of the same kind 100 calls of G.711 took 0.6 to 1.0 of a core on
+different days. There a sender took 5.1 s of processor for a minute of Opus to one target, and 10.2 s to twenty, set-up
+included (`python -m tests.bench targets`, medians of two); most of what is added is the packets' way into the network,
+a system call each, and the reports that come back.
 """
 
 

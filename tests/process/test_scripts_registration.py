@@ -83,6 +83,7 @@ def test_a_registration_is_back_within_5_s_of_the_return_of_the_registrar(transp
             sender(tmp_path, "bob", *alice, name="before") as before,
         ):
             far.wait_for("call from")
+            before.wait_for("call to")  # the answer has come through the registrar
             first.close()
             far.wait_for("not registered as sip:bob")
             with sender(tmp_path, "bob", *alice, "--retry", "forever", name="after") as after:
