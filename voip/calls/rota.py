@@ -27,7 +27,7 @@ MANY = 8
 """Calls up to which a round is short."""
 PART = 8
 """Calls that are looked at together, at most."""
-BREATH = 0.005
+PART_INTERVAL = 0.005
 """Seconds from one part of the statistics to the next: datagrams are read meanwhile."""
 
 
@@ -105,6 +105,6 @@ class Statistics:
     def _go_on(self) -> None:
         turn = [self._waiting.popleft() for _ in range(min(PART, len(self._waiting)))]
         up = [call for call in turn if call in self._table]
-        self._console.statistics(list(self._records.renew(up, self._table, self._loop.now()).values()))
+        self._console.statistics(self._records.renew(up, self._table, self._loop.now()).values())
         if self._waiting:
-            self._loop.call_later(BREATH, self._go_on)
+            self._loop.call_later(PART_INTERVAL, self._go_on)

@@ -73,7 +73,7 @@ class DelayTarget:
     """Seconds on top of what the packets need."""
     MIN_PACKETS: Final = 10
     """Packets before the history says anything."""
-    TELLING: Final = 250
+    MIN_SPREAD_PACKETS: Final = 250
     """Packets from which on their spread says what to expect: 5 s of 20 ms each."""
     RESOLVED: Final = 1400
     """Packets from which on the tail can be seen; before, it is guessed from a quantile."""
@@ -120,7 +120,7 @@ class DelayTarget:
     def spread(self) -> float | None:
         """Seconds by which the slowest packet of the last WINDOW came after the fastest; None: they are too few."""
         ordered = self._history.ordered
-        return None if self._fastest is None or len(ordered) < self.TELLING else ordered[-1] - self._fastest
+        return None if self._fastest is None or len(ordered) < self.MIN_SPREAD_PACKETS else ordered[-1] - self._fastest
 
     @property
     def patience(self) -> float:

@@ -62,7 +62,7 @@ class DelayFloor:
         """Seconds to begin with, before anything is known of the network; None: the floor."""
         return LOSSY_DELAY if self._latency is None else None
 
-    def look(self, stats: ReceptionStats, repair_wait: float, now: float, spread: float | None = None) -> None:
+    def look(self, stats: ReceptionStats, repair_wait: float, now: float, spread: float | None) -> None:
         """Take down the counts as they are now; `repair_wait`: seconds from a packet to its last repair packet.
 
         `spread`: see `DelayTarget`.
@@ -80,7 +80,7 @@ class DelayFloor:
         return max(self._latency, wait + FEC_MARGIN) if media.fec and wait else self._latency
 
     @property
-    def _clean(self) -> float:
+    def _clean_delay(self) -> float:
         """Where nothing is lost."""
         if self._spread is None:
             return CLEAN_DELAY
@@ -88,7 +88,7 @@ class DelayFloor:
 
     def _by_losses(self, media: NegotiatedMedia, now: float) -> float:
         if not self._losses.recent(now):
-            return self._clean
+            return self._clean_delay
         if not media.fec:
             return media.packet_time + NEXT_MARGIN
         clustering = self._losses.clustering(now)

@@ -13,8 +13,8 @@ from voip.jitter.delays import SlidingMinimum
 PHASE_WINDOW = 0.3
 """Seconds over which the reader's punctuality is judged: its earliest pull counts, as it catches up after late ones."""
 BAND = 0.0101
-"""Seconds of deviation from the target that are left alone: sound without trouble is played sample by sample. A hair
-over 10 ms, the usual block of a device and a step of many packet times."""
+"""Seconds of deviation from the target for which only pauses are changed: other sound is played sample by sample. A
+hair over 10 ms, the usual block of a device and a step of many packet times."""
 SLIGHT = 0.14
 """Share of the target by which the delay may be off, up to BAND, before pauses are made longer or shorter: that is not
 heard, and 9 ms count where the delay is 25 ms, as they do not where it is 75."""

@@ -12,7 +12,7 @@ import queue
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TextIO
 
@@ -137,7 +137,7 @@ class Console:
         """Whether `statistics` is worth calling: `--json`."""
         return self._json
 
-    def statistics(self, calls: Sequence[CallRecord]) -> None:
+    def statistics(self, calls: Iterable[CallRecord]) -> None:
         """The regular `stats` events of those calls that are running, as of now. Network thread only."""
         for call in filter(is_running, calls):
             interval = interval_object(call, self._told.get(call.call_id))

@@ -13,7 +13,7 @@ import pytest
 from tests.support.records import perfect
 from voip.calls.call import Call
 from voip.calls.records import Records
-from voip.calls.rota import BREATH, LONG_ROUND, MANY, PART, ROUND, Rota, Statistics
+from voip.calls.rota import LONG_ROUND, MANY, PART, PART_INTERVAL, ROUND, Rota, Statistics
 from voip.calls.table import CallTable
 from voip.net.loop import EventLoop
 from voip.report import CallRecord, Console
@@ -92,7 +92,13 @@ def test_a_few_calls_are_told_of_at_once_and_many_in_parts_between_which_datagra
         many.statistics.tell()
         many.statistics.tell()  # asked for before it is done
         gone = many.calls.pop(PART)
-        told = [many.turn(0.0), many.turn(BREATH / 2), many.turn(BREATH), many.turn(BREATH), many.turn(BREATH)]
+        told = [
+            many.turn(0.0),
+            many.turn(PART_INTERVAL / 2),
+            many.turn(PART_INTERVAL),
+            many.turn(PART_INTERVAL),
+            many.turn(PART_INTERVAL),
+        ]
         assert [len(part) for part in told] == [PART, 0, PART - 1, 1, 0]
         assert gone.call_id not in told[2]
         many.statistics.tell()
@@ -104,4 +110,4 @@ def test_without_json_no_call_is_asked_for_its_figures() -> None:
     telling.calls[0].snapshot = None  # type: ignore[assignment,method-assign]
     with closing(telling.loop):
         telling.statistics.tell()
-        assert telling.turn(BREATH) == []
+        assert telling.turn(PART_INTERVAL) == []

@@ -247,13 +247,23 @@ def test_the_target_does_not_wait_for_what_is_rarely_late() -> None:
 
 def test_the_spread_is_that_of_the_last_half_minute_and_not_told_of_few_packets() -> None:
     target = DelayTarget(0.02, 0.5)
-    for i in range(2 * DelayTarget.TELLING):
+    for i in range(2 * DelayTarget.MIN_SPREAD_PACKETS):
         target.add(5.0 + (0.008 if i == 7 else 0.0), i * 0.02)
         target.update(5.0, i * 0.02, 0.0)
-        assert (target.spread is None) == (i + 1 < DelayTarget.TELLING)
+        assert (target.spread is None) == (i + 1 < DelayTarget.MIN_SPREAD_PACKETS)
     assert target.spread == pytest.approx(0.008)
     target.add(5.0, 7 * 0.02 + DelayTarget.WINDOW + 0.01)
     assert target.spread == 0.0
+
+
+def test_a_packet_that_waited_for_our_threads_counts_as_later_than_the_block_that_it_missed() -> None:
+    """It arrived 30 ms before it was there: the blocks of those 30 ms were taken without it."""
+    target = DelayTarget(0.06, 0.5)
+    jitter = Playout(CLOCK, target, step=TICK)
+    for i in range(DelayTarget.MIN_SPREAD_PACKETS + 1):
+        jitter.put(packet(i), i * TICK)
+        take(jitter, i * TICK + (0.03 if i == 99 else 0.0))  # so that packet 100 arrives before this one is taken
+    assert target.spread == pytest.approx(0.03 - TICK)
 
 
 def needed(late: list[float]) -> float:
